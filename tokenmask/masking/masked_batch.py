@@ -1,0 +1,104 @@
+"""MaskedBatch: what a model sees, what it is asked, and what is right.
+
+Arrow: Batch --Masker--> **MaskedBatch** --> Backbone + Heads --> Objective.
+Does not know: how slots were chosen, which modality they belong to, models.
+
+``hidden``, ``dropped`` and the targets are three sets on purpose: BERT predicts slots that it kept, MoMask drops
+residual levels that it does not predict, M2T predicts shifted targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """The slots whose codes a model is asked for.
+
+    Args:
+        slots: int64 [M], indices into the flattened [B * L * K] slots of the inputs, ascending.
+        heads: int64 [M], the range (index into ``Layout.ranges``) whose codes are scored.
+        coordinates: int32 [M, 3], the places that are asked for, or None where each is the place of its slot.
+    """
+
+    slots: Tensor
+    heads: Tensor
+    coordinates: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.slots.shape[0])
+
+    def to(self, device: torch.device | str) -> Queries:
+        """The same queries on another device."""
+        coordinates = None if self.coordinates is None else self.coordinates.to(device)
+        return Queries(self.slots.to(device), self.heads.to(device), coordinates)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What is right, as a flat list; a query may be named several times or never.
+
+    Args:
+        queries: int64 [N], indices into Queries.
+        codes: int64 [N], the right code in the query's own range (local, 0 .. size - 1).
+        weights: float32 [N], a factor of the loss of each.
+    """
+
+    queries: Tensor
+    codes: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        return int(self.queries.shape[0])
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same targets on another device."""
+        return Targets(self.queries.to(device), self.codes.to(device), self.weights.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedBatch:
+    """A batch with some slots hidden.
+
+    Args:
+        inputs: what the model sees. It may differ from ``clean`` in length and order.
+        queries: slots of ``inputs`` that are asked for.
+        targets: the right codes of the queries.
+        hidden: bool [B, L, K] over ``inputs``: the id does not show the clean code (masked or replaced).
+        dropped: bool [B, L, K] over ``clean``: the slot is not in the inputs at all.
+        group: int32 [B, L] over ``inputs``: stage, partition or order group, for attention patterns; None if unused.
+        t: float32 [B], the masking time: 0 hides nothing, 1 everything.
+        row_of_sample: int64 [B], the row of ``clean`` that each row of ``inputs`` comes from.
+        clean: the batch before masking.
+    """
+
+    inputs: Batch
+    queries: Queries
+    targets: Targets
+    hidden: Tensor
+    dropped: Tensor
+    group: Tensor | None
+    t: Tensor
+    row_of_sample: Tensor
+    clean: Batch
+
+    def to(self, device: torch.device | str) -> MaskedBatch:
+        """The same masked batch on another device."""
+        return replace(
+            self,
+            inputs=self.inputs.to(device),
+            queries=self.queries.to(device),
+            targets=self.targets.to(device),
+            hidden=self.hidden.to(device),
+            dropped=self.dropped.to(device),
+            group=None if self.group is None else self.group.to(device),
+            t=self.t.to(device),
+            row_of_sample=self.row_of_sample.to(device),
+            clean=self.clean.to(device),
+        )

@@ -1,0 +1,180 @@
+"""Token streams: what every tokenizer emits and every decoder takes.
+
+Arrow: raw media --Tokenizer.encode--> **TokenStream** --> Corpus.
+Does not know: media, shared ids, models. Codes here are local: 0 .. codebook_size - 1 of their own level.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+AXES = ("index", "time", "row", "column", "channel")
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """What the codes of a stream mean, apart from their values.
+
+    Args:
+        modality: "text", "image", "audio", ...
+        codebook_sizes: number of codes of each level; K = len(codebook_sizes).
+        axes: names of the grid's axes, a subset of ("index", "time", "row", "column", "channel").
+        grid: size of each axis, None where it varies from stream to stream; () means all vary.
+        rate_hz: steps of the "time" axis in a second; None for streams without a clock.
+        level_groups: levels are ordered coarse to fine inside a group only (NeuroRVQ has four groups of eight);
+            () means one group of all levels.
+        end_code: the code of level 0 that means "nothing follows", or None. An encoder never emits it.
+        fingerprint: hash of the tokenizer's canonical configuration and stored weights; "" if it has none.
+    """
+
+    modality: str
+    codebook_sizes: tuple[int, ...]
+    axes: tuple[str, ...]
+    grid: tuple[int | None, ...] = ()
+    rate_hz: float | None = None
+    level_groups: tuple[tuple[int, ...], ...] = ()
+    end_code: int | None = None
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.codebook_sizes or any(size < 1 for size in self.codebook_sizes):
+            raise ValueError(f"StreamSpec needs one or more positive codebook_sizes, got {self.codebook_sizes}")
+        if not self.axes or len(set(self.axes)) != len(self.axes) or not set(self.axes) <= set(AXES):
+            raise ValueError(f"StreamSpec.axes must be different names out of {AXES}, got {self.axes}")
+        if not self.grid:
+            object.__setattr__(self, "grid", (None,) * len(self.axes))
+        if len(self.grid) != len(self.axes):
+            raise ValueError(f"StreamSpec.grid needs a size or None for each of {self.axes}, got {self.grid}")
+        if not self.level_groups:
+            object.__setattr__(self, "level_groups", (tuple(range(self.num_levels)),))
+        if sorted(level for group in self.level_groups for level in group) != list(range(self.num_levels)):
+            raise ValueError(f"level_groups must hold each of {self.num_levels} levels once, got {self.level_groups}")
+        if self.rate_hz is not None and not ("time" in self.axes and self.rate_hz > 0):
+            raise ValueError(f"rate_hz must be positive and belongs to a time axis, got {self.rate_hz} for {self.axes}")
+        if self.end_code is not None and not 0 <= self.end_code < self.codebook_sizes[0]:
+            raise ValueError(f"end_code must be a code of level 0, got {self.end_code} of {self.codebook_sizes[0]}")
+
+    @property
+    def num_levels(self) -> int:
+        """K, the number of codes at each place of the grid."""
+        return len(self.codebook_sizes)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON values; :meth:`from_json` is the exact inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StreamSpec:
+        """Rebuilds a spec from :meth:`to_json`."""
+        tuples = {
+            "codebook_sizes": tuple(values["codebook_sizes"]),
+            "axes": tuple(values["axes"]),
+            "grid": tuple(values["grid"]),
+            "level_groups": tuple(tuple(group) for group in values["level_groups"]),
+        }
+        return cls(**{**values, **tuples})
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStream:
+    """The codes of one piece of media.
+
+    Args:
+        spec: what the codes mean.
+        codes: int32 [*grid, K], local codes of each level.
+        start_seconds: where the stream begins in its recording.
+        labels: names of the entries of an axis, for example {"channel": ("Fz", "Cz")}.
+    """
+
+    spec: StreamSpec
+    codes: Tensor
+    start_seconds: float = 0.0
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        spec, codes = self.spec, self.codes
+        if codes.dtype != torch.int32 or codes.dim() != len(spec.axes) + 1 or codes.shape[-1] != spec.num_levels:
+            raise ValueError(
+                f"codes of a {spec.modality} stream must be int32 [{', '.join(spec.axes)}, {spec.num_levels}], "
+                f"got {str(codes.dtype).removeprefix('torch.')} {list(codes.shape)}"
+            )
+        for axis, size, got in zip(spec.axes, spec.grid, codes.shape, strict=False):
+            if size is not None and size != got:
+                raise ValueError(f"a {spec.modality} stream has {size} along {axis}, got {got}")
+        if codes.numel():
+            sizes = torch.tensor(spec.codebook_sizes, dtype=torch.int32, device=codes.device)
+            if bool(((codes < 0) | (codes >= sizes)).any()):
+                low, high = int(codes.min()), int(codes.max())
+                raise ValueError(
+                    f"codes of a {spec.modality} stream must lie in 0..size-1 for sizes {spec.codebook_sizes}, "
+                    f"got values from {low} to {high}"
+                )
+        for axis, names in self.labels.items():
+            if axis not in spec.axes or len(names) != codes.shape[spec.axes.index(axis)]:
+                raise ValueError(f"labels must name every entry of an axis of {spec.axes}, got {len(names)} for {axis!r}")
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Sizes of the axes, without the levels."""
+        return tuple(self.codes.shape[:-1])
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Length along the time axis, or None for a stream without a clock."""
+        if self.spec.rate_hz is None:
+            return None
+        return self.grid[self.spec.axes.index("time")] / self.spec.rate_hz
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TokenStream):
+            return NotImplemented
+        mine = (self.spec, self.start_seconds, dict(self.labels))
+        theirs = (other.spec, other.start_seconds, dict(other.labels))
+        return mine == theirs and torch.equal(self.codes, other.codes)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        grid = " x ".join(f"{size} {axis}" for axis, size in zip(self.spec.axes, self.grid, strict=True))
+        return f"TokenStream({self.spec.modality}: {grid}, {self.spec.num_levels} level(s) of {self.spec.codebook_sizes})"
+
+    def save(self, path: str | Path) -> None:
+        """Writes one safetensors file, atomically."""
+        from safetensors.torch import save_file
+
+        path = Path(path)
+        about = {"spec": self.spec.to_json(), "start_seconds": self.start_seconds, "labels": dict(self.labels)}
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            save_file({"codes": self.codes.contiguous()}, partial, metadata={"tokenmask_stream": json.dumps(about)})
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TokenStream:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            ValueError: the file is missing, damaged or not a token stream.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not Path(path).is_file():
+            raise ValueError(f"a token stream is read from a file, but {path} does not exist")
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {})["tokenmask_stream"])
+                codes = file.get_tensor("codes")
+            labels = {axis: tuple(names) for axis, names in about["labels"].items()}
+            return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
