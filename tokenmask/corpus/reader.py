@@ -1,0 +1,156 @@
+"""Corpus: the shards of one folder, read a row group at a time.
+
+Arrow: shards on disk --> **Record**.
+Does not know: other corpora, shuffling, shared ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tokenmask.corpus.columns import from_table, read_specs
+from tokenmask.corpus.records import HELD_OUT, TRAIN, Record
+from tokenmask.streams import StreamSpec
+
+
+class RowGroup(NamedTuple):
+    """Where some records lie."""
+
+    path: Path
+    index: int  # of the row group in its file
+    rows: np.ndarray | None  # those of the split; None for all
+    num_records: int
+
+
+class Corpus:
+    """The records of a folder that :class:`CorpusWriter` filled, in the order of writing.
+
+    Opening reads the footers (and with ``split`` the split column); records are read when they are asked for.
+
+    Args:
+        folder: holds ``*.parquet`` shards.
+        split: only the records of "train" or of "held-out"; None for all.
+        specs: what the reader expects of some or all streams, by name; others are not looked at.
+
+    Raises:
+        ValueError: no shards, a damaged or foreign shard, shards that disagree, or a stream with another spec.
+    """
+
+    def __init__(
+        self, folder: str | Path, split: str | None = None, specs: Mapping[str, StreamSpec] | None = None
+    ) -> None:
+        if split not in (None, TRAIN, HELD_OUT):
+            raise ValueError(f"split must be {TRAIN!r}, {HELD_OUT!r} or None, got {split!r}")
+        self.folder, self.split = Path(folder), split
+        paths = shard_paths(self.folder)
+        if not paths:
+            what = "holds no *.parquet shard" if self.folder.is_dir() else "is not a folder"
+            raise ValueError(
+                f"a corpus is a folder of Parquet shards, but {self.folder} {what}; build the corpus first"
+            )
+        self.specs: dict[str, StreamSpec] = {}
+        self.row_groups: list[RowGroup] = []
+        for path in paths:
+            shard, found = open_shard(path)
+            with shard:
+                if self.specs:
+                    check_specs(found, self.specs, str(path), complete=True)
+                self.specs = self.specs or found
+                self.row_groups += _row_groups(path, shard, split)
+        check_specs(specs or {}, self.specs, f"what is asked of {self.folder}")
+
+    def __len__(self) -> int:
+        return sum(group.num_records for group in self.row_groups)
+
+    def __repr__(self) -> str:
+        split = f", {self.split}" if self.split else ""
+        return f"Corpus({self.folder}{split}: {len(self)} records, streams {', '.join(self.specs)})"
+
+    def __iter__(self) -> Iterator[Record]:
+        for index in range(len(self.row_groups)):
+            yield from self.read(index)
+
+    def read(self, row_group: int) -> list[Record]:
+        """The records of one row group, in order.
+
+        Raises:
+            ValueError: the shard is damaged or was removed.
+        """
+        path, index, rows, _ = self.row_groups[row_group]
+        shard, _ = open_shard(path)
+        try:
+            with shard:
+                table = shard.read_row_group(index, use_threads=False)
+            return from_table(table if rows is None else table.take(rows), self.specs)
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise _damaged(path, error) from error
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """The whole shards of a folder, sorted by name; hidden files are unfinished and left out."""
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+
+
+def open_shard(path: Path) -> tuple[pq.ParquetFile, dict[str, StreamSpec]]:
+    """Opens a shard; the caller closes it.
+
+    Raises:
+        ValueError: the file is damaged, or not a shard of a corpus.
+    """
+    try:
+        shard = pq.ParquetFile(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    try:
+        return shard, read_specs(shard.schema_arrow)
+    except (ValueError, KeyError, TypeError) as error:
+        shard.close()
+        raise ValueError(f"{path} is not a shard of a tokenmask corpus: {error}; move it out of the folder") from error
+
+
+def check_specs(
+    found: Mapping[str, StreamSpec], expected: Mapping[str, StreamSpec], where: str, *, complete: bool = False
+) -> None:
+    """Refuses streams that are unknown or were made by another tokenizer.
+
+    Raises:
+        ValueError: the first stream of ``found`` (with ``complete``, also of ``expected``) that has no equal opposite.
+    """
+    names = [*found, *(name for name in expected if complete and name not in found)]
+    for name in names:
+        if name not in expected or name not in found:
+            raise ValueError(
+                f"{where} has streams {sorted(found)}, the corpus has {sorted(expected)}: {name!r} differs"
+            )
+        mine, theirs = found[name], expected[name]
+        if mine.fingerprint != theirs.fingerprint:
+            raise ValueError(
+                f"stream {name!r} must be made by one tokenizer, got fingerprint {mine.fingerprint[:12] or 'none'} in "
+                f"{where} and {theirs.fingerprint[:12] or 'none'} in the corpus; encode it again with the tokenizer in use"
+            )
+        if mine != theirs:
+            raise ValueError(f"stream {name!r} must have one spec, got {mine} in {where} and {theirs} in the corpus")
+
+
+def _row_groups(path: Path, shard: pq.ParquetFile, split: str | None) -> list[RowGroup]:
+    sizes = [shard.metadata.row_group(index).num_rows for index in range(shard.num_row_groups)]
+    if split is None:
+        return [RowGroup(path, index, None, size) for index, size in enumerate(sizes)]
+    try:
+        column = np.array(shard.read(columns=["split"]).column("split").to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    parts = np.split(column == split, np.cumsum(sizes)[:-1])
+    kept = [(index, np.flatnonzero(part)) for index, part in enumerate(parts)]
+    return [RowGroup(path, index, rows, len(rows)) for index, rows in kept if len(rows)]
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+    return ValueError(f"{path} must be a whole Parquet shard, but reading it failed ({reason}); build it again")
