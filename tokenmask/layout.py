@@ -53,6 +53,10 @@ class Parallel:
 
     fuse: Literal["sum", "concat", "concat_mlp"] = "sum"
 
+    def positions(self, places: int, num_levels: int) -> int:
+        """Positions that ``places`` grid places take."""
+        return places
+
     def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes [G, K] of G grid places -> (codes [L, K] with -1 where absent, grid place int64 [L])."""
         return codes, torch.arange(codes.shape[0])
@@ -65,6 +69,10 @@ class Parallel:
 @dataclass(frozen=True)
 class Flatten:
     """One code at each position, levels in turn: K times as many positions. Source: arXiv:2306.05284, section 2.2."""
+
+    def positions(self, places: int, num_levels: int) -> int:
+        """Positions that ``places`` grid places take."""
+        return places * num_levels
 
     def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes [G, K] -> (codes [G * K, K] with one level present at each position, grid place int64 [G * K])."""
@@ -84,6 +92,10 @@ class Flatten:
 @dataclass(frozen=True)
 class Delay:
     """Level k is shifted by k positions: G + K - 1 positions. Source: MusicGen, arXiv:2306.05284, section 2.2."""
+
+    def positions(self, places: int, num_levels: int) -> int:
+        """Positions that ``places`` grid places take."""
+        return places + num_levels - 1 if places else 0
 
     def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes [G, K] -> (codes [G + K - 1, K] with -1 where absent, grid place int64 [G + K - 1])."""
@@ -272,7 +284,7 @@ class Layout:
             ids = sequence.ids[segment.start : segment.start + segment.length, : spec.num_levels]
             offsets = torch.tensor([self.range(segment.name, k).offset for k in range(spec.num_levels)])
             placed = torch.where(ids == PAD, -1, ids - offsets.to(torch.int32))
-            codes = self._arrangement(segment.name).restore(placed, spec.num_levels)
+            codes = self.arrangement(segment.name).restore(placed, spec.num_levels)
             if bool((codes == torch.tensor(spec.codebook_sizes)).any()):
                 raise ValueError(f"stream {segment.name!r} still has hidden slots; fill them before unpacking")
             codes, grid = codes.reshape(*segment.grid, spec.num_levels).contiguous(), segment.grid
@@ -284,7 +296,8 @@ class Layout:
             streams[segment.name] = TokenStream(spec, codes.to(torch.int32), segment.start_seconds, labels)
         return streams
 
-    def _arrangement(self, name: str) -> Arrangement:
+    def arrangement(self, name: str) -> Arrangement:
+        """How the levels of a stream meet."""
         return self.arrangements.get(name, Parallel())
 
     def _place(
@@ -307,7 +320,7 @@ class Layout:
             role = torch.full(codes.shape, role, dtype=torch.int8)
         elif role.shape != codes.shape:
             raise ValueError(f"roles of {name!r} must be {list(codes.shape)}, got {list(role.shape)}")
-        arrangement = self._arrangement(name)
+        arrangement = self.arrangement(name)
         if isinstance(arrangement, Delay) and len(spec.axes) != 1:
             raise ValueError(f"Delay shifts levels along one axis, but {name!r} has {spec.axes}")
         placed, place = arrangement.place(codes.flatten(0, -2))

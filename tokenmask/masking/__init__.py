@@ -1,0 +1,44 @@
+"""Masking: how many slots (rates, processes), which (scores), what stands there instead (corruption)."""
+
+from tokenmask.masking.conditioning import Conditioning
+from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
+from tokenmask.masking.masker import Corruption, Masker
+from tokenmask.masking.processes import (
+    Arccos,
+    Cosine,
+    Exponential,
+    Linear,
+    Logarithmic,
+    MaskingProcess,
+    Polynomial,
+    Power,
+)
+from tokenmask.masking.rates import Amount, FixedRate, ProcessRate, Rate
+from tokenmask.masking.scores import HaltonScore, RandomScore, Score, ScoreContext, SpanScore, SumScore
+
+__all__ = [
+    "Amount",
+    "Arccos",
+    "Conditioning",
+    "Corruption",
+    "Cosine",
+    "Exponential",
+    "FixedRate",
+    "HaltonScore",
+    "Linear",
+    "Logarithmic",
+    "MaskedBatch",
+    "Masker",
+    "MaskingProcess",
+    "Polynomial",
+    "Power",
+    "ProcessRate",
+    "Queries",
+    "RandomScore",
+    "Rate",
+    "Score",
+    "ScoreContext",
+    "SpanScore",
+    "SumScore",
+    "Targets",
+]

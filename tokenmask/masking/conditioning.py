@@ -1,0 +1,75 @@
+"""Conditioning: which streams of a training sample are given, which are to fill, which are dropped.
+
+Arrow: Batch --**Conditioning**--> Batch (roles, valid), just before the Masker. Does not know: slots, ids, models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import ABSENT, FILL, GIVEN, Batch
+from tokenmask.layout import Layout
+from tokenmask.ops import Purpose, uniform
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Draws one stream of each row as the target; the others are its conditions.
+
+    A row with one stream always fills it. Each condition is dropped on its own with probability ``drop``, which trains
+    the unconditional model of classifier-free guidance. Source: arXiv:2207.12598, algorithm 1.
+
+    Args:
+        drop: probability that a condition is dropped.
+        joint: probability that a row fills all of its streams at once.
+        odds: stream name -> how often it is the target, relative to the other streams of its row; 1 where not named.
+    """
+
+    drop: float = 0.1
+    joint: float = 0.0
+    odds: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.drop <= 1 and 0 <= self.joint <= 1):
+            raise ValueError(f"Conditioning.drop and joint are probabilities, got {self.drop} and {self.joint}")
+        if any(odds < 0 for odds in self.odds.values()):
+            raise ValueError(f"Conditioning.odds must not be negative, got {dict(self.odds)}")
+
+    def __call__(self, batch: Batch, layout: Layout, *, seed: int) -> Batch:
+        """Args:
+            batch: all slots to fill.
+            layout: names of the streams.
+            seed: of the run; with ``batch.sample_ids`` the only source of randomness.
+
+        Returns:
+            a batch with GIVEN and FILL roles and with dropped conditions invalid.
+
+        Raises:
+            ValueError: odds for a stream that the layout lacks, or a row whose streams all have odds 0.
+        """
+        for name in self.odds:
+            layout.index(name)
+        count = len(layout.names)
+        present = (batch.stream[:, :, None] == torch.arange(count, device=batch.device)).any(1)
+        odds = torch.tensor([self.odds.get(name, 1.0) for name in layout.names], device=batch.device) * present
+        if bool((odds.sum(1) <= 0).any()):
+            raise ValueError("every record needs a stream with odds above 0 to fill; raise Conditioning.odds")
+        draws = self._draws(batch.sample_ids, count + 2, seed)
+        cumulative = (odds / odds.sum(1, keepdim=True)).cumsum(1)
+        target = (draws[:, :1] >= cumulative[:, :-1]).sum(1)
+        joint = draws[:, 1] < self.joint
+        filled = (torch.nn.functional.one_hot(target, count).bool() | joint[:, None]) & present
+        dropped = present & ~filled & (draws[:, 2:] < self.drop)
+        slot_filled = filled.gather(1, batch.stream.long().clamp(min=0)) & (batch.stream >= 0)
+        role = torch.where(slot_filled[:, :, None], FILL, GIVEN).to(torch.int8)
+        role = torch.where(batch.role == ABSENT, batch.role, role)
+        return replace(batch, role=role).drop(dropped)
+
+    @staticmethod
+    def _draws(sample_ids: Tensor, count: int, seed: int) -> Tensor:
+        counters = sample_ids[:, None] * 64 + torch.arange(count, device=sample_ids.device)
+        return uniform(seed=seed, counters=counters.flatten(), purpose=Purpose.dropout).view(-1, count)

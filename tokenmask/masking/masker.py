@@ -1,0 +1,124 @@
+"""Masker: hides slots of a batch and lists what is right.
+
+Arrow: Batch --**Masker**--> MaskedBatch. Does not know: modalities, models, losses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import FILL, Batch
+from tokenmask.layout import Layout
+from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
+from tokenmask.masking.rates import ProcessRate, Rate
+from tokenmask.masking.scores import RandomScore, Score, ScoreContext, slot_counters
+from tokenmask.ops import Purpose, mask_tokens, uniform
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What stands in a chosen slot: its range's MASK, a random code of its range, or the code itself.
+
+    The three shares sum to 1; BERT's are 0.8, 0.1, 0.1. Source: arXiv:1810.04805, appendix A.1.
+    """
+
+    mask: float = 1.0
+    random: float = 0.0
+    keep: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = (self.mask, self.random, self.keep)
+        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"Corruption shares must not be negative and sum to 1, got {shares}")
+
+
+@dataclass(frozen=True)
+class Masker:
+    """Hides FILL slots: ``rate`` says how many, ``strategy`` which, ``corruption`` what stands there instead.
+
+    Args:
+        rate: how many slots of each row.
+        strategy: the score whose highest slots are hidden.
+        corruption: shares of mask, random and kept codes.
+    """
+
+    rate: Rate = field(default_factory=ProcessRate)
+    strategy: Score = field(default_factory=RandomScore)
+    corruption: Corruption = field(default_factory=Corruption)
+
+    def __call__(
+        self,
+        batch: Batch,
+        layout: Layout,
+        *,
+        seed: int,
+        step: int = 0,
+        total_steps: int = 1,
+        scores: Tensor | None = None,
+    ) -> MaskedBatch:
+        """Args:
+            batch: roles say which slots may be hidden (FILL, at valid positions).
+            layout: gives each slot its MASK and its range.
+            seed: of the run; with ``batch.sample_ids`` the only source of randomness.
+            step, total_steps: for rates that change during a run.
+            scores: float32 [B, L, K], replaces the strategy (attention, loss, saliency of another model).
+
+        Returns:
+            MaskedBatch whose inputs keep the batch's shape and whose targets are the chosen slots, row by row.
+        """
+        rows, length, levels = batch.shape
+        maskable = (batch.role == FILL) & batch.valid[:, :, None]
+        amount = self.rate(
+            maskable.sum((1, 2)), step=step, total_steps=total_steps, seed=seed, sample_ids=batch.sample_ids
+        )
+        seeds = torch.full_like(batch.sample_ids, seed)
+        context = ScoreContext(batch, maskable, seeds, batch.sample_ids)
+        if amount.probability is not None:
+            draws = _bernoulli_draws(context)
+            maskable = maskable & (draws < amount.probability[:, None, None])
+            count = torch.full_like(batch.sample_ids, length * levels)
+            scores = draws
+        else:
+            assert amount.count is not None
+            count = amount.count
+            if scores is None and not isinstance(self.strategy, RandomScore):
+                scores = self.strategy(context)
+        mask_ids = layout.mask_of(batch.ids)
+        heads = layout.head_of(batch.ids)
+        low = torch.where(heads >= 0, layout.offsets(batch.device)[heads.clamp(min=0)], batch.ids)
+        corrupted, slots, _ = mask_tokens(
+            batch.ids.view(rows, -1),
+            maskable.view(rows, -1),
+            count,
+            mask_ids.view(rows, -1),
+            scores=None if scores is None else scores.reshape(rows, -1),
+            shares=(self.corruption.mask, self.corruption.random, self.corruption.keep),
+            random_range=(low.view(rows, -1), mask_ids.view(rows, -1)) if self.corruption.random else None,
+            seed=seed,
+            sample_ids=batch.sample_ids,
+        )
+        corrupted = corrupted.view(rows, length, levels)
+        codes = (batch.ids - low).flatten()[slots].long()
+        number = torch.arange(len(slots), device=batch.device)
+        return MaskedBatch(
+            inputs=replace(batch, ids=corrupted),
+            queries=Queries(slots, heads.flatten()[slots]),
+            targets=Targets(number, codes, torch.ones(len(slots), device=batch.device)),
+            hidden=corrupted != batch.ids,
+            dropped=torch.zeros_like(maskable),
+            group=None,
+            t=amount.t,
+            row_of_sample=torch.arange(rows, device=batch.device),
+            clean=batch,
+        )
+
+
+def _bernoulli_draws(context: ScoreContext) -> Tensor:
+    """One uniform for each slot that decides whether it is hidden, float32 [B, L, K]."""
+    rows, length, levels = context.is_open.shape
+    counters = slot_counters(context.keys, length, levels).reshape(-1)
+    seeds = context.seeds[:, None, None].expand(rows, length, levels).reshape(-1)
+    return uniform(seed=seeds, counters=counters, purpose=Purpose.mask).view(rows, length, levels)

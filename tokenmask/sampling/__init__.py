@@ -1,0 +1,35 @@
+"""Sampling: one decode loop and the values it is made of."""
+
+from tokenmask.masking.scores import HaltonScore, RandomScore, SpanScore, SumScore
+from tokenmask.sampling.constraint import Constraint, ForbidCodes
+from tokenmask.sampling.guidance import ClassifierFree, Guidance
+from tokenmask.sampling.order import ConfidenceScore, EntropyScore, MarginScore
+from tokenmask.sampling.pick import Categorical
+from tokenmask.sampling.revoke import Revoke, RevokeLeastLikely
+from tokenmask.sampling.sampler import Sampler, Stage, Step
+from tokenmask.sampling.schedule import ProcessSchedule, Schedule, UniformSchedule
+from tokenmask.sampling.state import SamplerState
+
+__all__ = [
+    "Categorical",
+    "ClassifierFree",
+    "ConfidenceScore",
+    "Constraint",
+    "EntropyScore",
+    "ForbidCodes",
+    "Guidance",
+    "HaltonScore",
+    "MarginScore",
+    "ProcessSchedule",
+    "RandomScore",
+    "Revoke",
+    "RevokeLeastLikely",
+    "Sampler",
+    "SamplerState",
+    "Schedule",
+    "SpanScore",
+    "Stage",
+    "Step",
+    "SumScore",
+    "UniformSchedule",
+]

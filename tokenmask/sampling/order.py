@@ -1,0 +1,52 @@
+"""Orders: which open slots are revealed first, from what the model predicts.
+
+Arrow: inside the Sampler loop; scores like those of ``masking/scores.py``, which serve here too (RandomScore,
+HaltonScore). Does not know: how many slots, how codes are drawn, models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tokenmask.masking.scores import Score, ScoreContext, slot_noise
+
+
+@dataclass(frozen=True)
+class ConfidenceScore(Score):
+    """Log-probability of the drawn code plus Gumbel noise that fades out.
+
+    The noise has scale ``noise * (1 - progress)``; 0 is the pure low-confidence order of LLaDA (arXiv:2502.09992).
+    Source: MaskGIT, arXiv:2202.04200, section 3.2 and published code, where the scale is 4.5.
+
+    Args:
+        noise: scale of the Gumbel noise at the start.
+    """
+
+    noise: float = 0.0
+
+    def __call__(self, context: ScoreContext) -> Tensor:
+        score = context.predictions["logprob"]
+        scale = self.noise * (1 - context.progress)
+        if scale > 0:
+            half = 2.0**-25  # centres the 24-bit uniforms in (0, 1), so that both logarithms are finite
+            score = score - scale * torch.log(-torch.log(slot_noise(context) + half))
+        return score
+
+
+@dataclass(frozen=True)
+class MarginScore(Score):
+    """Probability of the best code minus that of the second. Source: arXiv:2502.06768, section 4.1."""
+
+    def __call__(self, context: ScoreContext) -> Tensor:
+        return context.predictions["margin"]
+
+
+@dataclass(frozen=True)
+class EntropyScore(Score):
+    """Lowest entropy first. Source: arXiv:2505.24857, section 3 (entropy-bounded unmasking)."""
+
+    def __call__(self, context: ScoreContext) -> Tensor:
+        return -context.predictions["entropy"]

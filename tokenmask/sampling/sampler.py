@@ -1,0 +1,239 @@
+"""Sampler: the one loop that fills slots, for every modality.
+
+Arrow: SamplerState --**Sampler.steps**--> SamplerState with nothing open. Does not know: modalities, media, networks
+(a model is whatever gives logits of queried slots), kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import Batch
+from tokenmask.layout import Layout
+from tokenmask.masking.masked_batch import Queries
+from tokenmask.masking.scores import Score, ScoreContext, slot_counters
+from tokenmask.models import MaskedModel
+from tokenmask.ops import commit
+from tokenmask.sampling.constraint import Constraint
+from tokenmask.sampling.guidance import Guidance
+from tokenmask.sampling.order import ConfidenceScore
+from tokenmask.sampling.pick import Categorical
+from tokenmask.sampling.revoke import Revoke
+from tokenmask.sampling.schedule import ProcessSchedule, Schedule
+from tokenmask.sampling.state import SamplerState
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of steps that fills some levels with one model; levels below are then given, levels above still hidden.
+
+    Args:
+        steps: number of steps.
+        levels: levels that are filled; None fills every level that is still open.
+        model: name of the model in the run.
+    """
+
+    steps: int = 12
+    levels: tuple[int, ...] | None = None
+    model: str = "main"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"a stage needs at least 1 step, got {self.steps}")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What the loop yields after each step.
+
+    Args:
+        index: number of this step over all stages, from 0.
+        total: number of steps of all stages.
+        state: after the step.
+    """
+
+    index: int
+    total: int
+    state: SamplerState
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draw a code for every open slot, reveal the best few, repeat.
+
+    Source: MaskGIT, arXiv:2202.04200, section 3.2, of which each part is a value here.
+
+    Args:
+        steps: steps of a stage where ``stages`` is empty.
+        stages: what is filled in turn; if empty, one stage of ``steps`` steps for each level, coarse to fine.
+        schedule: how many slots stay open after each step.
+        order: the score whose highest slots are revealed.
+        pick: how codes are drawn.
+        guidance: which extra inputs are run.
+        constraint: which codes may be drawn.
+        revoke: which committed slots are opened again.
+    """
+
+    steps: int = 12
+    stages: tuple[Stage, ...] = ()
+    schedule: Schedule = field(default_factory=ProcessSchedule)
+    order: Score = field(default_factory=ConfidenceScore)
+    pick: Categorical = field(default_factory=Categorical)
+    guidance: Guidance = field(default_factory=Guidance)
+    constraint: Constraint = field(default_factory=Constraint)
+    revoke: Revoke = field(default_factory=Revoke)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"Sampler.steps must be at least 1, got {self.steps}")
+
+    @torch.inference_mode()
+    def iterate(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
+        """Yields the state after every step; the last one has nothing open.
+
+        Args:
+            models: by name; a stage names one.
+            layout: of every model.
+            state: from :meth:`SamplerState.start`.
+
+        Raises:
+            ValueError: a stage names a model that is not there, or slots stay open after the last stage.
+        """
+        stages = self.stages or tuple(Stage(self.steps, (level,)) for level in _levels(layout, state))
+        total, done = sum(stage.steps for stage in stages), 0
+        for stage in stages:
+            if stage.model not in models:
+                raise ValueError(f"stage model must be one of {', '.join(models)}, got {stage.model!r}")
+            inside = _stage_slots(layout, state, stage)
+            initial = (inside & state.is_open).sum((1, 2)).tolist()
+            for index in range(stage.steps):
+                state = self._step(models[stage.model], layout, state, inside, initial, index, stage.steps)
+                if index < stage.steps - 1:
+                    revoked = self.revoke(state, inside, (index + 1) / stage.steps)
+                    state = state if revoked is None else _reopen(state, revoked & inside, layout)
+                yield Step(done, total, state)
+                done += 1
+        if bool(state.is_open.any()):
+            raise ValueError("the sampler's stages must cover every level with open slots; add a stage for the rest")
+
+    def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
+        """The state after the last step of :meth:`iterate`."""
+        for step in self.iterate(models, layout, state):
+            state = step.state
+        return state
+
+    def _step(
+        self,
+        model: MaskedModel,
+        layout: Layout,
+        state: SamplerState,
+        inside: Tensor,
+        initial: list[int],
+        index: int,
+        steps: int,
+    ) -> SamplerState:
+        """Draw, score, commit: one step of one stage."""
+        is_open = state.is_open & inside
+        progress = index / steps
+        if not bool(is_open.any()):
+            return replace(state, step=state.step + 1)
+        proposed, predictions, state = self._propose(model, layout, state, is_open, progress)
+        context = ScoreContext(state.batch, is_open, state.seeds, state.keys, (index + 1) / steps, predictions)
+        after = [self.schedule.open_after(count, index, steps) for count in initial]
+        count = is_open.sum((1, 2)) - torch.tensor(after, device=is_open.device)
+        rows = is_open.shape[0]
+        ids, still_open = commit(
+            state.batch.ids.view(rows, -1),
+            proposed.view(rows, -1),
+            self.order(context).view(rows, -1),
+            is_open.view(rows, -1),
+            count,
+        )
+        ids, still_open = ids.view_as(is_open), still_open.view_as(is_open)
+        committed = is_open & ~still_open
+        return replace(
+            state,
+            batch=replace(state.batch, ids=ids),
+            is_open=state.is_open & ~committed,
+            score=torch.where(committed, predictions["logprob"], state.score),
+            step=state.step + 1,
+        )
+
+    def _propose(
+        self, model: MaskedModel, layout: Layout, state: SamplerState, is_open: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor], SamplerState]:
+        """Draws a code for every open slot: proposed ids [B, L, K] and the statistics of the draws."""
+        rows, length, levels = is_open.shape
+        slots = is_open.flatten().nonzero().squeeze(1)
+        queries = Queries(slots, layout.head_of(state.batch.ids.flatten()[slots]))
+        scale = self.guidance.scale(progress)
+        guided = scale != 1.0
+        inputs, asked = state.batch, queries
+        if guided:
+            inputs = _stack(state.batch, self.guidance.unconditional(state.batch))
+            asked = Queries(torch.cat([slots, slots + is_open.numel()]), queries.heads.repeat(2))
+        scored = {head: (index, logits) for head, index, logits in model.logits(inputs, asked)}
+        counters = slot_counters(state.keys, length, levels).flatten()[slots]
+        seeds = state.seeds[torch.div(slots, length * levels, rounding_mode="floor")]
+        proposed = state.batch.ids.flatten().clone()
+        names = ("logprob", "entropy", "margin")
+        predictions = {name: torch.zeros(is_open.numel(), device=is_open.device) for name in names}
+        for head, (index, logits) in scored.items():
+            uncond = None
+            if guided:  # the second half of the queries repeats the first, head by head
+                half = len(index) // 2
+                index, logits, uncond = index[:half], logits[:half], logits[half:]
+            allowed = self.constraint.allowed(layout, head)
+            codes, *statistics = self.pick(
+                logits,
+                uncond,
+                guidance=scale,
+                progress=progress,
+                seeds=seeds[index],
+                counters=counters[index],
+                allowed=None if allowed is None else allowed.to(logits.device),
+            )
+            proposed[slots[index]] = codes + layout.ranges[head].offset
+            for name, values in zip(names, statistics, strict=True):
+                predictions[name][slots[index]] = values
+        counted = dict(state.counters)
+        for name, value in (
+            ("forward_passes", 1),
+            ("computed_positions", inputs.shape[0] * length),
+            ("queries", len(asked)),
+        ):
+            counted[name] = counted.get(name, 0) + value
+        shaped = {name: value.view_as(is_open) for name, value in predictions.items()}
+        return proposed.view_as(is_open), shaped, replace(state, counters=counted)
+
+
+def _levels(layout: Layout, state: SamplerState) -> list[int]:
+    """Levels with open slots, coarse to fine."""
+    heads = layout.head_of(state.batch.ids[state.is_open]).unique().tolist()
+    return sorted({layout.ranges[head].level for head in heads})
+
+
+def _stage_slots(layout: Layout, state: SamplerState, stage: Stage) -> Tensor:
+    """bool [B, L, K], the slots that a stage may fill."""
+    if stage.levels is None:
+        return torch.ones_like(state.is_open)
+    level_of = torch.tensor([r.level for r in layout.ranges], device=state.is_open.device)
+    heads = layout.head_of(state.batch.ids)
+    wanted = torch.tensor(stage.levels, device=state.is_open.device)
+    return torch.isin(level_of[heads.clamp(min=0)], wanted) & (heads >= 0)
+
+
+def _reopen(state: SamplerState, revoked: Tensor, layout: Layout) -> SamplerState:
+    ids = torch.where(revoked, layout.mask_of(state.batch.ids), state.batch.ids)
+    return replace(state, batch=replace(state.batch, ids=ids), is_open=state.is_open | revoked)
+
+
+def _stack(first: Batch, second: Batch) -> Batch:
+    """Two batches of one shape as one of twice the rows."""
+    pairs = {name: torch.cat([value, second.features[name]]) for name, value in first.features.items()}
+    names = ("ids", "stream", "role", "coordinates", "valid", "sample_ids")
+    return Batch(*(torch.cat([getattr(first, name), getattr(second, name)]) for name in names), pairs)

@@ -1,0 +1,85 @@
+"""SamplerState: everything that a generation knows between two steps.
+
+Arrow: inside the Sampler loop. Does not know: models, schedules, modalities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import FILL, Batch
+from tokenmask.layout import Layout
+
+_STEP_BITS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class SamplerState:
+    """A batch of requests in the making.
+
+    Args:
+        batch: ids (MASK at open slots), streams, roles, coordinates, valid; ``batch.sample_ids`` tells the samples of
+            one request apart.
+        is_open: bool [B, L, K], slots still to fill.
+        initial_open: int64 [B, K], how many slots of each level were open at the start; on the host.
+        score: float32 [B, L, K], natural log-probability of each committed code when it was drawn; 0 elsewhere.
+        seeds: int64 [B], seed of each row.
+        step: steps taken so far, over all stages.
+        log_weight: float32 [B], importance weight of each row (particles).
+        carry: named tensors [B, ...] that a part of the sampler carries from step to step.
+        counters: what was computed so far ("forward_passes", "computed_positions", "queries").
+    """
+
+    batch: Batch
+    is_open: Tensor
+    initial_open: Tensor
+    score: Tensor
+    seeds: Tensor
+    step: int
+    log_weight: Tensor
+    carry: Mapping[str, Tensor] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, batch: Batch, layout: Layout, seeds: Tensor) -> SamplerState:
+        """Hides every FILL slot of a batch. What stood there is forgotten; GIVEN slots will never change.
+
+        Args:
+            batch: rows to fill.
+            layout: gives the MASK of each slot's range.
+            seeds: int64 [B].
+        """
+        is_open = (batch.role == FILL) & batch.valid[:, :, None]
+        ids = torch.where(is_open, layout.mask_of(batch.ids), batch.ids)
+        zeros = torch.zeros(batch.shape, device=batch.device)
+        return cls(
+            batch=replace(batch, ids=ids),
+            is_open=is_open,
+            initial_open=is_open.sum(1).cpu(),
+            score=zeros,
+            seeds=seeds,
+            step=0,
+            log_weight=torch.zeros(batch.shape[0], device=batch.device),
+        )
+
+    @property
+    def keys(self) -> Tensor:
+        """int64 [B], tells (sample, step) pairs of one seed apart: what randomness is keyed by."""
+        return (self.batch.sample_ids << _STEP_BITS) | self.step
+
+    def rows(self, index: Tensor) -> SamplerState:
+        """The rows at int64 ``index`` [N] in every field, in that order; repeats allowed."""
+        return replace(
+            self,
+            batch=self.batch.rows(index),
+            is_open=self.is_open[index],
+            initial_open=self.initial_open[index.cpu()],
+            score=self.score[index],
+            seeds=self.seeds[index],
+            log_weight=self.log_weight[index],
+            carry={name: value[index] for name, value in self.carry.items()},
+        )

@@ -1,0 +1,173 @@
+"""Held-out masked cross-entropy of every stream, beside a unigram on the same codes.
+
+Arrow: Corpus (held-out) + model --> numbers. Does not know: modalities, how the model was trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import ABSENT, FILL, GIVEN, Batch, collate
+from tokenmask.corpus import Record
+from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate
+from tokenmask.models import MaskedModel
+from tokenmask.training.packing import Packing
+
+
+@dataclass(frozen=True)
+class StreamScore:
+    """How well one level of a stream is filled.
+
+    Args:
+        stream: its name.
+        level: from 0.
+        given: names of the streams that were given.
+        cross_entropy: mean over hidden codes, nats a code; end codes do not count.
+        unigram: cross-entropy of the add-one-smoothed unigram of the training codes on the same codes, nats a code.
+        margin: unigram - cross_entropy, averaged over records.
+        margin_error: standard error of ``margin`` over records.
+        num_codes: hidden codes scored.
+        num_records: records they come from.
+    """
+
+    stream: str
+    level: int
+    given: tuple[str, ...]
+    cross_entropy: float
+    unigram: float
+    margin: float
+    margin_error: float
+    num_codes: int
+    num_records: int
+
+
+def unigram_log_probabilities(counts: Sequence[Tensor]) -> list[Tensor]:
+    """Add-one smoothing of the code counts of each level: float64 [size], natural logarithms."""
+    return [torch.log((count.double() + 1) / (count.sum() + len(count))) for count in counts]
+
+
+@torch.inference_mode()
+def code_losses(model: MaskedModel, masked: MaskedBatch) -> Tensor:
+    """Cross-entropy of each target, float32 [N], nats."""
+    losses = torch.zeros(len(masked.targets))
+    codes = torch.zeros(len(masked.queries), dtype=torch.int64)
+    codes[masked.targets.queries] = masked.targets.codes
+    for _, index, logits in model.logits(masked.inputs, masked.queries):
+        losses[index] = torch.nn.functional.cross_entropy(logits.float(), codes[index], reduction="none")
+    return losses[masked.targets.queries]
+
+
+def held_out_scores(
+    model: MaskedModel,
+    packing: Packing,
+    records: Sequence[Record],
+    counts: Mapping[str, Sequence[Tensor]],
+    *,
+    draws: int = 4,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> list[StreamScore]:
+    """Scores every stream of held-out records, with its conditions given and without them, under the same masks.
+
+    The masking time is uniform in 0..1 and the hidden share equals it, so all shares count alike.
+
+    Args:
+        model: in any mode; not changed.
+        packing: as in training.
+        records: held-out records.
+        counts: code counts of the *training* codes, stream name -> int64 [size] for each level.
+        draws: masks of each record.
+        seed: of the masks.
+        batch_size: rows of a pass.
+
+    Returns:
+        for each stream that occurs: one score per level without conditions, then one per level with them.
+    """
+    scores = []
+    for name in model.layout.names:
+        owners = [record for record in records if name in record.streams]
+        paired = [record for record in owners if len(record.streams) > 1]
+        if paired:
+            groups = [(paired, False), (paired, True)]
+            owners = [record for record in owners if len(record.streams) == 1]
+        else:
+            groups = []
+        groups += [(owners, False)] if owners else []
+        for group, conditioned in groups:
+            given = tuple(sorted({n for r in group for n in r.streams} - {name})) if conditioned else ()
+            table = _losses(model, packing, group, name, conditioned, counts[name], draws, seed, batch_size)
+            scores += _summary(table, name, given, len(group))
+    return scores
+
+
+def _losses(
+    model: MaskedModel,
+    packing: Packing,
+    records: Sequence[Record],
+    name: str,
+    conditioned: bool,
+    counts: Sequence[Tensor],
+    draws: int,
+    seed: int,
+    batch_size: int,
+) -> Tensor:
+    """float64 [codes, 4]: record, level, cross-entropy, unigram cross-entropy of every hidden code of a stream."""
+    layout, masker = model.layout, Masker(ProcessRate(Linear()))
+    levels = torch.tensor([r.level for r in layout.ranges])
+    unigrams, end_code = unigram_log_probabilities(counts), layout.streams[name].end_code
+    jobs = [(index, draw) for index in range(len(records)) for draw in range(draws)]
+    jobs.sort(key=lambda job: packing.positions(layout, records[job[0]].streams))
+    rows = []
+    for start in range(0, len(jobs), batch_size):
+        part = jobs[start : start + batch_size]
+        sequences = [packing(layout, records[i].streams, seed=seed, sample_id=i) for i, _ in part]
+        keys = torch.tensor([index * draws + draw for index, draw in part])
+        batch = _only(collate(sequences, keys, multiple=16), layout.index(name), conditioned)
+        masked = masker(batch, layout, seed=seed)
+        loss = code_losses(model, masked)
+        heads, codes = masked.queries.heads[masked.targets.queries], masked.targets.codes
+        level = levels[heads]
+        unigram = -torch.stack([unigrams[k][c] for k, c in zip(level.tolist(), codes.tolist(), strict=True)])
+        slots = masked.queries.slots[masked.targets.queries]
+        row = torch.div(slots, batch.shape[1] * batch.shape[2], rounding_mode="floor")
+        record = torch.tensor([index for index, _ in part])[row]
+        table = torch.stack([record.double(), level.double(), loss.double(), unigram], dim=1)
+        rows.append(table if end_code is None else table[(level != 0) | (codes != end_code)])
+    return torch.cat(rows)
+
+
+def _only(batch: Batch, stream: int, conditioned: bool) -> Batch:
+    """Fills one stream; the others are given or dropped."""
+    fill = (batch.stream == stream)[:, :, None]
+    role = torch.where(fill, FILL, GIVEN).to(torch.int8)
+    batch = replace(batch, role=torch.where(batch.role == ABSENT, batch.role, role))
+    return batch if conditioned else replace(batch, valid=batch.valid & ((batch.stream == stream) | (batch.stream < 0)))
+
+
+def _summary(table: Tensor, name: str, given: tuple[str, ...], num_records: int) -> list[StreamScore]:
+    scores = []
+    for level in table[:, 1].unique().tolist():
+        part = table[table[:, 1] == level]
+        record, gain = part[:, 0].long(), part[:, 3] - part[:, 2]
+        number = torch.zeros(num_records, dtype=torch.float64).index_add(0, record, torch.ones_like(gain))
+        total = torch.zeros(num_records, dtype=torch.float64).index_add(0, record, gain)
+        means = (total / number)[number > 0]
+        scores.append(
+            StreamScore(
+                stream=name,
+                level=int(level),
+                given=given,
+                cross_entropy=float(part[:, 2].mean()),
+                unigram=float(part[:, 3].mean()),
+                margin=float(means.mean()),
+                margin_error=float(means.std() / math.sqrt(len(means))) if len(means) > 1 else math.nan,
+                num_codes=len(part),
+                num_records=len(means),
+            )
+        )
+    return scores

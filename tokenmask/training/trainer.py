@@ -1,0 +1,187 @@
+"""Trainer: the loop that teaches a model to fill what is hidden.
+
+Arrow: Corpus --> Record --Packing--> Batch --Conditioning, Masker--> MaskedBatch --Objective--> **Trainer**.
+Does not know: modalities, kernels, what the objective computes. Checkpoints, resume and progress are ``fitting``'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import Batch, collate
+from tokenmask.corpus import Draw, Mixture
+from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
+from tokenmask.layout import Layout
+from tokenmask.masking import Conditioning, MaskedBatch, Masker
+from tokenmask.models import MaskedModel
+from tokenmask.objectives import Loss, Objective
+from tokenmask.training.packing import Packing
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is optimised.
+
+    Args:
+        steps: optimisation steps.
+        batch_size: records of a batch.
+        peak_lr: learning rate after the warm-up; it then falls along a half cosine to ``final_lr_share`` of itself.
+        warmup_steps: steps of the linear warm-up.
+        final_lr_share: see above.
+        weight_decay: of matrices; vectors (norms, biases) have none. Source: AdamW, arXiv:1711.05101.
+        beta1, beta2: of AdamW.
+        clip_norm: largest norm of the gradient.
+        precision: "float32", or "bfloat16" for autocast.
+        checkpoint_every: steps between checkpoints.
+        seed: of weights, data order, conditions and masks.
+    """
+
+    steps: int = 1000
+    batch_size: int = 32
+    peak_lr: float = 1e-3
+    warmup_steps: int = 50
+    final_lr_share: float = 0.05
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.98
+    clip_norm: float = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
+            raise ValueError(f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}")
+        if not self.peak_lr > 0:
+            raise ValueError(f"training.peak_lr must be above 0, got {self.peak_lr}")
+
+    def lr(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        if step < self.warmup_steps:
+            return self.peak_lr * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        share = self.final_lr_share + (1 - self.final_lr_share) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+        return self.peak_lr * share
+
+
+class Trainer:
+    """One model, one stream of data, one objective; a task for :func:`tokenmask.fitting.fit`.
+
+    Args:
+        model: trained in place.
+        mixture: yields draws of records for ever, and can be sought.
+        packing, conditioning, masker, objective: the arrows between a record and its loss.
+        training: how to optimise.
+        device: where the model computes.
+    """
+
+    def __init__(
+        self,
+        model: MaskedModel,
+        mixture: Mixture,
+        *,
+        packing: Packing,
+        conditioning: Conditioning,
+        masker: Masker,
+        objective: Objective,
+        training: Training,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.model = model.to(device)
+        self.mixture = mixture
+        self.packing = packing
+        self.conditioning = conditioning
+        self.masker = masker
+        self.objective = objective
+        self.training = training
+        self.device = torch.device(device)
+        self.optimizer = _optimizer(self.model, training)
+        self._draws: Iterator[Draw] = iter(mixture)
+
+    @property
+    def layout(self) -> Layout:
+        """Of the model."""
+        return self.model.layout
+
+    def fit(self, folder: Path | None = None, *, progress: bool = True) -> list[dict[str, float]]:
+        """Trains to ``training.steps``, resuming from a checkpoint in ``folder`` if there is one.
+
+        Returns:
+            the metrics of each step taken.
+        """
+        steps, every = self.training.steps, self.training.checkpoint_every
+        return fit(self, steps=steps, folder=folder, checkpoint_every=every, label="training", progress=progress)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One optimisation step; everything random in it follows from the seed and the position in the data."""
+        loss = self.loss(self.batch(next(self._draws)), index)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.lr(index)
+        self.optimizer.step()
+        parts = {name: float(value.detach()) for name, value in loss.parts.items()}
+        return {"loss": float(loss.total.detach()), **parts, "gradient_norm": float(norm), "lr": self.training.lr(index)}
+
+    def batch(self, draw: Draw) -> Batch:
+        """Packs the records of a draw and stacks them."""
+        seed = self.training.seed
+        packed = [
+            self.packing(self.layout, record.streams, seed=seed, sample_id=key)
+            for record, key in zip(draw.records, draw.sample_ids.tolist(), strict=True)
+        ]
+        return collate(packed, draw.sample_ids, multiple=8)
+
+    def mask(self, batch: Batch, index: int) -> MaskedBatch:
+        """Draws the conditions and hides slots of a batch, as in step ``index``."""
+        seed = self.training.seed
+        batch = self.conditioning(batch, self.layout, seed=seed)
+        return self.masker(batch, self.layout, seed=seed, step=index, total_steps=self.training.steps)
+
+    def loss(self, batch: Batch, index: int) -> Loss:
+        """The objective on a masked batch, under autocast if asked for."""
+        masked = self.mask(batch, index).to(self.device)
+        reduced = self.training.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+            return self.objective(self.model, masked)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that must survive a stop: weights, optimiser, position in the data."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        return tensors, {"data": self.mixture.position(), "layout": self.layout.to_json()}
+
+    def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Restores :meth:`state`.
+
+        Raises:
+            ValueError: the checkpoint is of a model with another layout.
+        """
+        if Layout.from_json(about["layout"]) != self.layout:
+            raise ValueError(
+                "a run can only be resumed with the layout it was started with, got another one; use a new folder"
+            )
+        self.model.load_state_dict(_part(tensors, "model."))
+        load_optimizer_tensors(self.optimizer, _part(tensors, "optimizer."))
+        self.mixture.seek(about["data"])
+        self._draws = iter(self.mixture)
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _optimizer(model: MaskedModel, training: Training) -> torch.optim.AdamW:
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+    vectors = [parameter for parameter in model.parameters() if parameter.dim() < 2]
+    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    betas = (training.beta1, training.beta2)
+    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=betas, weight_decay=training.weight_decay, fused=True)
