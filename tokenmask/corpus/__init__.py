@@ -3,8 +3,25 @@
 Arrow: TokenStream --CorpusWriter--> shards --Corpus, Mixture--> Record --Layout.pack--> Sequence.
 """
 
+from tokenmask.corpus.build import BuildSummary, Item, build_corpus
+from tokenmask.corpus.mixture import Draw, Mixture
 from tokenmask.corpus.reader import Corpus
 from tokenmask.corpus.records import HELD_OUT, JSON, TRAIN, Record, num_positions
+from tokenmask.corpus.statistics import statistics
 from tokenmask.corpus.writer import CorpusWriter
 
-__all__ = ["HELD_OUT", "JSON", "TRAIN", "Corpus", "CorpusWriter", "Record", "num_positions"]
+__all__ = [
+    "HELD_OUT",
+    "JSON",
+    "TRAIN",
+    "BuildSummary",
+    "Corpus",
+    "CorpusWriter",
+    "Draw",
+    "Item",
+    "Mixture",
+    "Record",
+    "build_corpus",
+    "num_positions",
+    "statistics",
+]

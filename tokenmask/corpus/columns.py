@@ -76,7 +76,9 @@ def to_table(records: Sequence[Record], specs: Mapping[str, StreamSpec]) -> pa.T
         streams = [record.streams.get(name) for record in records]
         codes_type = schema.field(f"{name}.codes").type
         columns += [
-            _list_array([stream and stream.codes.cpu().numpy().ravel() for stream in streams], codes_type),
+            _list_array(
+                [None if stream is None else stream.codes.cpu().numpy().ravel() for stream in streams], codes_type
+            ),
             pa.array([stream and stream.grid for stream in streams], schema.field(f"{name}.grid").type),
             pa.array([stream and stream.start_seconds for stream in streams], pa.float64()),
             pa.array(

@@ -23,7 +23,7 @@ class RowGroup(NamedTuple):
     """Where some records lie."""
 
     path: Path
-    index: int  # of the row group in its file
+    number: int  # of the row group in its file
     rows: np.ndarray | None  # those of the split; None for all
     num_records: int
 
@@ -82,11 +82,11 @@ class Corpus:
         Raises:
             ValueError: the shard is damaged or was removed.
         """
-        path, index, rows, _ = self.row_groups[row_group]
+        path, number, rows, _ = self.row_groups[row_group]
         shard, _ = open_shard(path)
         try:
             with shard:
-                table = shard.read_row_group(index, use_threads=False)
+                table = shard.read_row_group(number, use_threads=False)
             return from_table(table if rows is None else table.take(rows), self.specs)
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
             raise _damaged(path, error) from error

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import pyarrow.parquet as pq
 
@@ -108,7 +108,7 @@ class CorpusWriter:
                 self._finish_shard()
             self._closed = True
 
-    def __enter__(self) -> CorpusWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -135,6 +135,9 @@ class CorpusWriter:
             self._parquet.write_table(to_table(self._rows, self.specs), row_group_size=self._row_group)
         except OSError as error:
             raise self._failed(error) from error
+        except BaseException:  # Ctrl-C: half a row group may have been written
+            self._drop_shard()
+            raise
         self._rows = []
 
     def _open_shard(self) -> None:

@@ -1,0 +1,260 @@
+"""Mixture: corpora mixed by weight into batches of about equal length, with an exact position.
+
+Arrow: Corpus --> **Draw** (the records of a batch) --Layout.pack, collate--> Batch.
+Does not know: shared ids, padding, masks.
+
+How the order comes about, so that a few counters tell all of it:
+
+- A corpus is passed over again and again. Each pass shuffles its row groups, cuts them into windows of at least
+  ``shuffle_window`` records and shuffles each window. The n-th record taken from a corpus depends on n alone.
+- Draw d picks its corpus by weight from the d-th random number, and takes that corpus' next record.
+- Each ``shuffle_window`` draws are a pool. A pool is sorted by length into batches, and its batches are shuffled.
+
+So the position is the number of draws before the pool, the records taken from each corpus by then, and the batches of the
+pool that were handed out: going there reads one pool and one window of each corpus, however long the run.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import json
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from tokenmask.corpus.passes import BATCHES, CHOICE, MAX_CORPORA, MAX_RECORDS, Passes
+from tokenmask.corpus.reader import Corpus
+from tokenmask.corpus.records import Record, num_positions
+from tokenmask.ops import Purpose, uniform
+
+POSITION_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The records of one batch.
+
+    Args:
+        records: about equally long.
+        sample_ids: int64 [B], the number of each record's draw; never repeats in a run.
+    """
+
+    records: list[Record]
+    sample_ids: Tensor
+
+
+class Mixture:
+    """An iterator of batches over one or more corpora.
+
+    The order depends on the arguments and the corpora alone: not on the rank, on threads or on any generator.
+
+    Args:
+        corpora: each with its weight, the share of draws (records) that come from it; weights need not sum to 1.
+        seed: key of the order.
+        batch_size: records in a batch, of all ranks together.
+        batch_positions: most positions in a batch, of all ranks together: records x the longest, rounded up.
+            At least one of the two limits is needed. With ``batch_size`` alone all batches but the last are full.
+        length: positions that a record will occupy.
+        bucket_width: lengths are rounded up to a multiple of this before they are compared.
+        shuffle_window: records among which order is random; held in memory (once, and once for each corpus).
+        epochs: passes over each corpus, then the iterator ends; a finished corpus leaves the mix. None: endless.
+        rank: of ``world_size`` readers, which gets every world_size-th record of each batch. A batch limited by
+            ``batch_positions`` can hold fewer records than there are ranks: then some get none.
+
+    Raises:
+        ValueError: an argument out of range or a corpus without records; while reading, a record longer than
+            ``batch_positions`` or a damaged shard.
+    """
+
+    def __init__(
+        self,
+        corpora: Sequence[tuple[Corpus, float]],
+        *,
+        seed: int,
+        batch_size: int | None = None,
+        batch_positions: int | None = None,
+        length: Callable[[Record], int] = num_positions,
+        bucket_width: int = 16,
+        shuffle_window: int = 2048,
+        epochs: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        _check(corpora, batch_size, batch_positions, epochs, bucket_width, shuffle_window, rank, world_size)
+        self._weights = [float(weight) for _, weight in corpora]
+        self._passes = [Passes(corpus, i, seed, shuffle_window) for i, (corpus, _) in enumerate(corpora)]
+        self._seed, self._length = seed, length
+        self._batch_size, self._batch_positions, self._bucket_width = batch_size, batch_positions, bucket_width
+        self._epochs, self._rank, self._world_size = epochs, rank, world_size
+        self._pool_size = shuffle_window if batch_size is None else max(1, shuffle_window // batch_size) * batch_size
+        self._settings = {
+            "seed": seed,
+            "batch_size": batch_size,
+            "batch_positions": batch_positions,
+            "bucket_width": bucket_width,
+            "shuffle_window": shuffle_window,
+            "epochs": epochs,
+            "weights": self._weights,
+            "corpora": [_checksum(corpus) for corpus, _ in corpora],
+        }
+        self._draws = 0  # so far, those of the pool included
+        self._start = (0, [0] * len(corpora))  # draws before the pool, records taken from each corpus by then
+        self._batches: list[Draw] = []  # of the pool
+        self._batch = 0  # the next of them
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Draw:
+        if self._batch == len(self._batches):
+            self._draw_pool()
+        if not self._batches:
+            raise StopIteration
+        batch = self._batches[self._batch]
+        self._batch += 1
+        mine = slice(self._rank, None, self._world_size)
+        return Draw(batch.records[mine], batch.sample_ids[mine])
+
+    def position(self) -> dict[str, Any]:
+        """Where the next draw is, as JSON values; :meth:`seek` of an equal mixture goes there."""
+        start, batch = self._start, self._batch
+        if batch == len(self._batches):
+            start, batch = (self._draws, [passes.taken for passes in self._passes]), 0
+        return {
+            "version": POSITION_VERSION,
+            "draws": start[0],
+            "taken": list(start[1]),
+            "batch": batch,
+            "settings": dict(self._settings),
+        }
+
+    def seek(self, position: dict[str, Any]) -> None:
+        """Goes to a :meth:`position`: the following draws are those that followed it there, bit for bit.
+
+        Any rank may go to a position of any rank, also of another world size.
+
+        Raises:
+            ValueError: the position belongs to other corpora or other arguments.
+        """
+        if position.get("version") != POSITION_VERSION:
+            raise ValueError(f"a position of version {POSITION_VERSION} is needed, got {position.get('version')!r}")
+        theirs = position["settings"]
+        changed = [name for name, value in self._settings.items() if theirs.get(name) != value]
+        if changed:
+            was = ", ".join(f"{name} {theirs.get(name)!r} (now {self._settings[name]!r})" for name in changed)
+            raise ValueError(
+                f"a mixture goes only to a position of its own, got one with {was}; use the same or start from the first draw"
+            )
+        self._draws = int(position["draws"])
+        for passes, taken in zip(self._passes, position["taken"], strict=True):
+            passes.taken = int(taken)
+        self._batches, self._batch = [], 0
+        if position["batch"]:
+            self._draw_pool()
+            self._batch = int(position["batch"])
+
+    def _draw_pool(self) -> None:
+        start = (self._draws, [passes.taken for passes in self._passes])
+        self._batches, self._batch = [], 0
+        try:
+            self._batches = self._make_batches()
+        except BaseException:  # a damaged shard or Ctrl-C: nothing was drawn, so that position() still tells the truth
+            for passes, taken in zip(self._passes, start[1], strict=True):
+                passes.taken = taken
+            raise
+        self._start = start
+        self._draws += sum(len(batch.records) for batch in self._batches)
+
+    def _make_batches(self) -> list[Draw]:
+        records = self._draw_records()
+        groups = self._group([self._length(record) for record in records], records)
+        counters = torch.arange(len(groups)) + BATCHES + self._draws
+        order = uniform(seed=self._seed, counters=counters, purpose=Purpose.order).argsort(stable=True).tolist()
+        chosen = [groups[index] for index in order]
+        return [Draw([records[i] for i in group], torch.tensor(group) + self._draws) for group in chosen]
+
+    def _draw_records(self) -> list[Record]:
+        """The records of the next pool, by draw; fewer at the end of the last epoch."""
+        counters = torch.arange(self._pool_size) + CHOICE + self._draws
+        records: list[Record] = []
+        open_passes = self._open_passes()
+        bounds = list(itertools.accumulate(self._weights[i] for i in open_passes))
+        for number in uniform(seed=self._seed, counters=counters, purpose=Purpose.order).tolist():
+            if not open_passes:
+                break
+            choice = min(bisect.bisect_right(bounds, number * bounds[-1]), len(open_passes) - 1)
+            passes = self._passes[open_passes[choice]]
+            records.append(passes.take())
+            if passes.taken == passes.limit(self._epochs):
+                open_passes = self._open_passes()
+                bounds = list(itertools.accumulate(self._weights[i] for i in open_passes))
+        return records
+
+    def _open_passes(self) -> list[int]:
+        return [i for i, passes in enumerate(self._passes) if passes.taken != passes.limit(self._epochs)]
+
+    def _group(self, lengths: Sequence[int], records: Sequence[Record]) -> list[list[int]]:
+        """Indices of the pool's records, batch by batch: longest first, in the order of drawing inside a bucket."""
+        padded = [max(1, -(-length // self._bucket_width)) * self._bucket_width for length in lengths]
+        most = self._batch_size or len(records)
+        groups: list[list[int]] = []
+        room = 0
+        for index in sorted(range(len(padded)), key=lambda i: -padded[i]):
+            if not room:
+                room = most if self._batch_positions is None else min(most, self._batch_positions // padded[index])
+                groups.append([])
+            if not room:
+                raise ValueError(
+                    f"batch_positions must hold the longest record, got {self._batch_positions} for record "
+                    f"{records[index].key!r} of {padded[index]} (rounded up to {self._bucket_width}); raise it or crop the record"
+                )
+            groups[-1].append(index)
+            room -= 1
+        return groups
+
+
+def _checksum(corpus: Corpus) -> str:
+    sizes = [group.num_records for group in corpus.row_groups]
+    specs = {name: spec.to_json() for name, spec in corpus.specs.items()}
+    return f"{zlib.crc32(json.dumps([sizes, specs], sort_keys=True).encode()):08x}"
+
+
+def _check(
+    corpora: Sequence[tuple[Corpus, float]],
+    batch_size: int | None,
+    batch_positions: int | None,
+    epochs: int | None,
+    bucket_width: int,
+    shuffle_window: int,
+    rank: int,
+    world_size: int,
+) -> None:
+    if not 1 <= len(corpora) <= MAX_CORPORA:
+        raise ValueError(f"a Mixture needs 1 to {MAX_CORPORA} corpora, got {len(corpora)}")
+    for corpus, weight in corpora:
+        if not 0 < weight < math.inf:
+            raise ValueError(f"weights must be positive, got {weight} for {corpus}; leave out a corpus of weight 0")
+        if not 0 < len(corpus) < MAX_RECORDS:
+            raise ValueError(f"a corpus of a Mixture must have 1 to {MAX_RECORDS - 1} records, got {corpus}")
+    if batch_size is None and batch_positions is None:
+        raise ValueError("a Mixture needs batch_size or batch_positions, got neither")
+    counts = {
+        "batch_size": batch_size,
+        "batch_positions": batch_positions,
+        "epochs": epochs,
+        "bucket_width": bucket_width,
+        "shuffle_window": shuffle_window,
+    }
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank must lie in 0..{world_size - 1}, got {rank}")
+    if batch_size is not None and batch_size % world_size:
+        raise ValueError(f"batch_size must be a multiple of world_size, got {batch_size} and {world_size}")

@@ -1,0 +1,34 @@
+"""Counts over a corpus, for baselines and for looking at codebooks.
+
+Arrow: Corpus --> **counts**.
+Does not know: models, shared ids.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tokenmask.corpus.reader import Corpus
+
+
+def statistics(corpus: Corpus) -> dict[str, tuple[Tensor, ...]]:
+    """How often each code occurs.
+
+    Returns:
+        stream name -> for each level, int64 [codebook size], occurrences of each code in the corpus (or its split).
+
+    Raises:
+        ValueError: a damaged shard.
+    """
+    counts = {
+        name: tuple(torch.zeros(size, dtype=torch.int64) for size in spec.codebook_sizes)
+        for name, spec in corpus.specs.items()
+    }
+    for index in range(len(corpus.row_groups)):
+        streams = [stream for record in corpus.read(index) for stream in record.streams.items()]
+        for name, levels in counts.items():
+            codes = [stream.codes.flatten(0, -2) for found, stream in streams if found == name]
+            for level, column in zip(levels, torch.cat(codes).unbind(-1) if codes else (), strict=False):
+                level += torch.bincount(column, minlength=len(level))
+    return counts
