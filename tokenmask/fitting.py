@@ -1,0 +1,464 @@
+"""Fitting: the step loop, checkpoints and atomic files, for tokenizers' ``fit`` and for the Trainer alike.
+
+Arrow: a task that can do one step --fit--> metrics of every step and a checkpoint that resumes bit for bit.
+Does not know: models, tokens, batches. A task is anything with ``step``, ``state`` and ``load_state``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from tokenmask.tokenizer import fingerprint
+
+FORMAT = 1
+CHECKPOINT_FILE = "checkpoint.safetensors"
+METRICS_FILE = "metrics.jsonl"
+_HEADER = "tokenmask"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during :func:`fit`; the text says what was kept and how to go on."""
+
+
+class Fitting(Protocol):
+    """What :func:`fit` drives. Everything random in a step must follow from its index and from seeds in the task."""
+
+    def step(self, index: int) -> dict[str, float]:
+        """Does optimisation step ``index`` (from 0) and returns its metrics, finite floats; "loss" is shown."""
+        ...
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that must survive a kill: tensors, and values that JSON can hold."""
+        ...
+
+    def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Takes back what :meth:`state` gave; raises ValueError when it belongs to another configuration."""
+        ...
+
+
+# Atomic files ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def writing_atomically(path: str | Path) -> Iterator[Path]:
+    """Yields a hidden partial path beside ``path``; when the block ends well it takes that name, else it is removed.
+
+    The data are on the disk before the name changes, so ``path`` is at all times the old file or the new one.
+    The folder is made if it does not exist.
+
+    Raises:
+        OSError: in one sentence, when the file cannot be written (a full disk, no permission).
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{path} could not be written ({reason}); free some space or choose another folder") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def write_bytes_atomic(path: str | Path, data: bytes) -> None:
+    """Writes ``data`` so that ``path`` never holds half of it; see :func:`writing_atomically`."""
+    with writing_atomically(path) as partial:
+        partial.write_bytes(data)
+
+
+def write_text_atomic(path: str | Path, text: str) -> None:
+    """Writes ``text`` as UTF-8, line ends unchanged; see :func:`writing_atomically`."""
+    write_bytes_atomic(path, text.encode())
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Writes tensors and a JSON description as one safetensors file, atomically.
+
+    The header holds a format version, ``about`` and a SHA-256 over the description and every tensor's name, dtype,
+    shape and bytes. Equal contents give equal files.
+
+    Args:
+        path: the file; its folder is made if it does not exist.
+        tensors: any dtypes and devices; views and tensors that share memory are stored as copies.
+        about: JSON values only, without NaN.
+
+    Raises:
+        OSError: the file could not be written; nothing is left behind.
+        ValueError: ``about`` is not JSON.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    seen: set[int] = set()
+    for name, tensor in stored.items():
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes:
+            stored[name] = tensor.clone()
+        seen.add(storage.data_ptr())
+    text = canonical_json(about)
+    header = {"format": FORMAT, "sha256": hash_tensors(stored, text), "about": text}
+    with writing_atomically(path) as partial:
+        try:
+            save_file(stored, partial, metadata={_HEADER: json.dumps(header)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads what :func:`save_tensors` wrote, to the CPU, and verifies its hash.
+
+    Returns:
+        (tensors, about); fresh tensors.
+
+    Raises:
+        ValueError: the file is missing, cut short, changed by a byte, of a newer format or not ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"a tensor file was expected at {path}, but there is none; check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_HEADER])
+            version, digest, text = header["format"], header["sha256"], header["about"]
+            # Copies: the file's own memory map would be lost or change when the file is replaced.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        about = json.loads(text)
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} is not a whole tokenmask tensor file ({reason}); use a backup or make it anew"
+        ) from error
+    if version != FORMAT:
+        raise ValueError(
+            f"{path} has format {version}, but this tokenmask reads format {FORMAT}; use the version that wrote it"
+        )
+    if hash_tensors(tensors, text) != digest:
+        raise ValueError(f"{path} must have the SHA-256 noted in its header, but its contents changed; use a backup")
+    return tensors, about
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text that equal values share: sorted keys, no spaces, no NaN.
+
+    Raises:
+        ValueError: the value is not JSON.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a stored description must hold JSON values only ({error}); convert it first") from error
+
+
+def hash_tensors(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """SHA-256, in hex, over ``text`` and each tensor's name, dtype, shape and bytes in the order of names."""
+    return fingerprint({"text": text}, tensors)
+
+
+# Optimiser state as flat tensors --------------------------------------------------------------------------------------
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer.") -> dict[str, Tensor]:
+    """The optimiser's state as ``{prefix}{index of the parameter}.{name}``; for AdamW step, exp_avg and exp_avg_sq.
+
+    Learning rates and other settings are not in it: they belong to the configuration and the step index.
+    """
+    state = optimizer.state_dict()["state"]
+    return {f"{prefix}{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+
+
+def load_optimizer_tensors(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer."
+) -> None:
+    """Takes back what :func:`optimizer_tensors` gave; other names in ``tensors`` are passed over.
+
+    Raises:
+        ValueError: the state is of an optimiser with other parameters.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if not key.startswith(prefix):
+            continue
+        number, _, name = key.removeprefix(prefix).partition(".")
+        index = int(number) if number.isdigit() else -1
+        if not 0 <= index < len(parameters) or value.dim() not in (0, parameters[index].dim()):
+            raise ValueError(
+                f"optimiser state must fit the {len(parameters)} parameters, got {key}; resume the same model"
+            )
+        if value.dim() and value.shape != parameters[index].shape:
+            shapes = f"{list(value.shape)} for {list(parameters[index].shape)}"
+            raise ValueError(f"optimiser state must fit the parameters, got {key} {shapes}; resume the same model")
+        state.setdefault(index, {})[name] = value.clone()
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def step_generator(seed: int, step: int, purpose: str = "") -> torch.Generator:
+    """A CPU generator that depends on (seed, step, purpose) only, so a resumed step draws what it drew before."""
+    digest = hashlib.sha256(f"{seed}|{step}|{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
+
+
+# The loop -------------------------------------------------------------------------------------------------------------
+
+
+def fit(
+    task: Fitting,
+    *,
+    steps: int,
+    folder: str | Path | None = None,
+    checkpoint_every: int = 100,
+    label: str = "fitting",
+    progress: bool = True,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+    writes: bool = True,
+) -> list[dict[str, float]]:
+    """Runs a task's steps, from its checkpoint if the folder has one, and keeps what is needed to go on.
+
+    ``folder`` holds ``checkpoint.safetensors`` and ``metrics.jsonl`` (one line a step). On resume the metrics are cut
+    back to the checkpoint, so a run that was killed and resumed leaves the same bytes as one that was never stopped.
+    Ctrl-C lets the running step end, writes a checkpoint and raises :class:`Interrupted`; a second one stops at once.
+
+    Args:
+        task: see :class:`Fitting`.
+        steps: how many steps the whole run has, those before a resume included.
+        folder: None keeps nothing.
+        checkpoint_every: steps between checkpoints; there is one at the end in any case.
+        label: names the run in the progress bar and in messages.
+        progress: a bar on stderr if that is a terminal, else a line for every tenth of the run.
+        on_step: called with (index, metrics) after each new step.
+        writes: False on the processes of a distributed run that only take part (``state`` is called on all of them).
+
+    Returns:
+        The metrics of every step, those before a resume included.
+
+    Raises:
+        ValueError: the checkpoint is damaged or of another run, or a metric is not finite.
+        OSError: a checkpoint could not be written; the one before it is still there.
+        Interrupted: after Ctrl-C.
+    """
+    if steps < 0 or checkpoint_every < 1:
+        raise ValueError(f"fit needs steps >= 0 and checkpoint_every >= 1, got {steps} and {checkpoint_every}")
+    with contextlib.ExitStack() as stack:
+        record = _Record(Path(folder), label, writes) if folder is not None else None
+        if record is not None:
+            stack.callback(record.close)
+        history = record.resume(task, steps) if record is not None else []
+        show = stack.enter_context(_progress(label, steps, len(history), progress and writes))
+        pressed = stack.enter_context(_ctrl_c_noted())
+        in_step = False
+        try:
+            for index in range(len(history), steps):
+                in_step = True
+                metrics = {name: float(value) for name, value in task.step(index).items()}
+                in_step = False
+                for name, value in metrics.items():
+                    if not math.isfinite(value):
+                        kept = "" if record is None else f" ({record.kept()})"
+                        raise ValueError(
+                            f"every metric of {label} must be finite, but {name} is {value} at step {index}{kept}; "
+                            "try a lower learning rate, gradient clipping, or look for broken items in the data"
+                        )
+                history.append(metrics)
+                if record is not None:
+                    record.append(index, metrics)
+                if on_step is not None:
+                    on_step(index, metrics)
+                show(index + 1, metrics.get("loss"))
+                if pressed.is_set():
+                    raise KeyboardInterrupt
+                if record is not None and ((index + 1) % checkpoint_every == 0 or index + 1 == steps):
+                    record.checkpoint(task, index + 1)
+        except KeyboardInterrupt as error:
+            if record is None:
+                raise Interrupted(f"{label} stopped after {len(history)} of {steps} steps; nothing was kept") from error
+            if not in_step:
+                record.checkpoint(task, len(history))
+            raise Interrupted(
+                f"{label} stopped after {len(history)} of {steps} steps ({record.kept()}); "
+                "run the same command again to go on"
+            ) from error
+    return history
+
+
+class _Record:
+    """The files of one run: a checkpoint and the metrics that lead up to it and beyond."""
+
+    def __init__(self, folder: Path, label: str, writes: bool) -> None:
+        self.folder, self.label, self.writes = folder, label, writes
+        self.last_step: int | None = None
+        self.metrics: IO[bytes] | None = None
+        if not writes:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.metrics = (folder / METRICS_FILE).open("a+b", buffering=0)
+        except OSError as error:
+            raise OSError(
+                f"{folder} must be a folder that can be written ({error.strerror}); choose another"
+            ) from error
+        if not _lock(self.metrics):
+            self.metrics.close()
+            raise ValueError(
+                f"{folder} may be used by one run at a time, but another process is fitting in it; wait for it"
+            )
+        for stale in folder.glob(f".{CHECKPOINT_FILE}.*.partial"):
+            stale.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self.metrics is not None:
+            self.metrics.close()
+
+    def resume(self, task: Fitting, steps: int) -> list[dict[str, float]]:
+        """Loads the checkpoint into the task, cuts the metrics back to it and returns them."""
+        path = self.folder / CHECKPOINT_FILE
+        if not path.exists():
+            self._cut(0)
+            return []
+        tensors, about = load_tensors(path)
+        try:
+            step, size, own = int(about["step"]), int(about["metrics_bytes"]), about["task"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} must be a checkpoint of a fit, but it lacks {error}; choose another folder"
+            ) from error
+        if step > steps:
+            raise ValueError(
+                f"{path} is at step {step}, beyond the {steps} asked for; ask for more or choose another folder"
+            )
+        kept = (self.folder / METRICS_FILE).read_bytes()[:size]
+        lines = kept.decode(errors="replace").splitlines()
+        if len(kept) != size or len(lines) != step:
+            raise ValueError(
+                f"{self.folder / METRICS_FILE} must hold the {step} steps of the checkpoint, got {len(lines)}; "
+                "put it back or start in an empty folder"
+            )
+        history = [{name: value for name, value in json.loads(line).items() if name != "step"} for line in lines]
+        task.load_state({name.removeprefix("task."): value for name, value in tensors.items()}, own)
+        self._cut(size)
+        self.last_step = step
+        return history
+
+    def append(self, index: int, metrics: Mapping[str, float]) -> None:
+        if self.metrics is not None:
+            try:
+                self.metrics.write((json.dumps({"step": index, **metrics}) + "\n").encode())
+            except OSError as error:
+                path = self.folder / METRICS_FILE
+                raise OSError(
+                    f"{path} could not be written ({error.strerror}); free some space and run again"
+                ) from error
+
+    def checkpoint(self, task: Fitting, step: int) -> None:
+        tensors, own = task.state()
+        if self.metrics is not None:
+            os.fsync(self.metrics.fileno())  # the metrics of a checkpoint must not be lost after it
+            about = {"step": step, "metrics_bytes": self.metrics.tell(), "label": self.label, "task": own}
+            save_tensors(self.folder / CHECKPOINT_FILE, {f"task.{k}": v for k, v in tensors.items()}, about)
+        self.last_step = step
+
+    def kept(self) -> str:
+        path = self.folder / CHECKPOINT_FILE
+        return "no checkpoint yet" if self.last_step is None else f"{path} holds step {self.last_step}"
+
+    def _cut(self, size: int) -> None:
+        if self.metrics is not None:
+            self.metrics.truncate(size)
+            self.metrics.seek(0, os.SEEK_END)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether this process now holds the file; the hold ends with the process, however it ends."""
+    import fcntl
+
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _ctrl_c_noted() -> Iterator[threading.Event]:
+    """While open, the first Ctrl-C only sets the event, so that no step is cut in half; the second one raises."""
+    pressed = threading.Event()
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield pressed
+        return
+
+    def note(number: int, frame: types.FrameType | None) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _progress(label: str, steps: int, done: int, wanted: bool) -> Iterator[Callable[[int, float | None], None]]:
+    """Yields ``show(steps done, loss)``: a bar on a terminal, else a line for each tenth; nothing if not wanted."""
+    if not wanted or done >= steps:
+        yield lambda _step, _loss: None
+        return
+    if not sys.stderr.isatty():
+
+        def line(step: int, loss: float | None) -> None:
+            if step * 10 // steps > (step - 1) * 10 // steps:
+                shown = "" if loss is None else f"  loss {loss:.4g}"
+                sys.stderr.write(f"{label}: step {step} of {steps}{shown}\n")
+                sys.stderr.flush()
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        row = bar.add_task(label, total=steps, completed=done, loss="")
+
+        def advance(step: int, loss: float | None) -> None:
+            bar.update(row, completed=step, loss="" if loss is None else f"loss {loss:.4g}")
+
+        yield advance

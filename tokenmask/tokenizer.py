@@ -1,0 +1,231 @@
+"""The tokenizer protocol: what turns media into token streams and back, and how one is found, stored and loaded.
+
+Arrow: raw media --**Tokenizer.encode**--> TokenStream, and TokenStream --**Tokenizer.decode**--> raw media.
+Does not know: any modality, shared ids, models. A front-end knows its own codes only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, cast, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from tokenmask.streams import StreamSpec, TokenStream
+
+FORMAT = 1
+DESCRIPTION_FILE = "tokenizer.json"
+ENTRY_POINT_GROUP = "tokenmask.tokenizers"
+
+# What ships with tokenmask; other packages join by the entry-point group above.
+TOKENIZERS = {
+    "text": "tokenmask.modalities.text:TextTokenizer",
+    "image": "tokenmask.modalities.image:ImageTokenizer",
+}
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Turns one kind of media into codes and back.
+
+    A tokenizer that learns also has a class method ``fit(items, *, seed=0, folder=None, progress=True, ...)`` which
+    returns a ready tokenizer, touches no global random state and resumes from ``folder`` where it takes long.
+    ``tokenmask.testing.check_tokenizer`` states this contract as checks that any tokenizer can be put through.
+    """
+
+    media: ClassVar[type]
+    """The media dataclass: units in its field names, ``load(path)`` and ``save(path)``; ``stream`` where generated."""
+
+    context_seconds: ClassVar[float | None]
+    """Halo with which encoding in chunks equals encoding whole, exactly; None for a fixed window or no clock."""
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What the codes mean; its fingerprint changes with the configuration and with any stored weight."""
+        ...
+
+    def encode(self, media: Any) -> TokenStream:
+        """The codes of one item; the same call gives the same codes. TypeError for another kind of media."""
+        ...
+
+    def encode_many(self, items: Sequence[Any]) -> list[TokenStream]:
+        """The codes of many items: bit for bit those of one by one, only faster."""
+        ...
+
+    def decode(self, stream: TokenStream, *, given: Any = None, keep: Any = None) -> Any:
+        """Media of the codes, with the stream attached.
+
+        Args:
+            stream: codes of this very tokenizer; another fingerprint is a ValueError.
+            given: media from which kept parts are passed through untouched, or None.
+            keep: which parts of ``given`` are kept; what it looks like belongs to the modality.
+        """
+        ...
+
+    def evaluate(self, items: Sequence[Any], train_items: Sequence[Any] = ()) -> dict[str, float]:
+        """Figures of merit over held-out items; ``train_items`` serve baselines that have to be fitted."""
+        ...
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a tokenizer folder; one that holds another tokenizer is refused, never overwritten."""
+        ...
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads what :meth:`save` wrote and verifies its fingerprint."""
+        ...
+
+
+def fingerprint(config: Mapping[str, Any], stored: Mapping[str, Tensor] | bytes = b"") -> str:
+    """SHA-256, in hex, of a configuration and of weights as they are stored.
+
+    Args:
+        config: JSON values; the order of keys does not matter.
+        stored: tensors by name (name, dtype, shape and bytes count), or the bytes of a model file.
+
+    Returns:
+        64 hex digits.
+    """
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
+    if isinstance(stored, bytes):
+        digest.update(stored)
+        return digest.hexdigest()
+    for name in sorted(stored):
+        tensor = stored[name].detach().cpu().contiguous()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def check_media(tokenizer: object, media: object) -> None:
+    """TypeError in one sentence unless ``media`` is what the tokenizer encodes."""
+    wanted = cast(Any, tokenizer).media
+    if not isinstance(media, wanted):
+        raise TypeError(
+            f"{type(tokenizer).__name__} encodes {wanted.__name__}, got {type(media).__name__}; "
+            f"make one with {wanted.__name__}(...) or {wanted.__name__}.load(path)"
+        )
+
+
+def check_stream(tokenizer: object, stream: TokenStream) -> None:
+    """TypeError or ValueError in one sentence unless the stream was made by this very tokenizer."""
+    name = type(tokenizer).__name__
+    if not isinstance(stream, TokenStream):
+        raise TypeError(f"{name} decodes a TokenStream, got {type(stream).__name__}; make one with encode")
+    mine, theirs = cast(Any, tokenizer).spec, stream.spec
+    if mine.fingerprint != theirs.fingerprint or mine.modality != theirs.modality:
+        raise ValueError(
+            f"this {name} decodes {mine.modality} streams with fingerprint {mine.fingerprint[:16] or '(none)'}, "
+            f"got a {theirs.modality} stream with {theirs.fingerprint[:16] or '(none)'}; "
+            "decode it with the tokenizer that made it, or encode the media again"
+        )
+
+
+# Finding --------------------------------------------------------------------------------------------------------------
+
+
+def find_tokenizers() -> dict[str, str]:
+    """Where each tokenizer is, by modality: "module:class". Nothing of them is imported.
+
+    Raises:
+        ValueError: an installed package claims a name that is taken.
+    """
+    found = dict(TOKENIZERS)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if found.setdefault(point.name, point.value) != point.value:
+            raise ValueError(
+                f"each tokenizer needs a name of its own, but {point.name!r} is both {found[point.name]} "
+                f"and {point.value}; uninstall one of the packages"
+            )
+    return found
+
+
+def load_tokenizer_class(name: str) -> type[Tokenizer]:
+    """Imports the tokenizer of a modality.
+
+    Raises:
+        ValueError: no tokenizer has that name.
+    """
+    found = find_tokenizers()
+    if name not in found:
+        raise ValueError(f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it")
+    module, _, attribute = found[name].partition(":")
+    return cast(type[Tokenizer], getattr(importlib.import_module(module), attribute))
+
+
+# Tokenizer folders ----------------------------------------------------------------------------------------------------
+
+
+def describe(name: str, config: Mapping[str, Any], fingerprint: str) -> str:
+    """The text of ``tokenizer.json``: which class, its configuration, and the fingerprint that must come out again."""
+    values = {"format": FORMAT, "tokenizer": name, "config": dict(config), "fingerprint": fingerprint}
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+
+def read_description(folder: str | Path, name: str | None = None) -> dict[str, Any]:
+    """Reads ``tokenizer.json`` of a folder.
+
+    Args:
+        folder: a tokenizer folder.
+        name: the tokenizer it must be for, or None for any.
+
+    Raises:
+        ValueError: no tokenizer folder, a damaged one, a newer format, or one of another tokenizer.
+    """
+    path = Path(folder) / DESCRIPTION_FILE
+    if not path.is_file():
+        raise ValueError(f"a tokenizer folder holds {DESCRIPTION_FILE}, but {folder} does not; check the path")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        kinds = {"format": int, "tokenizer": str, "config": dict, "fingerprint": str}
+        if not isinstance(values, dict) or any(not isinstance(values[key], kind) for key, kind in kinds.items()):
+            raise ValueError("a field has the wrong type")
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); copy or fit the tokenizer again") from error
+    if values["format"] != FORMAT:
+        raise ValueError(
+            f"{path} has format {values['format']}, this tokenmask reads {FORMAT}; use the version that wrote it"
+        )
+    if name is not None and values["tokenizer"] != name:
+        raise ValueError(
+            f"{folder} must hold a tokenizer for {name}, got one for {values['tokenizer']}; see load_tokenizer"
+        )
+    return values
+
+
+def check_free(folder: str | Path, fingerprint: str) -> None:
+    """ValueError if the folder holds another tokenizer: streams made with that one would lose their decoder."""
+    if (Path(folder) / DESCRIPTION_FILE).exists():
+        held = read_description(folder)["fingerprint"]
+        if held != fingerprint:
+            raise ValueError(
+                f"{folder} must be free for tokenizer {fingerprint[:16]}, but holds {held[:16]}; choose another folder"
+            )
+
+
+def check_fingerprint(folder: str | Path, stored: str, computed: str) -> None:
+    """ValueError if what was loaded is not what was saved."""
+    if stored != computed:
+        raise ValueError(
+            f"the tokenizer in {folder} must have fingerprint {stored[:16]}, but its files give {computed[:16]}: "
+            "they were changed or mixed up; copy or fit it again"
+        )
+
+
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """Loads any tokenizer folder; its class is looked up by name among the installed ones, never imported by path.
+
+    Raises:
+        ValueError: no tokenizer folder, a damaged one, or one whose tokenizer is not installed.
+    """
+    values = read_description(folder)
+    tokenizer = load_tokenizer_class(values["tokenizer"]).load(folder)
+    check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
+    return tokenizer
