@@ -26,6 +26,7 @@ class StreamScore:
     Args:
         stream: its name.
         level: from 0.
+        record: names of all streams of the records.
         given: names of the streams that were given.
         cross_entropy: mean over hidden codes, nats a code; end codes do not count.
         unigram: cross-entropy of the add-one-smoothed unigram of the training codes on the same codes, nats a code.
@@ -37,6 +38,7 @@ class StreamScore:
 
     stream: str
     level: int
+    record: tuple[str, ...]
     given: tuple[str, ...]
     cross_entropy: float
     unigram: float
@@ -99,9 +101,10 @@ def held_out_scores(
             groups = []
         groups += [(owners, False)] if owners else []
         for group, conditioned in groups:
-            given = tuple(sorted({n for r in group for n in r.streams} - {name})) if conditioned else ()
+            together = tuple(sorted({n for record in group for n in record.streams}))
+            given = tuple(n for n in together if n != name) if conditioned else ()
             table = _losses(model, packing, group, name, conditioned, counts[name], draws, seed, batch_size)
-            scores += _summary(table, name, given, len(group))
+            scores += _summary(table, name, together, given, len(group))
     return scores
 
 
@@ -149,7 +152,9 @@ def _only(batch: Batch, stream: int, conditioned: bool) -> Batch:
     return batch if conditioned else replace(batch, valid=batch.valid & ((batch.stream == stream) | (batch.stream < 0)))
 
 
-def _summary(table: Tensor, name: str, given: tuple[str, ...], num_records: int) -> list[StreamScore]:
+def _summary(
+    table: Tensor, name: str, together: tuple[str, ...], given: tuple[str, ...], num_records: int
+) -> list[StreamScore]:
     scores = []
     for level in table[:, 1].unique().tolist():
         part = table[table[:, 1] == level]
@@ -161,6 +166,7 @@ def _summary(table: Tensor, name: str, given: tuple[str, ...], num_records: int)
             StreamScore(
                 stream=name,
                 level=int(level),
+                record=together,
                 given=given,
                 cross_entropy=float(part[:, 2].mean()),
                 unigram=float(part[:, 3].mean()),

@@ -129,7 +129,12 @@ class Trainer:
             group["lr"] = self.training.lr(index)
         self.optimizer.step()
         parts = {name: float(value.detach()) for name, value in loss.parts.items()}
-        return {"loss": float(loss.total.detach()), **parts, "gradient_norm": float(norm), "lr": self.training.lr(index)}
+        return {
+            "loss": float(loss.total.detach()),
+            **parts,
+            "gradient_norm": float(norm),
+            "lr": self.training.lr(index),
+        }
 
     def batch(self, draw: Draw) -> Batch:
         """Packs the records of a draw and stacks them."""
@@ -156,7 +161,7 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that must survive a stop: weights, optimiser, position in the data."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        tensors |= optimizer_tensors(self.optimizer)
         return tensors, {"data": self.mixture.position(), "layout": self.layout.to_json()}
 
     def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -169,14 +174,11 @@ class Trainer:
             raise ValueError(
                 "a run can only be resumed with the layout it was started with, got another one; use a new folder"
             )
-        self.model.load_state_dict(_part(tensors, "model."))
-        load_optimizer_tensors(self.optimizer, _part(tensors, "optimizer."))
+        weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+        self.model.load_state_dict(weights)
+        load_optimizer_tensors(self.optimizer, tensors)
         self.mixture.seek(about["data"])
         self._draws = iter(self.mixture)
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _optimizer(model: MaskedModel, training: Training) -> torch.optim.AdamW:

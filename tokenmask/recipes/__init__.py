@@ -1,0 +1,10 @@
+"""Recipes: a system as a page of YAML that composes components.
+
+Arrow: YAML + command-line fields --> **Recipe** --> Run. Does not know: how any component works.
+
+Each YAML file of this folder is one system and names its paper; its ``tiny`` part is what the tests train.
+"""
+
+from tokenmask.recipes.recipe import Recipe, StreamOptions, list_recipes, load_recipe, recipe_yaml
+
+__all__ = ["Recipe", "StreamOptions", "list_recipes", "load_recipe", "recipe_yaml"]

@@ -1,0 +1,200 @@
+"""Recipe: the dataclass, and how YAML becomes one.
+
+Arrow: YAML + command-line fields --**load_recipe**--> Recipe. Does not know: how any component works.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tokenmask.layout import Arrangement, Parallel
+from tokenmask.masking import Conditioning, Masker
+from tokenmask.models import AttentionPattern, Full, TransformerConfig
+from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.sampling import Sampler
+from tokenmask.tokenizer import find_tokenizers
+from tokenmask.training import Packing, Training
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """One stream of a recipe.
+
+    Args:
+        tokenizer: the modality, a name out of ``tokenmask info``.
+        fit: options of the tokenizer's ``fit``, for a tokenizer that is trained with the recipe.
+        arrangement: how its levels share positions.
+    """
+
+    tokenizer: str
+    fit: Mapping[str, Any] = field(default_factory=dict)
+    arrangement: Arrangement = field(default_factory=Parallel)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that makes a run except its data.
+
+    Args:
+        about: what the recipe does, in a sentence.
+        paper: name and arXiv id of the paper, or of the papers it combines.
+        streams: stream name -> its tokenizer and arrangement, in packing order.
+        packing: how long a record may be.
+        conditioning: which streams of a training sample are given, filled, dropped.
+        masker: how much, where and with what.
+        model: the shared transformer.
+        pattern: who attends to whom.
+        objective: the loss.
+        sampler: how slots are filled.
+        samplers: stream name -> a sampler of its own.
+        training: how the model is optimised.
+    """
+
+    about: str
+    paper: str
+    streams: Mapping[str, StreamOptions]
+    packing: Packing = field(default_factory=Packing)
+    conditioning: Conditioning = field(default_factory=Conditioning)
+    masker: Masker = field(default_factory=Masker)
+    model: TransformerConfig = field(default_factory=TransformerConfig)
+    pattern: AttentionPattern = field(default_factory=Full)
+    objective: MaskedCrossEntropy = field(default_factory=MaskedCrossEntropy)
+    sampler: Sampler = field(default_factory=Sampler)
+    samplers: Mapping[str, Sampler] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if not self.streams:
+            raise ValueError("a recipe needs at least one stream, got none")
+        for name in self.samplers:
+            if name not in self.streams:
+                raise ValueError(f"samplers may name the streams {', '.join(self.streams)}, got {name!r}")
+
+    def sampler_of(self, stream: str) -> Sampler:
+        """The sampler that fills a stream."""
+        return self.samplers.get(stream, self.sampler)
+
+
+def list_recipes() -> dict[str, Path]:
+    """Name -> file of every recipe that ships."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool = False) -> Recipe:
+    """Reads a recipe.
+
+    Args:
+        source: name of a recipe that ships, or path of a YAML file.
+        overrides: "field.sub=value" each, for example "training.steps=500".
+        tiny: applies the recipe's ``tiny`` part first.
+
+    Raises:
+        ValueError: no such recipe, an unknown field, a value of the wrong kind, or a foreign component.
+    """
+    path = _find(source)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"a recipe must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"a recipe must be a YAML mapping of fields, got {type(values).__name__} in {path}")
+    small = values.pop("tiny", {})
+    if tiny:
+        values = _merge(values, small)
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not (name and equals):
+            raise ValueError(f"a recipe field is set with field.sub=value, got {override!r}")
+        values = _merge(values, _nested(name.split("."), yaml.safe_load(text)))
+    return _build(values, str(source))
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """The resolved recipe: YAML with every field, which :func:`load_recipe` reads back to an equal recipe."""
+    return yaml.safe_dump(_plain(recipe), sort_keys=False, width=120)
+
+
+def _find(source: str | Path) -> Path:
+    shipped = list_recipes()
+    if str(source) in shipped:
+        return shipped[str(source)]
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"a recipe is one of {', '.join(shipped)} or the path of a YAML file, got {str(source)!r}")
+    return path
+
+
+def _build(values: dict[str, Any], source: str) -> Recipe:
+    from jsonargparse import ArgumentParser
+
+    _refuse_foreign(values, source)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Recipe)
+    try:
+        recipe = Recipe(**vars(parser.instantiate(parser.parse_object(values))))
+    except Exception as error:  # jsonargparse raises many kinds; all mean that the text is no recipe
+        raise ValueError(f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}") from error
+    return recipe
+
+
+def _refuse_foreign(values: Any, source: str) -> None:
+    """A recipe may name components of tokenmask and of installed plug-ins only: a class path runs an import."""
+    homes = {"tokenmask"} | {path.partition(":")[0].partition(".")[0] for path in find_tokenizers().values()}
+    if isinstance(values, dict):
+        name = values.get("class_path")
+        if name is not None and (not isinstance(name, str) or ("." in name and name.partition(".")[0] not in homes)):
+            raise ValueError(f"recipe {source!r} may name components of {', '.join(sorted(homes))} only, got {name!r}")
+        values = list(values.values())
+    if isinstance(values, list):
+        for value in values:
+            _refuse_foreign(value, source)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as mappings; those that stand for a base class with their class path."""
+    import dataclasses
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        kind = type(value)
+        if kind.__mro__[1] is object and not kind.__subclasses__():
+            return fields
+        home = importlib.import_module(kind.__module__.rpartition(".")[0])
+        public = home.__name__ if getattr(home, kind.__name__, None) is kind else kind.__module__
+        return {"class_path": f"{public}.{kind.__name__}", "init_args": fields}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``changes`` over ``values``, mapping by mapping; another class path replaces the whole component."""
+    merged = dict(values)
+    for key, change in changes.items():
+        old = merged.get(key)
+        same = isinstance(old, Mapping) and isinstance(change, Mapping)
+        if same and change.get("class_path", old.get("class_path")) == old.get("class_path"):
+            merged[key] = _merge(old, change)
+        elif same and "class_path" in old and "class_path" not in change:
+            merged[key] = _merge(old, {"init_args": change})
+        else:
+            merged[key] = change
+    return merged
+
+
+def _nested(names: list[str], value: Any) -> dict[str, Any]:
+    return {names[0]: _nested(names[1:], value) if len(names) > 1 else value}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,367 @@
+"""Run: a folder, and the object that a person uses.
+
+Arrow: media and words in --**Run.generate**--> media out; everything between is other files' work.
+Does not know: how anything is computed. It holds a recipe, a layout, named models and tokenizers, and joins them.
+
+    recipe.yaml  layout.json  run.json  tokenizers/NAME/  models/NAME.safetensors  checkpoint.safetensors  metrics.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Mixture, Record, statistics
+from tokenmask.fitting import write_text_atomic
+from tokenmask.generation import Request, fill
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel
+from tokenmask.nn.init import build
+from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
+from tokenmask.sampling import ClassifierFree, Sampler
+from tokenmask.streams import TokenStream
+from tokenmask.tokenizer import Tokenizer, load_tokenizer as load_tokenizer_folder
+from tokenmask.training import StreamScore, Trainer, held_out_scores
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained system.
+
+    Args:
+        folder: where it lives.
+        recipe: what it was made from.
+        layout: of its models.
+        models: by name; "main" fills slots.
+        tokenizers: by stream name.
+        corpora: (folder, weight) of the data it was trained on.
+    """
+
+    folder: Path
+    recipe: Recipe
+    layout: Layout
+    models: Mapping[str, MaskedModel]
+    tokenizers: Mapping[str, Tokenizer]
+    corpora: Sequence[tuple[str, float]] = field(default_factory=tuple)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Opens a run folder.
+
+        Raises:
+            ValueError: no run, an unfinished or a damaged one.
+        """
+        folder = Path(folder)
+        about = _read_json(folder / "run.json", "a run folder")
+        if about.get("format") != FORMAT:
+            raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads {FORMAT}")
+        tokenizers = {name: load_tokenizer_folder(folder / "tokenizers" / name) for name in about["streams"]}
+        layout = _read_layout(folder / "layout.json")
+        for name, tokenizer in tokenizers.items():
+            if tokenizer.spec != layout.streams[name]:
+                raise ValueError(
+                    f"stream {name!r} of {folder} was trained on the codes of another tokenizer than the one in "
+                    f"{folder / 'tokenizers' / name}; put the right one back"
+                )
+        paths = {path.stem: path for path in sorted((folder / "models").glob("*.safetensors"))}
+        if "main" not in paths:
+            raise ValueError(f"{folder} has no trained model yet; finish its training with `tokenmask train`")
+        models = {name: MaskedModel.load(path) for name, path in paths.items()}
+        for name, model in models.items():
+            if model.layout != layout:
+                raise ValueError(f"model {name!r} of {folder} belongs to another layout; train it again")
+        corpora = tuple((str(path), float(weight)) for path, weight in about["corpora"])
+        return cls(folder, load_recipe(folder / "recipe.yaml"), layout, models, tokenizers, corpora)
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for model in self.models.values() for p in model.parameters())
+        return f"Run({self.folder}: {', '.join(self.layout.names)}; {size / 1e6:.1f} M parameters)"
+
+    # generate ----------------------------------------------------------------------------------------------------
+
+    def generate(self, stream: str, given: Any = None, **options: Any) -> list[Any]:
+        """Fills a stream and decodes it: one media object per request and sample, each with its ``stream``.
+
+        Arguments are those of :meth:`generate_tokens`.
+        """
+        tokens = self.generate_tokens(stream, given, **options)
+        return [self.tokenizers[stream].decode(tokens_of_one) for tokens_of_one in tokens]
+
+    def generate_tokens(
+        self,
+        stream: str,
+        given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        *,
+        length: int | None = None,
+        grid: tuple[int, ...] | None = None,
+        duration_seconds: float | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        seed: int | Sequence[int] = 0,
+        num_samples: int = 1,
+        sampler: Sampler | None = None,
+        invariant: bool = True,
+        progress: bool = False,
+    ) -> list[TokenStream]:
+        """Fills a stream.
+
+        Args:
+            stream: name of the stream to fill.
+            given: stream name -> media, words, a path or a TokenStream, for one request or a list of them. Another
+                stream is a condition; the same stream is a prefix that is continued and never changes.
+            length: new places along the first axis, for a stream of free length.
+            grid: size of all axes, where more than one is free.
+            duration_seconds: the length of a stream with a clock, instead of ``length``.
+            steps: of the sampler, for each stage.
+            guidance: s of u + s (c - u); 1 is none.
+            temperature: 0 takes the best code.
+            seed: of every request, or one for each.
+            num_samples: samples of each request; they differ, and the first is the one that num_samples=1 gives.
+            sampler: replaces the recipe's; the three options above change it.
+            invariant: see :func:`tokenmask.generation.fill`.
+            progress: a bar on stderr.
+
+        Returns:
+            request by request, its samples in turn.
+
+        Raises:
+            ValueError: a stream that the run does not have, a length that is missing, zero or too long.
+        """
+        self._check(stream)
+        wanted = [dict(one) for one in ([given or {}] if given is None or isinstance(given, Mapping) else given)]
+        seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
+        if not wanted or len(seeds) != len(wanted):
+            raise ValueError(f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}")
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        requests = []
+        for one, its_seed in zip(wanted, seeds, strict=True):
+            streams = {name: self._tokens(name, value) for name, value in one.items()}
+            prefix = streams.pop(stream, None)
+            size = self._grid(stream, prefix, length, grid, duration_seconds)
+            requests += [Request(stream, size, streams, prefix, its_seed, sample) for sample in range(num_samples)]
+        return fill(
+            requests,
+            layout=self.layout,
+            models=self.models,
+            sampler=_adapt(sampler or self.recipe.sampler_of(stream), steps, guidance, temperature),
+            packing=self.recipe.packing,
+            invariant=invariant,
+            progress=progress,
+        )
+
+    def _check(self, stream: str) -> None:
+        if stream not in self.tokenizers:
+            raise ValueError(f"this run has the streams {', '.join(self.tokenizers)}, got {stream!r}")
+
+    def _tokens(self, name: str, value: Any) -> TokenStream:
+        """Media, words, a path or a stream -> tokens; media that were generated keep theirs."""
+        self._check(name)
+        tokenizer = self.tokenizers[name]
+        if isinstance(value, TokenStream):
+            return value
+        kind: Any = tokenizer.media
+        if isinstance(value, str) and tokenizer.spec.modality == "text":
+            value = kind(value)
+        elif isinstance(value, (str, Path)):
+            value = kind.load(value)
+        stream = getattr(value, "stream", None)
+        if isinstance(stream, TokenStream) and stream.spec == tokenizer.spec:
+            return stream
+        return tokenizer.encode(value)
+
+    def _grid(
+        self,
+        name: str,
+        prefix: TokenStream | None,
+        length: int | None,
+        grid: tuple[int, ...] | None,
+        duration_seconds: float | None,
+    ) -> tuple[int, ...]:
+        spec = self.layout.streams[name]
+        if duration_seconds is not None:
+            if spec.rate_hz is None:
+                raise ValueError(f"{name!r} has no clock, so ask for a length and not for duration_seconds")
+            length = round(duration_seconds * spec.rate_hz)
+        fixed = tuple(size for size in spec.grid if size is not None)
+        if grid is None and len(fixed) == len(spec.grid):
+            if length is not None and length != fixed[0]:
+                raise ValueError(f"{name!r} always has {' x '.join(map(str, fixed))} places, got length {length}")
+            return fixed
+        if grid is None:
+            if length is None:
+                raise ValueError(f"{name!r} has no fixed size; say how many places to fill with length=...")
+            if length < 1:
+                raise ValueError(f"length must be at least 1, got {length}")
+            if any(size is None for size in spec.grid[1:]):
+                raise ValueError(f"{name!r} is free along {spec.axes}; give the whole grid=...")
+            grid = (length + (prefix.grid[0] if prefix else 0), *(size or 0 for size in spec.grid[1:]))
+        return tuple(grid)
+
+    # judge -------------------------------------------------------------------------------------------------------
+
+    def records(self, split: str) -> list[Record]:
+        """All records of the run's corpora in a split; refused if their tokenizers are not this run's."""
+        return [record for corpus in self._corpora(split) for record in corpus]
+
+    def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
+        """Masked cross-entropy of held-out records beside a unigram of the training codes."""
+        totals: dict[str, list[Any]] = {}
+        for corpus in self._corpora(TRAIN):
+            for name, counts in statistics(corpus).items():
+                old = totals.get(name)
+                totals[name] = list(counts) if old is None else [a + b for a, b in zip(old, counts, strict=True)]
+        records = self.records(HELD_OUT)
+        if not records:
+            raise ValueError(f"the corpora of {self.folder} hold no held-out records to score; build them with a split")
+        return held_out_scores(self.models["main"], self.recipe.packing, records, totals, draws=draws, seed=seed)
+
+    def _corpora(self, split: str) -> list[Corpus]:
+        if not self.corpora:
+            raise ValueError(f"{self.folder} names no corpus")
+        specs = dict(self.layout.streams)
+        return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
+
+
+def load(folder: str | Path) -> Run:
+    """Opens a run folder: what ``tokenmask train`` or ``make demo`` left."""
+    return Run.load(folder)
+
+
+def load_tokenizer(name: str, folder: str | Path) -> Tokenizer:
+    """The tokenizer of a stream of a run, or the one in a tokenizer folder.
+
+    Args:
+        name: stream name in a run; the modality if ``folder`` is a tokenizer folder.
+        folder: either.
+
+    Raises:
+        ValueError: neither is there, or the tokenizer is of another modality.
+    """
+    folder = Path(folder)
+    inside = folder / "tokenizers" / name
+    if (folder / "run.json").is_file() and not inside.is_dir():
+        streams = sorted(path.name for path in (folder / "tokenizers").iterdir())
+        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}")
+    tokenizer = load_tokenizer_folder(inside if inside.is_dir() else folder)
+    if not inside.is_dir() and tokenizer.spec.modality != name:
+        raise ValueError(f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}")
+    return tokenizer
+
+
+def prepare(
+    folder: str | Path, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Sequence[tuple[str | Path, float]]
+) -> Trainer:
+    """Lays out a run folder and makes its trainer; ``trainer.fit(folder)`` starts or resumes it.
+
+    Args:
+        folder: of the run; an existing one must hold the same recipe, tokenizers and corpora.
+        recipe: what to train.
+        tokenizers: for every stream of the recipe.
+        corpora: (folder, weight), at least one.
+
+    Raises:
+        ValueError: tokenizers are missing or foreign to the corpora, or the folder holds another run.
+    """
+    folder = Path(folder)
+    missing = [name for name in recipe.streams if name not in tokenizers]
+    if missing:
+        raise ValueError(f"the recipe needs a tokenizer for {', '.join(missing)}; name it with --tokenizer NAME=FOLDER")
+    used = {name: tokenizers[name] for name in recipe.streams}
+    layout = Layout(
+        streams={name: tokenizer.spec for name, tokenizer in used.items()},
+        arrangements={name: options.arrangement for name, options in recipe.streams.items()},
+    )
+    if not corpora:
+        raise ValueError("training needs at least one corpus; name it with --corpus FOLDER")
+    opened = [(Corpus(path, split=TRAIN, specs=dict(layout.streams)), weight) for path, weight in corpora]
+    about = {
+        "format": FORMAT,
+        "streams": list(used),
+        "corpora": [[str(Path(path).resolve()), weight] for path, weight in corpora],
+    }
+    _write_or_compare(folder / "recipe.yaml", recipe_yaml(recipe))
+    _write_or_compare(folder / "layout.json", json.dumps(layout.to_json(), indent=2) + "\n")
+    for name, tokenizer in used.items():
+        tokenizer.save(folder / "tokenizers" / name)
+    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    packing, training = recipe.packing, recipe.training
+    mixture = Mixture(
+        opened,
+        seed=training.seed,
+        batch_size=training.batch_size,
+        length=lambda record: packing.positions(layout, record.streams),
+    )
+    return Trainer(
+        build(lambda: MaskedModel(recipe.model, layout, recipe.pattern), training.seed),
+        mixture,
+        packing=packing,
+        conditioning=recipe.conditioning,
+        masker=recipe.masker,
+        objective=recipe.objective,
+        training=training,
+    )
+
+
+def train(
+    folder: str | Path,
+    recipe: Recipe,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Sequence[tuple[str | Path, float]],
+    *,
+    progress: bool = True,
+) -> Run:
+    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`."""
+    trainer = prepare(folder, recipe, tokenizers, corpora)
+    trainer.fit(Path(folder), progress=progress)
+    trainer.model.save(Path(folder) / "models" / "main.safetensors")
+    return Run.load(folder)
+
+
+def _adapt(sampler: Sampler, steps: int | None, guidance: float | None, temperature: float | None) -> Sampler:
+    if steps is not None:
+        stages = tuple(replace(stage, steps=steps) for stage in sampler.stages)
+        sampler = replace(sampler, steps=steps, stages=stages)
+    if guidance is not None:
+        sampler = replace(sampler, guidance=ClassifierFree(guidance))
+    if temperature is not None:
+        sampler = replace(sampler, pick=replace(sampler.pick, temperature=temperature, temperature_end=None))
+    return sampler
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{what} holds {path.name}, but {path.parent} does not; make one with `tokenmask train`")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged (no JSON object); restore it or train again")
+    return values
+
+
+def _read_layout(path: Path) -> Layout:
+    try:
+        return Layout.from_json(_read_json(path, "a run folder"))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
+
+
+def _write_or_compare(path: Path, text: str) -> None:
+    """Writes a file once; a later call must bring the same text."""
+    if path.exists():
+        if path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers and "
+                "corpora, or choose another folder"
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(path, text)
