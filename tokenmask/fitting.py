@@ -266,7 +266,7 @@ def fit(
         if record is not None:
             stack.callback(record.close)
         history = record.resume(task, steps) if record is not None else []
-        show = stack.enter_context(_progress(label, steps, len(history), progress and writes))
+        show = stack.enter_context(progress_bar(label, steps, len(history), progress and writes))
         pressed = stack.enter_context(_ctrl_c_noted())
         in_step = False
         try:
@@ -430,7 +430,7 @@ def _ctrl_c_noted() -> Iterator[threading.Event]:
 
 
 @contextlib.contextmanager
-def _progress(label: str, steps: int, done: int, wanted: bool) -> Iterator[Callable[[int, float | None], None]]:
+def progress_bar(label: str, steps: int, done: int, wanted: bool) -> Iterator[Callable[[int, float | None], None]]:
     """Yields ``show(steps done, loss)``: a bar on a terminal, else a line for each tenth; nothing if not wanted."""
     if not wanted or done >= steps:
         yield lambda _step, _loss: None

@@ -110,8 +110,8 @@ def fill(
         groups.setdefault(padded, []).append(index)
     batches = [group[at : at + max_rows] for group in groups.values() for at in range(0, len(group), max_rows)]
     filled: dict[int, TokenStream] = {}
-    device = next(iter(models.values())).device
-    with progress_bar("generating", len(batches), progress) as advance:
+    device = next(next(iter(models.values())).parameters()).device
+    with progress_bar("generating", len(batches), 0, progress) as show:
         for batch_index, members in enumerate(batches):
             samples = torch.tensor([requests[index].sample for index in members])
             seeds = torch.tensor([requests[index].seed for index in members])
@@ -122,7 +122,7 @@ def fill(
                 size, depth = sequences[index].ids.shape
                 done = replace(sequences[index], ids=ids[row, :size, :depth].contiguous())
                 filled[index] = layout.unpack(done)[requests[index].target]
-            advance(batch_index + 1)
+            show(batch_index + 1, None)
     return [filled[index] for index in range(len(requests))]
 
 

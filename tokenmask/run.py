@@ -19,7 +19,6 @@ from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.nn.init import build
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import ClassifierFree, Sampler
 from tokenmask.streams import TokenStream
@@ -299,7 +298,7 @@ def prepare(
         length=lambda record: packing.positions(layout, record.streams),
     )
     return Trainer(
-        build(lambda: MaskedModel(recipe.model, layout, recipe.pattern), training.seed),
+        MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=training.seed),
         mixture,
         packing=packing,
         conditioning=recipe.conditioning,
