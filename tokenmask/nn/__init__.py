@@ -3,6 +3,23 @@
 Does not know: streams, ids, layouts, masks of training. Imports torch and ``tokenmask.ops`` only.
 """
 
+from tokenmask.nn.attention import Attention
+from tokenmask.nn.ema import EMA
+from tokenmask.nn.feed_forward import SwiGLU
 from tokenmask.nn.init import build
+from tokenmask.nn.modulation import Modulation, TimeFeatures, pad_rows
+from tokenmask.nn.norm import RMSNorm
+from tokenmask.nn.rotary import Rotary, rotate
 
-__all__ = ["build"]
+__all__ = [
+    "EMA",
+    "Attention",
+    "Modulation",
+    "RMSNorm",
+    "Rotary",
+    "SwiGLU",
+    "TimeFeatures",
+    "build",
+    "pad_rows",
+    "rotate",
+]

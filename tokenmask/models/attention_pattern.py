@@ -1,0 +1,146 @@
+"""Attention patterns: who may look at whom, as a rule on what is known of each position.
+
+Arrow: inside Backbone. Does not know: ids, networks. One rule serves the dense mask, flex_attention and the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from tokenmask.batch import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class SlotMeta:
+    """What a pattern may know of a position. All tensors broadcast together.
+
+    Args:
+        stream: int8, index of the stream, -1 for controls and padding.
+        group: int32, stage, partition or order group.
+        coordinates: int32 [..., 3], (time, row, column).
+        valid: bool.
+        position: int64, place in the packed sequence.
+    """
+
+    stream: Tensor
+    group: Tensor
+    coordinates: Tensor
+    valid: Tensor
+    position: Tensor
+
+    @classmethod
+    def of(cls, inputs: Batch, group: Tensor | None = None) -> SlotMeta:
+        """Of every position of a batch, [B, L]; ``group`` int32 [B, L] is zero where None."""
+        rows, length, _ = inputs.shape
+        position = torch.arange(length, device=inputs.device).expand(rows, length)
+        group = torch.zeros_like(inputs.stream, dtype=torch.int32) if group is None else group
+        return cls(inputs.stream, group, inputs.coordinates, inputs.valid, position)
+
+    def __getitem__(self, index: object) -> SlotMeta:
+        """The same index into every tensor (coordinates keep their last axis)."""
+        return SlotMeta(*(getattr(self, f.name)[index] for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class AttentionPattern:
+    """The base of all patterns: whether a query position may look at a key position."""
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        """bool of the broadcast shape; that the key is valid is asked elsewhere.
+
+        Must be elementwise: flex_attention calls it with one position at a time.
+        """
+        raise TypeError(f"{type(self).__name__} must define allows(query, key)")
+
+
+@dataclass(frozen=True)
+class Full(AttentionPattern):
+    """Every position sees every position. Source: MaskGIT, arXiv:2202.04200, section 3.2."""
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return torch.ones_like(query.position == key.position)
+
+
+@dataclass(frozen=True)
+class Causal(AttentionPattern):
+    """A position sees itself and the positions packed before it."""
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return key.position <= query.position
+
+
+@dataclass(frozen=True)
+class GroupCausal(AttentionPattern):
+    """A position sees its own group whole, and all groups before it. Source: M2T, arXiv:2304.07313, section 4.2."""
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return key.group <= query.group
+
+
+@dataclass(frozen=True)
+class Window(AttentionPattern):
+    """Inside its own stream a position sees the places at most ``radius`` away in time; other streams it sees whole.
+
+    Source: MAGNeT, arXiv:2401.04577, section 3.2 (restricted context of the levels after the first).
+
+    Args:
+        radius: in units of the time coordinate (ticks for a stream with a clock).
+        streams: indices of the streams whose positions have a window; None means all.
+        from_group: only positions of this group or a later one have a window; a stage is a group.
+    """
+
+    radius: int
+    streams: tuple[int, ...] | None = None
+    from_group: int = 0
+
+    def __post_init__(self) -> None:
+        if self.radius < 0:
+            raise ValueError(f"Window.radius must not be negative, got {self.radius}")
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        near = (query.coordinates[..., 0] - key.coordinates[..., 0]).abs() <= self.radius
+        free = (query.stream != key.stream) | (query.group < self.from_group)
+        if self.streams is not None:
+            member = torch.zeros_like(free)
+            for stream in self.streams:
+                member = member | (query.stream == stream)
+            free = free | ~member
+        return near | free
+
+
+PATTERNS: dict[str, type[AttentionPattern]] = {p.__name__: p for p in (Full, Causal, GroupCausal, Window)}
+
+
+def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:
+    """The pattern, and that keys are valid, as a mask; a position that may see nothing sees itself.
+
+    Args:
+        pattern: the rule.
+        meta: of [B, L] positions.
+
+    Returns:
+        bool [B, 1, L, L] (True: may be seen), [B, 1, 1, L] for ``Full``, or None where everything is allowed.
+    """
+    if isinstance(pattern, Full):
+        return None if bool(meta.valid.all()) else _nonempty(meta.valid)[:, None, None, :]
+    allowed = pattern.allows(meta[:, :, None], meta[:, None, :]) & meta.valid[:, None, :]
+    itself = torch.eye(allowed.shape[1], dtype=torch.bool, device=allowed.device)
+    return (allowed | (itself & ~allowed.any(-1, keepdim=True)))[:, None]
+
+
+def mask_mod(pattern: AttentionPattern, meta: SlotMeta) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """The same rule in flex_attention's form: (row, head, query, key) -> bool."""
+
+    def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return pattern.allows(meta[row, query], meta[row, key]) & meta.valid[row, key]
+
+    return allowed
+
+
+def _nonempty(valid: Tensor) -> Tensor:
+    """A row without any valid position counts as all valid, so that a softmax over it is finite."""
+    return valid | ~valid.any(-1, keepdim=True)

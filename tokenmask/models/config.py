@@ -1,0 +1,49 @@
+"""TransformerConfig: the plain fields that fix a model's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Shape of a :class:`~tokenmask.models.Transformer` and its heads.
+
+    Args:
+        width: D, a multiple of 64 (see "Randomness and invariance" in the architecture).
+        depth: number of blocks.
+        heads: attention heads; D / heads must be even.
+        ffn: the feed-forward layer has about as many weights as an ungated one of ``ffn`` times the width.
+        max_length: longest sequence that may be run.
+        rotary_base: of the rotary frequencies.
+        rotary_shares: share of a head that turns with (time, row, column).
+        absolute: adds features of the absolute coordinates to the embeddings. Rotary positions are relative: a sequence
+            in which everything is hidden looks the same everywhere, so what starts from nothing needs this.
+        time_input: adds features of the masking time t to the embeddings.
+        adaln: shifts, scales and gates every block by t (adaLN-Zero).
+        tied: the heads score codes with the embedding table itself.
+        head_transform: a dense layer, GELU and norm before the codes are scored, as in BERT.
+    """
+
+    width: int = 256
+    depth: int = 6
+    heads: int = 4
+    ffn: float = 4.0
+    max_length: int = 4096
+    rotary_base: float = 10000.0
+    rotary_shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    absolute: bool = True
+    time_input: bool = False
+    adaln: bool = False
+    tied: bool = True
+    head_transform: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width < 64 or self.width % 64:
+            raise ValueError(f"TransformerConfig.width must be a positive multiple of 64, got {self.width}")
+        if self.depth < 1 or self.max_length < 1:
+            raise ValueError(f"depth and max_length must be at least 1, got {self.depth} and {self.max_length}")
+        if self.heads < 1 or self.width % (2 * self.heads):
+            raise ValueError(f"width / heads must be a whole even number, got {self.width} and {self.heads}")
+        if self.ffn <= 0:
+            raise ValueError(f"TransformerConfig.ffn must be positive, got {self.ffn}")

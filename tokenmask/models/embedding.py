@@ -1,0 +1,95 @@
+"""CodeEmbedding: shared ids become vectors.
+
+Arrow: Batch --**CodeEmbedding**--> Backbone. Does not know: which ids are hidden; a MASK is a row like any other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tokenmask.batch import PAD
+from tokenmask.layout import Layout, Parallel
+
+
+class CodeEmbedding(nn.Module):
+    """One row for each id of a layout, joined over the K levels of a position, plus one row for each stream.
+
+    Levels are summed, or joined by the layout's ``Parallel.fuse``: "concat" puts the K rows of a stream side by side
+    and projects them back to the width, "concat_mlp" does so with a hidden GELU layer. PAD contributes nothing.
+
+    Args:
+        layout: of the ids.
+        width: D.
+    """
+
+    def __init__(self, layout: Layout, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(layout.num_ids, width))
+        self.stream = nn.Parameter(torch.empty(len(layout.names) + 1, width))
+        self.fusions = nn.ModuleDict()
+        self._fused: list[tuple[str, int, int]] = []
+        for index, (name, spec) in enumerate(layout.streams.items()):
+            arrangement = layout.arrangements.get(name, Parallel())
+            if isinstance(arrangement, Parallel) and arrangement.fuse != "sum" and spec.num_levels > 1:
+                wide = spec.num_levels * width
+                if arrangement.fuse == "concat":
+                    self.fusions[name] = nn.Linear(wide, width, bias=False)
+                else:
+                    self.fusions[name] = nn.Sequential(nn.Linear(wide, width), nn.GELU(), nn.Linear(width, width))
+                self._fused.append((name, index, spec.num_levels))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Normal with deviation 0.02; the row of PAD is zero and stays so."""
+        self.table.normal_(0, 0.02, generator=generator)
+        self.stream.normal_(0, 0.02, generator=generator)
+        self.table[PAD].zero_()
+
+    def forward(self, ids: Tensor, stream: Tensor) -> Tensor:
+        """Args:
+            ids: int32 [B, L, K].
+            stream: int8 [B, L], -1 for control positions.
+
+        Returns:
+            float [B, L, D], new.
+        """
+        rows, length, levels = ids.shape
+        if levels == 1:
+            summed = F.embedding(ids.squeeze(-1), self.table, padding_idx=PAD)
+        else:
+            bags = F.embedding_bag(ids.view(-1, levels), self.table, mode="sum", padding_idx=PAD)
+            summed = bags.view(rows, length, -1)
+        for name, index, count in self._fused:
+            if count <= levels:
+                wide = F.embedding(ids[..., :count], self.table, padding_idx=PAD).flatten(2)
+                summed = torch.where((stream == index)[..., None], self.fusions[name](wide), summed)
+        return summed + F.embedding(stream.long() + 1, self.stream)
+
+
+class CoordinateFeatures(nn.Module):
+    """Sinusoids of the three coordinates through a linear layer. Source: arXiv:1706.03762, section 3.5.
+
+    Args:
+        width: D.
+        pairs: sine-cosine pairs of each coordinate.
+    """
+
+    def __init__(self, width: int, pairs: int = 32) -> None:
+        super().__init__()
+        self.register_buffer("rates", torch.empty(pairs), persistent=False)
+        self.rates: Tensor
+        self.linear = nn.Linear(6 * pairs, width, bias=False)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Rates from 1 down to 1 / 10000; the linear layer gives about the size of the code embeddings."""
+        pairs = self.rates.shape[0]
+        self.rates.copy_(torch.exp(torch.arange(pairs) * (-math.log(10000.0) / (pairs - 1))))
+        self.linear.weight.normal_(0, 0.02 / math.sqrt(3 * pairs), generator=generator)
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """int32 [B, L, 3] -> float [B, L, D]."""
+        angles = (coordinates[..., None] * self.rates).flatten(2)
+        return self.linear(torch.cat([angles.sin(), angles.cos()], dim=-1))  # type: ignore[no-any-return]

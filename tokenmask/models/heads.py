@@ -1,0 +1,93 @@
+"""RangeHeads: hidden vectors become logits over the codes of one range.
+
+Arrow: Backbone --**RangeHeads**--> Objective, Sampler. Does not know: the shared vocabulary as a whole; a query is
+scored over the codes of its own range only, never over MASK or other streams.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tokenmask.layout import Layout
+from tokenmask.nn import RMSNorm, pad_rows
+
+
+class RangeLogits(NamedTuple):
+    """The scores of all queries that ask one range.
+
+    Args:
+        head: index of the range in ``Layout.ranges``.
+        queries: int64 [m], which queries, ascending.
+        logits: float32 [m, size of the range].
+    """
+
+    head: int
+    queries: Tensor
+    logits: Tensor
+
+
+class RangeHeads(nn.Module):
+    """Scores the codes of each range with the rows of a table, plus a bias for each code.
+
+    Args:
+        layout: gives the ranges.
+        width: D.
+        tied: the table is the embedding table; else the heads hold one of their own.
+        transform: dense, GELU and norm first. Source: BERT, arXiv:1810.04805, published code; MaskGIT keeps it.
+    """
+
+    def __init__(self, layout: Layout, width: int, *, tied: bool = True, transform: bool = False) -> None:
+        super().__init__()
+        self.ranges = layout.ranges
+        self.bias = nn.Parameter(torch.empty(layout.num_ids))
+        self.table = None if tied else nn.Parameter(torch.empty(layout.num_ids, width))
+        self.dense = nn.Linear(width, width) if transform else None
+        self.norm = RMSNorm(width) if transform else None
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Biases zero; an own table is uniform within 1 / sqrt(D)."""
+        self.bias.zero_()
+        if self.table is not None:
+            bound = 1 / math.sqrt(self.table.shape[1])
+            self.table.uniform_(-bound, bound, generator=generator)
+
+    def forward(self, hidden: Tensor, heads: Tensor, embedding: Tensor) -> tuple[RangeLogits, ...]:
+        """Args:
+            hidden: float [M, D], normalised.
+            heads: int64 [M], index of the range that each query asks.
+            embedding: float [num_ids, D], the embedding table, used if tied.
+
+        Returns:
+            One entry for each range that is asked, in ascending order of ``head``; together they hold each query once.
+
+        Raises:
+            ValueError: a head that is no range of the layout.
+        """
+        if not len(heads):
+            return ()
+        low, high = int(heads.min()), int(heads.max())
+        if low < 0 or high >= len(self.ranges):
+            raise ValueError(
+                f"queries must ask one of {len(self.ranges)} ranges, got {low}..{high}; hide code slots only"
+            )
+        count = hidden.shape[0]
+        table = embedding if self.table is None else self.table
+        if self.dense is not None and self.norm is not None:
+            hidden = self.norm(F.gelu(self.dense(pad_rows(hidden))))[:count]
+        groups = []
+        for head in range(low, high + 1):
+            if low == high:
+                index, asked = torch.arange(count, device=hidden.device), hidden
+            else:
+                index = (heads == head).nonzero().squeeze(1)
+                asked = hidden[index]
+            if len(index):
+                first, last = self.ranges[head].offset, self.ranges[head].mask_id
+                scores = F.linear(pad_rows(asked), table[first:last], self.bias[first:last])
+                groups.append(RangeLogits(head, index, scores[: len(index)].float()))
+        return tuple(groups)

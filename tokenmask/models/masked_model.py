@@ -1,0 +1,124 @@
+"""MaskedModel: a backbone with its heads, the one thing that a Trainer, a Sampler and an Objective call.
+
+Arrow: MaskedBatch --**MaskedModel**--> logits of the queries. Does not know: losses, sampling, modalities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tokenmask.batch import Batch
+from tokenmask.fitting import load_tensors, save_tensors
+from tokenmask.layout import Layout
+from tokenmask.masking.masked_batch import Queries
+from tokenmask.models.attention_pattern import PATTERNS, AttentionPattern, Full
+from tokenmask.models.config import TransformerConfig
+from tokenmask.models.heads import RangeHeads, RangeLogits
+from tokenmask.models.transformer import Tap, Transformer
+from tokenmask.nn import build
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says about queries.
+
+    Args:
+        groups: one entry for each range that is asked; together they hold each query once.
+        hidden: float [M, D], what the heads saw.
+        taps: what was asked for besides, by name.
+    """
+
+    groups: tuple[RangeLogits, ...]
+    hidden: Tensor
+    taps: dict[str, Tensor] = field(default_factory=dict)
+
+
+class MaskedModel(nn.Module):
+    """A transformer and heads for every range of a layout.
+
+    ``MaskedModel.create(config, layout, seed=0)`` makes one with fresh weights, ``MaskedModel.load(path)`` a saved one.
+
+    Args:
+        config: its shape.
+        layout: of the ids.
+        pattern: who looks at whom, unless a call says otherwise.
+    """
+
+    def __init__(self, config: TransformerConfig, layout: Layout, pattern: AttentionPattern | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = layout
+        self.pattern = pattern or Full()
+        self.backbone = Transformer(config, layout)
+        self.heads = RangeHeads(layout, config.width, tied=config.tied, transform=config.head_transform)
+
+    @classmethod
+    def create(
+        cls, config: TransformerConfig, layout: Layout, *, pattern: AttentionPattern | None = None, seed: int = 0
+    ) -> MaskedModel:
+        """A model on the CPU whose weights depend on the seed alone."""
+        return build(lambda: cls(config, layout, pattern), seed)
+
+    def forward(
+        self,
+        inputs: Batch,
+        queries: Queries,
+        pattern: AttentionPattern | None = None,
+        *,
+        group: Tensor | None = None,
+        t: Tensor | None = None,
+        taps: Sequence[Tap] = (),
+    ) -> Predictions:
+        """Scores the codes of the queries; arguments as in :meth:`Transformer.forward`."""
+        hidden = self.backbone(inputs, queries, pattern or self.pattern, group=group, t=t, taps=taps)
+        groups = self.heads(hidden.queries, queries.heads, self.backbone.embedding.table)
+        return Predictions(groups, hidden.queries, hidden.taps)
+
+    def logits(
+        self,
+        inputs: Batch,
+        queries: Queries,
+        pattern: AttentionPattern | None = None,
+        *,
+        group: Tensor | None = None,
+        t: Tensor | None = None,
+    ) -> tuple[RangeLogits, ...]:
+        """The groups of :meth:`forward`: (head, query indices int64 [m], logits float32 [m, size]) each."""
+        predictions: Predictions = self(inputs, queries, pattern, group=group, t=t)
+        return predictions.groups
+
+    def about(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON values."""
+        pattern = {"name": type(self.pattern).__name__, **asdict(self.pattern)}
+        return {"config": asdict(self.config), "layout": self.layout.to_json(), "pattern": pattern}
+
+    def save(self, path: str | Path) -> None:
+        """Writes weights, config, layout and pattern as one file, atomically."""
+        save_tensors(path, self.state_dict(), {"model": self.about()})
+
+    @classmethod
+    def load(cls, path: str | Path) -> MaskedModel:
+        """Reads what :meth:`save` wrote, to the CPU.
+
+        Raises:
+            ValueError: the file is missing, damaged or holds something else.
+        """
+        tensors, about = load_tensors(path)
+        if "model" not in about:
+            raise ValueError(f"{path} must hold a saved model, got a file about {', '.join(about) or 'nothing'}")
+        values = about["model"]
+        config, options = _tuples(values["config"]), _tuples(values["pattern"])
+        pattern = PATTERNS[options.pop("name")](**options)
+        model = cls.create(TransformerConfig(**config), Layout.from_json(values["layout"]), pattern=pattern)
+        model.load_state_dict(tensors)
+        return model
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON lists as the tuples they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -1,0 +1,193 @@
+"""Transformer: the shared backbone.
+
+Arrow: MaskedBatch --**Transformer**--> hidden vectors at the queries --> heads. Does not know: modalities, what is
+hidden, losses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from tokenmask.batch import Batch
+from tokenmask.layout import Layout
+from tokenmask.masking.masked_batch import Queries
+from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta, dense_mask
+from tokenmask.models.config import TransformerConfig
+from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures
+from tokenmask.nn import Attention, Modulation, RMSNorm, Rotary, SwiGLU, TimeFeatures, pad_rows
+
+
+@dataclass(frozen=True)
+class AttentionTap:
+    """Asks for attention probabilities; the result is named "attention.{layer}", float32 [B, H, L, C].
+
+    Args:
+        layer: number of the block, from 0.
+        columns: key positions.
+    """
+
+    layer: int
+    columns: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Key of the result."""
+        return f"attention.{self.layer}"
+
+
+Tap = str | AttentionTap
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """What a backbone returns.
+
+    Args:
+        queries: float [M, D], normalised, the position of each query.
+        taps: what was asked for besides, by name.
+    """
+
+    queries: Tensor
+    taps: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward, each added to what came in."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.depth = config.depth
+        self.attention_norm = RMSNorm(config.width)
+        self.attention = Attention(config.width, config.heads)
+        self.feed_forward_norm = RMSNorm(config.width)
+        self.feed_forward = SwiGLU(config.width, config.ffn)
+        self.modulation = Modulation(config.width, 6) if config.adaln else None
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Shrinks both outputs by sqrt(2 * depth). Source: GPT-2 (Radford et al. 2019), section 2.3."""
+        for layer in (self.attention.out, self.feed_forward.down):
+            layer.weight.mul_(1 / math.sqrt(2 * self.depth))
+
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, condition: Tensor | None
+    ) -> Tensor:
+        """x: float [B, L, D] -> new tensor of the same shape; ``condition`` float [>= 16, D] if the config has adaln."""
+        if self.modulation is None or condition is None:
+            x = x + self.attention(self.attention_norm(x), rotary, mask)
+            x = x + self.feed_forward(self.feed_forward_norm(x))
+            return x
+        shift, scale, gate, shift_two, scale_two, gate_two = self.modulation(condition, x.shape[0])
+        x = x + gate * self.attention(self.attention_norm(x) * (1 + scale) + shift, rotary, mask)
+        x = x + gate_two * self.feed_forward(self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
+        return x
+
+    def attention_input(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """What the attention layer of this block sees."""
+        normed: Tensor = self.attention_norm(x)
+        if self.modulation is not None and condition is not None:
+            shift, scale = self.modulation(condition, x.shape[0])[:2]
+            normed = normed * (1 + scale) + shift
+        return normed
+
+
+class Transformer(nn.Module):
+    """Pre-norm transformer: RMSNorm, QK-norm, rotary positions over three axes, SwiGLU, optional conditioning on t.
+
+    Make it with ``tokenmask.nn.build``.
+
+    Args:
+        config: its shape.
+        layout: of the ids.
+    """
+
+    def __init__(self, config: TransformerConfig, layout: Layout) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = layout
+        self.embedding = CodeEmbedding(layout, config.width)
+        self.absolute = CoordinateFeatures(config.width) if config.absolute else None
+        self.time = TimeFeatures(config.width) if config.time_input or config.adaln else None
+        self.rotary = Rotary(config.width // config.heads, config.rotary_shares, config.rotary_base)
+        blocks = [Block(config) for _ in range(config.depth)]
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
+        self.norm = RMSNorm(config.width)
+        self.modulation = Modulation(config.width, 2) if config.adaln else None
+
+    def forward(
+        self,
+        inputs: Batch,
+        queries: Queries,
+        pattern: AttentionPattern | None = None,
+        *,
+        group: Tensor | None = None,
+        t: Tensor | None = None,
+        taps: Sequence[Tap] = (),
+    ) -> Hidden:
+        """Args:
+            inputs: what is seen.
+            queries: slots that are asked for; their hidden vector is read at the slot's own position.
+            pattern: who may look at whom; Full() if None.
+            group: int32 [B, L], for patterns that use it.
+            t: float32 [B], the masking time; needed with ``time_input`` or ``adaln``.
+            taps: "layer.{i}" for the output of block i, float [B, L, D], or an :class:`AttentionTap`.
+
+        Raises:
+            ValueError: too long a sequence, a missing t, an unknown tap, or queries at other places than their slots.
+        """
+        rows, length, levels = inputs.shape
+        if length > self.config.max_length:
+            raise ValueError(f"sequences must have at most max_length {self.config.max_length} positions, got {length}")
+        positions = torch.div(queries.slots, levels, rounding_mode="floor")
+        own = inputs.coordinates.flatten(0, 1)[positions]
+        if queries.coordinates is not None and not torch.equal(queries.coordinates, own):
+            raise ValueError("a Transformer answers at a slot's own place; use a backbone that takes other coordinates")
+        states, probabilities = self._wanted(taps)
+        mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
+        rotary = self.rotary(inputs.coordinates)
+        x = self.embedding(inputs.ids, inputs.stream)
+        if self.absolute is not None:
+            x = x + self.absolute(inputs.coordinates)
+        condition = self._condition(t)
+        if self.config.time_input and condition is not None:
+            x = x + condition[:rows, None]
+        tapped: dict[str, Tensor] = {}
+        for index, block in enumerate(self.blocks):
+            if index in probabilities:
+                tap = probabilities[index]
+                columns = torch.tensor(tap.columns, device=x.device)
+                seen = block.attention_input(x, condition)
+                tapped[tap.name] = block.attention.probabilities(seen, rotary, mask, columns)
+            x = block(x, rotary, mask, condition)
+            if index in states:
+                tapped[f"layer.{index}"] = x
+        asked = pad_rows(x.flatten(0, 1)[positions])
+        normed = self.norm(asked)
+        if self.modulation is not None and condition is not None:
+            shift, scale = self.modulation(condition, rows)
+            row = torch.div(pad_rows(positions), length, rounding_mode="floor")
+            normed = normed * (1 + scale[row, 0]) + shift[row, 0]
+        return Hidden(normed[: len(queries)], tapped)
+
+    def _condition(self, t: Tensor | None) -> Tensor | None:
+        if self.time is None:
+            return None
+        if t is None:
+            raise ValueError("this model was made with time_input or adaln and needs the masking time t, got None")
+        return self.time(t)  # type: ignore[no-any-return]
+
+    def _wanted(self, taps: Sequence[Tap]) -> tuple[set[int], dict[int, AttentionTap]]:
+        names = {f"layer.{index}": index for index in range(self.config.depth)}
+        states, probabilities = set(), {}
+        for tap in taps:
+            if isinstance(tap, AttentionTap) and 0 <= tap.layer < self.config.depth:
+                probabilities[tap.layer] = tap
+            elif isinstance(tap, str) and tap in names:
+                states.add(names[tap])
+            else:
+                raise ValueError(f"taps name layers 0..{self.config.depth - 1}, for example 'layer.0', got {tap!r}")
+        return states, probabilities

@@ -1,0 +1,209 @@
+"""MaskedCrossEntropy: the one cross-entropy, with its scope, weight and reduction said aloud.
+
+Arrow: MaskedBatch + model --**MaskedCrossEntropy**--> Loss. Does not know: how slots were hidden, optimisers.
+Published codes differ in exactly these three choices, and ports go wrong there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tokenmask.batch import ABSENT, FILL
+from tokenmask.layout import Layout
+from tokenmask.masking import MaskingProcess
+from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
+from tokenmask.models import MaskedModel, RangeLogits
+from tokenmask.objectives.objective import Loss
+
+Scope = Literal["predicted", "hidden", "valid", "all"]
+Weight = Literal["none", "inverse_t", "elbo", "class"]
+Reduction = Literal["per_token", "per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits"]
+MIN_T = 1e-3  # smallest masking time that a weight sees; LLaDA and MDLM draw none below it
+
+
+@dataclass(frozen=True)
+class MaskedCrossEntropy:
+    """Cross-entropy of the right codes, each over its own range only.
+
+    With N terms, each a cross-entropy in nats times its weights:
+
+    ``scope``, the slots that are asked:
+        "predicted": the masker's targets, with their weights (MAGNeT, arXiv:2401.04577, published code: one level only;
+            BERT, arXiv:1810.04805, section 3.1: kept and replaced tokens too).
+        "hidden": every slot whose code is hidden or replaced (MDLM, arXiv:2406.07524, equation 10).
+        "valid": every code slot at a valid position (valeoai's port of MaskGIT, arXiv:2310.14400, published code).
+        "all": every code slot, also at the positions of a dropped condition.
+    ``weight``, a factor of each term:
+        "none": 1 (MaskGIT, MAGNeT).
+        "inverse_t": 1 / t of the row (LLaDA, arXiv:2502.09992, equation 3).
+        "elbo": -alpha'(t) / (1 - alpha(t)) of ``process`` (MD4, arXiv:2406.04329, equation 5; 1 / t if it is linear).
+        "class": ``extra["class_weights"]``, float [size] for each head index; terms without an entry count 1. As in
+            ``torch.nn.functional.cross_entropy``, "per_token" then divides by the sum of these weights, not by N.
+        The two that depend on t see it no smaller than 0.001.
+    ``reduction``, how terms become one number:
+        "per_token": sum / N (MAGNeT and dParallel, published codes).
+        "per_slot": sum / FILL slots of the batch, hidden or not (LLaDA pre-training, published guidelines: batch times
+            length; MDLM, published code). With inverse_t or elbo: the bound in nats per slot.
+        "per_row": sum / rows (MD4, equation 5). With elbo: the bound in nats per sample.
+        "per_row_slot": mean over rows of (sum of the row / FILL slots of the row) (LLaDA fine-tuning: answer length).
+        "per_sample_mean": mean, over rows that have terms, of the row's own mean (MaskGIT, published code, with label
+            smoothing 0.1; BAMM).
+        "bits": "per_row" / ln 2 (M2T, arXiv:2304.07313, section 4: the cost of coding a sample).
+    A batch without terms has the loss 0.
+
+    Args:
+        scope, weight, reduction: see above.
+        label_smoothing: share of the target spread evenly over all codes of the range.
+        process: the masking process that "elbo" needs.
+    """
+
+    scope: Scope = "predicted"
+    weight: Weight = "none"
+    reduction: Reduction = "per_token"
+    label_smoothing: float = 0.0
+    process: MaskingProcess | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must lie in 0..1, got {self.label_smoothing}")
+        if (self.weight == "elbo") != (self.process is not None):
+            raise ValueError(f"weight 'elbo' and a process go together, got {self.weight!r} and {self.process}")
+
+    def __call__(self, model: MaskedModel, masked: MaskedBatch, extra: Mapping[str, Any] | None = None) -> Loss:
+        """Args:
+            model: scores the queries; called once.
+            masked: the batch.
+            extra: "class_weights", for weight "class".
+
+        Returns:
+            ``total``, and in ``parts`` for each level of each stream, named as in "audio.2/nats" or "text/nats", the plain
+            mean cross-entropy of its targets, and their number ("audio.2/count").
+
+        Raises:
+            ValueError: class weights are missing, or a scope other than "predicted" on inputs that were reordered.
+        """
+        queries, targets = _asked(self.scope, masked, model.layout)
+        groups = model(masked.inputs, queries, group=masked.group, t=masked.t).groups
+        class_weights = self._class_weights(extra)
+        losses, weights, chosen, parts = [], [], [], {}
+        for group in groups:
+            names, position = _targets_of(group, queries, targets)
+            logits = group.logits if position is None else group.logits[position]
+            codes = targets.codes[names]
+            plain = F.cross_entropy(logits, codes, reduction="none")
+            losses.append(self._smoothed(plain, logits))
+            chosen.append(names)
+            if group.head in class_weights:
+                weights.append(class_weights[group.head].to(codes.device)[codes])
+            else:
+                weights.append(torch.ones_like(plain))
+            if len(names):
+                name = _name(model.layout, group.head)
+                parts[f"{name}/nats"] = plain.detach().mean()
+                parts[f"{name}/count"] = torch.tensor(float(len(names)))
+        if not chosen:
+            return Loss(_no_terms(model), parts)
+        order = torch.cat(chosen)
+        row = torch.div(queries.slots[targets.queries[order]], masked.inputs.ids[0].numel(), rounding_mode="floor")
+        weight = torch.cat(weights)
+        factor = weight * targets.weights[order] * self._time_weight(masked.t)[row]
+        normaliser = weight.sum() if self.weight == "class" else torch.tensor(float(len(order)), device=order.device)
+        return Loss(self._reduce(torch.cat(losses) * factor, row, masked, normaliser), parts)
+
+    def _smoothed(self, plain: Tensor, logits: Tensor) -> Tensor:
+        if not self.label_smoothing:
+            return plain
+        even = logits.logsumexp(-1) - logits.mean(-1)
+        return (1 - self.label_smoothing) * plain + self.label_smoothing * even
+
+    def _class_weights(self, extra: Mapping[str, Any] | None) -> Mapping[int, Tensor]:
+        if self.weight != "class":
+            return {}
+        if extra is None or "class_weights" not in extra:
+            raise ValueError("weight 'class' needs extra['class_weights'], {head index: float [size]}; it is missing")
+        weights: Mapping[int, Tensor] = extra["class_weights"]
+        return weights
+
+    def _time_weight(self, t: Tensor) -> Tensor:
+        """float32 [B]."""
+        t = t.clamp(min=MIN_T)
+        if self.weight == "inverse_t":
+            return 1 / t
+        if self.weight == "elbo" and self.process is not None:
+            return self.process.weight(t)
+        return torch.ones_like(t)
+
+    def _reduce(self, terms: Tensor, row: Tensor, masked: MaskedBatch, normaliser: Tensor) -> Tensor:
+        if self.reduction == "per_token":
+            return terms.sum() / normaliser
+        rows = masked.inputs.shape[0]
+        if self.reduction == "per_row":
+            return terms.sum() / rows
+        if self.reduction == "bits":
+            return terms.sum() / (rows * math.log(2))
+        if self.reduction == "per_slot":
+            return terms.sum() / _fill_slots(masked).sum().clamp(min=1)
+        sums = terms.new_zeros(rows).index_add(0, row, terms)
+        if self.reduction == "per_row_slot":
+            return (sums / _fill_slots(masked).clamp(min=1)).mean()
+        count = terms.new_zeros(rows).index_add(0, row, torch.ones_like(terms))
+        return (sums / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+
+
+def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, Targets]:
+    """The queries and targets of a scope."""
+    if scope == "predicted":
+        return masked.queries, masked.targets
+    inputs, clean = masked.inputs, masked.clean
+    if inputs.shape != clean.shape or not torch.equal(inputs.coordinates, clean.coordinates):
+        raise ValueError(
+            f"scope {scope!r} needs inputs that stand as in the clean batch; use 'predicted' for reordered ones"
+        )
+    heads = layout.head_of(clean.ids)
+    wanted = (clean.role != ABSENT) & (heads >= 0)
+    if scope == "hidden":
+        wanted = wanted & masked.hidden
+    if scope == "valid":
+        wanted = wanted & inputs.valid[:, :, None]
+    slots = wanted.flatten().nonzero().squeeze(1)
+    asked = heads.flatten()[slots]
+    codes = clean.ids.flatten()[slots].long() - layout.offsets(slots.device)[asked]
+    number = torch.arange(len(slots), device=slots.device)
+    return Queries(slots, asked), Targets(number, codes, torch.ones(len(slots), device=slots.device))
+
+
+def _targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[Tensor, Tensor | None]:
+    """Which targets a group answers, and the row of its logits for each (None: row i for the i-th)."""
+    mine = queries.heads[targets.queries] == group.head
+    names = mine.nonzero().squeeze(1)
+    asked = targets.queries[names]
+    if torch.equal(asked, group.queries):
+        return names, None
+    place = torch.empty(len(queries), dtype=torch.int64, device=asked.device)
+    place[group.queries] = torch.arange(len(group.queries), device=asked.device)
+    return names, place[asked]
+
+
+def _fill_slots(masked: MaskedBatch) -> Tensor:
+    """int64 [B]: FILL slots, hidden or not, of the clean row behind each row of the inputs."""
+    clean = masked.clean
+    count = ((clean.role == FILL) & clean.valid[:, :, None]).sum((1, 2))
+    return count[masked.row_of_sample]
+
+
+def _name(layout: Layout, head: int) -> str:
+    place = layout.ranges[head]
+    single = layout.streams[place.stream].num_levels == 1
+    return place.stream if single else f"{place.stream}.{place.level}"
+
+
+def _no_terms(model: MaskedModel) -> Tensor:
+    """Zero, with a (zero) gradient for every parameter."""
+    return torch.stack([parameter.sum() * 0 for parameter in model.parameters()]).sum()
