@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenmask.corpus.records import JSON, TRAIN, Record
 from tokenmask.corpus.writer import CorpusWriter
+from tokenmask.fitting import progress_bar
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer
 
@@ -71,7 +72,7 @@ def build_corpus(
         items: any iterable; read once, a few at a time.
         tokenizers: stream name -> the tokenizer of that stream; an item may lack streams.
         folder: of the corpus.
-        progress: a bar on stderr.
+        progress: a bar on stderr, if the items have a length.
         on_error: "collect" puts items that fail into the summary, "raise" stops at the first.
         records_per_shard: see :class:`CorpusWriter`.
         row_group: see :class:`CorpusWriter`.
@@ -85,18 +86,23 @@ def build_corpus(
     specs = {name: tokenizer.spec for name, tokenizer in tokenizers.items()}
     writer = CorpusWriter(folder, specs, records_per_shard=records_per_shard, row_group=row_group)
     there, failed, written, skipped = frozenset(writer.keys), [], 0, 0
+    total = len(items) if isinstance(items, Sized) else 0
     try:
-        for chunk in _chunks(_with_progress(items, Path(folder), progress)):
-            new = [item for item in chunk if item.key not in there]
-            skipped += len(chunk) - len(new)
-            for item, result in zip(new, _encode(new, tokenizers), strict=True):
-                reason = result if isinstance(result, Exception) else _add(writer, item, result)
-                if reason is None:
-                    written += 1
-                elif on_error == "raise":
-                    raise ValueError(f"item {item.key!r} could not become a record: {_sentence(reason)}") from reason
-                else:
-                    failed.append((item.key, _sentence(reason)))
+        with progress_bar(f"encoding {Path(folder).name}", total, 0, progress) as show:
+            for chunk in _chunks(items):
+                new = [item for item in chunk if item.key not in there]
+                skipped += len(chunk) - len(new)
+                for item, result in zip(new, _encode(new, tokenizers), strict=True):
+                    reason = result if isinstance(result, Exception) else _add(writer, item, result)
+                    if reason is None:
+                        written += 1
+                    elif on_error == "raise":
+                        raise ValueError(
+                            f"item {item.key!r} could not become a record: {_sentence(reason)}"
+                        ) from reason
+                    else:
+                        failed.append((item.key, _sentence(reason)))
+                show(written + skipped + len(failed), None)
     finally:
         writer.close()
     return BuildSummary(written, failed, skipped)
@@ -159,13 +165,3 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, ITEMS_AT_ONCE)):
         yield chunk
-
-
-def _with_progress(items: Iterable[Item], folder: Path, progress: bool) -> Iterable[Item]:
-    if not progress:
-        return items
-    from rich.console import Console
-    from rich.progress import track
-
-    total = len(items) if isinstance(items, Sized) else None
-    return track(items, f"building {folder.name}", total=total, console=Console(stderr=True))

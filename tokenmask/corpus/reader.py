@@ -108,6 +108,9 @@ def open_shard(path: Path) -> tuple[pq.ParquetFile, dict[str, StreamSpec]]:
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     try:
+        footer = shard.metadata
+        if footer.num_rows != sum(footer.row_group(index).num_rows for index in range(footer.num_row_groups)):
+            raise ValueError("its row groups do not add up to its rows")
         return shard, read_specs(shard.schema_arrow)
     except (ValueError, KeyError, TypeError) as error:
         shard.close()
