@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, PAD, collate
 from tokenmask.layout import Delay, Flatten, Layout, Parallel
@@ -162,7 +163,10 @@ def test_roles_follow_their_slots():
         (lambda layout: layout.pack({}), "at least one stream"),
         (lambda layout: layout.pack({"video": record()["image"]}), "has no 'video'"),
         (lambda layout: layout.unpack(hidden(layout)), "hidden slots"),
-        (lambda layout: layout.pack({"image": stream(StreamSpec("image", (16,), ("index",)), (2,))}), "encode it again"),
+        (
+            lambda layout: layout.pack({"image": stream(StreamSpec("image", (16,), ("index",)), (2,))}),
+            "encode it again",
+        ),
         (lambda layout: Layout({}), "at least one stream"),
         (lambda layout: Layout(SPECS, shares={"image": "text"}), "same codebook_sizes"),
         (lambda layout: Layout(SPECS, controls=("SEP",)), "begin with 'BOS'"),

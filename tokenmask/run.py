@@ -22,7 +22,8 @@ from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import ClassifierFree, Sampler
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer, load_tokenizer as load_tokenizer_folder
+from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 from tokenmask.training import StreamScore, Trainer, held_out_scores
 
 FORMAT = 1
@@ -74,7 +75,7 @@ class Run:
         for name, model in models.items():
             if model.layout != layout:
                 raise ValueError(f"model {name!r} of {folder} belongs to another layout; train it again")
-        corpora = tuple((str(path), float(weight)) for path, weight in about["corpora"])
+        corpora = tuple((str(folder / path), float(weight)) for path, weight in about["corpora"])
         return cls(folder, load_recipe(folder / "recipe.yaml"), layout, models, tokenizers, corpora)
 
     def __repr__(self) -> str:
@@ -283,7 +284,7 @@ def prepare(
     about = {
         "format": FORMAT,
         "streams": list(used),
-        "corpora": [[str(Path(path).resolve()), weight] for path, weight in corpora],
+        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
     }
     _write_or_compare(folder / "recipe.yaml", recipe_yaml(recipe))
     _write_or_compare(folder / "layout.json", json.dumps(layout.to_json(), indent=2) + "\n")
@@ -323,6 +324,12 @@ def train(
     return Run.load(folder)
 
 
+def _stored(path: Path, folder: Path) -> str:
+    """A corpus inside the run folder is named relative to it, so that the folder can be moved."""
+    path, folder = path.resolve(), folder.resolve()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
 def _adapt(sampler: Sampler, steps: int | None, guidance: float | None, temperature: float | None) -> Sampler:
     if steps is not None:
         stages = tuple(replace(stage, steps=steps) for stage in sampler.stages)
@@ -358,8 +365,8 @@ def _write_or_compare(path: Path, text: str) -> None:
     if path.exists():
         if path.read_text(encoding="utf-8") != text:
             raise ValueError(
-                f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers and "
-                "corpora, or choose another folder"
+                f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers "
+                "and corpora, or choose another folder"
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,9 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
     try:
         recipe = Recipe(**vars(parser.instantiate(parser.parse_object(values))))
     except Exception as error:  # jsonargparse raises many kinds; all mean that the text is no recipe
-        raise ValueError(f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}") from error
+        raise ValueError(
+            f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}"
+        ) from error
     return recipe
 
 

@@ -50,7 +50,7 @@ class Categorical:
             allowed: bool [V] or [N, V], or None.
 
         Returns:
-            codes int32 [N], log-probability, entropy (nats) and margin float32 [N], as ``ops.sample_codes`` defines them.
+            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines.
         """
         end = self.temperature if self.temperature_end is None else self.temperature_end
         return sample_codes(

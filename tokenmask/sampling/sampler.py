@@ -167,7 +167,7 @@ class Sampler:
         self, model: MaskedModel, layout: Layout, state: SamplerState, is_open: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor], SamplerState]:
         """Draws a code for every open slot: proposed ids [B, L, K] and the statistics of the draws."""
-        rows, length, levels = is_open.shape
+        _, length, levels = is_open.shape
         slots = is_open.flatten().nonzero().squeeze(1)
         queries = Queries(slots, layout.head_of(state.batch.ids.flatten()[slots]))
         scale = self.guidance.scale(progress)

@@ -7,6 +7,7 @@ never waits for a device.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,12 +15,12 @@ from tokenmask.masking.processes import Cosine, MaskingProcess
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(ABC):
     """Base of all schedules."""
 
+    @abstractmethod
     def open_after(self, initial: int, index: int, steps: int) -> int:
         """How many of ``initial`` slots are still open after step ``index`` (0 .. steps - 1); 0 after the last."""
-        raise TypeError(f"{type(self).__name__} must define open_after(initial, index, steps)")
 
 
 @dataclass(frozen=True)
