@@ -130,7 +130,8 @@ import sys
 sys.path[:0] = {path!r}
 from tokenmask.corpus import CorpusWriter, Record
 from tokenmask.streams import StreamSpec
-with CorpusWriter(sys.argv[1], {{"text": StreamSpec("text", (9,), ("index",))}}, records_per_shard=20, row_group=4) as writer:
+specs = {{"text": StreamSpec("text", (9,), ("index",))}}
+with CorpusWriter(sys.argv[1], specs, records_per_shard=20, row_group=4) as writer:
     for i in range(50):
         writer.add(Record(str(i), {{}}))
     print("in the third shard", flush=True)
@@ -144,7 +145,7 @@ def test_a_kill_leaves_whole_shards(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None and child.stdout.readline() == b"in the third shard\n"
         with (
-            pytest.raises(ValueError, match="one writer at a time"),
+            pytest.raises(OSError, match="another writer is writing it"),
             CorpusWriter(tmp_path, specs, row_group=1) as second,
         ):
             second.add(Record("of a second writer", {}))
@@ -226,14 +227,14 @@ def test_every_kind_of_damage_is_found(tmp_path: Path, random_records: Records, 
 def test_a_damaged_shard_is_not_continued(tmp_path: Path, specs: Specs, random_records: Records, write: Write) -> None:
     write(tmp_path, random_records(5))
     (tmp_path / "shard-000000.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match="shard-000000.parquet must be a whole Parquet shard"):
+    with pytest.raises(ValueError, match=r"shard-000000\.parquet must be a whole Parquet shard"):
         CorpusWriter(tmp_path, specs)
 
 
 def test_a_shard_that_vanishes(tmp_path: Path, random_records: Records, write: Write) -> None:
     corpus = write(tmp_path, random_records(5))
     (tmp_path / "shard-000000.parquet").unlink()
-    with pytest.raises(ValueError, match="shard-000000.parquet must be a whole Parquet shard"):
+    with pytest.raises(ValueError, match=r"shard-000000\.parquet must be a whole Parquet shard"):
         corpus.read(0)
 
 
@@ -262,7 +263,7 @@ def test_a_foreign_fingerprint_is_refused_by_name(
     assert "stream 'image'" in text and "111111111111 in" in text and "222222222222 in" in text and "encode it" in text
     with pytest.raises(ValueError, match="stream 'image' must be made by one tokenizer"):
         CorpusWriter(tmp_path, {**specs, "image": other})
-    with CorpusWriter(tmp_path, specs) as writer, pytest.raises(ValueError, match="'image' .* in record 'x'"):
+    with CorpusWriter(tmp_path, specs) as writer, pytest.raises(ValueError, match=r"'image' .* in record 'x'"):
         writer.add(Record("x", {"image": TokenStream(other, records[0].streams["image"].codes)}))
     assert "'midi' differs" in refusal(tmp_path, specs={"midi": specs["caption"]})
     assert "stream 'image' must have one spec" in refusal(

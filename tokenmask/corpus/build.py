@@ -102,7 +102,7 @@ def build_corpus(
                         ) from reason
                     else:
                         failed.append((item.key, _sentence(reason)))
-                show(written + skipped + len(failed), None)
+                    show(written + skipped + len(failed), None)
     finally:
         writer.close()
     return BuildSummary(written, failed, skipped)
@@ -158,7 +158,8 @@ def _add(writer: CorpusWriter, item: Item, streams: Mapping[str, TokenStream]) -
 
 def _sentence(error: Exception) -> str:
     text = str(error).strip()
-    return text.splitlines()[0] if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
+    line = text.splitlines()[0] if text else "no reason given"
+    return line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -10,8 +10,8 @@ How the order comes about, so that a few counters tell all of it:
 - Draw d picks its corpus by weight from the d-th random number, and takes that corpus' next record.
 - Each ``shuffle_window`` draws are a pool. A pool is sorted by length into batches, and its batches are shuffled.
 
-So the position is the number of draws before the pool, the records taken from each corpus by then, and the batches of the
-pool that were handed out: going there reads one pool and one window of each corpus, however long the run.
+So the position is the number of draws before the pool, the records taken from each corpus by then, and the batches of
+the pool that were handed out: going there reads one pool and one window of each corpus, however long the run.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Mixture:
         if changed:
             was = ", ".join(f"{name} {theirs.get(name)!r} (now {self._settings[name]!r})" for name in changed)
             raise ValueError(
-                f"a mixture goes only to a position of its own, got one with {was}; use the same or start from the first draw"
+                f"a mixture goes only to a position of its own, got one with {was}; use the same or start anew"
             )
         self._draws = int(position["draws"])
         for passes, taken in zip(self._passes, position["taken"], strict=True):
@@ -211,8 +211,8 @@ class Mixture:
                 groups.append([])
             if not room:
                 raise ValueError(
-                    f"batch_positions must hold the longest record, got {self._batch_positions} for record "
-                    f"{records[index].key!r} of {padded[index]} (rounded up to {self._bucket_width}); raise it or crop the record"
+                    f"batch_positions must hold the longest record, got {self._batch_positions} for {padded[index]} of "
+                    f"record {records[index].key!r} (a multiple of {self._bucket_width}); raise it or crop the record"
                 )
             groups[-1].append(index)
             room -= 1

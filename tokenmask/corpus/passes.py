@@ -14,7 +14,7 @@ from tokenmask.corpus.reader import Corpus
 from tokenmask.corpus.records import Record
 from tokenmask.ops import Purpose, uniform
 
-# A counter is use (2 bits) | corpus (7) | epoch (24) | index (30); CHOICE and BATCHES have the number of a draw instead.
+# A counter is use (2 bits) | corpus (7) | epoch (24) | index (30); CHOICE and BATCHES have a number of draws instead.
 ROW_GROUPS, RECORDS, CHOICE, BATCHES = (use << 61 for use in range(4))
 MAX_CORPORA, MAX_EPOCHS, MAX_RECORDS = 1 << 7, 1 << 24, 1 << 30
 

@@ -135,7 +135,7 @@ def check_specs(
         if mine.fingerprint != theirs.fingerprint:
             raise ValueError(
                 f"stream {name!r} must be made by one tokenizer, got fingerprint {mine.fingerprint[:12] or 'none'} in "
-                f"{where} and {theirs.fingerprint[:12] or 'none'} in the corpus; encode it again with the tokenizer in use"
+                f"{where} and {theirs.fingerprint[:12] or 'none'} in the corpus; encode it again with the one in use"
             )
         if mine != theirs:
             raise ValueError(f"stream {name!r} must have one spec, got {mine} in {where} and {theirs} in the corpus")

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from tokenmask.streams import TokenStream
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 TRAIN, HELD_OUT = "train", "held-out"
 

@@ -7,6 +7,7 @@ Does not know: tokenizers, order of reading, shared ids.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -147,10 +148,7 @@ class CorpusWriter:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
-            self._closed = True
-            raise ValueError(
-                f"one writer at a time writes to {self.folder}, got a second; wait for the first"
-            ) from error
+            raise OSError(errno.EBUSY, "another writer is writing it") from error
         file.truncate(0)
         self._file = file
         self._parquet = pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
@@ -164,8 +162,7 @@ class CorpusWriter:
         except OSError as error:
             raise self._failed(error) from error
         if self._shard.exists():
-            self._drop_shard()
-            raise ValueError(f"one writer at a time writes to {self.folder}, but {self._shard.name} appeared meanwhile")
+            raise self._failed(FileExistsError(errno.EEXIST, "another writer wrote it meanwhile"))
         os.replace(self._partial, self._shard)
         self._file.close()
         folder = os.open(self.folder, os.O_RDONLY)
@@ -181,7 +178,7 @@ class CorpusWriter:
         reason = error.strerror or str(error)
         return OSError(
             f"{self._shard} could not be written ({reason}); nothing of it is kept, the shards before it are whole: "
-            "make room and build again"
+            "set that right and build again"
         )
 
     def _drop_shard(self) -> None:

@@ -1,4 +1,4 @@
-"""Real data that ships: small excerpts for the demo, the tests and first experiments. README.md says where each is from.
+"""Real data that ships: small excerpts for the demo, the tests and first experiments. README.md names the sources.
 
 Arrow: files of this folder --> plain Python and numpy. Knows nothing of tokens, streams or torch.
 """
