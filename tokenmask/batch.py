@@ -8,7 +8,8 @@ Axis letters: B rows, L positions, K levels, S = L * K slots of a row. A *slot* 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence as SequenceOf
+from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 
 import torch

@@ -9,6 +9,7 @@ range's own MASK at offset + size, so that a hidden slot still says which level 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -45,7 +46,24 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Parallel:
+class Arrangement(ABC):
+    """Base: how the K levels of a stream share positions."""
+
+    @abstractmethod
+    def positions(self, places: int, num_levels: int) -> int:
+        """Positions that ``places`` grid places take."""
+
+    @abstractmethod
+    def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes [G, K] of G grid places -> (codes [L, K] with -1 where absent, grid place int64 [L])."""
+
+    @abstractmethod
+    def restore(self, placed: Tensor, num_levels: int) -> Tensor:
+        """The inverse of :meth:`place`: codes [G, K]."""
+
+
+@dataclass(frozen=True)
+class Parallel(Arrangement):
     """K codes at each position; ``fuse`` says how an embedding joins them.
 
     Source: MAGNeT, arXiv:2401.04577, section 2 (sum); the others follow MusicGen, arXiv:2306.05284, section 2.2.
@@ -54,28 +72,23 @@ class Parallel:
     fuse: Literal["sum", "concat", "concat_mlp"] = "sum"
 
     def positions(self, places: int, num_levels: int) -> int:
-        """Positions that ``places`` grid places take."""
         return places
 
     def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [G, K] of G grid places -> (codes [L, K] with -1 where absent, grid place int64 [L])."""
         return codes, torch.arange(codes.shape[0])
 
     def restore(self, placed: Tensor, num_levels: int) -> Tensor:
-        """The inverse of :meth:`place`."""
         return placed
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(Arrangement):
     """One code at each position, levels in turn: K times as many positions. Source: arXiv:2306.05284, section 2.2."""
 
     def positions(self, places: int, num_levels: int) -> int:
-        """Positions that ``places`` grid places take."""
         return places * num_levels
 
     def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [G, K] -> (codes [G * K, K] with one level present at each position, grid place int64 [G * K])."""
         places, levels = codes.shape
         level = torch.arange(levels).repeat(places)
         place = torch.arange(places).repeat_interleave(levels)
@@ -84,21 +97,18 @@ class Flatten:
         return placed, place
 
     def restore(self, placed: Tensor, num_levels: int) -> Tensor:
-        """The inverse of :meth:`place`."""
         level = torch.arange(placed.shape[0]) % num_levels
         return placed[torch.arange(placed.shape[0]), level].view(-1, num_levels)
 
 
 @dataclass(frozen=True)
-class Delay:
+class Delay(Arrangement):
     """Level k is shifted by k positions: G + K - 1 positions. Source: MusicGen, arXiv:2306.05284, section 2.2."""
 
     def positions(self, places: int, num_levels: int) -> int:
-        """Positions that ``places`` grid places take."""
         return places + num_levels - 1 if places else 0
 
     def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [G, K] -> (codes [G + K - 1, K] with -1 where absent, grid place int64 [G + K - 1])."""
         places, levels = codes.shape
         if places == 0:
             return codes, torch.arange(0)
@@ -108,15 +118,13 @@ class Delay:
         return placed, torch.arange(places + levels - 1)
 
     def restore(self, placed: Tensor, num_levels: int) -> Tensor:
-        """The inverse of :meth:`place`."""
         places = max(placed.shape[0] - num_levels + 1, 0)
         if places == 0:
             return placed
         return torch.stack([placed[level : level + places, level] for level in range(num_levels)], dim=1)
 
 
-Arrangement = Parallel | Flatten | Delay
-ARRANGEMENTS = {"Parallel": Parallel, "Flatten": Flatten, "Delay": Delay}
+ARRANGEMENTS: dict[str, type[Arrangement]] = {"Parallel": Parallel, "Flatten": Flatten, "Delay": Delay}
 
 
 @dataclass(frozen=True)

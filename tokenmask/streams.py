@@ -119,7 +119,9 @@ class TokenStream:
                 )
         for axis, names in self.labels.items():
             if axis not in spec.axes or len(names) != codes.shape[spec.axes.index(axis)]:
-                raise ValueError(f"labels must name every entry of an axis of {spec.axes}, got {len(names)} for {axis!r}")
+                raise ValueError(
+                    f"labels must name every entry of an axis of {spec.axes}, got {len(names)} for {axis!r}"
+                )
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -144,7 +146,9 @@ class TokenStream:
 
     def __repr__(self) -> str:
         grid = " x ".join(f"{size} {axis}" for axis, size in zip(self.spec.axes, self.grid, strict=True))
-        return f"TokenStream({self.spec.modality}: {grid}, {self.spec.num_levels} level(s) of {self.spec.codebook_sizes})"
+        return (
+            f"TokenStream({self.spec.modality}: {grid}, {self.spec.num_levels} level(s) of {self.spec.codebook_sizes})"
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes one safetensors file, atomically."""

@@ -2,13 +2,14 @@
 
 Arrow: inside Masker (how many slots to hide) and Sampler (how many stay open). Does not know: which slots, ids, models.
 
-Time runs one way in all of tokenmask: t = 0 hides nothing, t = 1 hides everything. Papers on parallel decoding write the
-share that stays hidden as gamma(r) with r = 1 - t: gamma(r) = cos(pi r / 2) is sin(pi t / 2) here.
+Time runs one way in all of tokenmask: t = 0 hides nothing, t = 1 everything. Papers on parallel decoding write
+the share that stays hidden as gamma(r) with r = 1 - t: gamma(r) = cos(pi r / 2) is sin(pi t / 2) here.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -16,20 +17,20 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class MaskingProcess:
+class MaskingProcess(ABC):
     """The law of the hidden share over time, with what an evidence bound needs of it.
 
     ``alpha(t) = 1 - hidden(t)`` is the survival probability of the diffusion literature, ``weight(t) = -alpha'(t) /
     (1 - alpha(t))`` the weight of a hidden slot's cross-entropy in the bound. Source: MD4, arXiv:2406.04329, eq. 5.
     """
 
+    @abstractmethod
     def hidden(self, t: Tensor) -> Tensor:
         """Share hidden at time t, float of t's shape, from 0 at t = 0 to 1 at t = 1."""
-        raise TypeError(f"{type(self).__name__} must define hidden(t)")
 
+    @abstractmethod
     def hidden_prime(self, t: Tensor) -> Tensor:
         """Derivative of :meth:`hidden` by t."""
-        raise TypeError(f"{type(self).__name__} must define hidden_prime(t)")
 
     def share(self, t: float) -> float:
         """:meth:`hidden` of one number, on the host and in double precision."""
@@ -50,7 +51,7 @@ class MaskingProcess:
 
 @dataclass(frozen=True)
 class Linear(MaskingProcess):
-    """hidden = t; the weight is 1 / t. Source: MDLM, arXiv:2406.07524, section 3; LLaDA, arXiv:2502.09992, section 2."""
+    """hidden = t; the weight is 1 / t. Source: MDLM, arXiv:2406.07524, section 3; LLaDA, arXiv:2502.09992."""
 
     def hidden(self, t: Tensor) -> Tensor:
         return t

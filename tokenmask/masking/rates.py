@@ -5,6 +5,7 @@ Arrow: inside Masker. Does not know: which slots, ids, models.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,9 +32,10 @@ class Amount:
 
 
 @dataclass(frozen=True)
-class Rate:
+class Rate(ABC):
     """Base of all rates."""
 
+    @abstractmethod
     def __call__(self, num_maskable: Tensor, *, step: int, total_steps: int, seed: int, sample_ids: Tensor) -> Amount:
         """Args:
             num_maskable: int64 [B], slots of each row that may be hidden.
@@ -45,7 +47,6 @@ class Rate:
         Returns:
             the amount to hide in each row.
         """
-        raise TypeError(f"{type(self).__name__} must define __call__")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ them under a total order. Does not know: how many slots, ids, models. Scores tha
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -70,12 +71,12 @@ def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(ABC):
     """Base of all scores."""
 
+    @abstractmethod
     def __call__(self, context: ScoreContext) -> Tensor:
         """Returns float32 [B, L, K]; the highest are chosen first. Closed slots may hold anything but NaN."""
-        raise TypeError(f"{type(self).__name__} must define __call__")
 
 
 @dataclass(frozen=True)
