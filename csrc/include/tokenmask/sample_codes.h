@@ -1,0 +1,77 @@
+// sample_codes: guidance, temperature, filters, one draw and its statistics from logits. Torch-free.
+#pragma once
+
+#include "tokenmask/failure.h"
+#include "tokenmask/order.h"
+#include "tokenmask/philox.h"
+#include "tokenmask/weight.h"
+
+namespace tokenmask {
+
+enum class LogitType { float32, bfloat16, float16 };
+
+struct SampleCodesArgs {
+  const void* logits;         // [rows, size]
+  const void* uncond;         // [rows, size] of the same type, or null: no guidance
+  LogitType type;
+  const bool* allowed;        // [size] or [rows, size], or null: all
+  const int64_t* counters;    // [rows]
+  const int64_t* seeds;       // [rows], or null: `seed`
+  const float* temperatures;  // [rows], or null: `temperature`
+  const float* guidances;     // [rows], or null: `guidance`
+  int32_t* codes;             // [rows] out, like the next three
+  float* logprob;
+  float* entropy;
+  float* margin;
+  int64_t rows, size;
+  int64_t allowed_stride;  // 0 or size
+  uint64_t seed;
+  float temperature, guidance;
+  int64_t top_k;  // at most 0: off
+  double top_p;   // at least 1: off
+  double min_p;   // at most 0: off
+};
+
+int64_t sample_codes_cpu(const SampleCodesArgs& args, int64_t begin, int64_t end);
+void sample_codes_cuda(const SampleCodesArgs& args, int64_t* first_failure, void* stream);
+
+TM_HOST_DEVICE float widen_bfloat16(uint16_t bits) { return bits_as<float>(uint32_t{bits} << 16); }
+
+TM_HOST_DEVICE float widen_float16(uint16_t bits) {
+  const uint32_t magnitude = bits & 0x7fffu;
+  // The exponent is rebiased by an exact product, which also makes subnormal halves right; infinity and NaN stay.
+  const float finite = multiply(bits_as<float>(magnitude << 13), 0x1p112f);
+  const uint32_t wide = magnitude >= 0x7c00u ? (magnitude << 13) | 0x7f800000u : bits_as<uint32_t>(finite);
+  return bits_as<float>(wide | (uint32_t(bits & 0x8000u) << 16));
+}
+
+// u + s (c - u); a code that either side forbids by -inf stays forbidden.
+TM_HOST_DEVICE float guided(float cond, float uncond, float scale) {
+  const float z = add(uncond, multiply(scale, add(cond, -uncond)));
+  return (cond == -kInfinity || uncond == -kInfinity) ? -kInfinity : z;
+}
+
+// The smallest integer mass that is at least `share` of `total`, between 1 and `total`.
+TM_HOST_DEVICE int64_t share_of(double share, int64_t total) {
+  const double exact = share * double(total);
+  int64_t mass = int64_t(exact);
+  if (double(mass) < exact) ++mass;
+  return mass < 1 ? 1 : (mass > total ? total : mass);
+}
+
+// 0 (the arg-max) or a positive finite number; NaN is neither.
+TM_HOST_DEVICE bool is_temperature(float value) { return value >= 0.0f && value < kInfinity; }
+
+// The draw: floor(word * total / 2^64), uniform in [0, total).
+TM_HOST_DEVICE int64_t draw_below(const SampleCodesArgs& args, int64_t row, int64_t total) {
+  const uint64_t seed = args.seeds ? uint64_t(args.seeds[row]) : args.seed;
+  const Random4 words = draw(seed, 0, Purpose::code, uint64_t(args.counters[row]));
+  const uint64_t word = (uint64_t{words.word[1]} << 32) | words.word[0];
+#ifdef __CUDA_ARCH__
+  return int64_t(__umul64hi(word, uint64_t(total)));
+#else
+  return int64_t((static_cast<unsigned __int128>(word) * uint64_t(total)) >> 64);
+#endif
+}
+
+}  // namespace tokenmask

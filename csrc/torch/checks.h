@@ -1,0 +1,92 @@
+// Guards and helpers of the registrations. The Python faces word the errors that users meet; these keep direct calls of
+// torch.ops.tokenmask.* inside their memory.
+#pragma once
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <string>
+
+#ifdef TOKENMASK_WITH_CUDA
+#include <ATen/ops/full.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#endif
+
+#include "tokenmask/failure.h"
+
+namespace tokenmask {
+
+// A contiguous tensor of the given type and shape on the device of `like`.
+inline at::Tensor checked(const at::Tensor& tensor, const char* name, at::ScalarType type, at::IntArrayRef shape,
+                          const at::Tensor& like) {
+  TORCH_CHECK_TYPE(tensor.scalar_type() == type, name, " must be ", type, ", got ", tensor.scalar_type());
+  TORCH_CHECK_VALUE(tensor.sizes() == shape, name, " must have the shape ", shape, ", got ", tensor.sizes());
+  TORCH_CHECK_VALUE(tensor.device() == like.device(), name, " must be on ", like.device(), ", got ", tensor.device());
+  return tensor.contiguous();
+}
+
+// The same for a tensor that may be shared by all rows; `row_stride` becomes 0 if it is.
+inline at::Tensor checked_rows(const at::Tensor& tensor, const char* name, at::ScalarType type, const at::Tensor& like,
+                               int64_t& row_stride) {
+  const bool shared = tensor.dim() == 1;
+  row_stride = shared ? 0 : like.size(1);
+  return checked(tensor, name, type, shared ? like.sizes().slice(1) : like.sizes(), like);
+}
+
+template <typename T>
+const T* data_or_null(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.const_data_ptr<T>() : nullptr;
+}
+
+// Splits the rows over torch's threads and returns the first failure. Small work stays on one thread.
+template <typename Rows>
+int64_t run_rows(int64_t rows, int64_t row_size, const Rows& run) {
+  std::atomic<int64_t> first{kNoFailure};
+  const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, row_size));
+  at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
+    const int64_t failed = run(begin, end);
+    int64_t known = first.load();
+    while (failed < known && !first.compare_exchange_weak(known, failed)) {
+    }
+  });
+  return first.load();
+}
+
+// Raises ValueError for a failure: the rule, the row, and what to do.
+inline void raise_failure(int64_t failed, const char* op, const char* input) {
+  if (failed == kNoFailure) return;
+  const int64_t row = failed / 8;
+  switch (static_cast<Reason>(failed % 8)) {
+    case Reason::not_a_number:
+      TORCH_CHECK_VALUE(false, op, ": ", input, " must not be NaN, got NaN in row ", row,
+                        "; check what computed that row (a diverged model, or 0 / 0)");
+    case Reason::plus_infinity:
+      TORCH_CHECK_VALUE(false, op, ": ", input, " must be below +inf, got +inf in row ", row,
+                        "; check what computed that row");
+    case Reason::nothing_allowed:
+      TORCH_CHECK_VALUE(false, op, ": each row needs an allowed code whose logit is above -inf, got none in row ", row,
+                        "; allow a code or raise a logit there");
+    case Reason::empty_range:
+      TORCH_CHECK_VALUE(false, op, ": random_range must have low < high at each chosen slot, got an empty range in row ",
+                        row, "; widen it, close the slot, or set the random share to 0");
+    case Reason::bad_temperature:
+      TORCH_CHECK_VALUE(false, op, ": temperature must be finite and at least 0, got another value in row ", row,
+                        "; use 0 for the arg-max");
+  }
+}
+
+#ifdef TOKENMASK_WITH_CUDA
+// Where a CUDA kernel leaves its first failure. Reading it waits for the stream.
+inline at::Tensor failure_slot(const at::Tensor& like) {
+  return at::full({1}, kNoFailure, like.options().dtype(at::kLong));
+}
+
+inline void* current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
+#endif
+
+}  // namespace tokenmask

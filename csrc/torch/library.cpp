@@ -1,0 +1,16 @@
+// Every schema of tokenmask, and nothing else. The meaning of each op is the docstring in tokenmask/ops/<op>.py.
+#include <torch/library.h>
+
+TORCH_LIBRARY(tokenmask, m) {
+  m.def("choose(Tensor scores, Tensor is_open, Tensor count) -> Tensor");
+  m.def("commit(Tensor ids, Tensor proposed, Tensor confidence, Tensor is_open, Tensor count) -> (Tensor, Tensor)");
+  m.def(
+      "mask_tokens(Tensor ids, Tensor maskable, Tensor count, Tensor mask_ids, Tensor? scores, Tensor? random_low, "
+      "Tensor? random_high, Tensor sample_ids, int seed, int mask_below, int random_below) "
+      "-> (Tensor, Tensor, Tensor)");
+  m.def(
+      "sample_codes(Tensor logits, Tensor counters, int seed, Tensor? seeds, float temperature, Tensor? temperatures, "
+      "int top_k, float top_p, float min_p, Tensor? uncond, float guidance, Tensor? guidances, Tensor? allowed) "
+      "-> (Tensor, Tensor, Tensor, Tensor)");
+  m.def("uniform(Tensor counters, int seed, Tensor? seeds, int purpose) -> Tensor");
+}

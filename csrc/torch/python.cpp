@@ -1,0 +1,56 @@
+// The module tokenmask._C: build facts, and Philox for the tests. Loading it registers the ops.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+
+#include "tokenmask/philox.h"
+
+namespace py = pybind11;
+
+namespace {
+
+const char* cpu_capability() {
+#if defined(__x86_64__) && defined(__gnu_linux__)
+  return __builtin_cpu_supports("avx2") ? "avx2" : "default";
+#else
+  return "default";
+#endif
+}
+
+std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+  const tokenmask::Random4 out =
+      tokenmask::philox4x32({{counter[0], counter[1], counter[2], counter[3]}}, key[0], key[1]);
+  return {out.word[0], out.word[1], out.word[2], out.word[3]};
+}
+
+py::dict purposes() {
+  using tokenmask::Purpose;
+  py::dict names;
+  names["mask"] = int(Purpose::mask);
+  names["code"] = int(Purpose::code);
+  names["order"] = int(Purpose::order);
+  names["corruption"] = int(Purpose::corruption);
+  names["resample"] = int(Purpose::resample);
+  names["latent"] = int(Purpose::latent);
+  names["dropout"] = int(Purpose::dropout);
+  names["rate"] = int(Purpose::rate);
+  names["crop"] = int(Purpose::crop);
+  return names;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
+  m.attr("version") = TOKENMASK_VERSION;
+  m.attr("torch_version") = TOKENMASK_TORCH_VERSION;
+#ifdef TOKENMASK_WITH_CUDA
+  m.attr("has_cuda") = true;
+#else
+  m.attr("has_cuda") = false;
+#endif
+  m.attr("cuda_note") = TOKENMASK_CUDA_NOTE;
+  m.def("cpu_capability", &cpu_capability, "Which clone of the CPU kernels runs here: avx2 or default.");
+  m.def("purposes", &purposes, "Names and numbers of the Philox purposes.");
+  m.def("philox4x32", &philox, "Ten rounds of Philox4x32 on four counter words with two key words.");
+}

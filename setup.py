@@ -1,0 +1,93 @@
+"""Builds tokenmask._C and maps modalities/ to tokenmask.modalities; everything else stands in pyproject.toml.
+
+Which kernels are built:
+
+    TOKENMASK_CUDA=0          CPU only
+    TOKENMASK_CUDA=1          CPU and CUDA; stops if torch has no CUDA or the toolkit (nvcc) is missing
+    TOKENMASK_CUDA=auto       CUDA if torch has it and the toolkit is there; whether a GPU is there does not matter
+    (the default)
+
+TORCH_CUDA_ARCH_LIST and MAX_JOBS are respected, as torch documents them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def import_torch() -> None:
+    """Import torch, also inside pip's build isolation.
+
+    The extension must be compiled against the torch that it will run with, so torch is no build requirement (pip would
+    fetch another one). Isolation hides the environment's own packages; they join the end of the path here.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        sys.path += [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+        try:
+            import torch  # noqa: F401
+        except ImportError as error:
+            raise SystemExit(
+                f"tokenmask is compiled against the torch it will run with, and {sys.prefix} has no torch that can be "
+                f"imported ({error}); run: python -m pip install 'torch>=2.11,<2.14' and then install tokenmask again"
+            ) from error
+
+
+import_torch()
+import pybind11  # noqa: E402
+import torch  # noqa: E402
+from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension  # noqa: E402
+
+
+def cuda_choice() -> tuple[bool, str]:
+    """Whether to build the CUDA kernels, and the reason in words."""
+    wish = os.environ.get("TOKENMASK_CUDA", "auto")
+    if wish not in ("auto", "0", "1"):
+        raise SystemExit(f"TOKENMASK_CUDA must be auto, 0 or 1, got {wish!r}")
+    if wish == "0":
+        return False, "switched off by TOKENMASK_CUDA=0"
+    if torch.version.cuda is None:
+        missing = f"torch {torch.__version__} has no CUDA"
+    elif CUDA_HOME is None:
+        missing = "no CUDA toolkit was found (CUDA_HOME is unset and nvcc is not on the path)"
+    else:
+        return True, f"torch has CUDA {torch.version.cuda} and the toolkit is in {CUDA_HOME}"
+    if wish == "1":
+        raise SystemExit(f"TOKENMASK_CUDA=1 asks for CUDA kernels, but {missing}; install it, or set TOKENMASK_CUDA=0")
+    return False, missing
+
+
+def extension() -> CppExtension:
+    with_cuda, note = cuda_choice()
+    version = re.search(r'^__version__ = "(.+)"', (ROOT / "tokenmask/__init__.py").read_text(), re.M)
+    assert version, "tokenmask/__init__.py states __version__"
+    macros = {"TOKENMASK_VERSION": version[1], "TOKENMASK_TORCH_VERSION": torch.__version__, "TOKENMASK_CUDA_NOTE": note}
+    # Without contraction each float step rounds on its own, which the bit-equality of CPU, CUDA and reference needs.
+    cxx = ["-std=c++20", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden"]
+    patterns = ["csrc/cpu/*.cpp", "csrc/torch/*.cpp"] + (["csrc/cuda/*.cu"] if with_cuda else [])
+    return (CUDAExtension if with_cuda else CppExtension)(
+        name="tokenmask._C",
+        sources=sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)),
+        include_dirs=[str(ROOT / "csrc/include"), pybind11.get_include()],
+        define_macros=[(name, f'"{text}"') for name, text in macros.items()]
+        + ([("TOKENMASK_WITH_CUDA", "1")] if with_cuda else []),
+        extra_compile_args={"cxx": cxx, "nvcc": ["-std=c++20", "-O3", "--fmad=false"]},
+    )
+
+
+front_ends = ["tokenmask.modalities"] + [f"tokenmask.modalities.{name}" for name in find_packages("modalities")]
+setup(
+    packages=find_packages(include=["tokenmask", "tokenmask.*"]) + front_ends,
+    package_dir={"tokenmask.modalities": "modalities"},
+    ext_modules=[extension()],
+    cmdclass={"build_ext": BuildExtension},
+)
