@@ -134,12 +134,12 @@ class CorpusWriter:
                 self._open_shard()
             assert self._parquet is not None
             self._parquet.write_table(to_table(self._rows, self.specs), row_group_size=self._row_group)
+            self._rows = []
         except OSError as error:
             raise self._failed(error) from error
         except BaseException:  # Ctrl-C: half a row group may have been written
             self._drop_shard()
             raise
-        self._rows = []
 
     def _open_shard(self) -> None:
         # Not truncated before it is locked: it may be another writer's.
@@ -159,19 +159,18 @@ class CorpusWriter:
             self._parquet.close()
             self._file.flush()
             os.fsync(self._file.fileno())
+            if self._shard.exists():
+                raise FileExistsError(errno.EEXIST, "another writer wrote it meanwhile")
+            os.replace(self._partial, self._shard)
         except OSError as error:
             raise self._failed(error) from error
-        if self._shard.exists():
-            raise self._failed(FileExistsError(errno.EEXIST, "another writer wrote it meanwhile"))
-        os.replace(self._partial, self._shard)
+        except BaseException:  # Ctrl-C: the shard is published or dropped, and this writer is done
+            self._drop_shard()
+            raise
         self._file.close()
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
         self._parquet = self._file = None
         self._index, self._in_shard = self._index + 1, 0
+        _sync_folder(self.folder)
 
     def _failed(self, error: OSError) -> OSError:
         self._drop_shard()
@@ -197,3 +196,11 @@ class CorpusWriter:
 def _shard_index(path: Path) -> int:
     digits = path.stem.removeprefix("shard-")
     return int(digits) if digits.isdecimal() else -1
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
