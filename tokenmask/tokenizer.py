@@ -105,11 +105,12 @@ def fingerprint(config: Mapping[str, Any], stored: Mapping[str, Tensor] | bytes 
 
 
 def check_media(tokenizer: object, media: object) -> None:
-    """TypeError in one sentence unless ``media`` is what the tokenizer encodes."""
+    """TypeError in one sentence unless ``media`` is what the tokenizer (an object or a class) encodes."""
     wanted = cast(Any, tokenizer).media
     if not isinstance(media, wanted):
+        name = (tokenizer if isinstance(tokenizer, type) else type(tokenizer)).__name__
         raise TypeError(
-            f"{type(tokenizer).__name__} encodes {wanted.__name__}, got {type(media).__name__}; "
+            f"{name} encodes {wanted.__name__}, got {type(media).__name__}; "
             f"make one with {wanted.__name__}(...) or {wanted.__name__}.load(path)"
         )
 
@@ -126,6 +127,18 @@ def check_stream(tokenizer: object, stream: TokenStream) -> None:
             f"got a {theirs.modality} stream with {theirs.fingerprint[:16] or '(none)'}; "
             "decode it with the tokenizer that made it, or encode the media again"
         )
+
+
+def stream_of(tokenizer: Tokenizer, media: Any) -> TokenStream:
+    """The codes of media, without encoding what was generated.
+
+    The stream that media carry is taken if it is of this tokenizer and decodes to these very media; if they were
+    changed since, or come from elsewhere, they are encoded.
+    """
+    stream = getattr(media, "stream", None)
+    if isinstance(stream, TokenStream) and stream.spec == tokenizer.spec and tokenizer.decode(stream) == media:
+        return stream
+    return tokenizer.encode(media)
 
 
 # Finding --------------------------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def test_reveals_what_the_schedule_says_in_every_step():
         for level in range(3):
             for index in range(6):
                 now = int(opened[6 * level + index][row, level])
-                assert now == ProcessSchedule().open_after(initial, index, 6)
+                assert now == ProcessSchedule().plan(initial, 6)[index]
             assert level == 2 or int(opened[6 * level + 5][row, level + 1]) == initial
 
 
@@ -249,7 +249,7 @@ def test_revoked_slots_open_again_and_are_filled_in_time():
     sampler = Sampler(6, revoke=RevokeLeastLikely(0.5), schedule=UniformSchedule())
     counts = [int(step.state.is_open.sum()) for step in sampler.iterate({"main": Seer()}, LAYOUT, state)]
     assert counts[0] >= 10 and counts[-1] == 0
-    assert any(count > UniformSchedule().open_after(12, index, 6) for index, count in enumerate(counts[:-1]))
+    assert any(count > UniformSchedule().plan(12, 6)[index] for index, count in enumerate(counts[:-1]))
 
 
 def test_rows_moves_every_field():

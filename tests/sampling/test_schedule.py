@@ -16,7 +16,8 @@ SCHEDULES = [
 
 
 def reveals(schedule, initial, steps):
-    after = [schedule.open_after(initial, index, steps) for index in range(steps)]
+    after = schedule.plan(initial, steps)
+    assert len(after) == steps and after[-1] == 0
     return [before - now for before, now in zip([initial, *after], after, strict=False)]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -117,21 +118,22 @@ class HaltonScore(Score):
     """
 
     def __call__(self, context: ScoreContext) -> Tensor:
-        coordinates = context.batch.coordinates.long()
-        rows, length, levels = context.is_open.shape
-        ranks = torch.zeros(rows, length, device=coordinates.device)
-        for stream in context.batch.stream.unique().tolist():
-            inside = context.batch.stream == stream
-            height, width = (int(coordinates[..., axis][inside].max()) + 1 for axis in (1, 2))
-            if height * width > 1:
-                place = coordinates[..., 1].clamp(max=height - 1) * width + coordinates[..., 2].clamp(max=width - 1)
-            else:
-                span = int(coordinates[..., 0][inside].max()) + 1
-                height, width, place = span, 1, coordinates[..., 0].clamp(0, span - 1)
-            ranks = torch.where(inside, halton_ranks(height, width).to(ranks)[place], ranks)
-        return -ranks[:, :, None].expand(rows, length, levels).contiguous()
+        batch, levels = context.batch, context.is_open.shape[2]
+        ranks = torch.zeros(batch.stream.shape, device=batch.device)
+        for stream in batch.stream.unique().tolist():
+            inside = batch.stream == stream
+            where = batch.coordinates.long() * inside[:, :, None]
+            height, width = (where[..., axis].amax(1) + 1 for axis in (1, 2))  # of each row: others must not matter
+            flat = height * width == 1
+            height = torch.where(flat, where[..., 0].amax(1) + 1, height)
+            place = torch.where(flat[:, None], where[..., 0], where[..., 1] * width[:, None] + where[..., 2])
+            for size in set(zip(height.tolist(), width.tolist(), strict=True)):
+                rows = ((height == size[0]) & (width == size[1]))[:, None] & inside
+                ranks[rows] = halton_ranks(*size).to(ranks)[place[rows]]
+        return -ranks[:, :, None].expand(*batch.stream.shape, levels).contiguous()
 
 
+@cache
 def halton_ranks(height: int, width: int) -> Tensor:
     """Rank of each cell of a grid in the order of its first Halton point: int64 [height * width], a permutation."""
     ranks = torch.full((height * width,), -1, dtype=torch.int64)

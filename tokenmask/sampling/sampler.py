@@ -109,9 +109,11 @@ class Sampler:
             if stage.model not in models:
                 raise ValueError(f"stage model must be one of {', '.join(models)}, got {stage.model!r}")
             inside = _stage_slots(layout, state, stage)
-            initial = (inside & state.is_open).sum((1, 2)).tolist()
+            counts = (inside & state.is_open).sum((1, 2)).tolist()
+            plans = [self.schedule.plan(count, stage.steps) for count in counts]
             for index in range(stage.steps):
-                state = self._step(models[stage.model], layout, state, inside, initial, index, stage.steps)
+                after = [plan[index] for plan in plans]
+                state = self._step(models[stage.model], layout, state, inside, after, index / stage.steps, stage.steps)
                 if index < stage.steps - 1:
                     revoked = self.revoke(state, inside, (index + 1) / stage.steps)
                     state = state if revoked is None else _reopen(state, revoked & inside, layout)
@@ -132,19 +134,17 @@ class Sampler:
         layout: Layout,
         state: SamplerState,
         inside: Tensor,
-        initial: list[int],
-        index: int,
+        open_after: list[int],
+        progress: float,
         steps: int,
     ) -> SamplerState:
         """Draw, score, commit: one step of one stage."""
         is_open = state.is_open & inside
-        progress = index / steps
         if not bool(is_open.any()):
             return replace(state, step=state.step + 1)
         proposed, predictions, state = self._propose(model, layout, state, is_open, progress)
-        context = ScoreContext(state.batch, is_open, state.seeds, state.keys, (index + 1) / steps, predictions)
-        after = [self.schedule.open_after(count, index, steps) for count in initial]
-        count = is_open.sum((1, 2)) - torch.tensor(after, device=is_open.device)
+        context = ScoreContext(state.batch, is_open, state.seeds, state.keys, progress + 1 / steps, predictions)
+        count = is_open.sum((1, 2)) - torch.tensor(open_after, device=is_open.device)
         rows = is_open.shape[0]
         ids, still_open = commit(
             state.batch.ids.view(rows, -1),
