@@ -112,7 +112,7 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match="use a backup|use the version") as caught:
+        with pytest.raises(ValueError, match=r"use a backup|use the version") as caught:
             load_tensors(path)
         assert str(caught.value).startswith(str(path))
         assert "\n" not in str(caught.value)

@@ -1,0 +1,557 @@
+"""Images: a convolutional tokenizer with one codebook.
+
+Arrow: Image --ImageTokenizer.encode--> TokenStream [row, column, 1], and back.
+Does not know: shared ids, models, other modalities.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from tokenmask.fitting import (
+    fit,
+    load_optimizer_tensors,
+    load_tensors,
+    optimizer_tensors,
+    save_tensors,
+    step_generator,
+    write_text_atomic,
+    writing_atomically,
+)
+from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
+from tokenmask.modalities.quantizers.vq import VectorQuantizer, VectorQuantizerConfig
+from tokenmask.nn.init import build
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tokenizer import (
+    DESCRIPTION_FILE,
+    check_fingerprint,
+    check_free,
+    check_media,
+    check_stream,
+    describe,
+    fingerprint,
+    read_description,
+)
+
+WEIGHTS_FILE = "weights.safetensors"
+MAX_PIXELS = 1 << 26
+_TOGETHER = 1 << 16  # pixels that go through the network at once, at least two images
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture in 8-bit sRGB.
+
+    Args:
+        pixels: uint8 [height, width, 3], red, green, blue.
+        stream: the codes it was generated from, if it was; does not count in comparisons.
+    """
+
+    pixels: Tensor
+    stream: TokenStream | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if self.pixels.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or not self.pixels.numel():
+            raise ValueError(
+                "pixels of an Image must be uint8 [height, width, 3], got "
+                f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return torch.equal(self.pixels, other.pixels) if isinstance(other, Image) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Image({self.pixels.shape[1]} x {self.pixels.shape[0]} pixels)"
+
+    @classmethod
+    def from_pillow(cls, picture: Any) -> Self:
+        """Takes a ``PIL.Image``: turned as its EXIF says, transparency laid on white, 16-bit grey brought to 8."""
+        from PIL import Image as pillow
+        from PIL import ImageOps
+
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode.startswith("I"):
+            deep = torch.tensor(list(picture.getdata()), dtype=torch.int64).view(picture.height, picture.width, 1)
+            return cls((deep.clamp(0, 65535) // 257).to(torch.uint8).expand(-1, -1, 3).contiguous())
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
+        picture = picture.convert("RGB")
+        data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+        return cls(data.view(picture.height, picture.width, 3))
+
+    def to_pillow(self) -> Any:
+        """The same picture as a ``PIL.Image`` of mode RGB."""
+        from PIL import Image as pillow
+
+        return pillow.fromarray(self.pixels.contiguous().cpu().numpy())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads PNG, JPEG, WebP and what else Pillow knows; the first frame of a film.
+
+        Raises:
+            ValueError: no such file, no picture, cut short, or more than 2**26 pixels.
+        """
+        from PIL import Image as pillow
+
+        if not Path(path).is_file():
+            raise ValueError(f"an image is read from a file, but {path} does not exist; check the path")
+        try:
+            with pillow.open(path) as picture:
+                width, height = picture.size
+                if width * height <= MAX_PIXELS:
+                    picture.load()
+                    return cls.from_pillow(picture)
+        except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
+            ) from error
+        raise ValueError(
+            f"an image may have up to {MAX_PIXELS} pixels, but {path} is {width} x {height}; shrink it first"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes the format that the file's suffix names, atomically; .png loses nothing.
+
+        Raises:
+            ValueError: a suffix that names no format that can be written.
+        """
+        from PIL import Image as pillow
+
+        kind = pillow.registered_extensions().get(Path(path).suffix.lower())
+        if kind not in pillow.SAVE:
+            raise ValueError(f"an image file must end in .png, .jpg or .webp, got {Path(path).name!r}; rename it")
+        with writing_atomically(path) as partial:
+            self.to_pillow().save(partial, format=kind)
+
+    def resize(self, height: int, width: int) -> Image:
+        """Another size, sides may stretch: interpolated, or averaged over what a pixel of a smaller one covers."""
+        from PIL import Image as pillow
+
+        if height < 1 or width < 1:
+            raise ValueError(f"an image is at least 1 x 1 pixel, got height {height} and width {width}")
+        if tuple(self.pixels.shape[:2]) == (height, width):
+            return Image(self.pixels)
+        return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))
+
+
+@dataclass(frozen=True)
+class ImageTokenizerConfig:
+    """The network and how it learns.
+
+    Args:
+        size: height and width in pixels of what is coded; a multiple of ``stride``.
+        stride: pixels that a code covers in each direction, a power of two.
+        codes: size of the codebook.
+        latent: numbers in a code's vector.
+        width: channels; multiples of 64 keep codes equal alone and in batches.
+        blocks: residual blocks on either side of the codebook.
+        resize: bring images of another size to ``size`` (see :meth:`Image.resize`); False refuses them.
+        flip: also learn from mirrored images.
+        commitment, decay, revive_below: see :class:`VectorQuantizerConfig`.
+    """
+
+    size: int = 32
+    stride: int = 4
+    codes: int = 512
+    latent: int = 16
+    width: int = 64
+    blocks: int = 2
+    resize: bool = True
+    flip: bool = True
+    commitment: float = 0.25
+    decay: float = 0.99
+    revive_below: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.stride < 2 or self.stride & (self.stride - 1) or self.size < self.stride or self.size % self.stride:
+            raise ValueError(
+                f"stride must be a power of two, 2 or more, that divides size, got {self.stride} for size {self.size}"
+            )
+        if self.width < 1 or self.blocks < 0:
+            raise ValueError(f"width must be positive and blocks not negative, got {self.width} and {self.blocks}")
+        self.quantizer()
+
+    def quantizer(self) -> VectorQuantizerConfig:
+        """The part of it that the codebook needs."""
+        return VectorQuantizerConfig(self.codes, self.latent, self.decay, self.revive_below, self.commitment)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(width, width, 3, padding=1)
+        self.join = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 [B, width, H, W] -> the same shape."""
+        out: Tensor = x + self.join(nn.functional.silu(self.spread(nn.functional.silu(x))))
+        return out
+
+
+class _Network(nn.Module):
+    """Encoder, codebook and decoder; pixels here are float32 [B, 3, size, size] in -1..1."""
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        width, halvings = config.width, config.stride.bit_length() - 1
+        down = [nn.Conv2d(3 if i == 0 else width, width, 2, stride=2) for i in range(halvings)]
+        up = [
+            part
+            for _ in range(halvings - 1)
+            for part in (nn.Conv2d(width, 4 * width, 1), nn.PixelShuffle(2), nn.SiLU())
+        ]
+        self.encoder = nn.Sequential(
+            *[part for conv in down for part in (conv, nn.SiLU())][:-1],
+            *[_Residual(width) for _ in range(config.blocks)],
+            nn.SiLU(),
+            nn.Conv2d(width, config.latent, 1),
+        )
+        self.quantizer = VectorQuantizer(config.quantizer())
+        self.decoder = nn.Sequential(
+            nn.Conv2d(config.latent, width, 3, padding=1),
+            *[_Residual(width) for _ in range(config.blocks)],
+            nn.SiLU(),
+            *up,
+            nn.Conv2d(width, 12, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
+
+    def latents(self, pixels: Tensor) -> Tensor:
+        """float32 [B, 3, size, size] -> [B, latent, rows, columns]."""
+        latents: Tensor = self.encoder(pixels)
+        return latents
+
+    def pixels(self, latents: Tensor) -> Tensor:
+        """float32 [B, latent, rows, columns] -> [B, 3, size, size], about -1..1."""
+        pixels: Tensor = self.decoder(latents)
+        return pixels
+
+
+class _Fitting:
+    """One training run, in the shape :func:`tokenmask.fitting.fit` drives."""
+
+    def __init__(
+        self, config: ImageTokenizerConfig, pixels: Tensor, steps: int, batch_size: int, peak_lr: float, seed: int
+    ) -> None:
+        self.config, self.pixels, self.steps, self.batch_size = config, pixels, steps, batch_size
+        self.peak_lr, self.seed = peak_lr, seed
+        self.network = build(lambda: _Network(config), seed)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=peak_lr, betas=(0.9, 0.95), weight_decay=0.01)
+        self.variance = float(_to_network(pixels).double().var(correction=0).clamp_min(1e-6))
+        self.about = {
+            "config": asdict(config),
+            "pixels": fingerprint({}, {"pixels": pixels}),
+            "settings": [steps, batch_size, peak_lr, seed],
+        }
+
+    def step(self, index: int) -> dict[str, float]:
+        draw = step_generator(self.seed, index)
+        chosen = torch.randperm(len(self.pixels), generator=draw)[: self.batch_size]
+        pixels = _to_network(self.pixels[chosen])
+        if self.config.flip:
+            mirrored = torch.rand(len(chosen), generator=draw) < 0.5
+            pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.peak_lr * _share_of_peak(index, self.steps)
+        latents = self.network.latents(pixels)
+        flat = latents.movedim(1, 3).reshape(-1, self.config.latent)
+        quantised, codes, commitment = self.network.quantizer(flat)
+        quantised = quantised.view(latents.movedim(1, 3).shape).movedim(3, 1)
+        error = nn.functional.mse_loss(self.network.pixels(quantised), pixels) / self.variance
+        loss = error + commitment
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.network.quantizer.update(flat, codes, draw)
+        share, perplexity = code_usage(codes, self.config.codes)
+        return {
+            "loss": loss.item(),
+            "error_of_variance": error.item(),
+            "codes_used_share": share,
+            "perplexity": perplexity,
+        }
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return network | optimizer_tensors(self.optimizer), self.about
+
+    def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        for part in self.about:
+            if about.get(part) != self.about[part]:
+                raise ValueError(
+                    f"a run is resumed with the {part} it began with, got {self.about[part]} after {about.get(part)}; "
+                    "use another folder"
+                )
+        own = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+        self.network.load_state_dict(own)
+        load_optimizer_tensors(self.optimizer, tensors)
+
+
+class ImageTokenizer:
+    """Convolutions, the nearest of ``codes`` vectors at each place of a grid, and convolutions back.
+
+    Two-by-two convolutions of stride two, residual blocks of 3 x 3, and a decoder of pixel shuffles; squared error
+    over the variance of the data, plus commitment.
+
+    Codes are equal, bit for bit, for an image alone or in any batch and for any number of threads, on one machine.
+
+    Source: VQ-VAE, arXiv:1711.00937. Deviations: codebook by moving averages with revival of dead codes (see
+    :class:`VectorQuantizer`), pixel shuffle (arXiv:1609.05158) instead of transposed convolutions.
+    """
+
+    media: ClassVar[type] = Image
+    context_seconds: ClassVar[float | None] = None
+
+    def __init__(self, config: ImageTokenizerConfig, weights: Mapping[str, Tensor]) -> None:
+        """Args:
+        config: of the network.
+        weights: its tensors by name, as :meth:`save` stores them; :meth:`fit` makes them.
+        """
+        self.config = config
+        self._network = build(lambda: _Network(config), 0).eval().requires_grad_(False)
+        wanted = {name: value.shape for name, value in _stored(self._network).items()}
+        if wanted != {name: value.shape for name, value in weights.items()}:
+            raise ValueError("the weights must fit the configuration in names and shapes, but do not; fit it again")
+        self._network.load_state_dict(weights, strict=False)
+        side = config.size // config.stride
+        identity = fingerprint({"tokenizer": "image", **asdict(config)}, _stored(self._network))
+        self._spec = StreamSpec("image", (config.codes,), ("row", "column"), grid=(side, side), fingerprint=identity)
+
+    @property
+    def spec(self) -> StreamSpec:
+        """One level over ("row", "column"), a fixed grid."""
+        return self._spec
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves the network, to encode much at once on an accelerator; codes come back to the CPU all the same."""
+        self._network.to(device)
+        return self
+
+    def encode(self, media: Image) -> TokenStream:
+        """The codes of an image, which is first brought to ``config.size`` squared pixels if ``config.resize`` is set.
+
+        Returns:
+            A stream of codes int32 [row, column, 1].
+
+        Raises:
+            TypeError: not an Image.
+            ValueError: another size, where the configuration does not resize.
+        """
+        return self.encode_many([media])[0]
+
+    @torch.no_grad()
+    def encode_many(self, items: Sequence[Image]) -> list[TokenStream]:
+        """The codes of many images, those of :meth:`encode`."""
+        for item in items:
+            check_media(self, item)
+        streams: list[TokenStream] = []
+        together = self._together()
+        for start in range(0, len(items), together):
+            pixels = torch.stack([_sized(item, self.config).pixels for item in items[start : start + together]])
+            latents = self._network.latents(_doubled(_to_network(pixels.to(self._device())))).movedim(1, 3)
+            codes = self._network.quantizer.nearest(latents.reshape(-1, self.config.latent)).view(latents.shape[:3])
+            grids = codes[: len(pixels)].to("cpu", torch.int32).unsqueeze(3)
+            streams += [TokenStream(self._spec, grid.clone()) for grid in grids]
+        return streams
+
+    def decode(self, stream: TokenStream, *, given: Image | None = None, keep: Tensor | None = None) -> Image:
+        """The image of any codes.
+
+        Args:
+            stream: codes of this tokenizer.
+            given: the image that kept parts come from; resized like in :meth:`encode`.
+            keep: bool [size, size], pixels that are copied from ``given``, or bool [row, column], places whose pixels
+                are; what is not kept is decoded.
+
+        Returns:
+            An Image of ``config.size`` squared pixels that keeps the stream.
+
+        Raises:
+            TypeError: ``given`` is no Image.
+            ValueError: the codes of another tokenizer; only one of given and keep; a keep of another shape.
+        """
+        made = self.decode_many([stream])[0]
+        if given is None and keep is None:
+            return made
+        if given is None or keep is None:
+            raise ValueError("given and keep belong together, but only one was passed; pass both or neither")
+        check_media(self, given)
+        size, grid = (self.config.size,) * 2, tuple(stream.grid)
+        if keep.dtype != torch.bool or tuple(keep.shape) not in (size, grid):
+            kind = str(keep.dtype).removeprefix("torch.")
+            raise ValueError(f"keep must be bool {list(size)} or {list(grid)}, got {kind} {list(keep.shape)}")
+        if tuple(keep.shape) != size:
+            keep = keep.repeat_interleave(self.config.stride, 0).repeat_interleave(self.config.stride, 1)
+        return Image(torch.where(keep[:, :, None], _sized(given, self.config).pixels, made.pixels), stream)
+
+    @torch.no_grad()
+    def decode_many(self, streams: Sequence[TokenStream]) -> list[Image]:
+        """The images of many streams, those of :meth:`decode`."""
+        for stream in streams:
+            check_stream(self, stream)
+        images: list[Image] = []
+        together = self._together()
+        for start in range(0, len(streams), together):
+            part = streams[start : start + together]
+            codes = _doubled(torch.stack([stream.codes[:, :, 0] for stream in part])).to(self._device())
+            pixels = self._network.pixels(self._network.quantizer.lookup(codes).movedim(3, 1))
+            coloured = ((pixels[: len(part)] + 1) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8).movedim(1, 3)
+            images += [Image(one.contiguous(), stream) for one, stream in zip(coloured, part, strict=True)]
+        return images
+
+    def _together(self) -> int:
+        return max(2, _TOGETHER // self.config.size**2)
+
+    def _device(self) -> torch.device:
+        return self._network.quantizer.codebook.device
+
+    def evaluate(self, items: Sequence[Image], train_items: Sequence[Image] = ()) -> dict[str, float]:
+        """How well images are coded, and how well a classical coder does with the same bits.
+
+        Args:
+            items: held-out images.
+            train_items: images for the baseline to learn from, better those the tokenizer learned from; without them
+                there is no ``pca_psnr_db``.
+
+        Returns:
+            psnr_db, the mean over images; codes_used_share and perplexity over the items; bits_per_image; and
+            pca_psnr_db: quantised principal components that spend the same bits (see :func:`pca_coded`), the better
+            one of components of single patches of stride x stride pixels and of the whole image.
+        """
+        if not items:
+            raise ValueError("evaluate needs at least one image, got none")
+        streams = self.encode_many(items)
+        originals = torch.stack([_sized(item, self.config).pixels for item in items])
+        copies = torch.stack([image.pixels for image in self.decode_many(streams)])
+        share, perplexity = code_usage(torch.stack([stream.codes for stream in streams]), self.config.codes)
+        places = streams[0].codes.numel()
+        bits = places * math.log2(self.config.codes)
+        figures = {
+            "psnr_db": psnr_db(originals, copies),
+            "codes_used_share": share,
+            "perplexity": perplexity,
+            "bits_per_image": bits,
+        }
+        if train_items:
+            train = torch.stack([_sized(item, self.config).pixels for item in train_items])
+            whole = pca_coded(train.flatten(1), originals.flatten(1), bits).view(originals.shape)
+            stride = self.config.stride
+            patches = pca_coded(_patches(train, stride), _patches(originals, stride), bits / places)
+            side = self.config.size // stride
+            patched = patches.view(-1, side, side, stride, stride, 3).transpose(2, 3).reshape(originals.shape)
+            figures["pca_psnr_db"] = max(psnr_db(originals, it.round().clamp(0, 255)) for it in (whole, patched))
+        return figures
+
+    @classmethod
+    def fit(
+        cls,
+        items: Sequence[Image],
+        *,
+        config: ImageTokenizerConfig | None = None,
+        steps: int = 2000,
+        batch_size: int = 16,
+        peak_lr: float = 5e-3,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Trains a tokenizer on images, with AdamW, a short rise and a cosine fall of the learning rate.
+
+        Args:
+            items: images; all are held in memory, resized like in :meth:`encode`.
+            config: the network; the default is for 32 x 32 pixels.
+            steps: optimisation steps.
+            batch_size: images in a step.
+            peak_lr: largest learning rate.
+            seed: of the weights, the batches and all else.
+            folder: keeps a checkpoint; a run that was stopped goes on from it, bit for bit.
+            progress: show progress on stderr.
+
+        Raises:
+            ValueError: fewer than two images, or a folder with the checkpoint of another run.
+        """
+        config = config or ImageTokenizerConfig()
+        if len(items) < 2 or steps < 1 or batch_size < 1:
+            raise ValueError(
+                f"fitting needs 2 images, a step and a batch of 1 at least, got {len(items)}, {steps} and {batch_size}"
+            )
+        for item in items:
+            check_media(cls, item)
+        pixels = torch.stack([_sized(item, config).pixels for item in items])
+        task = _Fitting(config, pixels, steps, batch_size, peak_lr, seed)
+        fit(task, steps=steps, folder=folder, label="image tokenizer", progress=progress)
+        return cls(config, _stored(task.network))
+
+    def save(self, folder: str | Path) -> None:
+        """Writes ``tokenizer.json`` and the weights (safetensors), the description last."""
+        check_free(folder, self._spec.fingerprint)
+        save_tensors(Path(folder) / WEIGHTS_FILE, _stored(self._network), {"tokenizer": "image"})
+        text = describe("image", asdict(self.config), self._spec.fingerprint)
+        write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
+        values = read_description(folder, "image")
+        try:
+            config = ImageTokenizerConfig(**values["config"])
+        except TypeError as error:
+            raise ValueError(
+                f"{folder} has a configuration this tokenmask does not know ({error}); fit it again"
+            ) from error
+        tokenizer = cls(config, load_tensors(Path(folder) / WEIGHTS_FILE)[0])
+        check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
+        return tokenizer
+
+
+def _to_network(pixels: Tensor) -> Tensor:
+    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in -1..1."""
+    return pixels.movedim(3, 1).float() / 127.5 - 1
+
+
+def _share_of_peak(index: int, steps: int) -> float:
+    """Learning rate over its peak: 3 % linear rise, then a cosine down to 2 %."""
+    rise = max(1, round(0.03 * steps))
+    if index < rise:
+        return (index + 1) / rise
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (index - rise) / max(1, steps - rise)))
+
+
+def _stored(network: nn.Module) -> dict[str, Tensor]:
+    """What is kept of a network: all but the moving averages, which only fitting needs."""
+    return {name: value for name, value in network.state_dict().items() if ".ema_" not in name}
+
+
+def _sized(image: Image, config: ImageTokenizerConfig) -> Image:
+    size = config.size
+    if tuple(image.pixels.shape[:2]) == (size, size):
+        return image
+    if config.resize:
+        return image.resize(size, size)
+    raise ValueError(f"images must be {size} x {size} pixels, got {image!r}; use image.resize({size}, {size})")
+
+
+def _doubled(batch: Tensor) -> Tensor:
+    """A lone item twice: oneDNN sums convolutions of one item in another order than those of several."""
+    return torch.cat([batch, batch]) if len(batch) == 1 else batch
+
+
+def _patches(images: Tensor, stride: int) -> Tensor:
+    """uint8 [N, size, size, 3] -> uint8 [N * places, stride * stride * 3]."""
+    side = images.shape[1] // stride
+    return images.view(len(images), side, stride, side, stride, 3).transpose(2, 3).reshape(-1, stride * stride * 3)

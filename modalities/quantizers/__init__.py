@@ -1,0 +1,1 @@
+"""Quantisers: written once, used by every front-end that learns a codebook."""
