@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from tokenmask.corpus.records import Record
 from tokenmask.streams import StreamSpec, TokenStream
@@ -116,6 +117,19 @@ def from_table(table: pa.Table, specs: Mapping[str, StreamSpec]) -> list[Record]
     return [Record(*part) for part in parts]
 
 
+def codes_of(table: pa.Table, name: str, spec: StreamSpec) -> Tensor:
+    """All codes of a stream, record after record: int32 [places, K].
+
+    Raises:
+        ValueError: codes that do not fit the spec.
+    """
+    values = table.column(f"{name}.codes").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    codes = torch.from_numpy(values.astype(np.int32)).view(-1, spec.num_levels)
+    if bool((codes >= torch.tensor(spec.codebook_sizes)).any()):
+        raise ValueError(f"{name} has codes beyond {spec.codebook_sizes}")
+    return codes
+
+
 def _streams(table: pa.Table, name: str, spec: StreamSpec) -> list[TokenStream | None]:
     codes = table.column(f"{name}.codes").combine_chunks()
     values = codes.values.to_numpy(zero_copy_only=False)
@@ -127,6 +141,6 @@ def _streams(table: pa.Table, name: str, spec: StreamSpec) -> list[TokenStream |
             streams.append(None)
             continue
         flat = torch.from_numpy(values[bounds[row] : bounds[row + 1]].astype(np.int32))
-        names = {axis: tuple(entries) for axis, entries in json.loads(label).items()}
+        names = {} if label == "{}" else {axis: tuple(entries) for axis, entries in json.loads(label).items()}
         streams.append(TokenStream(spec, flat.view(*grid, spec.num_levels), start, names))
     return streams

@@ -6,6 +6,7 @@ Does not know: other corpora, shuffling, shared ids.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import Tensor
 
-from tokenmask.corpus.columns import from_table, read_specs
+from tokenmask.corpus.columns import codes_of, from_table, read_specs
 from tokenmask.corpus.records import HELD_OUT, TRAIN, Record
 from tokenmask.streams import StreamSpec
 
@@ -82,12 +84,29 @@ class Corpus:
         Raises:
             ValueError: the shard is damaged or was removed.
         """
+        with self._table(row_group) as table:
+            return from_table(table, self.specs)
+
+    def read_codes(self, row_group: int) -> dict[str, Tensor]:
+        """Codes alone, of all records of a row group in a row, for counting: much quicker than :meth:`read`.
+
+        Returns:
+            stream name -> int32 [places of all grids, K]; new tensors.
+
+        Raises:
+            ValueError: the shard is damaged or was removed.
+        """
+        with self._table(row_group, [f"{name}.codes" for name in self.specs]) as table:
+            return {name: codes_of(table, name, spec) for name, spec in self.specs.items()}
+
+    @contextlib.contextmanager
+    def _table(self, row_group: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
         path, number, rows, _ = self.row_groups[row_group]
         shard, _ = open_shard(path)
         try:
             with shard:
-                table = shard.read_row_group(number, use_threads=False)
-            return from_table(table if rows is None else table.take(rows), self.specs)
+                table = shard.read_row_group(number, columns=columns, use_threads=False)
+            yield table if rows is None else table.take(rows)
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
             raise _damaged(path, error) from error
 

@@ -26,9 +26,7 @@ def statistics(corpus: Corpus) -> dict[str, tuple[Tensor, ...]]:
         for name, spec in corpus.specs.items()
     }
     for index in range(len(corpus.row_groups)):
-        streams = [stream for record in corpus.read(index) for stream in record.streams.items()]
-        for name, levels in counts.items():
-            codes = [stream.codes.flatten(0, -2) for found, stream in streams if found == name]
-            for level, column in zip(levels, torch.cat(codes).unbind(-1) if codes else (), strict=False):
+        for name, codes in corpus.read_codes(index).items():
+            for level, column in zip(counts[name], codes.unbind(-1), strict=True):
                 level += torch.bincount(column, minlength=len(level))
     return counts
