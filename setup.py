@@ -18,7 +18,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 
@@ -30,7 +30,7 @@ def import_torch() -> None:
     fetch another one). Isolation hides the environment's own packages; they join the end of the path here.
     """
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError:
         sys.path += [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
         try:
@@ -66,11 +66,15 @@ def cuda_choice() -> tuple[bool, str]:
     return False, missing
 
 
-def extension() -> CppExtension:
+def extension() -> Extension:
     with_cuda, note = cuda_choice()
     version = re.search(r'^__version__ = "(.+)"', (ROOT / "tokenmask/__init__.py").read_text(), re.M)
     assert version, "tokenmask/__init__.py states __version__"
-    macros = {"TOKENMASK_VERSION": version[1], "TOKENMASK_TORCH_VERSION": torch.__version__, "TOKENMASK_CUDA_NOTE": note}
+    macros = {
+        "TOKENMASK_VERSION": version[1],
+        "TOKENMASK_TORCH_VERSION": torch.__version__,
+        "TOKENMASK_CUDA_NOTE": note,
+    }
     # Without contraction each float step rounds on its own, which the bit-equality of CPU, CUDA and reference needs.
     cxx = ["-std=c++20", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden"]
     patterns = ["csrc/cpu/*.cpp", "csrc/torch/*.cpp"] + (["csrc/cuda/*.cu"] if with_cuda else [])

@@ -1,7 +1,7 @@
 """Loads the compiled extension, once, and says which implementation runs.
 
-``TOKENMASK_OPS=auto`` (the default) runs the compiled kernels; ``TOKENMASK_OPS=reference`` runs the Python references and
-loads nothing. The reference is chosen, never fallen into: without a usable extension, ``auto`` is an ImportError.
+``TOKENMASK_OPS=auto`` (the default) runs the compiled kernels; ``TOKENMASK_OPS=reference`` runs the Python references
+and loads nothing. The reference is chosen, never fallen into: without a usable extension, ``auto`` is an ImportError.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def _check_torch(built: str, running: str) -> None:
     """An extension holds for one minor release of torch."""
     if _release(built) != _release(running):
         raise ImportError(
-            f"tokenmask's kernels must run with the torch release they were built against, {_release(built)}, but torch "
-            f"{running} is installed; rebuild them: {_REBUILD}"
+            f"tokenmask's kernels must run with the torch release they were built against, {_release(built)}, but "
+            f"torch {running} is installed; rebuild them: {_REBUILD}"
         )
 
 

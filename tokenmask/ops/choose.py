@@ -12,9 +12,9 @@ from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 def choose(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:
     """Choose, in each row, the ``count`` open slots of highest score.
 
-    The order is total: higher score first, then lower index; -0 equals +0; infinities are scores like others. A count of
-    0 or less chooses none, a count beyond the number of open slots chooses all of them. The scores of closed slots do
-    not matter. Training hides slots with it, sampling reveals slots with it.
+    The order is total: higher score first, then lower index; -0 equals +0; infinities are scores like others. A count
+    of 0 or less chooses none, a count beyond the number of open slots chooses all of them. The scores of closed slots
+    do not matter. Training hides slots with it, sampling reveals slots with it.
 
     Args:
         scores: float32 [B, S].
@@ -25,7 +25,8 @@ def choose(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:
         bool [B, S], new, True where chosen; a subset of ``is_open``.
 
     Raises:
-        TypeError: another dtype. ValueError: another shape, tensors on two devices, NaN at an open slot (names the row).
+        TypeError: another dtype.
+        ValueError: another shape, tensors on two devices, or NaN at an open slot (names the row).
     """
     check_dtype("choose", "scores", scores, (torch.float32,))
     check_dims("choose", "scores", scores, "[B, S]")
@@ -44,7 +45,8 @@ def choose_reference(
     """The meaning of ``choose``, and of the choice inside ``commit`` and ``mask_tokens``."""
     refuse_rows(
         (scores.isnan() & is_open).any(1),
-        f"{op}: {name} must not be NaN, got NaN in row {{row}}; check what computed that row (a diverged model, or 0 / 0)",
+        f"{op}: {name} must not be NaN, got NaN in row {{row}}; check what computed that row (a diverged model, or "
+        "0 / 0)",
     )
     by_score = scores.argsort(dim=1, descending=True, stable=True)  # stable: equal scores stay in index order
     open_first = (~is_open).gather(1, by_score).to(torch.uint8).argsort(dim=1, stable=True)

@@ -10,9 +10,7 @@ from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 from tokenmask.ops.choose import choose_reference
 
 
-def commit(
-    ids: Tensor, proposed: Tensor, confidence: Tensor, is_open: Tensor, count: Tensor
-) -> tuple[Tensor, Tensor]:
+def commit(ids: Tensor, proposed: Tensor, confidence: Tensor, is_open: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """Replace, in each row, the ids of the ``count`` most confident open slots by their proposals.
 
     The slots are those that ``choose(confidence, is_open, count)`` chooses, with its order and its treatment of counts.
@@ -29,7 +27,8 @@ def commit(
         ids int32 [B, S] and is_open bool [B, S] after the step, both new.
 
     Raises:
-        TypeError: another dtype. ValueError: another shape, tensors on two devices, NaN at an open slot (names the row).
+        TypeError: another dtype.
+        ValueError: another shape, tensors on two devices, or NaN at an open slot (names the row).
 
     Source: Chang et al., MaskGIT, arXiv:2202.04200, section 3.2 (the step "Mask" of iterative decoding).
     """
@@ -55,7 +54,5 @@ def commit_reference(
 
 
 @register_fake("tokenmask::commit")
-def _(
-    ids: Tensor, proposed: Tensor, confidence: Tensor, is_open: Tensor, count: Tensor
-) -> tuple[Tensor, Tensor]:
+def _(ids: Tensor, proposed: Tensor, confidence: Tensor, is_open: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     return ids.new_empty(ids.shape), is_open.new_empty(is_open.shape)

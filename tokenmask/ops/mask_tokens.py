@@ -47,11 +47,12 @@ def mask_tokens(
         original ids there. All new. M depends on the data.
 
     Raises:
-        TypeError: another dtype. ValueError: another shape, tensors on two devices, shares that are no distribution,
-            NaN at a maskable slot or an empty random range at a chosen slot (both name the row).
+        TypeError: another dtype.
+        ValueError: another shape, tensors on two devices, shares that are no distribution, NaN at a maskable slot or
+            an empty random range at a chosen slot (both name the row).
 
-    Source: Devlin et al., BERT, arXiv:1810.04805, section 3.1 (shares 0.8, 0.1, 0.1). Deviation: the count is exact, not
-    a probability per slot.
+    Source: Devlin et al., BERT, arXiv:1810.04805, section 3.1 (shares 0.8, 0.1, 0.1). Deviation: the count is exact,
+    not a probability per slot.
     """
     check_dtype("mask_tokens", "ids", ids, (torch.int32,))
     check_dims("mask_tokens", "ids", ids, "[B, S]")
@@ -72,9 +73,9 @@ def mask_tokens(
         check_rows("mask_tokens", "random_range[1]", high, torch.int32, "[S] or [B, S]", ids)
         if low.dim() != high.dim():
             raise ValueError("mask_tokens: both ends of random_range must have the same shape, got [S] and [B, S]")
-    if isinstance(seed, Tensor):
+    number, seeds = split_seed("mask_tokens", seed, ids.shape[0], ids)
+    if seeds is not None:
         raise TypeError("mask_tokens: seed must be an int, got a tensor; rows are told apart by sample_ids")
-    number, _ = split_seed("mask_tokens", seed, ids.shape[0], ids)
     arguments = (ids, maskable, count, mask_ids, scores, low, high, sample_ids, number, mask_below, random_below)
     if USES_REFERENCE:
         return mask_tokens_reference(*arguments)
@@ -119,8 +120,8 @@ def mask_tokens_reference(
         low, high = random_low.long().expand_as(slot), random_high.long().expand_as(slot)
         refuse_rows(
             (chosen & (low >= high)).any(1),
-            "mask_tokens: random_range must have low < high at each chosen slot, got an empty range in row {row}; widen "
-            "it, close the slot, or set the random share to 0",
+            "mask_tokens: random_range must have low < high at each chosen slot, got an empty range in row {row}; "
+            "widen it, close the slot, or set the random share to 0",
         )
         drawn = (low + multiply_high(pick, (high - low).clamp(min=0))).int()
         corrupted = torch.where(chosen & (kind >= mask_below) & (kind < random_below), drawn, corrupted)

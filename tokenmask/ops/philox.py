@@ -1,7 +1,7 @@
 """Philox4x32-10 in torch integers: the meaning of every draw, and the purposes that keep draws apart.
 
-Counter: word 0 the slot, word 1 the purpose, words 2 and 3 the caller's 64-bit counter (low word first). Key: the 64-bit
-seed (low word first). ``csrc/include/tokenmask/philox.h`` does the same for the kernels.
+Counter: word 0 the slot, word 1 the purpose, words 2 and 3 the caller's 64-bit counter (low word first). Key: the
+64-bit seed (low word first). ``csrc/include/tokenmask/philox.h`` does the same for the kernels.
 
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -69,7 +69,7 @@ def draw_reference(seed: int | Tensor, slot: Tensor, purpose: int, counter: Tens
         Four int64 tensors of the broadcast shape that hold unsigned 32-bit words.
     """
     seeds = seed if isinstance(seed, Tensor) else torch.full_like(counter, seed)
-    seeds, slot, counter = torch.broadcast_tensors(seeds, slot, counter)
+    seeds, slot, counter = torch.broadcast_tensors(seeds, slot, counter)  # type: ignore[no-untyped-call]
     words = (slot & _LOW, torch.full_like(slot, purpose), counter & _LOW, (counter >> 32) & _LOW)
     return philox4x32(words, (seeds & _LOW, (seeds >> 32) & _LOW))
 

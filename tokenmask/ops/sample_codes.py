@@ -7,7 +7,15 @@ import math
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_rows, check_tensor, refuse_rows, split_number, split_seed
+from tokenmask.ops._checks import (
+    check_dims,
+    check_dtype,
+    check_rows,
+    check_tensor,
+    refuse_rows,
+    split_number,
+    split_seed,
+)
 from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 from tokenmask.ops.philox import Purpose, draw_reference
 from tokenmask.ops.weight import FULL_WEIGHT, SMALLEST_EXPONENT, draw_below_reference, weight_reference
@@ -32,15 +40,15 @@ def sample_codes(
 
     1. Guidance: z = u + s (c - u) in float32 if ``uncond`` is given; a code at -inf on either side stays at -inf.
     2. Allowed set: z = -inf elsewhere.
-    3. Temperature: x = (z - max z) / T. T = 0 takes the largest z (lower index on ties); steps 4 to 7 then do not apply.
+    3. Temperature: x = (z - max z) / T. T = 0 takes the largest z (lower index on ties) and skips steps 4 to 7.
     4. Top-k: keep the k first codes of the total order "higher z, then lower index".
     5. Top-p: keep the shortest prefix of that order whose mass is at least p of the mass left by step 4.
     6. Min-p: keep codes whose probability is at least min_p times the largest.
-    7. Draw: inverse CDF over the kept codes in *index order*, with one Philox draw (seed, slot 0, purpose code, counter).
+    7. Draw: inverse CDF over the kept codes in *index order*, by one Philox draw (seed, slot 0, purpose code, counter).
 
     Masses are integers, 2^30 exp(x) rounded, so that every backend draws the same code; codes below 2^-31 of the most
-    probable one are never drawn. The log-probability (natural), entropy (nats) and margin (probability of the first code
-    less that of the second) are of the softmax after step 3, before any filter; at T = 0, of the softmax at T = 1.
+    probable one are never drawn. The log-probability (natural), entropy (nats) and margin (probability of the first
+    code less that of the second) are of the softmax after step 3, before any filter; at T = 0, of the softmax at T = 1.
 
     Args:
         logits: float32, bfloat16 or float16 [N, V].
@@ -58,8 +66,9 @@ def sample_codes(
         codes int32 [N]; log-probability, entropy and margin float32 [N]. All new.
 
     Raises:
-        TypeError: another dtype. ValueError: another shape or range, tensors on two devices, a row with NaN or +inf or
-            with nothing allowed above -inf (names the row).
+        TypeError: another dtype.
+        ValueError: another shape or range, tensors on two devices, or a row with NaN or +inf or with nothing allowed
+            above -inf (names the row).
 
     Source: guidance, Ho and Salimans, arXiv:2207.12598; top-k, Fan et al., arXiv:1805.04833; top-p, Holtzman et al.,
     arXiv:1904.09751; min-p, Nguyen et al., arXiv:2407.01082.
@@ -164,12 +173,13 @@ def _refuse_bad_rows(z: Tensor, temperature: Tensor) -> None:
     )
     refuse_rows(
         (z == -math.inf).all(1),
-        "sample_codes: each row needs an allowed code whose logit is above -inf, got none in row {row}; allow a code or "
-        "raise a logit there",
+        "sample_codes: each row needs an allowed code whose logit is above -inf, got none in row {row}; allow a code "
+        "or raise a logit there",
     )
     refuse_rows(
         ~((temperature >= 0) & (temperature < math.inf)),
-        "sample_codes: temperature must be finite and at least 0, got another value in row {row}; use 0 for the arg-max",
+        "sample_codes: temperature must be finite and at least 0, got another value in row {row}; use 0 for the "
+        "arg-max",
     )
 
 

@@ -25,7 +25,8 @@ def uniform(*, seed: int | Tensor, counters: Tensor, purpose: Purpose | int | st
         float32 [N], new, multiples of 2^-24.
 
     Raises:
-        TypeError: another dtype. ValueError: another shape, an unknown purpose, a seed beyond 64 bits.
+        TypeError: another dtype.
+        ValueError: another shape, an unknown purpose, a seed beyond 64 bits.
 
     Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox4x32-10).
     """

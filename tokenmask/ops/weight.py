@@ -15,7 +15,8 @@ FULL_WEIGHT = 2**30
 SMALLEST_EXPONENT = -24.0
 _MAGIC = 12582912.0  # 1.5 * 2^23: adding it to a small float32 rounds it to an integer
 _COEFFICIENTS = tuple(
-    float.fromhex(each) for each in ("0x1.126782p-7", "0x1.555822p-5", "0x1.55541ap-3", "0x1.fffffcp-2", "0x1p0", "0x1p0")
+    float.fromhex(each)
+    for each in ("0x1.126782p-7", "0x1.555822p-5", "0x1.55541ap-3", "0x1.fffffcp-2", "0x1p0", "0x1p0")
 )
 
 
