@@ -144,7 +144,7 @@ class Mixture:
         """
         if position.get("version") != POSITION_VERSION:
             raise ValueError(f"a position of version {POSITION_VERSION} is needed, got {position.get('version')!r}")
-        theirs = position["settings"]
+        theirs = position.get("settings", {})
         changed = [name for name, value in self._settings.items() if theirs.get(name) != value]
         if changed:
             was = ", ".join(f"{name} {theirs.get(name)!r} (now {self._settings[name]!r})" for name in changed)
