@@ -468,6 +468,7 @@ class ImageTokenizer:
         peak_lr: float = 5e-3,
         seed: int = 0,
         folder: str | Path | None = None,
+        checkpoint_every: int = 100,
         progress: bool = True,
     ) -> Self:
         """Trains a tokenizer on images, with AdamW, a short rise and a cosine fall of the learning rate.
@@ -480,6 +481,7 @@ class ImageTokenizer:
             peak_lr: largest learning rate.
             seed: of the weights, the batches and all else.
             folder: keeps a checkpoint; a run that was stopped goes on from it, bit for bit.
+            checkpoint_every: steps between checkpoints.
             progress: show progress on stderr.
 
         Raises:
@@ -494,7 +496,8 @@ class ImageTokenizer:
             check_media(cls, item)
         pixels = torch.stack([_sized(item, config).pixels for item in items])
         task = _Fitting(config, pixels, steps, batch_size, peak_lr, seed)
-        fit(task, steps=steps, folder=folder, label="image tokenizer", progress=progress)
+        label = "image tokenizer"
+        fit(task, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
         return cls(config, _stored(task.network))
 
     def save(self, folder: str | Path) -> None:

@@ -1,0 +1,55 @@
+"""Figures about codebooks against values worked out by hand or known from theory."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
+
+
+def normal(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_usage_and_perplexity_by_hand() -> None:
+    assert code_usage(torch.tensor([[3, 3], [3, 3]]), 4) == pytest.approx((0.25, 1.0))
+    assert code_usage(torch.arange(8), 8) == pytest.approx((1.0, 8.0))
+    share, perplexity = code_usage(torch.tensor([0, 0, 1, 2]), 8)
+    assert (share, perplexity) == pytest.approx((3 / 8, 2**1.5))
+
+
+def test_psnr_by_hand() -> None:
+    black = torch.zeros(2, 4, 4, 3, dtype=torch.uint8)
+    other = black.clone()
+    other[1] = 255
+    assert psnr_db(black, black) == 100
+    assert psnr_db(black, other) == pytest.approx(50)  # 100 dB and 0 dB
+    assert psnr_db(black, black + 1) == pytest.approx(20 * math.log10(255))
+
+
+@pytest.mark.parametrize(("bits", "distortion"), [(1, 0.3634), (2, 0.1175), (3, 0.03454), (4, 0.009497)])
+def test_one_normal_component_has_the_distortion_of_max(bits: int, distortion: float) -> None:
+    """Max 1960, table I: least square error of quantisers of 2, 4, 8, 16 levels for the unit normal."""
+    train, items = normal(40_000, 1, seed=0), normal(40_000, 1, seed=1)
+    error = (pca_coded(train, items, bits) - items).square().mean()
+    assert float(error) == pytest.approx(distortion, rel=0.04)
+
+
+def test_bits_go_where_the_variance_is() -> None:
+    """Reverse water-filling: deviations 8, 4 and 1/16 share four bits as 2.5 and 1.5, so nearly nothing for the last."""
+    turn = torch.linalg.qr(normal(3, 3, seed=5))[0]
+    scale = torch.tensor([8.0, 4.0, 1 / 16])
+    train, items = (normal(20_000, 3, seed=seed) * scale @ turn for seed in (0, 1))
+    error = (pca_coded(train, items, 4) - items).square().sum(1).mean()
+    bound = 2 * (8 * 4 / 2**4) ** 2 + 1 / 256  # rate-distortion bound of this source
+    assert bound < float(error) < 2.4 * bound  # scalar quantisers of few levels lose up to 1.53 dB and integer effects
+
+
+def test_error_falls_with_bits_also_for_few_training_items() -> None:
+    train, items = normal(60, 200, seed=0) @ normal(200, 200, seed=2), normal(9, 200, seed=1) @ normal(200, 200, seed=2)
+    errors = [float((pca_coded(train, items, bits) - items).square().mean()) for bits in (0, 4, 16, 64)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] == pytest.approx(float((items - train.mean(0)).square().mean()))
