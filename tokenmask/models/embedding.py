@@ -30,6 +30,7 @@ class CodeEmbedding(nn.Module):
         super().__init__()
         self.table = nn.Parameter(torch.empty(layout.num_ids, width))
         self.stream = nn.Parameter(torch.empty(len(layout.names) + 1, width))
+        self.scale = math.sqrt(width)  # rows of size 0.02 serve tied heads; blocks add vectors of about unit size
         self.fusions = nn.ModuleDict()
         self._fused: list[tuple[str, int, int]] = []
         for index, (name, spec) in enumerate(layout.streams.items()):
@@ -66,11 +67,14 @@ class CodeEmbedding(nn.Module):
             if count <= levels:
                 wide = F.embedding(ids[..., :count], self.table, padding_idx=PAD).flatten(2)
                 summed = torch.where((stream == index)[..., None], self.fusions[name](wide), summed)
-        return summed + F.embedding(stream.long() + 1, self.stream)
+        return (summed + F.embedding(stream.long() + 1, self.stream)) * self.scale
 
 
 class CoordinateFeatures(nn.Module):
-    """Sinusoids of the three coordinates through a linear layer. Source: arXiv:1706.03762, section 3.5.
+    """Sinusoids of the three coordinates, zero at the origin, through a linear layer that starts at zero.
+
+    The cosines are lowered by 1: otherwise the slow ones are a large constant that drowns the codes, and a model learns
+    its first use of context several times later. Source of the sinusoids: arXiv:1706.03762, section 3.5.
 
     Args:
         width: D.
@@ -82,14 +86,16 @@ class CoordinateFeatures(nn.Module):
         self.register_buffer("rates", torch.empty(pairs), persistent=False)
         self.rates: Tensor
         self.linear = nn.Linear(6 * pairs, width, bias=False)
+        self.scale = math.sqrt(width / (3 * pairs))  # the features have about unit length, times sqrt(D) as the codes
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Rates from 1 down to 1 / 10000; the linear layer gives about the size of the code embeddings."""
+        """Rates from 1 down to 1 / 10000."""
         pairs = self.rates.shape[0]
         self.rates.copy_(torch.exp(torch.arange(pairs) * (-math.log(10000.0) / (pairs - 1))))
-        self.linear.weight.normal_(0, 0.02 / math.sqrt(3 * pairs), generator=generator)
+        self.linear.weight.zero_()
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """int32 [B, L, 3] -> float [B, L, D]."""
         angles = (coordinates[..., None] * self.rates).flatten(2)
-        return self.linear(torch.cat([angles.sin(), angles.cos()], dim=-1))  # type: ignore[no-any-return]
+        features = torch.cat([angles.sin(), angles.cos() - 1], dim=-1) * self.scale
+        return self.linear(features)  # type: ignore[no-any-return]
