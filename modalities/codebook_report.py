@@ -79,7 +79,7 @@ def _principal_axes(centred: Tensor, number: int) -> Tensor:
     return axes
 
 
-def _lloyd_max(values: Tensor, levels: int, rounds: int = 30) -> Tensor:
+def _lloyd_max(values: Tensor, levels: int, rounds: int = 100) -> Tensor:
     """Levels of the quantiser of least square error for each row, [rows, N] -> [rows, levels], ascending."""
     ordered = values.sort(1).values
     places = ((torch.arange(levels) + 0.5) / levels * values.shape[1]).long()

@@ -82,8 +82,9 @@ class Image:
 
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I"):
-            deep = torch.tensor(list(picture.getdata()), dtype=torch.int64).view(picture.height, picture.width, 1)
-            return cls((deep.clamp(0, 65535) // 257).to(torch.uint8).expand(-1, -1, 3).contiguous())
+            deep = torch.frombuffer(bytearray(picture.convert("I").tobytes()), dtype=torch.int32)
+            grey = (deep.clamp(0, 65535) // 257).to(torch.uint8).view(picture.height, picture.width, 1)
+            return cls(grey.expand(-1, -1, 3).contiguous())
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tokenmask.fitting import (
     write_text_atomic,
     writing_atomically,
 )
+from tokenmask.nn.init import build
 
 STEPS = 60
 
@@ -40,12 +42,8 @@ class Regression:
     """A small network with AdamW: the shape of every real task."""
 
     def __init__(self, seed: int = 0, rate: float = 1e-2) -> None:
-        weights = torch.Generator().manual_seed(seed)
         self.seed = seed
-        self.model = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 1))
-        with torch.no_grad():
-            for parameter in self.model.parameters():
-                parameter.copy_(torch.randn(parameter.shape, generator=weights) * 0.3)
+        self.model = build(lambda: nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 1)), seed)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate)
 
     def step(self, index: int) -> dict[str, float]:
@@ -54,7 +52,7 @@ class Regression:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return {"loss": loss.item(), "norm": self.model[0].weight.norm().item()}
+        return {"loss": loss.item(), "norm": next(self.model.parameters()).norm().item()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         model = {f"model.{name}": value for name, value in self.model.state_dict().items()}
@@ -308,7 +306,8 @@ def test_optimizer_state_of_another_model_is_refused() -> None:
     task.step(0)
     state = optimizer_tensors(task.optimizer)
     assert sorted(state)[:3] == ["optimizer.0.exp_avg", "optimizer.0.exp_avg_sq", "optimizer.0.step"]
-    for other in (nn.Linear(3, 2), nn.Linear(8, 5)):
+    for inputs, outputs in ((3, 2), (8, 5)):
+        other = build(partial(nn.Linear, inputs, outputs), 0)
         with pytest.raises(ValueError, match="resume the same model"):
             load_optimizer_tensors(torch.optim.AdamW(other.parameters()), state)
 

@@ -45,7 +45,6 @@ class Range:
         return self.offset + self.size
 
 
-@dataclass(frozen=True)
 class Arrangement(ABC):
     """Base: how the K levels of a stream share positions."""
 
@@ -367,7 +366,7 @@ class Layout:
             raise ValueError(f"stream {name!r} shares its ranges; replace both streams in a new layout")
         kept = [r for r in self.ranges if r.stream != name]
         needed = sum(size + 1 for size in spec.codebook_sizes)
-        ends = [1 + len(self.controls)] + sorted(r.mask_id + 1 for r in kept)
+        ends = [1 + len(self.controls), *sorted(r.mask_id + 1 for r in kept)]
         starts = sorted(r.offset for r in kept)
         gaps = [(low, high) for low, high in zip(ends, starts, strict=False) if high - low >= needed]
         offset = gaps[0][0] if gaps else ends[-1]

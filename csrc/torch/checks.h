@@ -13,6 +13,7 @@
 
 #ifdef TOKENMASK_WITH_CUDA
 #include <ATen/ops/full.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #endif

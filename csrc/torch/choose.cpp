@@ -39,6 +39,7 @@ at::Tensor choose_on_cuda(const at::Tensor& scores, const at::Tensor& is_open, c
   const Prepared p = prepare(scores, is_open, count);
   const at::Tensor failed = failure_slot(scores);
   choose_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
   raise_failure(failed.item<int64_t>(), "choose", "scores of open slots");
   return p.chosen;
 }

@@ -52,6 +52,7 @@ std::tuple<at::Tensor, at::Tensor> commit_on_cuda(const at::Tensor& ids, const a
   const Prepared p = prepare(ids, proposed, confidence, is_open, count);
   const at::Tensor failed = failure_slot(ids);
   commit_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
   raise_failure(failed.item<int64_t>(), "commit", "confidence of open slots");
   return {p.out, p.still_open};
 }

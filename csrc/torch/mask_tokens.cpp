@@ -98,11 +98,13 @@ Result mask_tokens_on_cuda(const at::Tensor& ids, const at::Tensor& maskable, co
   const at::Tensor counts = at::zeros({p.args.batch + 1}, p.count.options());
   mask_tokens_choose_cuda(p.args, chosen.mutable_data_ptr<bool>(), counts.mutable_data_ptr<int64_t>() + 1,
                           failed.mutable_data_ptr<int64_t>(), current_stream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
   const at::Tensor offsets = at::cumsum(counts, 0);
   raise_failure(failed.item<int64_t>(), "mask_tokens", "scores of maskable slots");
   p.args.offsets = offsets.const_data_ptr<int64_t>();
   p.allocate_lists(offsets[p.args.batch].item<int64_t>());
   mask_tokens_write_cuda(p.args, chosen.const_data_ptr<bool>(), failed.mutable_data_ptr<int64_t>(), current_stream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
   raise_failure(failed.item<int64_t>(), "mask_tokens", "scores of maskable slots");
   return {p.corrupted, p.slots, p.targets};
 }

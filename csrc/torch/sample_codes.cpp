@@ -88,6 +88,7 @@ Result sample_codes_on_cuda(const at::Tensor& logits, const at::Tensor& counters
                              guidance, guidances, allowed);
   const at::Tensor failed = failure_slot(logits);
   sample_codes_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
   raise_failure(failed.item<int64_t>(), "sample_codes", "allowed logits");
   return {p.codes, p.logprob, p.entropy, p.margin};
 }

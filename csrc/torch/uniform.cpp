@@ -44,6 +44,7 @@ at::Tensor uniform_on_cuda(const at::Tensor& counters, int64_t seed, const std::
   const c10::cuda::CUDAGuard guard(counters.device());
   const Prepared p = prepare(counters, seed, seeds, purpose);
   uniform_cuda(p.args, current_stream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
   return p.out;
 }
 #endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ def load_emoji() -> list[Image]:
     sheet = Image.load(DATA / "images" / "noto_emoji_32.png").pixels
     cells = sheet.view(-1, 32, 32, 32, 3).transpose(1, 2).reshape(-1, 32, 32, 3)[:1026]
     return [Image(cell) for cell in cells]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small gain little from a second thread and lose much where the cores are shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +56,7 @@ def emoji() -> list[Image]:
 def image_tokenizer(emoji: list[Image]) -> ImageTokenizer:
     """Trained for a few seconds only: codes are real, pictures are blurred."""
     config = ImageTokenizerConfig(codes=128, blocks=1)
-    return ImageTokenizer.fit(emoji, config=config, steps=120, seed=1, progress=False)
+    return ImageTokenizer.fit(emoji, config=config, steps=60, seed=1, progress=False)
 
 
 @pytest.fixture

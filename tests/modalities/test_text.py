@@ -17,9 +17,43 @@ from tokenmask.streams import TokenStream
 
 CHARACTERS = st.characters(exclude_categories=("Cs",))
 AWKWARD = st.sampled_from(
-    "\0 \t \u00a0 \u2581 \u2585 \u2047 \ufffd \ufeff \u2028 \x1a 😀 👩‍👩‍👧 🏳️‍🌈 \ue000 \U0010ffff \U000f0000 e\u0301 é \u200d "
-    "\ufb01 \u210c 한국 שלום <0x41> <unk> <s> </s> <pad> the Jesus beginning".split(" ")
-    + [" ", "  ", "\n", "\r\n", " the"]
+    [
+        "\0",
+        "\t",
+        " ",
+        "  ",
+        "\n",
+        "\r\n",
+        " the",
+        "\u00a0",
+        "\u2581",
+        "\u2585",
+        "\u2047",
+        "\ufffd",
+        "\ufeff",
+        "\u2028",
+        "\x1a",
+        "😀",
+        "👩‍👩‍👧",
+        "🏳️‍🌈",
+        "\ue000",
+        "\U0010ffff",
+        "\U000f0000",
+        "e\u0301",
+        "é",
+        "\u200d",
+        "\ufb01",
+        "\u210c",
+        "한국",
+        "שלום",
+        "<0x41>",
+        "<unk>",
+        "<s>",
+        "</s>",
+        "<pad>",
+        "the",
+        "Jesus",
+    ]
 )
 
 

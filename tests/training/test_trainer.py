@@ -24,7 +24,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(corpus):
-    trainer = worlds.make_trainer(corpus, steps=150)
+    trainer = worlds.make_trainer(corpus, steps=120, batch_size=24)
     return trainer, trainer.fit(progress=False)
 
 

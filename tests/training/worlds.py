@@ -34,9 +34,9 @@ def write_corpus(folder: Path, records: int = 200) -> None:
             writer.add(Record(f"r{number}", streams, split=HELD_OUT if number % 10 == 9 else TRAIN))
 
 
-def make_trainer(corpus: Path, steps: int = 40, **options: object) -> Trainer:
+def make_trainer(corpus: Path, steps: int = 40, batch_size: int = 8, **options: object) -> Trainer:
     packing = Packing(16, 4)
-    training = Training(steps=steps, batch_size=8, peak_lr=5e-3, warmup_steps=3, checkpoint_every=4, **options)
+    training = Training(steps=steps, batch_size=batch_size, peak_lr=5e-3, warmup_steps=3, checkpoint_every=4, **options)
     mixture = Mixture(
         [(Corpus(corpus, split=TRAIN), 1.0)],
         seed=training.seed,

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
 class MaskingProcess(ABC):
     """The law of the hidden share over time, with what an evidence bound needs of it.
 

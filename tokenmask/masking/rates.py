@@ -31,7 +31,6 @@ class Amount:
     probability: Tensor | None = None
 
 
-@dataclass(frozen=True)
 class Rate(ABC):
     """Base of all rates."""
 

@@ -71,7 +71,6 @@ def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
     return flat.view(rows, length, levels)
 
 
-@dataclass(frozen=True)
 class Score(ABC):
     """Base of all scores."""
 

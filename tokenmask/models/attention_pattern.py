@@ -45,7 +45,6 @@ class SlotMeta:
         return SlotMeta(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
-@dataclass(frozen=True)
 class AttentionPattern:
     """The base of all patterns: whether a query position may look at a key position."""
 

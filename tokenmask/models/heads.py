@@ -17,6 +17,9 @@ from tokenmask.layout import Layout
 from tokenmask.nn import RMSNorm, pad_rows
 
 
+COLUMNS = 16  # a product with another number of columns may round differently with four or more threads
+
+
 class RangeLogits(NamedTuple):
     """The scores of all queries that ask one range.
 
@@ -87,7 +90,9 @@ class RangeHeads(nn.Module):
                 index = (heads == head).nonzero().squeeze(1)
                 asked = hidden[index]
             if len(index):
-                first, last = self.ranges[head].offset, self.ranges[head].mask_id
-                scores = F.linear(pad_rows(asked), table[first:last], self.bias[first:last])
-                groups.append(RangeLogits(head, index, scores[: len(index)].float()))
+                first, size = self.ranges[head].offset, self.ranges[head].size
+                wide = slice(first, first + -(-size // COLUMNS) * COLUMNS)
+                rows, bias = pad_rows(table[wide], wide.stop - first), pad_rows(self.bias[wide], wide.stop - first)
+                scores = F.linear(pad_rows(asked), rows, bias)[: len(index), :size]
+                groups.append(RangeLogits(head, index, scores.float().contiguous()))
         return tuple(groups)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from typing import Any
+
+import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class SwiGLU(nn.Module):
@@ -23,5 +26,32 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [..., width] -> new tensor of the same shape."""
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
+        return self.down(_Gate.apply(self.gate_up(x)))  # type: ignore[no-any-return]
+
+
+class _Gate(torch.autograd.Function):
+    """silu(first half) * second half of the last axis.
+
+    Written out because torch's silu and sigmoid round the ends of a thread's share differently, so that three or more
+    threads change last bits; exp and arithmetic do not (measured, torch 2.13 on a CPU with AVX2).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        gate, up = x.chunk(2, dim=-1)
+        sigmoid = torch.neg(gate).exp_().add_(1).reciprocal_()
+        ctx.save_for_backward(x, sigmoid)
+        return (gate * sigmoid).mul_(up)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        x, sigmoid = ctx.saved_tensors
+        gate, up = x.chunk(2, dim=-1)
+        result = torch.empty_like(x)
+        for_gate, for_up = result.chunk(2, dim=-1)
+        silu = gate * sigmoid
+        torch.mul(grad, silu, out=for_up)
+        torch.addcmul(silu, silu, sigmoid, value=-1, out=for_gate)
+        for_gate.add_(sigmoid).mul_(up).mul_(grad)
+        return result

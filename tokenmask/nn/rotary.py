@@ -6,9 +6,11 @@ Does not know: what the axes mean; a caller says how much of a head each one get
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def split_pairs(pairs: int, shares: Sequence[float]) -> list[int]:
@@ -72,7 +74,27 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Args:
         x: float [..., dim].
-        cos, sin: from :class:`Rotary`, broadcastable to x.
+        cos, sin: from :class:`Rotary`, broadcastable to x; they get no gradient.
     """
+    turned: Tensor = _Rotate.apply(x, cos, sin)
+    return turned
+
+
+class _Rotate(torch.autograd.Function):
+    """A rotation; its gradient is the rotation back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turn(x, cos, sin, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turn(grad, cos, sin, -1), None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor, sign: int) -> Tensor:
     first, second = x.chunk(2, dim=-1)
-    return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin)
+    return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin, value=sign)

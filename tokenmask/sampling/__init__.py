@@ -1,16 +1,17 @@
 """Sampling: one decode loop and the values it is made of."""
 
 from tokenmask.masking.scores import HaltonScore, RandomScore, SpanScore, SumScore
-from tokenmask.sampling.constraint import Constraint, ForbidCodes
-from tokenmask.sampling.guidance import ClassifierFree, Guidance
+from tokenmask.sampling.constraint import AllowAll, Constraint, ForbidCodes
+from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.order import ConfidenceScore, EntropyScore, MarginScore
 from tokenmask.sampling.pick import Categorical
-from tokenmask.sampling.revoke import Revoke, RevokeLeastLikely
+from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeLeastLikely
 from tokenmask.sampling.sampler import Sampler, Stage, Step
 from tokenmask.sampling.schedule import ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
 
 __all__ = [
+    "AllowAll",
     "Categorical",
     "ClassifierFree",
     "ConfidenceScore",
@@ -20,6 +21,8 @@ __all__ = [
     "Guidance",
     "HaltonScore",
     "MarginScore",
+    "NeverRevoke",
+    "NoGuidance",
     "ProcessSchedule",
     "RandomScore",
     "Revoke",

@@ -5,6 +5,7 @@ Arrow: inside the Sampler loop. Does not know: slots, orders, models.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,12 +15,19 @@ from torch import Tensor
 from tokenmask.layout import Layout
 
 
-@dataclass(frozen=True)
-class Constraint:
-    """Base: every code of a slot's range may be drawn."""
+class Constraint(ABC):
+    """Base of all constraints."""
 
+    @abstractmethod
     def allowed(self, layout: Layout, head: int) -> Tensor | None:
         """bool [size of the range ``head``], True for codes that may be drawn; None allows all."""
+
+
+@dataclass(frozen=True)
+class AllowAll(Constraint):
+    """Every code of a slot's range may be drawn."""
+
+    def allowed(self, layout: Layout, head: int) -> Tensor | None:
         return None
 
 

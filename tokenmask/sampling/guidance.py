@@ -6,6 +6,7 @@ Arrow: inside the Sampler loop. Does not know: codes, orders, models. One parame
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,16 +15,26 @@ import torch
 from tokenmask.batch import FILL, Batch
 
 
-@dataclass(frozen=True)
-class Guidance:
-    """Base: no guidance, one pass over the conditional inputs."""
+class Guidance(ABC):
+    """Base of all guidance."""
 
+    @abstractmethod
     def scale(self, progress: float) -> float:
         """The s of u + s (c - u) at this progress; 1 means that no unconditional pass is needed."""
+
+    @abstractmethod
+    def unconditional(self, batch: Batch) -> Batch:
+        """The same rows without their conditions, equal in shape."""
+
+
+@dataclass(frozen=True)
+class NoGuidance(Guidance):
+    """One pass over the conditional inputs."""
+
+    def scale(self, progress: float) -> float:
         return 1.0
 
     def unconditional(self, batch: Batch) -> Batch:
-        """The same rows without their conditions, equal in shape."""
         return batch
 
 

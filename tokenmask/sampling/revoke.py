@@ -6,6 +6,7 @@ step, so what is revoked is filled again in time.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -15,10 +16,10 @@ from tokenmask.ops import choose
 from tokenmask.sampling.state import SamplerState
 
 
-@dataclass(frozen=True)
-class Revoke:
-    """Base: what is committed stays."""
+class Revoke(ABC):
+    """Base of all revocations."""
 
+    @abstractmethod
     def __call__(self, state: SamplerState, stage: Tensor, progress: float) -> Tensor | None:
         """Args:
             state: after a step.
@@ -28,6 +29,13 @@ class Revoke:
         Returns:
             bool [B, L, K], slots to open again, or None. Only FILL slots of the stage may be named.
         """
+
+
+@dataclass(frozen=True)
+class NeverRevoke(Revoke):
+    """What is committed stays."""
+
+    def __call__(self, state: SamplerState, stage: Tensor, progress: float) -> Tensor | None:
         return None
 
 

@@ -18,11 +18,11 @@ from tokenmask.masking.masked_batch import Queries
 from tokenmask.masking.scores import Score, ScoreContext, slot_counters
 from tokenmask.models import MaskedModel
 from tokenmask.ops import commit
-from tokenmask.sampling.constraint import Constraint
-from tokenmask.sampling.guidance import Guidance
+from tokenmask.sampling.constraint import AllowAll, Constraint
+from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.order import ConfidenceScore
 from tokenmask.sampling.pick import Categorical
-from tokenmask.sampling.revoke import Revoke
+from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
 
@@ -83,9 +83,9 @@ class Sampler:
     schedule: Schedule = field(default_factory=ProcessSchedule)
     order: Score = field(default_factory=ConfidenceScore)
     pick: Categorical = field(default_factory=Categorical)
-    guidance: Guidance = field(default_factory=Guidance)
-    constraint: Constraint = field(default_factory=Constraint)
-    revoke: Revoke = field(default_factory=Revoke)
+    guidance: Guidance = field(default_factory=NoGuidance)
+    constraint: Constraint = field(default_factory=AllowAll)
+    revoke: Revoke = field(default_factory=NeverRevoke)
 
     def __post_init__(self) -> None:
         if self.steps < 1:

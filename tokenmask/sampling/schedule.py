@@ -14,7 +14,6 @@ from typing import Literal
 from tokenmask.masking.processes import Cosine, MaskingProcess
 
 
-@dataclass(frozen=True)
 class Schedule(ABC):
     """Base of all schedules."""
 

