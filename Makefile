@@ -1,0 +1,58 @@
+# `make demo` and `make test` set everything up in .venv and leave the rest of the machine alone. TORCH chooses the
+# build of torch, PYTHON the interpreter:  make test TORCH="torch==2.12.*" PYTHON=python3.12
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+MAX_JOBS ?= 2
+VENV := .venv
+STAMPS := $(VENV)/stamps
+export MAX_JOBS
+
+NATIVE := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
+
+.PHONY: all demo test lint kernels clean
+all: $(STAMPS)/built
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/packages: requirements.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
+	mkdir -p $(STAMPS) && touch $@
+
+# torch comes before the build, because the extension is compiled against it. Another TORCH installs and builds anew.
+ifneq ($(shell cat $(STAMPS)/torch 2>/dev/null),$(TORCH))
+.PHONY: $(STAMPS)/torch
+endif
+$(STAMPS)/torch: $(STAMPS)/packages
+	$(VENV)/bin/python -m pip install --quiet '$(TORCH)'
+	echo '$(TORCH)' > $@
+
+$(STAMPS)/built: $(STAMPS)/torch $(NATIVE)
+	$(VENV)/bin/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	touch $@
+
+demo: $(STAMPS)/built
+	$(VENV)/bin/tokenmask demo
+
+test: $(STAMPS)/built
+	$(VENV)/bin/python -m pytest
+
+# mypy cannot follow modalities/ into tokenmask.modalities, so it reads a tree of links that looks like an installation.
+lint: $(STAMPS)/built
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	rm -rf $(VENV)/typed && mkdir -p $(VENV)/typed/tokenmask
+	ln -s $(CURDIR)/tokenmask/* $(VENV)/typed/tokenmask/ && ln -s $(CURDIR)/modalities $(VENV)/typed/tokenmask/modalities
+	cd $(VENV)/typed && ../bin/mypy --config-file $(CURDIR)/pyproject.toml -p tokenmask
+
+# Compiles every CUDA kernel; needs nvcc, but neither a GPU nor a torch with CUDA.
+kernels:
+	@if command -v nvcc >/dev/null; then \
+	  for arch in sm_80 sm_90; do for kernel in csrc/cuda/*.cu; do \
+	    echo "nvcc $$arch $$kernel"; \
+	    nvcc -c -arch=$$arch -std=c++20 -O3 --fmad=false -Icsrc/include $$kernel -o /dev/null || exit 1; \
+	  done; done; \
+	else echo "nvcc is not on the path: the CUDA kernels were not compiled"; fi
+
+clean:
+	rm -rf build *.egg-info tokenmask/_C*.so $(STAMPS)/built
