@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConf
 from tokenmask.modalities.text import Text, TextTokenizer
 from tokenmask.streams import TokenStream
 from tokenmask.testing import Check, check_tokenizer, global_random_state_untouched, tokenizer_checks
-from tokenmask.tokenizer import TOKENIZERS, load_tokenizer_class
+from tokenmask.tokenizer import TOKENIZERS, load_tokenizer, load_tokenizer_class
 
 
 def text_checks(request: pytest.FixtureRequest) -> list[Check]:
@@ -48,6 +49,17 @@ def test_every_tokenizer_that_ships_is_checked() -> None:
 def test_contract(modality: str, name: str, request: pytest.FixtureRequest) -> None:
     (check,) = (check for check in CHECKS[modality](request) if check.name == name)
     check()
+
+
+@pytest.mark.parametrize("modality", list(TOKENIZERS))
+def test_a_folder_is_loaded_without_saying_what_it_is(
+    modality: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    tokenizer = request.getfixturevalue(f"{modality}_tokenizer")
+    tokenizer.save(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert type(loaded) is type(tokenizer)
+    assert loaded.spec == tokenizer.spec
 
 
 class Broken(TextTokenizer):

@@ -17,6 +17,7 @@ from PIL import Image as pillow
 
 from tokenmask.modalities import image as module
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.tokenizer import stream_of
 
 TINY = ImageTokenizerConfig(size=16, codes=16, width=16, latent=4, blocks=1)
 
@@ -56,7 +57,7 @@ def test_unreadable_files_are_one_sentence(
     tmp_path: Path, held_out_emoji: list[Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.png"
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(ValueError, match="is none; check the path"):
         Image.load(path)
     held_out_emoji[0].resize(64, 64).save(path)
     whole = path.read_bytes()
@@ -177,6 +178,16 @@ def test_kept_pixels_are_those_of_the_given_image(image_tokenizer: ImageTokenize
         image_tokenizer.decode(stream, given=given, keep=keep.long())
     with pytest.raises(TypeError, match="encodes Image, got Tensor"):
         image_tokenizer.decode(stream, given=given.pixels, keep=keep)  # type: ignore[arg-type]
+
+
+def test_generated_images_are_not_encoded_again_unless_changed(
+    image_tokenizer: ImageTokenizer, held_out_emoji: list[Image]
+) -> None:
+    made = image_tokenizer.decode(image_tokenizer.encode(held_out_emoji[4]))
+    assert stream_of(image_tokenizer, made) is made.stream
+    painted = replace(made, pixels=made.pixels.flip(0))  # carries the stream it no longer shows
+    assert stream_of(image_tokenizer, painted) == image_tokenizer.encode(painted) != made.stream
+    assert stream_of(image_tokenizer, held_out_emoji[4]) == made.stream
 
 
 # Fitting and storing --------------------------------------------------------------------------------------------------
