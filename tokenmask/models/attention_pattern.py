@@ -5,6 +5,7 @@ Arrow: inside Backbone. Does not know: ids, networks. One rule serves the dense 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -45,15 +46,15 @@ class SlotMeta:
         return SlotMeta(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
-class AttentionPattern:
+class AttentionPattern(ABC):
     """The base of all patterns: whether a query position may look at a key position."""
 
+    @abstractmethod
     def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
         """bool of the broadcast shape; that the key is valid is asked elsewhere.
 
         Must be elementwise: flex_attention calls it with one position at a time.
         """
-        raise TypeError(f"{type(self).__name__} must define allows(query, key)")
 
 
 @dataclass(frozen=True)

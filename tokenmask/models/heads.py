@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from tokenmask.layout import Layout
 from tokenmask.nn import RMSNorm, pad_rows
 
-
 COLUMNS = 16  # a product with another number of columns may round differently with four or more threads
 
 

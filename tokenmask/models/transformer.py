@@ -76,7 +76,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, condition: Tensor | None
     ) -> Tensor:
-        """x: float [B, L, D] -> new tensor of the same shape; ``condition`` float [>= 16, D] if the config has adaln."""
+        """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] if the config has adaln."""
         if self.modulation is None or condition is None:
             x = x + self.attention(self.attention_norm(x), rotary, mask)
             x = x + self.feed_forward(self.feed_forward_norm(x))

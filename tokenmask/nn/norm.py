@@ -34,7 +34,7 @@ class RMSNorm(nn.Module):
         if x.device.type == "cpu" and x.dtype == torch.float32:
             normed: Tensor = _RMSNorm.apply(x, self.weight, self.eps)
             return normed
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 
 
 class _RMSNorm(torch.autograd.Function):

@@ -83,8 +83,8 @@ class MaskedCrossEntropy:
             extra: "class_weights", for weight "class".
 
         Returns:
-            ``total``, and in ``parts`` for each level of each stream, named as in "audio.2/nats" or "text/nats", the plain
-            mean cross-entropy of its targets, and their number ("audio.2/count").
+            ``total``, and in ``parts`` for each level of each stream, named as in "audio.2/nats" or "text/nats", the
+            plain mean cross-entropy of its targets, and their number ("audio.2/count").
 
         Raises:
             ValueError: class weights are missing, or a scope other than "predicted" on inputs that were reordered.
