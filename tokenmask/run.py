@@ -281,6 +281,13 @@ def prepare(
     if not corpora:
         raise ValueError("training needs at least one corpus; name it with --corpus FOLDER")
     opened = [(Corpus(path, split=TRAIN, specs=dict(layout.streams)), weight) for path, weight in corpora]
+    for corpus, _ in opened:
+        foreign = [name for name in corpus.specs if name not in layout.streams]
+        if foreign:
+            raise ValueError(
+                f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
+                f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
+            )
     about = {
         "format": FORMAT,
         "streams": list(used),

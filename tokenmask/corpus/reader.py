@@ -38,7 +38,7 @@ class Corpus:
     Args:
         folder: holds ``*.parquet`` shards.
         split: only the records of "train" or of "held-out"; None for all.
-        specs: what the reader expects of some or all streams, by name; others are not looked at.
+        specs: what the reader expects of streams, by name; a stream that only one side has is not looked at.
 
     Raises:
         ValueError: no shards, a damaged or foreign shard, shards that disagree, or a stream with another spec.
@@ -65,7 +65,8 @@ class Corpus:
                     check_specs(found, self.specs, str(path), complete=True)
                 self.specs = self.specs or found
                 self.row_groups += _row_groups(path, shard, split)
-        check_specs(specs or {}, self.specs, f"what is asked of {self.folder}")
+        asked = {name: spec for name, spec in (specs or {}).items() if name in self.specs}
+        check_specs(asked, self.specs, f"what is asked of {self.folder}")
 
     def __len__(self) -> int:
         return sum(group.num_records for group in self.row_groups)

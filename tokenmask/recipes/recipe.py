@@ -184,13 +184,14 @@ def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     merged = dict(values)
     for key, change in changes.items():
         old = merged.get(key)
-        same = isinstance(old, Mapping) and isinstance(change, Mapping)
-        if same and change.get("class_path", old.get("class_path")) == old.get("class_path"):
-            merged[key] = _merge(old, change)
-        elif same and "class_path" in old and "class_path" not in change:
-            merged[key] = _merge(old, {"init_args": change})
-        else:
+        if not (isinstance(old, Mapping) and isinstance(change, Mapping)):
             merged[key] = change
+        elif "class_path" not in old:
+            merged[key] = _merge(old, change)
+        elif "class_path" not in change:  # fields of the component that stands there
+            merged[key] = _merge(old, change if "init_args" in change else {"init_args": change})
+        else:
+            merged[key] = _merge(old, change) if change["class_path"] == old["class_path"] else change
     return merged
 
 

@@ -1,0 +1,66 @@
+"""Every recipe that ships: its tiny variant trains, its loss falls, it reloads and generates."""
+
+import json
+
+import pytest
+
+import tokenmask as tm
+from tests.worlds import tiny_run
+from tokenmask.recipes import list_recipes, load_recipe, recipe_yaml
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_tiny_variant_trains_and_generates(name, tmp_path):
+    run = tiny_run(tmp_path / name, name)
+    steps = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert len(steps) == run.recipe.training.steps <= 20
+    losses = [step["loss"] for step in steps]
+    assert sum(losses[-5:]) < sum(losses[:5])
+    for stream in run.layout.names:
+        length = 6 if stream == "text" else None
+        media = tm.load(run.folder).generate(stream, length=length, steps=3)[0]
+        assert media.stream.spec == run.layout.streams[stream]
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_resolved_yaml_reads_back_to_an_equal_recipe(name, tmp_path):
+    recipe = load_recipe(name)
+    assert "arXiv:" in recipe.paper and recipe.about
+    (tmp_path / "resolved.yaml").write_text(recipe_yaml(recipe))
+    assert load_recipe(tmp_path / "resolved.yaml") == recipe
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["masker.rat=3"], "'rat'"),
+        (["training.stepz=3"], "'stepz'"),
+        (["training.steps=many"], "training.steps"),
+        (["model.width=7"], "multiple of 64"),
+        (["training.steps"], "field.sub=value"),
+        (["masker.strategy.class_path=os.system"], "components of tokenmask only, got 'os.system'"),
+        (["masker.strategy.class_path=subprocess.Popen"], "components of tokenmask only"),
+        (["samplers.video.steps=3"], "got 'video'"),
+    ],
+)
+def test_a_wrong_field_is_named(overrides, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        load_recipe("demo", overrides=overrides)
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "- a\n- b", "just words", "streams: {}\nabout: a\npaper: b", "\x00"])
+def test_a_file_that_is_no_recipe_is_refused(text, tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="recipe") as caught:
+        load_recipe(path)
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(ValueError, match="a recipe is one of demo"):
+        load_recipe("no-such-recipe")
+
+
+def test_another_component_replaces_the_old_one_whole():
+    recipe = load_recipe("demo", overrides=["masker.rate={class_path: FixedRate, init_args: {share: 0.3}}"])
+    assert type(recipe.masker.rate).__name__ == "FixedRate" and recipe.masker.rate.share == 0.3
+    deeper = load_recipe("demo", overrides=["samplers.image.order.noise=0.5"])
+    assert deeper.samplers["image"].order.noise == 0.5 and deeper.samplers["image"].steps == 12

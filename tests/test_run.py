@@ -1,0 +1,168 @@
+"""Run and generation, on a tiny run trained from data that ships: what a person calls, as written in the README."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import tokenmask as tm
+from tests.worlds import tiny_run
+from tokenmask.generation import Request
+from tokenmask.masking import Queries
+from tokenmask.sampling import Sampler
+from tokenmask.streams import TokenStream
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tiny_run(tmp_path_factory.mktemp("run") / "tiny", "demo")
+
+
+def test_generate_as_in_the_readme(run, tmp_path):
+    run = tm.load(run.folder)
+    image = run.generate("image", given={"text": "blue heart"}, steps=4, guidance=2.0, temperature=1.0, seed=0)[0]
+    image.save(tmp_path / "heart.png")
+    assert (tmp_path / "heart.png").read_bytes()[:4] == b"\x89PNG"
+    line = run.generate("text", given={"text": "In the beginning"}, length=24, seed=0)[0]
+    assert line.text.startswith("In the beginning")
+    name = run.generate("text", given={"image": image}, length=8, seed=0)[0]
+    assert isinstance(name.text, str) and name.stream.grid[0] <= 8
+    many = run.generate("image", given=[{"text": "dog face"}, {"text": "sun"}], seed=[3, 4])
+    streams = run.generate_tokens("image", given={"text": "sun"}, seed=4)
+    assert isinstance(streams[0], TokenStream) and streams[0] == many[1].stream
+    tokenizer = tm.load_tokenizer("image", run.folder)
+    again = tokenizer.decode(tokenizer.encode(image))
+    assert again.pixels.shape == image.pixels.shape == (32, 32, 3)
+
+
+def test_a_request_gives_the_same_codes_alone_in_a_batch_and_with_two_threads(run):
+    given = [{"text": caption} for caption in ("sun", "dog face", "smiling cat with a hat", "moon", "x")]
+    together = run.generate_tokens("image", given=given, seed=[1, 2, 3, 4, 5], num_samples=2, steps=5)
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            for index, one in enumerate(given):
+                alone = run.generate_tokens("image", given=one, seed=index + 1, num_samples=2, steps=5)
+                assert alone == together[2 * index : 2 * index + 2]
+    finally:
+        torch.set_num_threads(threads)
+    assert together[0] != together[1]
+
+
+def test_logits_are_bit_equal_alone_and_in_a_batch(run):
+    requests = [Request("image", (8, 8), {"text": run._tokens("text", word)}) for word in ("sun", "red apple", "dog")]
+    sequences = [request.pack(run.layout, run.recipe.packing) for request in requests]
+    from tokenmask.batch import collate
+
+    model, layout = run.models["main"], run.layout
+
+    def logits(batch):
+        ids = torch.where(batch.role == 2, layout.mask_of(batch.ids), batch.ids)
+        slots = (batch.role == 2).flatten().nonzero().squeeze(1)
+        from dataclasses import replace
+
+        ((_, _, scores),) = model.logits(replace(batch, ids=ids), Queries(slots, layout.head_of(ids.flatten()[slots])))
+        return scores.view(batch.shape[0], 64, -1)
+
+    with torch.inference_mode():
+        whole = logits(collate(sequences, multiple=64))
+        for row, sequence in enumerate(sequences):
+            assert torch.equal(logits(collate([sequence], multiple=64))[0], whole[row])
+
+
+def test_given_slots_never_change(run):
+    prefix = run._tokens("text", "the sun and the")
+    stream = run.generate_tokens("text", given={"text": prefix}, length=9, seed=3)[0]
+    assert torch.equal(stream.codes[: prefix.grid[0]], prefix.codes)
+    assert stream.grid[0] <= prefix.grid[0] + 9
+
+
+def test_options_reach_the_sampler(run):
+    greedy = run.generate_tokens("image", given={"text": "sun"}, temperature=0.0, guidance=1.0, steps=1, num_samples=2)
+    assert greedy[0] == greedy[1]
+    sampler = Sampler(2)
+    one = run.generate_tokens("image", given={"text": "sun"}, sampler=sampler)
+    assert one == run.generate_tokens("image", given={"text": "sun"}, steps=2, sampler=sampler)
+    unconditional = run.generate("image", num_samples=2)
+    assert len(unconditional) == 2
+
+
+def test_not_invariant_batches_still_give_valid_streams(run):
+    given = [{"text": "sun"}, {"text": "smiling cat with a hat"}]
+    for stream in run.generate_tokens("image", given=given, invariant=False, steps=3):
+        assert stream.grid == (8, 8)
+
+
+def test_a_run_can_be_moved(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "elsewhere")
+    moved = tm.load(tmp_path / "elsewhere")
+    assert moved.generate_tokens("image", seed=2) == run.generate_tokens("image", seed=2)
+    assert len(moved.records("held-out")) == len(run.records("held-out")) > 0
+    assert moved.recipe == run.recipe and moved.layout == run.layout
+
+
+def test_held_out_scores_cover_every_stream(run):
+    scores = run.held_out_scores(draws=1)
+    assert {score.stream for score in scores} == {"text", "image"}
+    assert {score.given for score in scores} == {(), ("text",), ("image",)}
+    assert all(score.cross_entropy > 0 and score.unigram > 0 for score in scores)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda run: run.generate("audio"), "streams text, image, got 'audio'"),
+        (lambda run: run.generate("image", given={"audio": "x"}), "streams text, image, got 'audio'"),
+        (lambda run: run.generate("text", given={"image": "missing.png"}, length=4), "missing.png"),
+        (lambda run: run.generate("text"), "length="),
+        (lambda run: run.generate("text", length=0), "length must be at least 1, got 0"),
+        (lambda run: run.generate("text", length=500), "at most 96 positions"),
+        (lambda run: run.generate("image", length=9), "always has 8 x 8 places"),
+        (lambda run: run.generate("image", given={"text": ""}), "empty"),
+        (lambda run: run.generate("image", given=[{}, {}], seed=[1]), "one for each of 2 requests, got 1"),
+        (lambda run: run.generate("image", num_samples=0), "num_samples must be at least 1"),
+        (lambda run: run.generate("image", steps=0), "at least 1"),
+        (lambda run: run.generate("image", duration_seconds=1.0), "has no clock"),
+        (lambda run: tm.load("no/such/run"), "run.json"),
+        (lambda run: tm.load_tokenizer("audio", run.folder), "tokenizers for image, text, got 'audio'"),
+        (lambda run: tm.load_tokenizer("text", run.folder / "tokenizers" / "image"), "holds a image tokenizer"),
+    ],
+)
+def test_wrong_input_gets_one_sentence(run, call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call(run)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run.json", "layout.json", "recipe.yaml", "models/main.safetensors", "tokenizers/image/tokenizer.json"],
+)
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
+def test_a_damaged_run_is_refused_with_one_sentence(run, tmp_path, name, damage):
+    shutil.copytree(run.folder, tmp_path / "hurt", ignore=shutil.ignore_patterns("corpus", "checkpoint*"))
+    path = tmp_path / "hurt" / name
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(data[: len(data) // 3])
+    else:
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :])
+    with pytest.raises(ValueError) as caught:
+        tm.load(tmp_path / "hurt")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_another_recipe_in_the_same_folder_is_refused(run):
+    from tokenmask.recipes import load_recipe
+    from tokenmask.run import prepare
+
+    other = load_recipe("demo", tiny=True, overrides=["training.steps=3"])
+    corpora = [(Path(path), weight) for path, weight in run.corpora]
+    with pytest.raises(ValueError, match="holds another run"):
+        prepare(run.folder, other, run.tokenizers, corpora)
+    with pytest.raises(ValueError, match="tokenizer for image"):
+        prepare(run.folder, other, {"text": run.tokenizers["text"]}, corpora)
