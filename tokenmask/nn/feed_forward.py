@@ -26,7 +26,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [..., width] -> new tensor of the same shape."""
-        return self.down(_Gate.apply(self.gate_up(x)))  # type: ignore[no-any-return]
+        gated = _Gate.apply(self.gate_up(x))  # type: ignore[no-untyped-call]
+        return self.down(gated)  # type: ignore[no-any-return]
 
 
 class _Gate(torch.autograd.Function):

@@ -32,7 +32,7 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Float [..., width] -> new tensor of the same shape."""
         if x.device.type == "cpu" and x.dtype == torch.float32:
-            normed: Tensor = _RMSNorm.apply(x, self.weight, self.eps)
+            normed: Tensor = _RMSNorm.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
             return normed
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 
@@ -49,7 +49,8 @@ class _RMSNorm(torch.autograd.Function):
         scale = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         unit = x * scale
         ctx.save_for_backward(unit, scale, weight)
-        return unit * weight
+        result: Tensor = unit * weight
+        return result
 
     @staticmethod
     @once_differentiable
@@ -57,4 +58,5 @@ class _RMSNorm(torch.autograd.Function):
         unit, scale, weight = ctx.saved_tensors
         product = grad * unit
         shared = (product @ weight).div_(-weight.shape[0]).unsqueeze_(-1)
-        return (grad * weight).addcmul_(unit, shared).mul_(scale), product.flatten(0, -2).sum(0), None
+        for_x: Tensor = (grad * weight).addcmul_(unit, shared).mul_(scale)
+        return for_x, product.flatten(0, -2).sum(0), None

@@ -76,7 +76,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x: float [..., dim].
         cos, sin: from :class:`Rotary`, broadcastable to x; they get no gradient.
     """
-    turned: Tensor = _Rotate.apply(x, cos, sin)
+    turned: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return turned
 
 
