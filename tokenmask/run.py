@@ -22,7 +22,7 @@ from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import ClassifierFree, Sampler
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import Tokenizer, stream_of
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 from tokenmask.training import StreamScore, Trainer, held_out_scores
 
@@ -171,10 +171,7 @@ class Run:
             value = kind(value)
         elif isinstance(value, (str, Path)):
             value = kind.load(value)
-        stream = getattr(value, "stream", None)
-        if isinstance(stream, TokenStream) and stream.spec == tokenizer.spec:
-            return stream
-        return tokenizer.encode(value)
+        return stream_of(tokenizer, value)
 
     def _grid(
         self,
