@@ -8,7 +8,7 @@ Axis letters: B rows, L positions, K levels, S = L * K slots of a row. A *slot* 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 
@@ -96,22 +96,34 @@ class Batch:
 
     def rows(self, index: Tensor) -> Batch:
         """The rows at int64 ``index`` [N], in that order; repeats allowed."""
-        features = {name: value[index] for name, value in self.features.items()}
-        return Batch(
-            self.ids[index],
-            self.stream[index],
-            self.role[index],
-            self.coordinates[index],
-            self.valid[index],
-            self.sample_ids[index],
-            features,
-        )
+        return self._each(lambda tensor: tensor[index])
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        features = {name: value.to(device) for name, value in self.features.items()}
-        tensors = (self.ids, self.stream, self.role, self.coordinates, self.valid, self.sample_ids)
-        return Batch(*(tensor.to(device) for tensor in tensors), features)
+        return self._each(lambda tensor: tensor.to(device))
+
+    def join(self, other: Batch) -> Batch:
+        """These rows and then those of another batch of the same L, K and features."""
+        return Batch(
+            ids=torch.cat([self.ids, other.ids]),
+            stream=torch.cat([self.stream, other.stream]),
+            role=torch.cat([self.role, other.role]),
+            coordinates=torch.cat([self.coordinates, other.coordinates]),
+            valid=torch.cat([self.valid, other.valid]),
+            sample_ids=torch.cat([self.sample_ids, other.sample_ids]),
+            features={name: torch.cat([value, other.features[name]]) for name, value in self.features.items()},
+        )
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(
+            ids=change(self.ids),
+            stream=change(self.stream),
+            role=change(self.role),
+            coordinates=change(self.coordinates),
+            valid=change(self.valid),
+            sample_ids=change(self.sample_ids),
+            features={name: change(value) for name, value in self.features.items()},
+        )
 
     def drop(self, streams: Tensor) -> Batch:
         """Makes the positions of some streams invalid: how a condition is dropped, shapes unchanged.

@@ -22,6 +22,7 @@ from tokenmask.modalities.image import Image, ImageTokenizer
 from tokenmask.modalities.text import Text, TextTokenizer
 from tokenmask.recipes import load_recipe
 from tokenmask.run import Run, train
+from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import StreamScore
 
 HELD_OUT_VERSES = 2900  # John begins here: the book that shares least with the three before it
@@ -51,7 +52,7 @@ def main(folder: Path) -> None:
     _figures("image, held-out emoji", image.evaluate([Image(torch.from_numpy(e.pixels)) for e in held_out], pictures))
 
     _heading("2. Corpora")
-    tokenizers = {"text": text, "image": image}
+    tokenizers: dict[str, Tokenizer] = {"text": text, "image": image}
     build_corpus(_emoji_items(emoji), tokenizers, folder / "corpus" / "emoji")
     build_corpus(_verse_items(verses), {"text": text}, folder / "corpus" / "verses")
     _say(f"{2 * len(emoji)} captioned pictures (each also mirrored), {len(verses)} verses")

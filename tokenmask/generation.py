@@ -11,6 +11,7 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from tokenmask.batch import FILL, GIVEN, Sequence, collate
 from tokenmask.fitting import progress_bar
@@ -61,7 +62,7 @@ class Request:
             length = self.prefix.grid[0]
             codes[:length], role[:length] = self.prefix.codes, GIVEN
         streams = {**self.given, self.target: TokenStream(spec, codes)}
-        roles = {**dict.fromkeys(self.given, GIVEN), self.target: role}
+        roles: dict[str, int | Tensor] = {**dict.fromkeys(self.given, GIVEN), self.target: role}
         lengths = {
             name: packing.padded_length(stream.spec, stream.grid[0])
             for name, stream in self.given.items()

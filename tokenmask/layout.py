@@ -382,7 +382,7 @@ class Layout:
         """A dict of JSON values; :meth:`from_json` is the exact inverse."""
         return {
             "streams": {name: spec.to_json() for name, spec in self.streams.items()},
-            "arrangements": {n: {"name": type(a).__name__, **asdict(a)} for n, a in self.arrangements.items()},
+            "arrangements": {n: {"name": type(a).__name__, **vars(a)} for n, a in self.arrangements.items()},
             "shares": dict(self.shares),
             "controls": list(self.controls),
             "ticks_per_second": self.ticks_per_second,

@@ -119,7 +119,7 @@ class HaltonScore(Score):
     def __call__(self, context: ScoreContext) -> Tensor:
         batch, levels = context.batch, context.is_open.shape[2]
         ranks = torch.zeros(batch.stream.shape, device=batch.device)
-        for stream in batch.stream.unique().tolist():
+        for stream in set(batch.stream.flatten().tolist()):
             inside = batch.stream == stream
             where = batch.coordinates.long() * inside[:, :, None]
             height, width = (where[..., axis].amax(1) + 1 for axis in (1, 2))  # of each row: others must not matter

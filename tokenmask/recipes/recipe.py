@@ -119,7 +119,7 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
 
 def recipe_yaml(recipe: Recipe) -> str:
     """The resolved recipe: YAML with every field, which :func:`load_recipe` reads back to an equal recipe."""
-    return yaml.safe_dump(_plain(recipe), sort_keys=False, width=120)
+    return str(yaml.safe_dump(_plain(recipe), sort_keys=False, width=120))
 
 
 def _find(source: str | Path) -> Path:

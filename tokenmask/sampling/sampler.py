@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.masking.scores import Score, ScoreContext, slot_counters
@@ -174,7 +173,7 @@ class Sampler:
         guided = scale != 1.0
         inputs, asked = state.batch, queries
         if guided:
-            inputs = _stack(state.batch, self.guidance.unconditional(state.batch))
+            inputs = state.batch.join(self.guidance.unconditional(state.batch))
             asked = Queries(torch.cat([slots, slots + is_open.numel()]), queries.heads.repeat(2))
         scored = {head: (index, logits) for head, index, logits in model.logits(inputs, asked)}
         counters = slot_counters(state.keys, length, levels).flatten()[slots]
@@ -213,7 +212,7 @@ class Sampler:
 
 def _levels(layout: Layout, state: SamplerState) -> list[int]:
     """Levels with open slots, coarse to fine."""
-    heads = layout.head_of(state.batch.ids[state.is_open]).unique().tolist()
+    heads = layout.head_of(state.batch.ids[state.is_open]).tolist()
     return sorted({layout.ranges[head].level for head in heads})
 
 
@@ -230,10 +229,3 @@ def _stage_slots(layout: Layout, state: SamplerState, stage: Stage) -> Tensor:
 def _reopen(state: SamplerState, revoked: Tensor, layout: Layout) -> SamplerState:
     ids = torch.where(revoked, layout.mask_of(state.batch.ids), state.batch.ids)
     return replace(state, batch=replace(state.batch, ids=ids), is_open=state.is_open | revoked)
-
-
-def _stack(first: Batch, second: Batch) -> Batch:
-    """Two batches of one shape as one of twice the rows."""
-    pairs = {name: torch.cat([value, second.features[name]]) for name, value in first.features.items()}
-    names = ("ids", "stream", "role", "coordinates", "valid", "sample_ids")
-    return Batch(*(torch.cat([getattr(first, name), getattr(second, name)]) for name in names), pairs)

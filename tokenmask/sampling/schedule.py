@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,11 +39,12 @@ class ProcessSchedule(Schedule):
     rounding: Literal["floor", "round", "ceil"] = "floor"
 
     def plan(self, initial: int, steps: int) -> list[int]:
-        rounded = {"floor": math.floor, "round": round, "ceil": math.ceil}[self.rounding]
+        laws: dict[str, Callable[[float], int]] = {"floor": math.floor, "round": round, "ceil": math.ceil}
+        rounded = laws[self.rounding]
         plan, before = [], initial
         for left in range(steps - 1, -1, -1):
             share = self.process.share(left / steps)
-            before = max(0, min(before - 1, max(left, int(rounded(share * initial))))) if left else 0
+            before = max(0, min(before - 1, max(left, rounded(share * initial)))) if left else 0
             plan.append(before)
         return plan
 

@@ -156,7 +156,7 @@ def _summary(
     table: Tensor, name: str, together: tuple[str, ...], given: tuple[str, ...], num_records: int
 ) -> list[StreamScore]:
     scores = []
-    for level in table[:, 1].unique().tolist():
+    for level in sorted(set(table[:, 1].tolist())):
         part = table[table[:, 1] == level]
         record, gain = part[:, 0].long(), part[:, 3] - part[:, 2]
         number = torch.zeros(num_records, dtype=torch.float64).index_add(0, record, torch.ones_like(gain))

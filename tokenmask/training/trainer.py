@@ -123,7 +123,7 @@ class Trainer:
         """One optimisation step; everything random in it follows from the seed and the position in the data."""
         loss = self.loss(self.batch(next(self._draws)), index)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
+        torch.autograd.backward(loss.total)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.lr(index)
@@ -184,6 +184,6 @@ class Trainer:
 def _optimizer(model: MaskedModel, training: Training) -> torch.optim.AdamW:
     matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
     vectors = [parameter for parameter in model.parameters() if parameter.dim() < 2]
-    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
     betas = (training.beta1, training.beta2)
     return torch.optim.AdamW(groups, lr=training.peak_lr, betas=betas, weight_decay=training.weight_decay, fused=True)
