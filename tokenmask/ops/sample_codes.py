@@ -130,7 +130,7 @@ def sample_codes_reference(
     weights = weight_reference(x)
     kept = _filtered(z, weights, top_k, top_p, min_p)
     words = draw_reference(seed if seeds is None else seeds, torch.zeros_like(counters), Purpose.code, counters)
-    target = draw_below_reference(words[0], words[1], kept.sum(1))
+    target = draw_below_reference(words[1], words[0], kept.sum(1))
     drawn = (kept.cumsum(1) <= target[:, None]).sum(1)
     first = torch.sort(z, dim=1, descending=True, stable=True).indices[:, 0]
     codes = torch.where(requested.squeeze(1) == 0, first, drawn)

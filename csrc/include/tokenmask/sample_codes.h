@@ -62,11 +62,12 @@ TM_HOST_DEVICE int64_t share_of(double share, int64_t total) {
 // 0 (the arg-max) or a positive finite number; NaN is neither.
 TM_HOST_DEVICE bool is_temperature(float value) { return value >= 0.0f && value < kInfinity; }
 
-// The draw: floor(word * total / 2^64), uniform in [0, total).
+// The draw: floor(word * total / 2^64), uniform in [0, total). Word 0 is the high half, so `uniform` of the same counter
+// and purpose code gives the leading 24 bits.
 TM_HOST_DEVICE int64_t draw_below(const SampleCodesArgs& args, int64_t row, int64_t total) {
   const uint64_t seed = args.seeds ? uint64_t(args.seeds[row]) : args.seed;
   const Random4 words = draw(seed, 0, Purpose::code, uint64_t(args.counters[row]));
-  const uint64_t word = (uint64_t{words.word[1]} << 32) | words.word[0];
+  const uint64_t word = (uint64_t{words.word[0]} << 32) | words.word[1];
 #ifdef __CUDA_ARCH__
   return int64_t(__umul64hi(word, uint64_t(total)));
 #else
