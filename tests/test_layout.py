@@ -77,6 +77,8 @@ def test_replace_keeps_every_other_row_and_goes_back():
 def test_json_round_trip():
     layout = Layout(SPECS, arrangements={"audio": Delay(), "eeg": Parallel("concat")}, ticks_per_second=25.0)
     assert Layout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
+    assert Layout.from_json(json.loads(json.dumps(layout.to_json(), sort_keys=True))).names == layout.names
+    assert Layout(dict(reversed(SPECS.items())), ranges=layout.ranges) != Layout(SPECS)
     again = layout.replace("audio", StreamSpec("audio", (99,), ("time",), rate_hz=10.0))
     assert Layout.from_json(json.loads(json.dumps(again.to_json()))) == again
 

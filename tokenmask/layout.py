@@ -126,7 +126,7 @@ class Delay(Arrangement):
 ARRANGEMENTS: dict[str, type[Arrangement]] = {"Parallel": Parallel, "Flatten": Flatten, "Delay": Delay}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Where the codes of every stream stand in the shared id space, and how a record becomes a sequence.
 
@@ -174,6 +174,13 @@ class Layout:
         for index, r in enumerate(self.ranges):
             range_of_id[r.offset : r.mask_id + 1] = index
         object.__setattr__(self, "_range_of_id", range_of_id)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Layout):
+            return NotImplemented
+        return self.to_json() == other.to_json()  # also the order of streams, which dicts do not compare
+
+    __hash__ = None  # type: ignore[assignment]
 
     # ids ---------------------------------------------------------------------------------------------------------
 
@@ -381,7 +388,7 @@ class Layout:
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values; :meth:`from_json` is the exact inverse."""
         return {
-            "streams": {name: spec.to_json() for name, spec in self.streams.items()},
+            "streams": [[name, spec.to_json()] for name, spec in self.streams.items()],  # their order numbers them
             "arrangements": {n: {"name": type(a).__name__, **vars(a)} for n, a in self.arrangements.items()},
             "shares": dict(self.shares),
             "controls": list(self.controls),
@@ -397,7 +404,7 @@ class Layout:
             options = dict(about)
             arrangements[name] = ARRANGEMENTS[options.pop("name")](**options)
         return cls(
-            streams={name: StreamSpec.from_json(spec) for name, spec in values["streams"].items()},
+            streams={name: StreamSpec.from_json(spec) for name, spec in values["streams"]},
             arrangements=arrangements,
             shares=dict(values["shares"]),
             controls=tuple(values["controls"]),

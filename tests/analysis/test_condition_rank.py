@@ -1,4 +1,4 @@
-"""Condition ranks: a judge that knows the rule ranks the own condition first, one that knows nothing does so by chance."""
+"""Condition ranks: a judge that knows the rule ranks the own condition first, one that knows nothing does not."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ class Judge:
     def __init__(self, bias: float) -> None:
         self.bias = bias
 
-    def logits(self, inputs, queries):
+    def logits(self, inputs, queries, t=None):
         length = inputs.shape[1]
         row, position = queries.slots // length, queries.slots % length
         n = (inputs.ids[row, 1, 0] - self.layout.range("word").offset).long()

@@ -42,7 +42,7 @@ class Seer:
             for index, r in enumerate(layout.ranges)
         ]
 
-    def logits(self, inputs: Batch, queries):
+    def logits(self, inputs: Batch, queries, t=None):
         rows, length, levels = inputs.shape
         self.seen.append(inputs)
         row = torch.div(queries.slots, length * levels, rounding_mode="floor")
@@ -168,7 +168,7 @@ def test_one_slot_a_step_draws_a_markov_chain_exactly():
     offset = layout.range("text").offset
 
     class Oracle:
-        def logits(self, inputs, queries):
+        def logits(self, inputs, queries, t=None):
             length = inputs.shape[1]
             rows, positions = queries.slots // length, queries.slots % length
             out = torch.empty(len(queries), 2)
@@ -239,7 +239,7 @@ def test_forbidden_codes_are_never_drawn():
     sampler = Sampler(2, constraint=ForbidCodes({"text": tuple(range(11))}))
     done = run(sampler, batch_of({"text": text(9)}))
     assert (done.batch.ids[0, 1:10, 0] - LAYOUT.range("text").offset == 11).all()
-    with pytest.raises(ValueError, match="ForbidCodes for .text. must lie"):
+    with pytest.raises(ValueError, match=r"^ForbidCodes for"):
         run(Sampler(2, constraint=ForbidCodes({"text": (12,)})), batch_of({"text": text(9)}))
 
 

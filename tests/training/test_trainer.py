@@ -82,5 +82,5 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine():
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"batch_size": 0}, {"peak_lr": 0.0}, {"checkpoint_every": 0}])
 def test_wrong_training_gets_one_sentence(options):
-    with pytest.raises(ValueError, match="^training"):
+    with pytest.raises(ValueError, match=r"^training"):
         Training(**options)

@@ -105,7 +105,7 @@ def _corpus(parser: argparse.ArgumentParser) -> None:
 
 SOURCE_HELP = (
     "a .jsonl manifest (one object a line: stream names with words or relative paths, optional key and split), a "
-    "folder of pictures with same-named .txt captions, or a .txt file whose lines are records; every tenth record is held out"
+    "folder of pictures with same-named .txt captions, or a .txt file whose lines are records; every tenth is held out"
 )
 
 

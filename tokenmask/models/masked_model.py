@@ -95,8 +95,7 @@ class MaskedModel(nn.Module):
     def about(self) -> dict[str, Any]:
         """Everything but the weights, as JSON values."""
         pattern = {"name": type(self.pattern).__name__, **vars(self.pattern)}
-        layout = self.layout.to_json()  # stored JSON forgets the order of streams, which numbers them
-        return {"config": asdict(self.config), "layout": layout, "streams": list(layout["streams"]), "pattern": pattern}
+        return {"config": asdict(self.config), "layout": self.layout.to_json(), "pattern": pattern}
 
     def save(self, path: str | Path) -> None:
         """Writes weights, config, layout and pattern as one file, atomically."""
@@ -115,9 +114,7 @@ class MaskedModel(nn.Module):
         values = about["model"]
         config, options = _tuples(values["config"]), _tuples(values["pattern"])
         pattern = PATTERNS[options.pop("name")](**options)
-        streams = {name: values["layout"]["streams"][name] for name in values["streams"]}
-        layout = Layout.from_json({**values["layout"], "streams": streams})
-        model = cls.create(TransformerConfig(**config), layout, pattern=pattern)
+        model = cls.create(TransformerConfig(**config), Layout.from_json(values["layout"]), pattern=pattern)
         model.load_state_dict(tensors)
         return model
 

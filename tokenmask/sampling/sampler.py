@@ -175,7 +175,8 @@ class Sampler:
         if guided:
             inputs = state.batch.join(self.guidance.unconditional(state.batch))
             asked = Queries(torch.cat([slots, slots + is_open.numel()]), queries.heads.repeat(2))
-        scored = {head: (index, logits) for head, index, logits in model.logits(inputs, asked)}
+        t = torch.full((inputs.shape[0],), 1 - progress, device=inputs.device)
+        scored = {head: (index, logits) for head, index, logits in model.logits(inputs, asked, t=t)}
         counters = slot_counters(state.keys, length, levels).flatten()[slots]
         seeds = state.seeds[torch.div(slots, length * levels, rounding_mode="floor")]
         proposed = state.batch.ids.flatten().clone()
