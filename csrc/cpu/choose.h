@@ -30,12 +30,16 @@ struct RowKeys {
 };
 
 TM_HOST_DEVICE RowKeys fill_keys(const float* scores, const bool* is_open, int64_t length, int32_t* keys) {
-  int64_t num_open = 0;
-  int32_t has_nan = 0;
+  const uint8_t* open_bytes = reinterpret_cast<const uint8_t*>(is_open);
+  const int32_t infinite = order_key(__builtin_inff()), minus_infinite = order_key(-__builtin_inff());
+  int32_t num_open = 0, has_nan = 0;
   for (int64_t i = 0; i < length; ++i) {
-    has_nan |= is_open[i] & (scores[i] != scores[i]);
-    keys[i] = is_open[i] ? order_key(scores[i]) : kClosedKey;
-    num_open += is_open[i];
+    const int32_t open = open_bytes[i];
+    const int32_t key = order_key(scores[i]);
+    const int32_t is_nan = (key > infinite) | (key < minus_infinite);
+    has_nan |= open & is_nan;
+    num_open += open;
+    keys[i] = open ? key : kClosedKey;
   }
   return {num_open, has_nan != 0};
 }

@@ -28,7 +28,10 @@ TM_HOST_DEVICE int64_t mass_from(const int32_t* keys, const int32_t* weights, in
   for (int64_t begin = 0; begin < size; begin += 4096) {
     const int64_t end = size < begin + 4096 ? size : begin + 4096;
     if constexpr (weighted) {
-      for (int64_t i = begin; i < end; ++i) mass += keys[i] >= from ? int64_t{weights[i]} : 0;
+      for (int64_t i = begin; i < end; ++i) {
+        const int32_t value = weights[i];
+        mass += keys[i] >= from ? value : 0;
+      }
     } else {
       int32_t count = 0;
       for (int64_t i = begin; i < end; ++i) count += keys[i] >= from;
@@ -43,12 +46,15 @@ TM_HOST_DEVICE int64_t mass_from(const int32_t* keys, const int32_t* weights, in
 template <bool weighted>
 TM_HOST_DEVICE Prefix select_prefix(const int32_t* keys, const int32_t* weights, int64_t size, int64_t needed,
                                     SelectScratch& scratch) {
-  int32_t low = INT32_MAX, high = INT32_MIN;
+  uint32_t lowest = UINT32_MAX;  // shifted by one, so that closed keys wrap around and are the largest
+  int32_t high = INT32_MIN;
   for (int64_t i = 0; i < size; ++i) {
-    const int32_t from_below = keys[i] == kClosedKey ? INT32_MAX : keys[i];
-    low = from_below < low ? from_below : low;
-    high = keys[i] > high ? keys[i] : high;
+    const int32_t key = keys[i];
+    const uint32_t shifted = uint32_t(key) + 0x7fffffffu;
+    lowest = shifted < lowest ? shifted : lowest;
+    high = key > high ? key : high;
   }
+  int32_t low = int32_t(lowest - 0x7fffffffu);
   int64_t above = 0;  // mass of what lies above `high` in the array
   for (int round = 0; low < high; ++round) {
     const int32_t middle = middle_key(low, high, round);

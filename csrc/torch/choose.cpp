@@ -15,6 +15,7 @@ struct Prepared {
 
 Prepared prepare(const at::Tensor& scores, const at::Tensor& is_open, const at::Tensor& count) {
   TORCH_CHECK_VALUE(scores.dim() == 2, "choose: scores must be [batch, length], got ", scores.sizes());
+  TORCH_CHECK_VALUE(scores.size(1) <= INT32_MAX, "choose: a row holds at most 2^31 - 1 slots, got ", scores.size(1));
   Prepared p;
   p.scores = checked(scores, "scores", at::kFloat, scores.sizes(), scores);
   p.is_open = checked(is_open, "is_open", at::kBool, scores.sizes(), scores);

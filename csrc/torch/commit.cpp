@@ -18,6 +18,7 @@ struct Prepared {
 Prepared prepare(const at::Tensor& ids, const at::Tensor& proposed, const at::Tensor& confidence,
                  const at::Tensor& is_open, const at::Tensor& count) {
   TORCH_CHECK_VALUE(ids.dim() == 2, "commit: ids must be [batch, length], got ", ids.sizes());
+  TORCH_CHECK_VALUE(ids.size(1) <= INT32_MAX, "commit: a row holds at most 2^31 - 1 slots, got ", ids.size(1));
   Prepared p;
   p.ids = checked(ids, "ids", at::kInt, ids.sizes(), ids);
   p.proposed = checked(proposed, "proposed", at::kInt, ids.sizes(), ids);

@@ -35,6 +35,7 @@ Prepared prepare(const at::Tensor& ids, const at::Tensor& maskable, const at::Te
                  const std::optional<at::Tensor>& random_high, const at::Tensor& sample_ids, int64_t seed,
                  int64_t mask_below, int64_t random_below) {
   TORCH_CHECK_VALUE(ids.dim() == 2, "mask_tokens: ids must be [batch, length], got ", ids.sizes());
+  TORCH_CHECK_VALUE(ids.size(1) <= INT32_MAX, "mask_tokens: a row holds at most 2^31 - 1 slots, got ", ids.size(1));
   TORCH_CHECK_VALUE(random_low.has_value() == random_high.has_value(), "mask_tokens: give both ends of random_range");
   TORCH_CHECK_VALUE(random_low.has_value() || random_below <= mask_below,
                     "mask_tokens: a random share above 0 needs random_range");
