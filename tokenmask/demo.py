@@ -29,16 +29,17 @@ HELD_OUT_VERSES = 2900  # John begins here: the book that shares least with the 
 CAPTIONS = ("blue heart", "dog face", "sun", "pizza", "red apple", "grinning face", "full moon", "rose")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     """Fits two tokenizers, trains one model on both streams, generates, prints what was measured.
 
     Everything is kept in ``folder``; a second call goes on where the first one stopped.
 
     Args:
         folder: becomes a run folder, which ``tokenmask.load`` opens.
+        overrides: fields of the demo's recipe, "field.sub=value" each.
     """
     started = time.monotonic()
-    recipe = load_recipe("demo")
+    recipe = load_recipe("demo", overrides=overrides)
     emoji, verses = data.emoji(), data.gospel_verses()
     training = [e for e in emoji if e.split == TRAIN]
     held_out = [e for e in emoji if e.split == HELD_OUT]

@@ -143,7 +143,7 @@ class Trainer:
             self.packing(self.layout, record.streams, seed=seed, sample_id=key)
             for record, key in zip(draw.records, draw.sample_ids.tolist(), strict=True)
         ]
-        return collate(packed, draw.sample_ids, multiple=8)
+        return collate(packed, draw.sample_ids)
 
     def mask(self, batch: Batch, index: int) -> MaskedBatch:
         """Draws the conditions and hides slots of a batch, as in step ``index``."""
