@@ -51,7 +51,9 @@ RECIPES = "  tokenmask recipes\n  tokenmask recipes maskgit"
 DEMO = "  tokenmask demo --out runs/demo"
 
 
-def _command(commands: argparse._SubParsersAction, name: str, what: str, examples: str) -> argparse.ArgumentParser:
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, examples: str
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=what,

@@ -22,6 +22,7 @@ from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
 from tokenmask.models import MaskedModel
 from tokenmask.objectives import Loss, Objective
+from tokenmask.training.muon import Muon
 from tokenmask.training.packing import Packing
 
 
@@ -37,6 +38,7 @@ class Training:
         final_lr_share: see above.
         weight_decay: of matrices; vectors (norms, biases) have none. Source: AdamW, arXiv:1711.05101.
         beta1, beta2: of AdamW.
+        muon: the matrices of the blocks are updated by Muon, all else by AdamW, with one learning rate.
         clip_norm: largest norm of the gradient.
         precision: "float32", or "bfloat16" for autocast.
         checkpoint_every: steps between checkpoints.
@@ -51,6 +53,7 @@ class Training:
     weight_decay: float = 0.05
     beta1: float = 0.9
     beta2: float = 0.98
+    muon: bool = False
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     checkpoint_every: int = 200
@@ -102,7 +105,7 @@ class Trainer:
         self.objective = objective
         self.training = training
         self.device = torch.device(device)
-        self.optimizer = _optimizer(self.model, training)
+        self.optimizers = _optimizers(self.model, training)
         self._draws: Iterator[Draw] = iter(mixture)
 
     @property
@@ -122,12 +125,13 @@ class Trainer:
     def step(self, index: int) -> dict[str, float]:
         """One optimisation step; everything random in it follows from the seed and the position in the data."""
         loss = self.loss(self.batch(next(self._draws)), index)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         torch.autograd.backward(loss.total)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.training.lr(index)
-        self.optimizer.step()
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = self.training.lr(index)
+            optimizer.step()
         parts = {name: float(value.detach()) for name, value in loss.parts.items()}
         return {
             "loss": float(loss.total.detach()),
@@ -161,7 +165,8 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that must survive a stop: weights, optimiser, position in the data."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= optimizer_tensors(self.optimizer)
+        for name, optimizer in self.optimizers.items():
+            tensors |= optimizer_tensors(optimizer, f"{name}.")
         return tensors, {"data": self.mixture.position(), "layout": self.layout.to_json()}
 
     def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -176,14 +181,26 @@ class Trainer:
             )
         weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         self.model.load_state_dict(weights)
-        load_optimizer_tensors(self.optimizer, tensors)
+        for name, optimizer in self.optimizers.items():
+            load_optimizer_tensors(optimizer, tensors, f"{name}.")
         self.mixture.seek(about["data"])
         self._draws = iter(self.mixture)
 
 
-def _optimizer(model: MaskedModel, training: Training) -> torch.optim.AdamW:
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.dim() < 2]
-    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-    betas = (training.beta1, training.beta2)
-    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=betas, weight_decay=training.weight_decay, fused=True)
+def _optimizers(model: MaskedModel, training: Training) -> dict[str, torch.optim.Optimizer]:
+    """AdamW for everything, or for all but the matrices of the blocks if Muon takes these."""
+    blocks = model.backbone.blocks if training.muon else []
+    inner = {id(parameter) for block in blocks for parameter in block.parameters() if parameter.dim() == 2}
+    outer = [parameter for parameter in model.parameters() if id(parameter) not in inner]
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in outer if parameter.dim() >= 2]},
+        {"params": [parameter for parameter in outer if parameter.dim() < 2], "weight_decay": 0.0},
+    ]
+    lr, decay, betas = training.peak_lr, training.weight_decay, (training.beta1, training.beta2)
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        "adamw": torch.optim.AdamW(groups, lr=lr, betas=betas, weight_decay=decay, fused=True)
+    }
+    if inner:
+        matrices = [parameter for parameter in model.parameters() if id(parameter) in inner]
+        optimizers["muon"] = Muon(matrices, lr=lr, weight_decay=decay)
+    return optimizers
