@@ -52,7 +52,7 @@ DEMO = "  tokenmask demo --out runs/demo"
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, examples: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, examples: str
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
