@@ -25,6 +25,7 @@ from tokenmask.run import Run, train
 from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import StreamScore
 
+CAPTION_REPEATS = 6  # captions are few beside verses; repeated, their words become single codes
 HELD_OUT_VERSES = 2900  # John begins here: the book that shares least with the three before it
 CAPTIONS = ("blue heart", "dog face", "sun", "pizza", "red apple", "grinning face", "full moon", "rose")
 
@@ -45,7 +46,7 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     held_out = [e for e in emoji if e.split == HELD_OUT]
 
     _heading("1. Tokenizers")
-    words = [e.name for e in training] + verses[:HELD_OUT_VERSES]
+    words = [e.name for e in training] * CAPTION_REPEATS + verses[:HELD_OUT_VERSES]
     text = TextTokenizer.fit([Text(word) for word in words], seed=0, **recipe.streams["text"].fit)
     _figures("text, held-out verses", text.evaluate([Text(v) for v in verses[HELD_OUT_VERSES:]]))
     pictures = [Image(torch.from_numpy(e.pixels)) for e in training]

@@ -6,6 +6,7 @@ Help is answered without torch: parsers stand in ``parser.py``, what a command d
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,13 +17,14 @@ HOMES = {
     "encode": "tokens",
     "decode": "tokens",
     "corpus": "corpora",
-    "train": "runs",
+    "train": "training",
     "generate": "runs",
     "evaluate": "runs",
     "demo": "runs",
     "info": "about",
     "recipes": "about",
 }
+GOES_ON = ("fit", "encode", "corpus", "train", "demo")  # the same command again does what is left to do
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,15 +36,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 if all went well, 1 if some items failed, 2 for wrong input (one sentence on stderr), 130 after Ctrl-C.
     """
-    arguments = make_parser().parse_args(argv)
-    command = importlib.import_module(f"tokenmask.cli.{HOMES[arguments.command]}")
+    name, traceback = "", False
     try:
-        return int(getattr(command, arguments.command)(arguments))
+        arguments = make_parser().parse_args(argv)
+        name, traceback = arguments.command, arguments.traceback
+        command = importlib.import_module(f"tokenmask.cli.{HOMES[name]}")
+        code = int(getattr(command, name)(arguments))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt as stop:
-        sys.stderr.write(f"tokenmask: {stop or 'stopped'}\n")
+        hint = "run the same command again to go on" if name in GOES_ON else "nothing was changed"
+        sys.stderr.write(f"tokenmask: {stop or f'stopped; {hint}'}\n")
         return 130
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        if arguments.traceback:
+    except BrokenPipeError:  # the reader of our output went away, as in `tokenmask recipes | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        sentence = _sentence(error)
+        if traceback or not sentence:
             raise
-        sys.stderr.write(f"tokenmask: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"tokenmask: {sentence}\n")
         return 2
+
+
+def _sentence(error: Exception) -> str:
+    """What a user can act on, in one line; "" for an error that is a bug and keeps its traceback."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be read or written ({error.strerror}); check the path"
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+        return text or type(error).__name__
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in text:
+        return f"there is not enough memory ({text or 'no more'}); make the model or the batch smaller"
+    return ""
