@@ -60,7 +60,7 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     _say(f"{2 * len(emoji)} captioned pictures (each also mirrored), {len(verses)} verses")
 
     _heading("3. One model for both")
-    corpora = [(folder / "corpus" / "emoji", 3.0), (folder / "corpus" / "verses", 1.0)]
+    corpora = [(folder / "corpus" / "emoji", 6.0), (folder / "corpus" / "verses", 1.0)]
     run = train(folder, recipe, tokenizers, corpora)
     _say(repr(run))
     for score in run.held_out_scores(draws=2):
@@ -148,10 +148,13 @@ def _sheet(captions: Sequence[str], rows: Sequence[Sequence[Any]], path: Path) -
 
 def _score_line(score: StreamScore) -> str:
     known = f"given {', '.join(score.given)}" if score.given else "nothing given"
-    return (
+    line = (
         f"{score.stream} of {' + '.join(score.record)}, {known}: {score.cross_entropy:.3f} nats a hidden code, unigram "
         f"{score.unigram:.3f}, margin {score.margin:.3f} +- {score.margin_error:.3f} over {score.num_records} records"
     )
+    if score.gain is None:
+        return line
+    return f"{line}; what is given brings {score.gain:.3f} +- {score.gain_error:.3f}"
 
 
 def _figures(title: str, values: dict[str, float]) -> None:

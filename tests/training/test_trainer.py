@@ -39,7 +39,9 @@ def test_learns_what_the_streams_tell_of_each_other(trained, corpus):
     for score in scores.values():
         assert score.cross_entropy < score.unigram and score.margin > 5 * score.margin_error
         assert score.num_records == len(records) == 20
-    assert scores["picture", ("word",)].cross_entropy < scores["picture", ()].cross_entropy - 0.2
+    given, alone = scores["picture", ("word",)], scores["picture", ()]
+    assert given.cross_entropy < alone.cross_entropy - 0.2 and given.num_codes == alone.num_codes
+    assert given.gain > 5 * given.gain_error and alone.gain is None
     again = held_out_scores(trainer.model, trainer.packing, records, counts, batch_size=7)
     assert [a.num_codes for a in again] == [s.num_codes for s in scores.values()]
     for mine, other in zip(again, scores.values(), strict=True):

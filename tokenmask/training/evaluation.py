@@ -32,6 +32,9 @@ class StreamScore:
         unigram: cross-entropy of the add-one-smoothed unigram of the training codes on the same codes, nats a code.
         margin: unigram - cross_entropy, averaged over records.
         margin_error: standard error of ``margin`` over records.
+        gain: what the conditions bring: cross-entropy without them - with them, the same codes hidden, averaged over
+            records; None if nothing is given.
+        gain_error: standard error of ``gain`` over records.
         num_codes: hidden codes scored.
         num_records: records they come from.
     """
@@ -44,6 +47,8 @@ class StreamScore:
     unigram: float
     margin: float
     margin_error: float
+    gain: float | None
+    gain_error: float | None
     num_codes: int
     num_records: int
 
@@ -90,7 +95,7 @@ def held_out_scores(
     Returns:
         for each stream that occurs: one score per level without conditions, then one per level with them.
     """
-    scores = []
+    scores, alone = [], torch.empty(0)
     for name in model.layout.names:
         owners = [record for record in records if name in record.streams]
         paired = [record for record in owners if len(record.streams) > 1]
@@ -104,7 +109,8 @@ def held_out_scores(
             together = tuple(sorted({n for record in group for n in record.streams}))
             given = tuple(n for n in together if n != name) if conditioned else ()
             table = _losses(model, packing, group, name, conditioned, counts[name], draws, seed, batch_size)
-            scores += _summary(table, name, together, given, len(group))
+            alone = table if not conditioned else alone  # the same codes in the same order
+            scores += _summary(table, alone if given else None, name, together, given, len(group))
     return scores
 
 
@@ -153,15 +159,14 @@ def _only(batch: Batch, stream: int, conditioned: bool) -> Batch:
 
 
 def _summary(
-    table: Tensor, name: str, together: tuple[str, ...], given: tuple[str, ...], num_records: int
+    table: Tensor, alone: Tensor | None, name: str, together: tuple[str, ...], given: tuple[str, ...], num_records: int
 ) -> list[StreamScore]:
     scores = []
     for level in sorted(set(table[:, 1].tolist())):
-        part = table[table[:, 1] == level]
-        record, gain = part[:, 0].long(), part[:, 3] - part[:, 2]
-        number = torch.zeros(num_records, dtype=torch.float64).index_add(0, record, torch.ones_like(gain))
-        total = torch.zeros(num_records, dtype=torch.float64).index_add(0, record, gain)
-        means = (total / number)[number > 0]
+        here = table[:, 1] == level
+        part = table[here]
+        margin, error, count = _record_mean(part[:, 0], part[:, 3] - part[:, 2], num_records)
+        gain = None if alone is None else _record_mean(part[:, 0], alone[here][:, 2] - part[:, 2], num_records)
         scores.append(
             StreamScore(
                 stream=name,
@@ -170,10 +175,22 @@ def _summary(
                 given=given,
                 cross_entropy=float(part[:, 2].mean()),
                 unigram=float(part[:, 3].mean()),
-                margin=float(means.mean()),
-                margin_error=float(means.std() / math.sqrt(len(means))) if len(means) > 1 else math.nan,
+                margin=margin,
+                margin_error=error,
+                gain=None if gain is None else gain[0],
+                gain_error=None if gain is None else gain[1],
                 num_codes=len(part),
-                num_records=len(means),
+                num_records=count,
             )
         )
     return scores
+
+
+def _record_mean(record: Tensor, values: Tensor, num_records: int) -> tuple[float, float, int]:
+    """Mean over records of each record's own mean, its standard error, and the number of records."""
+    index = record.long()
+    number = torch.zeros(num_records, dtype=torch.float64).index_add(0, index, torch.ones_like(values))
+    total = torch.zeros(num_records, dtype=torch.float64).index_add(0, index, values)
+    means = (total / number)[number > 0]
+    error = float(means.std() / math.sqrt(len(means))) if len(means) > 1 else math.nan
+    return float(means.mean()), error, len(means)
