@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, build_corpus, statistics
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
+from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
 
@@ -17,50 +18,68 @@ def corpus(arguments: argparse.Namespace) -> int:
     """Builds a corpus, or counts what is in one."""
     if arguments.action == "show":
         return _show(Path(arguments.folder))
-    return build(arguments.sources, named_tokenizers(arguments.tokenizer), Path(arguments.out))
+    tokenizers = named_tokenizers(arguments.tokenizer)
+    found = items(arguments.sources, {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()})
+    return build(found, tokenizers, Path(arguments.out))
 
 
-def build(sources: Sequence[str], tokenizers: Mapping[str, Tokenizer], out: Path) -> int:
-    """Encodes sources into a corpus, says what was done, and gives the exit code."""
-    modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-    summary = build_corpus(items(sources, modalities), tokenizers, out)
+def build(found: Sequence[Item], tokenizers: Mapping[str, Tokenizer], out: Path) -> int:
+    """Encodes items into a corpus, says what was done, and gives the exit code."""
+    there = out.is_dir()
+    summary = build_corpus(found, tokenizers, out)
     say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed: {out}")
-    return failures(summary.failed, summary.written + summary.skipped + len(summary.failed))
+    code = failures(summary.failed, len(found))
+    if code == 2 and not there:
+        out.rmdir()
+    return code
 
 
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
     """ "NAME=FOLDER" words -> tokenizers by stream name."""
-    found = {}
+    found: dict[str, Tokenizer] = {}
     for word in words:
         name, equals, folder = word.partition("=")
         if not (name and equals and folder):
             raise ValueError(f"a tokenizer is given as NAME=FOLDER, got {word!r}")
+        if name in found:
+            raise ValueError(f"a stream has one tokenizer, got two for {name!r}")
         found[name] = load_tokenizer(folder)
     return found
 
 
+def shape_of(spec: StreamSpec) -> str:
+    """The grid of a stream in words, for example "8 row x 8 column" or "any index, 12.5 a second"."""
+    sizes = [f"{'any' if size is None else size} {axis}" for axis, size in zip(spec.axes, spec.grid, strict=True)]
+    return " x ".join(sizes) + ("" if spec.rate_hz is None else f", {spec.rate_hz:g} a second")
+
+
 def _show(folder: Path) -> int:
     whole = Corpus(folder)
-    counts = {split: len(Corpus(folder, split=split)) for split in (TRAIN, HELD_OUT)}
-    say(f"{folder}: {len(whole)} records ({counts[TRAIN]} train, {counts[HELD_OUT]} held out)")
+    splits = {split: Corpus(folder, split=split) for split in (TRAIN, HELD_OUT)}
+    say(f"{folder}: {len(whole)} records ({len(splits[TRAIN])} train, {len(splits[HELD_OUT])} held out)")
+    for name, spec in whole.specs.items():
+        made_by = f"tokenizer {spec.fingerprint[:12]}" if spec.fingerprint else "no fingerprint"
+        say(f"  {name}: {spec.modality}, {shape_of(spec)}, {spec.num_levels} level(s), {made_by}")
+    counted = {split: statistics(part) for split, part in splits.items()}
     rows = []
-    for name, levels in statistics(whole).items():
-        spec = whole.specs[name]
-        for level, count in enumerate(levels):
-            total = int(count.sum())
-            shares = count[count > 0].double() / max(total, 1)
-            bits = -float((shares * shares.log2()).sum())
-            used = int((count > 0).sum())
+    for name, spec in whole.specs.items():
+        for level, size in enumerate(spec.codebook_sizes):
+            train, held_out = (counted[split][name][level] for split in (TRAIN, HELD_OUT))
+            count = train + held_out
+            shares = count[count > 0].double() / max(int(count.sum()), 1)
+            entropy = -float((shares * shares.log2()).sum())
             rows.append(
                 [
                     name,
                     str(level),
-                    str(spec.codebook_sizes[level]),
-                    str(total),
-                    f"{used / len(count):.3f}",
-                    f"{bits:.2f}",
+                    str(size),
+                    str(int(train.sum())),
+                    str(int(held_out.sum())),
+                    f"{int((count > 0).sum())} ({int((count > 0).sum()) / size:.1%})",
+                    f"{entropy:.2f}",
+                    f"{math.log2(size):.2f}",
                 ]
             )
-            rows[-1].append(f"{math.log2(len(count)):.2f}")
-    table(["stream", "level", "size", "codes", "used", "unigram bits", "uniform bits"], rows)
+    table(["stream", "level", "codebook", "train codes", "held-out codes", "used", "entropy", "at most"], rows)
+    say("used: codes that occur at all; entropy: of their frequencies, bits a code; at most: log2 of the codebook size")
     return 0

@@ -3,26 +3,79 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
+from typing import NoReturn
 
 RUN = "runs/demo"
 
-Add = Callable[..., argparse.Action]
+FIT = [
+    "tokenmask fit image --data runs/demo/samples --out tokenizers/image --steps 100",
+    "tokenmask fit image --data runs/demo/samples --out tokenizers/small --steps 100 --option config.codes=64",
+]
+ENCODE = ["tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens"]
+DECODE = ["tokenmask decode tokens/blue-heart.tokens --tokenizer runs/demo/tokenizers/image --out decoded"]
+BUILD = ["tokenmask corpus build runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/samples"]
+SHOW = ["tokenmask corpus show runs/demo/corpus/emoji"]
+_SMALL = (
+    "tokenmask train demo --tiny --out runs/tiny --corpus runs/demo/corpus/emoji \\\n"
+    "      --tokenizer text=runs/demo/tokenizers/text --tokenizer image=runs/demo/tokenizers/image"
+)
+TRAIN = [f"{_SMALL} --dry-run", _SMALL]
+GENERATE = [
+    'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
+    'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
+    "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
+]
+EVALUATE = ["tokenmask evaluate runs/demo"]
+INFO = ["tokenmask info", "tokenmask info runs/demo"]
+RECIPES = ["tokenmask recipes", "tokenmask recipes maskgit"]
+DEMO = ["tokenmask demo"]
+
+ON_DEMO = "examples, on what `tokenmask demo` leaves:"
+SOURCE = (
+    "a folder of pictures (with same-named .txt captions) or of .txt files, a .txt file (each line a record), or a "
+    "manifest: a .jsonl file, each line an object of stream names with words or with paths relative to the manifest "
+    '({"text": "a red rose", "image": "rose.png"}), and if you like "key", "split" ("train" or "held-out") and what '
+    "else you want to keep"
+)
+HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 
 
-def make_parser() -> argparse.ArgumentParser:
+class UsageError(ValueError):
+    """Words on the command line that a parser does not take."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises instead of leaving the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError with a hint to the help."""
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+Commands = argparse._SubParsersAction
+
+
+def make_parser() -> Parser:
     """The parser of ``tokenmask`` and of all its commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenmask",
         description="Masked modelling of discrete tokens of any modality: tokenise, train, generate.",
-        epilog="Start with `tokenmask demo`; `tokenmask COMMAND --help` explains a command.",
+        epilog="Start with `tokenmask demo`; `tokenmask COMMAND --help` explains a command. Wrong input ends with one "
+        "sentence and exit code 2; 1 means that some items failed and are listed, 130 that you stopped it.",
+        allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action=Version, help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     _fit(_command(commands, "fit", "Train a tokenizer on files of one modality.", FIT))
     _encode(_command(commands, "encode", "Turn media files into token files.", ENCODE))
     _decode(_command(commands, "decode", "Turn token files back into media files.", DECODE))
-    _corpus(_command(commands, "corpus", "Build a corpus of token records, or look at one.", CORPUS))
-    _train(_command(commands, "train", "Train a model on token records, or go on with a stopped training.", TRAIN))
+    _corpus(commands)
+    about = "Train a model, on your own data or on corpora, or go on with a stopped training."
+    own = "On your own data two commands are all: this one with --data, which fits tokenizers, builds a corpus and "
+    own += "trains, all in the run folder, and `tokenmask generate`. However it was stopped, the same command goes on."
+    _train(_command(commands, "train", about, TRAIN, own))
     _generate(_command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", GENERATE))
     _evaluate(_command(commands, "evaluate", "Score a run on held-out records, beside a unigram.", EVALUATE))
     _info(_command(commands, "info", "Say what is installed, or what a run is.", INFO))
@@ -31,38 +84,38 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-FIT = """\
-  tokenmask fit image --data pictures/ --out tokenizers/image --steps 1000
-  tokenmask fit text --data notes.txt --out tokenizers/text --option vocab_size=2000"""
-ENCODE = "  tokenmask encode heart.png --tokenizer runs/demo/tokenizers/image --out tokens/"
-DECODE = "  tokenmask decode tokens/heart.tokens --tokenizer runs/demo/tokenizers/image --out decoded/"
-CORPUS = """\
-  tokenmask corpus build pictures/ --out corpus/ --tokenizer text=T --tokenizer image=I
-  tokenmask corpus show runs/demo/corpus/emoji"""
-TRAIN = """\
-  tokenmask train demo --data pictures/ --out runs/mine
-  tokenmask train demo --corpus corpus/ --tokenizer text=T --tokenizer image=I --out runs/mine"""
-GENERATE = """\
-  tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png
-  tokenmask generate text --run runs/demo --given text="In the beginning" --length 24"""
-EVALUATE = "  tokenmask evaluate runs/demo"
-INFO = "  tokenmask info\n  tokenmask info runs/demo"
-RECIPES = "  tokenmask recipes\n  tokenmask recipes maskgit"
-DEMO = "  tokenmask demo --out runs/demo"
+class Version(argparse.Action):
+    """Prints the version, which is read only now."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Leaves the process with code 0."""
+        import tokenmask
+
+        parser.exit(0, f"tokenmask {tokenmask.__version__}\n")
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, examples: str
+    commands: Commands[Parser], name: str, what: str, examples: Sequence[str], more: str = ""
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=what,
-        description=what,
-        epilog=f"examples:\n{examples}",
+        description=_filled(f"{what} {more}"),
+        epilog="\n".join(["examples:" if name == "demo" else ON_DEMO, *(f"  {example}" for example in examples)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
     return parser
+
+
+def _filled(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text.strip(), 100)
 
 
 def _fit(parser: argparse.ArgumentParser) -> None:
@@ -72,60 +125,85 @@ def _fit(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="files or folders; each line of a .txt file is an item of text. Every tenth item is held out and measured",
+        help=f"files, or folders that are searched: .txt for text, .png, .jpg, .jpeg, .webp for image; {HELD_OUT}, and "
+        "the tokenizer is measured on them",
     )
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="where the tokenizer goes; rerun to resume")
-    parser.add_argument("--steps", type=int, metavar="N", help="optimisation steps (default: the tokenizer's own)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)")
     parser.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE", help="another option of the tokenizer's fit"
+        "--out", required=True, metavar="FOLDER", help="the tokenizer; the same command again goes on after a stop"
+    )
+    parser.add_argument("--steps", type=_count, metavar="N", help="optimisation steps (default: the tokenizer's own)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of weights and batches (default: 0)")
+    parser.add_argument(
+        "--per", choices=("line", "file"), default="line", help="what an item of text is (default: line)"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another option of the tokenizer's fit, such as vocab_size=2000 for text; again for more",
     )
 
 
 def _encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="media files, or folders that are searched for them")
     parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="a tokenizer folder")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="gets NAME.tokens for each; done ones are kept")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FOLDER",
+        help="gets NAME.tokens for each file, in folders like theirs; what is there already is not done again",
+    )
 
 
 def _decode(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="FILE", help="token files")
+    parser.add_argument("paths", nargs="+", metavar="FILE", help="token files, or folders of them")
     parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="the tokenizer that made them")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a media file for each")
+    parser.add_argument(
+        "--suffix", metavar=".EXT", help="kind of the media files (default: .png for image, .txt for text)"
+    )
     _force(parser)
 
 
-def _corpus(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="build|show", required=True)
-    build = _command(actions, "build", "Encode media into records; rerun to go on after a stop.", CORPUS.split("\n")[0])
-    build.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)
-    build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus")
+def _corpus(commands: Commands[Parser]) -> None:
+    what = "Build a corpus of token records, or look at one."
+    parser = commands.add_parser("corpus", help=what, description=what, allow_abbrev=False)
+    actions = parser.add_subparsers(dest="action", metavar="build|show", required=True, title="commands")
+    build = _command(actions, "build", "Encode media into records; the same command again goes on after a stop.", BUILD)
+    build.add_argument("sources", nargs="+", metavar="SOURCE", help=f"{SOURCE}; {HELD_OUT}")
+    build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus; one that is there is added to")
     _tokenizer(build, required=True)
-    show = _command(actions, "show", "Count records, codes and splits of a corpus.", CORPUS.split("\n")[1])
+    show = _command(actions, "show", "Count the records, splits, streams and codes of a corpus.", SHOW)
     show.add_argument("folder", metavar="FOLDER", help="a corpus")
-
-
-SOURCE_HELP = (
-    "a .jsonl manifest (one object a line: stream names with words or relative paths, optional key and split), a "
-    "folder of pictures with same-named .txt captions, or a .txt file whose lines are records; every tenth is held out"
-)
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe (see `tokenmask recipes`) or a YAML file")
-    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder; rerun the same command to resume")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder")
+    parser.add_argument("--data", nargs="+", metavar="SOURCE", help=f"your own data: {SOURCE}; {HELD_OUT}")
     parser.add_argument(
-        "--data", nargs="+", metavar="SOURCE", help=f"your own data: {SOURCE_HELP}; tokenizers are fitted"
-    )
-    parser.add_argument(
-        "--corpus", action="append", default=[], metavar="FOLDER[=WEIGHT]", help="a corpus and its share of the draws"
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="FOLDER[=WEIGHT]",
+        help="a corpus that is built already, and its weight among several (default: 1); again for more",
     )
     _tokenizer(parser, required=False)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="a recipe field, such as training.steps=500"
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="a field of the recipe (`tokenmask recipes NAME` shows all), such as training.steps=500 or "
+        "streams.text.fit.vocab_size=600; again for more",
     )
     parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
-    parser.add_argument("--dry-run", action="store_true", help="print sizes and an estimate of time, then stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print parameters, positions a step, memory, steps and, for a small model, time; then stop",
+    )
 
 
 def _generate(parser: argparse.ArgumentParser) -> None:
@@ -136,23 +214,41 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="what is given: words for text, a path for other media; of the same stream, a beginning to go on with",
+        help="what is given of a stream: for text words, or @FILE to read them (@@ for a real @); for other media the "
+        "path of a file, or of a .tokens file. Of another stream it is a condition, of STREAM itself a beginning that "
+        "is kept and continued; again for more",
     )
-    parser.add_argument("--length", type=int, metavar="N", help="new codes, for a stream of free length such as text")
-    parser.add_argument("--duration", type=float, metavar="SECONDS", help="length of a stream with a clock")
-    parser.add_argument("--steps", type=int, metavar="N", help="decoding steps (default: the recipe's)")
-    parser.add_argument("--guidance", type=float, metavar="S", help="pull towards the condition; 1 is none")
-    parser.add_argument("--temperature", type=float, metavar="T", help="0 takes the best code, 1 draws from the model")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default: 0)")
-    parser.add_argument("--num-samples", type=int, default=1, metavar="N", help="how many to draw (default: 1)")
-    parser.add_argument("--out", metavar="PATH", help="file or folder; text goes to the screen without it")
+    parser.add_argument(
+        "--length", type=int, metavar="N", help="codes to add, for a stream of free length such as text"
+    )
+    parser.add_argument("--duration", type=_number, metavar="SECONDS", help="length, for a stream with a clock")
+    parser.add_argument("--steps", type=_count, metavar="N", help="decoding steps (default: the recipe's)")
+    parser.add_argument(
+        "--guidance", type=_number, metavar="S", help="pull towards the condition; 1 is none (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=_not_negative,
+        metavar="T",
+        help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
+    )
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="same seed, same result (default: 0)")
+    parser.add_argument("--num-samples", type=_count, default=1, metavar="N", help="how many to draw (default: 1)")
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="a file (several samples are numbered) or a folder; without it text is printed and other media go to "
+        "STREAM-SEED-SAMPLE.png or the like here",
+    )
     _force(parser)
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run folder whose corpora have held-out records")
-    parser.add_argument("--draws", type=int, default=4, metavar="N", help="masks of each record (default: 4)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the masks (default: 0)")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run folder whose corpora have held-out records; gets evaluation.json"
+    )
+    parser.add_argument("--draws", type=_count, default=4, metavar="N", help="masks of each record (default: 4)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the masks (default: 0)")
 
 
 def _info(parser: argparse.ArgumentParser) -> None:
@@ -160,12 +256,14 @@ def _info(parser: argparse.ArgumentParser) -> None:
 
 
 def _recipes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="prints this recipe with every field")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="print this recipe, or YAML file, with every field")
     parser.add_argument("--tiny", action="store_true", help="print its tiny variant")
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", default=RUN, metavar="RUN", help=f"the run folder; rerun to resume (default: {RUN})")
+    parser.add_argument(
+        "--out", default=RUN, metavar="RUN", help=f"the run folder; the same command again goes on (default: {RUN})"
+    )
 
 
 def _tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -175,9 +273,42 @@ def _tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
         default=[],
         required=required,
         metavar="NAME=FOLDER",
-        help="a stream's name and the folder of its tokenizer; once for each stream",
+        help="name of a stream and the folder of its tokenizer; once for each stream"
+        + ("" if required else " (with --data those that are not named are fitted)"),
     )
 
 
 def _force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+
+
+# Kinds of values; argparse turns the error into a sentence.
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**63 - 1, got {text!r}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    number = _number(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {text!r}")
+    return number

@@ -3,84 +3,92 @@
 from __future__ import annotations
 
 import argparse
-import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tokenmask.cli.learning import fit_options, learn, learner, parse_options, report
+from tokenmask.cli.media import File, Loader, files, is_held_out, lines, readable, suffix_of
 from tokenmask.cli.show import failures, say
-from tokenmask.cli.sources import files, lines
 from tokenmask.fitting import progress_bar
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer, load_tokenizer, load_tokenizer_class
+from tokenmask.tokenizer import Tokenizer, check_free, load_tokenizer
 
 SUFFIX = ".tokens"
-MEDIA_SUFFIX = {"text": ".txt", "image": ".png"}
+Failed = list[tuple[str, str]]
 
 
 def fit(arguments: argparse.Namespace) -> int:
     """Trains a tokenizer and prints its figures on the items that were held out."""
-    out = Path(arguments.out)
-    kind: Any = load_tokenizer_class(arguments.modality)
-    paths = files(arguments.data, arguments.modality)
-    if arguments.modality == "text":
-        media = [kind.media(line) for path in paths for line in lines(path)]
+    out, modality = Path(arguments.out), arguments.modality
+    kind = learner(modality)
+    words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
+    options = fit_options(kind, parse_options(words))
+    found = files(arguments.data, modality)
+    if modality == "text" and arguments.per == "line":
+        numbered = [(file.name, *entry) for file in found for entry in lines(file.path)]
+        named = [(f"{name}:{number}", line, Loader(kind.media, line)) for name, number, line in numbered]
     else:
-        media = [kind.media.load(path) for path in paths]
-    held_out = media[9::10]
-    training = [item for index, item in enumerate(media) if index % 10 != 9]
-    options = dict(_option(kind, text) for text in arguments.option)
-    if arguments.steps is not None:
-        options |= dict([_option(kind, f"steps={arguments.steps}")])
-    tokenizer: Tokenizer = kind.fit(training, seed=arguments.seed, folder=out / "fit", **options)
+        # The group of a file is that of `corpus build`, so both hold out the same files.
+        named = [(f.name, f.name.removesuffix(f.path.suffix), Loader(kind.media, f.path)) for f in found]
+    groups = {loader: group for _, group, loader in named}
+    good, failed = readable([(name, loader) for name, _, loader in named], f"reading {modality}")
+    training = [loader for loader in good if not is_held_out(groups[loader])]
+    held_out = [loader for loader in good if is_held_out(groups[loader])]
+    if not training:
+        failures(failed, len(named))
+        raise ValueError(f"a tokenizer needs items to learn from, but none of {len(named)} is left; give more data")
+    tokenizer = learn(kind, training, options, seed=arguments.seed, folder=out / "fit")
+    check_free(out, tokenizer.spec.fingerprint)
+    report(out, tokenizer, training, held_out)
     tokenizer.save(out)
-    say(f"{out}: {arguments.modality} tokenizer of {tokenizer.spec.codebook_sizes} codes, from {len(training)} items")
-    if held_out:
-        for name, value in tokenizer.evaluate(held_out, training).items():
-            say(f"  {name} {value:.4g}  ({len(held_out)} held-out items)")
-    return 0
+    return failures(failed, len(named))
 
 
 def encode(arguments: argparse.Namespace) -> int:
     """Encodes files one by one; what fails is listed at the end."""
     tokenizer, out = load_tokenizer(arguments.tokenizer), Path(arguments.out)
-    paths = files(arguments.paths, tokenizer.spec.modality)
-    kind: Any = tokenizer.media
-    targets = _targets(paths, out, SUFFIX)
-    todo = [(path, target) for path, target in zip(paths, targets, strict=True) if not target.exists()]
-    failed = []
-    out.mkdir(parents=True, exist_ok=True)
-    with progress_bar("encoding", len(todo), 0, True) as show:
-        for number, (path, target) in enumerate(todo, 1):
+    found = files(arguments.paths, tokenizer.spec.modality)
+    failed: Failed = []
+    done = 0
+    with progress_bar("encoding", len(found), 0, True) as show:
+        for number, (file, target) in enumerate(zip(found, _targets(found, out), strict=True), 1):
             try:
-                stream = tokenizer.encode(kind.load(path))
-            except (ValueError, TypeError) as error:
-                failed.append((str(path), " ".join(str(error).split())))
+                stream = None if _is_done(target, tokenizer) else _encoded(tokenizer, file.path)
+            except _Unusable as reason:
+                failed.append((str(file.path), str(reason)))
             else:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                stream.save(target)
+                done += stream is None
+                if stream is not None:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    stream.save(target)
             show(number, None)
-    say(f"{len(todo) - len(failed)} encoded, {len(paths) - len(todo)} done before, {len(failed)} failed: {out}")
-    return failures(failed, len(paths))
+    say(f"{len(found) - done - len(failed)} encoded, {done} done before, {len(failed)} failed: {out}")
+    return failures(failed, len(found))
 
 
 def decode(arguments: argparse.Namespace) -> int:
     """Decodes token files one by one; what fails is listed at the end."""
     tokenizer, out = load_tokenizer(arguments.tokenizer), Path(arguments.out)
-    paths = files(arguments.paths, "tokens")
-    failed = []
-    out.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        target = out / (path.stem + MEDIA_SUFFIX.get(tokenizer.spec.modality, ".bin"))
-        try:
-            check_new(target, arguments.force)
-            tokenizer.decode(TokenStream.load(path)).save(target)
-        except (ValueError, TypeError) as error:
-            failed.append((str(path), " ".join(str(error).split())))
-        else:
-            say(str(target))
-    return failures(failed, len(paths))
+    suffix = arguments.suffix or suffix_of(tokenizer.spec.modality)
+    if not suffix.startswith("."):
+        raise ValueError(f"a suffix starts with a point, got {suffix!r}")
+    found = files(arguments.paths, "token file", (SUFFIX,))
+    failed: Failed = []
+    targets = [out / Path(file.name).with_suffix(suffix) for file in found]
+    _check_different(found, targets)
+    with progress_bar("decoding", len(found), 0, len(found) > 20) as show:
+        for number, (file, target) in enumerate(zip(found, targets, strict=True), 1):
+            try:
+                check_new(target, arguments.force)
+                media = tokenizer.decode(TokenStream.load(file.path))
+            except (ValueError, TypeError) as error:
+                failed.append((str(file.path), str(error)))
+            else:
+                media.save(target)
+                say(str(target))
+            show(number, None)
+    return failures(failed, len(found))
 
 
 def check_new(path: Path, force: bool) -> None:
@@ -89,16 +97,49 @@ def check_new(path: Path, force: bool) -> None:
         raise ValueError(f"{path} exists; choose another name or add --force")
 
 
-def _option(kind: Any, text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    known = [key for key, p in inspect.signature(kind.fit).parameters.items() if p.kind is p.KEYWORD_ONLY]
-    if not equals or name not in known:
-        raise ValueError(f"options of {kind.__name__}.fit are {', '.join(known)}, got {text!r}")
-    return name, yaml.safe_load(value)
+class _Unusable(Exception):
+    """Why a file cannot be encoded."""
 
 
-def _targets(paths: list[Path], out: Path, suffix: str) -> list[Path]:
-    """One name for each file; the folders above tell files of one name apart."""
-    names = [path.stem for path in paths]
-    twins = {name for name in names if names.count(name) > 1}
-    return [out / ((f"{p.parent.name}-{p.name}" if p.stem in twins else p.stem) + suffix) for p in paths]
+def _encoded(tokenizer: Tokenizer, path: Path) -> TokenStream:
+    kind: Any = tokenizer.media
+    try:
+        return tokenizer.encode(kind.load(path))
+    except (ValueError, TypeError, OSError) as error:
+        raise _Unusable(str(error)) from error
+
+
+def _is_done(target: Path, tokenizer: Tokenizer) -> bool:
+    """Whether the token file is there; one of another tokenizer is neither taken nor overwritten."""
+    if not target.exists():
+        return False
+    try:
+        made_by = TokenStream.load(target).spec
+    except ValueError as error:
+        raise _Unusable(str(error)) from error
+    if made_by != tokenizer.spec:
+        raise _Unusable(f"{target} was made by another tokenizer; delete it or choose another folder")
+    return True
+
+
+def _targets(found: Sequence[File], out: Path) -> list[Path]:
+    """x.png -> x.tokens, in folders like those of the media; x.png beside x.jpg -> x.png.tokens and x.jpg.tokens."""
+    short = [out / Path(file.name).with_suffix(SUFFIX) for file in found]
+    long = [out / (file.name + SUFFIX) for file in found]
+    counts: dict[Path, int] = {}
+    for path in short:
+        counts[path] = counts.get(path, 0) + 1
+    targets = [one if counts[one] == 1 else other for one, other in zip(short, long, strict=True)]
+    _check_different(found, targets)
+    return targets
+
+
+def _check_different(found: Sequence[File], targets: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for file, target in zip(found, targets, strict=True):
+        other = seen.setdefault(target, file.path)
+        if other is not file.path:
+            raise ValueError(
+                f"{other} and {file.path} would both become {target}; "
+                "name the folder above them, or use two calls with two --out folders"
+            )

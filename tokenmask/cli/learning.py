@@ -1,0 +1,147 @@
+"""Tokenizers that learn: options of ``fit``, and figures on what was held out.
+
+Arrow: media --Tokenizer.fit--> tokenizer folder. Does not know: any modality, corpora on disk, models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tokenmask.cli.media import LazyMedia, Loader, readable
+from tokenmask.cli.show import failures, figures, say
+from tokenmask.corpus import TRAIN, Item
+from tokenmask.fitting import write_text_atomic
+from tokenmask.recipes import Recipe
+from tokenmask.tokenizer import Tokenizer, load_tokenizer_class
+
+OWN = {"items", "seed", "folder", "progress"}  # parameters of fit that are no options
+FIGURES_FILE = "evaluation.json"
+
+
+def learner(modality: str) -> Any:
+    """The tokenizer class of a modality.
+
+    Raises:
+        ValueError: there is none, or it does not learn.
+    """
+    kind = load_tokenizer_class(modality)
+    if not hasattr(kind, "fit"):
+        raise ValueError(f"{kind.__name__} does not learn from data; name a tokenizer folder instead")
+    return kind
+
+
+def fit_options(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of ``kind.fit`` with the types that it declares; mappings become the dataclasses they stand for.
+
+    Raises:
+        ValueError: an unknown option, or a value of the wrong kind.
+    """
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    known = parser.add_method_arguments(kind, "fit", skip=OWN)
+    try:
+        read = vars(parser.instantiate(parser.parse_object(dict(values))))
+    except Exception as error:  # jsonargparse raises many kinds; all mean that the options do not fit
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"options of {kind.__name__}.fit are {', '.join(known)}, each of its kind: {reason}"
+        ) from error
+    return {name: read[name] for name in values}
+
+
+def learner_of(recipe: Recipe, name: str) -> tuple[Any, dict[str, Any]]:
+    """The tokenizer class of a recipe's stream, and the options that the recipe fits it with."""
+    kind = learner(recipe.streams[name].tokenizer)
+    return kind, fit_options(kind, recipe.streams[name].fit)
+
+
+def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loader], list[Loader]]:
+    """Loaders of a stream's readable media, those of training and those held out; each file once.
+
+    What cannot be read is passed over: building the corpus meets it again and lists it with its reason.
+
+    Raises:
+        ValueError: nothing is left to learn from.
+    """
+    splits: dict[Loader, str] = {}
+    for item in found:
+        if name in item.media:
+            loader = item.media[name]
+            splits[loader] = TRAIN if TRAIN in (item.split, splits.get(loader)) else item.split
+    modality = recipe.streams[name].tokenizer
+    good, failed = readable([(str(loader.value), loader) for loader in splits], f"reading {modality}")
+    training = [loader for loader in good if splits[loader] == TRAIN]
+    if not training:
+        failures(failed[:5], len(failed))
+        raise ValueError(f"the recipe has a stream {name!r}, but the training part of the data holds no {modality}")
+    return training, [loader for loader in good if splits[loader] != TRAIN]
+
+
+def parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """ "KEY=VALUE" words -> options; KEY may be dotted, VALUE is YAML.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    options: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"the value of an option must be YAML, got {word!r}") from error
+        if not (name and equals):
+            raise ValueError(f"an option is given as KEY=VALUE, got {word!r}")
+        *path, last = name.split(".")
+        inner = options
+        for key in path:
+            inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"{key!r} cannot be both a value and a group of options, got {word!r}")
+        inner[last] = value
+    return options
+
+
+def learn(
+    kind: Any, training: Sequence[Loader], options: Mapping[str, Any], *, seed: int, folder: Path | None = None
+) -> Tokenizer:
+    """Fits a tokenizer, from its checkpoint in ``folder`` if one is there."""
+    tokenizer: Tokenizer = kind.fit(LazyMedia(training), seed=seed, folder=folder, **options)
+    return tokenizer
+
+
+def report(folder: Path, tokenizer: Tokenizer, training: Sequence[Loader], held_out: Sequence[Loader]) -> None:
+    """Prints the figures of a tokenizer on held-out items and keeps them in its folder."""
+    sizes = " x ".join(map(str, tokenizer.spec.codebook_sizes))
+    say(f"{folder}: {tokenizer.spec.modality} tokenizer with {sizes} codes, from {len(training)} items")
+    if not held_out:
+        say(f"  about every tenth item is held out, by a hash of its name, but none of {len(training)} was: no figures")
+        return
+    values = tokenizer.evaluate(LazyMedia(held_out), LazyMedia(training))
+    figures(values, f"{len(held_out)} held-out items")
+    kept = {"held_out_items": len(held_out), "training_items": len(training), "figures": values}
+    write_text_atomic(folder / FIGURES_FILE, json.dumps(kept, indent=2) + "\n")
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """What :func:`report` kept, or None.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / FIGURES_FILE
+    if not path.is_file():
+        return None
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        {name: float(value) for name, value in kept["figures"].items()}
+        int(kept["held_out_items"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it or fit the tokenizer again") from error
+    return kept

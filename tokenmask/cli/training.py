@@ -1,0 +1,107 @@
+"""``tokenmask train``: from a corpus, or from data whose tokenizers are fitted first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tokenmask.cli.corpora import build, named_tokenizers
+from tokenmask.cli.dry_run import dry_run
+from tokenmask.cli.learning import FIGURES_FILE, learn, learner_of, media_of, report
+from tokenmask.cli.show import say
+from tokenmask.cli.sources import digest, items
+from tokenmask.corpus import Item
+from tokenmask.fitting import write_text_atomic
+from tokenmask.recipes import Recipe, load_recipe
+from tokenmask.run import train as train_run
+from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer
+
+DATA_FILE = "data.json"  # in a run folder: what its tokenizers and its corpus were made from
+Corpora = list[tuple[str | Path, float]]
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Trains a run, or goes on with it."""
+    recipe = load_recipe(arguments.recipe, overrides=arguments.set, tiny=arguments.tiny)
+    out, code = Path(arguments.out), 0
+    folders = dict(word.partition("=")[::2] for word in arguments.tokenizer)
+    tokenizers = named_tokenizers(arguments.tokenizer)
+    for name in tokenizers:
+        if name not in recipe.streams:
+            raise ValueError(f"the recipe has the streams {', '.join(recipe.streams)}, got a tokenizer for {name!r}")
+    corpora: Corpora = [_weighted(word) for word in arguments.corpus]
+    found: list[Item] = []
+    if arguments.data:
+        modalities = {name: options.tokenizer for name, options in recipe.streams.items()}
+        found = items(arguments.data, modalities | {name: one.spec.modality for name, one in tokenizers.items()})
+    if arguments.dry_run:
+        return dry_run(recipe, tokenizers, corpora, found)
+    if found:
+        tokenizers, code = _from_data(recipe, tokenizers, found, out)
+        if code == 2:
+            return code
+        corpora.append((out / "corpus", 1.0))
+    run = train_run(out, recipe, tokenizers, corpora)
+    for name, folder in folders.items():
+        _keep_figures(Path(folder), out / "tokenizers" / name)
+    name = run.layout.names[-1]
+    length = " --length 24" if None in run.layout.streams[name].grid else ""
+    say(f"{run!r}; see `tokenmask generate {name} --run {out}{length}` and `tokenmask evaluate {out}`")
+    return code
+
+
+def _weighted(word: str) -> tuple[str | Path, float]:
+    folder, equals, text = word.rpartition("=")
+    if not equals:
+        return word, 1.0
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not (folder and 0 < weight < math.inf):
+        raise ValueError(f"a corpus is given as FOLDER or FOLDER=WEIGHT with a weight above 0, got {word!r}")
+    return folder, weight
+
+
+def _keep_figures(source: Path, target: Path) -> None:
+    """The figures of a tokenizer go with it into the run."""
+    if (source / FIGURES_FILE).is_file() and not (target / FIGURES_FILE).exists():
+        write_text_atomic(target / FIGURES_FILE, (source / FIGURES_FILE).read_text(encoding="utf-8"))
+
+
+# Own data -------------------------------------------------------------------------------------------------------------
+
+
+def _from_data(
+    recipe: Recipe, given: Mapping[str, Tokenizer], found: Sequence[Item], out: Path
+) -> tuple[dict[str, Tokenizer], int]:
+    """Tokenizers and a corpus in the run folder, made or found there; every part goes on where it was stopped."""
+    fits = {name: dict(options.fit) for name, options in recipe.streams.items() if name not in given}
+    origin = json.dumps({"sha256": digest(found), "fit": fits}, indent=2) + "\n"
+    path = out / DATA_FILE
+    if path.exists() and path.read_text(encoding="utf-8") != origin:
+        raise ValueError(
+            f"{out} was started from other data or other fit options ({path} differs); bring those back, or choose "
+            "another folder"
+        )
+    tokenizers: dict[str, Tokenizer] = dict(given)
+    for name in fits:
+        folder = out / "tokenizers" / name
+        if (folder / DESCRIPTION_FILE).is_file():
+            tokenizers[name] = load_tokenizer(folder)
+            continue
+        kind, options = learner_of(recipe, name)
+        training, held_out = media_of(name, found, recipe)
+        tokenizer = learn(kind, training, options, seed=recipe.training.seed, folder=out / f"fit-{name}")
+        write_text_atomic(path, origin)
+        report(folder, tokenizer, training, held_out)
+        tokenizer.save(folder)
+        tokenizers[name] = tokenizer
+    write_text_atomic(path, origin)
+    code = build(found, {name: tokenizers[name] for name in recipe.streams}, out / "corpus")
+    if code == 2 and not fits:  # nothing was made from these data, so others may take their place
+        path.unlink()
+    return tokenizers, code
