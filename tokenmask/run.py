@@ -8,6 +8,7 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,11 @@ class Run:
         about = _read_json(folder / "run.json", "a run folder")
         if about.get("format") != FORMAT:
             raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads {FORMAT}")
+        if not all(isinstance(about.get(k), t) for k, t in (("sha256", dict), ("streams", list), ("corpora", list))):
+            raise ValueError(f"{folder / 'run.json'} is damaged (a field is missing); restore it or train again")
+        for name, digest in about["sha256"].items():
+            if not (folder / name).is_file() or _sha256((folder / name).read_bytes()) != digest:
+                raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
         tokenizers = {name: load_tokenizer_folder(folder / "tokenizers" / name) for name in about["streams"]}
         layout = _read_layout(folder / "layout.json")
         for name, tokenizer in tokenizers.items():
@@ -285,13 +291,15 @@ def prepare(
                 f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
+    texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
     about = {
         "format": FORMAT,
+        "sha256": {name: _sha256(text.encode()) for name, text in texts.items()},
         "streams": list(used),
         "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
     }
-    _write_or_compare(folder / "recipe.yaml", recipe_yaml(recipe))
-    _write_or_compare(folder / "layout.json", json.dumps(layout.to_json(), indent=2) + "\n")
+    for name, text in texts.items():
+        _write_or_compare(folder / name, text)
     for name, tokenizer in used.items():
         tokenizer.save(folder / "tokenizers" / name)
     _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
@@ -343,6 +351,10 @@ def _adapt(sampler: Sampler, steps: int | None, guidance: float | None, temperat
     if temperature is not None:
         sampler = replace(sampler, pick=replace(sampler.pick, temperature=temperature, temperature_end=None))
     return sampler
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _read_json(path: Path, what: str) -> dict[str, Any]:
