@@ -5,7 +5,9 @@ TORCH ?= torch==2.13.0
 MAX_JOBS ?= 2
 VENV := .venv
 STAMPS := $(VENV)/stamps
-export MAX_JOBS
+# Threads that spin while they wait stop each other where cores are shared: a busy machine then takes ten times as long.
+OMP_WAIT_POLICY ?= PASSIVE
+export MAX_JOBS OMP_WAIT_POLICY
 
 NATIVE := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 

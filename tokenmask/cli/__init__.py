@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if some items failed, 2 for wrong input (one sentence on stderr), 130 after Ctrl-C.
     """
     name, traceback = "", False
+    # Set before torch loads OpenMP: threads that spin while they wait stop each other where cores are shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         arguments = make_parser().parse_args(argv)
         name, traceback = arguments.command, arguments.traceback
