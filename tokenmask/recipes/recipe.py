@@ -113,7 +113,11 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
         name, equals, text = override.partition("=")
         if not (name and equals):
             raise ValueError(f"a recipe field is set with field.sub=value, got {override!r}")
-        values = _merge(values, _nested(name.split("."), yaml.safe_load(text)))
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"the value of a recipe field must be YAML, got {override!r}") from error
+        values = _merge(values, _nested(name.split("."), value))
     return _build(values, str(source))
 
 
