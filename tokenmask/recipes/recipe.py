@@ -154,6 +154,10 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
 def _refuse_foreign(values: Any, source: str) -> None:
     """A recipe may name components of tokenmask and of installed plug-ins only: a class path runs an import."""
     homes = {"tokenmask"} | {path.partition(":")[0].partition(".")[0] for path in find_tokenizers().values()}
+    _refuse_outside(values, source, homes)
+
+
+def _refuse_outside(values: Any, source: str, homes: set[str]) -> None:
     if isinstance(values, dict):
         name = values.get("class_path")
         if name is not None and (not isinstance(name, str) or ("." in name and name.partition(".")[0] not in homes)):
@@ -161,7 +165,7 @@ def _refuse_foreign(values: Any, source: str) -> None:
         values = list(values.values())
     if isinstance(values, list):
         for value in values:
-            _refuse_foreign(value, source)
+            _refuse_outside(value, source, homes)
 
 
 def _plain(value: Any) -> Any:
