@@ -1,6 +1,8 @@
-"""Help: quick, without torch, and complete."""
+"""Help: quick, without torch, complete; and its examples work as they are written."""
 
 import argparse
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -9,6 +11,8 @@ import pytest
 
 from tokenmask.cli import HOMES
 from tokenmask.cli.parser import make_parser
+
+HEAVY = ("torch", "numpy", "jsonargparse", "yaml", "PIL", "pyarrow", "rich", "safetensors")
 
 
 def parsers(parser: argparse.ArgumentParser):
@@ -19,7 +23,12 @@ def parsers(parser: argparse.ArgumentParser):
                 yield from parsers(child)
 
 
+def examples(parser: argparse.ArgumentParser) -> list[str]:
+    return re.findall(r"^  (tokenmask .+)$", (parser.epilog or "").replace("\\\n", ""), re.M)
+
+
 ALL = list(parsers(make_parser()))
+EXAMPLES = [example for parser in ALL for example in examples(parser)]
 
 
 def test_every_command_has_a_home():
@@ -33,21 +42,43 @@ def test_every_command_has_a_home():
 @pytest.mark.parametrize("parser", ALL, ids=[parser.prog for parser in ALL])
 def test_every_flag_is_explained(parser):
     text = " ".join(parser.format_help().split())
-    assert parser.description and (parser.prog == "tokenmask" or "examples:" in text)
+    has_commands = any(isinstance(action, argparse._SubParsersAction) for action in parser._actions)
+    assert parser.description and (has_commands or examples(parser))
+    assert all(example.startswith(parser.prog) for example in examples(parser))
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             assert all(choice.help for choice in action._choices_actions)
             continue
         assert action.help, f"{parser.prog}: {action.dest} has no help"
         assert all(flag in text for flag in action.option_strings or [action.metavar or action.dest])
-        assert " ".join((action.help % vars(action) if "%(" in action.help else action.help).split()[:4]) in text
+        assert action.help.split()[0] in text
+        if action.option_strings and action.default not in (None, False, [], argparse.SUPPRESS):
+            assert f"(default: {action.default})" in action.help, f"{parser.prog}: {action.dest} hides its default"
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e != "tokenmask demo"])
+def test_examples_work_as_written(example, workplace, call, monkeypatch):
+    """In the order of the help, since some use what one before them made; only the fits are cut short."""
+    monkeypatch.chdir(workplace)
+    words = shlex.split(example.replace("--steps 100", "--steps 2"))
+    assert call(*words[1:]) == 0
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys, tokenmask.cli as c\ntry: c.main(['train', '--help'])\nexcept SystemExit: pass\n"
-    code += "print([m for m in ('torch', 'numpy', 'jsonargparse', 'yaml', 'PIL', 'pyarrow') if m in sys.modules])"
+    code = "import sys, tokenmask.cli as c\n"
+    code += f"for words in {[parser.prog.split()[1:] for parser in ALL]!r}:\n"
+    code += "    try: c.main([*words, '--help'])\n    except SystemExit: pass\n"
+    code += "    c.main([*words, '--no-such-flag'])\n"
+    code += f"print([m for m in {HEAVY!r} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1] == "[]"
+    assert result.stdout.splitlines()[-1] == "[]" and "\x1b" not in result.stdout
+    assert len(result.stderr.splitlines()) == len(ALL)
+
+
+def test_the_list_of_recipes_needs_no_torch():
+    code = "import sys, tokenmask.cli as c\nc.main(['recipes'])\nprint('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False"
 
 
 def test_help_is_quick():
@@ -61,3 +92,15 @@ def test_help_is_quick():
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         seconds.append(min(float(result.stdout), time.monotonic() - started))
     assert min(seconds) < 0.5
+
+
+def test_version(call, capsys):
+    with pytest.raises(SystemExit) as left:
+        call("--version")
+    assert left.value.code == 0 and capsys.readouterr().out.startswith("tokenmask ")
+
+
+def test_the_demo_is_called_with_its_folder(tmp_path, call, monkeypatch):
+    called = []
+    monkeypatch.setattr("tokenmask.demo.main", called.append)
+    assert call("demo", "--out", tmp_path) == 0 and called == [tmp_path]

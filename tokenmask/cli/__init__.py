@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt as stop:
         hint = "run the same command again to go on" if name in GOES_ON else "nothing was changed"
-        sys.stderr.write(f"tokenmask: {stop or f'stopped; {hint}'}\n")
+        sys.stderr.write(f"tokenmask: {str(stop) or f'stopped; {hint}'}\n")
         return 130
     except BrokenPipeError:  # the reader of our output went away, as in `tokenmask recipes | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -94,7 +95,8 @@ class Version(argparse.Action):
         """Leaves the process with code 0."""
         import tokenmask
 
-        parser.exit(0, f"tokenmask {tokenmask.__version__}\n")
+        sys.stdout.write(f"tokenmask {tokenmask.__version__}\n")
+        parser.exit()
 
 
 def _command(

@@ -35,6 +35,8 @@ def generate(arguments: argparse.Namespace) -> int:
             raise ValueError(f"a stream is given once, got two values for {name!r}")
         given[name] = _given(run, name, value)
     modality = run.tokenizers[arguments.stream].spec.modality
+    if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
+        raise ValueError(f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N")
     spoken = arguments.out is None and modality == "text"
     paths = [] if spoken else _names(arguments, modality)
     for path in paths:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +18,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; elsewhere aligned columns, numbers to the right."""
     right = [bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(head))]
     if sys.stdout.isatty():
-        _rich_table(head, rows, right)
+        state = random.getstate()  # rich draws ids for its styles from the global generator
+        try:
+            _rich_table(head, rows, right)
+        finally:
+            random.setstate(state)
         return
     grid = [list(head), *(list(row) for row in rows)]
     widths = [max(len(row[column]) for row in grid) for column in range(len(head))]

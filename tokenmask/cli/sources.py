@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,9 @@ def _item(key: str, media: dict[str, Loader], group: str, split: str | None, met
     return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
 
 
+@cache
 def _media(modality: str) -> Any:
+    """The media class of a modality; looking it up takes a while, and there may be a million items."""
     return load_tokenizer_class(modality).media
 
 

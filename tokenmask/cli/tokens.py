@@ -35,6 +35,8 @@ def fit(arguments: argparse.Namespace) -> int:
     good, failed = readable([(name, loader) for name, _, loader in named], f"reading {modality}")
     training = [loader for loader in good if not is_held_out(groups[loader])]
     held_out = [loader for loader in good if is_held_out(groups[loader])]
+    if not training:  # so few that the hash took all of them
+        training, held_out = held_out, []
     if not training:
         failures(failed, len(named))
         raise ValueError(f"a tokenizer needs items to learn from, but none of {len(named)} is left; give more data")
@@ -60,8 +62,7 @@ def encode(arguments: argparse.Namespace) -> int:
             else:
                 done += stream is None
                 if stream is not None:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    stream.save(target)
+                    _save(stream, target)
             show(number, None)
     say(f"{len(found) - done - len(failed)} encoded, {done} done before, {len(failed)} failed: {out}")
     return failures(failed, len(found))
@@ -95,6 +96,16 @@ def check_new(path: Path, force: bool) -> None:
     """ValueError if the file exists and may not be overwritten."""
     if path.exists() and not force:
         raise ValueError(f"{path} exists; choose another name or add --force")
+
+
+def _save(stream: TokenStream, target: Path) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream.save(target)
+    except SafetensorError as error:
+        raise OSError(f"{target} could not be written ({error}); free some space or choose another folder") from error
 
 
 class _Unusable(Exception):

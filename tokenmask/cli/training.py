@@ -17,7 +17,7 @@ from tokenmask.corpus import Item
 from tokenmask.fitting import write_text_atomic
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.run import train as train_run
-from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer
+from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer, load_tokenizer_class
 
 DATA_FILE = "data.json"  # in a run folder: what its tokenizers and its corpus were made from
 Corpora = list[tuple[str | Path, float]]
@@ -29,9 +29,12 @@ def train(arguments: argparse.Namespace) -> int:
     out, code = Path(arguments.out), 0
     folders = dict(word.partition("=")[::2] for word in arguments.tokenizer)
     tokenizers = named_tokenizers(arguments.tokenizer)
-    for name in tokenizers:
+    for name, tokenizer in tokenizers.items():
         if name not in recipe.streams:
             raise ValueError(f"the recipe has the streams {', '.join(recipe.streams)}, got a tokenizer for {name!r}")
+        wanted = recipe.streams[name].tokenizer
+        if tokenizer.media is not load_tokenizer_class(wanted).media:
+            raise ValueError(f"stream {name!r} needs a tokenizer of {wanted}, got one of {tokenizer.spec.modality}")
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
     found: list[Item] = []
     if arguments.data:

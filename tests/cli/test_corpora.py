@@ -1,0 +1,87 @@
+"""corpus build and show."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image as Picture
+
+from tests.worlds import emoji, tokenizers
+from tokenmask.cli.sources import digest, items
+from tokenmask.corpus import Corpus
+
+BOTH = {"text": "text", "image": "image"}
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """The options that name the two tokenizers."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    for name, tokenizer in tokenizers().items():
+        tokenizer.save(folder / name)
+    return ("--tokenizer", f"text={folder / 'text'}", "--tokenizer", f"image={folder / 'image'}")
+
+
+def test_a_folder_and_a_manifest_give_the_same_records(pictures, options, tmp_path, call, capsys):
+    assert call("corpus", "build", pictures, "--out", tmp_path / "a", *options) == 0
+    assert call("corpus", "build", pictures / "manifest.jsonl", "--out", tmp_path / "b", *options) == 0
+    assert "40 records written, 0 there before, 0 failed" in capsys.readouterr().out
+    assert call("corpus", "build", pictures / "manifest.jsonl", "--out", tmp_path / "b", *options) == 0
+    assert "0 records written, 40 there before" in capsys.readouterr().out
+    first, second = list(Corpus(tmp_path / "a")), list(Corpus(tmp_path / "b"))
+    assert [record.streams for record in first] == [record.streams for record in second]
+    assert [record.split for record in first] == [record.split for record in second]
+    assert second[3].key == "k3" and second[3].metadata == {"year": 2020}
+    assert call("corpus", "show", tmp_path / "b") == 0
+    shown = capsys.readouterr().out
+    assert "40 records (35 train, 5 held out)" in shown and "image, 8 row x 8 column, 1 level(s)" in shown
+    assert "entropy" in shown and "\x1b" not in shown
+
+
+def test_lines_of_text_hold_out_by_wording(options, tmp_path, call, capsys):
+    words = [f"line {number // 2}" for number in range(200)]
+    (tmp_path / "words.txt").write_text("\n\n".join(words))
+    assert call("corpus", "build", tmp_path / "words.txt", "--out", tmp_path / "c", *options[:2]) == 0
+    records = list(Corpus(tmp_path / "c"))
+    assert len(records) == 200 and records[1].key == "words.txt:3"
+    splits = [record.split for record in records]
+    assert splits[::2] == splits[1::2] and 2 < splits.count("held-out") < 60
+
+
+def test_bad_items_are_listed_and_the_others_kept(pictures, options, tmp_path, call, capsys):
+    folder = tmp_path / "some"
+    shutil.copytree(pictures, folder)
+    (folder / "07.png").write_bytes((folder / "07.png").read_bytes()[:100])
+    (folder / "08.txt").write_text("\n")
+    assert call("corpus", "build", folder, "--out", tmp_path / "c", *options) == 1
+    output = capsys.readouterr()
+    assert "38 records written, 0 there before, 2 failed" in output.out
+    assert "failed: some/07.png: " in output.err and "failed: some/08.png: a text to encode must have" in output.err
+    (tmp_path / "none.jsonl").write_text('{"image": "missing.png"}\n')
+    assert call("corpus", "build", tmp_path / "none.jsonl", "--out", tmp_path / "d", *options) == 2
+    assert "missing.png" in capsys.readouterr().err and not (tmp_path / "d").exists()
+
+
+def test_two_pictures_share_a_caption_and_a_split(tmp_path):
+    for name in ("x.png", "x.jpg", "y.png", "a/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Picture.fromarray(emoji()[0].pixels).save(tmp_path / name)
+    (tmp_path / "x.txt").write_text("two\nlines")
+    (tmp_path / "readme.txt").write_text("no caption")
+    found = {item.key.partition("/")[2]: item for item in items([tmp_path], BOTH)}
+    assert set(found) == {"x.png", "x.jpg", "y.png", "a/x.png"}
+    assert found["x.png"].media["text"]() == found["x.jpg"].media["text"]() and "text" not in found["a/x.png"].media
+    assert found["x.png"].media["text"]().text == "two lines"
+    assert found["x.png"].split == found["x.jpg"].split
+
+
+def test_a_digest_tells_when_data_changed(pictures, tmp_path):
+    copy = tmp_path / pictures.name
+    shutil.copytree(pictures, copy)
+    assert digest(items([copy], BOTH)) == digest(items([pictures], BOTH))
+    (copy / "03.txt").write_text("another")
+    assert digest(items([copy], BOTH)) != digest(items([pictures], BOTH))
+    rows = [json.loads(line) for line in (pictures / "manifest.jsonl").read_text().splitlines()]
+    rows[0]["text"] = "changed"
+    (copy / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert digest(items([copy / "manifest.jsonl"], BOTH)) != digest(items([pictures / "manifest.jsonl"], BOTH))

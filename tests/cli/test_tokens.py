@@ -1,0 +1,116 @@
+"""fit, encode and decode on files."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image as Picture
+
+from tests.worlds import emoji, tokenizers
+from tokenmask import data
+from tokenmask.cli.media import LazyMedia, Loader, files, is_held_out, lines
+from tokenmask.modalities.text import Text
+from tokenmask.streams import TokenStream
+from tokenmask.tokenizer import load_tokenizer
+
+FAST = ("--steps", 2, "--option", "config.width=16", "--option", "config.codes=16", "--option", "batch_size=4")
+
+
+def test_fit_measures_held_out_files_goes_on_and_lists_what_is_broken(pictures, tmp_path, call, capsys):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    held_out = sum(is_held_out(f"{number:02}") for number in range(40))
+    words = ("fit", "image", "--data", pictures, tmp_path / "broken.png", "--out", tmp_path / "image", *FAST)
+    assert call(*words) == 1
+    output = capsys.readouterr()
+    assert f"({held_out} held-out items)" in output.out and f"16 codes, from {40 - held_out} items" in output.out
+    assert "failed: broken.png" in output.err
+    kept = json.loads((tmp_path / "image/evaluation.json").read_text())
+    assert kept["held_out_items"] == held_out > 0 and kept["figures"]["psnr_db"] > 0
+    weights = (tmp_path / "image/weights.safetensors").read_bytes()
+    assert call(*words) == 1  # the same command again finds everything done
+    assert (tmp_path / "image/weights.safetensors").read_bytes() == weights
+    assert load_tokenizer(tmp_path / "image").spec.codebook_sizes == (16,)
+
+
+def test_fit_text_by_line_and_by_file(tmp_path, call, capsys):
+    (tmp_path / "in").mkdir()
+    verses = data.gospel_verses()
+    (tmp_path / "in/b.txt").write_text("\n".join(verses[:200]))
+    (tmp_path / "in/d.txt").write_text("\n".join(verses[200:300]))
+    few = ("--option", "vocab_size=400")
+    assert call("fit", "text", "--data", tmp_path / "in", "--out", tmp_path / "lines", *few) == 0
+    held_out = sum(map(is_held_out, verses[:300]))
+    assert f"({held_out} held-out items)" in capsys.readouterr().out
+    assert call("fit", "text", "--data", tmp_path / "in", "--out", tmp_path / "files", *few, "--per", "file") == 0
+    assert "from 2 items" in capsys.readouterr().out
+
+
+def test_encode_skips_what_is_done_lists_what_is_broken_and_decode_inverts(pictures, run, tmp_path, call, capsys):
+    tokenizer = run.folder / "tokenizers/image"
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    words = ("encode", pictures, tmp_path / "broken.png", "--tokenizer", tokenizer, "--out", tmp_path / "tokens")
+    assert call(*words) == 1
+    output = capsys.readouterr()
+    assert "40 encoded, 0 done before, 1 failed" in output.out
+    assert "broken.png" in next(line for line in output.err.splitlines() if line.startswith("failed: "))
+    assert len(list((tmp_path / "tokens").iterdir())) == 40
+    assert call(*words) == 1 and "0 encoded, 40 done before, 1 failed" in capsys.readouterr().out
+    stream = TokenStream.load(tmp_path / "tokens/07.tokens")
+    assert stream.grid == (8, 8)
+    back = ("decode", tmp_path / "tokens/07.tokens", "--tokenizer", tokenizer, "--out", tmp_path / "back")
+    assert call(*back) == 0
+    decoded = run.tokenizers["image"].media.load(tmp_path / "back/07.png")
+    assert torch.equal(decoded.pixels, run.tokenizers["image"].decode(stream).pixels)
+    capsys.readouterr()
+    assert call(*back) == 2 and "add --force" in capsys.readouterr().err
+    assert call(*back, "--force") == 0
+    assert call("encode", tmp_path / "broken.png", "--tokenizer", tokenizer, "--out", tmp_path / "none") == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_token_files_of_another_tokenizer_are_neither_taken_nor_overwritten(tmp_path, call, capsys):
+    tokenizers()["text"].save(tmp_path / "one")
+    other = type(tokenizers()["text"]).fit([Text(verse) for verse in data.gospel_verses()[:200]], vocab_size=390)
+    other.save(tmp_path / "two")
+    (tmp_path / "note.txt").write_text("a note")
+    words = ("encode", tmp_path / "note.txt", "--out", tmp_path / "tokens", "--tokenizer")
+    assert call(*words, tmp_path / "one") == 0
+    before = (tmp_path / "tokens/note.tokens").read_bytes()
+    assert call(*words, tmp_path / "two") == 2
+    assert "made by another tokenizer" in capsys.readouterr().err
+    assert (tmp_path / "tokens/note.tokens").read_bytes() == before
+    assert call("decode", tmp_path / "tokens", "--tokenizer", tmp_path / "one", "--out", tmp_path / "back") == 0
+    assert (tmp_path / "back/note.txt").read_text() == "a note"
+
+
+def test_files_of_one_name_keep_apart(run, tmp_path, call, refusal):
+    for name in ("a/x.png", "b/x.png", "b/x.jpg", ".hidden/x.png", "b/._x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Picture.fromarray(emoji()[0].pixels).save(tmp_path / name)
+    options = ("--tokenizer", run.folder / "tokenizers/image", "--out", tmp_path / "tokens")
+    assert call("encode", tmp_path, *options) == 0
+    made = sorted(path.relative_to(tmp_path / "tokens").as_posix() for path in (tmp_path / "tokens").rglob("*.tokens"))
+    assert made == ["a/x.tokens", "b/x.jpg.tokens", "b/x.png.tokens"]
+    assert "would both become" in refusal("encode", tmp_path / "a/x.png", tmp_path / "b/x.png", *options)
+
+
+def test_lazy_media_reads_when_asked(tmp_path):
+    loaders = [Loader(Text, "words"), Loader(Text, tmp_path / "later.txt")]
+    media = LazyMedia(loaders)
+    assert len(media) == 2 and media[0] == Text("words") and len(media[1:]) == 1
+    with pytest.raises(ValueError, match=r"later\.txt"):
+        list(media)
+    (tmp_path / "later.txt").write_text("now")
+    assert list(media) == [Text("words"), Text("now")]
+
+
+def test_lines_and_suffixes(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffone\r\n\n two\u2028half \n".encode())
+    assert lines(path) == [(1, "one"), (3, " two\u2028half ")]
+    assert files([tmp_path], "text")[0].name == "a.txt"
+
+
+def test_about_every_tenth_name_is_held_out():
+    share = sum(is_held_out(str(number)) for number in range(10_000)) / 10_000
+    assert abs(share - 0.1) < 0.012  # four standard errors
