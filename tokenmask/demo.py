@@ -63,7 +63,7 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     corpora = [(folder / "corpus" / "emoji", 6.0), (folder / "corpus" / "verses", 1.0)]
     run = train(folder, recipe, tokenizers, corpora)
     _say(repr(run))
-    for score in run.held_out_scores(draws=2):
+    for score in run.held_out_scores(draws=3):
         _say(_score_line(score))
 
     _heading("4. Generated")
