@@ -69,7 +69,7 @@ CASES = [
     ),
     ([*TRAIN, "--data", "TMP/none"], "", "does not exist"),
     ([*TRAIN, "--data", "TMP/words.txt", "--set", "streams.text.fit.size=3"], "unknown option", "size"),
-    ([*TRAIN, "--data", "TMP/words.txt"], "too little text", "give more text"),
+    ([*TRAIN, "--data", "TMP/words.txt"], "too little text", "with --set streams.text.fit"),
     ([*TRAIN, "--data", "TMP/empty"], "", "no image was found"),
     ([*TRAIN, "--data", "TMP/empty.txt"], "", "at least one item"),
     ([*TRAIN, "--data", "TMP/empty.txt", "--dry-run"], "", "at least one item"),

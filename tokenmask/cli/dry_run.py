@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from tokenmask.cli.learning import learn, learner_of, media_of
+from tokenmask.cli.learning import learn_for, learner_of, media_of
 from tokenmask.cli.show import say, waiting
 from tokenmask.corpus import TRAIN, Item, build_corpus
 from tokenmask.models import MaskedModel, TransformerConfig
@@ -53,11 +53,11 @@ def dry_run(recipe: Recipe, given: Mapping[str, Tokenizer], corpora: Corpora, fo
 
 def _sketch(recipe: Recipe, name: str, found: Sequence[Item]) -> Tokenizer:
     """A tokenizer with the sizes of the real one, hardly fitted if it learns in steps."""
-    kind, options = learner_of(recipe, name)
+    kind, _ = learner_of(recipe, name)
     if "steps" not in inspect.signature(kind.fit).parameters:
-        return learn(kind, media_of(name, found, recipe)[0], options, seed=0)
+        return learn_for(recipe, name, media_of(name, found, recipe)[0])
     having = [item for item in found if name in item.media and item.split == TRAIN]
-    return learn(kind, media_of(name, having[:FEW], recipe)[0], options | {"steps": 1}, seed=0)
+    return learn_for(recipe, name, media_of(name, having[:FEW], recipe)[0], changes={"steps": 1})
 
 
 def _estimate(recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corpora, scratch: Path) -> None:

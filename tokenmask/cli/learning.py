@@ -116,6 +116,26 @@ def learn(
     return tokenizer
 
 
+def learn_for(
+    recipe: Recipe,
+    name: str,
+    training: Sequence[Loader],
+    *,
+    folder: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Tokenizer:
+    """Fits the tokenizer of a recipe's stream, with its options and ``changes`` of them.
+
+    Raises:
+        ValueError: it cannot be fitted; the sentence says where its options stand.
+    """
+    kind, options = learner_of(recipe, name)
+    try:
+        return learn(kind, training, options | dict(changes or {}), seed=recipe.training.seed, folder=folder)
+    except ValueError as error:
+        raise ValueError(f"{error} (with --set streams.{name}.fit.OPTION=VALUE)") from error
+
+
 def report(folder: Path, tokenizer: Tokenizer, training: Sequence[Loader], held_out: Sequence[Loader]) -> None:
     """Prints the figures of a tokenizer on held-out items and keeps them in its folder."""
     sizes = " x ".join(map(str, tokenizer.spec.codebook_sizes))

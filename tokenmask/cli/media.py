@@ -143,7 +143,7 @@ def readable(loaders: Sequence[tuple[str, Loader]], label: str) -> tuple[list[Lo
         the loaders that work, and (name, reason) of those that do not.
     """
     good, failed = [], []
-    many = sum(isinstance(loader.value, Path) for _, loader in loaders) > 100
+    many = sum(isinstance(loader.value, Path) for _, loader in loaders) > 1000  # about a second for small files
     with progress_bar(label, len(loaders), 0, many) as show:
         for number, (name, loader) in enumerate(loaders, 1):
             try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenmask.cli.corpora import build, named_tokenizers
 from tokenmask.cli.dry_run import dry_run
-from tokenmask.cli.learning import FIGURES_FILE, learn, learner_of, media_of, report
+from tokenmask.cli.learning import FIGURES_FILE, learn_for, learner_of, media_of, report
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items
 from tokenmask.corpus import Item
@@ -96,9 +96,9 @@ def _from_data(
         if (folder / DESCRIPTION_FILE).is_file():
             tokenizers[name] = load_tokenizer(folder)
             continue
-        kind, options = learner_of(recipe, name)
+        learner_of(recipe, name)  # wrong options are refused before anything is read
         training, held_out = media_of(name, found, recipe)
-        tokenizer = learn(kind, training, options, seed=recipe.training.seed, folder=out / f"fit-{name}")
+        tokenizer = learn_for(recipe, name, training, folder=out / f"fit-{name}")
         write_text_atomic(path, origin)
         report(folder, tokenizer, training, held_out)
         tokenizer.save(folder)
