@@ -151,7 +151,12 @@ class TokenStream:
         )
 
     def save(self, path: str | Path) -> None:
-        """Writes one safetensors file, atomically."""
+        """Writes one safetensors file, atomically.
+
+        Raises:
+            OSError: the file could not be written; nothing is left behind.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         path = Path(path)
@@ -160,6 +165,8 @@ class TokenStream:
         try:
             save_file({"codes": self.codes.contiguous()}, partial, metadata={"tokenmask_stream": json.dumps(about)})
             os.replace(partial, path)
+        except SafetensorError as error:
+            raise OSError(f"{path} could not be written ({error}); free some space or choose another folder") from error
         finally:
             partial.unlink(missing_ok=True)
 

@@ -99,13 +99,8 @@ def check_new(path: Path, force: bool) -> None:
 
 
 def _save(stream: TokenStream, target: Path) -> None:
-    from safetensors import SafetensorError
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stream.save(target)
-    except SafetensorError as error:
-        raise OSError(f"{target} could not be written ({error}); free some space or choose another folder") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stream.save(target)
 
 
 class _Unusable(Exception):

@@ -20,6 +20,7 @@ def check_tensor(
 
 
 def check_dtype(op: str, name: str, tensor: Tensor, allowed: tuple[torch.dtype, ...]) -> None:
+    """TypeError unless ``tensor`` is a tensor of one of the dtypes."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{op}: {name} must be a tensor, got {type(tensor).__name__}")
     if tensor.dtype not in allowed:
@@ -29,6 +30,7 @@ def check_dtype(op: str, name: str, tensor: Tensor, allowed: tuple[torch.dtype, 
 
 
 def check_dims(op: str, name: str, tensor: Tensor, axes: str) -> None:
+    """ValueError unless ``tensor`` has as many axes as ``axes`` names, for example "[B, S]"."""
     if tensor.dim() != axes.count(",") + 1:
         raise ValueError(f"{op}: {name} must be {axes}, got the shape {list(tensor.shape)}")
 
