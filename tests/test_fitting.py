@@ -301,6 +301,15 @@ def test_progress_is_a_line_for_each_tenth(capfd: pytest.CaptureFixture[str]) ->
     assert err.splitlines()[-1].startswith("small net: step 30 of 30  loss ")
 
 
+def test_a_bar_on_a_terminal_leaves_the_global_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    before = random.getstate()
+    history = fit(Regression(), steps=30)
+    time.sleep(0.2)  # the bar's thread redraws ten times a second
+    assert len(history) == 30 and random.getstate() == before
+
+
 def test_optimizer_state_of_another_model_is_refused() -> None:
     task = Regression()
     task.step(0)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import json
 import math
 import os
+import random
 import signal
 import sys
 import threading
@@ -429,6 +431,13 @@ def _ctrl_c_noted() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def import_rich() -> None:
+    """Imports rich's styles and leaves Python's global generator alone, from which they draw a number at import."""
+    state = random.getstate()
+    importlib.import_module("rich.style")
+    random.setstate(state)
+
+
 @contextlib.contextmanager
 def progress_bar(label: str, steps: int, done: int, wanted: bool) -> Iterator[Callable[[int, float | None], None]]:
     """Yields ``show(steps done, loss)``: a bar on a terminal, else a line for each tenth; nothing if not wanted."""
@@ -445,6 +454,7 @@ def progress_bar(label: str, steps: int, done: int, wanted: bool) -> Iterator[Ca
 
         yield line
         return
+    import_rich()
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
