@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,32 +16,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import (
-    fit,
-    load_optimizer_tensors,
-    load_tensors,
-    optimizer_tensors,
-    save_tensors,
-    step_generator,
-    write_text_atomic,
-    writing_atomically,
-)
+from tokenmask.fitting import fit, writing_atomically
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
-from tokenmask.modalities.quantizers.vq import VectorQuantizer, VectorQuantizerConfig
-from tokenmask.nn.init import build
+from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, doubled, stored
+from tokenmask.modalities.quantizers.residual import ResidualQuantizer, ResidualQuantizerConfig
+from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.tokenizer import (
-    DESCRIPTION_FILE,
-    check_fingerprint,
-    check_free,
-    check_media,
-    check_stream,
-    describe,
-    fingerprint,
-    read_description,
-)
+from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
-WEIGHTS_FILE = "weights.safetensors"
 MAX_PIXELS = 1 << 26
 _BASELINE_ITEMS = 4096
 _TOGETHER = 1 << 16  # pixels that go through the network at once, at least two images
@@ -187,9 +169,11 @@ class ImageTokenizerConfig:
             raise ValueError(f"width must be positive and blocks not negative, got {self.width} and {self.blocks}")
         self.quantizer()
 
-    def quantizer(self) -> VectorQuantizerConfig:
+    def quantizer(self) -> ResidualQuantizerConfig:
         """The part of it that the codebook needs."""
-        return VectorQuantizerConfig(self.codes, self.latent, self.decay, self.revive_below, self.commitment)
+        return ResidualQuantizerConfig(
+            1, VectorQuantizerConfig(self.codes, self.latent, self.decay, self.revive_below, self.commitment)
+        )
 
 
 class _Residual(nn.Module):
@@ -222,7 +206,7 @@ class _Network(nn.Module):
             nn.SiLU(),
             nn.Conv2d(width, config.latent, 1),
         )
-        self.quantizer = VectorQuantizer(config.quantizer())
+        self.quantizer = ResidualQuantizer(config.quantizer())
         self.decoder = nn.Sequential(
             nn.Conv2d(config.latent, width, 3, padding=1),
             *[_Residual(width) for _ in range(config.blocks)],
@@ -243,68 +227,7 @@ class _Network(nn.Module):
         return pixels
 
 
-class _Fitting:
-    """One training run, in the shape :func:`tokenmask.fitting.fit` drives."""
-
-    def __init__(
-        self, config: ImageTokenizerConfig, pixels: Tensor, steps: int, batch_size: int, peak_lr: float, seed: int
-    ) -> None:
-        self.config, self.pixels, self.steps, self.batch_size = config, pixels, steps, batch_size
-        self.peak_lr, self.seed = peak_lr, seed
-        self.network = build(lambda: _Network(config), seed)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=peak_lr, betas=(0.9, 0.95), weight_decay=0.01)
-        self.variance = _variance(pixels)
-        self.about = {
-            "config": asdict(config),
-            "pixels": fingerprint({}, {"pixels": pixels}),
-            "settings": [steps, batch_size, peak_lr, seed],
-        }
-
-    def step(self, index: int) -> dict[str, float]:
-        draw = step_generator(self.seed, index)
-        chosen = torch.randperm(len(self.pixels), generator=draw)[: self.batch_size]
-        pixels = _to_network(self.pixels[chosen])
-        if self.config.flip:
-            mirrored = torch.rand(len(chosen), generator=draw) < 0.5
-            pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.peak_lr * _share_of_peak(index, self.steps)
-        latents = self.network.latents(pixels)
-        flat = latents.movedim(1, 3).reshape(-1, self.config.latent)
-        quantised, codes, commitment = self.network.quantizer(flat)
-        quantised = quantised.view(latents.movedim(1, 3).shape).movedim(3, 1)
-        error = nn.functional.mse_loss(self.network.pixels(quantised), pixels) / self.variance
-        loss = error + commitment
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.network.quantizer.update(flat, codes, draw)
-        share, perplexity = code_usage(codes, self.config.codes)
-        return {
-            "loss": loss.item(),
-            "error_of_variance": error.item(),
-            "codes_used_share": share,
-            "perplexity": perplexity,
-        }
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        return network | optimizer_tensors(self.optimizer), self.about
-
-    def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-        for part in self.about:
-            if about.get(part) != self.about[part]:
-                raise ValueError(
-                    f"a run is resumed with the {part} it began with, got {self.about[part]} after {about.get(part)}; "
-                    "use another folder"
-                )
-        own = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-        self.network.load_state_dict(own)
-        load_optimizer_tensors(self.optimizer, tensors)
-
-
-class ImageTokenizer:
+class ImageTokenizer(LearnedTokenizer):
     """Convolutions, the nearest of ``codes`` vectors at each place of a grid, and convolutions back.
 
     Two-by-two convolutions of stride two, residual blocks of 3 x 3, and a decoder of pixel shuffles; squared error
@@ -316,58 +239,43 @@ class ImageTokenizer:
     :class:`VectorQuantizer`), pixel shuffle (arXiv:1609.05158) instead of transposed convolutions.
     """
 
+    name: ClassVar[str] = "image"
     media: ClassVar[type] = Image
+    config_class: ClassVar[type] = ImageTokenizerConfig
     context_seconds: ClassVar[float | None] = None
+    config: ImageTokenizerConfig
 
-    def __init__(self, config: ImageTokenizerConfig, weights: Mapping[str, Tensor]) -> None:
-        """Args:
-        config: of the network.
-        weights: its tensors by name, as :meth:`save` stores them; :meth:`fit` makes them.
-        """
-        self.config = config
-        self._network = build(lambda: _Network(config), 0).eval().requires_grad_(False)
-        wanted = {name: value.shape for name, value in _stored(self._network).items()}
-        if wanted != {name: value.shape for name, value in weights.items()}:
-            raise ValueError("the weights must fit the configuration in names and shapes, but do not; fit it again")
-        self._network.load_state_dict(weights, strict=False)
-        side = config.size // config.stride
-        identity = fingerprint({"tokenizer": "image", **asdict(config)}, _stored(self._network))
-        self._spec = StreamSpec("image", (config.codes,), ("row", "column"), grid=(side, side), fingerprint=identity)
+    @staticmethod
+    def make_network(config: ImageTokenizerConfig) -> nn.Module:
+        """Encoder, codebook and decoder."""
+        return _Network(config)
 
-    @property
-    def spec(self) -> StreamSpec:
+    @staticmethod
+    def make_spec(config: ImageTokenizerConfig, network: nn.Module, identity: str) -> StreamSpec:
         """One level over ("row", "column"), a fixed grid."""
-        return self._spec
+        side = config.size // config.stride
+        return StreamSpec("image", (config.codes,), ("row", "column"), grid=(side, side), fingerprint=identity)
 
-    def to(self, device: torch.device | str) -> Self:
-        """Moves the network, to encode much at once on an accelerator; codes come back to the CPU all the same."""
-        self._network.to(device)
-        return self
-
-    def encode(self, media: Image) -> TokenStream:
-        """The codes of an image, which is first brought to ``config.size`` squared pixels if ``config.resize`` is set.
+    @torch.no_grad()
+    def encode_many(self, items: Sequence[Image]) -> list[TokenStream]:
+        """The codes of many images, each first brought to ``config.size`` squared pixels if ``config.resize`` is set.
 
         Returns:
-            A stream of codes int32 [row, column, 1].
+            Streams of codes int32 [row, column, 1].
 
         Raises:
             TypeError: not an Image.
             ValueError: another size, where the configuration does not resize.
         """
-        return self.encode_many([media])[0]
-
-    @torch.no_grad()
-    def encode_many(self, items: Sequence[Image]) -> list[TokenStream]:
-        """The codes of many images, those of :meth:`encode`."""
         for item in items:
             check_media(self, item)
         streams: list[TokenStream] = []
         together = self._together()
         for start in range(0, len(items), together):
             pixels = torch.stack([_sized(item, self.config).pixels for item in items[start : start + together]])
-            latents = self._network.latents(_doubled(_to_network(pixels.to(self._device())))).movedim(1, 3)
-            codes = self._network.quantizer.nearest(latents.reshape(-1, self.config.latent)).view(latents.shape[:3])
-            grids = codes[: len(pixels)].to("cpu", torch.int32).unsqueeze(3)
+            latents = self._network.latents(doubled(_to_network(pixels.to(self.device)))).movedim(1, 3)
+            codes = self._network.quantizer.nearest(latents.reshape(-1, self.config.latent)).view(*latents.shape[:3], 1)
+            grids = codes[: len(pixels)].to("cpu", torch.int32)
             streams += [TokenStream(self._spec, grid.clone()) for grid in grids]
         return streams
 
@@ -410,7 +318,7 @@ class ImageTokenizer:
         together = self._together()
         for start in range(0, len(streams), together):
             part = streams[start : start + together]
-            codes = _doubled(torch.stack([stream.codes[:, :, 0] for stream in part])).to(self._device())
+            codes = doubled(torch.stack([stream.codes for stream in part])).to(self.device)
             pixels = self._network.pixels(self._network.quantizer.lookup(codes).movedim(3, 1))
             coloured = ((pixels[: len(part)] + 1) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8).movedim(1, 3)
             images += [Image(one.contiguous(), stream) for one, stream in zip(coloured, part, strict=True)]
@@ -418,9 +326,6 @@ class ImageTokenizer:
 
     def _together(self) -> int:
         return max(2, _TOGETHER // self.config.size**2)
-
-    def _device(self) -> torch.device:
-        return self._network.quantizer.codebook.device
 
     def evaluate(self, items: Sequence[Image], train_items: Sequence[Image] = ()) -> dict[str, float]:
         """How well images are coded, and how well a classical coder does with the same bits.
@@ -493,38 +398,31 @@ class ImageTokenizer:
             ValueError: fewer than two images, or a folder with the checkpoint of another run.
         """
         config = config or ImageTokenizerConfig()
-        if len(items) < 2 or steps < 1 or batch_size < 1:
-            raise ValueError(
-                f"fitting needs 2 images, a step and a batch of 1 at least, got {len(items)}, {steps} and {batch_size}"
-            )
+        if len(items) < 2:
+            raise ValueError(f"fitting needs 2 images at least, got {len(items)}; pass more")
         for item in items:
             check_media(cls, item)
         pixels = torch.stack([_sized(item, config).pixels for item in items])
-        task = _Fitting(config, pixels, steps, batch_size, peak_lr, seed)
+        variance = _variance(pixels)
+
+        def draw_batch(draw: torch.Generator) -> Tensor:
+            chosen = _to_network(pixels[torch.randperm(len(pixels), generator=draw)[:batch_size]])
+            if not config.flip:
+                return chosen
+            mirrored = torch.rand(len(chosen), generator=draw) < 0.5
+            return torch.where(mirrored[:, None, None, None], chosen.flip(3), chosen)
+
+        def loss(network: _Network, batch: Tensor, quantise: Quantise) -> tuple[Tensor, dict[str, float]]:
+            latents = quantise(network.latents(batch).movedim(1, 3)).movedim(3, 1)
+            error = nn.functional.mse_loss(network.pixels(latents), batch) / variance
+            return error, {"error_of_variance": error.item()}
+
+        settings = FitSettings(steps, batch_size, peak_lr, seed, warm_up=0.0)
+        about = {"config": asdict(config), "pixels": fingerprint({}, {"pixels": pixels})}
+        task = CodecFitting(lambda: _Network(config), draw_batch, loss, settings, about)
         label = "image tokenizer"
         fit(task, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
-        return cls(config, _stored(task.network))
-
-    def save(self, folder: str | Path) -> None:
-        """Writes ``tokenizer.json`` and the weights (safetensors), the description last."""
-        check_free(folder, self._spec.fingerprint)
-        save_tensors(Path(folder) / WEIGHTS_FILE, _stored(self._network), {"tokenizer": "image"})
-        text = describe("image", asdict(self.config), self._spec.fingerprint)
-        write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
-        values = read_description(folder, "image")
-        try:
-            config = ImageTokenizerConfig(**values["config"])
-        except TypeError as error:
-            raise ValueError(
-                f"{folder} has a configuration this tokenmask does not know ({error}); fit it again"
-            ) from error
-        tokenizer = cls(config, load_tensors(Path(folder) / WEIGHTS_FILE)[0])
-        check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
-        return tokenizer
+        return cls(config, stored(task.network))
 
 
 def _to_network(pixels: Tensor) -> Tensor:
@@ -540,19 +438,6 @@ def _variance(pixels: Tensor) -> float:
     return max(float(share @ values.square() - (share @ values) ** 2), 1e-6)
 
 
-def _share_of_peak(index: int, steps: int) -> float:
-    """Learning rate over its peak: 3 % linear rise, then a cosine down to 2 %."""
-    rise = max(1, round(0.03 * steps))
-    if index < rise:
-        return (index + 1) / rise
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (index - rise) / max(1, steps - rise)))
-
-
-def _stored(network: nn.Module) -> dict[str, Tensor]:
-    """What is kept of a network: all but the moving averages, which only fitting needs."""
-    return {name: value for name, value in network.state_dict().items() if ".ema_" not in name}
-
-
 def _sized(image: Image, config: ImageTokenizerConfig) -> Image:
     size = config.size
     if tuple(image.pixels.shape[:2]) == (size, size):
@@ -560,11 +445,6 @@ def _sized(image: Image, config: ImageTokenizerConfig) -> Image:
     if config.resize:
         return image.resize(size, size)
     raise ValueError(f"images must be {size} x {size} pixels, got {image!r}; use image.resize({size}, {size})")
-
-
-def _doubled(batch: Tensor) -> Tensor:
-    """A lone item twice: oneDNN sums convolutions of one item in another order than those of several."""
-    return torch.cat([batch, batch]) if len(batch) == 1 else batch
 
 
 def _patches(images: Tensor, stride: int) -> Tensor:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tokenmask.modalities.quantizers.kmeans import kmeans
+
 _ROWS = 64  # products of few rows are summed in another order by BLAS; latents are padded to a multiple
 
 
@@ -24,6 +26,9 @@ class VectorQuantizerConfig:
         revive_below: a code whose moving count is below this share of the mean count is replaced by a random latent
             of the batch; 0 switches that off, and most codes then die.
         commitment: weight of the pull of the latents towards their codes.
+        unit: codes have length one and latents are brought to length one before they are compared, as in NeuroRVQ.
+        temperature: codes are drawn in training with probability softmax(-distance^2 / temperature), as in MoMask;
+            0 takes the nearest. Encoding always takes the nearest.
     """
 
     codes: int = 512
@@ -31,6 +36,8 @@ class VectorQuantizerConfig:
     decay: float = 0.99
     revive_below: float = 0.05
     commitment: float = 0.25
+    unit: bool = False
+    temperature: float = 0.0
 
     def __post_init__(self) -> None:
         if self.codes < 2 or self.width < 1:
@@ -40,6 +47,8 @@ class VectorQuantizerConfig:
                 "a codebook needs decay in 0..1, revive_below in 0..1 and commitment >= 0, got "
                 f"{self.decay}, {self.revive_below} and {self.commitment}"
             )
+        if self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature}")
 
 
 class VectorQuantizer(nn.Module):
@@ -47,7 +56,7 @@ class VectorQuantizer(nn.Module):
 
     Source: VQ-VAE, arXiv:1711.00937, section 3 and appendix A.1 (moving averages). Revival of unused codes:
     Jukebox, arXiv:2005.00341, section 3.1, and SoundStream, arXiv:2107.03312, section III-C; a revived code starts
-    with the mean count here, so that it has time to win latents.
+    with the mean count here, so that it has time to win latents. Drawn codes: MoMask, arXiv:2312.00063, section 3.1.
     """
 
     codebook: Tensor
@@ -64,8 +73,24 @@ class VectorQuantizer(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Fills the codebook with normal numbers; counts start at zero, so the first update revives nearly all."""
         self.codebook.normal_(generator=generator)
+        self.codebook.copy_(self._scaled(self.codebook))
         self.ema_count.zero_()
         self.ema_sum.zero_()
+
+    @torch.no_grad()
+    def start_from(self, latents: Tensor, *, per_step: int, generator: torch.Generator, rounds: int = 8) -> None:
+        """Puts the codes at the centroids of latents.
+
+        Args:
+            latents: float32 [N, width]; about 8,000 are enough.
+            per_step: latents that each later :meth:`update` will see; gives the moving counts their size.
+            generator: draws where the centroids start.
+            rounds: of k-means.
+        """
+        centroids, counts = kmeans(self._scaled(latents), self.config.codes, rounds=rounds, generator=generator)
+        self.codebook.copy_(self._scaled(centroids))
+        self.ema_count.copy_(counts * (per_step / len(latents))).clamp_min_(1e-3)
+        self.ema_sum.copy_(self.codebook * self.ema_count[:, None])
 
     @torch.no_grad()
     def nearest(self, latents: Tensor) -> Tensor:
@@ -77,27 +102,27 @@ class VectorQuantizer(nn.Module):
         Returns:
             int64 [N], new.
         """
-        count = latents.shape[0]
-        padded = nn.functional.pad(latents.detach(), (0, 0, 0, -count % _ROWS))
-        return (self.codebook.square().sum(1) - 2 * (padded @ self.codebook.T)).argmin(1)[:count]
+        return self._distances(self._scaled(latents)).argmin(1)[: latents.shape[0]]
 
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors of codes, int [...] -> float32 [..., width]."""
         return nn.functional.embedding(codes, self.codebook)
 
-    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, latents: Tensor, draw: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Quantises for training; nothing in the module changes, see :meth:`update`.
 
         Args:
             latents: float32 [N, width].
+            draw: draws the codes where ``temperature`` is above 0; None takes the nearest.
 
         Returns:
             (quantised float32 [N, width], with the latents' gradient passed straight through;
-            codes int64 [N]; the weighted commitment loss, a scalar).
+            codes int64 [N]; the weighted commitment loss of each latent, float32 [N]).
         """
-        codes = self.nearest(latents)
+        latents = self._scaled(latents)
+        codes = self._drawn(latents, draw) if draw is not None and self.config.temperature else self.nearest(latents)
         quantised = self.lookup(codes)
-        loss = self.config.commitment * nn.functional.mse_loss(latents, quantised)
+        loss = self.config.commitment * (latents - quantised).square().mean(1)
         return latents + (quantised - latents).detach(), codes, loss
 
     @torch.no_grad()
@@ -109,7 +134,7 @@ class VectorQuantizer(nn.Module):
             codes: int64 [N], their codes.
             generator: draws the latents that replace dead codes.
         """
-        latents, decay = latents.detach(), self.config.decay
+        latents, decay = self._scaled(latents.detach()), self.config.decay
         count = torch.bincount(codes, minlength=self.config.codes).to(latents.dtype)
         total = torch.zeros_like(self.ema_sum).index_add_(0, codes, latents)
         self.ema_count.lerp_(count, 1 - decay)
@@ -122,4 +147,19 @@ class VectorQuantizer(nn.Module):
             self.ema_count[dead] = mean
             self.ema_sum[dead] = drawn * mean
         alive = self.ema_count > torch.finfo(torch.float32).tiny
-        self.codebook.copy_(torch.where(alive[:, None], self.ema_sum / self.ema_count[:, None], self.codebook))
+        means = self._scaled(self.ema_sum / self.ema_count.clamp_min(torch.finfo(torch.float32).tiny)[:, None])
+        self.codebook.copy_(torch.where(alive[:, None], means, self.codebook))
+
+    def _scaled(self, vectors: Tensor) -> Tensor:
+        return nn.functional.normalize(vectors, dim=-1) if self.config.unit else vectors
+
+    def _distances(self, latents: Tensor) -> Tensor:
+        """Squared distances less the latents' own squared length, [N padded to a multiple of 64, codes]."""
+        padded = nn.functional.pad(latents.detach(), (0, 0, 0, -latents.shape[0] % _ROWS))
+        return self.codebook.square().sum(1) - 2 * (padded @ self.codebook.T)
+
+    @torch.no_grad()
+    def _drawn(self, latents: Tensor, draw: torch.Generator) -> Tensor:
+        scores = -self._distances(latents)[: latents.shape[0]] / self.config.temperature
+        uniform = torch.rand(scores.shape, generator=draw).to(scores).clamp(1e-20, 1 - 1e-7)
+        return (scores - (-uniform.log()).log()).argmax(1)

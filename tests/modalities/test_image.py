@@ -15,8 +15,10 @@ import pytest
 import torch
 from PIL import Image as pillow
 
+from tokenmask.fitting import load_tensors
 from tokenmask.modalities import image as module
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.modalities.learned import CodecFitting, doubled, stored
 from tokenmask.tokenizer import stream_of
 
 TINY = ImageTokenizerConfig(size=16, codes=16, width=16, latent=4, blocks=1)
@@ -117,7 +119,7 @@ def test_spec(image_tokenizer: ImageTokenizer, held_out_emoji: list[Image]) -> N
 def test_other_sizes_are_resized_or_refused(image_tokenizer: ImageTokenizer, held_out_emoji: list[Image]) -> None:
     large = held_out_emoji[0].resize(40, 100)
     assert image_tokenizer.encode(large) == image_tokenizer.encode(large.resize(32, 32))
-    strict = ImageTokenizer(replace(image_tokenizer.config, resize=False), module._stored(image_tokenizer._network))
+    strict = ImageTokenizer(replace(image_tokenizer.config, resize=False), stored(image_tokenizer._network))
     assert strict.spec.fingerprint != image_tokenizer.spec.fingerprint
     with pytest.raises(
         ValueError, match=r"must be 32 x 32 pixels, got Image\(100 x 40 pixels\); use image\.resize\(32, 32\)"
@@ -137,9 +139,9 @@ def test_latents_are_bit_equal_alone_in_batches_and_with_threads(
             for threads in (1, 2):
                 torch.set_num_threads(threads)
                 for size in (1, 2, 3, 7, 16, 18):
-                    parts = [(network.latents(module._doubled(part)), len(part)) for part in pixels.split(size)]
+                    parts = [(network.latents(doubled(part)), len(part)) for part in pixels.split(size)]
                     latents = torch.cat([part[:count] for part, count in parts])
-                    made = [network.pixels(module._doubled(part))[: len(part)] for part in latents.split(size)]
+                    made = [network.pixels(doubled(part))[: len(part)] for part in latents.split(size)]
                     seen.append((latents, torch.cat(made)))
     finally:
         torch.set_num_threads(before)
@@ -207,15 +209,15 @@ def test_a_stopped_fit_goes_on_bit_for_bit(tmp_path: Path, emoji: list[Image], m
         return ImageTokenizer.fit(emoji[:30], folder=folder, progress=False, **settings)
 
     whole = fitted(tmp_path / "whole")
-    step = module._Fitting.step
+    step = CodecFitting.step
 
-    def stops(task: module._Fitting, index: int) -> dict[str, float]:
+    def stops(task: CodecFitting, index: int) -> dict[str, float]:
         if index == 8:
             raise RuntimeError("stopped")
         return step(task, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Fitting, "step", stops)
+        patch.setattr(CodecFitting, "step", stops)
         with pytest.raises(RuntimeError, match="stopped"):
             fitted(tmp_path / "cut")
     assert fitted(tmp_path / "cut").spec == whole.spec
@@ -239,8 +241,8 @@ def test_loss_falls_and_codes_are_in_use(tmp_path: Path, emoji: list[Image]) -> 
 def test_stored_files_hold_no_moving_averages(tmp_path: Path, image_tokenizer: ImageTokenizer) -> None:
     image_tokenizer.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tokenizer.json", "weights.safetensors"]
-    weights = module.load_tensors(tmp_path / "weights.safetensors")[0]
-    assert "quantizer.codebook" in weights
+    weights = load_tensors(tmp_path / "weights.safetensors")[0]
+    assert "quantizer.levels.0.codebook" in weights
     assert not [name for name in weights if "ema" in name]
     values = json.loads((tmp_path / "tokenizer.json").read_text())
     (tmp_path / "tokenizer.json").write_text(json.dumps(values | {"config": values["config"] | {"sharpen": 1}}))

@@ -1,0 +1,280 @@
+"""What tokenizers that learn share: fitting a network around a quantiser, keeping it, and reading it back.
+
+Arrow: media --fit--> network with codebooks <--folder. Does not know: any modality, shared ids, models.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from tokenmask.fitting import (
+    load_optimizer_tensors,
+    load_tensors,
+    optimizer_tensors,
+    save_tensors,
+    step_generator,
+    write_text_atomic,
+)
+from tokenmask.modalities.codebook_report import code_usage
+from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizer
+from tokenmask.nn.init import build
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tokenizer import (
+    DESCRIPTION_FILE,
+    check_fingerprint,
+    check_free,
+    describe,
+    fingerprint,
+    read_description,
+)
+
+WEIGHTS_FILE = "weights.safetensors"
+_KMEANS_VECTORS = 8192
+
+
+class Quantised(Protocol):
+    """A network with a quantiser inside."""
+
+    quantizer: ResidualQuantizer | GroupedQuantizer
+
+
+Quantise = Callable[[Tensor], Tensor]
+"""float32 [items, ..., width] -> the same shape, quantised; what a loss puts between encoder and decoder."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a network is optimised: AdamW, a short linear rise and a cosine fall of the learning rate.
+
+    Args:
+        steps: optimisation steps.
+        batch_size: items in a step.
+        peak_lr: largest learning rate.
+        seed: of the weights, the batches and all else.
+        warm_up: share of the steps without quantiser; codebooks then start by k-means. 0 starts them at once.
+        weight_decay: of AdamW.
+    """
+
+    steps: int = 1000
+    batch_size: int = 16
+    peak_lr: float = 2e-3
+    seed: int = 0
+    warm_up: float = 0.12
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1 or not 0 <= self.warm_up < 1:
+            raise ValueError(
+                f"fitting needs a step, a batch of 1 and warm_up in 0..1 at least, got {self.steps}, "
+                f"{self.batch_size} and {self.warm_up}"
+            )
+
+
+class CodecFitting:
+    """One training run, in the shape :func:`tokenmask.fitting.fit` drives.
+
+    Args:
+        make_network: builds the network, see :func:`tokenmask.nn.init.build`.
+        draw_batch: a batch of training items, augmented, from a generator that depends on the step only.
+        loss: (network, batch, quantise) -> (what is minimised, less the quantiser's share; metrics by name). It calls
+            ``quantise`` once, with latents float32 [items, ..., width].
+        settings: of the optimisation.
+        about: JSON values that say what the run is made from; a resumed run must have the same.
+    """
+
+    def __init__(
+        self,
+        make_network: Callable[[], nn.Module],
+        draw_batch: Callable[[torch.Generator], Any],
+        loss: Callable[[Any, Any, Quantise], tuple[Tensor, dict[str, float]]],
+        settings: FitSettings,
+        about: Mapping[str, Any],
+    ) -> None:
+        self.network: Any = build(make_network, settings.seed)
+        self.draw_batch, self.loss, self.settings = draw_batch, loss, settings
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=settings.peak_lr, betas=(0.9, 0.95), weight_decay=settings.weight_decay
+        )
+        self.about = {**about, "settings": asdict(settings)}
+
+    def step(self, index: int) -> dict[str, float]:
+        settings, quantizer = self.settings, self.network.quantizer
+        warm = math.ceil(settings.warm_up * settings.steps)
+        draw = step_generator(settings.seed, index)
+        if index == warm and warm:
+            self._start_codebooks(index)
+        batch = self.draw_batch(draw)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.peak_lr * share_of_peak(index, settings.steps)
+        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+        def quantise(latents: Tensor) -> Tensor:
+            if index < warm:
+                return latents
+            flat = latents.reshape(-1, latents.shape[-1])
+            quantised, codes, commitment = quantizer(flat, items=len(latents), draw=draw)
+            seen.append((flat, codes, commitment))
+            return quantised.view(latents.shape)  # type: ignore[no-any-return]
+
+        error, metrics = self.loss(self.network, batch, quantise)
+        total = error + sum(commitment for _, _, commitment in seen)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(total)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        figures = {"loss": total.item(), **metrics}
+        for flat, codes, _ in seen:
+            quantizer.update(flat, codes, draw)
+            share, perplexity = code_usage(codes[:, 0], quantizer.codebook_sizes[0])
+            figures |= {"codes_used_share": share, "perplexity": perplexity}
+        return figures
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return network | optimizer_tensors(self.optimizer), self.about
+
+    def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        for part in self.about:
+            if about.get(part) != self.about[part]:
+                raise ValueError(
+                    f"a run is resumed with the {part} it began with, got {self.about[part]} after {about.get(part)}; "
+                    "use another folder"
+                )
+        own = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+        self.network.load_state_dict(own)
+        load_optimizer_tensors(self.optimizer, tensors)
+
+    @torch.no_grad()
+    def _start_codebooks(self, index: int) -> None:
+        """k-means on the latents of a few batches; all is drawn anew, so a resumed step does the same."""
+        latents: list[Tensor] = []
+        draw = step_generator(self.settings.seed, index, "codebooks")
+
+        def keep(part: Tensor) -> Tensor:
+            latents.append(part.reshape(-1, part.shape[-1]))
+            return part
+
+        while sum(map(len, latents)) < _KMEANS_VECTORS:
+            self.loss(self.network, self.draw_batch(draw), keep)
+        self.network.quantizer.start_from(torch.cat(latents), per_step=len(latents[0]), generator=draw)
+
+
+def share_of_peak(index: int, steps: int) -> float:
+    """Learning rate over its peak: 3 % linear rise, then a cosine down to 2 %."""
+    rise = max(1, round(0.03 * steps))
+    if index < rise:
+        return (index + 1) / rise
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (index - rise) / max(1, steps - rise)))
+
+
+def stored(network: nn.Module) -> dict[str, Tensor]:
+    """What is kept of a network: float16, without the moving averages, which only fitting needs."""
+    kept = {name: value for name, value in network.state_dict().items() if ".ema_" not in name}
+    return {name: value.half() if value.is_floating_point() else value for name, value in kept.items()}
+
+
+def doubled(batch: Tensor) -> Tensor:
+    """A lone item twice: oneDNN sums convolutions of one item in another order than those of several."""
+    return torch.cat([batch, batch]) if len(batch) == 1 else batch
+
+
+class LearnedTokenizer(ABC):
+    """Base of the tokenizers that are a network with a quantiser; see :class:`tokenmask.tokenizer.Tokenizer`.
+
+    Weights are rounded to float16 once, when a tokenizer is made, so that one that was fitted and one that was loaded
+    are the same; arithmetic is float32.
+
+    A tokenizer adds ``media``, ``context_seconds``, ``encode_many``, ``decode``, ``evaluate`` and ``fit``.
+    """
+
+    name: ClassVar[str]
+    """The modality, as in ``tokenmask info``."""
+
+    config_class: ClassVar[type]
+    """A frozen dataclass of JSON values (or of dataclasses of them)."""
+
+    _network: Any
+    _spec: StreamSpec
+
+    def __init__(self, config: Any, weights: Mapping[str, Tensor]) -> None:
+        """Args:
+        config: of the network.
+        weights: its tensors by name, as :meth:`save` stores them; ``fit`` makes them.
+        """
+        self.config = config
+        self._network = build(lambda: self.make_network(config), 0).eval().requires_grad_(False)
+        wanted = {name: value.shape for name, value in stored(self._network).items()}
+        if wanted != {name: value.shape for name, value in weights.items()}:
+            raise ValueError("the weights must fit the configuration in names and shapes, but do not; fit it again")
+        halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+        self._network.load_state_dict(halved, strict=False)
+        identity = fingerprint({"tokenizer": self.name, **asdict(config)}, stored(self._network))
+        self._spec = self.make_spec(config, self._network, identity)
+
+    @staticmethod
+    @abstractmethod
+    def make_network(config: Any) -> nn.Module:
+        """The network, on whatever device is the default; it has a ``quantizer``."""
+
+    @staticmethod
+    @abstractmethod
+    def make_spec(config: Any, network: Any, identity: str) -> StreamSpec:
+        """What the codes mean."""
+
+    @abstractmethod
+    def encode_many(self, items: Sequence[Any]) -> list[TokenStream]:
+        """The codes of many items."""
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What the codes mean."""
+        return self._spec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        device: torch.device = next(self._network.buffers()).device
+        return device
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves the network, to encode much at once on an accelerator; codes come back to the CPU all the same."""
+        self._network.to(device)
+        return self
+
+    def encode(self, media: Any) -> TokenStream:
+        """The codes of one item; see ``encode_many``."""
+        return self.encode_many([media])[0]
+
+    def save(self, folder: str | Path) -> None:
+        """Writes ``tokenizer.json`` and the weights (safetensors), the description last."""
+        check_free(folder, self._spec.fingerprint)
+        save_tensors(Path(folder) / WEIGHTS_FILE, stored(self._network), {"tokenizer": self.name})
+        text = describe(self.name, asdict(self.config), self._spec.fingerprint)
+        write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
+        values = read_description(folder, cls.name)
+        try:
+            config = cls.config_class(**{key: _tupled(value) for key, value in values["config"].items()})
+        except TypeError as error:
+            raise ValueError(
+                f"{folder} has a configuration this tokenmask does not know ({error}); fit it again"
+            ) from error
+        tokenizer = cls(config, load_tensors(Path(folder) / WEIGHTS_FILE)[0])
+        check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
+        return tokenizer
+
+
+def _tupled(value: Any) -> Any:
+    """JSON has no tuples, frozen configurations have no lists."""
+    return tuple(_tupled(one) for one in value) if isinstance(value, list) else value
