@@ -32,9 +32,10 @@ class Request:
         target: name of the stream.
         grid: its size, what is given of it included.
         given: other streams, its conditions.
-        prefix: codes of the target that are given, at its start.
+        prefix: codes of the target that are given, at its start (along :func:`growing_axis`).
         seed: key of all randomness of this request.
         sample: tells the samples of one request apart.
+        labels: names along axes of the target, as in TokenStream.
     """
 
     target: str
@@ -43,6 +44,7 @@ class Request:
     prefix: TokenStream | None = None
     seed: int = 0
     sample: int = 0
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def pack(self, layout: Layout, packing: Packing) -> Sequence:
         """The sequence with every open slot of the target marked FILL.
@@ -59,9 +61,11 @@ class Request:
         codes = torch.full((*self.grid, spec.num_levels), _some_code(spec), dtype=torch.int32)
         role = torch.full(codes.shape, FILL, dtype=torch.int8)
         if self.prefix is not None:
-            length = self.prefix.grid[0]
-            codes[:length], role[:length] = self.prefix.codes, GIVEN
-        streams = {**self.given, self.target: TokenStream(spec, codes)}
+            axis = growing_axis(spec)
+            length = self.prefix.grid[axis]
+            codes.narrow(axis, 0, length).copy_(self.prefix.codes)
+            role.narrow(axis, 0, length).fill_(GIVEN)
+        streams = {**self.given, self.target: TokenStream(spec, codes, labels=self.labels)}
         roles: dict[str, int | Tensor] = {**dict.fromkeys(self.given, GIVEN), self.target: role}
         lengths = {
             name: packing.padded_length(stream.spec, stream.grid[0])
@@ -75,6 +79,11 @@ class Request:
                 f"{', '.join(streams)}; ask for fewer or shorten what is given"
             )
         return sequence
+
+
+def growing_axis(spec: StreamSpec) -> int:
+    """The axis along which a stream is continued: time where there is time, else the first."""
+    return spec.axes.index("time") if "time" in spec.axes else 0
 
 
 def fill(

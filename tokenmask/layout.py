@@ -236,6 +236,18 @@ class Layout:
         """int32 [number of ranges], the number of codes of each range."""
         return torch.tensor([r.size for r in self.ranges], dtype=torch.int32, device=device)
 
+    def depths(self, device: torch.device | str = "cpu") -> Tensor:
+        """int64 [number of ranges], how many levels of the same group are coarser: 0 for a stream with one level.
+
+        Levels of equal depth in different groups (body parts, branches) are filled together.
+        """
+        groups = [self.streams[r.stream].level_groups for r in self.ranges]
+        depths = [
+            next(group.index(r.level) for group in of_stream if r.level in group)
+            for r, of_stream in zip(self.ranges, groups, strict=True)
+        ]
+        return torch.tensor(depths, dtype=torch.int64, device=device)
+
     def mask_of(self, ids: Tensor) -> Tensor:
         """The MASK id of each id's range, int32; PAD and controls stay as they are."""
         head = self.head_of(ids)

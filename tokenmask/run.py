@@ -17,7 +17,7 @@ from typing import Any
 
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Mixture, Record, statistics
 from tokenmask.fitting import write_text_atomic
-from tokenmask.generation import Request, fill
+from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
@@ -41,6 +41,7 @@ class Run:
         models: by name; "main" fills slots.
         tokenizers: by stream name.
         corpora: (folder, weight) of the data it was trained on.
+        labels: stream name -> axis -> names of its entries in the data (electrodes); new streams get the same.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Run:
     models: Mapping[str, MaskedModel]
     tokenizers: Mapping[str, Tokenizer]
     corpora: Sequence[tuple[str, float]] = field(default_factory=tuple)
+    labels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -66,13 +68,16 @@ class Run:
         for name, digest in about["sha256"].items():
             if not (folder / name).is_file() or _sha256((folder / name).read_bytes()) != digest:
                 raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
-        tokenizers = {name: load_tokenizer_folder(folder / "tokenizers" / name) for name in about["streams"]}
+        recipe = load_recipe(folder / "recipe.yaml")
+        homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
+        opened = {home: load_tokenizer_folder(folder / "tokenizers" / home) for home in dict.fromkeys(homes.values())}
+        tokenizers = {name: opened[home] for name, home in homes.items()}
         layout = _read_layout(folder / "layout.json")
         for name, tokenizer in tokenizers.items():
             if tokenizer.spec != layout.streams[name]:
                 raise ValueError(
                     f"stream {name!r} of {folder} was trained on the codes of another tokenizer than the one in "
-                    f"{folder / 'tokenizers' / name}; put the right one back"
+                    f"{folder / 'tokenizers' / homes[name]}; put the right one back"
                 )
         paths = {path.stem: path for path in sorted((folder / "models").glob("*.safetensors"))}
         if "main" not in paths:
@@ -82,7 +87,10 @@ class Run:
             if model.layout != layout:
                 raise ValueError(f"model {name!r} of {folder} belongs to another layout; train it again")
         corpora = tuple((str(folder / path), float(weight)) for path, weight in about["corpora"])
-        return cls(folder, load_recipe(folder / "recipe.yaml"), layout, models, tokenizers, corpora)
+        labels = {
+            name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
+        }
+        return cls(folder, recipe, layout, models, tokenizers, corpora, labels)
 
     def __repr__(self) -> str:
         size = sum(p.numel() for model in self.models.values() for p in model.parameters())
@@ -121,7 +129,7 @@ class Run:
             stream: name of the stream to fill.
             given: stream name -> media, words, a path or a TokenStream, for one request or a list of them. Another
                 stream is a condition; the same stream is a prefix that is continued and never changes.
-            length: new places along the first axis, for a stream of free length.
+            length: new places along the time axis, or the first one, for a stream of free length.
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             steps: of the sampler, for each stage.
@@ -151,7 +159,12 @@ class Run:
             streams = {name: self._tokens(name, value) for name, value in one.items()}
             prefix = streams.pop(stream, None)
             size = self._grid(stream, prefix, length, grid, duration_seconds)
-            requests += [Request(stream, size, streams, prefix, its_seed, sample) for sample in range(num_samples)]
+            names = dict(prefix.labels) if prefix else self.labels.get(stream, {})
+            axes = self.layout.streams[stream].axes
+            names = {axis: own for axis, own in names.items() if size[axes.index(axis)] == len(own)}
+            requests += [
+                Request(stream, size, streams, prefix, its_seed, sample, names) for sample in range(num_samples)
+            ]
         return fill(
             requests,
             layout=self.layout,
@@ -202,9 +215,17 @@ class Run:
                 raise ValueError(f"{name!r} has no fixed size; say how many places to fill with length=...")
             if length < 1:
                 raise ValueError(f"length must be at least 1, got {length}")
-            if any(size is None for size in spec.grid[1:]):
+            grows = growing_axis(spec)
+            names = dict(prefix.labels if prefix else {}) or self.labels.get(name, {})
+            sizes = [
+                len(names[axis]) if axis in names else size for axis, size in zip(spec.axes, spec.grid, strict=True)
+            ]
+            if prefix is not None:
+                sizes = list(prefix.grid)
+            sizes[grows] = length + (prefix.grid[grows] if prefix else 0)
+            if any(size is None for size in sizes):
                 raise ValueError(f"{name!r} is free along {spec.axes}; give the whole grid=...")
-            grid = (length + (prefix.grid[0] if prefix else 0), *(size or 0 for size in spec.grid[1:]))
+            grid = tuple(size or 0 for size in sizes)
         return tuple(grid)
 
     # judge -------------------------------------------------------------------------------------------------------
@@ -273,6 +294,14 @@ def prepare(
         ValueError: tokenizers are missing or foreign to the corpora, or the folder holds another run.
     """
     folder = Path(folder)
+    tokenizers = {
+        **tokenizers,
+        **{
+            name: tokenizers[options.shares]
+            for name, options in recipe.streams.items()
+            if options.shares is not None and options.shares in tokenizers
+        },
+    }
     missing = [name for name in recipe.streams if name not in tokenizers]
     if missing:
         raise ValueError(f"the recipe needs a tokenizer for {', '.join(missing)}; name it with --tokenizer NAME=FOLDER")
@@ -280,6 +309,7 @@ def prepare(
     layout = Layout(
         streams={name: tokenizer.spec for name, tokenizer in used.items()},
         arrangements={name: options.arrangement for name, options in recipe.streams.items()},
+        shares={name: options.shares for name, options in recipe.streams.items() if options.shares is not None},
     )
     if not corpora:
         raise ValueError("training needs at least one corpus; name it with --corpus FOLDER")
@@ -297,11 +327,13 @@ def prepare(
         "sha256": {name: _sha256(text.encode()) for name, text in texts.items()},
         "streams": list(used),
         "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
+        "labels": _labels([corpus for corpus, _ in opened]),
     }
     for name, text in texts.items():
         _write_or_compare(folder / name, text)
     for name, tokenizer in used.items():
-        tokenizer.save(folder / "tokenizers" / name)
+        if name not in layout.shares:
+            tokenizer.save(folder / "tokenizers" / name)
     _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
@@ -340,6 +372,17 @@ def _stored(path: Path, folder: Path) -> str:
     """A corpus inside the run folder is named relative to it, so that the folder can be moved."""
     path, folder = path.resolve(), folder.resolve()
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def _labels(corpora: Sequence[Corpus]) -> dict[str, dict[str, list[str]]]:
+    """The names along axes of fixed meaning (electrodes), as in the first record of each stream that has any."""
+    labels: dict[str, dict[str, list[str]]] = {}
+    for corpus in corpora:
+        record = next(iter(corpus), None)
+        for name, stream in (record.streams if record else {}).items():
+            if stream.labels:
+                labels.setdefault(name, {axis: list(names) for axis, names in stream.labels.items()})
+    return labels
 
 
 def _adapt(sampler: Sampler, steps: int | None, guidance: float | None, temperature: float | None) -> Sampler:

@@ -15,6 +15,7 @@ from tokenmask.masking.processes import (
 )
 from tokenmask.masking.rates import Amount, FixedRate, ProcessRate, Rate
 from tokenmask.masking.scores import HaltonScore, RandomScore, Score, ScoreContext, SpanScore, SumScore
+from tokenmask.masking.stages import LevelStages
 
 __all__ = [
     "Amount",
@@ -25,6 +26,7 @@ __all__ = [
     "Exponential",
     "FixedRate",
     "HaltonScore",
+    "LevelStages",
     "Linear",
     "Logarithmic",
     "MaskedBatch",

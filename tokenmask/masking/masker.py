@@ -15,6 +15,7 @@ from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.rates import ProcessRate, Rate
 from tokenmask.masking.scores import RandomScore, Score, ScoreContext, slot_counters
+from tokenmask.masking.stages import LevelStages
 from tokenmask.ops import Purpose, mask_tokens, uniform
 
 
@@ -43,11 +44,13 @@ class Masker:
         rate: how many slots of each row.
         strategy: the score whose highest slots are hidden.
         corruption: shares of mask, random and kept codes.
+        stages: how streams of several levels are learned; None hides slots of all levels alike.
     """
 
     rate: Rate = field(default_factory=ProcessRate)
     strategy: Score = field(default_factory=RandomScore)
     corruption: Corruption = field(default_factory=Corruption)
+    stages: LevelStages | None = None
 
     def __call__(
         self,
@@ -71,6 +74,10 @@ class Masker:
         """
         rows, length, levels = batch.shape
         maskable = (batch.role == FILL) & batch.valid[:, :, None]
+        heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)
+        finer = whole = None
+        if self.stages is not None:
+            maskable, finer, whole = self.stages(heads, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
         amount = self.rate(
             maskable.sum((1, 2)), step=step, total_steps=total_steps, seed=seed, sample_ids=batch.sample_ids
         )
@@ -78,19 +85,18 @@ class Masker:
         context = ScoreContext(batch, maskable, seeds, batch.sample_ids)
         if amount.probability is not None:
             draws = _bernoulli_draws(context)
-            maskable = maskable & (draws < amount.probability[:, None, None])
+            probability = amount.probability if whole is None else torch.where(whole, 1.0, amount.probability)
+            maskable = maskable & (draws < probability[:, None, None])
             count = torch.full_like(batch.sample_ids, length * levels)
             scores = draws
         else:
             assert amount.count is not None
-            count = amount.count
+            count = amount.count if whole is None else torch.where(whole, length * levels, amount.count)
             if scores is None and not isinstance(self.strategy, RandomScore):
                 scores = self.strategy(context)
-        mask_ids = layout.mask_of(batch.ids)
-        heads = layout.head_of(batch.ids)
         low = torch.where(heads >= 0, layout.offsets(batch.device)[heads.clamp(min=0)], batch.ids)
         corrupted, slots, _ = mask_tokens(
-            batch.ids.view(rows, -1),
+            (batch.ids if finer is None else torch.where(finer, mask_ids, batch.ids)).view(rows, -1),
             maskable.view(rows, -1),
             count,
             mask_ids.view(rows, -1),

@@ -32,11 +32,13 @@ class StreamOptions:
         tokenizer: the modality, a name out of ``tokenmask info``.
         fit: options of the tokenizer's ``fit``, for a tokenizer that is trained with the recipe.
         arrangement: how its levels share positions.
+        shares: another stream whose tokenizer and ranges it uses (labels that are words like any other).
     """
 
     tokenizer: str
     fit: Mapping[str, Any] = field(default_factory=dict)
     arrangement: Arrangement = field(default_factory=Parallel)
+    shares: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.streams:
             raise ValueError("a recipe needs at least one stream, got none")
+        for name, options in self.streams.items():
+            owner = options.shares
+            if owner is not None and (owner not in self.streams or self.streams[owner].shares is not None):
+                raise ValueError(f"stream {name!r} may share with a stream of its own kind of codes, got {owner!r}")
         for name in self.samplers:
             if name not in self.streams:
                 raise ValueError(f"samplers may name the streams {', '.join(self.streams)}, got {name!r}")

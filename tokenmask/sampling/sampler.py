@@ -32,7 +32,7 @@ class Stage:
 
     Args:
         steps: number of steps.
-        levels: levels that are filled; None fills every level that is still open.
+        levels: levels that are filled, counted inside their group (:meth:`Layout.depths`); None fills all that is open.
         model: name of the model in the run.
     """
 
@@ -212,19 +212,18 @@ class Sampler:
 
 
 def _levels(layout: Layout, state: SamplerState) -> list[int]:
-    """Levels with open slots, coarse to fine."""
-    heads = layout.head_of(state.batch.ids[state.is_open]).tolist()
-    return sorted({layout.ranges[head].level for head in heads})
+    """Depths with open slots, coarse to fine."""
+    depths: list[int] = layout.depths(state.is_open.device)[layout.head_of(state.batch.ids[state.is_open])].tolist()
+    return sorted(set(depths))
 
 
 def _stage_slots(layout: Layout, state: SamplerState, stage: Stage) -> Tensor:
     """bool [B, L, K], the slots that a stage may fill."""
     if stage.levels is None:
         return torch.ones_like(state.is_open)
-    level_of = torch.tensor([r.level for r in layout.ranges], device=state.is_open.device)
     heads = layout.head_of(state.batch.ids)
     wanted = torch.tensor(stage.levels, device=state.is_open.device)
-    return torch.isin(level_of[heads.clamp(min=0)], wanted) & (heads >= 0)
+    return torch.isin(layout.depths(heads.device)[heads.clamp(min=0)], wanted) & (heads >= 0)
 
 
 def _reopen(state: SamplerState, revoked: Tensor, layout: Layout) -> SamplerState:

@@ -5,6 +5,7 @@ Arrow: Corpus (held-out) + model --> numbers. Does not know: modalities, how the
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, Batch, collate
 from tokenmask.corpus import Record
-from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate
+from tokenmask.masking import LevelStages, Linear, MaskedBatch, Masker, ProcessRate
 from tokenmask.models import MaskedModel
 from tokenmask.training.packing import Packing
 
@@ -81,7 +82,8 @@ def held_out_scores(
 ) -> list[StreamScore]:
     """Scores every stream of held-out records, with its conditions given and without them, under the same masks.
 
-    The masking time is uniform in 0..1 and the hidden share equals it, so all shares count alike.
+    The masking time is uniform in 0..1 and the hidden share equals it, so all shares count alike. Levels are scored
+    coarse to fine, as they are generated: those below are given, those above are hidden.
 
     Args:
         model: in any mode; not changed.
@@ -126,13 +128,16 @@ def _losses(
     batch_size: int,
 ) -> Tensor:
     """float64 [codes, 4]: record, level, cross-entropy, unigram cross-entropy of every hidden code of a stream."""
-    layout, masker = model.layout, Masker(ProcessRate(Linear()))
+    layout = model.layout
+    own = layout.depths()[[layout.head(name, level) for level in range(layout.streams[name].num_levels)]]
     levels = torch.tensor([r.level for r in layout.ranges])
     unigrams, end_code = unigram_log_probabilities(counts), layout.streams[name].end_code
     jobs = [(index, draw) for index in range(len(records)) for draw in range(draws)]
     jobs.sort(key=lambda job: packing.positions(layout, records[job[0]].streams))
     rows = []
-    for start in range(0, len(jobs), batch_size):
+    passes = itertools.product(sorted(set(own.tolist())), range(0, len(jobs), batch_size))
+    for depth, start in passes:
+        masker = Masker(ProcessRate(Linear()), stages=LevelStages(only=depth))
         part = jobs[start : start + batch_size]
         sequences = [packing(layout, records[i].streams, seed=seed, sample_id=i) for i, _ in part]
         keys = torch.tensor([index * draws + draw for index, draw in part])

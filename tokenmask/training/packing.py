@@ -6,7 +6,7 @@ Arrow: Record --**Packing**--> Sequence, around Layout.pack. Does not know: how 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -28,14 +28,19 @@ class Packing:
     Args:
         max_positions: most positions of a sequence, BOS included.
         end_multiple: see above.
+        budgets: stream name -> most positions of a stream with a time axis; a longer one is cut to a window of time,
+            drawn anew for every sample.
     """
 
     max_positions: int = 128
     end_multiple: int = 8
+    budgets: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.max_positions < 2 or self.end_multiple < 1:
             raise ValueError(f"Packing needs max_positions >= 2 and end_multiple >= 1, got {self}")
+        if any(budget < 1 for budget in self.budgets.values()):
+            raise ValueError(f"Packing.budgets must be positive, got {dict(self.budgets)}")
 
     def padded_length(self, spec: StreamSpec, length: int) -> int:
         """Places that ``length`` codes of a complete stream take with their end codes."""
@@ -48,6 +53,9 @@ class Packing:
         total = 1
         for name, stream in record.items():
             places = self.padded_length(layout.streams[name], stream.codes.shape[:-1].numel())
+            steps = self._steps(layout, name, stream)
+            if steps is not None:
+                places = places // stream.grid[stream.spec.axes.index("time")] * steps
             total += layout.arrangement(name).positions(places, stream.spec.num_levels)
         return min(total, self.max_positions)
 
@@ -72,6 +80,10 @@ class Packing:
             ValueError: the record does not fit and none of its streams can be cut.
         """
         streams, lengths = dict(record), {}
+        for name, stream in record.items():
+            steps = self._steps(layout, name, stream)
+            if steps is not None:
+                streams[name] = _window(stream, "time", steps, seed, sample_id)
         cuttable = [name for name, stream in record.items() if stream.spec.end_code is not None]
         fixed = self.positions(layout, {name: record[name] for name in record if name not in cuttable})
         room = self.max_positions - fixed
@@ -81,7 +93,7 @@ class Packing:
             if length + 1 <= share:
                 lengths[name] = min(self.padded_length(streams[name].spec, length), share)
             elif length > share > 0:
-                streams[name] = _window(streams[name], share, seed, sample_id)
+                streams[name] = _window(streams[name], streams[name].spec.axes[0], share, seed, sample_id)
         sequence = layout.pack(streams, roles=roles, lengths=lengths)
         if len(sequence) > self.max_positions:
             raise ValueError(
@@ -90,9 +102,25 @@ class Packing:
             )
         return sequence
 
+    def _steps(self, layout: Layout, name: str, stream: TokenStream) -> int | None:
+        """Steps of time that fit the stream's budget, or None if it fits whole."""
+        budget, axes = self.budgets.get(name), stream.spec.axes
+        if budget is None or "time" not in axes:
+            return None
+        steps = stream.grid[axes.index("time")]
+        others = stream.codes.shape[:-1].numel() // max(steps, 1)
+        while steps > 1 and layout.arrangement(name).positions(others * steps, stream.spec.num_levels) > budget:
+            steps -= 1
+        return None if steps == stream.grid[axes.index("time")] else steps
 
-def _window(stream: TokenStream, length: int, seed: int, sample_id: int) -> TokenStream:
+
+def _window(stream: TokenStream, axis: str, length: int, seed: int, sample_id: int) -> TokenStream:
+    """``length`` steps of an axis from a drawn start; a stream with a clock keeps its place in the recording."""
     counter = torch.tensor([sample_id], dtype=torch.int64)
     draw = float(uniform(seed=seed, counters=counter, purpose=Purpose.crop))
-    start = int(draw * (stream.codes.shape[0] - length + 1))
-    return replace(stream, codes=stream.codes[start : start + length].contiguous(), labels={})
+    number = stream.spec.axes.index(axis)
+    start = int(draw * (stream.grid[number] - length + 1))
+    begins = stream.start_seconds + (start / stream.spec.rate_hz if axis == "time" and stream.spec.rate_hz else 0.0)
+    labels = {name: names for name, names in stream.labels.items() if name != axis}
+    codes = stream.codes.narrow(number, start, length).contiguous()
+    return replace(stream, codes=codes, labels=labels, start_seconds=begins)
