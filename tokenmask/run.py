@@ -28,6 +28,7 @@ from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 from tokenmask.training import StreamScore, Trainer, held_out_scores
 
 FORMAT = 1
+SHIPPED = Path(__file__).parent / "weights"  # a run folder without corpora; its README.md is the model card
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,22 +254,22 @@ class Run:
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
 
 
-def load(folder: str | Path) -> Run:
-    """Opens a run folder: what ``tokenmask train`` or ``make demo`` left."""
-    return Run.load(folder)
+def load(folder: str | Path | None = None) -> Run:
+    """Opens a run folder, what ``tokenmask train`` or ``make demo`` left; None opens the model that ships."""
+    return Run.load(SHIPPED if folder is None else folder)
 
 
-def load_tokenizer(name: str, folder: str | Path) -> Tokenizer:
+def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
     """The tokenizer of a stream of a run, or the one in a tokenizer folder.
 
     Args:
         name: stream name in a run; the modality if ``folder`` is a tokenizer folder.
-        folder: either.
+        folder: either; None is the model that ships, whose tokenizers are named by their modality.
 
     Raises:
         ValueError: neither is there, or the tokenizer is of another modality.
     """
-    folder = Path(folder)
+    folder = SHIPPED if folder is None else Path(folder)
     inside = folder / "tokenizers" / name
     if (folder / "run.json").is_file() and not inside.is_dir():
         streams = sorted(path.name for path in (folder / "tokenizers").iterdir())

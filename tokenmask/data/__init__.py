@@ -24,7 +24,11 @@ FASHION_LABELS = (
     "Bag",
     "Ankle boot",
 )
+EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
+EEG_RATE_HZ = 128.0
 _EMOJI_SIZE, _EMOJI_A_ROW = 32, 32
+_NEVER_TRAINED = ("letters", "phonetic")  # groups of speech that judge a codec
+_HELD_OUT_PROMPT = 8  # every eighth of the other prompts is held out
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,3 +89,84 @@ def fashion() -> tuple[np.ndarray, np.ndarray]:
     """
     with np.load(FOLDER / "images/fashion_mnist_1000.npz") as file:
         return file["images"], file["labels"]
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A recorded prompt.
+
+    Args:
+        path: Ogg Vorbis, 16 kHz, one channel.
+        text: what is said, as in the source.
+        group: "digits", "letters", "phonetic" (the phonetic alphabet), "prompts", "dictate" or "followme";
+            "librivox" for the other speaker.
+        seconds: its length.
+        split: "train" or "held-out" (README.md).
+    """
+
+    path: Path
+    text: str
+    group: str
+    seconds: float
+    split: str
+
+
+def speech() -> list[Utterance]:
+    """405 prompts of one speaker, then 5 sentences of another, who is held out: 537 s in all."""
+    utterances, prompts = [], 0
+    for entry in _manifest("audio/speech"):
+        held_out = entry["group"] in _NEVER_TRAINED
+        if entry["group"] == "prompts":
+            prompts += 1
+            held_out = prompts % _HELD_OUT_PROMPT == 0
+        utterances.append(_utterance("audio/speech", entry, str(entry["group"]), held_out))
+    return utterances + [_utterance("audio/librivox", entry, "librivox", True) for entry in _manifest("audio/librivox")]
+
+
+def _manifest(folder: str) -> list[dict[str, str | float]]:
+    entries: list[dict[str, str | float]] = json.loads((FOLDER / folder / "manifest.json").read_text(encoding="utf-8"))
+    return entries
+
+
+def _utterance(folder: str, entry: dict[str, str | float], group: str, held_out: bool) -> Utterance:
+    path, split = FOLDER / folder / str(entry["file"]), "held-out" if held_out else "train"
+    return Utterance(path, str(entry["text"]), group, float(entry["seconds"]), split)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A captured motion.
+
+    Args:
+        path: a DeepMimic clip, JSON.
+        name: what it shows, for example "turn left".
+    """
+
+    path: Path
+    name: str
+
+
+def motions() -> list[Capture]:
+    """20 clips, 39.9 s in all, of the skeleton in ``motion/humanoid.urdf``; several may share a name."""
+    return [Capture(path, _motion_name(path.stem)) for path in sorted((FOLDER / "motion").glob("*.txt"))]
+
+
+def _motion_name(stem: str) -> str:
+    """humanoid3d_getup_faceup -> getup faceup; walker_0walk_forward -> walk forward; turn_left1 -> turn left."""
+    return stem.partition("_")[2].strip("0123456789").replace("_", " ")
+
+
+def eyes_open_shut() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """EEG of one person, windows of one second at ``EEG_RATE_HZ``, electrodes ``EEG_CHANNELS``.
+
+    Returns:
+        (samples float32 [98, 14, 128], microvolts without the device's offset; eyes shut bool [98]; held out bool [98],
+        the 42 windows of the source's test part); new arrays.
+    """
+    with np.load(FOLDER / "eeg/eyes_open_shut.npz", allow_pickle=False) as file:
+        parts = [(file["train"], file["train_label"]), (file["test"], file["test_label"])]
+    samples = np.concatenate([part for part, _ in parts])
+    shut = np.concatenate([labels for _, labels in parts]).astype(bool)
+    held_out = np.arange(len(samples)) >= len(parts[0][0])
+    microvolts = (samples - samples.mean(2, keepdims=True)) * 0.51
+    return microvolts.astype(np.float32), shut, held_out

@@ -97,9 +97,12 @@ class MaskedModel(nn.Module):
         pattern = {"name": type(self.pattern).__name__, **vars(self.pattern)}
         return {"config": asdict(self.config), "layout": self.layout.to_json(), "pattern": pattern}
 
-    def save(self, path: str | Path) -> None:
-        """Writes weights, config, layout and pattern as one file, atomically."""
-        save_tensors(path, self.state_dict(), {"model": self.about()})
+    def save(self, path: str | Path, *, half: bool = False) -> None:
+        """Writes weights, config, layout and pattern as one file, atomically; ``half`` rounds to float16 for shipping."""
+        tensors = self.state_dict()
+        if half:
+            tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+        save_tensors(path, tensors, {"model": self.about()})
 
     @classmethod
     def load(cls, path: str | Path) -> MaskedModel:
