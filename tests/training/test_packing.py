@@ -60,3 +60,19 @@ def test_what_cannot_be_cut_is_refused():
         Packing(40)(LAYOUT, {"audio": sound})
     with pytest.raises(ValueError, match="max_positions >= 2"):
         Packing(1)
+
+
+def test_a_budget_cuts_a_window_of_time_that_keeps_its_place():
+    sound = TokenStream(AUDIO, (torch.arange(20, dtype=torch.int32) % 4)[:, None].repeat(1, 2), start_seconds=1.0)
+    packing, starts = Packing(64, budgets={"audio": 12}), set()
+    for sample in range(100):
+        sequence = packing(LAYOUT, {"audio": sound}, seed=1, sample_id=sample)
+        cut = LAYOUT.unpack(sequence)["audio"]
+        assert len(sequence) == 13 == packing.positions(LAYOUT, {"audio": sound}) and cut.grid == (6,)
+        start = round((cut.start_seconds - 1.0) * 50)
+        assert torch.equal(cut.codes, sound.codes[start : start + 6])
+        starts.add(start)
+    assert starts == set(range(15))
+    assert packing(LAYOUT, {"text": text(29)}).ids.shape[0] == 33
+    with pytest.raises(ValueError, match="budgets must be positive"):
+        Packing(budgets={"audio": 0})
