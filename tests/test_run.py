@@ -16,7 +16,7 @@ from tokenmask.streams import TokenStream
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return tiny_run(tmp_path_factory.mktemp("run") / "tiny", "demo")
+    return tiny_run(tmp_path_factory.mktemp("run") / "tiny", "captions")
 
 
 def test_generate_as_in_the_readme(run, tmp_path):
@@ -160,7 +160,7 @@ def test_another_recipe_in_the_same_folder_is_refused(run):
     from tokenmask.recipes import load_recipe
     from tokenmask.run import prepare
 
-    other = load_recipe("demo", tiny=True, overrides=["training.steps=3"])
+    other = load_recipe("captions", tiny=True, overrides=["training.steps=3"])
     corpora = [(Path(path), weight) for path, weight in run.corpora]
     with pytest.raises(ValueError, match="holds another run"):
         prepare(run.folder, other, run.tokenizers, corpora)

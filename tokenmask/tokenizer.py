@@ -27,6 +27,10 @@ ENTRY_POINT_GROUP = "tokenmask.tokenizers"
 TOKENIZERS = {
     "text": "tokenmask.modalities.text:TextTokenizer",
     "image": "tokenmask.modalities.image:ImageTokenizer",
+    "audio": "tokenmask.modalities.audio:AudioTokenizer",
+    "motion": "tokenmask.modalities.motion:MotionTokenizer",
+    "eeg": "tokenmask.modalities.eeg:EegTokenizer",
+    "video": "tokenmask.modalities.video:VideoTokenizer",
 }
 
 

@@ -37,7 +37,7 @@ def workplace(tmp_path_factory) -> Path:
     ]
     build_corpus(captioned, tokenizers(), folder / "corpus/emoji", progress=False)
     build_corpus(verses, {"text": tokenizers()["text"]}, folder / "corpus/verses", progress=False)
-    recipe = load_recipe("demo", tiny=True, overrides=["training.steps=4"])
+    recipe = load_recipe("captions", tiny=True, overrides=["training.steps=4"])
     corpora = [(folder / "corpus/emoji", 3.0), (folder / "corpus/verses", 1.0)]
     train(folder, recipe, tokenizers(), corpora, progress=False)
     return place

@@ -22,7 +22,7 @@ def mine(pictures, tmp_path_factory):
     from tokenmask.cli import main
 
     folder = tmp_path_factory.mktemp("own") / "mine"
-    words = ("train", "demo", "--data", pictures / "manifest.jsonl", "--out", folder, *SMALL)
+    words = ("train", "captions", "--data", pictures / "manifest.jsonl", "--out", folder, *SMALL)
     assert main([str(word) for word in words]) == 0
     return folder
 
@@ -36,7 +36,7 @@ def test_own_data_needs_two_commands_from_any_folder(mine, pictures, tmp_path, c
 
 
 def test_the_same_command_again_changes_nothing_and_other_data_are_refused(mine, pictures, tmp_path, call, refusal):
-    words = ("train", "demo", "--out", mine, *SMALL, "--data")
+    words = ("train", "captions", "--out", mine, *SMALL, "--data")
     before = (mine / "models/main.safetensors").read_bytes()
     assert call(*words, pictures / "manifest.jsonl") == 0
     assert (mine / "models/main.safetensors").read_bytes() == before
@@ -53,7 +53,7 @@ def test_broken_items_are_listed_and_the_rest_is_trained_on_with_given_tokenizer
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
     (folder / "07.png").write_bytes((folder / "07.png").read_bytes()[:100])
-    words = ("train", "demo", "--data", folder, "--out", tmp_path / "mine", "--tiny", "--set", "training.steps=1")
+    words = ("train", "captions", "--data", folder, "--out", tmp_path / "mine", "--tiny", "--set", "training.steps=1")
     given = [f"{name}={mine / 'tokenizers' / name}" for name in ("text", "image")]
     assert call(*words, "--tokenizer", given[0], "--tokenizer", given[1]) == 1
     assert "failed: pictures/07.png" in capsys.readouterr().err
@@ -62,10 +62,10 @@ def test_broken_items_are_listed_and_the_rest_is_trained_on_with_given_tokenizer
     assert kept[0] == kept[1]
 
 
-@pytest.mark.parametrize("recipe", ["demo", "maskgit"])
+@pytest.mark.parametrize("recipe", ["captions", "maskgit"])
 def test_a_dry_run_prints_and_leaves_nothing(recipe, pictures, tmp_path, call, capsys):
     words = ("train", recipe, "--data", pictures, "--out", tmp_path / "new", "--dry-run")
-    assert call(*words, *(SMALL if recipe == "demo" else ("--set", "streams.text.fit.vocab_size=300"))) == 0
+    assert call(*words, *(SMALL if recipe == "captions" else ("--set", "streams.text.fit.vocab_size=300"))) == 0
     printed = capsys.readouterr().out
     for word in ("parameters: ", "positions a step: ", "memory: about ", "steps: ", "time: "):
         assert word in printed
@@ -75,7 +75,7 @@ def test_a_dry_run_prints_and_leaves_nothing(recipe, pictures, tmp_path, call, c
 
 def test_train_from_a_corpus_counts_its_parameters_like_the_dry_run(workplace, tmp_path, call, capsys):
     demo = workplace / "runs/demo"
-    words = ("train", "demo", "--tiny", "--set", "training.steps=2", "--out", tmp_path / "new")
+    words = ("train", "captions", "--tiny", "--set", "training.steps=2", "--out", tmp_path / "new")
     words += ("--corpus", f"{demo / 'corpus/emoji'}=3", "--corpus", demo / "corpus/verses")
     for name in ("text", "image"):
         words += ("--tokenizer", f"{name}={demo / 'tokenizers' / name}")
@@ -89,7 +89,7 @@ def test_train_from_a_corpus_counts_its_parameters_like_the_dry_run(workplace, t
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(mine, tmp_path, call, capsys):
-    words = ["train", "demo", "--tiny", "--out", tmp_path / "mine", "--corpus", mine / "corpus"]
+    words = ["train", "captions", "--tiny", "--out", tmp_path / "mine", "--corpus", mine / "corpus"]
     for name in ("text", "image"):
         words += ["--tokenizer", f"{name}={mine / 'tokenizers' / name}"]
     metrics, over = tmp_path / "mine/metrics.jsonl", threading.Event()

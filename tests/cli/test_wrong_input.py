@@ -12,7 +12,7 @@ import pytest
 from tokenmask.cli import main
 from tokenmask.run import Run
 
-TRAIN = ["train", "demo", "--tiny", "--out", "TMP/new"]
+TRAIN = ["train", "captions", "--tiny", "--out", "TMP/new"]
 IMAGE = ["generate", "image", "--run", "RUN"]
 TEXT = ["generate", "text", "--run", "RUN"]
 BUILD = ["corpus", "build", "--tokenizer", "text=RUN/tokenizers/text", "--out", "TMP/new"]
@@ -173,7 +173,7 @@ def test_a_full_disk_ends_in_a_sentence_and_no_file(run, pictures, tmp_path):
         ["encode", pictures / "01.png", "--tokenizer", run.folder / "tokenizers/image", "--out", tmp_path / "tokens"],
         ["corpus", "build", pictures, "--out", tmp_path / "corpus", *named],
         ["fit", "text", "--data", pictures, "--out", tmp_path / "text", "--option", "vocab_size=290"],
-        ["train", "demo", "--tiny", "--corpus", run.folder / "corpus/emoji", "--out", tmp_path / "run", *named],
+        ["train", "captions", "--tiny", "--corpus", run.folder / "corpus/emoji", "--out", tmp_path / "run", *named],
     ]
     lines = "\n\n".join("\n".join(map(str, words)) for words in commands)
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}

@@ -45,7 +45,7 @@ def test_resolved_yaml_reads_back_to_an_equal_recipe(name, tmp_path):
 )
 def test_a_wrong_field_is_named(overrides, sentence):
     with pytest.raises(ValueError, match=sentence):
-        load_recipe("demo", overrides=overrides)
+        load_recipe("captions", overrides=overrides)
 
 
 @pytest.mark.parametrize("text", ["[1, 2", "- a\n- b", "just words", "streams: {}\nabout: a\npaper: b", "\x00"])
@@ -55,12 +55,12 @@ def test_a_file_that_is_no_recipe_is_refused(text, tmp_path):
     with pytest.raises(ValueError, match="recipe") as caught:
         load_recipe(path)
     assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(ValueError, match="a recipe is one of demo"):
+    with pytest.raises(ValueError, match="a recipe is one of captions"):
         load_recipe("no-such-recipe")
 
 
 def test_another_component_replaces_the_old_one_whole():
-    recipe = load_recipe("demo", overrides=["masker.rate={class_path: FixedRate, init_args: {share: 0.3}}"])
+    recipe = load_recipe("captions", overrides=["masker.rate={class_path: FixedRate, init_args: {share: 0.3}}"])
     assert type(recipe.masker.rate).__name__ == "FixedRate" and recipe.masker.rate.share == 0.3
-    deeper = load_recipe("demo", overrides=["samplers.image.order.noise=0.5"])
+    deeper = load_recipe("captions", overrides=["samplers.image.order.noise=0.5"])
     assert deeper.samplers["image"].order.noise == 0.5 and deeper.samplers["image"].steps == 12

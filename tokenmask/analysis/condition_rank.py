@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL, GIVEN, Batch, collate
-from tokenmask.masking import Linear, Masker, ProcessRate, ScoreContext
+from tokenmask.masking import LevelStages, Linear, Masker, ProcessRate, ScoreContext
 from tokenmask.masking.scores import slot_noise
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
@@ -70,8 +70,8 @@ def condition_ranks(
 ) -> ConditionRanks:
     """Ranks each stream's own condition by the masked cross-entropy of the stream under it.
 
-    All candidates of a stream are compared under the same masks. The other candidates are drawn from the conditions of
-    the other streams.
+    All candidates of a stream are compared under the same masks, on the coarsest levels. The other candidates are
+    drawn from the conditions of the other streams.
 
     Args:
         model: judge.
@@ -92,7 +92,7 @@ def condition_ranks(
             f"condition_ranks needs a condition for each stream and at least {max(candidates, 2)} of them, "
             f"got {len(streams)} streams and {len(conditions)} conditions"
         )
-    layout, masker = model.layout, Masker(ProcessRate(Linear()))
+    layout, masker = model.layout, Masker(ProcessRate(Linear()), stages=LevelStages(only=0))
     jobs = [(n, c, draw) for n in range(len(streams)) for c in range(candidates) for draw in range(draws)]
     others = _candidates(len(conditions), candidates, seed)
     total = torch.zeros(len(streams), candidates, dtype=torch.float64)

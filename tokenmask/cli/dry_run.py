@@ -14,11 +14,12 @@ from pathlib import Path
 
 import torch
 
-from tokenmask.cli.learning import learn_for, learner_of, media_of
+from tokenmask.cli.learning import learn_for, media_of
 from tokenmask.cli.show import say, waiting
 from tokenmask.corpus import TRAIN, Item, build_corpus
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.recipes import Recipe
+from tokenmask.recipes.learners import learner_of
 from tokenmask.run import prepare
 from tokenmask.tokenizer import Tokenizer
 

@@ -17,48 +17,10 @@ from tokenmask.cli.show import failures, figures, say
 from tokenmask.corpus import TRAIN, Item
 from tokenmask.fitting import write_text_atomic
 from tokenmask.recipes import Recipe
-from tokenmask.tokenizer import Tokenizer, load_tokenizer_class
+from tokenmask.recipes.learners import learner_of
+from tokenmask.tokenizer import Tokenizer
 
-OWN = {"items", "seed", "folder", "progress"}  # parameters of fit that are no options
 FIGURES_FILE = "evaluation.json"
-
-
-def learner(modality: str) -> Any:
-    """The tokenizer class of a modality.
-
-    Raises:
-        ValueError: there is none, or it does not learn.
-    """
-    kind = load_tokenizer_class(modality)
-    if not hasattr(kind, "fit"):
-        raise ValueError(f"{kind.__name__} does not learn from data; name a tokenizer folder instead")
-    return kind
-
-
-def fit_options(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of ``kind.fit`` with the types that it declares; mappings become the dataclasses they stand for.
-
-    Raises:
-        ValueError: an unknown option, or a value of the wrong kind.
-    """
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    known = parser.add_method_arguments(kind, "fit", skip=OWN)
-    try:
-        read = vars(parser.instantiate(parser.parse_object(dict(values))))
-    except Exception as error:  # jsonargparse raises many kinds; all mean that the options do not fit
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"options of {kind.__name__}.fit are {', '.join(known)}, each of its kind: {reason}"
-        ) from error
-    return {name: read[name] for name in values}
-
-
-def learner_of(recipe: Recipe, name: str) -> tuple[Any, dict[str, Any]]:
-    """The tokenizer class of a recipe's stream, and the options that the recipe fits it with."""
-    kind = learner(recipe.streams[name].tokenizer)
-    return kind, fit_options(kind, recipe.streams[name].fit)
 
 
 def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loader], list[Loader]]:

@@ -19,7 +19,7 @@ DECODE = ["tokenmask decode tokens/blue-heart.tokens --tokenizer runs/demo/token
 BUILD = ["tokenmask corpus build runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/samples"]
 SHOW = ["tokenmask corpus show runs/demo/corpus/emoji"]
 _SMALL = (
-    "tokenmask train demo --tiny --out runs/tiny --corpus runs/demo/corpus/emoji \\\n"
+    "tokenmask train captions --tiny --out runs/tiny --corpus runs/demo/corpus/emoji \\\n"
     "      --tokenizer text=runs/demo/tokenizers/text --tokenizer image=runs/demo/tokenizers/image"
 )
 TRAIN = [f"{_SMALL} --dry-run", _SMALL]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.learning import fit_options, learn, learner, parse_options, report
+from tokenmask.cli.learning import learn, parse_options, report
 from tokenmask.cli.media import File, Loader, files, is_held_out, lines, readable, suffix_of
 from tokenmask.cli.show import failures, say
 from tokenmask.fitting import progress_bar
+from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer, check_free, load_tokenizer
 

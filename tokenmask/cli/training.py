@@ -10,12 +10,13 @@ from pathlib import Path
 
 from tokenmask.cli.corpora import build, named_tokenizers
 from tokenmask.cli.dry_run import dry_run
-from tokenmask.cli.learning import FIGURES_FILE, learn_for, learner_of, media_of, report
+from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items
 from tokenmask.corpus import Item
 from tokenmask.fitting import write_text_atomic
 from tokenmask.recipes import Recipe, load_recipe
+from tokenmask.recipes.learners import learner_of
 from tokenmask.run import train as train_run
 from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer, load_tokenizer_class
 
@@ -82,7 +83,8 @@ def _from_data(
     recipe: Recipe, given: Mapping[str, Tokenizer], found: Sequence[Item], out: Path
 ) -> tuple[dict[str, Tokenizer], int]:
     """Tokenizers and a corpus in the run folder, made or found there; every part goes on where it was stopped."""
-    fits = {name: dict(options.fit) for name, options in recipe.streams.items() if name not in given}
+    own = {name: options for name, options in recipe.streams.items() if options.shares is None}
+    fits = {name: dict(options.fit) for name, options in own.items() if name not in given}
     origin = json.dumps({"sha256": digest(found), "fit": fits}, indent=2) + "\n"
     path = out / DATA_FILE
     if path.exists() and path.read_text(encoding="utf-8") != origin:
@@ -104,7 +106,8 @@ def _from_data(
         tokenizer.save(folder)
         tokenizers[name] = tokenizer
     write_text_atomic(path, origin)
-    code = build(found, {name: tokenizers[name] for name in recipe.streams}, out / "corpus")
+    shared = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
+    code = build(found, shared, out / "corpus")
     if code == 2 and not fits:  # nothing was made from these data, so others may take their place
         path.unlink()
     return tokenizers, code

@@ -98,7 +98,7 @@ class MaskedModel(nn.Module):
         return {"config": asdict(self.config), "layout": self.layout.to_json(), "pattern": pattern}
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
-        """Writes weights, config, layout and pattern as one file, atomically; ``half`` rounds to float16 for shipping."""
+        """Writes weights, config, layout and pattern as one file, atomically; ``half`` rounds to float16."""
         tensors = self.state_dict()
         if half:
             tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}

@@ -98,7 +98,8 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
     """Reads a recipe.
 
     Args:
-        source: name of a recipe that ships, or path of a YAML file.
+        source: name of a recipe that ships, or path of a YAML file. A recipe may name another as its ``base`` and
+            then hold only what it changes.
         overrides: "field.sub=value" each, for example "training.steps=500".
         tiny: applies the recipe's ``tiny`` part first.
 
@@ -112,6 +113,9 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
         raise ValueError(f"a recipe must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
     if not isinstance(values, dict):
         raise ValueError(f"a recipe must be a YAML mapping of fields, got {type(values).__name__} in {path}")
+    base = values.pop("base", None)
+    if base is not None:
+        values = _merge(_values_of_base(base, path), values)
     small = values.pop("tiny", {})
     if tiny:
         values = _merge(values, small)
@@ -140,6 +144,15 @@ def _find(source: str | Path) -> Path:
     if not path.is_file():
         raise ValueError(f"a recipe is one of {', '.join(shipped)} or the path of a YAML file, got {str(source)!r}")
     return path
+
+
+def _values_of_base(base: Any, path: Path) -> dict[str, Any]:
+    """The fields of the shipped recipe that another one changes."""
+    shipped = list_recipes()
+    if base not in shipped or shipped[base] == path:
+        raise ValueError(f"base of {path} must name another recipe that ships ({', '.join(shipped)}), got {base!r}")
+    values: dict[str, Any] = yaml.safe_load(shipped[base].read_text(encoding="utf-8"))
+    return _merge(_values_of_base(values.pop("base"), shipped[base]), values) if "base" in values else values
 
 
 def _build(values: dict[str, Any], source: str) -> Recipe:

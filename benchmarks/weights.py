@@ -1,0 +1,92 @@
+"""Makes the weights that ship: python benchmarks/weights.py --out runs/weights [--only STREAM] [--install].
+
+Fits every tokenizer of recipe ``five`` on the data that ships, judges it on held-out items and trains the shared model.
+With --install all of it goes into tokenmask/weights with the figures. Killed at any
+moment, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from tokenmask.corpus import TRAIN
+from tokenmask.demo import WEIGHTS, build_corpora, evaluate_tokenizer, items, score_line
+from tokenmask.fitting import write_text_atomic
+from tokenmask.models import MaskedModel
+from tokenmask.recipes import load_recipe
+from tokenmask.recipes.learners import learner_of
+from tokenmask.run import SHIPPED, Run, train
+from tokenmask.tokenizer import DESCRIPTION_FILE, load_tokenizer
+
+LIMIT_BYTES = 12_000_000
+KEPT = ("recipe.yaml", "layout.json", "run.json")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/weights"), help="everything is made here")
+    parser.add_argument("--only", action="append", choices=items.STREAMS, help="fit only this tokenizer and stop")
+    parser.add_argument("--set", action="append", default=[], help="field=value of the recipe")
+    parser.add_argument("--install", action="store_true", help="replace tokenmask/weights by what was made")
+    arguments = parser.parse_args()
+    recipe = load_recipe("five", overrides=arguments.set)
+    tokenizers = {}
+    for name in arguments.only or items.STREAMS:
+        folder = arguments.out / "tokenizers" / name
+        if not (folder / DESCRIPTION_FILE).is_file():
+            kind, options = learner_of(recipe, name)
+            resumed = {} if name == "text" else {"folder": arguments.out / f"fit-{name}"}
+            fitted = kind.fit(items.media(name, TRAIN), seed=0, **resumed, **options)
+            fitted.save(folder)
+        tokenizers[name] = load_tokenizer(folder)
+        report = arguments.out / f"{name}.json"
+        if not report.is_file():
+            figures = evaluate_tokenizer(name, tokenizers[name])
+            write_text_atomic(report, json.dumps(figures, indent=2) + "\n")
+        print(name, report.read_text(encoding="utf-8"))
+    if arguments.only:
+        return
+    build_corpora(tokenizers, arguments.out / "corpus")
+    run = train(
+        arguments.out / "run", recipe, tokenizers, [(arguments.out / "corpus" / n, w) for n, w in WEIGHTS.items()]
+    )
+    scores = arguments.out / "model.txt"
+    if not scores.is_file():
+        write_text_atomic(scores, "\n".join(score_line(score) for score in run.held_out_scores(draws=2)) + "\n")
+    print(scores.read_text(encoding="utf-8"))
+    if arguments.install:
+        install(run, arguments.out)
+
+
+def install(run: Run, made: Path) -> None:
+    """Copies the run without its corpora, in half precision; the figures of all parts go with it."""
+    fresh = SHIPPED.with_name("weights.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for name in run.layout.names:
+        if name not in run.layout.shares:
+            run.tokenizers[name].save(fresh / "tokenizers" / name)
+    for name in KEPT:
+        shutil.copyfile(run.folder / name, fresh / name)
+    about = json.loads((fresh / "run.json").read_text(encoding="utf-8"))
+    write_text_atomic(fresh / "run.json", json.dumps(about | {"corpora": []}, indent=2) + "\n")
+    (fresh / "models").mkdir()
+    run.models["main"].save(fresh / "models" / "main.safetensors", half=True)
+    MaskedModel.load(fresh / "models" / "main.safetensors")
+    figures = {name: json.loads((made / f"{name}.json").read_text(encoding="utf-8")) for name in items.STREAMS}
+    figures["model"] = (made / "model.txt").read_text(encoding="utf-8").splitlines()
+    write_text_atomic(fresh / "figures.json", json.dumps(figures, indent=2) + "\n")
+    if (SHIPPED / "README.md").is_file():
+        shutil.copyfile(SHIPPED / "README.md", fresh / "README.md")
+    size = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
+    if size > LIMIT_BYTES:
+        raise ValueError(f"the weights may take {LIMIT_BYTES} bytes, got {size}; make the model smaller")
+    shutil.rmtree(SHIPPED, ignore_errors=True)
+    fresh.rename(SHIPPED)
+    print(f"{SHIPPED}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
