@@ -13,7 +13,14 @@ from typing import Any, NamedTuple, overload
 
 from tokenmask.fitting import progress_bar
 
-SUFFIXES = {"text": (".txt",), "image": (".png", ".jpg", ".jpeg", ".webp")}  # the first is written
+SUFFIXES = {  # the first is written
+    "text": (".txt",),
+    "image": (".png", ".jpg", ".jpeg", ".webp"),
+    "audio": (".wav", ".flac", ".ogg"),
+    "motion": (".bvh", ".safetensors"),
+    "eeg": (".edf", ".bdf", ".safetensors"),
+    "video": (".gif", ".mp4", ".avi", ".webm"),
+}
 
 
 class File(NamedTuple):

@@ -210,7 +210,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
 
 def _generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
-    parser.add_argument("--run", default=RUN, metavar="RUN", help=f"the run folder (default: {RUN})")
+    parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
     parser.add_argument(
         "--given",
         action="append",

@@ -16,14 +16,14 @@ from tokenmask.cli.media import SUFFIXES, suffix_of
 from tokenmask.cli.show import figures, say, table, waiting
 from tokenmask.cli.tokens import SUFFIX, check_new
 from tokenmask.fitting import write_text_atomic
-from tokenmask.run import Run
+from tokenmask.run import Run, load
 from tokenmask.streams import TokenStream
 from tokenmask.training import StreamScore
 
 
 def generate(arguments: argparse.Namespace) -> int:
     """Fills a stream and saves or prints what comes out."""
-    run = Run.load(arguments.run)
+    run = load(arguments.run)
     if arguments.stream not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {arguments.stream!r}")
     given: dict[str, Any] = {}
@@ -36,7 +36,7 @@ def generate(arguments: argparse.Namespace) -> int:
         given[name] = _given(run, name, value)
     modality = run.tokenizers[arguments.stream].spec.modality
     if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
-        raise ValueError(f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N")
+        raise ValueError(f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N, or --duration SECONDS")
     spoken = arguments.out is None and modality == "text"
     paths = [] if spoken else _names(arguments, modality)
     for path in paths:
