@@ -10,7 +10,7 @@ from tokenmask.corpus import Item, build_corpus
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.text import Text, TextTokenizer
 from tokenmask.recipes import load_recipe
-from tokenmask.run import Run, train
+from tokenmask.run import Run, load_tokenizer, train
 from tokenmask.tokenizer import Tokenizer
 
 
@@ -32,12 +32,35 @@ def tokenizers() -> dict[str, Tokenizer]:
 
 
 def tiny_run(folder: Path, recipe: str, *, steps: int | None = None) -> Run:
-    """Trains a recipe's tiny variant on 200 captioned emoji, and on verses where it knows no images."""
+    """Trains a recipe's tiny variant on captioned emoji, and on a little of everything else that its streams hold.
+
+    Streams other than text and images are coded by the tokenizers that ship.
+    """
     small = load_recipe(recipe, tiny=True, overrides=[] if steps is None else [f"training.steps={steps}"])
-    used = {name: tokenizers()[name] for name in small.streams}
-    items = []
+    used = {name: _tokenizer(options.shares or options.tokenizer) for name, options in small.streams.items()}
+    corpora = []
+    for name, found in _items(set(used)).items():
+        own = {stream: used[stream] for stream in used if any(stream in item.media for item in found)}
+        build_corpus(found, own, folder / "corpus" / name, progress=False, on_error="raise")
+        corpora.append((folder / "corpus" / name, 1.0))
+    return train(folder, small, used, corpora, progress=False)
+
+
+def _tokenizer(modality: str) -> Tokenizer:
+    own = tokenizers()
+    return own[modality] if modality in own else load_tokenizer(modality)
+
+
+def _items(streams: set[str]) -> dict[str, list[Item]]:
+    found = {"emoji": []}
     for entry in emoji():
         media = {"text": Text(entry.name), "image": Image(torch.from_numpy(entry.pixels))}
-        items.append(Item(entry.name, {name: media[name] for name in used}, entry.split))
-    build_corpus(items, used, folder / "corpus", progress=False)
-    return train(folder, small, used, [(folder / "corpus", 1.0)], progress=False)
+        found["emoji"].append(Item(entry.name, {name: media[name] for name in media if name in streams}, entry.split))
+    if {"audio", "motion", "eeg"} & streams:
+        from tokenmask.demo.items import corpora
+
+        for name, part in corpora().items():
+            if name in ("speech", "motion", "eeg"):
+                kept = [item for item in part if set(item.media) <= streams]
+                found[name] = kept[:12] + [item for item in kept if item.split != "train"][:4]
+    return {name: items for name, items in found.items() if items}

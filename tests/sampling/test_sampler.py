@@ -277,3 +277,15 @@ def test_rows_moves_every_field():
 def test_wrong_input_gets_one_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_levels_of_equal_depth_are_filled_together_and_before_finer_ones():
+    body = StreamSpec("motion", (6, 6, 6, 6), ("time",), rate_hz=7.5, level_groups=((0, 1), (2, 3)))
+    layout = Layout({"motion": body})
+    stream = TokenStream(body, torch.zeros(5, 4, dtype=torch.int32))
+    state = SamplerState.start(collate([layout.pack({"motion": stream})], multiple=8), layout, torch.tensor([3]))
+    seen = [
+        step.state.is_open[0, 1:6].any(0).tolist()
+        for step in Sampler(steps=2).iterate({"main": Seer(layout)}, layout, state)
+    ]
+    assert seen == [[True] * 4, [False, True, False, True], [False, True, False, True], [False] * 4]
