@@ -1,8 +1,8 @@
 """One model for all against a model for each: python benchmarks/joint.py --weights runs/weights --out runs/joint.
 
 Trains recipe ``demo`` on all five corpora, and on each corpus alone for the same number of steps, and writes
-results/joint.json: held-out masked cross-entropy of every stream and level. A joint run spends its steps on all corpora,
-so at equal steps it sees less of each; what it gives up or gains for that is the question.
+results/joint.json: held-out masked cross-entropy of every stream and level. A joint run spreads its steps over
+all corpora, so at equal steps it sees less of each; what it gives up or gains for that is the question.
 """
 
 from __future__ import annotations
