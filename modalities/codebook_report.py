@@ -1,12 +1,25 @@
-"""How good a codebook is: its use, and a classical coder that spends the same bits.
+"""How good a codebook is: its use, a report of it, and a classical coder that spends the same bits.
 
 Does not know: tokenizers, streams, media. Works on plain arrays, so any modality can call it.
 """
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
 import torch
 from torch import Tensor
+
+from tokenmask.fitting import write_text_atomic, writing_atomically
+
+REPORT_FILE = "report.json"
+COUNTS_FILE = "counts.png"
+PERPLEXITY_FILE = "perplexity.png"
 
 _LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
 _SAMPLES_PER_LEVEL = 8  # fewer fit the noise of the training items
@@ -20,10 +33,166 @@ def code_usage(codes: Tensor, size: int) -> tuple[float, float]:
     Returns:
         (share of the codes that occur, perplexity of their frequencies: 1 .. size).
     """
-    counts = torch.bincount(codes.reshape(-1).long(), minlength=size).double()
-    share = counts / counts.sum()
-    entropy = -(share * share.clamp_min(1e-300).log()).sum()
-    return float((counts > 0).double().mean()), float(entropy.exp())
+    counts = torch.bincount(codes.reshape(-1).long(), minlength=size)
+    return float((counts > 0).double().mean()), math.exp(_entropy(counts))
+
+
+def _entropy(counts: Tensor) -> float:
+    """Of the frequencies that counts give, in nats."""
+    share = counts.double() / counts.sum()
+    return -float((share * share.clamp_min(1e-300).log()).sum())
+
+
+class LevelUse(NamedTuple):
+    """How the codes of one level are used.
+
+    Args:
+        size: of the codebook.
+        used: codes that occur at all.
+        perplexity: of their frequencies, 1 .. size.
+        entropy_bits: log2 of the perplexity: what a code costs if it is coded by its frequency alone.
+        at_most_bits: log2 of the size.
+    """
+
+    size: int
+    used: int
+    perplexity: float
+    entropy_bits: float
+    at_most_bits: float
+
+
+@dataclass(frozen=True, eq=False)
+class CodebookReport:
+    """How often each code occurs in some data, and figures of the tokenizer on them.
+
+    Args:
+        counts: for each level int64 [codebook size], occurrences of each code.
+        figures: of merit, by name.
+        about: JSON values that say what was measured, kept in the report.
+    """
+
+    counts: Sequence[Tensor]
+    figures: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.counts or any(not int(count.sum()) for count in self.counts):
+            raise ValueError("a codebook report needs a code of each level at least, got none; give more data")
+
+    @classmethod
+    def of(
+        cls,
+        codes: Iterable[Tensor],
+        sizes: Sequence[int],
+        *,
+        figures: Mapping[str, float] | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Counts codes.
+
+        Args:
+            codes: int [..., levels] each; only one is held at a time.
+            sizes: of the codebooks.
+            figures, about: see the class.
+
+        Raises:
+            ValueError: no codes.
+        """
+        counts = [torch.zeros(size, dtype=torch.int64) for size in sizes]
+        for part in codes:
+            levels = part.reshape(-1, len(sizes)).long().unbind(1)
+            for count, level in zip(counts, levels, strict=True):
+                count += torch.bincount(level, minlength=len(count))
+        return cls(counts, dict(figures or {}), dict(about or {}))
+
+    @property
+    def levels(self) -> list[LevelUse]:
+        """The use of each level, coarse to fine."""
+        uses = []
+        for count in self.counts:
+            nats, size = _entropy(count), len(count)
+            uses.append(
+                LevelUse(size, int((count > 0).sum()), math.exp(nats), nats / math.log(2), math.log2(size)),
+            )
+        return uses
+
+    @property
+    def head(self) -> list[str]:
+        """Names of the columns of :meth:`rows`."""
+        return ["level", "codebook", "codes", "used", "used %", "perplexity", "entropy", "at most"]
+
+    def rows(self) -> list[list[str]]:
+        """A row of a table for each level."""
+        return [
+            [
+                str(level),
+                str(use.size),
+                str(int(count.sum())),
+                str(use.used),
+                f"{100 * use.used / use.size:.1f}",
+                f"{use.perplexity:.1f}",
+                f"{use.entropy_bits:.2f}",
+                f"{use.at_most_bits:.2f}",
+            ]
+            for level, (use, count) in enumerate(zip(self.levels, self.counts, strict=True))
+        ]
+
+    def __str__(self) -> str:
+        grid = [self.head, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in grid]
+        return "\n".join([*lines, *(f"{name}: {value:.4g}" for name, value in self.figures.items())])
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: what was measured, figures, and the use of each level with all its counts."""
+        levels = [
+            {**use._asdict(), "counts": count.tolist()} for use, count in zip(self.levels, self.counts, strict=True)
+        ]
+        return {"about": dict(self.about), "figures": dict(self.figures), "levels": levels}
+
+    def save(self, folder: str | Path) -> None:
+        """Writes ``report.json``, ``counts.png`` and ``perplexity.png``, each atomically; older ones are replaced."""
+        folder = Path(folder)
+        self._save_plot(folder / COUNTS_FILE, self.plot_counts())
+        self._save_plot(folder / PERPLEXITY_FILE, self.plot_perplexity())
+        write_text_atomic(folder / REPORT_FILE, json.dumps(self.to_json(), indent=2) + "\n")
+
+    def plot_counts(self) -> Any:
+        """A ``matplotlib.figure.Figure``: how often codes occur, from the most to the least frequent, by level."""
+        figure, axes = _figure("code, the most frequent first", "share of all codes of the level")
+        for level, count in enumerate(self.counts):
+            share = count.sort(descending=True).values.double() / count.sum()
+            axes.step(range(1, len(count) + 1), share.where(share > 0, math.nan).tolist(), label=f"level {level}")
+        axes.set_yscale("log")
+        if len(self.counts) > 1:
+            axes.legend(ncols=-(-len(self.counts) // 12))
+        return figure
+
+    def plot_perplexity(self) -> Any:
+        """A ``matplotlib.figure.Figure``: perplexity of each level beside the size of its codebook."""
+        figure, axes = _figure("level", "codes")
+        levels, uses = range(len(self.counts)), self.levels
+        axes.bar(levels, [use.size for use in uses], color="lightgrey", label="codebook")
+        axes.bar(levels, [use.used for use in uses], width=0.6, color="tab:olive", label="used")
+        axes.bar(levels, [use.perplexity for use in uses], width=0.4, color="tab:blue", label="perplexity")
+        axes.set_xticks(levels)
+        axes.legend()
+        return figure
+
+    def _save_plot(self, path: Path, figure: Any) -> None:
+        with writing_atomically(path) as partial:
+            figure.savefig(partial, format="png", dpi=120)
+
+
+def _figure(across: str, up: str) -> tuple[Any, Any]:
+    """A figure of its own with axes; pyplot, which keeps figures and chooses windows, is not used."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    return figure, axes
 
 
 def psnr_db(originals: Tensor, copies: Tensor, peak: float = 255.0) -> float:

@@ -416,7 +416,7 @@ def _read_strip(path: Path) -> tuple[Tensor, float]:
     if _FRAMES not in about or _RATE not in about:
         raise ValueError(f"{path} is a picture, not a strip that VideoClip.save wrote; take a film or a .gif")
     try:
-        return pixels.unflatten(0, (int(about[_FRAMES]), -1)), float(about[_RATE])
+        return pixels.view(int(about[_FRAMES]), -1, *pixels.shape[1:]), float(about[_RATE])
     except (ValueError, RuntimeError) as error:
         raise _broken(path, error) from error
 

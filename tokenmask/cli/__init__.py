@@ -21,6 +21,7 @@ HOMES = {
     "generate": "runs",
     "evaluate": "runs",
     "demo": "runs",
+    "inspect": "inspect",
     "info": "about",
     "recipes": "about",
 }

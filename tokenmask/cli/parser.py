@@ -29,6 +29,7 @@ GENERATE = [
     "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
 ]
 EVALUATE = ["tokenmask evaluate runs/demo"]
+INSPECT = ["tokenmask inspect runs/demo/tokenizers/image --on runs/demo/samples --out reports/image"]
 INFO = ["tokenmask info", "tokenmask info runs/demo"]
 RECIPES = ["tokenmask recipes", "tokenmask recipes maskgit"]
 DEMO = ["tokenmask demo"]
@@ -79,6 +80,7 @@ def make_parser() -> Parser:
     _train(_command(commands, "train", about, TRAIN, own))
     _generate(_command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", GENERATE))
     _evaluate(_command(commands, "evaluate", "Score a run on held-out records, beside a unigram.", EVALUATE))
+    _inspect(_command(commands, "inspect", "Count how a tokenizer uses its codes on data, and measure it.", INSPECT))
     _info(_command(commands, "info", "Say what is installed, or what a run is.", INFO))
     _recipes(_command(commands, "recipes", "List the recipes that ship, or print one in full.", RECIPES))
     _demo(_command(commands, "demo", "Do the whole job on data that ships, in a few minutes.", DEMO))
@@ -251,6 +253,21 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--draws", type=_count, default=4, metavar="N", help="masks of each record (default: 4)")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the masks (default: 0)")
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tokenizer", metavar="FOLDER", help="a tokenizer folder")
+    parser.add_argument(
+        "--on",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="media files, or folders that are searched for them; best those that it did not learn from",
+    )
+    parser.add_argument(
+        "--per", choices=("line", "file"), default="line", help="what an item of text is (default: line)"
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="gets report.json, counts.png and perplexity.png")
 
 
 def _info(parser: argparse.ArgumentParser) -> None:
