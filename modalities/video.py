@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -378,14 +378,22 @@ def _read_film(path: Path) -> tuple[Tensor, float]:
     try:
         reader = VideoReader(str(path), num_threads=1)
         count, rate = len(reader), float(reader.get_avg_fps())
-        height, width, _ = reader[0].shape if count else (0, 0, 3)
+        height, width = reader[0].shape[:2] if count else (0, 0)
         _check_size(path, count, height, width)
-        frames = torch.from_numpy(reader.get_batch(range(count)).asnumpy()) if count else torch.empty(0)
+        reader.seek(0)
+        frames = [_without_padding(reader.next().asnumpy()) for _ in range(count)]
     except (DECORDError, RuntimeError, IndexError) as error:
         raise _broken(path, error) from error
     if not count or not 0 < rate < math.inf:
         raise _broken(path, f"{count} frames at {rate:g} a second")
-    return frames, rate
+    return torch.stack(frames), rate
+
+
+def _without_padding(frame: Any) -> Tensor:
+    """decord takes the padding of narrow pictures' rows for channels, at widths such as 16 and 48: cut it off."""
+    height, width = frame.shape[:2]
+    rows = torch.from_numpy(frame).view(height, -1)
+    return rows[:, : 3 * width].reshape(height, width, 3)
 
 
 def _read_animation(path: Path) -> tuple[Tensor, float]:
