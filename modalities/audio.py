@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -260,18 +260,20 @@ class _Block(nn.Module):
 
 
 class _Stack(nn.Module):
-    """A convolution, blocks, and a linear layer: float32 [B, T, inputs] -> [B, T, outputs]."""
+    """A convolution, blocks, and a linear layer: float32 [B, T, inputs] -> [B, T, outputs].
+
+    Nothing is normalised at the end: it would hide how loud a frame is, which costs a fifth of the mel error.
+    """
 
     def __init__(self, config: AudioTokenizerConfig, inputs: int, width: int, blocks: int, outputs: int) -> None:
         super().__init__()
         self.enter = nn.Conv1d(inputs, width, config.kernel, padding=config.kernel // 2)
         self.blocks = nn.Sequential(*[_Block(width, config.kernel, config.expansion) for _ in range(blocks)])
-        self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 [B, T, inputs] -> [B, T, outputs]."""
-        out: Tensor = self.leave(self.norm(self.blocks(self.enter(x.transpose(1, 2)).transpose(1, 2))))
+        out: Tensor = self.leave(self.blocks(self.enter(x.transpose(1, 2)).transpose(1, 2)))
         return out
 
 
@@ -599,7 +601,7 @@ class AudioTokenizer(LearnedTokenizer):
         config: AudioTokenizerConfig | None = None,
         steps: int = 1000,
         batch_size: int = 8,
-        peak_lr: float = 2e-3,
+        peak_lr: float = 4e-3,
         seed: int = 0,
         folder: str | Path | None = None,
         checkpoint_every: int = 200,
