@@ -40,7 +40,7 @@ def code_usage(codes: Tensor, size: int) -> tuple[float, float]:
 def _entropy(counts: Tensor) -> float:
     """Of the frequencies that counts give, in nats."""
     share = counts.double() / counts.sum()
-    return -float((share * share.clamp_min(1e-300).log()).sum())
+    return 0.0 - float((share * share.clamp_min(1e-300).log()).sum())  # not -0.0 for a single code
 
 
 class LevelUse(NamedTuple):

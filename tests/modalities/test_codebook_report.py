@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image as pillow
 
-from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
+from tokenmask.modalities.codebook_report import CodebookReport, code_usage, pca_coded, psnr_db
 
 
 def normal(*shape: int, seed: int) -> torch.Tensor:
@@ -53,3 +56,51 @@ def test_error_falls_with_bits_also_for_few_training_items() -> None:
     errors = [float((pca_coded(train, items, bits) - items).square().mean()) for bits in (0, 4, 16, 64)]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] == pytest.approx(float((items - train.mean(0)).square().mean()))
+
+
+def report() -> CodebookReport:
+    codes = [torch.tensor([[[0, 2], [0, 2]], [[1, 2], [1, 2]]]), torch.tensor([[2, 2], [3, 2]], dtype=torch.int32)]
+    return CodebookReport.of(codes, (8, 4), figures={"psnr_db": 21.5}, about={"items": 2})
+
+
+def test_a_report_counts_levels_by_hand() -> None:
+    first, second = report().levels
+    assert report().counts[0].tolist() == [2, 2, 1, 1, 0, 0, 0, 0]
+    assert (first.size, first.used, first.at_most_bits) == (8, 4, 3)
+    entropy = 2 / 3 * math.log2(3) + 1 / 3 * math.log2(6)
+    assert (first.entropy_bits, first.perplexity) == pytest.approx((entropy, 2**entropy))
+    assert second == pytest.approx((4, 1, 1.0, 0.0, 2.0))
+    assert (first.used / 8, first.perplexity) == pytest.approx(code_usage(torch.tensor([0, 0, 1, 1, 2, 3]), 8))
+
+
+def test_a_report_prints_itself() -> None:
+    head, first, second, figure = str(report()).splitlines()
+    assert head.split("  ")[0] == "level"
+    assert first.split() == ["0", "8", "6", "4", "50.0", "3.8", "1.92", "3.00"]
+    assert second.split() == ["1", "4", "6", "1", "25.0", "1.0", "0.00", "2.00"]
+    assert figure == "psnr_db: 21.5"
+
+
+def test_a_report_saves_itself_whole_and_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        report().save(tmp_path / "new")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["counts.png", "perplexity.png", "report.json"]
+    kept = json.loads((tmp_path / "new/report.json").read_text())
+    assert (kept["about"], kept["figures"]) == ({"items": 2}, {"psnr_db": 21.5})
+    assert kept["levels"][1] == {**report().levels[1]._asdict(), "counts": [0, 0, 6, 0]}
+    for name in ("counts.png", "perplexity.png"):
+        with pillow.open(tmp_path / "new" / name) as picture:
+            assert len(picture.convert("RGB").getcolors(1 << 20)) > 10
+
+
+def test_plots_show_what_was_counted() -> None:
+    lines = report().plot_counts().axes[0].lines
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx([1 / 3, 1.0])
+    assert lines[0].get_ydata()[:4].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 6, 1 / 6])
+    heights = [bar.get_height() for bar in report().plot_perplexity().axes[0].patches]
+    assert heights == pytest.approx([8, 4, 4, 1, report().levels[0].perplexity, 1.0])
+
+
+def test_no_codes_are_one_sentence() -> None:
+    with pytest.raises(ValueError, match="a codebook report needs a code of each level"):
+        CodebookReport.of([], (8, 4))
