@@ -134,9 +134,9 @@ class AudioClip:
             raise ValueError(f"a sample rate must be positive, got {sample_rate_hz}")
         if sample_rate_hz == self.sample_rate_hz:
             return AudioClip(self.samples, sample_rate_hz)
-        changed = _resampled(self.samples.T, self.sample_rate_hz, sample_rate_hz).T
+        changed = _resampled(self.samples.T, self.sample_rate_hz, sample_rate_hz)
         wanted = max(1, round(self.samples.shape[1] * sample_rate_hz / self.sample_rate_hz))
-        return AudioClip(_cut(changed, 0, wanted).contiguous(), sample_rate_hz)
+        return AudioClip(_cut(changed, 0, wanted).T.contiguous(), sample_rate_hz)
 
     def mono(self) -> AudioClip:
         """One channel, the mean of all."""
@@ -498,7 +498,7 @@ class AudioTokenizer(LearnedTokenizer):
     def _waveform(self, codes: Tensor, levels: int | None = None) -> Tensor:
         """Codes int32 [frames, levels] -> float32 [frames * hop], from the first ``levels`` of them, None for all."""
         hop, frames = self.config.hop, len(codes)
-        outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT
+        outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self.config.decoder_reach
         quiet = self._silence
         padded = torch.cat([quiet.expand(outside, -1), codes, quiet.expand(outside, -1)])
         whole, fade = torch.zeros(frames * hop), torch.linspace(0, 1, _JOINT * hop + 2)[1:-1]
@@ -692,7 +692,8 @@ def _resampled(samples: Tensor, from_hz: float, to_hz: float) -> Tensor:
     """float32 [time] or [time, channels], by soxr."""
     import soxr
 
-    return torch.from_numpy(soxr.resample(samples.contiguous().cpu().numpy(), from_hz, to_hz))
+    changed: Tensor = torch.from_numpy(soxr.resample(samples.contiguous().cpu().numpy(), from_hz, to_hz))
+    return changed
 
 
 def _first_phases(magnitudes: Tensor) -> Tensor:

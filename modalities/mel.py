@@ -32,7 +32,9 @@ def spectrum(samples: Tensor, n_fft: int, hop: int) -> Tensor:
     Returns:
         complex64 [..., frames, n_fft // 2 + 1] with frames = (time - n_fft) // hop + 1.
     """
-    return torch.fft.rfft(samples.unfold(-1, n_fft, hop) * _hann(n_fft, samples.device))
+    frames: Tensor = samples.unfold(-1, n_fft, hop)
+    spectra: Tensor = torch.fft.rfft(frames * _hann(n_fft, samples.device))
+    return spectra
 
 
 def log_mel(spectra: Tensor, bands: int, sample_rate_hz: int) -> Tensor:
@@ -101,7 +103,7 @@ def unit(values: Tensor) -> Tensor:
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
     """float32 [..., frames, n_fft] -> [..., (frames - 1) * hop + n_fft], in the same order for any length."""
     count, n_fft = frames.shape[-2:]
-    parts = frames.unflatten(-1, (n_fft // hop, hop))
+    parts = frames.reshape(*frames.shape[:-1], n_fft // hop, hop)
     total = frames.new_zeros(*frames.shape[:-2], count + n_fft // hop - 1, hop)
     for place in range(n_fft // hop):
         total[..., place : place + count, :] += parts[..., place, :]
