@@ -117,7 +117,7 @@ class EegRecording:
             raise ValueError(f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}")
         try:
             return readers[suffix](path)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{path} must be a whole recording, but cannot be read ({reason})") from error
 
