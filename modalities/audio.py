@@ -708,7 +708,8 @@ def _head_error(made: Tensor, wanted: Tensor, n_fft: int, rate: int) -> Tensor:
     pair = [spectrum(samples, n_fft, n_fft // 4) for samples in (made, wanted)]
     first, second = (log_mel(spectra, bands, rate) for spectra in pair)
     gap = (pair[0].abs() - pair[1].abs()).norm() / pair[1].abs().norm().clamp_min(FLOOR)
-    return nn.functional.l1_loss(first, second) + gap
+    error: Tensor = nn.functional.l1_loss(first, second) + gap
+    return error
 
 
 @torch.no_grad()

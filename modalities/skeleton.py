@@ -663,7 +663,9 @@ def load_bvh(path: str | Path, units_per_metre: float = _CENTIMETRES) -> MotionC
         frames, step = int(words[1]), float(words[4])
         width = sum(map(len, channels))
         numbers = torch.tensor([float(word) for word in words[5:]], dtype=torch.float64)
-        if frames < 1 or len(numbers) != frames * width or not step > 0:
+        if not (step > 0 and math.isfinite(step)):
+            raise ValueError(f"its frame time must be positive, got {step}")
+        if frames < 1 or len(numbers) != frames * width:
             raise ValueError(f"{frames} frames of {width} numbers were announced, but {len(numbers)} came")
         table = numbers.view(frames, width)
         rest = torch.tensor(offsets, dtype=torch.float64) / units_per_metre
@@ -723,6 +725,8 @@ def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]]
             open_joints.append(len(names) - 1)
         elif word == "OFFSET":
             offsets[open_joints[-1]] = tuple(float(part) for part in rest.split())
+            if len(offsets[open_joints[-1]]) != 3:
+                raise ValueError(f"its OFFSET {rest!r} must be three numbers")
         elif word == "CHANNELS":
             own = rest.split()[1:]
             if not set(own) <= known or len(own) != int(rest.split()[0]):

@@ -36,7 +36,9 @@ def generate(arguments: argparse.Namespace) -> int:
         given[name] = _given(run, name, value)
     modality = run.tokenizers[arguments.stream].spec.modality
     if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
-        raise ValueError(f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N, or --duration SECONDS")
+        raise ValueError(
+            f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N, or --duration SECONDS"
+        )
     spoken = arguments.out is None and modality == "text"
     paths = [] if spoken else _names(arguments, modality)
     for path in paths:

@@ -17,7 +17,7 @@ from tokenmask.corpus import HELD_OUT, TRAIN, Item
 from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.recording import EegRecording
-from tokenmask.modalities.skeleton import MotionClip
+from tokenmask.modalities.skeleton import MotionClip, load_deepmimic
 from tokenmask.modalities.text import Text
 
 STREAMS = ("text", "image", "audio", "motion", "eeg")
@@ -47,7 +47,7 @@ def motions() -> tuple[Motion, ...]:
     """The 20 captures."""
     found = []
     for capture in data.motions():
-        clip = MotionClip.load_deepmimic(capture.path, data.FOLDER / "motion/humanoid.urdf")
+        clip = load_deepmimic(capture.path, data.FOLDER / "motion/humanoid.urdf")
         cut = round(len(clip.root_positions) * (1 - HELD_OUT_SHARE))
         found.append(Motion(capture.name, _frames(clip, 0, cut), _frames(clip, cut, len(clip.root_positions))))
     return tuple(found)

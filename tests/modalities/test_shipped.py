@@ -1,0 +1,84 @@
+"""The weights that ship: every tokenizer keeps the contract and the recorded figures, and the model generates."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import tokenmask as tm
+from tokenmask.demo import items
+from tokenmask.run import SHIPPED
+from tokenmask.testing import tokenizer_checks
+
+FIGURES = json.loads((SHIPPED / "figures.json").read_text())
+SUFFIXES = {"audio": ".wav", "motion": ".safetensors", "eeg": ".safetensors"}
+CHECKS = [
+    pytest.param(name, index, id=f"{name}-{check.name}")
+    for name in SUFFIXES
+    for index, check in enumerate(tokenizer_checks(tm.load_tokenizer(name), [None] * 3))
+]
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    return {
+        name: list(tokenizer_checks(tm.load_tokenizer(name), items.media(name, "held-out")[:3], suffix=SUFFIXES[name]))
+        for name in SUFFIXES
+    }
+
+
+@pytest.mark.parametrize(("name", "index"), CHECKS)
+def test_contract(name, index, subjects):
+    subjects[name][index]()
+
+
+def test_size():
+    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 12_000_000
+    assert (SHIPPED / "README.md") in files
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "low", "high"),
+    [
+        ("audio", "mel_l1", 0.0, 0.42),
+        ("eeg", "beta_correlation", 0.95, 1.0),
+        ("eeg", "gamma_correlation", 0.70, 1.0),
+        ("eeg", "gamma_power_error_db", 0.0, 3.0),
+        ("motion", "mpjpe_mm", 0.0, 90.0),
+        ("image", "psnr_db", 23.0, 40.0),
+    ],
+)
+def test_recorded_figures_meet_the_bars(name, figure, low, high):
+    """Recorded by ``python benchmarks/weights.py``; they are measured again by ``make demo``."""
+    assert low <= FIGURES[name][figure] <= high
+
+
+def test_each_level_of_audio_helps():
+    by_levels = [FIGURES["audio"][f"mel_l1_levels_{n}"] for n in range(1, 8)]
+    assert by_levels == sorted(by_levels, reverse=True)
+
+
+def test_recorded_figures_are_those_of_the_weights():
+    eeg = tm.load_tokenizer("eeg").evaluate(items.media("eeg", "held-out"))
+    for name, value in eeg.items():
+        assert math.isclose(value, FIGURES["eeg"][name], rel_tol=0.02, abs_tol=0.02), name
+
+
+def test_the_shipped_model_generates_every_modality():
+    run = tm.load()
+    clip = run.generate("audio", given={"text": "seven"}, duration_seconds=0.6, steps=2, seed=0)[0]
+    assert clip.sample_rate_hz == 16000 and clip.samples.shape == (1, 30 * 320)
+    motion = run.generate("motion", given={"text": "kick"}, duration_seconds=1.4, steps=2, seed=0)[0]
+    assert torch.isfinite(motion.joint_positions()).all()
+    eeg = run.generate_tokens("eeg", given={"label": "eyes shut"}, duration_seconds=1.0, steps=2, seed=0)[0]
+    assert eeg.labels["channel"] == tm.load_tokenizer("eeg").encode(items.media("eeg", "held-out")[0]).labels["channel"]
+    words = run.generate("text", given={"audio": clip}, length=6, steps=2, seed=0)[0]
+    assert isinstance(words.text, str)
+    image = run.generate("image", given={"text": "sun"}, steps=2)[0]
+    assert image.pixels.shape == (32, 32, 3)
+    longer = run.generate_tokens("audio", given={"audio": clip}, duration_seconds=0.2, steps=2)[0]
+    assert torch.equal(longer.codes[:30], clip.stream.codes)
+    with pytest.raises(ValueError, match="names no corpus"):
+        run.records("held-out")
