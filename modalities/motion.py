@@ -41,7 +41,7 @@ _TOGETHER = 8  # codes of a training window
 _FEATURE_SHARE = 0.3  # of the loss; the rest is joint positions
 _ROUND = 1e-6  # square metres that round the distance off at nothing
 _NUDGE = 0.05
-_VELOCITY_METRES, _YAW_METRES = 0.05, 0.03  # what a unit of speed, m/s and rad/s, counts beside joint positions
+_VELOCITY_METRES, _YAW_METRES = 0.1, 0.06  # what a unit of speed, m/s and rad/s, counts beside joint positions
 
 
 @dataclass(frozen=True)
