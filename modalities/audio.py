@@ -35,7 +35,7 @@ from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
-VOCODERS = ("mixed", "head", "griffin_lim")
+VOCODERS = ("head", "mixed", "griffin_lim")
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 _WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
 _TOGETHER = 4  # windows that go through the network at once, always
@@ -186,7 +186,7 @@ class AudioTokenizerConfig:
     commitment: float = 0.25
     head_width: int = 192
     head_blocks: int = 4
-    vocoder: str = "mixed"
+    vocoder: str = "head"
     rounds: int = 32
 
     def __post_init__(self) -> None:
