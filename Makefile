@@ -18,7 +18,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMPS)/packages: requirements.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements.txt
 	mkdir -p $(STAMPS) && touch $@
 
 # torch comes before the build, because the extension is compiled against it. Another TORCH installs and builds anew.

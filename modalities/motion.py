@@ -6,6 +6,7 @@ Does not know: shared ids, models, other modalities, how motion files are read (
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -201,41 +202,32 @@ def _rates(steps: Tensor, frame_rate_hz: float) -> Tensor:
     return torch.cat([steps, steps[-1:] if len(steps) else steps.new_zeros(1, *steps.shape[1:])]) * frame_rate_hz
 
 
-def to_rotations(features: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
+def to_rotations(features: Tensor, skeleton: Skeleton) -> list[Tensor]:
     """Rotations of features, brought to orthogonal matrices (Gram-Schmidt); gradients pass through.
 
     Args:
         features: float [..., features], see :func:`to_features`.
+        skeleton: the joints.
 
     Returns:
-        float [..., joints, 3, 3] in the parent's frame, the root's in the heading frame; and the same with every
-        joint in the heading frame.
+        For each joint float [..., 3, 3], its rotation in the heading frame.
     """
-    of_joint: dict[int, Tensor] = {}
-    start = _ROOT
+    starts, start = {}, _ROOT
     for joint in (joint for part in body_parts(skeleton) for joint in part):
-        if skeleton.kinds[joint] == "ball":
-            of_joint[joint] = _orthogonal(features[..., start : start + 3], features[..., start + 3 : start + 6])
-            start += 6
-        else:
-            pair = nn.functional.normalize(features[..., start : start + 2], dim=-1)
-            of_joint[joint] = _about(skeleton.axes[joint], pair)
-            start += 2
-    still = torch.eye(3, dtype=features.dtype, device=features.device).expand(*features.shape[:-1], 3, 3)
-    local: list[Tensor] = []
+        starts[joint] = start
+        start += 6 if skeleton.kinds[joint] == "ball" else 2
     whole: list[Tensor] = []
-    for joint, parent in enumerate(skeleton.parents):
-        above = whole[parent] if parent >= 0 else still
-        if skeleton.kinds[joint] == "ball":
-            whole.append(of_joint[joint])
-            local.append(matmul3(above.transpose(-1, -2), of_joint[joint]))
-        elif skeleton.kinds[joint] == "hinge":
-            whole.append(matmul3(above, of_joint[joint]))
-            local.append(of_joint[joint])
+    for joint, (parent, kind) in enumerate(zip(skeleton.parents, skeleton.kinds, strict=True)):
+        if kind == "fixed":
+            whole.append(whole[parent])
+            continue
+        own = features[..., starts[joint] : starts[joint] + 6]
+        if kind == "ball":
+            whole.append(_orthogonal(own[..., :3], own[..., 3:]))
         else:
-            whole.append(above)
-            local.append(still)
-    return torch.stack(local, -3), torch.stack(whole, -3)
+            pair = nn.functional.normalize(own[..., :2], dim=-1)
+            whole.append(matmul3(whole[parent], _about(skeleton.axes[joint], pair)))
+    return whole
 
 
 def _orthogonal(first: Tensor, second: Tensor) -> Tensor:
@@ -255,12 +247,12 @@ def _about(axis: Sequence[float], pair: Tensor) -> Tensor:
 
 def positions(features: Tensor, skeleton: Skeleton) -> Tensor:
     """Joint positions in the heading frame, the root fixed in the plane: [..., features] -> [..., joints, 3], m."""
-    whole = to_rotations(features, skeleton)[1]
+    whole = to_rotations(features, skeleton)
     offsets = torch.tensor(skeleton.offsets, dtype=features.dtype, device=features.device)
     zero = torch.zeros_like(features[..., 0])
     points = [torch.stack([zero, features[..., 0], zero], -1)]
     for joint, parent in enumerate(skeleton.parents[1:], 1):
-        points.append(points[parent] + (whole[..., parent, :, :] * offsets[joint]).sum(-1))
+        points.append(points[parent] + (whole[parent] * offsets[joint]).sum(-1))
     return torch.stack(points, -2)
 
 
@@ -340,11 +332,12 @@ class _Network(nn.Module):
         """Latents of a code and its two neighbours, [N, 3, parts * latent] -> [N, stride, features], normalised."""
         parts = [
             up(own).view(len(own), self._stride, -1)
-            for own, up in zip(latents[:, 1].split(self._latent, 1), self.up, strict=True)
+            for own, up in zip(torch.split(latents[:, 1], self._latent, 1), self.up, strict=True)
         ]
         hidden = nn.functional.silu(self.spread(latents.flatten(1)))
         hidden = hidden + nn.functional.silu(self.mix(hidden))
-        return torch.cat(parts, 2) + self.join(hidden).view(-1, self._stride, self._features)
+        frames: Tensor = torch.cat(parts, 2) + self.join(hidden).view(-1, self._stride, self._features)
+        return frames
 
 
 def _framed(values: Tensor, size: int, step: int) -> Tensor:
@@ -357,7 +350,7 @@ def _framed(values: Tensor, size: int, step: int) -> Tensor:
 
 def _fixed_rows(rows: Tensor) -> Iterator[tuple[Tensor, int]]:
     """Parts of exactly ``_ROWS`` rows, the last filled up with zeros, and how many rows of each count."""
-    for part in rows.split(_ROWS):
+    for part in torch.split(rows, _ROWS):
         yield torch.cat([part, part.new_zeros(_ROWS - len(part), *part.shape[1:])]), len(part)
 
 
@@ -425,7 +418,7 @@ class MotionTokenizer(LearnedTokenizer):
         codes = []
         for rows, count in _fixed_rows(torch.cat(windows)):
             codes.append(self._network.quantizer.nearest(self._network.latents(rows))[:count])
-        each = torch.cat(codes).to("cpu", torch.int32).split([len(part) for part in windows])
+        each = torch.split(torch.cat(codes).to("cpu", torch.int32), [len(part) for part in windows])
         return [TokenStream(self._spec, part.clone()) for part in each]
 
     def decode(self, stream: TokenStream, *, given: MotionClip | None = None, keep: Tensor | None = None) -> MotionClip:
@@ -473,7 +466,7 @@ class MotionTokenizer(LearnedTokenizer):
             raise ValueError("a motion stream must hold a code or more to be decoded, got none")
         skeleton, rate = self.config.skeleton(), self.config.frame_rate_hz
         features = self._features(stream).double()
-        local = to_rotations(features, skeleton)[0]
+        whole = to_rotations(features, skeleton)
         yaw = features[:, 3] / rate
         angle = yaw.cumsum(0) - yaw  # rates lead to the next frame
         ahead = to_matrix(turn(_UP, angle))
@@ -481,8 +474,10 @@ class MotionTokenizer(LearnedTokenizer):
         steps = (ahead * flat[:, None]).sum(-1)
         places = steps.cumsum(0) - steps
         places[:, 1] = features[:, 0]
-        local[:, 0] = matmul3(ahead, local[:, 0])
-        return MotionClip(places.float(), from_matrix(local).float(), rate, skeleton, stream)
+        local = [matmul3(ahead, whole[0])]
+        for joint, parent in enumerate(skeleton.parents[1:], 1):
+            local.append(matmul3(whole[parent].transpose(1, 2), whole[joint]))
+        return MotionClip(places.float(), from_matrix(torch.stack(local, 1)).float(), rate, skeleton, stream)
 
     def _features(self, stream: TokenStream) -> Tensor:
         """float32 [frames, features] of codes."""
@@ -540,7 +535,7 @@ class MotionTokenizer(LearnedTokenizer):
             train = torch.cat([self._windows(self._network.normalised(one.to(self.device))) for one in known])
             own = torch.cat([self._network.normalised(one.to(self.device)) for one in wanted])
             coded = pca_coded(train.cpu(), own.cpu().view(-1, train.shape[1]), bits).float().view(own.shape)
-            copies = self._network.features(coded.to(self.device)).cpu().split([len(one) for one in wanted])
+            copies = torch.split(self._network.features(coded.to(self.device)).cpu(), [len(one) for one in wanted])
             cut = [positions(one[:length], skeleton) for one, length in zip(copies, lengths, strict=True)]
             figures["pca_mpjpe_mm"] = _mpjpe_mm(torch.cat(cut), real)
             mean = positions(torch.cat(known), skeleton).mean(0)
@@ -605,7 +600,7 @@ class MotionTokenizer(LearnedTokenizer):
                 windows.append(clip[frame.clamp(0, len(clip) - 1)])
             one, two = frames[torch.randint(len(frames), (2, batch_size), generator=draw)]
             share = config.offset * torch.rand(batch_size, 1, generator=draw)
-            return torch.stack(windows) + (share * (one - two))[:, None]
+            return torch.stack(windows) + (share * (one - two))[:, None]  # type: ignore[no-any-return]
 
         def loss(network: _Network, batch: Tensor, quantise: Quantise) -> tuple[Tensor, dict[str, float]]:
             wanted = batch[:, margin:-margin]
@@ -615,10 +610,12 @@ class MotionTokenizer(LearnedTokenizer):
             error = nn.functional.mse_loss(made, wanted)
             away = positions(network.features(made), skeleton) - positions(network.features(wanted), skeleton)
             distance = (away.square().sum(-1) + _ROUND).sqrt().mean()
-            return _FEATURE_SHARE * error + distance / spread, {"mpjpe_mm": 1000 * distance.item()}
+            total: Tensor = _FEATURE_SHARE * error + distance / spread
+            return total, {"mpjpe_mm": 1000 * distance.item()}
 
         settings = FitSettings(steps, batch_size, peak_lr, seed)
-        about = {"config": asdict(config), "frames": fingerprint({}, {"frames": torch.cat(known)})}
+        plain = json.loads(json.dumps(asdict(config)))  # tuples come back from a checkpoint as lists
+        about = {"config": plain, "frames": fingerprint({}, {"frames": torch.cat(known)})}
         task = CodecFitting(lambda: _Network(config, start), draw_batch, loss, settings, about)
         label = "motion tokenizer"
         fit(task, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
