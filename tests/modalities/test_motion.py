@@ -317,7 +317,7 @@ def test_equal_seeds_give_equal_tokenizers(known: list[MotionClip], humanoid: Sk
     def fitted(seed: int) -> str:
         with global_random_state_untouched():
             return MotionTokenizer.fit(
-                known[:3], config=tiny(humanoid), steps=3, batch_size=128, seed=seed, progress=False
+                known[:3], config=tiny(humanoid), steps=2, batch_size=64, seed=seed, progress=False
             ).spec.fingerprint
 
     assert fitted(0) == fitted(0)
@@ -328,14 +328,14 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
     tmp_path: Path, known: list[MotionClip], humanoid: Skeleton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fitted(folder: Path, **changes: Any) -> MotionTokenizer:
-        settings = {"config": tiny(humanoid), "steps": 8, "batch_size": 128, "checkpoint_every": 3, **changes}
+        settings = {"config": tiny(humanoid), "steps": 6, "batch_size": 64, "checkpoint_every": 3, **changes}
         return MotionTokenizer.fit(known[:3], folder=folder, progress=False, **settings)
 
     whole = fitted(tmp_path / "whole")
     step = CodecFitting.step
 
     def stops(task: CodecFitting, index: int) -> dict[str, float]:
-        if index == 5:
+        if index == 4:
             raise RuntimeError("stopped")
         return step(task, index)
 
