@@ -364,7 +364,8 @@ class MotionTokenizer(LearnedTokenizer):
     all parts and the neighbouring windows; learned by the error of joint positions through forward kinematics.
 
     Codes are equal, bit for bit, for a clip alone or in any batch and for any number of threads, on one machine. A code
-    depends on the frames of its own window and those next to it.
+    depends on the frames of its own window and those next to it, so a halo of two windows, on their grid, is exact:
+    ``context_seconds`` is that for the default stride and rate; others need 2 * stride / frame_rate_hz.
 
     Source: residual codes of motion: MoMask, arXiv:2312.00063; codes by body part: ParCo, arXiv:2403.18512. Deviations:
     linear codec with a correction instead of a deep convolutional one, which fails on new poses where clips are few.
