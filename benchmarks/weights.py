@@ -55,7 +55,7 @@ def main() -> None:
     )
     scores = arguments.out / "model.txt"
     if not scores.is_file():
-        write_text_atomic(scores, "\n".join(score_line(score) for score in run.held_out_scores(draws=2)) + "\n")
+        write_text_atomic(scores, "\n".join(score_line(score) for score in run.held_out_scores(draws=1)) + "\n")
     print(scores.read_text(encoding="utf-8"))
     if arguments.install:
         install(run, arguments.out)
