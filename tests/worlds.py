@@ -62,5 +62,7 @@ def _items(streams: set[str]) -> dict[str, list[Item]]:
         for name, part in corpora().items():
             if name in ("speech", "motion", "eeg"):
                 kept = [item for item in part if set(item.media) <= streams]
-                found[name] = kept[:12] + [item for item in kept if item.split != "train"][:4]
+                found[name] = [item for item in kept if item.split == "train"][:12] + [
+                    item for item in kept if item.split != "train"
+                ][:4]
     return {name: items for name, items in found.items() if items}
