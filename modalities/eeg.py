@@ -485,7 +485,7 @@ class EegTokenizer(LearnedTokenizer):
 
         settings = FitSettings(steps, batch_size, peak_lr, seed)
         about = {
-            "config": {**asdict(config), "kernels": list(config.kernels)},  # as JSON gives it back
+            "config": asdict(config),
             "window_samples": size,
             "recordings": fingerprint({}, {f"{index}": item.samples for index, item in enumerate(items)}),
         }

@@ -5,6 +5,7 @@ Arrow: media --fit--> network with codebooks <--folder. Does not know: any modal
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.fitting import (
+    canonical_json,
     load_optimizer_tensors,
     load_tensors,
     optimizer_tensors,
@@ -103,7 +105,8 @@ class CodecFitting:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.peak_lr, betas=(0.9, 0.95), weight_decay=settings.weight_decay
         )
-        self.about = {**about, "settings": asdict(settings)}
+        plain = {**about, "settings": asdict(settings)}
+        self.about = json.loads(canonical_json(plain))  # as a checkpoint gives it back: tuples become lists
 
     def step(self, index: int) -> dict[str, float]:
         settings, quantizer = self.settings, self.network.quantizer

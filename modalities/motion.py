@@ -6,7 +6,6 @@ Does not know: shared ids, models, other modalities, how motion files are read (
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -615,8 +614,7 @@ class MotionTokenizer(LearnedTokenizer):
             return total, {"mpjpe_mm": 1000 * distance.item()}
 
         settings = FitSettings(steps, batch_size, peak_lr, seed)
-        plain = json.loads(json.dumps(asdict(config)))  # tuples come back from a checkpoint as lists
-        about = {"config": plain, "frames": fingerprint({}, {"frames": torch.cat(known)})}
+        about = {"config": asdict(config), "frames": fingerprint({}, {"frames": torch.cat(known)})}
         task = CodecFitting(lambda: _Network(config, start), draw_batch, loss, settings, about)
         label = "motion tokenizer"
         fit(task, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
