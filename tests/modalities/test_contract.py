@@ -46,13 +46,13 @@ def test_every_tokenizer_that_ships_is_checked() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("modality", list(TOKENIZERS))
+@pytest.mark.parametrize("modality", list(CHECKS))
 def test_contract(modality: str, name: str, request: pytest.FixtureRequest) -> None:
     (check,) = (check for check in CHECKS[modality](request) if check.name == name)
     check()
 
 
-@pytest.mark.parametrize("modality", list(TOKENIZERS))
+@pytest.mark.parametrize("modality", list(CHECKS))
 def test_a_folder_is_loaded_without_saying_what_it_is(
     modality: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
