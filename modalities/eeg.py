@@ -352,6 +352,11 @@ class EegTokenizer(LearnedTokenizer):
         wave: Tensor = self._network.wave(latents, inside[:, None])[:, 0] * _gain(codes[:, :, 0], inside, config)
         return wave[:, config.halo * config.stride : (config.halo + _CORE) * config.stride]
 
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of the spec's level groups."""
+        return ("scale", "waveform")
+
     def _check(self, item: EegRecording) -> None:
         check_media(self, item)
         if item.sample_rate_hz != self.config.sample_rate_hz:

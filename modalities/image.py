@@ -309,6 +309,23 @@ class ImageTokenizer(LearnedTokenizer):
             keep = keep.repeat_interleave(self.config.stride, 0).repeat_interleave(self.config.stride, 1)
         return Image(torch.where(keep[:, :, None], _sized(given, self.config).pixels, made.pixels), stream)
 
+    def places(self, media: Image, stream: TokenStream, region: Sequence[float]) -> Tensor:
+        """bool [row, column], places whose pixels a box (left, top, right, bottom) in pixels of ``media`` touches.
+
+        Raises:
+            ValueError: no box, or one outside of the image.
+        """
+        height, width = media.pixels.shape[:2]
+        if len(region) != 4:
+            raise ValueError(f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}")
+        left, top, right, bottom = region
+        if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
+            raise ValueError(f"a box must lie inside of {width} x {height} pixels, got {tuple(region)}")
+        rows, columns = (torch.arange(size) for size in stream.grid)
+        in_rows = ((rows + 1) * height / len(rows) > top) & (rows * height / len(rows) < bottom)
+        in_columns = ((columns + 1) * width / len(columns) > left) & (columns * width / len(columns) < right)
+        return in_rows[:, None] & in_columns
+
     @torch.no_grad()
     def decode_many(self, streams: Sequence[TokenStream]) -> list[Image]:
         """The images of many streams, those of :meth:`decode`."""

@@ -457,6 +457,11 @@ class MotionTokenizer(LearnedTokenizer):
         return _joined(made, source, keep, self._lateral)
 
     @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of the spec's level groups: the body parts."""
+        return PARTS
+
+    @property
     def _lateral(self) -> int:
         return _lateral(self.config)
 

@@ -15,14 +15,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tokenmask import editing
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Mixture, Record, statistics
+from tokenmask.editing import Region
 from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
-from tokenmask.sampling import ClassifierFree, Sampler
-from tokenmask.streams import TokenStream
+from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
+from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.tokenizer import Tokenizer, stream_of
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 from tokenmask.training import StreamScore, Trainer, held_out_scores
@@ -120,6 +122,8 @@ class Run:
         temperature: float | None = None,
         seed: int | Sequence[int] = 0,
         num_samples: int = 1,
+        negative: Mapping[str, Any] | None = None,
+        also: Sequence[tuple[Mapping[str, Any], float]] = (),
         sampler: Sampler | None = None,
         invariant: bool = True,
         progress: bool = False,
@@ -138,7 +142,9 @@ class Run:
             temperature: 0 takes the best code.
             seed: of every request, or one for each.
             num_samples: samples of each request; they differ, and the first is the one that num_samples=1 gives.
-            sampler: replaces the recipe's; the three options above change it.
+            negative: stream name -> what guidance pushes away from, instead of from no condition.
+            also: further conditions, (stream name -> what is given, weight w) each: the logits gain w (c - u).
+            sampler: replaces the recipe's; the options above change it.
             invariant: see :func:`tokenmask.generation.fill`.
             progress: a bar on stderr.
 
@@ -155,6 +161,7 @@ class Run:
             raise ValueError(f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}")
         if num_samples < 1:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        others = self._others(negative, also)
         requests = []
         for one, its_seed in zip(wanted, seeds, strict=True):
             streams = {name: self._tokens(name, value) for name, value in one.items()}
@@ -163,35 +170,144 @@ class Run:
             names = dict(prefix.labels) if prefix else self.labels.get(stream, {})
             axes = self.layout.streams[stream].axes
             names = {axis: own for axis, own in names.items() if size[axes.index(axis)] == len(own)}
-            requests += [
-                Request(stream, size, streams, prefix, its_seed, sample, names) for sample in range(num_samples)
-            ]
+            blank = Request.blank(
+                self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
+            )
+            requests += [replace(blank, sample=sample) for sample in range(num_samples)]
         return fill(
             requests,
             layout=self.layout,
             models=self.models,
-            sampler=_adapt(sampler or self.recipe.sampler_of(stream), steps, guidance, temperature),
+            sampler=_adapt(sampler or self.recipe.sampler_of(stream), steps, guidance, temperature, negative, also),
             packing=self.recipe.packing,
             invariant=invariant,
             progress=progress,
         )
 
+    def edit(
+        self,
+        media: Any,
+        regenerate: Sequence[Region] | None = None,
+        *,
+        stream: str | None = None,
+        levels: Sequence[int] | None = None,
+        channels: Sequence[str] | None = None,
+        parts: Sequence[str] | None = None,
+        length: int | None = None,
+        given: Mapping[str, Any] | None = None,
+        negative: Mapping[str, Any] | None = None,
+        also: Sequence[tuple[Mapping[str, Any], float]] = (),
+        steps: int | None = None,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        seed: int = 0,
+        num_samples: int = 1,
+        sampler: Sampler | None = None,
+        keep_original: bool | None = None,
+        progress: bool = False,
+    ) -> list[Any]:
+        """Fills a region of media anew; every code outside of it stays, token for token.
+
+        Media that were generated are edited from their own codes; others are encoded once. A stream longer than the
+        model sees is edited in a window around the region.
+
+        Args:
+            media: media, words, a path or a TokenStream.
+            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text;
+                (left, top, right, bottom) in pixels for images. None is everything.
+            stream: name of its stream; needed for words, for paths, and where several streams hold such media.
+            levels, channels, parts: only these, see :func:`tokenmask.editing.hole`.
+            length: codes in place of the region, for text; as many as before if None.
+            given, negative, also, steps, guidance, temperature, seed, num_samples, sampler, progress: as in
+                :meth:`generate`.
+            keep_original: media outside of the region are those that came in, not their decoded codes; joined
+                smoothly where the modality can. None does so for media that carry no codes of their own.
+
+        Returns:
+            one media object for each sample, with its ``stream``.
+
+        Raises:
+            ValueError: a region outside of the media, an unknown stream, level, channel or part.
+        """
+        name = stream or self._stream_of(media)
+        self._check(name)
+        tokenizer = self.tokenizers[name]
+        source = media if isinstance(media, TokenStream) else self._media(name, media)
+        codes = self._tokens(name, source)
+        shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
+        hole = editing.hole(tokenizer, shown, codes, regenerate, levels=levels, channels=channels, parts=parts)
+        canvas, open_places = codes, hole
+        if length is not None:
+            canvas, open_places = editing.resized(codes, hole, length)
+        first, axis = 0, codes.spec.axes.index("time") if "time" in codes.spec.axes else 0
+        most = self.recipe.packing.steps(self.layout, name, canvas)
+        if most is not None:
+            first, stop = editing.window(canvas, hole, most)
+            canvas, open_places = cut(canvas, "time", first, stop), hole.narrow(axis, first, stop - first)
+        conditions = {key: self._tokens(key, value) for key, value in (given or {}).items()}
+        request = Request(name, canvas, open_places, conditions, seed=seed, **self._others(negative, also))
+        chosen = _adapt(sampler or self.recipe.sampler_of(name), steps, guidance, temperature, negative, also)
+        end = codes.spec.end_code
+        if end is not None and not bool(open_places[-1].any()):  # what follows must not be cut off
+            owner = self.layout.range(name).stream
+            chosen = replace(chosen, constraint=AllOf((chosen.constraint, ForbidCodes({owner: (end,)}))))
+        filled = fill(
+            [replace(request, sample=sample) for sample in range(num_samples)],
+            layout=self.layout,
+            models=self.models,
+            sampler=chosen,
+            packing=self.recipe.packing,
+            progress=progress,
+        )
+        edited = [one if most is None else pasted(codes, one, "time", first) for one in filled]
+        known = getattr(source, "stream", None) is codes or isinstance(source, TokenStream)
+        if not (not known if keep_original is None else keep_original):
+            return [tokenizer.decode(one) for one in edited]
+        keep = ~hole.any(-1)
+        return [tokenizer.decode(one, given=shown, keep=keep) for one in edited]
+
     def _check(self, stream: str) -> None:
         if stream not in self.tokenizers:
             raise ValueError(f"this run has the streams {', '.join(self.tokenizers)}, got {stream!r}")
 
-    def _tokens(self, name: str, value: Any) -> TokenStream:
-        """Media, words, a path or a stream -> tokens; media that were generated keep theirs."""
+    def _others(
+        self, negative: Mapping[str, Any] | None, also: Sequence[tuple[Mapping[str, Any], float]]
+    ) -> dict[str, Any]:
+        """The fields of a request beside what is given."""
+        sets = [negative or {}, *(one for one, _ in also)]
+        pushed, *further = [{name: self._tokens(name, value) for name, value in one.items()} for one in sets]
+        return {"negative": pushed, "further": tuple(further)}
+
+    def _stream_of(self, media: Any) -> str:
+        """The stream that holds such media."""
+        kinds = {name: tokenizer.media for name, tokenizer in self.tokenizers.items() if name not in self.layout.shares}
+        if isinstance(media, TokenStream):
+            found = [name for name in kinds if self.layout.streams[name] == media.spec]
+        else:
+            found = [name for name, kind in kinds.items() if type(media) is kind]
+        if len(found) != 1:
+            what = type(media).__name__
+            raise ValueError(f"say which stream this {what} is of with stream=..., one of {', '.join(self.tokenizers)}")
+        return found[0]
+
+    def _media(self, name: str, value: Any) -> Any:
+        """Media, words or a path -> media."""
         self._check(name)
         tokenizer = self.tokenizers[name]
-        if isinstance(value, TokenStream):
-            return value
         kind: Any = tokenizer.media
         if isinstance(value, str) and tokenizer.spec.modality == "text":
             value = kind(value)
         elif isinstance(value, (str, Path)):
             value = kind.load(value)
-        return stream_of(tokenizer, value)
+        return value
+
+    def _tokens(self, name: str, value: Any) -> TokenStream:
+        """Media, words, a path or a stream -> tokens; media that were generated keep theirs."""
+        if isinstance(value, TokenStream):
+            self._check(name)
+            return value
+        media = self._media(name, value)
+        return stream_of(self.tokenizers[name], media)
 
     def _grid(
         self,
@@ -386,12 +502,24 @@ def _labels(corpora: Sequence[Corpus]) -> dict[str, dict[str, list[str]]]:
     return labels
 
 
-def _adapt(sampler: Sampler, steps: int | None, guidance: float | None, temperature: float | None) -> Sampler:
+def _adapt(
+    sampler: Sampler,
+    steps: int | None,
+    guidance: float | None,
+    temperature: float | None,
+    negative: Mapping[str, Any] | None = None,
+    also: Sequence[tuple[Mapping[str, Any], float]] = (),
+) -> Sampler:
     if steps is not None:
         stages = tuple(replace(stage, steps=steps) for stage in sampler.stages)
         sampler = replace(sampler, steps=steps, stages=stages)
     if guidance is not None:
         sampler = replace(sampler, guidance=ClassifierFree(guidance))
+    if also:
+        base = sampler.guidance if isinstance(sampler.guidance, ClassifierFree) else ClassifierFree(1.0)
+        sampler = replace(sampler, guidance=replace(base, weights=tuple(weight for _, weight in also)))
+    if negative and not isinstance(sampler.guidance, ClassifierFree):
+        raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
     if temperature is not None:
         sampler = replace(sampler, pick=replace(sampler.pick, temperature=temperature, temperature_end=None))
     return sampler

@@ -1,7 +1,7 @@
 """Sampling: one decode loop and the values it is made of."""
 
 from tokenmask.masking.scores import HaltonScore, RandomScore, SpanScore, SumScore
-from tokenmask.sampling.constraint import AllowAll, Constraint, ForbidCodes
+from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.order import ConfidenceScore, EntropyScore, MarginScore
 from tokenmask.sampling.pick import Categorical
@@ -11,6 +11,7 @@ from tokenmask.sampling.schedule import ProcessSchedule, Schedule, UniformSchedu
 from tokenmask.sampling.state import SamplerState
 
 __all__ = [
+    "AllOf",
     "AllowAll",
     "Categorical",
     "ClassifierFree",

@@ -6,12 +6,14 @@ Arrow: SamplerState --**Sampler.steps**--> SamplerState with nothing open. Does 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.masking.scores import Score, ScoreContext, slot_counters
@@ -169,12 +171,16 @@ class Sampler:
         _, length, levels = is_open.shape
         slots = is_open.flatten().nonzero().squeeze(1)
         queries = Queries(slots, layout.head_of(state.batch.ids.flatten()[slots]))
-        scale = self.guidance.scale(progress)
-        guided = scale != 1.0
-        inputs, asked = state.batch, queries
+        scale, further = self.guidance.scale(progress), self.guidance.further(state.batch)
+        guided = scale != 1.0 or bool(further)
+        passes = [state.batch]
         if guided:
-            inputs = state.batch.join(self.guidance.unconditional(state.batch))
-            asked = Queries(torch.cat([slots, slots + is_open.numel()]), queries.heads.repeat(2))
+            passes += [self.guidance.unconditional(state.batch), *(batch for batch, _ in further)]
+        inputs = functools.reduce(Batch.join, passes)
+        asked = Queries(
+            torch.cat([slots + index * is_open.numel() for index in range(len(passes))]),
+            queries.heads.repeat(len(passes)),
+        )
         t = torch.full((inputs.shape[0],), 1 - progress, device=inputs.device)
         scored = {head: (index, logits) for head, index, logits in model.logits(inputs, asked, t=t)}
         counters = slot_counters(state.keys, length, levels).flatten()[slots]
@@ -183,15 +189,18 @@ class Sampler:
         names = ("logprob", "entropy", "margin")
         predictions = {name: torch.zeros(is_open.numel(), device=is_open.device) for name in names}
         for head, (index, logits) in scored.items():
-            uncond = None
-            if guided:  # the second half of the queries repeats the first, head by head
-                half = len(index) // 2
-                index, logits, uncond = index[:half], logits[:half], logits[half:]
+            uncond, strength = None, scale
+            if guided:  # each pass repeats the queries of the first, head by head
+                index = index[: len(index) // len(passes)]
+                logits, uncond, *others = logits.split(len(index))
+                if others:
+                    terms = [weight * (other - uncond) for other, (_, weight) in zip(others, further, strict=True)]
+                    logits, uncond, strength = uncond + scale * (logits - uncond) + sum(terms), None, 1.0
             allowed = self.constraint.allowed(layout, head)
             codes, *statistics = self.pick(
                 logits,
                 uncond,
-                guidance=scale,
+                guidance=strength,
                 progress=progress,
                 seeds=seeds[index],
                 counters=counters[index],
