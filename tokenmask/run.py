@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,8 @@ from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
-from tokenmask.tokenizer import Tokenizer, stream_of
+from tokenmask.swapping import Relation, relate, transplant
+from tokenmask.tokenizer import Tokenizer, stream_of, tokenizer_name
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 from tokenmask.training import StreamScore, Trainer, held_out_scores
 
@@ -345,6 +347,100 @@ class Run:
             grid = tuple(size or 0 for size in sizes)
         return tuple(grid)
 
+    # change ------------------------------------------------------------------------------------------------------
+
+    def swap_tokenizer(
+        self, name: str, tokenizer: Tokenizer | None, *, media: Sequence[Any] | None = None, seed: int = 0
+    ) -> Run:
+        """The same run with another tokenizer for one stream; all else is kept bit for bit.
+
+        Args:
+            name: of the stream; one that is absent is added, and None as the tokenizer removes it.
+            tokenizer: of the same kind of media as before, or of any kind for a new stream.
+            media: items of the stream that tell which codes mean the same, best from the training data; text needs
+                none. None takes the training records of the run's corpora, or, where it has none, media that the
+                old model generates without a condition.
+            seed: of media that are generated and of rows that nothing is known about.
+
+        Returns:
+            a run in memory without corpora, since theirs hold the old codes; :meth:`save` writes it. What it draws for
+            other streams is the same as before, bit for bit; the swapped stream is to be trained a little.
+
+        Raises:
+            ValueError: media of another kind, or a stream that can't be removed.
+        """
+        if tokenizer is None:
+            self._check(name)
+            return self._changed(name, None, self.layout.remove(name), {})
+        if name not in self.tokenizers:
+            return self._changed(name, tokenizer, self.layout.add(name, tokenizer.spec), {})
+        owner = self.layout.shares.get(name, name)
+        old = self.tokenizers[owner]
+        if old.media is not tokenizer.media:
+            raise ValueError(
+                f"stream {name!r} holds {old.media.__name__}, got a tokenizer of {tokenizer.media.__name__}; "
+                "add it under another name"
+            )
+        if media is None:
+            media = [] if hasattr(tokenizer, "code_texts") else self._examples(owner, seed)
+        relation = relate(old, tokenizer, media)
+        return self._changed(owner, tokenizer, self.layout.replace(owner, tokenizer.spec), {owner: relation}, seed)
+
+    def _examples(self, name: str, seed: int, most: int = 256) -> list[Any]:
+        """Media of a stream, with their codes: decoded training records, or generated without a condition."""
+        if self.corpora:
+            streams = [record.streams[name] for record in self.records(TRAIN) if name in record.streams][:most]
+            return [self.tokenizers[name].decode(stream) for stream in streams]
+        spec = self.layout.streams[name]
+        if None not in spec.grid:
+            return self.generate(name, num_samples=32, seed=seed)
+        length = self.recipe.packing.budgets.get(name, self.recipe.packing.max_positions // 2)
+        names = self.labels.get(name, {})
+        fixed = math.prod(len(own) for own in names.values())
+        return self.generate(name, length=max(length // fixed, 1), num_samples=32, seed=seed)
+
+    def _changed(
+        self, name: str, tokenizer: Tokenizer | None, layout: Layout, relations: Mapping[str, Relation], seed: int = 0
+    ) -> Run:
+        """The run in another layout."""
+        models = {
+            key: transplant(model, layout, name, relations.get(name, ()), seed=seed)
+            for key, model in self.models.items()
+        }
+        family = [own for own in layout.names if layout.shares.get(own, own) == name]
+        kept = {own: old for own, old in self.tokenizers.items() if own in layout.streams}
+        fresh = {} if tokenizer is None else dict.fromkeys(family, tokenizer)
+        return replace(
+            self,
+            recipe=self.recipe.with_streams(layout, {own: tokenizer_name(one) for own, one in fresh.items()}),
+            layout=layout,
+            models=models,
+            tokenizers={own: {**kept, **fresh}[own] for own in layout.names},
+            corpora=(),
+            labels={own: names for own, names in self.labels.items() if own in layout.streams},
+        )
+
+    def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
+        """Writes a run folder and opens it.
+
+        Args:
+            folder: new, or left over from the very same call.
+            corpora: (folder, weight) of data with the codes of these tokenizers.
+
+        Raises:
+            ValueError: the folder holds another run, or a corpus holds foreign codes.
+        """
+        folder = Path(folder)
+        for path, _ in corpora:
+            Corpus(path, specs=dict(self.layout.streams))
+        labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
+        _write_folder(folder, self.recipe, self.layout, self.tokenizers, corpora, labels)
+        for name, model in self.models.items():
+            path = folder / "models" / f"{name}.safetensors"
+            path.parent.mkdir(exist_ok=True)
+            model.save(path)
+        return Run.load(folder)
+
     # judge -------------------------------------------------------------------------------------------------------
 
     def records(self, split: str) -> list[Record]:
@@ -438,20 +534,7 @@ def prepare(
                 f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
-    texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
-    about = {
-        "format": FORMAT,
-        "sha256": {name: _sha256(text.encode()) for name, text in texts.items()},
-        "streams": list(used),
-        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
-        "labels": _labels([corpus for corpus, _ in opened]),
-    }
-    for name, text in texts.items():
-        _write_or_compare(folder / name, text)
-    for name, tokenizer in used.items():
-        if name not in layout.shares:
-            tokenizer.save(folder / "tokenizers" / name)
-    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]))
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
         opened,
@@ -483,6 +566,31 @@ def train(
     trainer.fit(Path(folder), progress=progress)
     trainer.model.save(Path(folder) / "models" / "main.safetensors")
     return Run.load(folder)
+
+
+def _write_folder(
+    folder: Path,
+    recipe: Recipe,
+    layout: Layout,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Sequence[tuple[str | Path, float]],
+    labels: Mapping[str, Mapping[str, Sequence[str]]],
+) -> None:
+    """Everything of a run folder but its models; what is there already must be the same."""
+    texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
+    about = {
+        "format": FORMAT,
+        "sha256": {name: _sha256(text.encode()) for name, text in texts.items()},
+        "streams": list(tokenizers),
+        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
+        "labels": labels,
+    }
+    for name, text in texts.items():
+        _write_or_compare(folder / name, text)
+    for name, tokenizer in tokenizers.items():
+        if name not in layout.shares:
+            tokenizer.save(folder / "tokenizers" / name)
+    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
 
 
 def _stored(path: Path, folder: Path) -> str:

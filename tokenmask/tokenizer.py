@@ -145,6 +145,21 @@ def stream_of(tokenizer: Tokenizer, media: Any) -> TokenStream:
     return tokenizer.encode(media)
 
 
+def tokenizer_name(tokenizer: Tokenizer) -> str:
+    """The name under which the class of a tokenizer is installed.
+
+    Raises:
+        ValueError: it is not installed under any.
+    """
+    kind, modality = type(tokenizer), tokenizer.spec.modality
+    for name in sorted(find_tokenizers(), key=lambda name: (name != modality, name)):  # most are named so
+        if load_tokenizer_class(name) is kind:
+            return name
+    raise ValueError(
+        f"{kind.__name__} must be installed under a name of the entry-point group {ENTRY_POINT_GROUP}, but it is not"
+    )
+
+
 # Finding --------------------------------------------------------------------------------------------------------------
 
 

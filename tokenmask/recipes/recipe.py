@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tokenmask.layout import Arrangement, Parallel
+from tokenmask.layout import Arrangement, Layout, Parallel
 from tokenmask.masking import Conditioning, Masker
 from tokenmask.models import AttentionPattern, Full, TransformerConfig
 from tokenmask.objectives import MaskedCrossEntropy
@@ -87,6 +87,31 @@ class Recipe:
     def sampler_of(self, stream: str) -> Sampler:
         """The sampler that fills a stream."""
         return self.samplers.get(stream, self.sampler)
+
+    def with_streams(self, layout: Layout, changed: Mapping[str, str]) -> Recipe:
+        """The recipe of a layout with streams swapped, added or removed.
+
+        Args:
+            layout: gives the streams, their order, arrangements and shares.
+            changed: stream name -> name of its new tokenizer, whose ``fit`` options are not known.
+        """
+        streams = {
+            name: StreamOptions(changed[name], {}, layout.arrangement(name), layout.shares.get(name))
+            if name in changed
+            else self.streams[name]
+            for name in layout.names
+        }
+
+        def still(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in values.items() if name in streams}
+
+        return replace(
+            self,
+            streams=streams,
+            samplers=still(self.samplers),
+            packing=replace(self.packing, budgets=still(self.packing.budgets)),
+            conditioning=replace(self.conditioning, odds=still(self.conditioning.odds)),
+        )
 
 
 def list_recipes() -> dict[str, Path]:
