@@ -79,9 +79,12 @@ def _by_text(old: Any, new: Any) -> Tensor:
     for code, said in enumerate(_numbered(new.code_texts)):
         if said in known:
             counts[code, known[said]] = 1.0
-        else:
+            continue
+        try:
             parts = old.encode(old.media(said[0])).codes[:, 0].long()
-            counts[code] += torch.bincount(parts, minlength=counts.shape[1])
+        except ValueError:  # the old tokenizer has no codes for so short a text
+            continue
+        counts[code] += torch.bincount(parts, minlength=counts.shape[1])
     return counts
 
 

@@ -192,7 +192,7 @@ class Sampler:
             uncond, strength = None, scale
             if guided:  # each pass repeats the queries of the first, head by head
                 index = index[: len(index) // len(passes)]
-                logits, uncond, *others = logits.split(len(index))
+                logits, uncond, *others = torch.split(logits, len(index))
                 if others:
                     terms = [weight * (other - uncond) for other, (_, weight) in zip(others, further, strict=True)]
                     logits, uncond, strength = uncond + scale * (logits - uncond) + sum(terms), None, 1.0
