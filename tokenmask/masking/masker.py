@@ -43,7 +43,7 @@ class Masker:
     Args:
         rate: how many slots of each row.
         strategy: the score whose highest slots are hidden.
-        corruption: shares of mask, random and kept codes.
+        corruption: shares of mask, random and kept codes; depths that are hidden whole have MASK alone.
         stages: how streams of several levels are learned; None hides slots of all levels alike.
     """
 
@@ -95,14 +95,20 @@ class Masker:
             if scores is None and not isinstance(self.strategy, RandomScore):
                 scores = self.strategy(context)
         low = torch.where(heads >= 0, layout.offsets(batch.device)[heads.clamp(min=0)], batch.ids)
+        seen, lowest, highest = batch.ids, low, mask_ids
+        if finer is not None and whole is not None:
+            # Depths that are hidden whole show nothing but MASK: it is kept, put and drawn alike.
+            plain = maskable & whole[:, None, None]
+            seen = torch.where(finer | plain, mask_ids, seen)
+            lowest, highest = torch.where(plain, mask_ids, low), torch.where(plain, mask_ids + 1, mask_ids)
         corrupted, slots, _ = mask_tokens(
-            (batch.ids if finer is None else torch.where(finer, mask_ids, batch.ids)).view(rows, -1),
+            seen.view(rows, -1),
             maskable.view(rows, -1),
             count,
             mask_ids.view(rows, -1),
             scores=None if scores is None else scores.reshape(rows, -1),
             shares=(self.corruption.mask, self.corruption.random, self.corruption.keep),
-            random_range=(low.view(rows, -1), mask_ids.view(rows, -1)) if self.corruption.random else None,
+            random_range=(lowest.view(rows, -1), highest.view(rows, -1)) if self.corruption.random else None,
             seed=seed,
             sample_ids=batch.sample_ids,
         )
