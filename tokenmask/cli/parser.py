@@ -14,7 +14,10 @@ FIT = [
     "tokenmask fit image --data runs/demo/samples --out tokenizers/image --steps 100",
     "tokenmask fit image --data runs/demo/samples --out tokenizers/small --steps 100 --option config.codes=64",
 ]
-ENCODE = ["tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens"]
+ENCODE = [
+    "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens",
+    "tokenmask encode runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/encoded --workers 2",
+]
 DECODE = ["tokenmask decode tokens/blue-heart.tokens --tokenizer runs/demo/tokenizers/image --out decoded"]
 BUILD = ["tokenmask corpus build runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/samples"]
 SHOW = ["tokenmask corpus show runs/demo/corpus/emoji"]
@@ -40,11 +43,15 @@ RECIPES = ["tokenmask recipes", "tokenmask recipes maskgit"]
 DEMO = ["tokenmask demo"]
 
 ON_DEMO = "examples, on what `tokenmask demo` leaves:"
+MANIFEST = (
+    "a manifest, which is a .jsonl file (an object a line), a .csv file (names in the first line) or a .parquet file, "
+    'with words or with paths relative to the manifest by stream name ({"text": "a red rose", "image": "rose.png"}), '
+    'and if you like "key", "split" ("train" or "held-out") and what else you want to keep; for one stream that is not '
+    "text also a .txt file, a path a line"
+)
 SOURCE = (
-    "a folder of pictures (with same-named .txt captions) or of .txt files, a .txt file (each line a record), or a "
-    "manifest: a .jsonl file, each line an object of stream names with words or with paths relative to the manifest "
-    '({"text": "a red rose", "image": "rose.png"}), and if you like "key", "split" ("train" or "held-out") and what '
-    "else you want to keep"
+    "a folder of media files (those of one name are one record; with same-named .txt captions) or of .txt files, a "
+    f".txt file (each line a record), or {MANIFEST}"
 )
 HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 
@@ -130,14 +137,14 @@ def _filled(text: str) -> str:
 
 
 def _fit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("modality", help="text or image, or one that an installed package brings")
+    parser.add_argument("modality", help="text, image, audio, motion, eeg, or one that an installed package brings")
     parser.add_argument(
         "--data",
         nargs="+",
         required=True,
         metavar="PATH",
-        help=f"files, or folders that are searched: .txt for text, .png, .jpg, .jpeg, .webp for image; {HELD_OUT}, and "
-        "the tokenizer is measured on them",
+        help="media files, folders that are searched (for .txt, .png, .jpg, .webp, .wav, .flac, .ogg, .mp3, .bvh, .edf "
+        f"and the like), or {MANIFEST}; {HELD_OUT}, and the tokenizer is measured on them",
     )
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="the tokenizer; the same command again goes on after a stop"
@@ -157,14 +164,23 @@ def _fit(parser: argparse.ArgumentParser) -> None:
 
 
 def _encode(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="media files, or folders that are searched for them")
-    parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="a tokenizer folder")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=f"a media file, a folder of them, or {MANIFEST}")
+    parser.add_argument(
+        "--tokenizer",
+        action="append",
+        required=True,
+        metavar="[NAME=]FOLDER",
+        help="a tokenizer folder: each media file becomes a token file. Or a stream's name and the folder of its "
+        "tokenizer, once for each stream: the records go into a corpus, as with `tokenmask corpus build`",
+    )
     parser.add_argument(
         "--out",
         required=True,
         metavar="FOLDER",
-        help="gets NAME.tokens for each file, in folders like theirs; what is there already is not done again",
+        help="gets NAME.tokens for each file, in folders like theirs, or is the corpus; what is there already is not "
+        "done again, however the command before was stopped",
     )
+    _workers(parser)
 
 
 def _decode(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +201,7 @@ def _corpus(commands: Commands[Parser]) -> None:
     build.add_argument("sources", nargs="+", metavar="SOURCE", help=f"{SOURCE}; {HELD_OUT}")
     build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus; one that is there is added to")
     _tokenizer(build, required=True)
+    _workers(build)
     show = _command(actions, "show", "Count the records, splits, streams and codes of a corpus.", SHOW)
     show.add_argument("folder", metavar="FOLDER", help="a corpus")
 
@@ -210,6 +227,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
         "streams.text.fit.vocab_size=600; again for more",
     )
     parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
+    _workers(parser)
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -350,6 +368,16 @@ def _tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="NAME=FOLDER",
         help="name of a stream and the folder of its tokenizer; once for each stream"
         + ("" if required else " (with --data those that are not named are fitted)"),
+    )
+
+
+def _workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="processes that encode, of one thread each; results are the same for any number (default: one for each "
+        "core, one alone below a hundred items)",
     )
 
 

@@ -44,7 +44,7 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return dry_run(recipe, tokenizers, corpora, found)
     if found:
-        tokenizers, code = _from_data(recipe, tokenizers, found, out)
+        tokenizers, code = _from_data(recipe, tokenizers, found, out, arguments.workers)
         if code == 2:
             return code
         corpora.append((out / "corpus", 1.0))
@@ -80,7 +80,7 @@ def _keep_figures(source: Path, target: Path) -> None:
 
 
 def _from_data(
-    recipe: Recipe, given: Mapping[str, Tokenizer], found: Sequence[Item], out: Path
+    recipe: Recipe, given: Mapping[str, Tokenizer], found: Sequence[Item], out: Path, workers: int | None
 ) -> tuple[dict[str, Tokenizer], int]:
     """Tokenizers and a corpus in the run folder, made or found there; every part goes on where it was stopped."""
     own = {name: options for name, options in recipe.streams.items() if options.shares is None}
@@ -107,7 +107,7 @@ def _from_data(
         tokenizers[name] = tokenizer
     write_text_atomic(path, origin)
     shared = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
-    code = build(found, shared, out / "corpus")
+    code = build(found, shared, out / "corpus", workers)
     if code == 2 and not fits:  # nothing was made from these data, so others may take their place
         path.unlink()
     return tokenizers, code
