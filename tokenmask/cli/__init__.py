@@ -20,6 +20,7 @@ HOMES = {
     "train": "training",
     "generate": "runs",
     "evaluate": "runs",
+    "report": "report",
     "demo": "runs",
     "inspect": "inspect",
     "info": "about",
