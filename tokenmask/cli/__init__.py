@@ -22,6 +22,7 @@ HOMES = {
     "edit": "changes",
     "swap": "changes",
     "evaluate": "runs",
+    "report": "report",
     "demo": "runs",
     "inspect": "inspect",
     "info": "about",

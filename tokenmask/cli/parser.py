@@ -37,6 +37,7 @@ EDIT = [
 ]
 SWAP = ["tokenmask swap runs/demo image=tokenizers/small --out runs/swapped"]
 EVALUATE = ["tokenmask evaluate runs/demo"]
+REPORT = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
 INSPECT = ["tokenmask inspect runs/demo/tokenizers/image --on runs/demo/samples --out reports/image"]
 INFO = ["tokenmask info", "tokenmask info runs/demo"]
 RECIPES = ["tokenmask recipes", "tokenmask recipes maskgit"]
@@ -94,6 +95,7 @@ def make_parser() -> Parser:
     _edit(_command(commands, "edit", "Make regions of media anew, and leave all else as it is.", EDIT))
     _swap(_command(commands, "swap", "Exchange a tokenizer of a run; all else is kept, bit for bit.", SWAP))
     _evaluate(_command(commands, "evaluate", "Score a run on held-out records, beside a unigram.", EVALUATE))
+    _report(_command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", REPORT))
     _inspect(_command(commands, "inspect", "Count how a tokenizer uses its codes on data, and measure it.", INSPECT))
     _info(_command(commands, "info", "Say what is installed, or what a run is.", INFO))
     _recipes(_command(commands, "recipes", "List the recipes that ship, or print one in full.", RECIPES))
@@ -327,6 +329,21 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--draws", type=_count, default=4, metavar="N", help="masks of each record (default: 4)")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the masks (default: 0)")
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the file; one that is there is replaced (default: report.html in RUN, or here)"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media to show beside what comes back from their codes: {SOURCE}; those that are held out are taken, "
+        "all if none are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the samples (default: 0)")
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
