@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.layout import Layout
+from tokenmask.masking.group_chain import GroupChain
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.rates import ProcessRate, Rate
 from tokenmask.masking.scores import RandomScore, Score, ScoreContext, slot_counters
@@ -45,12 +46,14 @@ class Masker:
         strategy: the score whose highest slots are hidden.
         corruption: shares of mask, random and kept codes; depths that are hidden whole have MASK alone.
         stages: how streams of several levels are learned; None hides slots of all levels alike.
+        chain: teaches group-causal decoding in a share of the batches, which it then makes instead of all of the above.
     """
 
     rate: Rate = field(default_factory=ProcessRate)
     strategy: Score = field(default_factory=RandomScore)
     corruption: Corruption = field(default_factory=Corruption)
     stages: LevelStages | None = None
+    chain: GroupChain | None = None
 
     def __call__(
         self,
@@ -70,8 +73,11 @@ class Masker:
             scores: float32 [B, L, K], replaces the strategy (attention, loss, saliency of another model).
 
         Returns:
-            MaskedBatch whose inputs keep the batch's shape and whose targets are the chosen slots, row by row.
+            MaskedBatch whose inputs keep the batch's shape and whose targets are the chosen slots, row by row; or what
+            :class:`GroupChain` makes.
         """
+        if self.chain is not None and self.chain.drawn(batch, seed):
+            return self.chain(batch, layout, seed=seed)
         rows, length, levels = batch.shape
         maskable = (batch.role == FILL) & batch.valid[:, :, None]
         heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)

@@ -8,11 +8,23 @@ Does not know: anything else of tokenmask.
 """
 
 from tokenmask.ops._extension import build_info
+from tokenmask.ops.attend_cached import attend_cached
 from tokenmask.ops.choose import choose
 from tokenmask.ops.commit import commit
 from tokenmask.ops.mask_tokens import mask_tokens
 from tokenmask.ops.philox import Purpose
+from tokenmask.ops.rotate_and_store import rotate_and_store
 from tokenmask.ops.sample_codes import sample_codes
 from tokenmask.ops.uniform import uniform
 
-__all__ = ["Purpose", "build_info", "choose", "commit", "mask_tokens", "sample_codes", "uniform"]
+__all__ = [
+    "Purpose",
+    "attend_cached",
+    "build_info",
+    "choose",
+    "commit",
+    "mask_tokens",
+    "rotate_and_store",
+    "sample_codes",
+    "uniform",
+]
