@@ -14,6 +14,7 @@ from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding
 from tokenmask.models.heads import RangeHeads, RangeLogits
 from tokenmask.models.masked_model import MaskedModel, Predictions
+from tokenmask.models.transfer import check_shapes, transfer
 from tokenmask.models.transformer import AttentionTap, Hidden, Transformer
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Transformer",
     "TransformerConfig",
     "Window",
+    "check_shapes",
     "dense_mask",
     "mask_mod",
+    "transfer",
 ]
