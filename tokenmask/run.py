@@ -22,7 +22,7 @@ from tokenmask.editing import Region
 from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel
+from tokenmask.models import MaskedModel, transfer
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
@@ -493,7 +493,12 @@ def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
 
 
 def prepare(
-    folder: str | Path, recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Sequence[tuple[str | Path, float]]
+    folder: str | Path,
+    recipe: Recipe,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Sequence[tuple[str | Path, float]],
+    *,
+    start: str | Path | None = None,
 ) -> Trainer:
     """Lays out a run folder and makes its trainer; ``trainer.fit(folder)`` starts or resumes it.
 
@@ -502,9 +507,11 @@ def prepare(
         recipe: what to train.
         tokenizers: for every stream of the recipe.
         corpora: (folder, weight), at least one.
+        start: another run, whose weights are started from; see :func:`tokenmask.models.transfer`.
 
     Raises:
-        ValueError: tokenizers are missing or foreign to the corpora, or the folder holds another run.
+        ValueError: tokenizers are missing or foreign to the corpora, the folder holds another run, or the model of
+            ``start`` is of another kind.
     """
     folder = Path(folder)
     tokenizers = {
@@ -534,7 +541,13 @@ def prepare(
                 f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
-    _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]))
+    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
+    origin = {}
+    if start is not None:
+        transfer(Run.load(start).models["main"], model)
+        weights = (Path(start) / "models" / "main.safetensors").read_bytes()
+        origin = {"started_from": {"run": str(start), "sha256": _sha256(weights)}}
+    _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
         opened,
@@ -543,7 +556,7 @@ def prepare(
         length=lambda record: packing.positions(layout, record.streams),
     )
     return Trainer(
-        MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=training.seed),
+        model,
         mixture,
         packing=packing,
         conditioning=recipe.conditioning,
@@ -559,10 +572,11 @@ def train(
     tokenizers: Mapping[str, Tokenizer],
     corpora: Sequence[tuple[str | Path, float]],
     *,
+    start: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
     """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`."""
-    trainer = prepare(folder, recipe, tokenizers, corpora)
+    trainer = prepare(folder, recipe, tokenizers, corpora, start=start)
     trainer.fit(Path(folder), progress=progress)
     trainer.model.save(Path(folder) / "models" / "main.safetensors")
     return Run.load(folder)
@@ -575,6 +589,7 @@ def _write_folder(
     tokenizers: Mapping[str, Tokenizer],
     corpora: Sequence[tuple[str | Path, float]],
     labels: Mapping[str, Mapping[str, Sequence[str]]],
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Everything of a run folder but its models; what is there already must be the same."""
     texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
@@ -584,6 +599,7 @@ def _write_folder(
         "streams": list(tokenizers),
         "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
         "labels": labels,
+        **(origin or {}),
     }
     for name, text in texts.items():
         _write_or_compare(folder / name, text)

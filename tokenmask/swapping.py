@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.layout import Layout, Range
-from tokenmask.models import MaskedModel
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel, transfer, unequal
+from tokenmask.models.transfer import ID_ROWS, STREAM_ROWS
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import Tokenizer, stream_of
 
@@ -133,42 +134,25 @@ def transplant(
         from a normal distribution with the mean and deviation of the old level's rows; a level without any relation,
         and a stream that was absent, keep the initialisation of a fresh model.
     """
-    old = model.layout
+    old, changed = model.layout, changed if changed in model.layout.streams else None
     fresh = MaskedModel.create(model.config, layout, pattern=model.pattern, seed=seed)
-    tables = ("backbone.embedding.table", "heads.table", "heads.bias")
-    state, before = fresh.state_dict(), model.state_dict()
+    family = [] if changed is None else [name for name in layout.names if layout.shares.get(name, name) == changed]
+    transfer(model, fresh, without=family)
     generator = torch.Generator().manual_seed(seed)
-    for name, value in state.items():
-        if name in tables or name not in before:
-            continue
-        if name == "backbone.embedding.stream":
-            value[0] = before[name][0]
-            for index, stream in enumerate(layout.names):
-                if stream in old.names:
-                    value[index + 1] = before[name][old.index(stream) + 1]
-        elif before[name].shape == value.shape:
-            value.copy_(before[name])
-    controls = 1 + len(old.controls)
-    for name in (name for name in tables if name in state):
-        state[name][:controls] = before[name][:controls]
-    for own in layout.ranges:
-        if own.stream not in old.streams:
-            continue
-        if own.stream != changed:
-            source = old.range(own.stream, own.level)
-            for name in (name for name in tables if name in state):
-                state[name][own.offset : own.mask_id + 1] = before[name][source.offset : source.mask_id + 1]
-            continue
+    state, before = fresh.state_dict(), model.state_dict()
+    for name in family:
+        state[STREAM_ROWS][1 + layout.index(name)] = before[STREAM_ROWS][1 + old.index(name)]
+    for own in (own for own in layout.ranges if own.stream == changed):
         level = related_level(old.streams[own.stream], layout.streams[own.stream], own.level)
         counts = relation[own.level] if own.level < len(relation) else None
-        if level is not None and counts is not None:
-            source = old.range(own.stream, level)
-            for name in (name for name in tables if name in state):
-                state[name][own.mask_id] = before[name][source.mask_id]
-                rows = before[name][source.offset : source.mask_id].double()
-                made = _biases(rows, counts) if rows.dim() == 1 else _rows(rows, counts, generator)
-                state[name][own.offset : own.mask_id] = made.to(state[name].dtype)
-    fresh.load_state_dict(state)
+        if level is None or counts is None:
+            continue
+        source = old.range(own.stream, level)
+        for name in (name for name in ID_ROWS if name in state):
+            rows = before[name][source.offset : source.mask_id].double()
+            made = _biases(rows, counts) if rows.dim() == 1 else _rows(rows, counts, generator)
+            state[name][own.offset : own.mask_id] = made.to(state[name].dtype)
+            state[name][own.mask_id] = before[name][source.mask_id]
     return fresh
 
 
@@ -192,18 +176,4 @@ def _biases(biases: Tensor, counts: Tensor) -> Tensor:
 
 def kept(model: MaskedModel, other: MaskedModel, changed: Sequence[str] = ()) -> bool:
     """Whether all that two models share is bit-identical: the trunk, and the rows of streams not in ``changed``."""
-    mine, theirs = model.state_dict(), other.state_dict()
-    tables = ("backbone.embedding.table", "heads.table", "heads.bias")
-    skipped = {*tables, "backbone.embedding.stream"} | {n for n in mine if ".fusions." in n}
-    trunk = all(torch.equal(mine[name], theirs[name]) for name in mine if name not in skipped)
-    ranges: list[tuple[Range, Range]] = [
-        (model.layout.range(r.stream, r.level), r)
-        for r in other.layout.ranges
-        if r.stream in model.layout.streams and r.stream not in changed
-    ]
-    return trunk and all(
-        torch.equal(mine[name][a.offset : a.mask_id + 1], theirs[name][b.offset : b.mask_id + 1])
-        for name in tables
-        if name in mine
-        for a, b in ranges
-    )
+    return not unequal(model, other, without=changed)

@@ -25,7 +25,11 @@ _SMALL = (
     "tokenmask train captions --tiny --out runs/tiny --corpus runs/demo/corpus/emoji \\\n"
     "      --tokenizer text=runs/demo/tokenizers/text --tokenizer image=runs/demo/tokenizers/image"
 )
-TRAIN = [f"{_SMALL} --dry-run", _SMALL]
+TRAIN = [
+    f"{_SMALL} --dry-run",
+    _SMALL,
+    "tokenmask train own --data runs/demo/samples --out runs/own --from runs/tiny --tiny",
+]
 GENERATE = [
     'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
     'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
@@ -220,6 +224,13 @@ def _train(parser: argparse.ArgumentParser) -> None:
         help="a corpus that is built already, and its weight among several (default: 1); again for more",
     )
     _tokenizer(parser, required=False)
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="RUN",
+        help="another run whose weights are started from; its tokenizers serve the streams of the same name, and the "
+        "rows of streams that it lacks start fresh",
+    )
     parser.add_argument(
         "--set",
         action="append",

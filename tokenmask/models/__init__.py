@@ -17,6 +17,7 @@ from tokenmask.models.embedding import CodeEmbedding
 from tokenmask.models.heads import RangeHeads, RangeLogits
 from tokenmask.models.masked_model import MaskedModel, Predictions
 from tokenmask.models.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, ReuseStep, Scored, StaleReuse
+from tokenmask.models.transfer import check_shapes, transfer, unequal
 from tokenmask.models.transformer import AttentionTap, Hidden, Transformer
 
 __all__ = [
@@ -45,6 +46,9 @@ __all__ = [
     "Transformer",
     "TransformerConfig",
     "Window",
+    "check_shapes",
     "dense_mask",
     "mask_mod",
+    "transfer",
+    "unequal",
 ]
