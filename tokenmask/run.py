@@ -20,6 +20,7 @@ from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
+from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import ClassifierFree, Sampler
 from tokenmask.streams import TokenStream
@@ -330,12 +331,14 @@ def prepare(
         "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
         "labels": _labels([corpus for corpus, _ in opened]),
     }
-    for name, text in texts.items():
-        _write_or_compare(folder / name, text)
-    for name, tokenizer in used.items():
-        if name not in layout.shares:
-            tokenizer.save(folder / "tokenizers" / name)
-    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    processes = Processes.join()
+    with processes.first_goes_first():
+        for name, text in texts.items():
+            _write_or_compare(folder / name, text)
+        for name, tokenizer in used.items():
+            if name not in layout.shares and processes.first:
+                tokenizer.save(folder / "tokenizers" / name)
+        _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
         opened,
@@ -351,6 +354,7 @@ def prepare(
         masker=recipe.masker,
         objective=recipe.objective,
         training=training,
+        processes=processes,
     )
 
 
@@ -362,10 +366,13 @@ def train(
     *,
     progress: bool = True,
 ) -> Run:
-    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`."""
+    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`.
+
+    Under torchrun every process calls it, with the same arguments, and they train together.
+    """
     trainer = prepare(folder, recipe, tokenizers, corpora)
     trainer.fit(Path(folder), progress=progress)
-    trainer.model.save(Path(folder) / "models" / "main.safetensors")
+    trainer.save_model(Path(folder) / "models" / "main.safetensors")
     return Run.load(folder)
 
 
