@@ -27,7 +27,7 @@ def masked() -> MaskedBatch:
 
 def described(masked: MaskedBatch, first_row: int) -> list[tuple[object, ...]]:
     """Every target by what it means, in order."""
-    size = masked.inputs.ids[0].numel()
+    size = masked.inputs.shape[1] * masked.inputs.shape[2]
     found = []
     for query, code, weight in zip(masked.targets.queries, masked.targets.codes, masked.targets.weights, strict=True):
         slot = int(masked.queries.slots[query])

@@ -93,7 +93,7 @@ class MaskedBatch:
 
         Padding stays as it is, so each row is computed as in the whole batch.
         """
-        size = self.inputs.ids[0].numel()
+        size = self.inputs.shape[1] * self.inputs.shape[2]
         asked = (self.queries.slots >= start * size) & (self.queries.slots < stop * size)
         number = asked.cumsum(0) - 1
         kept = asked[self.targets.queries]
