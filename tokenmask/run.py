@@ -23,6 +23,7 @@ from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, transfer
+from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
@@ -547,7 +548,8 @@ def prepare(
         transfer(Run.load(start).models["main"], model)
         weights = (Path(start) / "models" / "main.safetensors").read_bytes()
         origin = {"started_from": {"run": str(start), "sha256": _sha256(weights)}}
-    _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
+    with Processes.join().first_goes_first():
+        _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
         opened,
@@ -563,6 +565,7 @@ def prepare(
         masker=recipe.masker,
         objective=recipe.objective,
         training=training,
+        processes=processes,
     )
 
 
@@ -575,10 +578,13 @@ def train(
     start: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
-    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`."""
+    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`.
+
+    Under torchrun every process calls it, with the same arguments, and they train together.
+    """
     trainer = prepare(folder, recipe, tokenizers, corpora, start=start)
     trainer.fit(Path(folder), progress=progress)
-    trainer.model.save(Path(folder) / "models" / "main.safetensors")
+    trainer.save_model(Path(folder) / "models" / "main.safetensors")
     return Run.load(folder)
 
 
