@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device
+from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 from tokenmask.ops.rotate_and_store import FLOATS, check_cache, check_splits, refuse_splits, row_of
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device
+from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 
 TILE = 16  # slots whose keys lie side by side: [slots / 16, head size, 16], so that 16 scores are summed at once
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
