@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device
+from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 from tokenmask.ops.rotate_and_store import FLOATS, check_cache, check_splits, refuse_splits, row_of
 
 
@@ -49,7 +49,7 @@ def attend_cached(
     check_tensor(op, "lengths", lengths, torch.int64, [values.shape[0]], "[B]", query)
     if allowed is not None:
         check_tensor(op, "allowed", allowed, torch.bool, [query.shape[0], values.shape[2]], "[M, T]", query)
-    if USES_REFERENCE or True:
+    if USES_REFERENCE:
         return attend_cached_reference(query, row_splits, keys, values, lengths, allowed)
     result: Tensor = torch.ops.tokenmask.attend_cached(query, row_splits, keys, values, lengths, allowed)
     return result
@@ -81,7 +81,7 @@ def attend_cached_reference(
     return result
 
 
-# @register_fake("tokenmask::attend_cached")
+@register_fake("tokenmask::attend_cached")
 def _(
     query: Tensor, row_splits: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, allowed: Tensor | None
 ) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device
+from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 
 TILE = 16  # slots whose keys lie side by side: [slots / 16, head size, 16], so that 16 scores are summed at once
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
@@ -65,7 +65,7 @@ def rotate_and_store(
         if turn is not None:
             check_tensor(op, name, turn, torch.float32, [count, size], "[M, D]", qkv)
     check_tensor(op, "slots", slots, torch.int64, [count], "[M]", qkv)
-    if USES_REFERENCE or True:
+    if USES_REFERENCE:
         return rotate_and_store_reference(
             qkv, query_weight, key_weight, cos, sin, row_splits, slots, keys, values, query_cos, query_sin, eps
         )
@@ -155,7 +155,7 @@ def _turned(x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, eps: float) -> 
     return (normed * cos[:, None] + torch.cat([second, first], dim=-1) * sin[:, None]).to(x.dtype)
 
 
-# @register_fake("tokenmask::rotate_and_store")
+@register_fake("tokenmask::rotate_and_store")
 def _(
     qkv: Tensor,
     query_weight: Tensor,
