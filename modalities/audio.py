@@ -22,12 +22,14 @@ from tokenmask.modalities.audio_network import CONTEXT_SECONDS, VOCODERS, AudioN
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.mel import griffin_lim, margin, unit, waveform
+from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
 
 __all__ = ["VOCODERS", "AudioClip", "AudioTokenizer", "AudioTokenizerConfig"]
 
+FADE_SECONDS = 0.01  # of what is made beside what is kept
 _WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
 _TOGETHER = 4  # windows that go through the network at once, always
 _SEGMENT = 2048  # frames that become a waveform at once
@@ -165,7 +167,8 @@ class AudioTokenizer(LearnedTokenizer):
             stream: codes of this tokenizer.
             given: the clip that kept parts come from; channels averaged, resampled, and cut or filled with silence to
                 the length of the stream.
-            keep: bool [frames] or bool [frames * hop], what is copied from ``given``; the rest is decoded.
+            keep: bool [frames] or bool [frames * hop], what is copied from ``given``; the rest is decoded, and fades in
+                over ``FADE_SECONDS``.
 
         Returns:
             An AudioClip of one channel and frames * hop samples that keeps the stream.
@@ -185,7 +188,8 @@ class AudioTokenizer(LearnedTokenizer):
         check_keep(keep, (frames,), (len(samples),))
         if len(keep) == frames:
             keep = keep.repeat_interleave(self.config.hop)
-        mixed = torch.where(keep, cut(self._prepared(given), 0, len(samples)), samples)
+        fade = round(FADE_SECONDS * self.config.sample_rate_hz)
+        mixed = crossfaded(samples, cut(self._prepared(given), 0, len(samples)), keep, fade)
         return AudioClip(mixed[None], self.config.sample_rate_hz, stream)
 
     def _waveform(self, codes: Tensor, levels: int | None = None) -> Tensor:

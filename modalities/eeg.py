@@ -21,6 +21,7 @@ from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedToken
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizer, ResidualQuantizerConfig
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 from tokenmask.modalities.recording import EegRecording
+from tokenmask.modalities.seams import crossfaded
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
@@ -302,7 +303,7 @@ class EegTokenizer(LearnedTokenizer):
             stream: codes of this tokenizer.
             given: the recording that kept parts come from, with as many channels and tokens as the stream.
             keep: bool [channel, time], tokens whose samples are copied from ``given``, or bool [channel, samples of
-                given]; what is not kept is decoded.
+                given]; what is not kept is decoded, and fades in over a token.
 
         Returns:
             An EegRecording that keeps the stream, of whole tokens, or as long as ``given``. Channels without labels
@@ -327,7 +328,7 @@ class EegTokenizer(LearnedTokenizer):
             raise ValueError(f"keep must be bool {list(stream.grid)} or {list(size)}, got {kind} {list(keep.shape)}")
         if tuple(keep.shape) != size:
             keep = keep.repeat_interleave(stride, 1)[:, : size[1]]
-        mixed = torch.where(keep, given.samples, made.samples[:, : size[1]])
+        mixed = crossfaded(made.samples[:, : size[1]], given.samples, keep, stride)
         return EegRecording(mixed, made.sample_rate_hz, made.channels, stream)
 
     @torch.no_grad()

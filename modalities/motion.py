@@ -20,6 +20,7 @@ from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, stored
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizerConfig
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
+from tokenmask.modalities.seams import bridged, smoothed
 from tokenmask.modalities.skeleton import (
     MotionClip,
     Skeleton,
@@ -40,6 +41,8 @@ _UP = (0.0, 1.0, 0.0)
 _ROWS = 64  # windows that go through the network at once, always: sums of products depend on the number of rows
 _TOGETHER = 8  # codes of a training window
 _FEATURE_SHARE = 0.3  # of the loss; the rest is joint positions
+_BENT_FRAMES = 4.0  # over which what is made bends to what is kept beside it
+_SMOOTHING = 1 / 3  # deviation of the smoothing over time, in codes
 _ROUND = 1e-6  # square metres that round the distance off at nothing
 _NUDGE = 0.05
 _VELOCITY_METRES, _YAW_METRES = 0.1, 0.06  # what a unit of speed, m/s and rad/s, counts beside joint positions
@@ -486,12 +489,12 @@ class MotionTokenizer(LearnedTokenizer):
         return MotionClip(places.float(), from_matrix(torch.stack(local, 1)).float(), rate, skeleton, stream)
 
     def _features(self, stream: TokenStream) -> Tensor:
-        """float32 [frames, features] of codes."""
+        """float32 [frames, features] of codes, smoothed: each is wrong in its own way, and errors jump between them."""
         latents = self._network.quantizer.lookup(stream.codes.to(self.device))
         windows = _framed(latents, 3, 1)
         made = [self._network.frames(rows)[:count] for rows, count in _fixed_rows(windows)]
         features: Tensor = self._network.features(torch.cat(made).flatten(0, 1)).cpu()
-        return features
+        return smoothed(features, self.config.stride * _SMOOTHING)
 
     @torch.no_grad()
     def evaluate(self, items: Sequence[MotionClip], train_items: Sequence[MotionClip] = ()) -> dict[str, float]:
@@ -713,8 +716,37 @@ def _travelled(clip: MotionClip, lateral: int, frames: int) -> tuple[Tensor, flo
     return _turned(way, -angles[0])[[0, 2]], float(angles[frames - 1] - angles[0])
 
 
+def _signed(poses: Tensor, start: Tensor) -> Tensor:
+    """Poses with the signs of quaternions chosen so that each is near the one before it, the first near ``start``.
+
+    Args:
+        poses: float64 [frames, 3 + joints * 4].
+        start: float [joints, 4].
+    """
+    fixed, last = poses.clone(), start.double()
+    for frame in fixed:
+        turns = frame[3:].view(-1, 4)
+        turns *= torch.where((turns * last).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+        last = turns
+    return fixed
+
+
+def _bent(path: Tensor, turned: Tensor, source: MotionClip, first: int, stop: int) -> tuple[Tensor, Tensor]:
+    """What is made of frames ``first`` to ``stop``, float64 [n, 3] and float32 [n, joints, 4], bent to the kept ones."""
+    middle = _signed(torch.cat([path, turned.flatten(1).double()], 1), turned[0])
+    around = [torch.arange(max(first - 2, 0), first), torch.arange(stop, min(stop + 2, len(source)))]
+    poses = [torch.cat([source.root_positions[at], source.rotations[at].flatten(1)], 1).double() for at in around]
+    nearest = middle[[0, -1], 3:].unflatten(1, (-1, 4))
+    before, after = (_signed(pose, start) for pose, start in zip(poses, nearest, strict=True))
+    bent = bridged(middle, before, after, _BENT_FRAMES)
+    return bent[:, :3], torch.nn.functional.normalize(bent[:, 3:].unflatten(1, (-1, 4)), dim=-1).float()
+
+
 def _joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int) -> MotionClip:
-    """Kept frames of ``source``; runs between them from ``made``, led from one kept frame to the next."""
+    """Kept frames of ``source``; runs between them from ``made``, led from one kept frame to the next.
+
+    Places and headings are led along the whole run; then all is bent so that no pose and no velocity jumps.
+    """
     place, rotation = source.root_positions.clone(), source.rotations.clone()
     wanted, own = _headings(source, lateral), _headings(made, lateral)
     edges = torch.nn.functional.pad(keep.int(), (1, 1), value=1).diff()
@@ -730,12 +762,14 @@ def _joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int) ->
             path[:, 1] = made.root_positions[run, 1].double()
             angles = angle.expand(len(run))
             if len(anchors) == 2:
-                share = (run - begin).double() / (stop - begin)
+                share = (1 - torch.cos(math.pi * (run - begin).double() / (stop - begin))) / 2  # at rest at both ends
                 rest = torch.remainder(wanted[stop] - own[stop] - angle + math.pi, 2 * math.pi) - math.pi
                 angles = angle + share * rest
                 end = _turned((made.root_positions[stop] - made.root_positions[begin]).double(), angle)
                 missing = (source.root_positions[stop] - source.root_positions[begin]).double() - end
                 path = path + share[:, None] * missing * torch.tensor([1.0, 0.0, 1.0])
             turned[:, 0] = multiply(turn(_UP, angles), turned[:, 0].double()).float()
+        if anchors:
+            path, turned = _bent(path, turned, source, first, stop)
         place[run], rotation[run] = path.float(), turned
     return MotionClip(place, rotation, made.frame_rate_hz, made.skeleton, made.stream)
