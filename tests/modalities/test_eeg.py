@@ -204,7 +204,8 @@ def test_kept_samples_are_those_of_the_given_recording(tokenizer: EegTokenizer, 
     fine = torch.zeros(3, 253, dtype=torch.bool)
     fine[0, 5] = True
     mixed = tokenizer.decode(stream, given=given, keep=fine)
-    assert torch.equal(mixed.samples, torch.where(fine, given.samples, plain))
+    assert torch.equal(mixed.samples[fine], given.samples[fine])
+    assert torch.equal(mixed.samples[1:], plain[1:]) and torch.equal(mixed.samples[0, 13:], plain[0, 13:])
     with pytest.raises(ValueError, match="given and keep belong together"):
         tokenizer.decode(stream, given=given)
     with pytest.raises(ValueError, match=r"keep must be bool \[3, 32\] or \[3, 253\], got bool \[3, 16\]"):
