@@ -178,7 +178,7 @@ class AudioTokenizer(LearnedTokenizer):
             ValueError: the codes of another tokenizer; only one of given and keep; a keep of another shape.
         """
         check_stream(self, stream)
-        samples = self._waveform(stream.codes)
+        samples = self.sound_of(stream.codes)
         pair = kept(given, keep)
         if pair is None:
             return AudioClip(samples[None], self.config.sample_rate_hz, stream)
@@ -192,8 +192,13 @@ class AudioTokenizer(LearnedTokenizer):
         mixed = crossfaded(samples, cut(self._prepared(given), 0, len(samples)), keep, fade)
         return AudioClip(mixed[None], self.config.sample_rate_hz, stream)
 
-    def _waveform(self, codes: Tensor, levels: int | None = None) -> Tensor:
-        """Codes int32 [frames, levels] -> float32 [frames * hop], from the first ``levels`` of them, None for all."""
+    def sound_of(self, codes: Tensor, levels: int | None = None) -> Tensor:
+        """The waveform of codes, float32 [frames * hop].
+
+        Args:
+            codes: int32 [frames, levels].
+            levels: how many of them to hear, coarse ones first; None for all.
+        """
         hop, frames = self.config.hop, len(codes)
         outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self.config.decoder_reach
         quiet = self._silence
@@ -263,7 +268,7 @@ class AudioTokenizer(LearnedTokenizer):
         clips = [self._prepared(item) for item in items]
         figures: dict[str, float] = {}
         for levels in range(1, config.levels + 1):
-            pairs = [(clip, self._waveform(stream.codes, levels)) for clip, stream in zip(clips, streams, strict=True)]
+            pairs = [(clip, self.sound_of(stream.codes, levels)) for clip, stream in zip(clips, streams, strict=True)]
             errors = torch.tensor([distances(clip, made, config.sample_rate_hz) for clip, made in pairs]).mean(0)
             figures[f"mel_l1_levels_{levels}"] = float(errors[0])
         figures = {"mel_l1": float(errors[0]), "spectral_convergence": float(errors[1]), **figures}

@@ -250,9 +250,9 @@ def test_long_streams_are_decoded_in_segments(
 ) -> None:
     tokenizer = AudioTokenizer(replace(TINY, vocoder=vocoder), stored(audio_tokenizer._network))
     codes = audio_tokenizer.encode(AudioClip(noise(150 * 320), 16000)).codes
-    whole = tokenizer._waveform(codes)
+    whole = tokenizer.sound_of(codes)
     monkeypatch.setattr(module, "_SEGMENT", 60)
-    parts = tokenizer._waveform(codes)
+    parts = tokenizer.sound_of(codes)
     assert parts.shape == whole.shape
     assert torch.allclose(parts[: 40 * 320], whole[: 40 * 320], atol=1e-5)
     if vocoder == "head":
