@@ -51,7 +51,7 @@ def _signed(poses: Tensor, start: Tensor) -> Tensor:
 
 
 def _bent(path: Tensor, turned: Tensor, source: MotionClip, first: int, stop: int) -> tuple[Tensor, Tensor]:
-    """What is made of frames ``first`` to ``stop``, float64 [n, 3] and float32 [n, joints, 4], bent to the kept ones."""
+    """What is made of frames ``first`` to ``stop``, float64 [n, 3] and float32 [n, joints, 4], bent to what is kept."""
     middle = _signed(torch.cat([path, turned.flatten(1).double()], 1), turned[0])
     around = [torch.arange(max(first - 2, 0), first), torch.arange(stop, min(stop + 2, len(source)))]
     poses = [torch.cat([source.root_positions[at], source.rotations[at].flatten(1)], 1).double() for at in around]
