@@ -41,6 +41,7 @@ _WINDOW = 64  # frames that are coded at once; windows begin at multiples of it,
 _TOGETHER = 4  # windows that go through the network at once, always
 _SEGMENT = 2048  # frames that become a waveform at once
 _JOINT = 8  # frames in which two segments are faded into each other
+MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
 _CONTEXT_SECONDS = 0.5
 _CROP_SECONDS = 0.64
 _SPEEDS = (0.8, 1.25)
@@ -134,8 +135,13 @@ class AudioClip:
             raise ValueError(f"a sample rate must be positive, got {sample_rate_hz}")
         if sample_rate_hz == self.sample_rate_hz:
             return AudioClip(self.samples, sample_rate_hz)
-        changed = _resampled(self.samples.T, self.sample_rate_hz, sample_rate_hz)
         wanted = max(1, round(self.samples.shape[1] * sample_rate_hz / self.sample_rate_hz))
+        if wanted * self.samples.shape[0] > MAX_SAMPLES:
+            raise ValueError(
+                f"a clip may have up to {MAX_SAMPLES} samples, but {self!r} at {sample_rate_hz} Hz would have "
+                f"{wanted * self.samples.shape[0]}; check its rate, or cut it"
+            )
+        changed = _resampled(self.samples.T, self.sample_rate_hz, sample_rate_hz)
         return AudioClip(_cut(changed, 0, wanted).T.contiguous(), sample_rate_hz)
 
     def mono(self) -> AudioClip:

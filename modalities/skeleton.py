@@ -20,6 +20,8 @@ from torch import Tensor
 from tokenmask.fitting import load_tensors, save_tensors, write_text_atomic, writing_atomically
 from tokenmask.streams import TokenStream
 
+MAX_JOINTS = 4096
+_SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake in a file, not a motion
 KINDS = ("ball", "hinge", "fixed")
 _CENTIMETRES = 100.0  # what a unit of a BVH file is to most programs
 _URDF_SCALE = 0.25  # DeepMimic's humanoid is written four times its size
@@ -306,8 +308,10 @@ class MotionClip:
                 raise ValueError(f"{name} of a MotionClip must be finite, but some are not; drop those frames")
         if bool(((self.rotations.norm(dim=-1) - 1).abs() > 1e-3).any()):
             raise ValueError("rotations of a MotionClip must have length one, but some have not; normalise them")
-        if not (self.frame_rate_hz > 0 and math.isfinite(self.frame_rate_hz)):
-            raise ValueError(f"frame_rate_hz must be positive, got {self.frame_rate_hz}")
+        if not _SLOWEST_HZ <= self.frame_rate_hz <= _FASTEST_HZ:
+            raise ValueError(
+                f"frame_rate_hz must lie between {_SLOWEST_HZ:g} and {_FASTEST_HZ:g}, got {self.frame_rate_hz}"
+            )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MotionClip):
@@ -398,8 +402,8 @@ class MotionClip:
         try:
             skeleton = Skeleton.from_json(about["skeleton"])
             return MotionClip(tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} must hold a motion, but {error} is missing; save it again") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} must hold a motion, but cannot be read ({error!r}); save it again") from error
 
     def save(self, path: str | Path) -> None:
         """Writes .safetensors, which loses nothing, or .bvh (see :func:`save_bvh`), atomically.
@@ -715,6 +719,7 @@ def _rate(step: float) -> float:
 def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]], list[list[str]]]:
     """Names, parents, offsets and channels of the joints of a BVH file's first part, parents first."""
     names: list[str] = []
+    taken: dict[str, int] = {}
     parents: list[int] = []
     offsets: list[tuple[float, ...]] = []
     channels: list[list[str]] = []
@@ -728,10 +733,15 @@ def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]]
                 raise ValueError("it holds several skeletons; split it")
             if word != "ROOT" and not open_joints:
                 raise ValueError(f"its joint {rest!r} has no parent")
+            if len(names) == MAX_JOINTS:
+                raise ValueError(f"it holds more than {MAX_JOINTS} joints")
             parent = open_joints[-1] if open_joints else -1
             name = rest.strip() if word != "End" else f"{names[parent]}_end"
-            while name in names:
-                name += "_"
+            given = name
+            while name in taken:
+                name = given + "_" * taken[given]
+                taken[given] += 1
+            taken[name] = 1
             names.append(name)
             parents.append(parent)
             offsets.append((0.0, 0.0, 0.0))
