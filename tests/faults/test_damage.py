@@ -1,4 +1,4 @@
-"""Damaged and hostile files of every kind end in a sentence or in something valid: no crash, no hang, no other error."""
+"""Damaged and hostile files end in a sentence or in something valid: no crash, no hang, no other error."""
 
 import json
 import subprocess
@@ -18,9 +18,8 @@ def output_of(*words: str) -> tuple[list[dict[str, Any]], str]:
     """The lines that a program of this folder prints, and how it ended."""
     command = [sys.executable, "-m", *words]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    return [
-        json.loads(line) for line in result.stdout.splitlines()
-    ], f"code {result.returncode}: {result.stderr[-3000:]}"
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return lines, f"code {result.returncode}: {result.stderr[-3000:]}"
 
 
 @pytest.fixture(scope="module")
