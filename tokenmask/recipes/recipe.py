@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 _MOST_BYTES = 1 << 20  # of a YAML file
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
     """Plain values only, and no aliases: a page of them unfolds to more than any memory holds."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
