@@ -16,6 +16,7 @@ from tokenmask.modalities.joints import Skeleton
 from tokenmask.modalities.motion_clip import MotionClip, whole_rate
 from tokenmask.modalities.rotations import multiply, to_matrix, turn, turn_angle
 
+MAX_JOINTS = 4096
 _CENTIMETRES = 100.0  # what a unit of a BVH file is to most programs
 _AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 
@@ -150,6 +151,7 @@ def load_bvh(path: str | Path, units_per_metre: float = _CENTIMETRES) -> MotionC
 def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]], list[list[str]]]:
     """Names, parents, offsets and channels of the joints of a BVH file's first part, parents first."""
     names: list[str] = []
+    taken: dict[str, int] = {}
     parents: list[int] = []
     offsets: list[tuple[float, ...]] = []
     channels: list[list[str]] = []
@@ -163,10 +165,15 @@ def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]]
                 raise ValueError("it holds several skeletons; split it")
             if word != "ROOT" and not open_joints:
                 raise ValueError(f"its joint {rest!r} has no parent")
+            if len(names) == MAX_JOINTS:
+                raise ValueError(f"it holds more than {MAX_JOINTS} joints")
             parent = open_joints[-1] if open_joints else -1
             name = rest.strip() if word != "End" else f"{names[parent]}_end"
-            while name in names:
-                name += "_"
+            given = name
+            while name in taken:
+                name = given + "_" * taken[given]
+                taken[given] += 1
+            taken[name] = 1
             names.append(name)
             parents.append(parent)
             offsets.append((0.0, 0.0, 0.0))

@@ -100,6 +100,8 @@ class EegTokenizerConfig:
     @classmethod
     def at(cls, sample_rate_hz: float) -> EegTokenizerConfig:
         """The default at another sample rate: as many tokens a second, to the next power of two of samples."""
+        if not 1 <= sample_rate_hz <= 1e5:
+            raise ValueError(f"a tokenizer of EEG needs 1 to 100,000 samples a second, got {sample_rate_hz}")
         usual = cls()
         stride = max(4, 2 ** round(math.log2(usual.stride * sample_rate_hz / usual.sample_rate_hz)))
         return cls(

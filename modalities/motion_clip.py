@@ -18,6 +18,8 @@ from tokenmask.modalities.joints import Skeleton, joint_positions
 from tokenmask.modalities.rotations import slerp, to_matrix
 from tokenmask.streams import TokenStream
 
+_SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake in a file, not a motion
+
 
 @dataclass(frozen=True, eq=False)
 class MotionClip:
@@ -53,8 +55,10 @@ class MotionClip:
                 raise ValueError(f"{name} of a MotionClip must be finite, but some are not; drop those frames")
         if bool(((self.rotations.norm(dim=-1) - 1).abs() > 1e-3).any()):
             raise ValueError("rotations of a MotionClip must have length one, but some have not; normalise them")
-        if not (self.frame_rate_hz > 0 and math.isfinite(self.frame_rate_hz)):
-            raise ValueError(f"frame_rate_hz must be positive, got {self.frame_rate_hz}")
+        if not _SLOWEST_HZ <= self.frame_rate_hz <= _FASTEST_HZ:
+            raise ValueError(
+                f"frame_rate_hz must lie between {_SLOWEST_HZ:g} and {_FASTEST_HZ:g}, got {self.frame_rate_hz}"
+            )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MotionClip):
@@ -147,8 +151,8 @@ class MotionClip:
         try:
             skeleton = Skeleton.from_json(about["skeleton"])
             return MotionClip(tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} must hold a motion, but {error} is missing; save it again") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} must hold a motion, but cannot be read ({error!r}); save it again") from error
 
     def save(self, path: str | Path) -> None:
         """Writes .safetensors, which loses nothing, or .bvh (see :func:`save_bvh`), atomically.
