@@ -345,6 +345,13 @@ class EegTokenizer(LearnedTokenizer):
             for samples, stream in zip(made, streams, strict=True)
         ]
 
+    @torch.no_grad()
+    def vectors(self, stream: TokenStream) -> Tensor:
+        """The octaves of the scale over its lowest, then what the codebooks hold: float32 [channel, time, numbers]."""
+        check_stream(self, stream)
+        octaves = stream.codes[..., :1].float() * _octaves_per_step(self.config)
+        return torch.cat([octaves, self._network.quantizer.lookup(stream.codes[..., 1:].to(self.device)).cpu()], -1)
+
     def _decode_windows(self, codes: Tensor, inside: Tensor) -> Tensor:
         """int64 [rows, core + 2 halo, 1 + levels], float32 [rows, core + 2 halo] -> float32 [rows, core * stride]."""
         config = self.config

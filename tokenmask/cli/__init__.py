@@ -19,7 +19,7 @@ HOMES = {
     "corpus": "corpora",
     "train": "training",
     "generate": "runs",
-    "evaluate": "runs",
+    "evaluate": "evaluate",
     "report": "report",
     "demo": "runs",
     "inspect": "inspect",

@@ -28,7 +28,7 @@ GENERATE = [
     'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
     "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
 ]
-EVALUATE = ["tokenmask evaluate runs/demo"]
+EVALUATE = ["tokenmask evaluate runs/demo --quick"]
 REPORT = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
 INSPECT = ["tokenmask inspect runs/demo/tokenizers/image --on runs/demo/samples --out reports/image"]
 INFO = ["tokenmask info", "tokenmask info runs/demo"]
@@ -80,7 +80,7 @@ def make_parser() -> Parser:
     own += "trains, all in the run folder, and `tokenmask generate`. However it was stopped, the same command goes on."
     _train(_command(commands, "train", about, TRAIN, own))
     _generate(_command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", GENERATE))
-    _evaluate(_command(commands, "evaluate", "Score a run on held-out records, beside a unigram.", EVALUATE))
+    _evaluate(_command(commands, "evaluate", "Measure a run: bits, distances, diversity, conditions.", EVALUATE))
     _report(_command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", REPORT))
     _inspect(_command(commands, "inspect", "Count how a tokenizer uses its codes on data, and measure it.", INSPECT))
     _info(_command(commands, "info", "Say what is installed, or what a run is.", INFO))
@@ -253,8 +253,16 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", metavar="RUN", help="a run folder whose corpora have held-out records; gets evaluation.json"
     )
-    parser.add_argument("--draws", type=_count, default=4, metavar="N", help="masks of each record (default: 4)")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the masks (default: 0)")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media on which the tokenizers are measured: {SOURCE}; those that are held out are taken, all if none "
+        "are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--quick", action="store_true", help="16 samples a figure instead of 64, and one mask a record")
+    parser.add_argument("--draws", type=_count, metavar="N", help="masks of each record (default: 4, with --quick 1)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of masks and samples (default: 0)")
 
 
 def _report(parser: argparse.ArgumentParser) -> None:

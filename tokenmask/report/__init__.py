@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmask.analysis.figures import StreamFigures
 from tokenmask.corpus import HELD_OUT
 from tokenmask.fitting import write_text_atomic
 from tokenmask.report.changes import Change, edit_section, swap_section
-from tokenmask.report.page import Section, page
+from tokenmask.report.judged import evaluation_section, read_evaluation
+from tokenmask.report.page import Section, make_page
 from tokenmask.report.prompts import Prompt, draw, prompts_of
 from tokenmask.report.streams import counts_of, reconstructions, stream_section
 from tokenmask.report.training import held_out_section, training_section
@@ -32,6 +34,7 @@ def write_report(
     prompts: Mapping[str, Sequence[Prompt]] | None = None,
     drawn_by: Run | None = None,
     scores: Sequence[StreamScore] | None = None,
+    evaluation: Sequence[StreamFigures] | None = None,
     edits: Sequence[Change] = (),
     swaps: Sequence[Change] = (),
     swap_facts: Sequence[str] = (),
@@ -47,6 +50,7 @@ def write_report(
         prompts: stream name -> what to draw samples for; for other streams it is taken from the run's records.
         drawn_by: the run that draws, if it is another one with the same streams (the demo shows the model that ships).
         scores: on held-out records; computed with one mask a record if None.
+        evaluation: tables of figures; what ``tokenmask evaluate`` left in the run folder if None.
         edits, swaps: see :func:`edit_section` and :func:`swap_section`.
         swap_facts: sentences about a swap.
         seed: of the samples.
@@ -76,6 +80,7 @@ def write_report(
         samples = draw(drawer, name, wanted, view.PER_PROMPT, seed) if view is not None else []
         made_by = "the model that ships" if drawn_by is not None else "this run"
         sections.append(stream_section(drawer, name, pairs, wanted, samples, made_by))
+    sections.append(evaluation_section(read_evaluation(run.folder) if evaluation is None else evaluation))
     sections += [edit_section(edits), swap_section(swaps, swap_facts)]
     if run.corpora:
         sections.append(usage_section(corpus_counts(run), "of all records"))
@@ -93,7 +98,7 @@ def write_report(
     ]
     name = run.folder.resolve().name
     footer = f"Made by tokenmask from run {name} with seed {seed}; after {run.recipe.paper}."
-    text = page(
+    text = make_page(
         f"Run {name}", f"{run.recipe.about[:1].upper()}{run.recipe.about[1:]}.", facts, _there(sections), footer
     )
     write_text_atomic(path, text)
@@ -104,4 +109,4 @@ def _there(sections: Sequence[Section | None]) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
-__all__ = ["FILE", "Change", "Prompt", "write_report"]
+__all__ = ["FILE", "Change", "Prompt", "edit_section", "swap_section", "write_report"]
