@@ -350,9 +350,9 @@ def _reconstruction(part: _Part, media: Sequence[Any]) -> list[Figure]:
     if not len(media):
         if part.name in part.run.layout.shares:
             return []
-        return [Figure("reconstruction", None, note="no held-out media are at hand; name them with --data")]
+        return [Figure("reconstruction", None, note="no held-out media were given")]
     tokenizer = part.run.tokenizers[part.name]
-    chosen = [media[at] for at in np.linspace(0, len(media) - 1, min(len(media), 2 * part.samples)).round().astype(int)]
+    chosen = [media[at] for at in np.linspace(0, len(media) - 1, min(len(media), part.samples)).round().astype(int)]
     values: dict[str, list[float]] = {}
     for item in chosen:
         for figure, value in tokenizer.evaluate([item]).items():

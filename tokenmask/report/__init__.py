@@ -68,6 +68,7 @@ def write_report(
         tell("scoring held-out records")
         scores = run.held_out_scores(draws=1)
     sections.append(held_out_section(scores or []))
+    made_by = "the model that ships" if drawn_by is not None else "this run"
     coded = {}
     for name in run.layout.names:
         tell(f"drawing {name}")
@@ -78,9 +79,8 @@ def write_report(
         if view is not None and not wanted:
             wanted = prompts_of(run, name, view.PROMPTS)
         samples = draw(drawer, name, wanted, view.PER_PROMPT, seed) if view is not None else []
-        made_by = "the model that ships" if drawn_by is not None else "this run"
         sections.append(stream_section(drawer, name, pairs, wanted, samples, made_by))
-    sections.append(evaluation_section(read_evaluation(run.folder) if evaluation is None else evaluation))
+    sections.append(evaluation_section(read_evaluation(run.folder) if evaluation is None else evaluation, made_by))
     sections += [edit_section(edits), swap_section(swaps, swap_facts)]
     if run.corpora:
         sections.append(usage_section(corpus_counts(run), "of all records"))

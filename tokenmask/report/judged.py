@@ -26,8 +26,8 @@ def read_evaluation(folder: Path) -> list[StreamFigures]:
         raise ValueError(f"{path} is damaged ({error}); run tokenmask evaluate again, or delete it") from error
 
 
-def evaluation_section(tables: Sequence[StreamFigures]) -> Section | None:
-    """A table for each stream; None without any."""
+def evaluation_section(tables: Sequence[StreamFigures], made_by: str) -> Section | None:
+    """A table for each stream; None without any. ``made_by`` says what was evaluated."""
     if not tables:
         return None
     parts = []
@@ -35,5 +35,5 @@ def evaluation_section(tables: Sequence[StreamFigures]) -> Section | None:
         parts.append(table(HEAD, [figure.row() for figure in one.figures], f"{one.stream} ({one.modality})"))
         if one.features:
             parts.append(note(f"Distances in: {one.features}."))
-    lead = "Each number with its 95 % interval, what it was measured on, and what it should be compared with."
+    lead = f"Of {made_by}. Each number has its 95 % interval, its sample size, and what it should be compared with."
     return Section("Evaluation", lead, "".join(parts))
