@@ -24,7 +24,7 @@ from tokenmask.analysis.distances import (
 )
 from tokenmask.analysis.features import FeatureSpace
 from tokenmask.analysis.figures import Evaluation, Figure, StreamFigures
-from tokenmask.analysis.intervals import generator, mean_interval, percentile_interval
+from tokenmask.analysis.intervals import generator, mean_interval, percentile_interval, share_interval
 from tokenmask.analysis.probe import ClassProbe
 from tokenmask.analysis.recogniser import WORDS, is_installed, words_right
 from tokenmask.corpus import HELD_OUT, TRAIN
@@ -37,6 +37,7 @@ Streams = Mapping[str, TokenStream]
 SAMPLES, QUICK_SAMPLES = 64, 16
 MOST_TRAINING = 512  # training streams that a feature space is made from
 MOST_CLASSES = 64
+FLOORS = 20  # draws of training streams whose distance to held-out ones is averaged
 CANDIDATES = 20
 DIGITS = tuple(WORDS["digits"].split())
 _SPOKEN_SECONDS = 0.9
@@ -135,6 +136,7 @@ def _bits(part: _Part, scores: Sequence[StreamScore]) -> list[Figure]:
     spec, found = part.run.layout.streams[part.name], []
     for number, ((record, given), levels) in enumerate(groups.items()):
         sums = np.stack([level.by_record.numpy() for level in levels])  # [levels, records, 3]
+        sums = sums[:, sums[:, :, 2].sum(0) > 0]  # in some records no code was hidden
         known = f", given {' and '.join(given)}" if given else (", nothing given" if len(record) > 1 else ", alone")
         count, of = sums.shape[1], "held-out records"
         model, unigram = (_bits_a_code(sums, np.arange(count), column) for column in (0, 1))
@@ -185,15 +187,15 @@ def _distances(part: _Part) -> tuple[FeatureSpace | None, list[Figure]]:
     space = FeatureSpace.fit(part.run.tokenizers[part.name], windows)
     made = part.generated(chosen)
     real = [one[part.name] for one in part.held_out]
-    floor = windows[: len(made)]
-    dimensions = dimensions_for(len(made), len(real), len(floor))
-    generated, data, training = (space.principal(streams, dimensions) for streams in (made, real, floor))
+    size = min(len(made), len(windows))
+    dimensions = dimensions_for(size, len(real))
+    generated, data, training = (space.principal(streams, dimensions) for streams in (made, real, windows))
     own = frechet_distance(generated, data)
-    between = frechet_distance(training, data)
-    size = f"generated, {len(real):,} held-out streams"
-    beside = f"{len(floor):,} training streams {between:.4g}; {dimensions} dimensions"
+    floor = [frechet_distance(training[rng.permutation(len(training))[:size]], data) for _ in range(FLOORS)]
+    of = f"generated and {len(real):,} held-out streams"
+    beside = f"{size:,} training streams {np.mean(floor):.4g}; {dimensions} dimensions"
     found = [
-        Figure("Fréchet distance", own, frechet_interval(generated, data, part.rng(51)), len(made), size, beside),
+        Figure("Fréchet distance", own, frechet_interval(generated, data, part.rng(51)), len(made), of, beside),
         Figure(
             "diversity, mean distance of two",
             diversity(space.whole(made)),
@@ -220,8 +222,8 @@ def _window_like(stream: TokenStream, like: TokenStream, rng: np.random.Generato
 def _conditions(part: _Part, space: FeatureSpace | None) -> list[Figure]:
     """The ranks of own conditions, a class probe, and what a recogniser hears."""
     found = []
-    for number, (split, records) in enumerate((("training", part.train), ("held-out", part.held_out))):
-        found += _ranks(part, split, records, number)
+    for split, records in (("training", part.train), ("held-out", part.held_out)):
+        found += _ranks(part, split, records)
     if space is not None:
         found += _probe(part, space)
     if part.run.layout.streams[part.name].modality == "audio":
@@ -229,7 +231,7 @@ def _conditions(part: _Part, space: FeatureSpace | None) -> list[Figure]:
     return found
 
 
-def _ranks(part: _Part, split: str, records: Sequence[Streams], number: int) -> list[Figure]:
+def _ranks(part: _Part, split: str, records: Sequence[Streams]) -> list[Figure]:
     """How often the model explains a stream best by its own condition, of those of other records."""
     found = []
     kinds: dict[tuple[str, ...], dict[Any, Streams]] = {}
@@ -256,11 +258,11 @@ def _ranks(part: _Part, split: str, records: Sequence[Streams], number: int) -> 
         first = (ranks.ranks == 0).double().numpy()
         found.append(
             Figure(
-                f"own {' and '.join(given)} first of {candidates}",
+                f"own {' and '.join(given)} first of {candidates}, {split} conditions",
                 float(first.mean()),
-                mean_interval(first, part.rng(60 + number)),
+                share_interval(first),
                 len(first),
-                f"streams for {split} conditions",
+                "generated streams",
                 f"chance {ranks.chance:.3g}",
                 "judged by the model itself",
             )
@@ -299,7 +301,7 @@ def _probe(part: _Part, space: FeatureSpace) -> list[Figure]:
         Figure(
             f"condition seen by a class probe, of {len(by_class)}",
             float(right.mean()),
-            mean_interval(right, part.rng(70)),
+            share_interval(right),
             len(right),
             "generated streams",
             f"{len(real):,} held-out streams {real.mean():.3g}, chance {1 / len(by_class):.3g}",
@@ -335,11 +337,7 @@ def _digits(part: _Part) -> list[Figure]:
     )
     samples = [clip.mono().resample(16000).samples[0].numpy() for clip in clips]
     right = np.array(words_right(samples, asked, "digits"), dtype=np.float64)
-    return [
-        Figure(
-            name, float(right.mean()), mean_interval(right, part.rng(80)), len(right), "generated clips", "chance 0.1"
-        )
-    ]
+    return [Figure(name, float(right.mean()), share_interval(right), len(right), "generated clips", "chance 0.1")]
 
 
 # Tokenizers -----------------------------------------------------------------------------------------------------------

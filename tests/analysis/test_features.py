@@ -26,10 +26,11 @@ def test_pooled_vectors_are_means_of_cells_and_a_deviation():
     assert vectors.shape == (8, 8, 16)
     cells = vectors.view(4, 2, 4, 2, 16).mean((1, 3)).flatten()
     raw = space.whole(streams[:1])[0] * space.scale + space.centre
+    assert (space.whole(streams) ** 2).sum(1).mean() == pytest.approx(1)
     assert raw[: len(cells)] == pytest.approx(cells.numpy(), abs=1e-5)
     assert raw[len(cells) :] == pytest.approx(vectors.flatten(0, 1).std(0, correction=0).numpy(), abs=1e-5)
     whole = space.whole(streams)
-    assert np.abs(whole.mean(0)).max() < 1e-9 and whole.std(0) == pytest.approx(np.ones(whole.shape[1]))
+    assert np.abs(whole.mean(0)).max() < 1e-9 and whole.std(0) == pytest.approx(1 / np.sqrt(whole.shape[1]))
 
 
 def test_principal_axes_are_ordered_and_orthogonal():
@@ -73,6 +74,7 @@ def test_text_is_counted():
     space = FeatureSpace.fit(tokenizer, [*streams, empty])
     whole = space.whole([*streams, empty])
     assert (whole[0] == whole[1]).all() and not (whole[0] == whole[2]).all() and "shares" in space.name
+    assert (whole**2).sum(1).mean() == pytest.approx(1)
 
 
 def test_one_stream_is_too_few():

@@ -46,7 +46,7 @@ def frechet_interval(one: np.ndarray, other: np.ndarray, rng: np.random.Generato
 
 
 def diversity(items: np.ndarray) -> float:
-    """Mean distance of two different items, float64 [items, d], over the square root of d."""
+    """Mean distance of two different items of float64 [items, d]."""
     return _mean_distance(_distances(items), np.arange(len(items)))
 
 
@@ -58,7 +58,7 @@ def diversity_interval(items: np.ndarray, rng: np.random.Generator) -> tuple[flo
 
 def _distances(items: np.ndarray) -> np.ndarray:
     squares = (items**2).sum(1)
-    table: np.ndarray = np.sqrt((squares[:, None] + squares - 2 * items @ items.T).clip(0) / items.shape[1])
+    table: np.ndarray = np.sqrt((squares[:, None] + squares - 2 * items @ items.T).clip(0))
     return table
 
 

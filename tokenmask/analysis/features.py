@@ -25,13 +25,13 @@ class FeatureSpace:
     """Pooled codebook vectors of a tokenizer, standardised and rotated to the principal axes of training streams.
 
     A stream becomes the means of its quantised latents over a grid of 4 cells along each axis, and their deviation over
-    the whole stream; one whose tokenizer has no latents (text) becomes the shares of its codes. Both sides of a
-    distance are codes, so it judges the model and not the tokenizer; runs that share the tokenizer and the training
-    streams can be compared.
+    the whole stream; one whose tokenizer has no latents (text) becomes the square roots of the shares of its codes.
+    Both sides of a distance are codes, so it judges the model and not the tokenizer; runs that share the tokenizer and
+    the training streams can be compared.
 
     Args:
         tokenizer: of the streams.
-        centre, scale: float64 [D], mean and deviation of training streams.
+        centre, scale: float64 [D], mean of training streams and what they are divided by: the total variance is 1.
         axes: float64 [D, most], principal axes of the standardised training streams.
     """
 
@@ -51,7 +51,11 @@ class FeatureSpace:
             raise ValueError(f"a feature space needs 2 training streams at least, got {len(streams)}")
         raw = np.stack([_pooled(tokenizer, stream) for stream in streams])
         centre, deviation = raw.mean(0), raw.std(0)
-        scale = np.where(deviation > 1e-6 * max(float(deviation.max()), 1e-12), deviation, np.inf)
+        if hasattr(tokenizer, "vectors"):
+            alive = deviation > 1e-6 * max(float(deviation.max()), 1e-12)
+            scale = np.where(alive, deviation, np.inf) * np.sqrt(max(int(alive.sum()), 1))
+        else:  # rare codes would outweigh all others if every share had the same variance
+            scale = np.full_like(deviation, max(float(np.sqrt((deviation**2).sum())), 1e-12))
         whole = (raw - centre) / scale
         _, _, axes = np.linalg.svd(whole, full_matrices=False)
         return cls(tokenizer, centre, scale, axes[:MOST_DIMENSIONS].T)
@@ -59,8 +63,9 @@ class FeatureSpace:
     @property
     def name(self) -> str:
         """What it is, in words."""
-        kind = "codebook vectors in 4 cells an axis" if hasattr(self.tokenizer, "vectors") else "shares of the codes"
-        return f"{kind}, standardised"
+        if hasattr(self.tokenizer, "vectors"):
+            return "codebook vectors, means in 4 cells an axis and deviation, standardised on training streams"
+        return "square roots of the shares of the codes, total variance of training streams 1"
 
     def whole(self, streams: Sequence[TokenStream]) -> np.ndarray:
         """float64 [streams, D], standardised."""
@@ -79,7 +84,7 @@ def _pooled(tokenizer: Any, stream: TokenStream) -> np.ndarray:
     sizes = stream.spec.codebook_sizes
     if not hasattr(tokenizer, "vectors"):
         shares = [
-            torch.bincount(codes.flatten().long(), minlength=size).double() / max(codes.numel(), 1)
+            (torch.bincount(codes.flatten().long(), minlength=size).double() / max(codes.numel(), 1)).sqrt()
             for codes, size in zip(stream.codes.unbind(-1), sizes, strict=True)
         ]
         counted: np.ndarray = torch.cat(shares).numpy()

@@ -1,10 +1,11 @@
-"""Intervals of figures by the bootstrap.
+"""Intervals of figures: by the bootstrap, and of shares in closed form.
 
 Does not know: what is measured. Source: Efron and Tibshirani 1993, sections 13.3 (percentiles) and 6.2 (errors).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -42,6 +43,23 @@ def percentile_interval(
 def mean_interval(values: np.ndarray, rng: np.random.Generator) -> tuple[float, float] | None:
     """The same for the mean of float [items]."""
     return percentile_interval(lambda chosen: float(values[chosen].mean()), len(values), rng)
+
+
+def share_interval(right: np.ndarray) -> tuple[float, float] | None:
+    """95 % interval of a share, by Wilson's score: resamples of a share of 0 or 1 would all be the same.
+
+    Args:
+        right: float [items] of zeros and ones.
+
+    Source: Wilson 1927, Journal of the American Statistical Association 22.
+    """
+    count, z = len(right), 1.959964
+    if count < 2:
+        return None
+    share = float(right.mean())
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    reach = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def error_interval(
