@@ -410,6 +410,7 @@ def _generate(part: _Part, records: Sequence[Streams], numbers: Sequence[int]) -
         if own.spec.end_code is not None:
             room = packing.max_positions - packing.positions(run.layout, given)
             grid = (max(1, min(packing.padded_length(own.spec, grid[0]), room)),)
-        requests.append(Request(part.name, grid, given, seed=part.seed, sample=number, labels=own.labels))
+        asked = {"given": given, "seed": part.seed, "sample": number}
+        requests.append(Request.blank(run.layout, part.name, grid, labels=own.labels, **asked))
     sampler = run.recipe.sampler_of(part.name)
     return fill(requests, layout=run.layout, models=run.models, sampler=sampler, packing=packing)

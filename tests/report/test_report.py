@@ -14,8 +14,10 @@ import tokenmask as tm
 from tests.report.conftest import media
 from tokenmask.demo.showing import held_out_media, prompts
 from tokenmask.modalities.image import Image
+from tokenmask.modalities.text import Text
 from tokenmask.report import Change, Prompt, edit_section, write_report
 from tokenmask.report.charts import Line, line_chart
+from tokenmask.report.edits import edits_of
 from tokenmask.report.page import Section, make_page
 from tokenmask.report.training import read_metrics
 from tokenmask.report.views import VIEWS
@@ -95,7 +97,7 @@ def test_a_page_of_every_kind_of_media(plain_page):
 def test_a_report_of_two_streams(small_run, small_report):
     text = small_report.read_text(encoding="utf-8")
     whole = check(text)
-    assert whole.sections == ["training", "held-out-scores", "text", "image", "code-usage"]
+    assert whole.sections == ["training", "held-out-scores", "text", "image", "edits", "code-usage"]
     assert not list(small_report.parent.glob(".*partial"))
     titles = {one.get("alt", "") for one in whole.all("img")}
     assert {"original: image 1", "from its codes: image 3"} <= titles
@@ -104,6 +106,7 @@ def test_a_report_of_two_streams(small_run, small_report):
     again = write_report(small_run, small_report.with_name("again.html"), media={"image": media()["image"]})
     fewer = check(again.read_text(encoding="utf-8"))
     assert len(fewer.all("img")) == len(whole.all("img")) - 2
+    assert "image: a box of 10 x 10 pixels made anew" in text
 
 
 def test_the_run_that_ships_has_no_corpora(tmp_path):
@@ -114,14 +117,27 @@ def test_the_run_that_ships_has_no_corpora(tmp_path):
     fast = {name: [Prompt(one.given, one.options) for one in some] for name, some in wanted.items()}
     path = write_report(run, tmp_path / "report.html", media=found, prompts=fast)
     whole = check(path.read_text(encoding="utf-8"))
-    assert whole.sections == ["text", "image", "audio", "motion", "eeg", "code-usage"]
-    assert len(whole.all("audio")) == 3 and len(whole.all("canvas")) == 2
+    assert whole.sections == ["text", "image", "audio", "motion", "eeg", "edits", "code-usage"]
+    assert len(whole.all("audio")) == 5 and len(whole.all("canvas")) == 2
     assert path.stat().st_size < 1_000_000
 
 
 def test_changes_of_unknown_media_say_so(changes):
     assert "no picture of smell" in edit_section([Change("smell", 1, 2, "a change")]).body
     assert edit_section([]) is None
+
+
+def test_edits_change_what_is_marked_and_nothing_else(small_run):
+    edits = edits_of(small_run, {**media(), "text": [Text("the sun and the moon and the stars")]})
+    assert [one.modality for one in edits] == ["image", "text"]  # the run has no other streams
+    image, text = edits
+    (top, left, bottom, right), ((start, end),) = image.spans[0], text.spans
+    stride = small_run.tokenizers["image"].config.stride
+    outside = torch.ones(32, 32, dtype=torch.bool)
+    outside[int(top) // stride * stride : -(-int(bottom) // stride) * stride] = False
+    assert torch.equal(image.before.pixels[outside], image.after.pixels[outside]) and image.before != image.after
+    assert left < right and text.after.text[: int(start)] == text.before.text[: int(start)]
+    assert text.before.text.endswith(text.after.text[int(end) :])
 
 
 def test_every_view_shows_every_way():

@@ -19,6 +19,8 @@ HOMES = {
     "corpus": "corpora",
     "train": "training",
     "generate": "runs",
+    "edit": "changes",
+    "swap": "changes",
     "evaluate": "evaluate",
     "report": "report",
     "demo": "runs",

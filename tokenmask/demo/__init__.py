@@ -16,6 +16,7 @@ from tokenmask.corpus import HELD_OUT, TRAIN, build_corpus
 from tokenmask.demo import items
 from tokenmask.demo.samples import eyes_line, generate
 from tokenmask.demo.showing import held_out_media, prompts
+from tokenmask.demo.swap import swapped
 from tokenmask.evaluation import QUICK_SAMPLES, evaluate
 from tokenmask.recipes import load_recipe
 from tokenmask.recipes.learners import learner_of
@@ -70,7 +71,10 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     judged = evaluate(replace(shipped, corpora=run.corpora), samples=QUICK_SAMPLES, draws=1)
     _say(f"\n{judged}")
 
-    _heading("6. All of it on one page")
+    _heading("6. All of it on one page, an edit of each stream and a swap among it")
+    swaps, facts = swapped(shipped, FITTED, fitted)
+    for fact in facts:
+        _say(fact)
     page = write_report(
         run,
         folder / REPORT,
@@ -79,15 +83,19 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
         drawn_by=shipped,
         scores=scores,
         evaluation=judged.streams,
+        swaps=swaps,
+        swap_facts=facts,
     )
     _say(f"Everything is in {folder}: see and hear {folder / 'samples'}, and open {page}.")
     _say(f"{time.monotonic() - started:.0f} s")
 
 
-def build_corpora(tokenizers: dict[str, Tokenizer], folder: Path) -> None:
-    """Encodes the five corpora of the data that ships; those that are there already are left alone."""
+def build_corpora(
+    tokenizers: dict[str, Tokenizer], folder: Path, *, varied: bool = False, validation: bool = False
+) -> None:
+    """Encodes the five corpora of the data that ships, see :func:`items.corpora`; those that are there are left."""
     named = {**tokenizers, "label": tokenizers["text"]}
-    for name, records in items.corpora().items():
+    for name, records in items.corpora(varied=varied, validation=validation).items():
         own = {stream: named[stream] for stream in named if any(stream in item.media for item in records)}
         built = build_corpus(records, own, folder / name, on_error="raise")
         _say(f"{name}: {built.written + built.skipped} records of {' + '.join(own)}")

@@ -13,6 +13,7 @@ from tokenmask.analysis.figures import StreamFigures
 from tokenmask.corpus import HELD_OUT
 from tokenmask.fitting import write_text_atomic
 from tokenmask.report.changes import Change, edit_section, swap_section
+from tokenmask.report.edits import edits_of
 from tokenmask.report.judged import evaluation_section, read_evaluation
 from tokenmask.report.page import Section, make_page
 from tokenmask.report.prompts import Prompt, draw, prompts_of
@@ -35,7 +36,7 @@ def write_report(
     drawn_by: Run | None = None,
     scores: Sequence[StreamScore] | None = None,
     evaluation: Sequence[StreamFigures] | None = None,
-    edits: Sequence[Change] = (),
+    edits: Sequence[Change] | None = None,
     swaps: Sequence[Change] = (),
     swap_facts: Sequence[str] = (),
     seed: int = 0,
@@ -51,7 +52,8 @@ def write_report(
         drawn_by: the run that draws, if it is another one with the same streams (the demo shows the model that ships).
         scores: on held-out records; computed with one mask a record if None.
         evaluation: tables of figures; what ``tokenmask evaluate`` left in the run folder if None.
-        edits, swaps: see :func:`edit_section` and :func:`swap_section`.
+        edits: what :func:`edit_section` shows; one for each stream of ``media`` if None.
+        swaps: see :func:`swap_section`.
         swap_facts: sentences about a swap.
         seed: of the samples.
         say: is told what is being done, for progress.
@@ -81,6 +83,9 @@ def write_report(
         samples = draw(drawer, name, wanted, view.PER_PROMPT, seed) if view is not None else []
         sections.append(stream_section(drawer, name, pairs, wanted, samples, made_by))
     sections.append(evaluation_section(read_evaluation(run.folder) if evaluation is None else evaluation, made_by))
+    if edits is None:
+        tell("editing")
+        edits = edits_of(drawn_by or run, media or {}, seed)
     sections += [edit_section(edits), swap_section(swaps, swap_facts)]
     if run.corpora:
         sections.append(usage_section(corpus_counts(run), "of all records"))
