@@ -18,7 +18,7 @@ from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.eeg_figures import BANDS, fidelity
 from tokenmask.modalities.eeg_fit import eeg_fitting
 from tokenmask.modalities.eeg_network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
-from tokenmask.modalities.eeg_scale import gain, normalised, scale_codes
+from tokenmask.modalities.eeg_scale import gain, normalised, octaves_per_step, scale_codes
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.recording import EegRecording
@@ -173,6 +173,13 @@ class EegTokenizer(LearnedTokenizer):
         inside, latents = windows[..., -1].float(), self._network.quantizer.lookup(windows[..., 1:-1])
         wave: Tensor = self._network.wave(latents, inside[:, None])[:, 0] * gain(windows[..., 0], inside, config)
         return wave[:, config.halo * config.stride : (config.halo + _CORE) * config.stride].cpu()
+
+    @torch.no_grad()
+    def vectors(self, stream: TokenStream) -> Tensor:
+        """The octaves of the scale over its lowest, then what the codebooks hold: float32 [channel, time, numbers]."""
+        check_stream(self, stream)
+        octaves = stream.codes[..., :1].float() * octaves_per_step(self.config)
+        return torch.cat([octaves, self._network.quantizer.lookup(stream.codes[..., 1:].to(self.device)).cpu()], -1)
 
     @property
     def group_names(self) -> tuple[str, ...]:

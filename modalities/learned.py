@@ -34,6 +34,7 @@ from tokenmask.tokenizer import (
     DESCRIPTION_FILE,
     check_fingerprint,
     check_free,
+    check_stream,
     describe,
     fingerprint,
     read_description,
@@ -263,6 +264,13 @@ class LearnedTokenizer(ABC):
     def encode(self, media: Any) -> TokenStream:
         """The codes of one item; see ``encode_many``."""
         return self.encode_many([media])[0]
+
+    @torch.no_grad()
+    def vectors(self, stream: TokenStream) -> Tensor:
+        """What the codebooks hold for codes: float32 [*grid, numbers of a vector]; sums over the levels of a group."""
+        check_stream(self, stream)
+        vectors: Tensor = self._network.quantizer.lookup(stream.codes.to(self.device)).cpu()
+        return vectors
 
     def save(self, folder: str | Path) -> None:
         """Writes ``tokenizer.json`` and the weights (safetensors), the description last."""
