@@ -112,6 +112,18 @@ class EegTokenizerConfig:
                 f"scale_seconds {self.scale_seconds}; take fewer blocks, smaller kernels or a shorter scale"
             )
 
+    @classmethod
+    def at(cls, sample_rate_hz: float) -> EegTokenizerConfig:
+        """The default at another sample rate: as many tokens a second, to the next power of two of samples."""
+        usual = cls()
+        stride = max(4, 2 ** round(math.log2(usual.stride * sample_rate_hz / usual.sample_rate_hz)))
+        return cls(
+            sample_rate_hz=sample_rate_hz,
+            stride=stride,
+            kernels=tuple(size * stride // usual.stride | 1 for size in usual.kernels),
+            spectral_samples=usual.spectral_samples * stride // usual.stride,
+        )
+
     @property
     def halo(self) -> int:
         """Tokens on either side that the network looks at: its blocks, its first convolution, the scale between two."""
@@ -352,6 +364,11 @@ class EegTokenizer(LearnedTokenizer):
         wave: Tensor = self._network.wave(latents, inside[:, None])[:, 0] * _gain(codes[:, :, 0], inside, config)
         return wave[:, config.halo * config.stride : (config.halo + _CORE) * config.stride]
 
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of the spec's level groups."""
+        return ("scale", "waveform")
+
     def _check(self, item: EegRecording) -> None:
         check_media(self, item)
         if item.sample_rate_hz != self.config.sample_rate_hz:
@@ -435,7 +452,7 @@ class EegTokenizer(LearnedTokenizer):
 
         Args:
             items: recordings at ``config.sample_rate_hz``; all are held in memory.
-            config: the network; the default is for 128 Hz.
+            config: the network; the default is :meth:`EegTokenizerConfig.at` the rate of the first recording.
             steps: optimisation steps.
             batch_size: windows in a step.
             window_seconds: length of a window; shorter where the shortest recording is.
@@ -450,9 +467,10 @@ class EegTokenizer(LearnedTokenizer):
             ValueError: no recording, another sample rate, one shorter than a window of the spectral error, or a
                 folder with the checkpoint of another run.
         """
-        config = config or EegTokenizerConfig()
         if not items:
             raise ValueError("fitting needs a recording at least, got none; pass more")
+        check_media(cls, items[0])
+        config = config or EegTokenizerConfig.at(items[0].sample_rate_hz)
         for item in items:
             check_media(cls, item)
             if item.sample_rate_hz != config.sample_rate_hz or item.samples.shape[1] < config.spectral_samples:

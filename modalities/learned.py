@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tokenmask.fitting import (
     canonical_json,
+    fit,
     load_optimizer_tensors,
     load_tensors,
     optimizer_tensors,
@@ -139,6 +140,12 @@ class CodecFitting:
             share, perplexity = code_usage(codes[:, 0], quantizer.codebook_sizes[0])
             figures |= {"codes_used_share": share, "perplexity": perplexity}
         return figures
+
+    def run(self, label: str, *, folder: str | Path | None, checkpoint_every: int, progress: bool) -> dict[str, Tensor]:
+        """Does all steps, see :func:`tokenmask.fitting.fit`, and returns what is kept of the network."""
+        steps = self.settings.steps
+        fit(self, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
+        return stored(self.network)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         network = {f"network.{name}": value for name, value in self.network.state_dict().items()}

@@ -26,6 +26,7 @@ from tokenmask.modalities.skeleton import (
     from_matrix,
     matmul3,
     multiply,
+    side_of,
     to_matrix,
     turn,
     turn_angle,
@@ -120,7 +121,7 @@ def body_parts(skeleton: Skeleton) -> tuple[tuple[int, ...], ...]:
     found: dict[str, list[int]] = {name: [] for name in PARTS}
     where: dict[int, str] = {}
     for joint, (name, parent) in enumerate(zip(skeleton.names, skeleton.parents, strict=True)):
-        side = next((side for side in ("right", "left") if side in name.lower()), "")
+        side = side_of(name)
         above = where.get(parent, "")
         if parent < 0:
             part = "root"
@@ -455,6 +456,11 @@ class MotionTokenizer(LearnedTokenizer):
         if len(keep) != frames:
             keep = keep.repeat_interleave(stride)
         return _joined(made, source, keep, self._lateral)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of the spec's level groups: the body parts."""
+        return PARTS
 
     @property
     def _lateral(self) -> int:

@@ -188,7 +188,7 @@ class EegRecording:
                 )
                 for row, name in zip(self.samples, self.channels, strict=True)
             ]
-            return edfio.Edf(signals)
+            return edfio.Edf(signals, data_record_duration=_edf_record(self.samples.shape[1], self.sample_rate_hz))
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"an EDF file cannot hold {self!r} ({reason}); save it as .npz") from error
@@ -259,6 +259,13 @@ class EegRecording:
         axes.set_xlabel(f"seconds ({spacing:.3g} \u00b5V between two names)")
         with writing_atomically(path) as partial:
             figure.savefig(partial, format=Path(path).suffix.lower().removeprefix(".") or "png")
+
+
+def _edf_record(samples: int, rate_hz: float) -> float | None:
+    """Seconds of a data record: the longest up to a second that divides the recording and that a header can hold."""
+    whole = [count for count in range(1, math.floor(rate_hz) + 1) if samples % count == 0]
+    fitting = [count / rate_hz for count in whole if len(repr(count / rate_hz)) <= 8]
+    return max(fitting, default=None)
 
 
 def _edf_range(row: Tensor) -> tuple[float, float]:

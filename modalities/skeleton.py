@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ KINDS = ("ball", "hinge", "fixed")
 _CENTIMETRES = 100.0  # what a unit of a BVH file is to most programs
 _URDF_SCALE = 0.25  # DeepMimic's humanoid is written four times its size
 _PAIRS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
+_LETTER = re.compile(r"(?:^|(?<=[:_. ]))(?:[LR](?=[A-Z_. ]|$)|[lr](?=[_. ]|$))")
+_FLIPPED = str.maketrans("LRlr", "RLrl")
 
 
 # Rotations ------------------------------------------------------------------------------------------------------------
@@ -217,12 +220,23 @@ class Skeleton:
         return axis
 
 
+def side_of(name: str) -> str:
+    """ "left", "right" or "" for the name of a joint: the word in it, or a letter apart (LHipJoint, thigh.L, l_hip)."""
+    lower = name.lower()
+    for side in ("right", "left"):
+        if side in lower:
+            return side
+    letter = _LETTER.search(name)
+    return {"l": "left", "r": "right"}[letter[0].lower()] if letter else ""
+
+
 def _other_side(name: str) -> str:
     for one, two in _PAIRS:
         for old, new in ((one, two), (two, one)):
             if old in name:
                 return name.replace(old, new)
-    return name
+    letter = _LETTER.search(name)
+    return name[: letter.start()] + letter[0].translate(_FLIPPED) + name[letter.end() :] if letter else name
 
 
 def matmul3(a: Tensor, b: Tensor) -> Tensor:

@@ -31,14 +31,14 @@ struct RowScratch {
         select(int64_t(z.size()), true) {}
 };
 
-template <LogitType type>
+template <FloatType type>
 TM_HOST_DEVICE float load(const void* logits, int64_t i) {
-  if constexpr (type == LogitType::bfloat16) return widen_bfloat16(static_cast<const uint16_t*>(logits)[i]);
-  if constexpr (type == LogitType::float16) return widen_float16(static_cast<const uint16_t*>(logits)[i]);
+  if constexpr (type == FloatType::bfloat16) return widen_bfloat16(static_cast<const uint16_t*>(logits)[i]);
+  if constexpr (type == FloatType::float16) return widen_float16(static_cast<const uint16_t*>(logits)[i]);
   return static_cast<const float*>(logits)[i];
 }
 
-template <LogitType type>
+template <FloatType type>
 TM_HOST_DEVICE void load_block(const SampleCodesArgs& args, int64_t row, int64_t begin, int64_t count, float* z) {
   const int64_t at = row * args.size + begin;
   for (int64_t i = 0; i < count; ++i) z[i] = load<type>(args.logits, at + i);
@@ -67,7 +67,7 @@ TM_HOST_DEVICE void widen_range(const float* z, int64_t count, KeyRange& range) 
 }
 
 // Pass 1.
-template <LogitType type>
+template <FloatType type>
 TM_HOST_DEVICE KeyRange load_row(const SampleCodesArgs& args, int64_t row, RowScratch& scratch) {
   KeyRange range = {INT32_MAX, INT32_MIN};
   for (int64_t begin = 0; begin < args.size; begin += kBlock) {
@@ -210,7 +210,7 @@ TM_HOST_DEVICE int64_t find_code(int64_t target, const RowScratch& scratch) {
   return code;
 }
 
-template <LogitType type>
+template <FloatType type>
 TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowScratch& scratch) {
   const KeyRange range = load_row<type>(args, row, scratch);
   const int32_t infinite = order_key(kInfinity), minus_infinite = order_key(-kInfinity);
@@ -241,7 +241,7 @@ TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowS
   return kNoFailure;
 }
 
-template <LogitType type>
+template <FloatType type>
 TM_HOST_DEVICE int64_t sample_rows(const SampleCodesArgs& args, int64_t begin, int64_t end) {
   RowScratch scratch(args.size);
   for (int64_t row = begin; row < end; ++row) {
@@ -253,26 +253,26 @@ TM_HOST_DEVICE int64_t sample_rows(const SampleCodesArgs& args, int64_t begin, i
 
 TM_TARGET_CLONES
 int64_t sample_float32(const SampleCodesArgs& args, int64_t begin, int64_t end) {
-  return sample_rows<LogitType::float32>(args, begin, end);
+  return sample_rows<FloatType::float32>(args, begin, end);
 }
 
 TM_TARGET_CLONES
 int64_t sample_bfloat16(const SampleCodesArgs& args, int64_t begin, int64_t end) {
-  return sample_rows<LogitType::bfloat16>(args, begin, end);
+  return sample_rows<FloatType::bfloat16>(args, begin, end);
 }
 
 TM_TARGET_CLONES
 int64_t sample_float16(const SampleCodesArgs& args, int64_t begin, int64_t end) {
-  return sample_rows<LogitType::float16>(args, begin, end);
+  return sample_rows<FloatType::float16>(args, begin, end);
 }
 
 }  // namespace
 
 int64_t sample_codes_cpu(const SampleCodesArgs& args, int64_t begin, int64_t end) {
   switch (args.type) {
-    case LogitType::bfloat16:
+    case FloatType::bfloat16:
       return sample_bfloat16(args, begin, end);
-    case LogitType::float16:
+    case FloatType::float16:
       return sample_float16(args, begin, end);
     default:
       return sample_float32(args, begin, end);

@@ -8,7 +8,8 @@ from PIL import Image as Picture
 
 from tests.worlds import emoji, tokenizers
 from tokenmask import data
-from tokenmask.cli.media import LazyMedia, Loader, files, is_held_out, lines
+from tokenmask.cli.manifests import lines
+from tokenmask.cli.media import LazyMedia, Loader, files, is_held_out
 from tokenmask.modalities.text import Text
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import load_tokenizer

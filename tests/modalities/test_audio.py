@@ -15,6 +15,7 @@ from torch import Tensor
 from tokenmask.modalities import audio as module
 from tokenmask.modalities import mel
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer, AudioTokenizerConfig
+from tokenmask.modalities.audio_network import CONTEXT_SECONDS
 from tokenmask.modalities.learned import CodecFitting, stored
 from tokenmask.testing import Check, tokenizer_checks
 from tokenmask.tokenizer import stream_of
@@ -223,13 +224,13 @@ def test_codes_depend_on_the_halo_only(audio_tokenizer: AudioTokenizer) -> None:
     assert not torch.equal(first[:64], second[:64])
     after = 64 + reach + 2
     assert torch.equal(first[after:], second[after:])
-    assert after - 64 <= module._CONTEXT_SECONDS * 50
+    assert after - 64 <= CONTEXT_SECONDS * 50
 
 
 def test_latents_are_bit_equal_in_every_place_and_with_threads(audio_tokenizer: AudioTokenizer) -> None:
     """On latents, not only on codes: a change of the last bit almost never flips a code."""
     network = audio_tokenizer._network
-    windows = torch.stack([noise(audio_tokenizer._window_samples, seed)[0] for seed in range(module._TOGETHER)])
+    windows = torch.stack([noise(audio_tokenizer._frames.size, seed)[0] for seed in range(module._TOGETHER)])
     before, seen = torch.get_num_threads(), []
     try:
         with torch.no_grad():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
 from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
@@ -20,13 +20,13 @@ def corpus(arguments: argparse.Namespace) -> int:
         return _show(Path(arguments.folder))
     tokenizers = named_tokenizers(arguments.tokenizer)
     found = items(arguments.sources, {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()})
-    return build(found, tokenizers, Path(arguments.out))
+    return build(found, tokenizers, Path(arguments.out), arguments.workers)
 
 
-def build(found: Sequence[Item], tokenizers: Mapping[str, Tokenizer], out: Path) -> int:
+def build(found: Sequence[Item], tokenizers: Mapping[str, Tokenizer], out: Path, workers: int | None = None) -> int:
     """Encodes items into a corpus, says what was done, and gives the exit code."""
     there = out.is_dir()
-    summary = build_corpus(found, tokenizers, out)
+    summary = build_corpus(found, tokenizers, out, workers=workers or usual_workers(len(found)))
     say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed: {out}")
     code = failures(summary.failed, len(found))
     if code == 2 and not there:

@@ -6,6 +6,7 @@ Arrow: Recipe + data --> numbers. Does not know: how anything is computed; leave
 from __future__ import annotations
 
 import inspect
+import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -24,44 +25,68 @@ from tokenmask.run import prepare
 from tokenmask.tokenizer import Tokenizer
 
 FEW = 256  # items that are looked at where their number does not matter
+FIT_TRIALS = (2, 2, 12)  # steps of a tokenizer
+TRIALS, TRIAL_SECONDS = 5, 20.0  # steps of the model that are timed, fewer where they take long
 TRIAL_OPERATIONS = 3e11  # a step of up to so many is tried
 Corpora = Sequence[tuple[str | Path, float]]
 
 
-def dry_run(recipe: Recipe, given: Mapping[str, Tokenizer], corpora: Corpora, found: Sequence[Item]) -> int:
-    """Prints parameters, positions a step, memory, steps and, for a small model, time.
+def dry_run(
+    recipe: Recipe,
+    given: Mapping[str, Tokenizer],
+    corpora: Corpora,
+    found: Sequence[Item],
+    start: Path | None = None,
+) -> int:
+    """Prints parameters, positions a step, memory, steps and, for a small model, time; also of tokenizers to be fitted.
 
     Args:
         recipe: to be trained.
         given: tokenizers by stream name; those that are missing are sketched from ``found``.
         corpora: (folder, weight).
         found: items of the user's own data, or none.
+        start: a run whose weights are to be started from.
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         tokenizers = dict(given)
         if found:
-            for name in recipe.streams:
-                if name not in tokenizers:
+            for name, options in recipe.streams.items():
+                if name not in tokenizers and options.shares is None:
                     tokenizers[name] = _sketch(recipe, name, found)
+            tokenizers = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
             some = [item for item in found if item.split == TRAIN][:FEW]
             used = {name: tokenizers[name] for name in recipe.streams}
             build_corpus(some, used, scratch / "corpus", progress=False)
             corpora = [*corpora, (scratch / "corpus", 1.0)]
-        _estimate(recipe, tokenizers, corpora, scratch)
+        _estimate(recipe, tokenizers, corpora, scratch, start)
     return 0
 
 
 def _sketch(recipe: Recipe, name: str, found: Sequence[Item]) -> Tokenizer:
-    """A tokenizer with the sizes of the real one, hardly fitted if it learns in steps."""
-    kind, _ = learner_of(recipe, name)
-    if "steps" not in inspect.signature(kind.fit).parameters:
+    """A tokenizer with the sizes of the real one, hardly fitted if it learns in steps; says how long they will take."""
+    kind, options = learner_of(recipe, name)
+    parameters = inspect.signature(kind.fit).parameters
+    if "steps" not in parameters:
         return learn_for(recipe, name, media_of(name, found, recipe)[0])
     having = [item for item in found if name in item.media and item.split == TRAIN]
-    return learn_for(recipe, name, media_of(name, having[:FEW], recipe)[0], changes={"steps": 1})
+    media = media_of(name, having[:FEW], recipe)[0]
+    seconds: list[float] = []
+    with waiting(f"trying a few steps of the {name} tokenizer"):
+        for count in FIT_TRIALS:  # the first finds memory; all start the codebooks, so that the rest differ by steps
+            started = time.monotonic()
+            tokenizer = learn_for(recipe, name, media, changes={"steps": count}, progress=False)
+            seconds.append(time.monotonic() - started)
+    _, short, long = FIT_TRIALS
+    each = max(seconds[2] - seconds[1], 0.0) / (long - short)
+    steps = int(options.get("steps", parameters["steps"].default))
+    say(f"tokenizer of {name}: {steps:,} steps, about {_duration(seconds[1] + each * steps)}")
+    return tokenizer
 
 
-def _estimate(recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corpora, scratch: Path) -> None:
+def _estimate(
+    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corpora, scratch: Path, start: Path | None
+) -> None:
     """A small model finds out about batches; the real one is only counted, unless a step of it takes a moment."""
     small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1))
     trainer = prepare(scratch / "small", small, tokenizers, corpora)
@@ -83,13 +108,16 @@ def _estimate(recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corp
     if operations > TRIAL_OPERATIONS:
         say("time: not tried here, a step of this size would take too long")
         return
-    with waiting("trying two steps"):
-        trial = prepare(scratch / "trial", recipe, tokenizers, corpora)
-        trial.step(0)
-        started = time.monotonic()
-        trial.step(1)
-        seconds = time.monotonic() - started
-    say(f"time: a step took {seconds:.2f} s here, all steps about {_duration(seconds * steps)}")
+    with waiting("trying a few steps"):
+        trial = prepare(scratch / "trial", recipe, tokenizers, corpora, start=start)
+        trial.step(0)  # memory is taken and batches are found: slower than all that follow
+        seconds: list[float] = []
+        while len(seconds) < TRIALS and sum(seconds) < TRIAL_SECONDS:
+            started = time.monotonic()
+            trial.step(1 + len(seconds))
+            seconds.append(time.monotonic() - started)
+    usual = statistics.median(seconds)
+    say(f"time: a step took {usual:.2g} s here (median of {len(seconds)}), all steps about {_duration(usual * steps)}")
 
 
 def _bytes(number: float) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from tokenmask.cli.media import LazyMedia, Loader, files, lines
+from tokenmask.cli.media import LazyMedia, Loader
 from tokenmask.cli.show import failures, figures, say, table
+from tokenmask.cli.sources import media
 from tokenmask.fitting import progress_bar
 from tokenmask.modalities.codebook_report import CodebookReport
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
@@ -23,7 +24,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     """Encodes data, counts codes, and prints and keeps what comes out."""
     tokenizer = load_tokenizer(arguments.tokenizer)
     spec = tokenizer.spec
-    named = _named(tokenizer, arguments.on, arguments.per)
+    named = [(one.name, one.loader) for one in media(arguments.on, spec.modality, arguments.per)]
     good: list[Loader] = []
     failed: list[tuple[str, str]] = []
     codes = _codes(tokenizer, named, good, failed)
@@ -47,14 +48,6 @@ def inspect(arguments: argparse.Namespace) -> int:
         report.save(arguments.out)
         say(f"report and plots: {arguments.out}")
     return failures(failed, len(named))
-
-
-def _named(tokenizer: Tokenizer, paths: Sequence[str], per: str) -> list[Named]:
-    """Names and loaders of items: files, or the lines of texts."""
-    found, kind = files(paths, tokenizer.spec.modality), tokenizer.media
-    if tokenizer.spec.modality == "text" and per == "line":
-        return [(f"{f.name}:{number}", Loader(kind, line)) for f in found for number, line in lines(f.path)]
-    return [(str(file.path), Loader(kind, file.path)) for file in found]
 
 
 def _codes(

@@ -71,10 +71,16 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
 
 
 def learn(
-    kind: Any, training: Sequence[Loader], options: Mapping[str, Any], *, seed: int, folder: Path | None = None
+    kind: Any,
+    training: Sequence[Loader],
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+    folder: Path | None = None,
+    progress: bool = True,
 ) -> Tokenizer:
     """Fits a tokenizer, from its checkpoint in ``folder`` if one is there."""
-    tokenizer: Tokenizer = kind.fit(LazyMedia(training), seed=seed, folder=folder, **options)
+    tokenizer: Tokenizer = kind.fit(LazyMedia(training), seed=seed, folder=folder, progress=progress, **options)
     return tokenizer
 
 
@@ -85,6 +91,7 @@ def learn_for(
     *,
     folder: Path | None = None,
     changes: Mapping[str, Any] | None = None,
+    progress: bool = True,
 ) -> Tokenizer:
     """Fits the tokenizer of a recipe's stream, with its options and ``changes`` of them.
 
@@ -93,7 +100,8 @@ def learn_for(
     """
     kind, options = learner_of(recipe, name)
     try:
-        return learn(kind, training, options | dict(changes or {}), seed=recipe.training.seed, folder=folder)
+        merged = options | dict(changes or {})
+        return learn(kind, training, merged, seed=recipe.training.seed, folder=folder, progress=progress)
     except ValueError as error:
         raise ValueError(f"{error} (with --set streams.{name}.fit.OPTION=VALUE)") from error
 

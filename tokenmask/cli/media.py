@@ -6,6 +6,7 @@ Arrow: paths --> loaders --> raw media. Does not know: tokens, corpora, models.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Any, NamedTuple, overload
 
 from tokenmask.fitting import progress_bar
 
-SUFFIXES = {  # the first is written
+SUFFIXES = {  # what is looked for; the first is written if nothing else is asked for
     "text": (".txt",),
-    "image": (".png", ".jpg", ".jpeg", ".webp"),
-    "audio": (".wav", ".flac", ".ogg"),
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
+    "audio": (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff"),
     "motion": (".bvh", ".safetensors"),
     "eeg": (".edf", ".bdf", ".safetensors"),
     "video": (".gif", ".mp4", ".avi", ".webm"),
@@ -97,7 +98,11 @@ def files(paths: Sequence[str | Path], modality: str, suffixes: tuple[str, ...] 
         if path.is_dir():
             names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
             visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-            chosen = [name for name in visible if wanted is None or name.suffix.lower() in wanted]
+            chosen = [
+                name
+                for name in visible
+                if wanted is None or (name.suffix.lower() in wanted and _may_be(path / name, modality))
+            ]
             found += [File(path / name, name.as_posix()) for name in chosen]
         elif path.exists():
             found.append(File(path, path.name))
@@ -109,18 +114,38 @@ def files(paths: Sequence[str | Path], modality: str, suffixes: tuple[str, ...] 
     return found
 
 
-def lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a UTF-8 file that hold more than blanks, with their numbers from 1; only line feeds end a line.
+def modalities_in(path: Path) -> set[str]:
+    """Of which modalities a folder holds files, as their names (and the headers of .safetensors files) tell."""
+    found: set[str] = set()
+    for file in path.rglob("*"):
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts):
+            suffix = file.suffix.lower()
+            kinds = [modality for modality, suffixes in SUFFIXES.items() if suffix in suffixes]
+            found.update(kinds if suffix != ".safetensors" else {_HOLDS.get(_held_in(file), "")} & set(kinds))
+    return found
 
-    Raises:
-        ValueError: not readable as UTF-8.
-    """
+
+_HOLDS = {"MotionClip": "motion", "EegRecording": "eeg"}
+
+
+def _may_be(path: Path, modality: str) -> bool:
+    """False for a .safetensors file that holds something else; a damaged one is taken, and reading it tells why not."""
+    if path.suffix.lower() != ".safetensors":
+        return True
+    held = _held_in(path)
+    return not held or _HOLDS.get(held) == modality
+
+
+def _held_in(path: Path) -> str:
+    """What a .safetensors file of media says that it holds; "" if nothing can be read there."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error})") from error
-    found = ((number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), 1))
-    return [(number, line) for number, line in found if line.strip()]
+        with safe_open(path, framework="np") as file:
+            header = json.loads((file.metadata() or {}).get("tokenmask", "{}"))
+            return str(json.loads(header.get("about", "{}")).get("media", "other"))
+    except (SafetensorError, OSError, ValueError, AttributeError, TypeError):
+        return ""
 
 
 def suffix_of(modality: str) -> str:

@@ -14,7 +14,10 @@ FIT = [
     "tokenmask fit image --data runs/demo/samples --out tokenizers/image --steps 100",
     "tokenmask fit image --data runs/demo/samples --out tokenizers/small --steps 100 --option config.codes=64",
 ]
-ENCODE = ["tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens"]
+ENCODE = [
+    "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens",
+    "tokenmask encode runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/encoded --workers 2",
+]
 DECODE = ["tokenmask decode tokens/blue-heart.tokens --tokenizer runs/demo/tokenizers/image --out decoded"]
 BUILD = ["tokenmask corpus build runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/samples"]
 SHOW = ["tokenmask corpus show runs/demo/corpus/emoji"]
@@ -22,24 +25,38 @@ _SMALL = (
     "tokenmask train captions --tiny --out runs/tiny --corpus runs/demo/corpus/emoji \\\n"
     "      --tokenizer text=runs/demo/tokenizers/text --tokenizer image=runs/demo/tokenizers/image"
 )
-TRAIN = [f"{_SMALL} --dry-run", _SMALL]
+TRAIN = [
+    f"{_SMALL} --dry-run",
+    _SMALL,
+    "tokenmask train own --data runs/demo/samples --out runs/own --from runs/tiny --tiny",
+]
 GENERATE = [
     'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
     'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
     "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
 ]
+EDIT = [
+    'tokenmask edit heart.png --run runs/demo --regenerate 0,0,16,16 --given text="blue heart" --out edited.png',
+    'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
+]
+SWAP = ["tokenmask swap runs/demo image=tokenizers/small --out runs/swapped"]
 EVALUATE = ["tokenmask evaluate runs/demo"]
+REPORT = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
 INSPECT = ["tokenmask inspect runs/demo/tokenizers/image --on runs/demo/samples --out reports/image"]
 INFO = ["tokenmask info", "tokenmask info runs/demo"]
 RECIPES = ["tokenmask recipes", "tokenmask recipes maskgit"]
 DEMO = ["tokenmask demo"]
 
 ON_DEMO = "examples, on what `tokenmask demo` leaves:"
+MANIFEST = (
+    "a manifest, which is a .jsonl file (an object a line), a .csv file (names in the first line) or a .parquet file, "
+    'with words or with paths relative to the manifest by stream name ({"text": "a red rose", "image": "rose.png"}), '
+    'and if you like "key", "split" ("train" or "held-out") and what else you want to keep; for one stream that is not '
+    "text also a .txt file, a path a line"
+)
 SOURCE = (
-    "a folder of pictures (with same-named .txt captions) or of .txt files, a .txt file (each line a record), or a "
-    "manifest: a .jsonl file, each line an object of stream names with words or with paths relative to the manifest "
-    '({"text": "a red rose", "image": "rose.png"}), and if you like "key", "split" ("train" or "held-out") and what '
-    "else you want to keep"
+    "a folder of media files (those of one name are one record; with same-named .txt captions) or of .txt files, a "
+    f".txt file (each line a record), or {MANIFEST}"
 )
 HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 
@@ -79,7 +96,10 @@ def make_parser() -> Parser:
     own += "trains, all in the run folder, and `tokenmask generate`. However it was stopped, the same command goes on."
     _train(_command(commands, "train", about, TRAIN, own))
     _generate(_command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", GENERATE))
+    _edit(_command(commands, "edit", "Make regions of media anew, and leave all else as it is.", EDIT))
+    _swap(_command(commands, "swap", "Exchange a tokenizer of a run; all else is kept, bit for bit.", SWAP))
     _evaluate(_command(commands, "evaluate", "Score a run on held-out records, beside a unigram.", EVALUATE))
+    _report(_command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", REPORT))
     _inspect(_command(commands, "inspect", "Count how a tokenizer uses its codes on data, and measure it.", INSPECT))
     _info(_command(commands, "info", "Say what is installed, or what a run is.", INFO))
     _recipes(_command(commands, "recipes", "List the recipes that ship, or print one in full.", RECIPES))
@@ -123,14 +143,14 @@ def _filled(text: str) -> str:
 
 
 def _fit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("modality", help="text or image, or one that an installed package brings")
+    parser.add_argument("modality", help="text, image, audio, motion, eeg, or one that an installed package brings")
     parser.add_argument(
         "--data",
         nargs="+",
         required=True,
         metavar="PATH",
-        help=f"files, or folders that are searched: .txt for text, .png, .jpg, .jpeg, .webp for image; {HELD_OUT}, and "
-        "the tokenizer is measured on them",
+        help="media files, folders that are searched (for .txt, .png, .jpg, .webp, .wav, .flac, .ogg, .mp3, .bvh, .edf "
+        f"and the like), or {MANIFEST}; {HELD_OUT}, and the tokenizer is measured on them",
     )
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="the tokenizer; the same command again goes on after a stop"
@@ -150,14 +170,23 @@ def _fit(parser: argparse.ArgumentParser) -> None:
 
 
 def _encode(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="media files, or folders that are searched for them")
-    parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="a tokenizer folder")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=f"a media file, a folder of them, or {MANIFEST}")
+    parser.add_argument(
+        "--tokenizer",
+        action="append",
+        required=True,
+        metavar="[NAME=]FOLDER",
+        help="a tokenizer folder: each media file becomes a token file. Or a stream's name and the folder of its "
+        "tokenizer, once for each stream: the records go into a corpus, as with `tokenmask corpus build`",
+    )
     parser.add_argument(
         "--out",
         required=True,
         metavar="FOLDER",
-        help="gets NAME.tokens for each file, in folders like theirs; what is there already is not done again",
+        help="gets NAME.tokens for each file, in folders like theirs, or is the corpus; what is there already is not "
+        "done again, however the command before was stopped",
     )
+    _workers(parser)
 
 
 def _decode(parser: argparse.ArgumentParser) -> None:
@@ -178,6 +207,7 @@ def _corpus(commands: Commands[Parser]) -> None:
     build.add_argument("sources", nargs="+", metavar="SOURCE", help=f"{SOURCE}; {HELD_OUT}")
     build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus; one that is there is added to")
     _tokenizer(build, required=True)
+    _workers(build)
     show = _command(actions, "show", "Count the records, splits, streams and codes of a corpus.", SHOW)
     show.add_argument("folder", metavar="FOLDER", help="a corpus")
 
@@ -195,6 +225,13 @@ def _train(parser: argparse.ArgumentParser) -> None:
     )
     _tokenizer(parser, required=False)
     parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="RUN",
+        help="another run whose weights are started from; its tokenizers serve the streams of the same name, and the "
+        "rows of streams that it lacks start fresh",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -203,6 +240,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
         "streams.text.fit.vocab_size=600; again for more",
     )
     parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
+    _workers(parser)
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -223,9 +261,58 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         "is kept and continued; again for more",
     )
     parser.add_argument(
+        "--negative", action="append", default=[], metavar="NAME=VALUE", help="what guidance pushes away from"
+    )
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="WEIGHT:NAME=VALUE",
+        help="a further condition, such as 1.5:text=sun; again for more",
+    )
+    parser.add_argument(
         "--length", type=int, metavar="N", help="codes to add, for a stream of free length such as text"
     )
     parser.add_argument("--duration", type=_number, metavar="SECONDS", help="length, for a stream with a clock")
+    _drawing(parser, "STREAM-SEED-SAMPLE.png")
+
+
+def _edit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("media", metavar="MEDIA", help="a file, or words (@FILE reads them, with --stream)")
+    parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
+    parser.add_argument("--stream", metavar="STREAM", help="what it is, where the file's ending does not tell")
+    parser.add_argument(
+        "--regenerate",
+        action="append",
+        default=[],
+        metavar="REGION",
+        help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
+        "again for more (default: everything)",
+    )
+    parser.add_argument("--level", action="append", type=int, default=[], metavar="N", help="only this level, from 0")
+    parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
+    parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
+    parser.add_argument("--given", action="append", default=[], metavar="NAME=VALUE", help="conditions, as in generate")
+    parser.add_argument("--length", type=int, metavar="N", help="codes in place of the region, for text")
+    _drawing(parser, "STREAM-SEED-SAMPLE.png")
+
+
+def _swap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run folder; it is left as it is")
+    parser.add_argument(
+        "tokenizer",
+        nargs="*",
+        metavar="NAME=FOLDER",
+        help="a stream and its new tokenizer; a stream that the run does not have is added",
+    )
+    parser.add_argument("--remove", action="append", default=[], metavar="NAME", help="a stream to take out")
+    parser.add_argument("--corpus", action="append", default=[], metavar="FOLDER", help="data with the new codes")
+    parser.add_argument("--out", required=True, metavar="RUN2", help="the new run folder")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of rows without relation (default: 0)")
+
+
+def _drawing(parser: argparse.ArgumentParser, name: str) -> None:
+    """How codes are drawn, and where media go."""
     parser.add_argument("--steps", type=_count, metavar="N", help="decoding steps (default: the recipe's)")
     parser.add_argument(
         "--guidance", type=_number, metavar="S", help="pull towards the condition; 1 is none (default: the recipe's)"
@@ -242,7 +329,7 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="PATH",
         help="a file (several samples are numbered) or a folder; without it text is printed and other media go to "
-        "STREAM-SEED-SAMPLE.png or the like here",
+        f"{name} or the like here",
     )
     _force(parser)
 
@@ -253,6 +340,21 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--draws", type=_count, default=4, metavar="N", help="masks of each record (default: 4)")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the masks (default: 0)")
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the file; one that is there is replaced (default: report.html in RUN, or here)"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media to show beside what comes back from their codes: {SOURCE}; those that are held out are taken, "
+        "all if none are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the samples (default: 0)")
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
@@ -294,6 +396,16 @@ def _tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="NAME=FOLDER",
         help="name of a stream and the folder of its tokenizer; once for each stream"
         + ("" if required else " (with --data those that are not named are fitted)"),
+    )
+
+
+def _workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="processes that encode, of one thread each; results are the same for any number (default: one for each "
+        "core, one alone below a hundred items)",
     )
 
 

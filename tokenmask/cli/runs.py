@@ -26,26 +26,21 @@ def generate(arguments: argparse.Namespace) -> int:
     run = load(arguments.run)
     if arguments.stream not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {arguments.stream!r}")
-    given: dict[str, Any] = {}
-    for word in arguments.given:
-        name, equals, value = word.partition("=")
-        if not (name and equals):
-            raise ValueError(f"what is given has the form NAME=VALUE, got {word!r}")
-        if name in given:
-            raise ValueError(f"a stream is given once, got two values for {name!r}")
-        given[name] = _given(run, name, value)
+    given = conditions(run, arguments.given)
     modality = run.tokenizers[arguments.stream].spec.modality
     if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
         raise ValueError(
             f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N, or --duration SECONDS"
         )
     spoken = arguments.out is None and modality == "text"
-    paths = [] if spoken else _names(arguments, modality)
+    paths = [] if spoken else sample_paths(arguments, arguments.stream, modality)
     for path in paths:
         check_new(path, arguments.force)
     media = run.generate(
         arguments.stream,
         given=given,
+        negative=conditions(run, arguments.negative),
+        also=[_weighted(run, word) for word in arguments.also],
         length=arguments.length,
         duration_seconds=arguments.duration,
         steps=arguments.steps,
@@ -100,6 +95,31 @@ def demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE words as what is given of each stream."""
+    given: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise ValueError(f"what is given has the form NAME=VALUE, got {word!r}")
+        if name in given:
+            raise ValueError(f"a stream is given once, got two values for {name!r}")
+        given[name] = _given(run, name, value)
+    return given
+
+
+def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
+    """WEIGHT:NAME=VALUE as a further condition."""
+    weight, colon, rest = word.partition(":")
+    try:
+        number = float(weight)
+    except ValueError:
+        number = math.nan
+    if not colon or not math.isfinite(number):
+        raise ValueError(f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}")
+    return conditions(run, [rest]), number
+
+
 def _given(run: Run, name: str, value: str) -> Any:
     """Words or @FILE for text, a path of media or of a token file for the others."""
     if name not in run.tokenizers:
@@ -113,14 +133,14 @@ def _given(run: Run, name: str, value: str) -> Any:
     return kind.load(value[1:]) if value.startswith("@") else value
 
 
-def _names(arguments: argparse.Namespace, modality: str) -> list[Path]:
+def sample_paths(arguments: argparse.Namespace, stream: str, modality: str) -> list[Path]:
     """A file for each sample; several are numbered."""
     count = arguments.num_samples
     text = arguments.out or "."
     out = Path(text)
     if out.is_dir() or not out.suffix or text.endswith(os.sep):
         suffix = suffix_of(modality)
-        return [out / f"{arguments.stream}-{arguments.seed}-{sample}{suffix}" for sample in range(count)]
+        return [out / f"{stream}-{arguments.seed}-{sample}{suffix}" for sample in range(count)]
     if out.suffix.lower() not in SUFFIXES.get(modality, (out.suffix.lower(),)):
         raise ValueError(f"a file of {modality} ends in {', '.join(SUFFIXES[modality])}, got {out.name!r}")
     if count == 1:

@@ -10,31 +10,82 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tokenmask.cli.media import SUFFIXES, File, Loader, files, is_held_out, lines
+from tokenmask.cli import manifests
+from tokenmask.cli.manifests import lines
+from tokenmask.cli.media import SUFFIXES, File, Loader, files, is_held_out, modalities_in
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
 from tokenmask.tokenizer import load_tokenizer_class
 
 
-def items(sources: Sequence[str | Path], modalities: Mapping[str, str]) -> list[Item]:
+class Medium(NamedTuple):
+    """One item of one modality.
+
+    Args:
+        name: below the folder or beside the manifest that named it, with slashes.
+        loader: reads it.
+        held_out: whether it is kept for measuring.
+    """
+
+    name: str
+    loader: Loader
+    held_out: bool
+
+
+def media(paths: Sequence[str | Path], modality: str, per: str = "file") -> list[Medium]:
+    """Items of one modality in files, folders and manifests, each once; of media only the names are read.
+
+    Args:
+        paths: media files, folders that are searched for them, and manifests with a column of the modality's name.
+        modality: what is wanted.
+        per: "file", or "line" for text, each line of which is then an item.
+
+    Raises:
+        ValueError: a path that does not exist, a manifest row that is no record, or nothing found.
+    """
+    found: dict[tuple[str, Loader], bool] = {}
+    others: list[str | Path] = []
+    for path in map(Path, paths):
+        if not _is_manifest(path, {modality: modality}):
+            others.append(path)
+            continue
+        for item in _manifest(path, {modality: modality}):
+            loader = item.media[modality]
+            name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
+            found[name, loader] = item.split == HELD_OUT
+    kind = _media(modality)
+    for file in files(others, modality) if others or not found else ():
+        if modality == "text" and per == "line":
+            numbered = lines(file.path)
+            found |= {(f"{file.name}:{n}", Loader(kind, line)): is_held_out(line) for n, line in numbered}
+        else:  # the group of a file is that of `corpus build`, so both hold out the same files
+            group = file.name.removesuffix(file.path.suffix)
+            found[file.name, Loader(kind, file.path)] = is_held_out(group)
+    return [Medium(name, loader, held_out) for (name, loader), held_out in found.items()]
+
+
+def items(sources: Sequence[str | Path], modalities: Mapping[str, str], *, complete: bool = True) -> list[Item]:
     """Items of manifests, folders and text files; of their media only the names are read.
 
     Args:
         sources: see the help of ``tokenmask corpus build``.
         modalities: stream name -> modality, of the streams that are wanted.
+        complete: a folder must hold each modality but text; else it is looked through for what it does hold.
 
     Returns:
         items whose media are :class:`~tokenmask.cli.media.Loader` objects.
 
     Raises:
-        ValueError: a source that does not exist or is of no known kind, or a manifest line that is no record.
+        ValueError: a source that does not exist or is of no known kind, or a manifest row that is no record.
     """
     found: list[Item] = []
     for source in map(Path, sources):
         if source.is_dir():
-            found += _folder(source, modalities)
-        elif source.suffix == ".jsonl" and source.is_file():
+            held = modalities.values() if complete else modalities_in(source)
+            wanted = {name: modality for name, modality in modalities.items() if modality in held}
+            found += _folder(source, wanted) if wanted else []
+        elif _is_manifest(source, modalities):
             found += _manifest(source, modalities)
         elif source.suffix == ".txt" and source.is_file():
             name, kind = _stream_of("text", modalities, source), _media("text")
@@ -44,7 +95,8 @@ def items(sources: Sequence[str | Path], modalities: Mapping[str, str]) -> list[
             ]
         else:
             what = "is none of these" if source.exists() else "does not exist"
-            raise ValueError(f"a source is a folder, a .jsonl manifest or a .txt file, but {source} {what}")
+            known = ", ".join(manifests.SUFFIXES)
+            raise ValueError(f"a source is a folder, a manifest ({known}) or a .txt file, but {source} {what}")
     if not found:
         raise ValueError(f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none")
     return found
@@ -100,16 +152,16 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     return found
 
 
+def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
+    """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
+    suffix = path.suffix.lower()
+    listed = suffix == ".txt" and len(modalities) == 1 and "text" not in modalities.values()
+    return path.is_file() and (suffix in manifests.SUFFIXES or listed)
+
+
 def _manifest(path: Path, modalities: Mapping[str, str]) -> list[Item]:
     found = []
-    for number, line in lines(path):
-        where = f"line {number} of {path}"
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error})") from error
-        if not isinstance(entry, dict) or not any(name in entry for name in modalities):
-            raise ValueError(f"{where} must be a JSON object with one of {', '.join(modalities)}, got {line[:60]!r}")
+    for number, where, entry in manifests.rows(path, modalities):
         media: dict[str, Loader] = {}
         words: list[str] = []
         paths: list[str] = []
@@ -127,6 +179,12 @@ def _manifest(path: Path, modalities: Mapping[str, str]) -> list[Item]:
         group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
         found.append(_item(key, media, group, split, entry))
     return found
+
+
+def _below(folder: Path, path: Path) -> str:
+    """The name of a file below a folder; its own name if it lies elsewhere."""
+    inside = path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts
+    return path.relative_to(folder).as_posix() if inside else path.name
 
 
 def _item(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from tokenmask.cli.corpora import build, named_tokenizers
 from tokenmask.cli.learning import learn, parse_options, report
-from tokenmask.cli.media import File, Loader, files, is_held_out, lines, readable, suffix_of
+from tokenmask.cli.media import files, readable, suffix_of
 from tokenmask.cli.show import failures, say
+from tokenmask.cli.sources import items, media
+from tokenmask.corpus import Item, encode_items, usual_workers
+from tokenmask.corpus.encoding import sentence
 from tokenmask.fitting import progress_bar
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
@@ -25,47 +30,66 @@ def fit(arguments: argparse.Namespace) -> int:
     kind = learner(modality)
     words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
     options = fit_options(kind, parse_options(words))
-    found = files(arguments.data, modality)
-    if modality == "text" and arguments.per == "line":
-        numbered = [(file.name, *entry) for file in found for entry in lines(file.path)]
-        named = [(f"{name}:{number}", line, Loader(kind.media, line)) for name, number, line in numbered]
-    else:
-        # The group of a file is that of `corpus build`, so both hold out the same files.
-        named = [(f.name, f.name.removesuffix(f.path.suffix), Loader(kind.media, f.path)) for f in found]
-    groups = {loader: group for _, group, loader in named}
-    good, failed = readable([(name, loader) for name, _, loader in named], f"reading {modality}")
-    training = [loader for loader in good if not is_held_out(groups[loader])]
-    held_out = [loader for loader in good if is_held_out(groups[loader])]
+    found = media(arguments.data, modality, arguments.per)
+    held = {one.loader: one.held_out for one in found}
+    good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
+    training = [loader for loader in good if not held[loader]]
+    held_out = [loader for loader in good if held[loader]]
     if not training:  # so few that the hash took all of them
         training, held_out = held_out, []
     if not training:
-        failures(failed, len(named))
-        raise ValueError(f"a tokenizer needs items to learn from, but none of {len(named)} is left; give more data")
+        failures(failed, len(found))
+        raise ValueError(f"a tokenizer needs items to learn from, but none of {len(found)} is left; give more data")
     tokenizer = learn(kind, training, options, seed=arguments.seed, folder=out / "fit")
     check_free(out, tokenizer.spec.fingerprint)
     report(out, tokenizer, training, held_out)
     tokenizer.save(out)
-    return failures(failed, len(named))
+    return failures(failed, len(found))
 
 
 def encode(arguments: argparse.Namespace) -> int:
-    """Encodes files one by one; what fails is listed at the end."""
-    tokenizer, out = load_tokenizer(arguments.tokenizer), Path(arguments.out)
-    found = files(arguments.paths, tokenizer.spec.modality)
+    """Encodes media into token files or, with named tokenizers, records into a corpus; what fails is listed last."""
+    out, workers = Path(arguments.out), arguments.workers
+    named = [word for word in arguments.tokenizer if "=" in word and not Path(word).is_dir()]
+    if named:
+        tokenizers = named_tokenizers(arguments.tokenizer)
+        modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
+        return build(items(arguments.paths, modalities), tokenizers, out, workers)
+    if len(arguments.tokenizer) > 1:
+        raise ValueError(
+            f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
+            "their streams go into a corpus together"
+        )
+    return _token_files(arguments.paths, load_tokenizer(arguments.tokenizer[0]), out, workers)
+
+
+def _token_files(paths: Sequence[str], tokenizer: Tokenizer, out: Path, workers: int | None) -> int:
+    modality = tokenizer.spec.modality
+    found = media(paths, modality)
+    sources = [str(one.loader.value) for one in found]
+    targets = _targets([one.name for one in found], sources, out)
+    _remove_partials(targets)
     failed: Failed = []
-    done = 0
-    with progress_bar("encoding", len(found), 0, True) as show:
-        for number, (file, target) in enumerate(zip(found, _targets(found, out), strict=True), 1):
-            try:
-                stream = None if _is_done(target, tokenizer) else _encoded(tokenizer, file.path)
-            except _Unusable as reason:
-                failed.append((str(file.path), str(reason)))
+    todo: list[Item] = []
+    left: list[tuple[str, Path]] = []
+    for one, source, target in zip(found, sources, targets, strict=True):
+        try:
+            if not _is_done(target, tokenizer):
+                todo.append(Item(one.name, {modality: one.loader}))
+                left.append((source, target))
+        except ValueError as error:
+            failed.append((source, str(error)))
+    done, encoded = len(found) - len(todo) - len(failed), 0
+    with progress_bar("encoding", len(found), len(found) - len(todo), True) as show:
+        results = encode_items(todo, {modality: tokenizer}, workers=workers or usual_workers(len(todo)))
+        for number, ((source, target), (_, result)) in enumerate(zip(left, results, strict=True), 1):
+            if isinstance(result, Exception):
+                failed.append((source, sentence(result)))
             else:
-                done += stream is None
-                if stream is not None:
-                    _save(stream, target)
-            show(number, None)
-    say(f"{len(found) - done - len(failed)} encoded, {done} done before, {len(failed)} failed: {out}")
+                _save(result[modality], target)
+                encoded += 1
+            show(len(found) - len(todo) + number, None)
+    say(f"{encoded} encoded, {done} done before, {len(failed)} failed: {out}")
     return failures(failed, len(found))
 
 
@@ -78,7 +102,7 @@ def decode(arguments: argparse.Namespace) -> int:
     found = files(arguments.paths, "token file", (SUFFIX,))
     failed: Failed = []
     targets = [out / Path(file.name).with_suffix(suffix) for file in found]
-    _check_different(found, targets)
+    _check_different([str(file.path) for file in found], targets)
     with progress_bar("decoding", len(found), 0, len(found) > 20) as show:
         for number, (file, target) in enumerate(zip(found, targets, strict=True), 1):
             try:
@@ -104,49 +128,56 @@ def _save(stream: TokenStream, target: Path) -> None:
     stream.save(target)
 
 
-class _Unusable(Exception):
-    """Why a file cannot be encoded."""
-
-
-def _encoded(tokenizer: Tokenizer, path: Path) -> TokenStream:
-    kind: Any = tokenizer.media
-    try:
-        return tokenizer.encode(kind.load(path))
-    except (ValueError, TypeError, OSError) as error:
-        raise _Unusable(str(error)) from error
-
-
 def _is_done(target: Path, tokenizer: Tokenizer) -> bool:
-    """Whether the token file is there; one of another tokenizer is neither taken nor overwritten."""
+    """Whether the token file is there.
+
+    Raises:
+        ValueError: it is damaged, or of another tokenizer; it is neither taken nor overwritten.
+    """
     if not target.exists():
         return False
-    try:
-        made_by = TokenStream.load(target).spec
-    except ValueError as error:
-        raise _Unusable(str(error)) from error
-    if made_by != tokenizer.spec:
-        raise _Unusable(f"{target} was made by another tokenizer; delete it or choose another folder")
+    if TokenStream.load(target).spec != tokenizer.spec:
+        raise ValueError(f"{target} was made by another tokenizer; delete it or choose another folder")
     return True
 
 
-def _targets(found: Sequence[File], out: Path) -> list[Path]:
+def _remove_partials(targets: Sequence[Path]) -> None:
+    """Takes away what processes that were killed had begun to write; those of living ones stay."""
+    for folder in {target.parent for target in targets}:
+        for path in folder.glob(f".*{SUFFIX}.*.partial") if folder.is_dir() else ():
+            process = path.name.split(".")[-2]
+            if process.isdecimal() and not _lives(int(process)):
+                path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _targets(names: Sequence[str], sources: Sequence[str], out: Path) -> list[Path]:
     """x.png -> x.tokens, in folders like those of the media; x.png beside x.jpg -> x.png.tokens and x.jpg.tokens."""
-    short = [out / Path(file.name).with_suffix(SUFFIX) for file in found]
-    long = [out / (file.name + SUFFIX) for file in found]
-    counts: dict[Path, int] = {}
-    for path in short:
-        counts[path] = counts.get(path, 0) + 1
-    targets = [one if counts[one] == 1 else other for one, other in zip(short, long, strict=True)]
-    _check_different(found, targets)
+    short = [out / Path(name).with_suffix(SUFFIX) for name in names]
+    counts = Counter(short)
+    targets = [one if counts[one] == 1 else out / (name + SUFFIX) for one, name in zip(short, names, strict=True)]
+    for target in targets:
+        if not target.is_relative_to(out) or ".." in target.relative_to(out).parts:
+            raise ValueError(f"token files go below {out}, but a key would give {target}; choose other keys")
+    _check_different(sources, targets)
     return targets
 
 
-def _check_different(found: Sequence[File], targets: Sequence[Path]) -> None:
-    seen: dict[Path, Path] = {}
-    for file, target in zip(found, targets, strict=True):
-        other = seen.setdefault(target, file.path)
-        if other is not file.path:
+def _check_different(sources: Sequence[str], targets: Sequence[Path]) -> None:
+    seen: dict[Path, int] = {}
+    for index, target in enumerate(targets):
+        other = seen.setdefault(target, index)
+        if other != index:
             raise ValueError(
-                f"{other} and {file.path} would both become {target}; "
+                f"{sources[other]} and {sources[index]} would both become {target}; "
                 "name the folder above them, or use two calls with two --out folders"
             )

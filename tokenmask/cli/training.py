@@ -13,11 +13,13 @@ from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items
-from tokenmask.corpus import Item
+from tokenmask.corpus import Corpus, Item
 from tokenmask.fitting import Interrupted, write_text_atomic
+from tokenmask.models import check_shapes
 from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.recipes.learners import learner_of
+from tokenmask.run import Run, load
 from tokenmask.run import train as train_run
 from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer, load_tokenizer_class
 
@@ -38,23 +40,33 @@ def train(arguments: argparse.Namespace) -> int:
         wanted = recipe.streams[name].tokenizer
         if tokenizer.media is not load_tokenizer_class(wanted).media:
             raise ValueError(f"stream {name!r} needs a tokenizer of {wanted}, got one of {tokenizer.spec.modality}")
+    start = None if arguments.start is None else Path(arguments.start)
+    if start is not None:
+        tokenizers = _started(load(start), recipe, tokenizers)
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
     found: list[Item] = []
     if arguments.data:
         modalities = {name: options.tokenizer for name, options in recipe.streams.items()}
-        found = items(arguments.data, modalities | {name: one.spec.modality for name, one in tokenizers.items()})
+        modalities |= {name: one.spec.modality for name, one in tokenizers.items()}
+        found = items(arguments.data, modalities, complete=not recipe.optional_streams)
+    if recipe.optional_streams:
+        of_corpora = {name for folder, _ in corpora for name in Corpus(folder).specs}
+        held = of_corpora | {name for item in found for name in item.media}
+        recipe = recipe.of(held) if held else recipe
+        tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
+        say(f"streams of these data: {', '.join(recipe.streams)}")
     if arguments.dry_run:
         if processes.size > 1:
             raise ValueError(f"--dry-run is for one process, got {processes.size}; leave torchrun away")
-        return dry_run(recipe, tokenizers, corpora, found)
+        return dry_run(recipe, tokenizers, corpora, found, start)
     if found:
         with processes.first_goes_first():
-            tokenizers, code = _from_data(recipe, tokenizers, found, out, builds=processes.first)
+            tokenizers, code = _from_data(recipe, tokenizers, found, out, arguments.workers, builds=processes.first)
         if code == 2:
             return code
         corpora.append((out / "corpus", 1.0))
     try:
-        run = train_run(out, recipe, tokenizers, corpora)
+        run = train_run(out, recipe, tokenizers, corpora, start=start)
     except Interrupted:
         if processes.first:
             raise
@@ -67,6 +79,23 @@ def train(arguments: argparse.Namespace) -> int:
     length = " --length 24" if None in run.layout.streams[name].grid else ""
     say(f"{run!r}; see `tokenmask generate {name} --run {out}{length}` and `tokenmask evaluate {out}`")
     return code
+
+
+def _started(run: Run, recipe: Recipe, given: Mapping[str, Tokenizer]) -> dict[str, Tokenizer]:
+    """The tokenizers given, and those of the run that is started from: its weights know their codes only.
+
+    What does not fit is refused here, before anything is fitted or encoded.
+    """
+    check_shapes(recipe.model, run.models["main"].config)
+    own = {name: options for name, options in recipe.streams.items() if options.shares is None}
+    theirs = {name: tokenizer for name, tokenizer in run.tokenizers.items() if name in own}
+    for name, tokenizer in given.items():
+        if name in theirs and theirs[name].spec != tokenizer.spec:
+            raise ValueError(
+                f"stream {name!r} must have the codes that {run.folder} learned, those of tokenizer "
+                f"{theirs[name].spec.fingerprint[:12]}, got {tokenizer.spec.fingerprint[:12]}; leave --tokenizer away"
+            )
+    return theirs | dict(given)
 
 
 def _weighted(word: str) -> tuple[str | Path, float]:
@@ -92,7 +121,13 @@ def _keep_figures(source: Path, target: Path) -> None:
 
 
 def _from_data(
-    recipe: Recipe, given: Mapping[str, Tokenizer], found: Sequence[Item], out: Path, *, builds: bool = True
+    recipe: Recipe,
+    given: Mapping[str, Tokenizer],
+    found: Sequence[Item],
+    out: Path,
+    workers: int | None,
+    *,
+    builds: bool = True,
 ) -> tuple[dict[str, Tokenizer], int]:
     """Tokenizers and a corpus in the run folder, made or found there; every part goes on where it was stopped.
 
@@ -122,7 +157,7 @@ def _from_data(
         tokenizers[name] = tokenizer
     write_text_atomic(path, origin)
     shared = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
-    code = build(found, shared, out / "corpus") if builds else 0
+    code = build(found, shared, out / "corpus", workers) if builds else 0
     if code == 2 and not fits:  # nothing was made from these data, so others may take their place
         path.unlink()
     return tokenizers, code

@@ -3,7 +3,8 @@
 Arrow: TokenStream --CorpusWriter--> shards --Corpus, Mixture--> Record --Layout.pack--> Sequence.
 """
 
-from tokenmask.corpus.build import BuildSummary, Item, build_corpus
+from tokenmask.corpus.build import BuildSummary, build_corpus
+from tokenmask.corpus.encoding import Item, encode_items, usual_workers
 from tokenmask.corpus.mixture import Draw, Mixture
 from tokenmask.corpus.reader import Corpus
 from tokenmask.corpus.records import HELD_OUT, JSON, TRAIN, Record, num_positions
@@ -22,6 +23,8 @@ __all__ = [
     "Mixture",
     "Record",
     "build_corpus",
+    "encode_items",
     "num_positions",
     "statistics",
+    "usual_workers",
 ]

@@ -64,10 +64,12 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     _say(f"Everything is in {folder}; see and hear {folder / 'samples'}. {time.monotonic() - started:.0f} s.")
 
 
-def build_corpora(tokenizers: dict[str, Tokenizer], folder: Path) -> None:
-    """Encodes the five corpora of the data that ships; those that are there already are left alone."""
+def build_corpora(
+    tokenizers: dict[str, Tokenizer], folder: Path, *, varied: bool = False, validation: bool = False
+) -> None:
+    """Encodes the five corpora of the data that ships, see :func:`items.corpora`; those that are there are left."""
     named = {**tokenizers, "label": tokenizers["text"]}
-    for name, records in items.corpora().items():
+    for name, records in items.corpora(varied=varied, validation=validation).items():
         own = {stream: named[stream] for stream in named if any(stream in item.media for item in records)}
         built = build_corpus(records, own, folder / name, on_error="raise")
         _say(f"{name}: {built.written + built.skipped} records of {' + '.join(own)}")

@@ -28,7 +28,7 @@ CAPTIONS = ("blue heart", "dog face", "sun", "pizza", "red apple", "grinning fac
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 OCCIPITAL = ("O1", "O2")
 ALPHA_HZ = (8.0, 13.0)
-_SECONDS = 0.9  # of a spoken digit
+SPOKEN_SECONDS = 0.9  # of a spoken digit
 
 
 def generate(run: Run, folder: Path, say: Callable[[str], None]) -> None:
@@ -39,7 +39,9 @@ def generate(run: Run, folder: Path, say: Callable[[str], None]) -> None:
     _sheet(CAPTIONS, rows, folder / "captions.png")
     for caption, row in zip(CAPTIONS, rows, strict=True):
         row[0].save(folder / f"{caption.replace(' ', '-')}.png")
-    spoken = run.generate("audio", given=[{"text": word} for word in DIGITS], duration_seconds=_SECONDS, progress=True)
+    spoken = run.generate(
+        "audio", given=[{"text": word} for word in DIGITS], duration_seconds=SPOKEN_SECONDS, progress=True
+    )
     for word, clip in zip(DIGITS, spoken, strict=True):
         clip.save(folder / f"{word}.wav")
     for name in ("kick", "walk forward", "cartwheel"):
@@ -81,7 +83,7 @@ def _words(run: Run, samples: int = 4) -> str:
     conditions = [{"text": text.encode(Text(word))} for word in DIGITS]
     right = 0
     for seed in range(samples):
-        streams = run.generate_tokens("audio", given=given, duration_seconds=_SECONDS, seed=seed)
+        streams = run.generate_tokens("audio", given=given, duration_seconds=SPOKEN_SECONDS, seed=seed)
         ranks = condition_ranks(run.models["main"], run.recipe.packing, "audio", streams, conditions, candidates=10)
         right += int((ranks.ranks == 0).sum())
     return (

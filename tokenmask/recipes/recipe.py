@@ -6,14 +6,14 @@ Arrow: YAML + command-line fields --**load_recipe**--> Recipe. Does not know: ho
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tokenmask.layout import Arrangement, Parallel
+from tokenmask.layout import Arrangement, Layout, Parallel
 from tokenmask.masking import Conditioning, Masker
 from tokenmask.models import AttentionPattern, Full, TransformerConfig
 from tokenmask.objectives import MaskedCrossEntropy
@@ -58,6 +58,7 @@ class Recipe:
         sampler: how slots are filled.
         samplers: stream name -> a sampler of its own.
         training: how the model is optimised.
+        optional_streams: streams that own data do not hold are left out; else they must hold each.
     """
 
     about: str
@@ -72,6 +73,7 @@ class Recipe:
     sampler: Sampler = field(default_factory=Sampler)
     samplers: Mapping[str, Sampler] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
+    optional_streams: bool = False
 
     def __post_init__(self) -> None:
         if not self.streams:
@@ -87,6 +89,33 @@ class Recipe:
     def sampler_of(self, stream: str) -> Sampler:
         """The sampler that fills a stream."""
         return self.samplers.get(stream, self.sampler)
+
+    def with_streams(self, layout: Layout, changed: Mapping[str, str]) -> Recipe:
+        """The recipe of a layout with streams swapped, added or removed.
+
+        Args:
+            layout: gives the streams, arrangements and shares.
+            changed: stream name -> name of its new tokenizer, whose ``fit`` options are not known.
+        """
+        fresh = {
+            name: StreamOptions(tokenizer, {}, layout.arrangement(name), layout.shares.get(name))
+            for name, tokenizer in changed.items()
+        }
+        return replace(self, streams={**self.streams, **fresh}).of(layout.names)
+
+    def of(self, names: Collection[str]) -> Recipe:
+        """The same recipe with some of its streams only."""
+
+        def kept(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in values.items() if name in names}
+
+        return replace(
+            self,
+            streams=kept(self.streams),
+            packing=replace(self.packing, budgets=kept(self.packing.budgets)),
+            conditioning=replace(self.conditioning, odds=kept(self.conditioning.odds)),
+            samplers=kept(self.samplers),
+        )
 
 
 def list_recipes() -> dict[str, Path]:

@@ -65,7 +65,7 @@ def code_losses(model: MaskedModel, masked: MaskedBatch) -> Tensor:
     losses = torch.zeros(len(masked.targets))
     codes = torch.zeros(len(masked.queries), dtype=torch.int64)
     codes[masked.targets.queries] = masked.targets.codes
-    for _, index, logits in model.logits(masked.inputs, masked.queries, t=masked.t):
+    for _, index, logits in model.logits(masked.inputs, masked.queries, group=masked.group, t=masked.t):
         losses[index] = torch.nn.functional.cross_entropy(logits.float(), codes[index], reduction="none")
     return losses[masked.targets.queries]
 

@@ -1,0 +1,127 @@
+"""Own data of every kind, as other programs write them: two commands, no file edited, and out comes a sample."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+import tokenmask as tm
+from tests.cli import foreign
+
+# The smallest fits that work; without them the same commands take minutes.
+FITS = {
+    "text": "vocab_size=300",
+    "image": "{steps: 3, batch_size: 4, config: {width: 16, codes: 16}}",
+    "audio": "{steps: 3, batch_size: 2, config: {width: 64, head_width: 64, codes: 16, levels: 2}}",
+    "motion": "{steps: 3, batch_size: 2}",
+    "eeg": "{steps: 3, batch_size: 4}",
+}
+SUFFIXES = {"text": "txt", "image": "png", "audio": "wav", "motion": "bvh", "eeg": "edf"}
+SMALL = ("--tiny", "--set", "training.steps=3", "--set", "training.batch_size=4")
+
+
+def fits(*names: str) -> list[str]:
+    words = []
+    for name in names:
+        key, value = ("fit.vocab_size", "300") if name == "text" else ("fit", FITS[name])
+        words += ["--set", f"streams.{name}.{key}={value}"]
+    return words
+
+
+@pytest.mark.parametrize("modality", FITS)
+def test_one_kind_of_files(modality, tmp_path, call, capsys):
+    getattr(foreign, modality)(tmp_path / "data")
+    source = tmp_path / ("data/sums.txt" if modality == "text" else "data")
+    assert call("train", "own", "--data", source, "--out", tmp_path / "run", *SMALL, *fits(modality)) == 0
+    output = capsys.readouterr().out
+    assert f"streams of these data: {modality}\n" in output and f"tokenmask generate {modality} --run" in output
+    out = tmp_path / f"sample.{SUFFIXES[modality]}"
+    length = () if modality == "image" else ("--length", 12)
+    assert call("generate", modality, "--run", tmp_path / "run", *length, "--out", out) == 0
+    kind = tm.load(tmp_path / "run").tokenizers[modality].media
+    assert isinstance(kind.load(out), kind)
+
+
+@pytest.mark.parametrize("modality", ["audio", "motion", "eeg"])
+def test_fit_and_train(modality, tmp_path, call):
+    getattr(foreign, modality)(tmp_path / "data")
+    options = [
+        word for value in FITS[modality].strip("{}").split(", batch")[:1] for word in ("--steps", value.split()[1])
+    ]
+    assert call("fit", modality, "--data", tmp_path / "data", "--out", tmp_path / "tokenizer", *options) == 0
+    words = ("train", "own", "--data", tmp_path / "data", "--out", tmp_path / "run", *SMALL)
+    assert call(*words, "--tokenizer", f"{modality}={tmp_path / 'tokenizer'}") == 0
+    spec = tm.load(tmp_path / "run").layout.streams[modality]
+    assert spec == tm.load_tokenizer(modality, tmp_path / "tokenizer").spec
+
+
+def test_all_kinds_in_one_folder_become_one_run(tmp_path, call, capsys):
+    """Sounds with captions, and icons without; then a run that starts from it has motion besides."""
+    foreign.audio(tmp_path / "data")
+    foreign.image(tmp_path / "data")
+    for path in (tmp_path / "data").glob("*.wav"):
+        path.with_suffix(".txt").write_text(
+            f"{path.stem}, a tone that falls and fades; the number is {path.stem[-1]}" * 3
+        )
+    first = ("train", "own", "--data", tmp_path / "data", "--out", tmp_path / "one", *SMALL)
+    assert call(*first, *fits("text", "image", "audio"), "--set", "streams.text.fit.vocab_size=290") == 0
+    assert "streams of these data: text, image, audio\n" in capsys.readouterr().out
+    words = ("generate", "audio", "--run", tmp_path / "one", "--given", "text=a tone", "--length", 8)
+    assert call(*words, "--out", tmp_path / "tone.wav") == 0
+    foreign.motion(tmp_path / "more", 3)
+    for path in (tmp_path / "data").iterdir():
+        shutil.copy(path, tmp_path / "more")
+    second = ["train", "own", "--data", tmp_path / "more", "--out", tmp_path / "two", *SMALL, *fits("motion")]
+    second += ["--from", tmp_path / "one"]
+    assert call(*second) == 0
+    runs = [tm.load(tmp_path / name) for name in ("one", "two")]
+    assert list(runs[1].layout.streams) == ["text", "image", "audio", "motion"]
+    assert all(runs[1].layout.streams[name] == runs[0].layout.streams[name] for name in ("text", "image", "audio"))
+    about = json.loads((tmp_path / "two/run.json").read_text())["started_from"]
+    assert about["run"] == str(tmp_path / "one") and len(about["sha256"]) == 64
+    assert call(*second) == 0  # the same command again finds everything done
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A run of icons."""
+    from tokenmask.cli import main
+
+    folder = tmp_path_factory.mktemp("own")
+    foreign.image(folder / "data")
+    words = ("train", "own", "--data", folder / "data", "--out", folder / "run", *SMALL, *fits("image"))
+    assert main([str(word) for word in words]) == 0
+    return folder
+
+
+def test_a_run_starts_from_another_and_says_what_does_not_fit(own, tmp_path, call, refusal):
+    words = ["train", "own", "--data", own / "data", "--out", tmp_path / "two", "--from", own / "run", "--tiny"]
+    slow = ("--set", "training.steps=1", "--set", "training.peak_lr=1e-9", "--set", "training.muon=false")
+    assert call(*words, *slow) == 0
+    first, second = (tm.load(folder).models["main"].state_dict() for folder in (own / "run", tmp_path / "two"))
+    assert all(torch.allclose(second[name], first[name], atol=1e-6) for name in first)
+    given = ("--tokenizer", f"image={own / 'run/tokenizers/image'}")
+    assert "holds another run" in refusal(*words[:-3], "--tiny", *slow, *given)  # without --from
+    words[words.index(tmp_path / "two")] = tmp_path / "three"
+    assert "its depth is 1 and that of the other 2" in refusal(*words, "--set", "model.depth=1")
+    assert not (tmp_path / "three").exists()
+    assert "run.json" in refusal("train", "own", "--data", own / "data", "--out", tmp_path / "x", "--from", tmp_path)
+    foreign.audio(tmp_path / "sounds")
+    lone = ("train", "own", "--data", tmp_path / "sounds", "--out", tmp_path / "y", "--from", own / "run", *SMALL)
+    assert "with a stream of the same name" in refusal(*lone, *fits("audio"))
+    other = ("--tokenizer", f"image={tmp_path / 'other'}")
+    option = ("--steps", 2, "--option", "config.width=16", "--option", "config.codes=16", "--seed", 5)
+    assert call("fit", "image", "--data", own / "data", "--out", tmp_path / "other", *option) == 0
+    assert "stream 'image' must have the codes that" in refusal(*words, *other)
+
+
+def test_a_dry_run_tells_the_time_of_tokenizers_too(own, tmp_path, call, capsys):
+    words = ("train", "own", "--data", own / "data", "--out", tmp_path / "new", *SMALL, *fits("image"), "--dry-run")
+    assert call(*words) == 0
+    printed = capsys.readouterr().out
+    assert "tokenizer of image: 3 steps, about " in printed and "time: a step took " in printed
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.pdf").write_bytes(b"none of it")
+    assert call("train", "own", "--data", tmp_path / "empty", "--out", tmp_path / "new") == 2
