@@ -9,6 +9,7 @@ from tokenmask.nn.feed_forward import SwiGLU
 from tokenmask.nn.init import build
 from tokenmask.nn.modulation import Modulation, TimeFeatures, pad_rows
 from tokenmask.nn.norm import RMSNorm
+from tokenmask.nn.recompute import recomputed
 from tokenmask.nn.rotary import Rotary, rotate
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "TimeFeatures",
     "build",
     "pad_rows",
+    "recomputed",
     "rotate",
 ]
