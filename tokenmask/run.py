@@ -548,7 +548,8 @@ def prepare(
         transfer(Run.load(start).models["main"], model)
         weights = (Path(start) / "models" / "main.safetensors").read_bytes()
         origin = {"started_from": {"run": str(start), "sha256": _sha256(weights)}}
-    with Processes.join().first_goes_first():
+    processes = Processes.join()
+    with processes.first_goes_first():
         _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
