@@ -20,7 +20,7 @@ from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import PATTERNS, AttentionPattern, Full
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
-from tokenmask.models.heads import RangeHeads, RangeLogits
+from tokenmask.models.heads import RangeHeads, RangeLogits, Reader
 from tokenmask.models.transformer import Tap, Transformer
 from tokenmask.nn import build
 
@@ -76,10 +76,11 @@ class MaskedModel(nn.Module):
         t: Tensor | None = None,
         taps: Sequence[Tap] = (),
         cache: KVCache | None = None,
+        read: Reader | None = None,
     ) -> Predictions:
-        """Scores the codes of the queries; arguments as in :meth:`Transformer.forward`."""
+        """Scores the codes of the queries; arguments as in :meth:`Transformer.forward`, ``read`` as for the heads."""
         hidden = self.backbone(inputs, queries, pattern or self.pattern, group=group, t=t, taps=taps, cache=cache)
-        groups = self.heads(hidden.queries, queries.heads, self.backbone.embedding.table)
+        groups = self.heads(hidden.queries, queries.heads, self.backbone.embedding.table, read)
         return Predictions(groups, hidden.queries, hidden.taps)
 
     def logits(

@@ -89,7 +89,7 @@ class Block(nn.Module):
         parts = None
         if self.modulation is not None and condition is not None:
             parts = self.modulation(condition, x.shape[0])
-        return self._around(x, lambda seen: self.attention(seen, rotary, mask, query_rotary, store), parts)
+        return self._around(x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts)
 
     def extend(
         self, x: Tensor, attend: Callable[[Tensor], Tensor], condition: Tensor | None, row: Tensor, rows: int
@@ -98,16 +98,22 @@ class Block(nn.Module):
         parts = None
         if self.modulation is not None and condition is not None:
             parts = tuple(part[row, 0] for part in self.modulation(condition, rows))
-        return self._around(x, attend, parts)
+        return self._around(x, lambda x, before: attend(before(x)), parts)
 
-    def _around(self, x: Tensor, attend: Callable[[Tensor], Tensor], parts: tuple[Tensor, ...] | None) -> Tensor:
+    def _around(
+        self,
+        x: Tensor,
+        attend: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
+        parts: tuple[Tensor, ...] | None,
+    ) -> Tensor:
+        """``attend`` is given x and what x must go through before attention."""
         if parts is None:
-            x = x + attend(self.attention_norm(x))
-            x = x + self.feed_forward(self.feed_forward_norm(x))
+            x = x + attend(x, self.attention_norm)
+            x = x + self.feed_forward(x, self.feed_forward_norm)
             return x
         shift, scale, gate, shift_two, scale_two, gate_two = parts
-        x = x + gate * attend(self.attention_norm(x) * (1 + scale) + shift)
-        x = x + gate_two * self.feed_forward(self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
+        x = x + gate * attend(x, lambda x: self.attention_norm(x) * (1 + scale) + shift)
+        x = x + gate_two * self.feed_forward(x, lambda x: self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
         return x
 
     def attention_input(self, x: Tensor, condition: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tokenmask.nn.modulation import pad_rows
 from tokenmask.nn.norm import RMSNorm
+from tokenmask.nn.recompute import recomputed
 from tokenmask.nn.rotary import rotate
 from tokenmask.ops import attend_cached, rotate_and_store
 
@@ -46,6 +47,7 @@ class Attention(nn.Module):
         mask: Tensor | None,
         query_rotary: Turn | None = None,
         store: Callable[[Tensor, Tensor], None] | None = None,
+        before: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Args:
             x: float [B, L, D].
@@ -54,11 +56,13 @@ class Attention(nn.Module):
                 query must have a key that it may see.
             query_rotary: turns the queries instead, where they ask from another place than their keys stand.
             store: is given the keys and values, float [B, H, L, D / H] each.
+            before: what x goes through first (a norm); its results are not kept for the backward pass.
 
         Returns:
             float [B, L, D], new.
         """
-        query, key, value = self._project(x, rotary, query_rotary)
+        packed = self.qkv(x) if before is None else recomputed(lambda seen: self.qkv(before(seen)), x)
+        query, key, value = recomputed(lambda qkv: self._turned(qkv, rotary, query_rotary), packed)
         if store is not None:
             store(key, value)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
@@ -122,14 +126,14 @@ class Attention(nn.Module):
         Returns:
             float32 [B, H, L, C]; over all columns they would sum to 1.
         """
-        query, key, _ = self._project(x, rotary, query_rotary)
+        query, key, _ = self._turned(self.qkv(x), rotary, query_rotary)
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
         return torch.softmax(scores.float(), -1)[..., columns]
 
-    def _project(self, x: Tensor, rotary: Turn | None, query_rotary: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
+    def _turned(self, qkv: Tensor, rotary: Turn | None, query_rotary: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = qkv.unflatten(-1, (3, self.heads, -1)).unbind(2)
         query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:
             cos, sin = rotary[0].unsqueeze(2), rotary[1].unsqueeze(2)

@@ -90,16 +90,22 @@ class MaskedCrossEntropy:
             ValueError: class weights are missing, or a scope other than "predicted" on inputs that were reordered.
         """
         queries, targets = _asked(self.scope, masked, model.layout)
-        predictions = model(masked.inputs, queries, group=masked.group, t=masked.t)
-        groups = predictions.groups
+
+        def read(group: RangeLogits) -> Tensor:
+            """float32 [n, 2]: plain and smoothed cross-entropy of the targets of some queries."""
+            names, place = _targets_of(group, queries, targets)
+            logits = group.logits if place is None else group.logits[place]
+            plain = F.cross_entropy(logits, targets.codes[names], reduction="none")
+            return torch.stack([plain.detach(), self._smoothed(plain, logits)], 1)
+
+        predictions = model(masked.inputs, queries, group=masked.group, t=masked.t, read=read)
         class_weights = self._class_weights(extra)
         losses, weights, chosen, parts = [], [], [], {}
-        for group in groups:
-            names, position = _targets_of(group, queries, targets)
-            logits = group.logits if position is None else group.logits[position]
+        for group in predictions.groups:
+            plain, smoothed = group.logits.unbind(1)  # what read made of them
+            names, _ = _targets_of(group, queries, targets)
             codes = targets.codes[names]
-            plain = F.cross_entropy(logits, codes, reduction="none")
-            losses.append(self._smoothed(plain, logits))
+            losses.append(smoothed)
             chosen.append(names)
             if group.head in class_weights:
                 weights.append(class_weights[group.head].to(codes.device)[codes])
@@ -107,7 +113,7 @@ class MaskedCrossEntropy:
                 weights.append(torch.ones_like(plain))
             if len(names):
                 name = _name(model.layout, group.head)
-                parts[f"{name}/nats"] = plain.detach().mean()
+                parts[f"{name}/nats"] = plain.contiguous().mean()
                 parts[f"{name}/count"] = torch.tensor(float(len(names)))
         if not chosen:
             none = masked.t.new_zeros(0)
@@ -189,15 +195,14 @@ def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, 
 
 
 def _targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[Tensor, Tensor | None]:
-    """Which targets a group answers, and the row of its logits for each (None: row i for the i-th)."""
-    mine = queries.heads[targets.queries] == group.head
-    names = mine.nonzero().squeeze(1)
-    asked = targets.queries[names]
-    if torch.equal(asked, group.queries):
-        return names, None
-    place = torch.empty(len(queries), dtype=torch.int64, device=asked.device)
-    place[group.queries] = torch.arange(len(group.queries), device=asked.device)
-    return names, place[asked]
+    """The targets of a group's queries, in the order of these, and the row of its logits for each (None: i for i)."""
+    place = torch.full((len(queries),), -1, dtype=torch.int64, device=group.queries.device)
+    place[group.queries] = torch.arange(len(group.queries), device=place.device)
+    rows = place[targets.queries]
+    names = (rows >= 0).nonzero().squeeze(1)
+    rows, order = rows[names].sort(stable=True)
+    one_each = len(rows) == len(group.queries) and torch.equal(rows, place[group.queries])
+    return names[order], None if one_each else rows
 
 
 def _fill_slots(masked: MaskedBatch) -> Tensor:

@@ -49,8 +49,8 @@ def parallel(model: MaskedModel, objective: Objective, processes: Processes, sha
     if sharding == "none":
         from torch.nn.parallel import DistributedDataParallel
 
-        # Only the layers that join the levels of a stream are unused where a batch lacks that stream.
-        sometimes_unused = len(model.backbone.embedding.fusions) > 0
+        # Layers that join the levels of a stream, or ask from other places, are unused where a batch lacks these.
+        sometimes_unused = len(model.backbone.embedding.fusions) > 0 or model.backbone.asked is not None
         return DistributedDataParallel(together, find_unused_parameters=sometimes_unused)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
