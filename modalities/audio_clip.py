@@ -16,6 +16,7 @@ from tokenmask.fitting import writing_atomically
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 
+MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 
@@ -103,8 +104,13 @@ class AudioClip:
             raise ValueError(f"a sample rate must be positive, got {sample_rate_hz}")
         if sample_rate_hz == self.sample_rate_hz:
             return AudioClip(self.samples, sample_rate_hz)
-        changed = resampled(self.samples.T, self.sample_rate_hz, sample_rate_hz)
         wanted = max(1, round(self.samples.shape[1] * sample_rate_hz / self.sample_rate_hz))
+        if wanted * self.samples.shape[0] > MAX_SAMPLES:
+            raise ValueError(
+                f"a clip may have up to {MAX_SAMPLES} samples, but {self!r} at {sample_rate_hz} Hz would have "
+                f"{wanted * self.samples.shape[0]}; check its rate, or cut it"
+            )
+        changed = resampled(self.samples.T, self.sample_rate_hz, sample_rate_hz)
         return AudioClip(cut(changed, 0, wanted).T.contiguous(), sample_rate_hz)
 
     def mono(self) -> AudioClip:

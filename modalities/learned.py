@@ -34,6 +34,7 @@ from tokenmask.tokenizer import (
     DESCRIPTION_FILE,
     check_fingerprint,
     check_free,
+    check_stream,
     describe,
     fingerprint,
     read_description,
@@ -220,10 +221,11 @@ class LearnedTokenizer(ABC):
         weights: its tensors by name, as :meth:`save` stores them; ``fit`` makes them.
         """
         self.config = config
-        self._network = build(lambda: self.make_network(config), 0).eval().requires_grad_(False)
-        wanted = {name: value.shape for name, value in stored(self._network).items()}
+        with torch.device("meta"):  # before any memory is taken: the configuration may come from a file that lies
+            wanted = {name: value.shape for name, value in stored(self.make_network(config)).items()}
         if wanted != {name: value.shape for name, value in weights.items()}:
             raise ValueError("the weights must fit the configuration in names and shapes, but do not; fit it again")
+        self._network = build(lambda: self.make_network(config), 0).eval().requires_grad_(False)
         halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
         self._network.load_state_dict(halved, strict=False)
         identity = fingerprint({"tokenizer": self.name, **asdict(config)}, stored(self._network))
@@ -263,6 +265,13 @@ class LearnedTokenizer(ABC):
         """The codes of one item; see ``encode_many``."""
         return self.encode_many([media])[0]
 
+    @torch.no_grad()
+    def vectors(self, stream: TokenStream) -> Tensor:
+        """What the codebooks hold for codes: float32 [*grid, numbers of a vector]; sums over the levels of a group."""
+        check_stream(self, stream)
+        vectors: Tensor = self._network.quantizer.lookup(stream.codes.to(self.device)).cpu()
+        return vectors
+
     def save(self, folder: str | Path) -> None:
         """Writes ``tokenizer.json`` and the weights (safetensors), the description last."""
         check_free(folder, self._spec.fingerprint)
@@ -274,15 +283,25 @@ class LearnedTokenizer(ABC):
     def load(cls, folder: str | Path) -> Self:
         """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
         values = read_description(folder, cls.name)
+        weights = load_tensors(Path(folder) / WEIGHTS_FILE)[0]
         try:
+            _check_plausible(values["config"], weights)
             config = cls.config_class(**{key: _tupled(value) for key, value in values["config"].items()})
         except TypeError as error:
             raise ValueError(
                 f"{folder} has a configuration this tokenmask does not know ({error}); fit it again"
             ) from error
-        tokenizer = cls(config, load_tensors(Path(folder) / WEIGHTS_FILE)[0])
+        tokenizer = cls(config, weights)
         check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
         return tokenizer
+
+
+def _check_plausible(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """TypeError for sizes that no network with these weights can have, which would take for ever to build."""
+    most = max(sum(value.numel() for value in weights.values()), 1 << 20)
+    for name, value in config.items():
+        if isinstance(value, int) and value > (len(weights) if name.endswith(("blocks", "levels")) else most):
+            raise TypeError(f"its weights are too few for {name} {value}")
 
 
 def _tupled(value: Any) -> Any:

@@ -112,12 +112,17 @@ class EegRecording:
             tensors, about = load_tensors(path)
             if about.get("media") != "EegRecording":
                 raise ValueError(f"{path} must hold an EegRecording, got {about.get('media')}; check the path")
-            return cls(tensors["samples"], about["sample_rate_hz"], tuple(about["channels"]))
+            try:
+                return cls(tensors["samples"], about["sample_rate_hz"], tuple(about["channels"]))
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"{path} must hold a recording, but cannot be read ({error!r}); save it again"
+                ) from error
         if suffix not in readers:
             raise ValueError(f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}")
         try:
             return readers[suffix](path)
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # the readers of both formats raise many kinds; all mean a damaged file
             reason = " ".join(str(error).split())
             raise ValueError(f"{path} must be a whole recording, but cannot be read ({reason})") from error
 
@@ -145,6 +150,9 @@ class EegRecording:
     def _read_npz(cls, path: Path) -> Self:
         import numpy as np
 
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > 4 * MAX_SAMPLES + (1 << 20):
+                raise ValueError(f"it unpacks to more than {MAX_SAMPLES} samples")
         with np.load(path, allow_pickle=False) as file:
             samples, rate = torch.from_numpy(file["samples"]), float(file["sample_rate_hz"])
             return cls(samples, rate, tuple(str(name) for name in file["channels"]))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,14 +20,18 @@ Run = Callable[[Tensor], Tensor]
 """Windows [together, size, ...] -> [together, places, ...]; each output depends on its own window only."""
 
 
-def cut(values: Tensor, start: int, length: int, beyond: Tensor | None = None) -> Tensor:
+Beyond = Tensor | Literal["nearest"] | None
+"""What stands before the beginning and after the end of values: these [...], the first and the last, or zeros."""
+
+
+def cut(values: Tensor, start: int, length: int, beyond: Beyond = None) -> Tensor:
     """``length`` values from ``start``, which may lie before or after what is there.
 
     Args:
         values: any dtype, [time, ...].
         start: of the piece; may be negative.
         length: of the piece.
-        beyond: [...], what stands before the beginning and after the end; None for zeros.
+        beyond: see :data:`Beyond`.
 
     Returns:
         [length, ...].
@@ -34,8 +39,10 @@ def cut(values: Tensor, start: int, length: int, beyond: Tensor | None = None) -
     inside = values[max(start, 0) : max(start + length, 0)]
     before = min(max(-start, 0), length)
     piece = values.new_zeros(length, *values.shape[1:])
-    if beyond is not None:
+    if isinstance(beyond, Tensor):
         piece[:] = beyond
+    elif beyond == "nearest":
+        piece[:before], piece[before:] = values[0], values[-1]
     piece[before : before + len(inside)] = inside
     return piece
 
@@ -59,7 +66,7 @@ class Windows:
         """Values of a window."""
         return self.step + 2 * self.halo
 
-    def of(self, values: Tensor, beyond: Tensor | None = None) -> Iterator[Tensor]:
+    def of(self, values: Tensor, beyond: Beyond = None) -> Iterator[Tensor]:
         """The windows [size, ...] of values [time, ...], the last filled up; see :func:`cut`."""
         for start in range(0, len(values), self.step):
             yield cut(values, start - self.halo, self.size, beyond)
@@ -70,13 +77,13 @@ class Windows:
             missing = [torch.zeros_like(group[0])] * (self.together - len(group))
             yield from run(torch.stack(group + missing))[: len(group)]
 
-    def through(self, signals: Iterable[Tensor], run: Run, beyond: Tensor | None = None) -> Iterator[Tensor]:
+    def through(self, signals: Iterable[Tensor], run: Run, beyond: Beyond = None) -> Iterator[Tensor]:
         """What the network gives for whole signals, of which few windows are in memory at a time.
 
         Args:
-            signals: [time, ...] each, all of one shape but for their length.
+            signals: [time, ...] each, not empty, all of one shape but for their length.
             run: see :data:`Run`.
-            beyond: what is around a signal, see :func:`cut`.
+            beyond: what is around a signal, see :data:`Beyond`.
 
         Yields:
             For each signal [windows * places, ...]; cut it where the signal ends.

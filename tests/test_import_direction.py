@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     *("ops", "nn", "streams", "tokenizer", "processes", "fitting", "corpus", "batch", "layout", "masking", "models"),
     *("objectives", "sampling", "training", "analysis", "recipes", "generation", "editing", "swapping", "run"),
-    *("report", "demo", "cli"),
+    *("evaluation", "report", "demo", "cli"),
 ]
 EXCEPTED = {"__init__", "__main__", "testing", "data"}  # the lazy face, the command, the public checks, what ships
 MODALITIES_MAY = {"ops", "nn", "streams", "tokenizer", "fitting", "modalities"}

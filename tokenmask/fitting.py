@@ -70,6 +70,7 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # a link that somebody put there would be followed
         yield partial
         with partial.open("rb") as file:
             os.fsync(file.fileno())
@@ -328,10 +329,12 @@ class _Record:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.metrics = (folder / METRICS_FILE).open("a+b", buffering=0)
+            # A link is not followed: it could lead to any file, which would then be cut.
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            self.metrics = os.fdopen(os.open(folder / METRICS_FILE, flags, 0o666), "a+b", buffering=0)
         except OSError as error:
             raise OSError(
-                f"{folder} must be a folder that can be written ({error.strerror}); choose another"
+                f"{folder} must be a folder in which {METRICS_FILE} can be written ({error.strerror}); choose another"
             ) from error
         if not _lock(self.metrics):
             self.metrics.close()

@@ -21,6 +21,7 @@ from tokenmask.batch import ABSENT, FILL, GIVEN, PAD, Segment, Sequence
 from tokenmask.streams import StreamSpec, TokenStream
 
 CONTROLS = ("BOS", "EOS", "END", "SEP")
+MAX_IDS = 1 << 26  # rows of an embedding table
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,8 @@ class Layout:
                         ranges.append(Range(name, level, offset, size))
                         offset += size + 1
             object.__setattr__(self, "ranges", tuple(ranges))
+        if self.num_ids > MAX_IDS:
+            raise ValueError(f"a layout may have up to {MAX_IDS} ids, got {self.num_ids}; use smaller codebooks")
         heads = {(r.stream, r.level): index for index, r in enumerate(self.ranges)}
         object.__setattr__(self, "_heads", heads)
         range_of_id = torch.full((self.num_ids,), -1, dtype=torch.int64)

@@ -45,8 +45,8 @@ class StreamSpec:
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
-        if not self.codebook_sizes or any(size < 1 for size in self.codebook_sizes):
-            raise ValueError(f"StreamSpec needs one or more positive codebook_sizes, got {self.codebook_sizes}")
+        if not self.codebook_sizes or any(not 1 <= size < 1 << 31 for size in self.codebook_sizes):
+            raise ValueError(f"StreamSpec needs codebook_sizes from 1 to 2**31 - 1, got {self.codebook_sizes}")
         if not self.axes or len(set(self.axes)) != len(self.axes) or not set(self.axes) <= set(AXES):
             raise ValueError(f"StreamSpec.axes must be different names out of {AXES}, got {self.axes}")
         if not self.grid:
@@ -187,7 +187,7 @@ class TokenStream:
                 codes = file.get_tensor("codes")
             labels = {axis: tuple(names) for axis, names in about["labels"].items()}
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
 
 

@@ -10,8 +10,6 @@ namespace tokenmask {
 
 namespace {
 
-constexpr int kMostSize = 1024;
-
 template <typename T>
 __device__ float widen(T value) {
   return static_cast<float>(value);

@@ -26,7 +26,7 @@ void check_cache(const at::Tensor& keys, const at::Tensor& values, int64_t heads
   TORCH_CHECK_VALUE(values.dim() == 4 && values.size(2) % kTile == 0, "values must be [B, H, T, D], T a multiple of ",
                     kTile, ", got ", values.sizes());
   const int64_t rows = values.size(0), total = values.size(2);
-  TORCH_CHECK_VALUE(size <= 1024, "a head may have at most 1024 components, got ", size);
+  TORCH_CHECK_VALUE(size <= kMostSize, "a head may have at most ", kMostSize, " components, got ", size);
   TORCH_CHECK_VALUE(keys.is_contiguous() && values.is_contiguous(), "keys and values must be contiguous");
   checked(values, "values", like.scalar_type(), {rows, heads, total, size}, like);
   checked(keys, "keys", like.scalar_type(), {rows, heads, total / kTile, size, kTile}, like);
@@ -106,8 +106,9 @@ at::Tensor rotate_and_store_on_cpu(const at::Tensor& qkv, const at::Tensor& quer
                                    at::Tensor keys, at::Tensor values, double eps) {
   const Rotation r = prepare_rotation(qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots,
                                       keys, values, eps);
-  const int64_t work = std::max<int64_t>(1, 3 * r.args.heads * r.args.size);
-  at::parallel_for(0, r.args.count, std::max<int64_t>(1, 32768 / work),
+  const int64_t units = r.args.rows * r.args.heads;
+  const int64_t work = 3 * r.args.count * r.args.size / std::max<int64_t>(1, r.args.rows);  // of one unit
+  at::parallel_for(0, units, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, work)),
                    [&](int64_t begin, int64_t end) { rotate_and_store_cpu(r.args, begin, end); });
   return r.query;
 }

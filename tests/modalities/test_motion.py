@@ -25,6 +25,9 @@ from tokenmask.modalities.motion import (
     to_features,
     to_rotations,
 )
+from tokenmask.modalities.motion_features import heading
+from tokenmask.modalities.motion_fit import start_of
+from tokenmask.modalities.motion_network import MotionNetwork, framed
 from tokenmask.modalities.skeleton import (
     MotionClip,
     Skeleton,
@@ -34,6 +37,7 @@ from tokenmask.modalities.skeleton import (
     to_matrix,
     turn,
 )
+from tokenmask.modalities.windows import Windows
 from tokenmask.nn.init import build
 from tokenmask.testing import Check, global_random_state_untouched, tokenizer_checks
 from tokenmask.tokenizer import stream_of
@@ -124,7 +128,7 @@ def test_features_hold_the_whole_pose(clips: dict[str, MotionClip], name: str) -
     clip = clips[name]
     features = to_features(clip, 2)
     points = clip.joint_positions() - clip.root_positions[:, None] * torch.tensor([1.0, 0.0, 1.0])
-    angles = module.heading(to_matrix(clip.rotations[:, 0]), 2)
+    angles = heading(to_matrix(clip.rotations[:, 0]), 2)
     back = to_matrix(turn(UP, -angles))
     seen = (back[:, None] * points[:, :, None]).sum(-1)
     assert torch.allclose(positions(features, clip.skeleton), seen, atol=1e-5)
@@ -149,7 +153,7 @@ def test_velocities_lead_back_to_the_path(
     stream = tokenizer.encode(clip)
     monkeypatch.setattr(MotionTokenizer, "_features", lambda self, stream: to_features(clip, 2))
     made = tokenizer.decode(stream)
-    angle = float(module.heading(to_matrix(clip.rotations[:1, 0]), 2))
+    angle = float(heading(to_matrix(clip.rotations[:1, 0]), 2))
     start = clip.root_positions[0].tolist()
     back = moved(moved(clip, 0.0, -start[0], -start[2]), -angle, 0.0, 0.0)
     assert (made.joint_positions() - back.joint_positions()).abs().max() < 1e-4
@@ -198,19 +202,16 @@ def test_latents_are_bit_equal_alone_in_batches_and_with_threads(
     """On latents, not only on codes: a change of the last bit almost never flips a code."""
     network = tokenizer._network
     features = network.normalised(torch.cat([to_features(clip, 2) for clip in known])[:600])
-    windows = module._framed(features, 12, 4)
+    frames, places = Windows(4, 4, module._ROWS), Windows(1, 1, module._ROWS)
+    windows = list(frames.of(features, "nearest"))
     before, seen = torch.get_num_threads(), []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             for size in (1, 7, 64, 150):
-                latents = torch.cat(
-                    [network.latents(rows)[:n] for part in windows.split(size) for rows, n in module._fixed_rows(part)]
-                )
-                around = module._framed(latents, 3, 1)
-                made = torch.cat(
-                    [network.frames(rows)[:n] for part in around.split(size) for rows, n in module._fixed_rows(part)]
-                )
+                parts = [windows[first : first + size] for first in range(0, len(windows), size)]
+                latents = torch.stack([one for part in parts for one in frames.run(part, network.latents)])
+                made = torch.cat(list(places.run(places.of(latents, "nearest"), network.frames)))
                 seen.append((latents, made))
     finally:
         torch.set_num_threads(before)
@@ -301,12 +302,12 @@ def test_mirrored_clips_are_coded_as_well(tokenizer: MotionTokenizer, known: lis
 def test_principal_components_are_the_start(known: list[MotionClip], humanoid: Skeleton) -> None:
     """The latent of as many numbers as a part has loses nothing before the network has learned a thing."""
     config = tiny(humanoid, latent=32)
-    start = module._start([to_features(clip.resample(30), 2) for clip in known], config)
-    network = build(lambda: module._Network(config, start), 0)
+    start = start_of([to_features(clip.resample(30), 2) for clip in known], config)
+    network = build(lambda: MotionNetwork(config, start), 0)
     clip = known[0].resample(30)
     wanted = to_features(clip.cut(0, 20), 2)
-    latents = network.latents(module._framed(network.normalised(wanted), 12, 4))
-    made = network.features(network.frames(module._framed(latents, 3, 1)).flatten(0, 1))
+    latents = network.latents(framed(network.normalised(wanted), 12, 4))
+    made = network.features(network.frames(framed(latents, 3, 1)).flatten(0, 1))
     arms = slice(*part_columns(humanoid)[3])
     assert torch.allclose(made[:, arms], wanted[:, arms], atol=1e-3)
     away = (positions(made, humanoid) - positions(wanted, humanoid)).norm(dim=-1).mean()

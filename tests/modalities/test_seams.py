@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tokenmask.modalities.seams import crossfaded, nearness
+from tokenmask.modalities.seams import crossfaded, nearness, smoothed
 
 
 def test_nearness_falls_along_half_a_cosine():
@@ -32,3 +32,13 @@ def test_kept_samples_are_bit_identical_and_steps_are_small():
     assert torch.equal(mixed[keep], source[keep]) and torch.equal(mixed[1], source[1])
     torch.testing.assert_close(mixed[0, 150:250], made[0, 150:250])
     assert float(mixed.diff().abs().max()) < 0.1 < float(torch.where(keep, source, made).diff().abs().max())
+
+
+def test_smoothing_keeps_constants_and_spreads_a_pulse():
+    torch.testing.assert_close(smoothed(torch.full((9, 2), 3.0), 1.5), torch.full((9, 2), 3.0))
+    pulse = torch.zeros(41, 1)
+    pulse[20] = 1.0
+    spread = smoothed(pulse, 2.0)[:, 0]
+    places = torch.arange(41) - 20.0
+    assert abs(float(spread.sum()) - 1) < 1e-6
+    assert abs(float((spread * places**2).sum()) - 4.0) < 0.15  # the variance, of a Gaussian cut at three deviations

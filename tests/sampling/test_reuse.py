@@ -29,6 +29,7 @@ from tokenmask.sampling import (
     Sampler,
     StaleReuse,
     UniformSchedule,
+    code_lengths,
     drift,
 )
 from tokenmask.sampling.sampler import Sampler as _Sampler  # noqa: F401
@@ -308,6 +309,23 @@ def test_bits_of_one_pass_are_the_bits_of_all_steps():
     masked = chained(done.batch, layout, group, score)
     bits = MaskedCrossEntropy(reduction="bits")(model, masked).total * batch.shape[0]
     assert float(bits.detach()) == pytest.approx(stepwise / torch.tensor(2.0).log().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("levels", [1, 4])
+def test_code_lengths_of_a_sampler_are_those_of_one_pass(levels):
+    layout, batch = world(levels)
+    model = model_of(layout, GroupCausal())
+    sampler = Sampler(6, schedule=ProcessSchedule(Power(2.2)), order=QLDSScore(), reuse=GroupCausalReuse())
+    bits = code_lengths(sampler, {"main": model}, layout, batch)
+    chain = GroupChain(share=1.0, orders=(QLDSScore(),), steps=(6, 6))
+    one_pass = MaskedCrossEntropy(reduction="bits")(model, chain(batch, layout, seed=0)).total * batch.shape[0]
+    assert float(bits.sum()) == pytest.approx(float(one_pass.detach()), rel=1e-5)
+    assert torch.equal(bits > 0, start(batch, layout).is_open)
+    plain = code_lengths(Sampler(6, order=EntropyScore()), {"main": model}, layout, batch)
+    reused = code_lengths(Sampler(6, order=EntropyScore(), reuse=StaleReuse()), {"main": model}, layout, batch)
+    assert torch.equal(plain > 0, bits > 0) and not torch.equal(plain, reused)
+    with pytest.raises(ValueError, match="an order that a decoder can repeat"):
+        code_lengths(Sampler(2), {"main": model}, layout, batch)
 
 
 def test_rows_move_with_their_cache():

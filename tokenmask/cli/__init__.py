@@ -21,7 +21,7 @@ HOMES = {
     "generate": "runs",
     "edit": "changes",
     "swap": "changes",
-    "evaluate": "runs",
+    "evaluate": "evaluate",
     "report": "report",
     "demo": "runs",
     "inspect": "inspect",

@@ -40,7 +40,7 @@ EDIT = [
     'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
 ]
 SWAP = ["tokenmask swap runs/demo image=tokenizers/small --out runs/swapped"]
-EVALUATE = ["tokenmask evaluate runs/demo"]
+EVALUATE = ["tokenmask evaluate runs/demo --quick"]
 REPORT = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
 INSPECT = ["tokenmask inspect runs/demo/tokenizers/image --on runs/demo/samples --out reports/image"]
 INFO = ["tokenmask info", "tokenmask info runs/demo"]
@@ -98,7 +98,7 @@ def make_parser() -> Parser:
     _generate(_command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", GENERATE))
     _edit(_command(commands, "edit", "Make regions of media anew, and leave all else as it is.", EDIT))
     _swap(_command(commands, "swap", "Exchange a tokenizer of a run; all else is kept, bit for bit.", SWAP))
-    _evaluate(_command(commands, "evaluate", "Score a run on held-out records, beside a unigram.", EVALUATE))
+    _evaluate(_command(commands, "evaluate", "Measure a run: bits, distances, diversity, conditions.", EVALUATE))
     _report(_command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", REPORT))
     _inspect(_command(commands, "inspect", "Count how a tokenizer uses its codes on data, and measure it.", INSPECT))
     _info(_command(commands, "info", "Say what is installed, or what a run is.", INFO))
@@ -338,8 +338,16 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", metavar="RUN", help="a run folder whose corpora have held-out records; gets evaluation.json"
     )
-    parser.add_argument("--draws", type=_count, default=4, metavar="N", help="masks of each record (default: 4)")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the masks (default: 0)")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media on which the tokenizers are measured: {SOURCE}; those that are held out are taken, all if none "
+        "are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--quick", action="store_true", help="16 samples a figure instead of 64, and one mask a record")
+    parser.add_argument("--draws", type=_count, metavar="N", help="masks of each record (default: 4, with --quick 1)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of masks and samples (default: 0)")
 
 
 def _report(parser: argparse.ArgumentParser) -> None:

@@ -1,24 +1,19 @@
-"""``tokenmask generate``, ``evaluate`` and ``demo``: what is done with runs."""
+"""``tokenmask generate`` and ``demo``: what is made with runs."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.learning import read_report
 from tokenmask.cli.media import SUFFIXES, suffix_of
-from tokenmask.cli.show import figures, say, table, waiting
+from tokenmask.cli.show import say
 from tokenmask.cli.tokens import SUFFIX, check_new
-from tokenmask.fitting import write_text_atomic
 from tokenmask.run import Run, load
 from tokenmask.streams import TokenStream
-from tokenmask.training import StreamScore
 
 
 def generate(arguments: argparse.Namespace) -> int:
@@ -56,34 +51,6 @@ def generate(arguments: argparse.Namespace) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         one.save(path)
         say(str(path))
-    return 0
-
-
-def evaluate(arguments: argparse.Namespace) -> int:
-    """Prints and saves held-out masked cross-entropy beside a unigram."""
-    run = Run.load(arguments.run)
-    with waiting("scoring held-out records"):
-        scores = run.held_out_scores(draws=arguments.draws, seed=arguments.seed)
-    head = ["stream", "level", "in records of", "given", "nats", "bits", "unigram nats", "unigram bits"]
-    table([*head, "margin nats", "codes", "records"], [_row(score) for score in scores])
-    say(
-        "Masked cross-entropy a hidden code, on held-out records, beside a unigram of the training codes on the same "
-        "codes; margin: unigram less model, mean over records +- its standard error."
-    )
-    tokenizers = {name: read_report(run.folder / "tokenizers" / name) for name in run.tokenizers}
-    for name, kept in tokenizers.items():
-        if kept is not None:
-            say(f"tokenizer of {name}:")
-            figures(kept["figures"], f"{kept['held_out_items']} held-out items")
-    path = run.folder / "evaluation.json"
-    values = {
-        "draws": arguments.draws,
-        "seed": arguments.seed,
-        "scores": [_finite(asdict(score)) for score in scores],
-        "tokenizers": {name: kept for name, kept in tokenizers.items() if kept is not None},
-    }
-    write_text_atomic(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
-    say(f"saved: {path}")
     return 0
 
 
@@ -146,25 +113,3 @@ def sample_paths(arguments: argparse.Namespace, stream: str, modality: str) -> l
     if count == 1:
         return [out]
     return [out.with_name(f"{out.stem}-{sample}{out.suffix}") for sample in range(count)]
-
-
-def _row(score: StreamScore) -> Sequence[str]:
-    bits = 1 / math.log(2)
-    return [
-        score.stream,
-        str(score.level),
-        " + ".join(score.record),
-        ", ".join(score.given) or "-",
-        f"{score.cross_entropy:.3f}",
-        f"{score.cross_entropy * bits:.3f}",
-        f"{score.unigram:.3f}",
-        f"{score.unigram * bits:.3f}",
-        f"{score.margin:.3f} +- {score.margin_error:.3f}",
-        str(score.num_codes),
-        str(score.num_records),
-    ]
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Without a NaN, which JSON does not know: a standard error of one record is null."""
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}

@@ -137,6 +137,19 @@ def open_shard(path: Path) -> tuple[pq.ParquetFile, dict[str, StreamSpec]]:
         raise ValueError(f"{path} is not a shard of a tokenmask corpus: {error}; move it out of the folder") from error
 
 
+def read_keys(path: Path, shard: pq.ParquetFile) -> list[str]:
+    """The keys of a shard's records, in order.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        keys: list[str] = shard.read(columns=["key"]).column("key").to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return keys
+
+
 def check_specs(
     found: Mapping[str, StreamSpec], expected: Mapping[str, StreamSpec], where: str, *, complete: bool = False
 ) -> None:

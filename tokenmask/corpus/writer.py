@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 import pyarrow.parquet as pq
 
 from tokenmask.corpus.columns import shard_schema, to_table
-from tokenmask.corpus.reader import check_specs, open_shard, shard_paths
+from tokenmask.corpus.reader import check_specs, open_shard, read_keys, shard_paths
 from tokenmask.corpus.records import Record
 from tokenmask.streams import StreamSpec
 
@@ -70,7 +70,7 @@ class CorpusWriter:
             shard, found = open_shard(path)
             with shard:
                 check_specs(found, self.specs, str(path), complete=True)
-                self.keys.update(shard.read(columns=["key"]).column("key").to_pylist())
+                self.keys.update(read_keys(path, shard))
         self._index = 1 + max((_shard_index(path) for path in paths), default=-1)
 
     def add(self, record: Record) -> None:
@@ -143,7 +143,7 @@ class CorpusWriter:
 
     def _open_shard(self) -> None:
         # Not truncated before it is locked: it may be another writer's.
-        file = os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
+        file = os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

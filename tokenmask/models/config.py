@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_WIDTH, MAX_DEPTH = 1 << 17, 1 << 12  # far beyond any model; larger numbers are mistakes, or meant to fill memory
+
 
 @dataclass(frozen=True)
 class TransformerConfig:
@@ -41,11 +43,13 @@ class TransformerConfig:
     shifted: bool = False
 
     def __post_init__(self) -> None:
-        if self.width < 64 or self.width % 64:
-            raise ValueError(f"TransformerConfig.width must be a positive multiple of 64, got {self.width}")
-        if self.depth < 1 or self.max_length < 1:
-            raise ValueError(f"depth and max_length must be at least 1, got {self.depth} and {self.max_length}")
-        if self.heads < 1 or self.width % (2 * self.heads):
+        if not 64 <= self.width <= MAX_WIDTH or self.width % 64:
+            raise ValueError(f"TransformerConfig.width must be a multiple of 64 up to {MAX_WIDTH}, got {self.width}")
+        if not 1 <= self.depth <= MAX_DEPTH or self.max_length < 1:
+            raise ValueError(
+                f"depth must be 1 to {MAX_DEPTH} and max_length at least 1, got {self.depth} and {self.max_length}"
+            )
+        if self.heads < 1 or self.heads % 1 or self.width % (2 * self.heads):
             raise ValueError(f"width / heads must be a whole even number, got {self.width} and {self.heads}")
-        if self.ffn <= 0:
-            raise ValueError(f"TransformerConfig.ffn must be positive, got {self.ffn}")
+        if not 0 < self.ffn <= MAX_WIDTH:
+            raise ValueError(f"TransformerConfig.ffn must be positive and at most {MAX_WIDTH}, got {self.ffn}")

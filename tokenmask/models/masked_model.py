@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
@@ -131,10 +132,18 @@ class MaskedModel(nn.Module):
         tensors, about = load_tensors(path)
         if "model" not in about:
             raise ValueError(f"{path} must hold a saved model, got a file about {', '.join(about) or 'nothing'}")
-        values = about["model"]
-        config, options = _tuples(values["config"]), _tuples(values["pattern"])
-        pattern = PATTERNS[options.pop("name")](**options)
-        model = cls.create(TransformerConfig(**config), Layout.from_json(values["layout"]), pattern=pattern)
+        try:
+            values = about["model"]
+            options = _tuples(values["pattern"])
+            pattern = PATTERNS[options.pop("name")](**options)
+            config, layout = TransformerConfig(**_tuples(values["config"])), Layout.from_json(values["layout"])
+            with torch.device("meta"):  # before any memory is taken: what the file says may not be so
+                wanted = {name: value.shape for name, value in cls(config, layout, pattern).state_dict().items()}
+            if wanted != {name: value.shape for name, value in tensors.items()}:
+                raise ValueError("its weights are not those of the shape it states")
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            raise ValueError(f"{path} must hold a whole model, but does not ({error}); train it again") from error
+        model = cls.create(config, layout, pattern=pattern)
         model.load_state_dict(tensors)
         return model
 

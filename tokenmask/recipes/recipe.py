@@ -6,6 +6,7 @@ Arrow: YAML + command-line fields --**load_recipe**--> Recipe. Does not know: ho
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,16 @@ from tokenmask.tokenizer import find_tokenizers
 from tokenmask.training import Packing, Training
 
 FOLDER = Path(__file__).parent
+_MOST_BYTES = 1 << 20  # of a YAML file
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
+    """Plain values only, and no aliases: a page of them unfolds to more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"aliases such as *{self.peek_event().anchor} are not taken; write it out")
+        return super().compose_node(parent, index)
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,8 @@ class Recipe:
         if not self.streams:
             raise ValueError("a recipe needs at least one stream, got none")
         for name, options in self.streams.items():
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):  # it names folders
+                raise ValueError(f"a stream's name is made of letters, digits, - and _, got {name!r}")
             owner = options.shares
             if owner is not None and (owner not in self.streams or self.streams[owner].shares is not None):
                 raise ValueError(f"stream {name!r} may share with a stream of its own kind of codes, got {owner!r}")
@@ -137,8 +150,10 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
     """
     path = _find(source)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"a recipe must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
     if not isinstance(values, dict):
         raise ValueError(f"a recipe must be a YAML mapping of fields, got {type(values).__name__} in {path}")

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmask.analysis.figures import StreamFigures
 from tokenmask.corpus import HELD_OUT
 from tokenmask.fitting import write_text_atomic
 from tokenmask.report.changes import Change, edit_section, swap_section
-from tokenmask.report.page import Section, page
+from tokenmask.report.edits import edits_of
+from tokenmask.report.judged import evaluation_section, read_evaluation
+from tokenmask.report.page import Section, make_page
 from tokenmask.report.prompts import Prompt, draw, prompts_of
 from tokenmask.report.streams import counts_of, reconstructions, stream_section
 from tokenmask.report.training import held_out_section, training_section
@@ -32,7 +35,8 @@ def write_report(
     prompts: Mapping[str, Sequence[Prompt]] | None = None,
     drawn_by: Run | None = None,
     scores: Sequence[StreamScore] | None = None,
-    edits: Sequence[Change] = (),
+    evaluation: Sequence[StreamFigures] | None = None,
+    edits: Sequence[Change] | None = None,
     swaps: Sequence[Change] = (),
     swap_facts: Sequence[str] = (),
     seed: int = 0,
@@ -47,7 +51,9 @@ def write_report(
         prompts: stream name -> what to draw samples for; for other streams it is taken from the run's records.
         drawn_by: the run that draws, if it is another one with the same streams (the demo shows the model that ships).
         scores: on held-out records; computed with one mask a record if None.
-        edits, swaps: see :func:`edit_section` and :func:`swap_section`.
+        evaluation: tables of figures; what ``tokenmask evaluate`` left in the run folder if None.
+        edits: what :func:`edit_section` shows; one for each stream of ``media`` if None.
+        swaps: see :func:`swap_section`.
         swap_facts: sentences about a swap.
         seed: of the samples.
         say: is told what is being done, for progress.
@@ -64,6 +70,7 @@ def write_report(
         tell("scoring held-out records")
         scores = run.held_out_scores(draws=1)
     sections.append(held_out_section(scores or []))
+    made_by = "the model that ships" if drawn_by is not None else "this run"
     coded = {}
     for name in run.layout.names:
         tell(f"drawing {name}")
@@ -74,8 +81,11 @@ def write_report(
         if view is not None and not wanted:
             wanted = prompts_of(run, name, view.PROMPTS)
         samples = draw(drawer, name, wanted, view.PER_PROMPT, seed) if view is not None else []
-        made_by = "the model that ships" if drawn_by is not None else "this run"
         sections.append(stream_section(drawer, name, pairs, wanted, samples, made_by))
+    sections.append(evaluation_section(read_evaluation(run.folder) if evaluation is None else evaluation, made_by))
+    if edits is None:
+        tell("editing")
+        edits = edits_of(drawn_by or run, media or {}, seed)
     sections += [edit_section(edits), swap_section(swaps, swap_facts)]
     if run.corpora:
         sections.append(usage_section(corpus_counts(run), "of all records"))
@@ -93,7 +103,7 @@ def write_report(
     ]
     name = run.folder.resolve().name
     footer = f"Made by tokenmask from run {name} with seed {seed}; after {run.recipe.paper}."
-    text = page(
+    text = make_page(
         f"Run {name}", f"{run.recipe.about[:1].upper()}{run.recipe.about[1:]}.", facts, _there(sections), footer
     )
     write_text_atomic(path, text)
@@ -104,4 +114,4 @@ def _there(sections: Sequence[Section | None]) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
-__all__ = ["FILE", "Change", "Prompt", "write_report"]
+__all__ = ["FILE", "Change", "Prompt", "edit_section", "swap_section", "write_report"]

@@ -85,8 +85,10 @@ def _by_stream(scores: Sequence[StreamScore]) -> tuple[list[str], list[list[str]
         gain = f"{sum(gains) / len(gains) * BITS:+.2f}" if gains else ""
         given_words = ", ".join(given) or ("nothing" if len(record) > 1 else "nothing; it stands alone")
         rows.append(
-            [stream, given_words, f"{means[0]:.2f}", f"{means[1]:.2f}", f"{means[1] - means[0]:+.2f}", gain]
-            + [f"{max(one.num_records for one in levels):,}"]
+            [
+                *(stream, given_words, f"{means[0]:.2f}", f"{means[1]:.2f}", f"{means[1] - means[0]:+.2f}", gain),
+                f"{max(one.num_records for one in levels):,}",
+            ]
         )
     return ["stream", "given", "bits a code", "unigram", "saved", "given brings", "records"], rows
 

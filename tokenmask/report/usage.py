@@ -56,7 +56,7 @@ def usage_section(counts: Mapping[str, Sequence[Tensor]], where: str) -> Section
     if not figures:
         return None
     lead = (
-        "How many codes of each level occur, and how evenly: a full bar is a codebook whose codes are all equally frequent "
-        "(entropy over log2 of its size)."
+        "How many codes of each level occur, and how evenly: a full bar is a codebook whose codes are all equally "
+        "frequent (entropy over log2 of its size)."
     )
     return Section("Code usage", lead, grid(figures, "pairs"))

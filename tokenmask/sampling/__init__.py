@@ -2,6 +2,7 @@
 
 from tokenmask.masking.scores import HaltonScore, QLDSScore, RandomScore, RasterScore, SpanScore, SumScore
 from tokenmask.models import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
+from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
@@ -46,5 +47,6 @@ __all__ = [
     "Step",
     "SumScore",
     "UniformSchedule",
+    "code_lengths",
     "drift",
 ]

@@ -67,8 +67,13 @@ class Training:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
             raise ValueError(f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}")
-        if not self.peak_lr > 0:
-            raise ValueError(f"training.peak_lr must be above 0, got {self.peak_lr}")
+        if not 0 < self.peak_lr < 1e6:
+            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.weight_decay < 1e6 and self.clip_norm > 0):
+            raise ValueError(
+                "training.beta1 and beta2 must lie in 0..1, weight_decay in 0..1e6 and clip_norm above 0, got "
+                f"{self.beta1}, {self.beta2}, {self.weight_decay} and {self.clip_norm}"
+            )
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

@@ -7,6 +7,7 @@
 namespace tokenmask {
 
 constexpr int64_t kTile = 16;
+constexpr int64_t kMostSize = 1024;  // of a head
 
 enum class CacheType { float32, bfloat16, float16 };
 
@@ -34,7 +35,7 @@ struct AttendCachedArgs {
   int64_t count, rows, heads, size, total;
 };
 
-// Positions [begin, end); float32 only. Slots and splits were checked.
+// Units [begin, end) of rows * heads; float32 only. Slots and splits were checked.
 void rotate_and_store_cpu(const RotateAndStoreArgs& args, int64_t begin, int64_t end);
 
 // Units [begin, end) of rows * heads; float32 only. Lengths and splits were checked.

@@ -33,9 +33,10 @@ def brief(media: Any, label: str) -> str:
 
 
 def pair(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """Two quotations side by side, named; the spans are of the second."""
-    shown = [
-        single(one, f"{name}: {label}", spans if at else ())
-        for at, (one, name) in enumerate(zip(media, names, strict=True))
-    ]
+    """Two quotations side by side, named; spans are of the second, one alone is marked in the first too."""
+    first, second = media
+    same = len(second.text) - int(spans[0][1]) if len(spans) == 1 else 0  # characters behind what was filled in
+    before = [(spans[0][0], float(len(first.text) - same))] if len(spans) == 1 else []
+    marked = ((first, names[0], before), (second, names[1], spans))
+    shown = [single(one, f"{name}: {label}", own) for one, name, own in marked]
     return f'<div class="duo">{"".join(figure(one, name) for one, name in zip(shown, names, strict=True))}</div>'

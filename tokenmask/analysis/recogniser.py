@@ -1,11 +1,12 @@
-"""Outside judges of generated media: how many spoken words a recogniser gets right.
+"""An outside judge of speech: which spoken words a recogniser gets right.
 
-Needs pocketsphinx (pip install --no-deps pocketsphinx), which brings its model of English. Nothing of tokenmask
-imports this; it takes plain arrays.
+Needs pocketsphinx (pip install --no-deps pocketsphinx), which brings its model of English. Does not know: clips,
+tokens, models; it takes plain arrays.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,13 @@ WORDS = {
 }
 
 
-def words_right(clips: Sequence[np.ndarray], transcripts: Sequence[str], group: str) -> int:
-    """How many isolated words are recognised, out of a grammar of the words of their group.
+def is_installed() -> bool:
+    """Whether pocketsphinx is there."""
+    return importlib.util.find_spec("pocketsphinx") is not None
+
+
+def words_right(clips: Sequence[np.ndarray], transcripts: Sequence[str], group: str) -> list[bool]:
+    """Which isolated words are recognised, out of a grammar of the words of their group.
 
     Args:
         clips: float32 [time] at 16 kHz, one word each.
@@ -29,7 +35,7 @@ def words_right(clips: Sequence[np.ndarray], transcripts: Sequence[str], group: 
         group: "digits", "letters" or "phonetic".
 
     Returns:
-        A number from 0 to len(clips). With 52 words its standard error is about 3.
+        for each clip whether its word was heard.
 
     Raises:
         ImportError: pocketsphinx is not installed.
@@ -43,7 +49,7 @@ def words_right(clips: Sequence[np.ndarray], transcripts: Sequence[str], group: 
         if word not in known:
             raise ValueError(f"transcripts of {group} must be single words out of {known}, got {word!r}")
     decoder = _recogniser(known)
-    return sum(_heard(decoder, clip) == word for clip, word in zip(clips, wanted, strict=True))
+    return [_heard(decoder, clip) == word for clip, word in zip(clips, wanted, strict=True)]
 
 
 def _recogniser(words: Sequence[str]) -> Any:
