@@ -10,17 +10,22 @@ from harness import measure, restart_with_steady_malloc, table, write
 def main() -> None:
     restart_with_steady_malloc()
     import torch
-    from cases.ops import CASES
+    from cases.ops import CASES as OPS
+    from cases.training import CASES as TRAINING
+    from cases.training import memory_table
 
+    cases = OPS | TRAINING  # a step of training takes seconds: it is run on demand
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", action="append", choices=sorted(CASES), help="only this case; may be repeated")
+    parser.add_argument("--case", action="append", choices=sorted(cases), help="only this case; may be repeated")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds, default 15")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for name in arguments.case or CASES:
-        rows += measure(CASES[name](), arguments.rounds)
+    for name in arguments.case or OPS:
+        rows += measure(cases[name](), arguments.rounds)
     print(table(rows))
+    if "training" in (arguments.case or ()):
+        print(memory_table())
     if arguments.case:
         print("\nnot saved: results/ holds whole runs")
     else:

@@ -1,9 +1,9 @@
 """A training step of the shared model against transformers' BertForMaskedLM of the same size.
 
 Both have 12 layers of width 512 and 8 heads, a tied head with BERT's transform over 30,000 codes, no dropout, and see
-the same [8, 512] ids of which the same 15 % are hidden and predicted. A step is forward, backward and a fused AdamW with
-learning rate 0, so that every round computes the same. Each must give the mean cross-entropy of the hidden codes that a
-plain formula gives on its own logits at every position.
+the same [8, 512] ids of which the same 15 % are hidden and predicted. A step is forward, backward and a fused AdamW
+with learning rate 0, so that every round computes the same. Each must give the mean cross-entropy of the hidden codes
+that a plain formula gives on its own logits at every position.
 
 ``python benchmarks/cases/training.py NAME`` prints the peak memory of a process that does two steps of one of them.
 """
@@ -11,6 +11,7 @@ plain formula gives on its own logits at every position.
 from __future__ import annotations
 
 import functools
+import os
 import resource
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def ours(depth: int) -> Built:
     from tokenmask.streams import StreamSpec
 
     layout = Layout({"text": StreamSpec("text", (CODES,), ("index",))})
-    config = TransformerConfig(WIDTH, DEPTH if not depth else depth, HEADS, head_transform=True)
+    config = TransformerConfig(WIDTH, depth, HEADS, head_transform=True)
     model = MaskedModel.create(config, layout, seed=0)
     codes, hidden = ids()
     place = layout.range("text")
@@ -99,7 +100,7 @@ def bert(depth: int, sparse: bool) -> Built:
     config = BertConfig(
         vocab_size=CODES + 1,
         hidden_size=WIDTH,
-        num_hidden_layers=DEPTH if not depth else depth,
+        num_hidden_layers=depth,
         num_attention_heads=HEADS,
         intermediate_size=4 * WIDTH,
         max_position_embeddings=LENGTH,
@@ -123,7 +124,7 @@ def bert(depth: int, sparse: bool) -> Built:
     return model, at_the_hidden if sparse else everywhere, lambda: plain(model(input_ids=seen).logits)
 
 
-def build(name: str, depth: int = 0) -> Built:
+def build(name: str, depth: int = DEPTH) -> Built:
     return ours(depth) if name == OURS else bert(depth, name == SPARSE)
 
 
@@ -140,7 +141,7 @@ def stepper(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]
     return step
 
 
-def training_case(depth: int = 0) -> Case:
+def training_case(depth: int = DEPTH) -> Case:
     built = {name: build(name, depth) for name in NAMES}
     sizes = {name: sum(p.numel() for p in model.parameters()) for name, (model, _, _) in built.items()}
     if max(sizes.values()) > 1.03 * min(sizes.values()):
@@ -155,17 +156,26 @@ def training_case(depth: int = 0) -> Case:
         model, loss, _ = built[name]
         return Peer(name, stepper(model, loss), lambda got, right: abs(got / right[name] - 1) < 1e-4)
 
-    layers = DEPTH if not depth else depth
-    title = f"training step, {layers} layers x {WIDTH}, {SHARE:.0%} of [{ROWS}, {LENGTH}], {CODES} codes"
+    title = f"training step, {depth} layers x {WIDTH}, {SHARE:.0%} of [{ROWS}, {LENGTH}], {CODES} codes"
     return Case(title, peer(OURS), expected, (peer(BERT), peer(SPARSE)))
 
 
 def peak_memory(name: str) -> tuple[float, float]:
-    """(MB before the model is made, MB at the peak of two steps), of a process of its own."""
+    """(MB before the model is made, MB at the peak of two steps), of a new process that keeps no freed memory."""
+    steady = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "1048576", "MALLOC_TOP_PAD_": "0"}
     words = [sys.executable, __file__, name]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | steady)
     before, peak = done.stdout.split()[-2:]
     return float(before), float(peak)
+
+
+def memory_table() -> str:
+    """Peak resident memory of a training process, ours and the peers'."""
+    found = {name: peak_memory(name) for name in NAMES}
+    ours = found[OURS][1]
+    lines = ["", "| what | MB before | MB at the peak | x ours |", "|---|---|---|---|"]
+    lines += [f"| {name} | {start:.0f} | {peak:.0f} | {peak / ours:.2f} |" for name, (start, peak) in found.items()]
+    return "\n".join(lines)
 
 
 def resident() -> float:
@@ -182,7 +192,7 @@ if __name__ == "__main__":
     import tokenmask.objectives  # noqa: F401
 
     start = resident()
-    chosen = build(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    chosen = build(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else DEPTH)
     step = stepper(*chosen[:2])
     step()
     step()
