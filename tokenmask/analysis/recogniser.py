@@ -1,8 +1,8 @@
 """Outside judges of speech: which spoken words a recogniser gets right, how good it sounds to DNSMOS.
 
 Need pocketsphinx (pip install --no-deps pocketsphinx), which brings its model of English, and speechmos with
-onnxruntime (pip install --no-deps speechmos onnxruntime flatbuffers protobuf), which brings DNSMOS (MIT). Does not know:
-clips, tokens, models; it takes plain arrays.
+onnxruntime (pip install --no-deps speechmos onnxruntime flatbuffers protobuf), which brings DNSMOS (MIT). They take
+plain arrays. Does not know: clips, tokens, models.
 """
 
 from __future__ import annotations
