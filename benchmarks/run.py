@@ -10,7 +10,11 @@ from harness import measure, restart_with_steady_malloc, table, write
 def main() -> None:
     restart_with_steady_malloc()
     import torch
-    from cases.ops import CASES
+    from cases.ops import CASES as OPS
+    from cases.reuse import CASES as REUSE
+    from cases.reuse import ROUNDS
+
+    CASES = {**OPS, **REUSE}
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", action="append", choices=sorted(CASES), help="only this case; may be repeated")
@@ -19,7 +23,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for name in arguments.case or CASES:
-        rows += measure(CASES[name](), arguments.rounds)
+        rows += measure(CASES[name](), min(arguments.rounds, ROUNDS.get(name, arguments.rounds)))
     print(table(rows))
     if arguments.case:
         print("\nnot saved: results/ holds whole runs")
