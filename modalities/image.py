@@ -16,10 +16,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import fit, writing_atomically
+from tokenmask.fitting import writing_atomically
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
 from tokenmask.modalities.keeping import check_keep, kept
-from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, doubled, stored
+from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, doubled
 from tokenmask.modalities.quantizers.residual import ResidualQuantizer, ResidualQuantizerConfig
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 from tokenmask.streams import StreamSpec, TokenStream
@@ -436,9 +436,10 @@ class ImageTokenizer(LearnedTokenizer):
         settings = FitSettings(steps, batch_size, peak_lr, seed, warm_up=0.0)
         about = {"config": asdict(config), "pixels": fingerprint({}, {"pixels": pixels})}
         task = CodecFitting(lambda: _Network(config), draw_batch, loss, settings, about)
-        label = "image tokenizer"
-        fit(task, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
-        return cls(config, stored(task.network))
+        return cls(
+            config,
+            task.run("image tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
+        )
 
 
 def _to_network(pixels: Tensor) -> Tensor:
