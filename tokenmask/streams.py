@@ -46,7 +46,9 @@ class StreamSpec:
 
     def __post_init__(self) -> None:
         if not self.codebook_sizes or any(not 1 <= size < 1 << 31 for size in self.codebook_sizes):
-            raise ValueError(f"StreamSpec needs codebook_sizes from 1 to 2**31 - 1, got {self.codebook_sizes}")
+            raise ValueError(
+                f"StreamSpec needs one or more positive codebook_sizes below 2**31, got {self.codebook_sizes}"
+            )
         if not self.axes or len(set(self.axes)) != len(self.axes) or not set(self.axes) <= set(AXES):
             raise ValueError(f"StreamSpec.axes must be different names out of {AXES}, got {self.axes}")
         if not self.grid:
