@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -410,7 +410,7 @@ def _generate(part: _Part, records: Sequence[Streams], numbers: Sequence[int]) -
         if own.spec.end_code is not None:
             room = packing.max_positions - packing.positions(run.layout, given)
             grid = (max(1, min(packing.padded_length(own.spec, grid[0]), room)),)
-        asked = {"given": given, "seed": part.seed, "sample": number}
-        requests.append(Request.blank(run.layout, part.name, grid, labels=own.labels, **asked))
+        blank = Request.blank(run.layout, part.name, grid, labels=own.labels, given=given, seed=part.seed)
+        requests.append(replace(blank, sample=number))
     sampler = run.recipe.sampler_of(part.name)
     return fill(requests, layout=run.layout, models=run.models, sampler=sampler, packing=packing)

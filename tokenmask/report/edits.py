@@ -78,6 +78,13 @@ def _told(modality: str, region: tuple[float, ...], before: Any, after: Any) -> 
         left, top, right, bottom = region
         return f"a box of {right - left:g} x {bottom - top:g} pixels", [(top, left, bottom, right)]
     if modality == "text":
-        end = len(after.text) - (len(before.text) - int(region[1]))
-        return "some words", [(region[0], float(max(end, int(region[0]))))]
+        old, new = before.text, after.text
+        start = min(int(region[0]), _shared(old, new))  # whole codes are filled, and a code holds its space
+        same = min(len(old) - int(region[1]), _shared(old[start:][::-1], new[start:][::-1]))
+        return "some words", [(float(start), float(len(new) - same))]
     return f"{region[0]:.2f} to {region[1]:.2f} s", [region]
+
+
+def _shared(one: str, other: str) -> int:
+    """Characters at the start that two texts share."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

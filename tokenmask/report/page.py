@@ -94,10 +94,10 @@ def note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>'
 
 
-def figure(body: str, caption: str, *, kind: str = "") -> str:
-    """HTML with a caption in plain text below it."""
-    name = f' class="{kind}"' if kind else ""
-    return f"<figure{name}>{body}<figcaption>{escape(caption)}</figcaption></figure>"
+def figure(body: str, caption: str) -> str:
+    """HTML with a caption in plain text below it, if it is not empty."""
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>{body}{below}</figure>"
 
 
 def grid(items: Iterable[str], kind: str) -> str:
