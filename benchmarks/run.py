@@ -11,18 +11,20 @@ def main() -> None:
     restart_with_steady_malloc()
     import torch
     from cases.ops import CASES as OPS
+    from cases.reuse import CASES as REUSE
+    from cases.reuse import ROUNDS
     from cases.training import CASES as TRAINING
     from cases.training import memory_table
 
-    cases = OPS | TRAINING  # a step of training takes seconds: it is run on demand
+    cases = OPS | REUSE | TRAINING  # a step of training takes seconds: it is run on demand
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", action="append", choices=sorted(cases), help="only this case; may be repeated")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds, default 15")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for name in arguments.case or OPS:
-        rows += measure(cases[name](), arguments.rounds)
+    for name in arguments.case or OPS | REUSE:
+        rows += measure(cases[name](), min(arguments.rounds, ROUNDS.get(name, arguments.rounds)))
     print(table(rows))
     if "training" in (arguments.case or ()):
         print(memory_table())

@@ -108,7 +108,7 @@ class EegTokenizer(LearnedTokenizer):
         config, (samples, known) = self.config, windows.to(self.device).unbind(2)
         scales = scale_codes(samples, known, config)[:, config.scale_halo : -config.scale_halo]
         inner = slice(config.scale_halo * config.stride, -config.scale_halo * config.stride)
-        inside = known[:, inner].unflatten(1, (-1, config.stride))[:, None, :, 0]
+        inside = known[:, inner].reshape(len(samples), -1, config.stride)[:, None, :, 0]
         wave = samples[:, inner] / gain(scales, inside[:, 0], config)
         latents = self._network.latents(wave[:, None], inside)[:, config.halo : config.halo + _CORE]
         codes: Tensor = self._network.quantizer.nearest(latents.reshape(-1, latents.shape[-1]))

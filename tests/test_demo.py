@@ -25,12 +25,24 @@ def test_demo_runs_and_resumes(tmp_path, capsys):
         "is heard as",
         "Fréchet",
         "class probe",
+        "digits heard by a recogniser",
+        "bit for bit",
     ):
         assert words in first
     assert (folder / "samples/captions.png").is_file() and (folder / "samples/blue-heart.png").is_file()
     assert str(folder / "samples") in first.splitlines()[-2]
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for name in ("training", "held-out-scores", "image", "audio", "motion", "eeg", "evaluation", "code-usage"):
+    for name in (
+        "training",
+        "held-out-scores",
+        "image",
+        "audio",
+        "motion",
+        "eeg",
+        "evaluation",
+        "edits",
+        "tokenizer-swap",
+    ):
         assert f'<section id="{name}"' in page
     demo.main(folder, SHORT)
     again = capsys.readouterr().out

@@ -258,7 +258,8 @@ def mask_tokens_case() -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    "sample": partial(sample_case, "sample 2048 x 1024", 2048, 1024, "plain"),
+    "sample": partial(sample_case, "sample 2048 x 8192", 2048, 8192, "plain"),
+    "sample-narrow": partial(sample_case, "sample 2048 x 1024", 2048, 1024, "plain"),
     "sample-wide": partial(sample_case, "sample 64 x 32768", 64, 32768, "plain"),
     "sample-top-k": partial(sample_case, "sample 2048 x 1024, top-k 50", 2048, 1024, "top_k", top_k=50),
     "sample-top-p": partial(sample_case, "sample 2048 x 1024, top-p 0.9", 2048, 1024, "top_p", top_p=0.9),

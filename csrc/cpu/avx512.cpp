@@ -1,5 +1,7 @@
 // The kernels on AVX-512 (F, BW, DQ, VL).
 #if defined(__x86_64__)
+// GCC 12 warns of the undefined values inside its own intrinsics.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
 #include <cmath>

@@ -46,6 +46,28 @@ const CpuKernels* find_cpu_kernels(const char* name) {
   return nullptr;
 }
 
+int64_t choose_cpu(const ChooseArgs& args, int64_t begin, int64_t end) {
+  return cpu_kernels().choose(args, begin, end);
+}
+
+int64_t commit_cpu(const CommitArgs& args, int64_t begin, int64_t end) {
+  return cpu_kernels().commit(args, begin, end);
+}
+
+int64_t mask_tokens_cpu(const MaskTokensArgs& args, int64_t begin, int64_t end) {
+  return cpu_kernels().mask_tokens(args, begin, end);
+}
+
+int64_t sample_codes_cpu(const SampleCodesArgs& args, int64_t begin, int64_t end) {
+  return cpu_kernels().sample_codes(args, begin, end);
+}
+
+void uniform_cpu(const UniformArgs& args, int64_t begin, int64_t end) {
+  cpu_kernels().uniform(args, begin, end);
+}
+
+int64_t mask_tokens_count(const MaskTokensArgs& args, int64_t row) { return cpu_kernels().mask_tokens_count(args, row); }
+
 int64_t embed_codes_cpu(const EmbedCodesArgs& args, int64_t begin, int64_t end) {
   return cpu_kernels().embed_codes(args, begin, end);
 }

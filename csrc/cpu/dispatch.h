@@ -2,13 +2,24 @@
 // give the same bits.
 #pragma once
 
+#include "tokenmask/choose.h"
+#include "tokenmask/commit.h"
 #include "tokenmask/embed_codes.h"
+#include "tokenmask/mask_tokens.h"
 #include "tokenmask/quantize_residual.h"
+#include "tokenmask/sample_codes.h"
+#include "tokenmask/uniform.h"
 
 namespace tokenmask {
 
 struct CpuKernels {
   const char* name;
+  int64_t (*choose)(const ChooseArgs&, int64_t, int64_t);
+  int64_t (*commit)(const CommitArgs&, int64_t, int64_t);
+  int64_t (*mask_tokens_count)(const MaskTokensArgs&, int64_t);
+  int64_t (*mask_tokens)(const MaskTokensArgs&, int64_t, int64_t);
+  int64_t (*sample_codes)(const SampleCodesArgs&, int64_t, int64_t);
+  void (*uniform)(const UniformArgs&, int64_t, int64_t);
   int64_t (*embed_codes)(const EmbedCodesArgs&, int64_t, int64_t);
   void (*embed_codes_backward)(const EmbedCodesBackwardArgs&, int64_t, int64_t);
   int64_t (*quantize_panel)();

@@ -16,11 +16,12 @@ from tokenmask.modalities import audio as module
 from tokenmask.modalities import mel
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer, AudioTokenizerConfig
 from tokenmask.modalities.audio_network import CONTEXT_SECONDS
-from tokenmask.modalities.learned import CodecFitting, stored
+from tokenmask.modalities.learned import stored
 from tokenmask.testing import Check, tokenizer_checks
 from tokenmask.tokenizer import stream_of
 
 from .conftest import DATA
+from .contract import each_check, goes_on_bit_for_bit, refused_resume, run_check
 
 TINY = AudioTokenizerConfig(
     bands=40, width=64, encoder_blocks=1, decoder_blocks=1, latent=16, codes=16, levels=3, head_width=64, head_blocks=1,
@@ -72,10 +73,9 @@ def audio_checks(request: pytest.FixtureRequest) -> list[Check]:
     return list(tokenizer_checks(tokenizer, [held_out[0], *other, held_out[1]], suffix=".wav"))
 
 
-@pytest.mark.parametrize("name", [check.name for check in tokenizer_checks(object(), [0, 0, 0])])  # type: ignore[arg-type]
+@each_check
 def test_contract(name: str, request: pytest.FixtureRequest) -> None:
-    (check,) = (check for check in audio_checks(request) if check.name == name)
-    check()
+    run_check(name, audio_checks(request))
 
 
 # The clip -------------------------------------------------------------------------------------------------------------
@@ -307,21 +307,9 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
         settings = {"config": config, "steps": 8, "batch_size": 16, "checkpoint_every": 4, **changes}
         return AudioTokenizer.fit(speech[:6], folder=folder, progress=False, **settings)
 
-    whole, step = fitted(None), CodecFitting.step
-
-    def stops(task: CodecFitting, index: int) -> dict[str, float]:
-        if index == 6:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CodecFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path)
-    assert fitted(tmp_path).spec == whole.spec
+    whole = goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=6)
     assert fitted(None, seed=1).spec != whole.spec
-    with pytest.raises(ValueError, match="resumed with the config it began with"):
-        fitted(tmp_path, config=replace(TINY, rounds=3))
+    refused_resume(fitted, tmp_path, "resumed with the config it began with", config=replace(TINY, rounds=3))
 
 
 def test_without_a_head(speech: list[AudioClip]) -> None:

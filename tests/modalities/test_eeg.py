@@ -17,11 +17,13 @@ from tokenmask.modalities.eeg import BANDS, EegTokenizer, EegTokenizerConfig
 from tokenmask.modalities.eeg_figures import fidelity
 from tokenmask.modalities.eeg_fit import spectral_errors
 from tokenmask.modalities.eeg_scale import normalised, octaves_per_step
-from tokenmask.modalities.learned import CodecFitting, stored
+from tokenmask.modalities.learned import stored
 from tokenmask.modalities.recording import EegRecording
 from tokenmask.streams import TokenStream
 from tokenmask.testing import Check, global_random_state_untouched, tokenizer_checks
 from tokenmask.tokenizer import stream_of
+
+from .contract import each_check, goes_on_bit_for_bit, refused_resume, run_check
 
 TINY = EegTokenizerConfig(codes=16, width=16, latent=4, blocks=1)
 
@@ -75,10 +77,9 @@ def checks(tokenizer: Any, held_out: list[EegRecording], long: EegRecording) -> 
     return list(tokenizer_checks(tokenizer, items, refused=[held_out[0].resample(256)], suffix=".npz"))
 
 
-@pytest.mark.parametrize("name", [check.name for check in tokenizer_checks(object(), [0, 0, 0])])  # type: ignore[arg-type]
+@each_check
 def test_contract(name: str, tokenizer: EegTokenizer, held_out: list[EegRecording], long: EegRecording) -> None:
-    (check,) = (check for check in checks(tokenizer, held_out, long) if check.name == name)
-    check()
+    run_check(name, checks(tokenizer, held_out, long))
 
 
 def test_branches_with_own_unit_codebooks_keep_the_contract(
@@ -258,25 +259,8 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
         settings = {"config": TINY, "steps": 10, "batch_size": 8, "checkpoint_every": 4, **changes}
         return EegTokenizer.fit(train[:6], folder=folder, progress=False, **settings)
 
-    whole = fitted(tmp_path / "whole")
-    step = CodecFitting.step
-
-    def stops(task: CodecFitting, index: int) -> dict[str, float]:
-        if index == 7:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CodecFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path / "cut")
-    assert fitted(tmp_path / "cut").spec == whole.spec
-    for name in ("metrics.jsonl", "checkpoint.safetensors"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    with pytest.raises(ValueError, match="resumed with the window_samples it began with"):
-        fitted(tmp_path / "cut", window_seconds=0.5)
-    whole.save(tmp_path / "cut")
-    assert EegTokenizer.load(tmp_path / "cut").spec == whole.spec
+    goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=7)
+    refused_resume(fitted, tmp_path, "resumed with the window_samples it began with", window_seconds=0.5)
 
 
 def test_stored_files(tmp_path: Path, tokenizer: EegTokenizer) -> None:

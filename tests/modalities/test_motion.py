@@ -14,7 +14,6 @@ from torch import Tensor
 
 import tokenmask
 from tokenmask.modalities import motion as module
-from tokenmask.modalities.learned import CodecFitting
 from tokenmask.modalities.motion import (
     PARTS,
     MotionTokenizer,
@@ -41,6 +40,8 @@ from tokenmask.modalities.windows import Windows
 from tokenmask.nn.init import build
 from tokenmask.testing import Check, global_random_state_untouched, tokenizer_checks
 from tokenmask.tokenizer import stream_of
+
+from .contract import each_check, goes_on_bit_for_bit, refused_resume, run_check
 
 DATA = Path(tokenmask.__file__).parent / "data" / "motion"
 UP = (0.0, 1.0, 0.0)
@@ -100,10 +101,9 @@ def checks(tokenizer: MotionTokenizer, clips: dict[str, MotionClip]) -> list[Che
     return list(tokenizer_checks(tokenizer, items, refused=[walk.cut(0, 3), foreign], suffix=".safetensors"))
 
 
-@pytest.mark.parametrize("name", [check.name for check in tokenizer_checks(object(), [0, 0, 0])])  # type: ignore[arg-type]
+@each_check
 def test_contract(name: str, tokenizer: MotionTokenizer, clips: dict[str, MotionClip]) -> None:
-    (check,) = (check for check in checks(tokenizer, clips) if check.name == name)
-    check()
+    run_check(name, checks(tokenizer, clips))
 
 
 # Features -------------------------------------------------------------------------------------------------------------
@@ -332,21 +332,8 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
         settings = {"config": tiny(humanoid), "steps": 6, "batch_size": 64, "checkpoint_every": 3, **changes}
         return MotionTokenizer.fit(known[:3], folder=folder, progress=False, **settings)
 
-    whole = fitted(tmp_path / "whole")
-    step = CodecFitting.step
-
-    def stops(task: CodecFitting, index: int) -> dict[str, float]:
-        if index == 4:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CodecFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path / "cut")
-    assert fitted(tmp_path / "cut").spec == whole.spec
-    with pytest.raises(ValueError, match="resumed with the config it began with"):
-        fitted(tmp_path / "cut", config=tiny(humanoid, offset=0.1))
+    goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=4)
+    refused_resume(fitted, tmp_path, "resumed with the config it began with", config=tiny(humanoid, offset=0.1))
 
 
 @pytest.mark.parametrize(

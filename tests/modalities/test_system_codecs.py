@@ -19,10 +19,10 @@ from tokenmask.testing import tokenizer_checks
 from tokenmask.tokenizer import load_tokenizer
 
 from .conftest import DATA
+from .contract import each_check, run_check
 
 INSTALLED = ctypes.util.find_library("codec2") is not None
 CODECS = [(Codec2Tokenizer, mode) for mode in CODEC2_MODES] + [(LpcnetTokenizer, mode) for mode in LPCNET_MODES]
-NAMES = [check.name for check in tokenizer_checks(object(), [0, 0, 0])]  # type: ignore[arg-type]
 INSTALL = r"install it \(Debian: libcodec2-1\.0\) or pass its path"
 
 
@@ -130,14 +130,13 @@ def test_fields_of_lpcnet() -> None:
 # Contract -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_check
 def test_contract(name: str, clips: list[AudioClip]) -> None:
     tokenizer = opened(Codec2Tokenizer, "1300")
     if tokenizer is None:
         return
     others = [AudioClip(torch.full((1, 1), 0.5), 16000), AudioClip(torch.zeros(2, 900), 22050)]
-    (check,) = (one for one in tokenizer_checks(tokenizer, [*clips, *others], suffix=".wav") if one.name == name)
-    check()
+    run_check(name, list(tokenizer_checks(tokenizer, [*clips, *others], suffix=".wav")))
 
 
 def test_contract_of_lpcnet(clips: list[AudioClip]) -> None:

@@ -35,7 +35,10 @@ class Change:
 
 def edit_section(changes: Sequence[Change]) -> Section | None:
     """Edits, before and after, with what was filled anew marked; None without any."""
-    lead = "What is marked was filled anew; every code outside of it is the one it was."
+    lead = (
+        "What is marked was made anew, from nothing but what stands around it. Whole codes are filled; every code that "
+        "the mark does not touch is the one it was."
+    )
     return _section("Edits", lead, changes)
 
 

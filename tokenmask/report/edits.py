@@ -38,7 +38,7 @@ def edits_of(run: Run, media: Mapping[str, Sequence[Any]], seed: int = 0) -> lis
             continue
         after = run.edit(before, [region], stream=name, seed=seed)[0]
         caption, spans = _told(modality, region, before, after)
-        changes.append(Change(modality, before, after, f"{name}: {caption} made anew, nothing else given", spans))
+        changes.append(Change(modality, before, after, f"{name}: {caption}", spans))
     return changes
 
 

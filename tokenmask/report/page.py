@@ -13,6 +13,8 @@ from pathlib import Path
 
 TEMPLATE = Path(__file__).with_name("template.html")
 LARGEST_BYTES = 8_000_000
+_NUMBERS = re.compile(r"[-+\u00b1\d.,e ]*")
+_LONG = 40  # characters of a cell
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,12 @@ def grid(items: Iterable[str], kind: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table of plain text; columns whose cells all begin with a digit or a sign stand to the right."""
-    numeric = [
-        bool(rows) and all(re.match(r"[-+0-9]|$", row[at]) is not None for row in rows) for at in range(len(head))
-    ]
+    """A table of plain text; columns of numbers stand to the right, long cells are wrapped."""
+    numeric = [bool(rows) and all(_NUMBERS.fullmatch(row[at]) is not None for row in rows) for at in range(len(head))]
 
     def cells(row: Sequence[str], kind: str, scope: str = "") -> str:
         return "".join(
-            f"<{kind}{scope}{' class=number' if right else ''}>{escape(cell)}</{kind}>"
+            f"<{kind}{scope}{_class(cell, right)}>{escape(cell)}</{kind}>"
             for cell, right in zip(row, numeric, strict=True)
         )
 
@@ -120,3 +120,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
     whole = f"<table><caption>{escape(caption)}</caption>{top}<tbody>{body}</tbody></table>"
     label = escape(caption, quote=True)
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">{whole}</div>'
+
+
+def _class(cell: str, right: bool) -> str:
+    return " class=number" if right else " class=text" if len(cell) > _LONG else ""

@@ -42,7 +42,7 @@ TM_HOST_DEVICE Ints lane_numbers() {
   return numbers;
 }
 
-// What differs between the instruction sets: masks, packing, the larger of two, the fused c - a * b.
+// What differs between the instruction sets: masks, packing, the larger of two, the fused c - a * b, lanes together.
 #if TM_LANES == 16
 
 struct Mask {
@@ -85,6 +85,17 @@ TM_HOST_DEVICE Floats fused_less(Floats c, Floats a, Floats b) {
 TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) {
   return (Longs)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
 }
+TM_HOST_DEVICE float largest_lane(Floats v) { return _mm512_reduce_max_ps((__m512)v); }
+TM_HOST_DEVICE int32_t largest_lane(Ints v) { return _mm512_reduce_max_epi32((__m512i)v); }
+TM_HOST_DEVICE int32_t smallest_lane(Ints v) { return _mm512_reduce_min_epi32((__m512i)v); }
+TM_HOST_DEVICE int32_t sum_lanes(Ints v) { return _mm512_reduce_add_epi32((__m512i)v); }
+TM_HOST_DEVICE int64_t sum_lanes(Longs v) { return _mm512_reduce_add_epi64((__m512i)v); }
+// a[0], b[0], a[1], b[1] ...
+TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
+  const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi64((__m512i)a, low, (__m512i)b));
+  _mm512_storeu_si512(static_cast<char*>(to) + 64, _mm512_permutex2var_epi64((__m512i)a, high, (__m512i)b));
+}
 
 #else
 
@@ -106,6 +117,27 @@ TM_HOST_DEVICE Mask load_mask(const bool* from) {
   return {__builtin_convertvector(load<Bytes>(from), Ints) != 0};
 }
 TM_HOST_DEVICE void store_mask(bool* to, Mask m) { store(to, __builtin_convertvector(m.lanes & 1, Bytes)); }
+template <typename Vector, typename Combine>
+TM_HOST_DEVICE auto over_lanes(Vector v, const Combine& combine) {
+  auto result = v[0];
+  for (int lane = 1; lane < int(sizeof(Vector) / sizeof(result)); ++lane) result = combine(result, v[lane]);
+  return result;
+}
+TM_HOST_DEVICE float largest_lane(Floats v) {
+  return over_lanes(v, [](float a, float b) __attribute__((always_inline)) { return a > b ? a : b; });
+}
+TM_HOST_DEVICE int32_t largest_lane(Ints v) {
+  return over_lanes(v, [](int32_t a, int32_t b) __attribute__((always_inline)) { return a > b ? a : b; });
+}
+TM_HOST_DEVICE int32_t smallest_lane(Ints v) {
+  return over_lanes(v, [](int32_t a, int32_t b) __attribute__((always_inline)) { return a < b ? a : b; });
+}
+TM_HOST_DEVICE int32_t sum_lanes(Ints v) {
+  return over_lanes(v, [](int32_t a, int32_t b) __attribute__((always_inline)) { return a + b; });
+}
+TM_HOST_DEVICE int64_t sum_lanes(Longs v) {
+  return int64_t(over_lanes(v, [](uint64_t a, uint64_t b) __attribute__((always_inline)) { return a + b; }));
+}
 
 #if TM_LANES == 8
 
@@ -140,21 +172,29 @@ TM_HOST_DEVICE Floats fused_less(Floats c, Floats a, Floats b) {
 TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) {
   return (Longs)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
 }
+TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
+  const __m256i even = _mm256_unpacklo_epi64((__m256i)a, (__m256i)b), odd = _mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
+  _mm256_storeu_si256(static_cast<__m256i*>(to), _mm256_permute2x128_si256(even, odd, 0x20));
+  _mm256_storeu_si256(static_cast<__m256i*>(to) + 1, _mm256_permute2x128_si256(even, odd, 0x31));
+}
 
 #else
 
 TM_HOST_DEVICE uint32_t lane_bits(Mask m) {
-  uint32_t bits = 0;
-  for (int lane = 0; lane < kLanes; ++lane) bits |= uint32_t(m.lanes[lane] & 1) << lane;
-  return bits;
+#ifdef __SSE2__
+  return uint32_t(__builtin_ia32_movmskps((Floats)m.lanes));
+#else
+  const Ints bits = m.lanes & Ints{1, 2, 4, 8};
+  return uint32_t(bits[0] | bits[1] | bits[2] | bits[3]);
+#endif
 }
 TM_HOST_DEVICE Ints pack(Mask m, Ints v) {
-  int32_t packed[kLanes] = {};
+  if (!lane_bits(m)) return v;
+  int32_t packed[kLanes + 1];
   int count = 0;
   for (int lane = 0; lane < kLanes; ++lane) {
     packed[count] = v[lane];
     count -= m.lanes[lane];
-    if (count == kLanes) break;
   }
   return load<Ints>(packed);
 }
@@ -168,6 +208,10 @@ TM_HOST_DEVICE Floats fused_less(Floats c, Floats a, Floats b) {
   return c;
 }
 TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) { return (a & 0xffffffffu) * uint64_t{b}; }
+TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
+  const uint64_t both[4] = {a[0], b[0], a[1], b[1]};
+  memcpy(to, both, sizeof(both));
+}
 
 #endif
 
@@ -178,36 +222,21 @@ TM_HOST_DEVICE Floats pack(Mask m, Floats v) { return (Floats)pack(m, (Ints)v); 
 TM_HOST_DEVICE int count_lanes(Mask m) { return __builtin_popcount(lane_bits(m)); }
 TM_HOST_DEVICE bool any(Mask m) { return lane_bits(m) != 0; }
 
-TM_HOST_DEVICE float largest_lane(Floats v) {
-  float result = v[0];
-  for (int lane = 1; lane < kLanes; ++lane) result = v[lane] > result ? v[lane] : result;
-  return result;
-}
-TM_HOST_DEVICE int32_t largest_lane(Ints v) {
-  int32_t result = v[0];
-  for (int lane = 1; lane < kLanes; ++lane) result = v[lane] > result ? v[lane] : result;
-  return result;
-}
-TM_HOST_DEVICE int32_t smallest_lane(Ints v) {
-  int32_t result = v[0];
-  for (int lane = 1; lane < kLanes; ++lane) result = v[lane] < result ? v[lane] : result;
-  return result;
-}
-
 TM_HOST_DEVICE Ints order_keys(Floats scores) {
   const Ints bits = (Ints)(scores + 0.0f);
   return bits ^ ((bits >> 31) & 0x7fffffff);
 }
 
 // An array that one call of a kernel keeps between rows; kernels write whole vectors, so it ends with room for some.
+// Not forced inline: the compiler's own destructors of its owners are for no instruction set.
 template <typename T>
 struct Buffer {
   T* data;
-  TM_HOST_DEVICE explicit Buffer(int64_t size) {
+  explicit Buffer(int64_t size) {
     data = static_cast<T*>(malloc((size_t(size) + 8 * kLanes) * sizeof(T)));
     if (!data) abort();
   }
-  TM_HOST_DEVICE ~Buffer() { free(data); }
+  ~Buffer() { free(data); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   TM_HOST_DEVICE T& operator[](int64_t i) { return data[i]; }

@@ -37,4 +37,4 @@ def pair(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence
     shown = [single(one, f"{name}: {label}", spans) for one, name in zip(media, names, strict=True)]
     if not spans:
         return f'<div class="row">{"".join(shown)}</div>'
-    return f'<div class="duo">{"".join(figure(one, name) for one, name in zip(shown, names, strict=True))}</div>'
+    return f'<div class="row">{"".join(figure(one, name) for one, name in zip(shown, names, strict=True))}</div>'
