@@ -550,7 +550,10 @@ def prepare(
         origin = {"started_from": {"run": str(start), "sha256": _sha256(weights)}}
     processes = Processes.join()
     with processes.first_goes_first():
-        _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
+        if processes.first:
+            _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
+        elif not (folder / "run.json").is_file():
+            raise ValueError(f"every process must see the same {folder}, but one does not; use a folder that all share")
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
         opened,

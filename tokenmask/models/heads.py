@@ -109,7 +109,7 @@ class RangeHeads(nn.Module):
                 elif len(index) <= most:
                     answers = _read(read, head, index, size, asked, rows, bias)
                 else:
-                    pairs = zip(index.split(most), asked.split(most), strict=True)
+                    pairs = zip(torch.split(index, most), torch.split(asked, most), strict=True)
                     parts = [recomputed(partial(_read, read, head, at, size), some, rows, bias) for at, some in pairs]
                     answers = torch.cat(parts)
                 groups.append(RangeLogits(head, index, answers))

@@ -133,7 +133,7 @@ class Attention(nn.Module):
         return torch.softmax(scores.float(), -1)[..., columns]
 
     def _turned(self, qkv: Tensor, rotary: Turn | None, query_rotary: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = qkv.unflatten(-1, (3, self.heads, -1)).unbind(2)
+        query, key, value = qkv.view(*qkv.shape[:-1], 3, self.heads, -1).unbind(2)
         query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:
             cos, sin = rotary[0].unsqueeze(2), rotary[1].unsqueeze(2)

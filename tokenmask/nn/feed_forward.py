@@ -36,7 +36,8 @@ class SwiGLU(nn.Module):
             new tensor of the same shape. Only x and the result of the first product are kept for the backward pass.
         """
         wide = self.gate_up(x) if before is None else recomputed(lambda seen: self.gate_up(before(seen)), x)
-        return recomputed(lambda wide: self.down(_Gate.apply(wide)), wide)  # type: ignore[no-untyped-call]
+        result: Tensor = recomputed(lambda wide: self.down(_Gate.apply(wide)), wide)  # type: ignore[no-untyped-call]
+        return result
 
 
 class _Gate(torch.autograd.Function):
