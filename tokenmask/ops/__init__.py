@@ -1,8 +1,8 @@
 """The compiled ops of tokenmask, each with its Python face, fake kernel and reference in one file.
 
 An op's docstring is its specification and its reference is its meaning; the CPU and CUDA kernels in ``csrc/`` equal it.
-Ids and codes are int32; slots, counts and sample ids are int64. Only embed_codes has a gradient. No op touches a global generator:
-randomness is Philox, keyed by a seed and a counter that the caller names.
+Ids and codes are int32; slots, counts and sample ids are int64. Only embed_codes has a gradient. No op touches a global
+generator: randomness is Philox, keyed by a seed and a counter that the caller names.
 
 Does not know: anything else of tokenmask.
 """
