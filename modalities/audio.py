@@ -45,6 +45,7 @@ _CONTEXT_SECONDS = 0.5
 _CROP_SECONDS = 0.64
 _SPEEDS = (0.8, 1.25)
 _HEAD_SHARE = 0.5
+_FAINT = 1e-3  # magnitudes below it count as silence for the head
 _SILENCE_SECONDS = 0.2  # between the clips of a training set
 _FFT_SIZES = (2048, 1024, 512, 256)  # of the head's loss, one in each step
 _JUDGED = (1024, 256, 80)  # n_fft, hop and bands of the figures
@@ -156,7 +157,7 @@ class AudioTokenizerConfig:
         encoder_blocks, decoder_blocks: ConvNeXt blocks on either side of the codebooks.
         kernel: frames that a block sees, odd.
         expansion: how much wider a block is inside.
-        latent: numbers in a code's vector.
+        latent: numbers in a code's vector, at most ``bands``.
         codes: size of each codebook.
         levels: number of codebooks, coarse to fine.
         level_dropout, decay, revive_below, commitment: see :class:`ResidualQuantizerConfig`
@@ -204,6 +205,8 @@ class AudioTokenizerConfig:
                 "width and expansion must be positive and blocks not negative, got "
                 f"{self.width}, {self.expansion} and {self.encoder_blocks}, {self.decoder_blocks}, {self.head_blocks}"
             )
+        if not 0 < self.latent <= self.bands:
+            raise ValueError(f"latent must lie within 1..bands, {self.bands}, got {self.latent}")
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {self.kernel}")
         if self.vocoder not in VOCODERS or self.head_width < 0 or self.rounds < 0:
@@ -234,7 +237,8 @@ class AudioTokenizerConfig:
     @property
     def decoder_reach(self) -> int:
         """Codes to either side that a decoded frame depends on."""
-        return (self.kernel // 2) * (max(self.decoder_blocks, self.head_blocks) + 1)
+        head = self.head_blocks + 1 if self.head_width else 0
+        return (self.kernel // 2) * (self.decoder_blocks + 1 + head)
 
     def quantizer(self) -> ResidualQuantizerConfig:
         """The part of it that the codebooks need."""
@@ -263,18 +267,32 @@ class _Stack(nn.Module):
     """A convolution, blocks, and a linear layer: float32 [B, T, inputs] -> [B, T, outputs].
 
     Nothing is normalised at the end: it would hide how loud a frame is, which costs a fifth of the mel error.
+
+    Args:
+        config: kernel and expansion.
+        inputs, width, blocks, outputs: see above.
+        linear: adds a linear map of each frame; the rest is then a correction that begins at nothing.
     """
 
-    def __init__(self, config: AudioTokenizerConfig, inputs: int, width: int, blocks: int, outputs: int) -> None:
+    def __init__(
+        self, config: AudioTokenizerConfig, inputs: int, width: int, blocks: int, outputs: int, linear: bool
+    ) -> None:
         super().__init__()
+        self.line = nn.Linear(inputs, outputs, bias=False) if linear else None
         self.enter = nn.Conv1d(inputs, width, config.kernel, padding=config.kernel // 2)
         self.blocks = nn.Sequential(*[_Block(width, config.kernel, config.expansion) for _ in range(blocks)])
         self.leave = nn.Linear(width, outputs)
 
+    def initialise(self, generator: torch.Generator) -> None:
+        """The correction begins at nothing."""
+        if self.line is not None:
+            self.leave.weight.zero_()
+            self.leave.bias.zero_()
+
     def forward(self, x: Tensor) -> Tensor:
         """float32 [B, T, inputs] -> [B, T, outputs]."""
         out: Tensor = self.leave(self.blocks(self.enter(x.transpose(1, 2)).transpose(1, 2)))
-        return out
+        return out if self.line is None else out + self.line(x)
 
 
 class _Scale(nn.Module):
@@ -295,18 +313,22 @@ class _Scale(nn.Module):
 
 
 class _Network(nn.Module):
-    """Features, encoder, codebooks, mel decoder and waveform head."""
+    """Features, encoder, codebooks, mel decoder and waveform head.
+
+    Encoder and mel decoder begin as the principal components of the training frames, see :func:`_start`: from noise
+    they would take more steps to come there than a small budget has.
+    """
 
     def __init__(self, config: AudioTokenizerConfig) -> None:
         super().__init__()
         self.config = config
         self.scale = _Scale(config.bands)
-        self.encoder = _Stack(config, config.bands, config.width, config.encoder_blocks, config.latent)
+        self.encoder = _Stack(config, config.bands, config.width, config.encoder_blocks, config.latent, True)
         self.quantizer = ResidualQuantizer(config.quantizer())
-        self.decoder = _Stack(config, config.latent, config.width, config.decoder_blocks, config.bands)
+        self.decoder = _Stack(config, config.latent, config.width, config.decoder_blocks, config.bands, True)
         bins = config.n_fft // 2 + 1
         self.head = (
-            _Stack(config, config.latent, config.head_width, config.head_blocks, 2 * bins)
+            _Stack(config, config.latent + config.bands, config.head_width, config.head_blocks, 2 * bins, False)
             if config.head_width
             else None
         )
@@ -317,27 +339,31 @@ class _Network(nn.Module):
         spectra = spectrum(samples, config.n_fft, config.hop)
         return (log_mel(spectra, config.bands, config.sample_rate_hz) - self.scale.mean) / self.scale.deviation
 
-    def magnitudes(self, latents: Tensor) -> Tensor:
-        """Quantised latents float32 [B, T, latent] -> magnitudes of the mel decoder [B, T, n_fft // 2 + 1]."""
-        mels = self.decoder(latents) * self.scale.deviation + self.scale.mean
+    def magnitudes(self, frames: Tensor) -> Tensor:
+        """Frames of the mel decoder, float32 [B, T, bands] -> magnitudes [B, T, n_fft // 2 + 1]."""
+        mels = frames * self.scale.deviation + self.scale.mean
         return magnitudes_of(mels.clamp(math.log(FLOOR), 8), self.config.n_fft, self.config.sample_rate_hz)
 
-    def spectra(self, latents: Tensor) -> Tensor:
-        """Quantised latents float32 [B, T, latent] -> the head's spectra, complex64 [B, T, n_fft // 2 + 1].
+    def spectra(self, latents: Tensor, frames: Tensor) -> Tensor:
+        """Quantised latents float32 [B, T, latent], the mel decoder's frames of them -> the head's spectra,
+        complex64 [B, T, n_fft // 2 + 1].
 
-        Source: Vocos, arXiv:2306.00814, section 3 (magnitude by exp, phase by cosine and sine).
+        The head corrects the magnitudes of the mel bands and adds phases. Source: Vocos, arXiv:2306.00814, section 3
+        (magnitude by exp, phase by cosine and sine).
         """
         assert self.head is not None
-        log_magnitude, angle = self.head(latents).chunk(2, -1)
+        change, angle = self.head(torch.cat([latents, frames], -1)).chunk(2, -1)
+        log_magnitude = self.magnitudes(frames).clamp_min(_FAINT).log() + change
         return torch.polar(log_magnitude.clamp_max(7).exp(), angle)
 
 
 class AudioTokenizer(LearnedTokenizer):
     """Log-mel frames, a ConvNeXt encoder, residual codebooks, and two decoders on the same codes.
 
-    One decoder gives mel bands, to which Griffin-Lim finds phases; the other is a head that gives whole spectra. Loss:
-    L1 + 0.3 squared error of the normalised bands, and for the head L1 of log-mel and spectral convergence of the
-    waveform with one window length in each step.
+    One decoder gives mel bands, to which Griffin-Lim finds phases; the other is a head that gives whole spectra: it
+    corrects the magnitudes of those bands and adds phases. Loss: L1 + 0.3 squared error of the normalised bands, which
+    alone moves the codes, and for the head L1 of log-mel and spectral convergence of the waveform with one window
+    length in each step. Encoder and mel decoder are the principal components of the training frames plus corrections.
 
     A clip of n samples (after averaging of channels and resampling) has ceil(n / hop) frames; beyond its ends there is
     silence, so the shortest clip, one sample, is one frame. Frames are coded in windows of 64 that begin at multiples
@@ -522,10 +548,11 @@ class AudioTokenizer(LearnedTokenizer):
         magnitudes, spectra = [], []
         for latents in self._latents(codes, levels):
             cut = slice(config.decoder_reach, config.decoder_reach + _WINDOW)
+            frames = network.decoder(latents)
             if vocoder != "head":
-                magnitudes.append(network.magnitudes(latents)[:, cut].flatten(0, 1))
+                magnitudes.append(network.magnitudes(frames)[:, cut].flatten(0, 1))
             if vocoder != "griffin_lim":
-                spectra.append(network.spectra(latents)[:, cut].flatten(0, 1))
+                spectra.append(network.spectra(latents, frames)[:, cut].flatten(0, 1))
         if vocoder == "head":
             return waveform(torch.cat(spectra)[: len(codes)], config.hop).cpu()
         wanted = torch.cat(magnitudes)[: len(codes)]
@@ -601,7 +628,7 @@ class AudioTokenizer(LearnedTokenizer):
         config: AudioTokenizerConfig | None = None,
         steps: int = 1000,
         batch_size: int = 8,
-        peak_lr: float = 4e-3,
+        peak_lr: float = 1e-3,
         seed: int = 0,
         folder: str | Path | None = None,
         checkpoint_every: int = 200,
@@ -659,7 +686,9 @@ class AudioTokenizer(LearnedTokenizer):
             error = nn.functional.l1_loss(made, features) + 0.3 * nn.functional.mse_loss(made, features)
             metrics = {"mel_error": error.item()}
             if network.head is not None:
-                heard = waveform(network.spectra(latents), config.hop)[:, edge : edge + crop]
+                # The head learns from codes as they are: its error would spoil them for the mel decoder.
+                spectra = network.spectra(latents.detach(), made.detach())
+                heard = waveform(spectra, config.hop)[:, edge : edge + crop]
                 difference = _head_error(heard, crops[:, edge : edge + crop], size, rate)
                 metrics["head_error"] = difference.item()
                 error = error + _HEAD_SHARE * difference
@@ -668,7 +697,7 @@ class AudioTokenizer(LearnedTokenizer):
         settings = FitSettings(steps, batch_size, peak_lr, seed)
         about = {"config": asdict(config), "samples": fingerprint({}, {"samples": sound})}
         task = CodecFitting(lambda: _Network(config), draw_batch, loss, settings, about)
-        _measure(task.network.scale, sound, config)
+        _start(task.network, sound, config)
         label = "audio tokenizer"
         fit(task, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
         return cls(config, stored(task.network))
@@ -713,17 +742,22 @@ def _head_error(made: Tensor, wanted: Tensor, n_fft: int, rate: int) -> Tensor:
 
 
 @torch.no_grad()
-def _measure(scale: _Scale, sound: Tensor, config: AudioTokenizerConfig) -> None:
-    """Takes mean and deviation of each band over a training set, rounded as they will be stored."""
-    count, total, squares = 0, torch.zeros(config.bands).double(), torch.zeros(config.bands).double()
+def _start(network: _Network, sound: Tensor, config: AudioTokenizerConfig) -> None:
+    """Takes mean and deviation of each band over a training set, as they will be stored, and the principal axes."""
+    count, total, products = 0, torch.zeros(config.bands).double(), torch.zeros(config.bands, config.bands).double()
     step = 4096 * config.hop
     for first in range(0, max(1, len(sound) - config.n_fft + 1), step):
         part = _cut(sound, first, min(step - config.hop + config.n_fft, max(len(sound) - first, config.n_fft)))
         mels = log_mel(spectrum(part, config.n_fft, config.hop), config.bands, config.sample_rate_hz).double()
-        count, total, squares = count + len(mels), total + mels.sum(0), squares + mels.square().sum(0)
+        count, total, products = count + len(mels), total + mels.sum(0), products + mels.T @ mels
     mean = total / count
-    scale.mean.copy_(mean.half())
-    scale.deviation.copy_((squares / count - mean.square()).clamp_min(0.01).sqrt().half())
+    covariance = products / count - mean.outer(mean)
+    network.scale.mean.copy_(mean.half())
+    network.scale.deviation.copy_(covariance.diagonal().clamp_min(0.01).sqrt().half())
+    deviation = network.scale.deviation.double()
+    axes = torch.linalg.eigh(covariance / deviation.outer(deviation))[1].T.flip(0)[: config.latent]
+    network.encoder.line.weight.copy_(axes)  # type: ignore[union-attr]
+    network.decoder.line.weight.copy_(axes.T)  # type: ignore[union-attr]
 
 
 def _judged_frames(clips: Sequence[Tensor], hop: int, rate: int) -> Tensor:
