@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from tokenmask.corpus import TRAIN
@@ -21,6 +22,7 @@ from tokenmask.recipes import load_recipe
 from tokenmask.recipes.learners import learner_of
 from tokenmask.run import SHIPPED, Run, train
 from tokenmask.tokenizer import DESCRIPTION_FILE, load_tokenizer
+from tokenmask.training import StreamScore
 
 LIMIT_BYTES = 12_000_000
 KEPT = ("recipe.yaml", "layout.json", "run.json")
@@ -56,10 +58,12 @@ def main() -> None:
     build_corpora(tokenizers, corpus, varied=True, validation=validating)
     home = arguments.out / "validate" / arguments.validate if validating else arguments.out
     run = train(home / "run", recipe, tokenizers, [(corpus / name, weight) for name, weight in WEIGHTS.items()])
-    scores = home / "model.txt"
-    if not scores.is_file():
-        write_text_atomic(scores, "\n".join(score_line(score) for score in run.held_out_scores(draws=1)) + "\n")
-    print(scores.read_text(encoding="utf-8"))
+    report = home / "model.json"
+    if not report.is_file():
+        scores = [asdict(score) for score in run.held_out_scores(draws=1)]
+        write_text_atomic(report, json.dumps(scores, indent=1) + "\n")
+    for values in json.loads(report.read_text(encoding="utf-8")):
+        print(score_line(StreamScore(**values)))
     if arguments.install and not validating:
         install(run, arguments.out)
 
@@ -79,7 +83,7 @@ def install(run: Run, made: Path) -> None:
     run.models["main"].save(fresh / "models" / "main.safetensors", half=True)
     MaskedModel.load(fresh / "models" / "main.safetensors")
     figures = {name: json.loads((made / f"{name}.json").read_text(encoding="utf-8")) for name in items.STREAMS}
-    figures["model"] = (made / "model.txt").read_text(encoding="utf-8").splitlines()
+    figures["model"] = json.loads((made / "model.json").read_text(encoding="utf-8"))
     write_text_atomic(fresh / "figures.json", json.dumps(figures, indent=2) + "\n")
     if (SHIPPED / "README.md").is_file():
         shutil.copyfile(SHIPPED / "README.md", fresh / "README.md")

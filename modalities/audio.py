@@ -39,9 +39,10 @@ _JOINT = 8  # frames in which two segments are faded into each other
 class AudioTokenizer(LearnedTokenizer):
     """Log-mel frames, a ConvNeXt encoder, residual codebooks, and two decoders on the same codes.
 
-    One decoder gives mel bands, to which Griffin-Lim finds phases; the other is a head that gives whole spectra. Loss:
-    L1 + 0.3 squared error of the normalised bands, and for the head L1 of log-mel and spectral convergence of the
-    waveform with one window length in each step.
+    One decoder gives mel bands, to which Griffin-Lim finds phases; the other is a head that gives whole spectra: it
+    corrects the magnitudes of those bands and adds phases. Loss: L1 + 0.3 squared error of the normalised bands, which
+    alone moves the codes, and for the head L1 of log-mel and spectral convergence of the waveform with one window
+    length in each step. Encoder and mel decoder are the principal components of the training frames plus corrections.
 
     A clip of n samples (after averaging of channels and resampling) has ceil(n / hop) frames; beyond its ends there is
     silence, so the shortest clip, one sample, is one frame. Frames are coded in windows of 64 that begin at multiples
@@ -221,10 +222,14 @@ class AudioTokenizer(LearnedTokenizer):
     def _segment(self, codes: Tensor, levels: int | None) -> Tensor:
         """Codes int32 [T, levels] -> float32 [(T - 1) * hop + n_fft]."""
         config, network, vocoder = self.config, self._network, self.config.vocoder
-        spectra = None if vocoder == "griffin_lim" else self._decoded(codes, levels, network.spectra)
+
+        def head(latents: Tensor) -> Tensor:
+            return network.spectra(latents, network.decoder(latents))
+
+        spectra = None if vocoder == "griffin_lim" else self._decoded(codes, levels, head)
         if vocoder == "head" and spectra is not None:
             return waveform(spectra, config.hop).cpu()
-        wanted = self._decoded(codes, levels, network.magnitudes)
+        wanted = self._decoded(codes, levels, lambda latents: network.magnitudes(network.decoder(latents)))
         phases = _first_phases(wanted) if spectra is None else unit(spectra)
         return griffin_lim(wanted, phases, config.hop, config.rounds).cpu()
 
@@ -289,7 +294,7 @@ class AudioTokenizer(LearnedTokenizer):
         config: AudioTokenizerConfig | None = None,
         steps: int = 1000,
         batch_size: int = 8,
-        peak_lr: float = 4e-3,
+        peak_lr: float = 1e-3,
         seed: int = 0,
         folder: str | Path | None = None,
         checkpoint_every: int = 200,

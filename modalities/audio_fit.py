@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.modalities.audio_clip import AudioClip, resampled
-from tokenmask.modalities.audio_network import AudioNetwork, AudioTokenizerConfig, BandScale
+from tokenmask.modalities.audio_network import AudioNetwork, AudioTokenizerConfig
 from tokenmask.modalities.learned import CodecFitting, FitSettings, Quantise
 from tokenmask.modalities.mel import FLOOR, log_mel, margin, spectrum, waveform
 from tokenmask.modalities.windows import cut
@@ -55,7 +55,9 @@ def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, sett
         error = nn.functional.l1_loss(made, features) + 0.3 * nn.functional.mse_loss(made, features)
         metrics = {"mel_error": error.item()}
         if network.head is not None:
-            heard = waveform(network.spectra(latents), config.hop)[:, edge : edge + crop]
+            # The head learns from codes as they are: its error would spoil them for the mel decoder.
+            spectra = network.spectra(latents.detach(), made.detach())
+            heard = waveform(spectra, config.hop)[:, edge : edge + crop]
             difference = _head_error(heard, crops[:, edge : edge + crop], size, rate)
             metrics["head_error"] = difference.item()
             error = error + _HEAD_SHARE * difference
@@ -63,7 +65,7 @@ def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, sett
 
     about = {"config": asdict(config), "samples": fingerprint({}, {"samples": sound})}
     task = CodecFitting(lambda: AudioNetwork(config), draw_batch, loss, settings, about)
-    _measure(task.network.scale, sound, config)
+    start(task.network, sound, config)
     return task
 
 
@@ -78,14 +80,20 @@ def _head_error(made: Tensor, wanted: Tensor, n_fft: int, rate: int) -> Tensor:
 
 
 @torch.no_grad()
-def _measure(scale: BandScale, sound: Tensor, config: AudioTokenizerConfig) -> None:
-    """Takes mean and deviation of each band over a training set, rounded as they will be stored."""
-    count, total, squares = 0, torch.zeros(config.bands).double(), torch.zeros(config.bands).double()
+def start(network: AudioNetwork, sound: Tensor, config: AudioTokenizerConfig) -> None:
+    """Takes mean and deviation of each band over a training set, as they will be stored, and the principal axes."""
+    count, total, products = 0, torch.zeros(config.bands).double(), torch.zeros(config.bands, config.bands).double()
     step = 4096 * config.hop
     for first in range(0, max(1, len(sound) - config.n_fft + 1), step):
         part = cut(sound, first, min(step - config.hop + config.n_fft, max(len(sound) - first, config.n_fft)))
         mels = log_mel(spectrum(part, config.n_fft, config.hop), config.bands, config.sample_rate_hz).double()
-        count, total, squares = count + len(mels), total + mels.sum(0), squares + mels.square().sum(0)
+        count, total, products = count + len(mels), total + mels.sum(0), products + mels.T @ mels
     mean = total / count
-    scale.mean.copy_(mean.half())
-    scale.deviation.copy_((squares / count - mean.square()).clamp_min(0.01).sqrt().half())
+    covariance = products / count - mean.outer(mean)
+    network.scale.mean.copy_(mean.half())
+    network.scale.deviation.copy_(covariance.diagonal().clamp_min(0.01).sqrt().half())
+    deviation = network.scale.deviation.double()
+    axes = torch.linalg.eigh(covariance / deviation.outer(deviation))[1].T.flip(0)[: config.latent]
+    assert network.encoder.line is not None and network.decoder.line is not None
+    network.encoder.line.weight.copy_(axes)
+    network.decoder.line.weight.copy_(axes.T)

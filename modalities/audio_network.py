@@ -17,6 +17,7 @@ from tokenmask.modalities.quantizers.residual import ResidualQuantizer, Residual
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 
 VOCODERS = ("head", "mixed", "griffin_lim")
+_FAINT = 1e-3  # magnitudes below it count as silence for the head
 CONTEXT_SECONDS = 0.5  # to either side, that a code may depend on
 
 
@@ -33,7 +34,7 @@ class AudioTokenizerConfig:
         encoder_blocks, decoder_blocks: ConvNeXt blocks on either side of the codebooks.
         kernel: frames that a block sees, odd.
         expansion: how much wider a block is inside.
-        latent: numbers in a code's vector.
+        latent: numbers in a code's vector, at most ``bands``.
         codes: size of each codebook.
         levels: number of codebooks, coarse to fine.
         level_dropout, decay, revive_below, commitment: see :class:`ResidualQuantizerConfig`
@@ -81,6 +82,8 @@ class AudioTokenizerConfig:
                 "width and expansion must be positive and blocks not negative, got "
                 f"{self.width}, {self.expansion} and {self.encoder_blocks}, {self.decoder_blocks}, {self.head_blocks}"
             )
+        if not 0 < self.latent <= self.bands:
+            raise ValueError(f"latent must lie within 1..bands, {self.bands}, got {self.latent}")
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {self.kernel}")
         if self.vocoder not in VOCODERS or self.head_width < 0 or self.rounds < 0:
@@ -111,7 +114,8 @@ class AudioTokenizerConfig:
     @property
     def decoder_reach(self) -> int:
         """Codes to either side that a decoded frame depends on."""
-        return (self.kernel // 2) * (max(self.decoder_blocks, self.head_blocks) + 1)
+        head = self.head_blocks + 1 if self.head_width else 0
+        return (self.kernel // 2) * (self.decoder_blocks + 1 + head)
 
     def quantizer(self) -> ResidualQuantizerConfig:
         """The part of it that the codebooks need."""
@@ -140,18 +144,32 @@ class _Stack(nn.Module):
     """A convolution, blocks, and a linear layer: float32 [B, T, inputs] -> [B, T, outputs].
 
     Nothing is normalised at the end: it would hide how loud a frame is, which costs a fifth of the mel error.
+
+    Args:
+        config: kernel and expansion.
+        inputs, width, blocks, outputs: see above.
+        linear: adds a linear map of each frame; the rest is then a correction that begins at nothing.
     """
 
-    def __init__(self, config: AudioTokenizerConfig, inputs: int, width: int, blocks: int, outputs: int) -> None:
+    def __init__(
+        self, config: AudioTokenizerConfig, inputs: int, width: int, blocks: int, outputs: int, linear: bool
+    ) -> None:
         super().__init__()
+        self.line = nn.Linear(inputs, outputs, bias=False) if linear else None
         self.enter = nn.Conv1d(inputs, width, config.kernel, padding=config.kernel // 2)
         self.blocks = nn.Sequential(*[_Block(width, config.kernel, config.expansion) for _ in range(blocks)])
         self.leave = nn.Linear(width, outputs)
 
+    def initialise(self, generator: torch.Generator) -> None:
+        """The correction begins at nothing."""
+        if self.line is not None:
+            self.leave.weight.zero_()
+            self.leave.bias.zero_()
+
     def forward(self, x: Tensor) -> Tensor:
         """float32 [B, T, inputs] -> [B, T, outputs]."""
         out: Tensor = self.leave(self.blocks(self.enter(x.transpose(1, 2)).transpose(1, 2)))
-        return out
+        return out if self.line is None else out + self.line(x)
 
 
 class BandScale(nn.Module):
@@ -172,18 +190,22 @@ class BandScale(nn.Module):
 
 
 class AudioNetwork(nn.Module):
-    """Features, encoder, codebooks, mel decoder and waveform head."""
+    """Features, encoder, codebooks, mel decoder and waveform head.
+
+    Encoder and mel decoder begin as the principal components of the training frames (``audio_fit``): from noise they
+    would take more steps to come there than a small budget has.
+    """
 
     def __init__(self, config: AudioTokenizerConfig) -> None:
         super().__init__()
         self.config = config
         self.scale = BandScale(config.bands)
-        self.encoder = _Stack(config, config.bands, config.width, config.encoder_blocks, config.latent)
+        self.encoder = _Stack(config, config.bands, config.width, config.encoder_blocks, config.latent, True)
         self.quantizer = ResidualQuantizer(config.quantizer())
-        self.decoder = _Stack(config, config.latent, config.width, config.decoder_blocks, config.bands)
+        self.decoder = _Stack(config, config.latent, config.width, config.decoder_blocks, config.bands, True)
         bins = config.n_fft // 2 + 1
         self.head = (
-            _Stack(config, config.latent, config.head_width, config.head_blocks, 2 * bins)
+            _Stack(config, config.latent + config.bands, config.head_width, config.head_blocks, 2 * bins, False)
             if config.head_width
             else None
         )
@@ -194,16 +216,24 @@ class AudioNetwork(nn.Module):
         spectra = spectrum(samples, config.n_fft, config.hop)
         return (log_mel(spectra, config.bands, config.sample_rate_hz) - self.scale.mean) / self.scale.deviation
 
-    def magnitudes(self, latents: Tensor) -> Tensor:
-        """Quantised latents float32 [B, T, latent] -> magnitudes of the mel decoder [B, T, n_fft // 2 + 1]."""
-        mels = self.decoder(latents) * self.scale.deviation + self.scale.mean
+    def magnitudes(self, frames: Tensor) -> Tensor:
+        """Frames of the mel decoder, float32 [B, T, bands] -> magnitudes [B, T, n_fft // 2 + 1]."""
+        mels = frames * self.scale.deviation + self.scale.mean
         return magnitudes_of(mels.clamp(math.log(FLOOR), 8), self.config.n_fft, self.config.sample_rate_hz)
 
-    def spectra(self, latents: Tensor) -> Tensor:
-        """Quantised latents float32 [B, T, latent] -> the head's spectra, complex64 [B, T, n_fft // 2 + 1].
+    def spectra(self, latents: Tensor, frames: Tensor) -> Tensor:
+        """The head's spectra: it corrects the magnitudes of the mel bands and adds phases.
+
+        Args:
+            latents: quantised, float32 [B, T, latent].
+            frames: what the mel decoder makes of them, float32 [B, T, bands].
+
+        Returns:
+            complex64 [B, T, n_fft // 2 + 1].
 
         Source: Vocos, arXiv:2306.00814, section 3 (magnitude by exp, phase by cosine and sine).
         """
         assert self.head is not None
-        log_magnitude, angle = self.head(latents).chunk(2, -1)
+        change, angle = self.head(torch.cat([latents, frames], -1)).chunk(2, -1)
+        log_magnitude = self.magnitudes(frames).clamp_min(_FAINT).log() + change
         return torch.polar(log_magnitude.clamp_max(7).exp(), angle)

@@ -15,8 +15,10 @@ from torch import Tensor
 from tokenmask.modalities import audio as module
 from tokenmask.modalities import mel
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer, AudioTokenizerConfig
-from tokenmask.modalities.audio_network import CONTEXT_SECONDS
+from tokenmask.modalities.audio_fit import start
+from tokenmask.modalities.audio_network import CONTEXT_SECONDS, AudioNetwork
 from tokenmask.modalities.learned import stored
+from tokenmask.nn import build
 from tokenmask.testing import Check, tokenizer_checks
 from tokenmask.tokenizer import stream_of
 
@@ -57,7 +59,20 @@ def speech(prompts: list[AudioClip]) -> list[AudioClip]:
 @pytest.fixture(scope="session")
 def audio_tokenizer(speech: list[AudioClip]) -> AudioTokenizer:
     """Trained for a few seconds only: codes are real, the sound is coarse."""
-    return AudioTokenizer.fit(speech, config=TINY, steps=30, batch_size=16, seed=1, progress=False)
+    return AudioTokenizer.fit(speech, config=TINY, steps=30, batch_size=16, peak_lr=4e-3, seed=1, progress=False)
+
+
+def test_a_fit_begins_at_the_principal_components(speech: list[AudioClip]) -> None:
+    sound = torch.cat([clip.samples[0] for clip in speech[:20]])
+    network = build(lambda: AudioNetwork(TINY), 3)
+    start(network, sound, TINY)
+    frames = network.features(sound)[None]
+    assert frames.mean((0, 1)).abs().max() < 1e-2
+    rebuilt = network.decoder(network.encoder(frames))[0]
+    _, _, axes = torch.linalg.svd(frames[0] - frames[0].mean(0), full_matrices=False)
+    wanted = frames[0] @ axes[: TINY.latent].T @ axes[: TINY.latent]
+    assert (rebuilt - wanted).abs().max() < 0.02
+    assert (wanted - frames[0]).square().mean() < 0.2 * frames.square().mean()
 
 
 # Contract -------------------------------------------------------------------------------------------------------------
@@ -326,6 +341,7 @@ def test_without_a_head(speech: list[AudioClip]) -> None:
         ({"sample_rate_hz": 500}, "2 hops at least"),
         ({"bands": 0}, "bands within"),
         ({"width": 0}, "width and expansion must be positive"),
+        ({"latent": 81}, "latent must lie within 1..bands, 80, got 81"),
         ({"kernel": 6}, "kernel must be odd"),
         ({"vocoder": "wavenet"}, "vocoder must be one of head, mixed, griffin_lim"),
         ({"head_width": 0}, "without a head the vocoder must be griffin_lim"),

@@ -54,7 +54,7 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
 
     _heading("3. Corpora of five kinds of records")
     homes = [(folder / "corpus" / name, WEIGHTS[name]) for name in WEIGHTS]
-    build_corpora(tokenizers, folder / "corpus")
+    build_corpora(tokenizers, folder / "corpus", varied=True)
 
     _heading("4. One model for all of them")
     run = train(folder, recipe, tokenizers, homes)
@@ -110,8 +110,9 @@ def score_line(score: StreamScore) -> str:
     """A held-out score in a sentence."""
     known = f"given {', '.join(score.given)}" if score.given else "nothing given"
     line = (
-        f"{score.stream} of {' + '.join(score.record)}, {known}: {score.cross_entropy:.3f} nats a hidden code, unigram "
-        f"{score.unigram:.3f}, margin {score.margin:.3f} +- {score.margin_error:.3f} over {score.num_records} records"
+        f"{score.stream} (level {score.level + 1}) of {' + '.join(score.record)}, {known}: {score.cross_entropy:.3f} "
+        f"nats a hidden code, unigram {score.unigram:.3f}, margin {score.margin:.3f} +- {score.margin_error:.3f} over "
+        f"{score.num_records} records"
     )
     if score.gain is None:
         return line
