@@ -105,7 +105,7 @@ class EegTokenizer(LearnedTokenizer):
 
     def _code(self, windows: Tensor) -> Tensor:
         """Samples and where they are known, float32 [rows, size, 2] -> codes int32 [rows, core, levels]."""
-        config, (samples, known) = self.config, windows.to(self.device).unbind(2)
+        config, (samples, known) = self.config, windows.to(self.device).movedim(2, 0).contiguous()
         scales = scale_codes(samples, known, config)[:, config.scale_halo : -config.scale_halo]
         inner = slice(config.scale_halo * config.stride, -config.scale_halo * config.stride)
         inside = known[:, inner].reshape(len(samples), -1, config.stride)[:, None, :, 0]

@@ -34,8 +34,10 @@ def cut(values: Tensor, start: int, length: int, beyond: Beyond = None) -> Tenso
         beyond: see :data:`Beyond`.
 
     Returns:
-        [length, ...].
+        [length, ...], a view of ``values`` where all of it is inside.
     """
+    if 0 <= start <= len(values) - length:
+        return values[start : start + length]
     inside = values[max(start, 0) : max(start + length, 0)]
     before = min(max(-start, 0), length)
     piece = values.new_zeros(length, *values.shape[1:])
@@ -73,9 +75,10 @@ class Windows:
 
     def run(self, windows: Iterable[Tensor], run: Run) -> Iterator[Tensor]:
         """What the network gives for each window, [places, ...]; groups that are not full are filled with zeros."""
-        for group in grouped(windows, self.together):
-            missing = [torch.zeros_like(group[0])] * (self.together - len(group))
-            yield from run(torch.stack(group + missing))[: len(group)]
+        for group in _grouped(windows, self.together):
+            batch = group[0].new_zeros(self.together, *group[0].shape)
+            torch.stack(group, out=batch[: len(group)])
+            yield from run(batch)[: len(group)]
 
     def through(self, signals: Iterable[Tensor], run: Run, beyond: Beyond = None) -> Iterator[Tensor]:
         """What the network gives for whole signals, of which few windows are in memory at a time.
@@ -104,7 +107,7 @@ class Windows:
                 parts, done = [], done + 1
 
 
-def grouped(parts: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+def _grouped(parts: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
     """Lists of ``size`` of them, the last perhaps shorter."""
     rest = iter(parts)
     while group := list(itertools.islice(rest, size)):
