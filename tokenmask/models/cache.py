@@ -92,19 +92,18 @@ class KVCache:
         tiles, size = -(-slots // TILE), config.width // config.heads
         shape = (config.depth, rows, config.heads, tiles)
         place = (rows, tiles * TILE)
-        options = {"device": like.device}
         meta = SlotMeta(
-            stream=torch.full(place, -1, dtype=torch.int8, **options),
-            group=torch.zeros(place, dtype=torch.int32, **options),
-            coordinates=torch.zeros(*place, 3, dtype=torch.int32, **options),
-            valid=torch.zeros(place, dtype=torch.bool, **options),
-            position=torch.zeros(place, dtype=torch.int64, **options),
-            filled=torch.zeros(place, dtype=torch.bool, **options),
+            stream=torch.full(place, -1, dtype=torch.int8, device=like.device),
+            group=torch.zeros(place, dtype=torch.int32, device=like.device),
+            coordinates=torch.zeros(*place, 3, dtype=torch.int32, device=like.device),
+            valid=torch.zeros(place, dtype=torch.bool, device=like.device),
+            position=torch.zeros(place, dtype=torch.int64, device=like.device),
+            filled=torch.zeros(place, dtype=torch.bool, device=like.device),
         )
         return cls(
             like.new_zeros(*shape, size, TILE),
             like.new_zeros(*shape[:3], tiles * TILE, size),
-            torch.zeros(rows, dtype=torch.int64, **options),
+            torch.zeros(rows, dtype=torch.int64, device=like.device),
             meta,
         )
 

@@ -49,7 +49,7 @@ def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: La
     numbered = replace(state.batch, sample_ids=torch.arange(batch.shape[0], device=batch.device))
     heads = layout.head_of(batch.ids)
     codes = torch.where(heads >= 0, batch.ids - layout.offsets(batch.device)[heads.clamp(min=0)], 0)
-    forced = replace(sampler, pick=_Known(codes))
+    forced = replace(sampler, pick=_Known(codes))  # type: ignore[arg-type]  # a pick in all but its class
     return -forced.run(models, layout, replace(state, batch=numbered)).score / math.log(2)
 
 
