@@ -57,7 +57,7 @@ class MotionClip:
             raise ValueError("rotations of a MotionClip must have length one, but some have not; normalise them")
         if not _SLOWEST_HZ <= self.frame_rate_hz <= _FASTEST_HZ:
             raise ValueError(
-                f"frame_rate_hz must be positive, got {self.frame_rate_hz}; {_SLOWEST_HZ:g} to {_FASTEST_HZ:g} will do"
+                f"frame_rate_hz must be positive, got {self.frame_rate_hz}; give {_SLOWEST_HZ:g} to {_FASTEST_HZ:g}"
             )
 
     def __eq__(self, other: object) -> bool:
