@@ -224,7 +224,8 @@ class AudioTokenizer(LearnedTokenizer):
         config, network, vocoder = self.config, self._network, self.config.vocoder
 
         def head(latents: Tensor) -> Tensor:
-            return network.spectra(latents, network.decoder(latents))
+            spectra: Tensor = network.spectra(latents, network.decoder(latents))
+            return spectra
 
         spectra = None if vocoder == "griffin_lim" else self._decoded(codes, levels, head)
         if vocoder == "head" and spectra is not None:

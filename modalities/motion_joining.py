@@ -55,10 +55,10 @@ def _bent(path: Tensor, turned: Tensor, source: MotionClip, first: int, stop: in
     middle = _signed(torch.cat([path, turned.flatten(1).double()], 1), turned[0])
     around = [torch.arange(max(first - 2, 0), first), torch.arange(stop, min(stop + 2, len(source)))]
     poses = [torch.cat([source.root_positions[at], source.rotations[at].flatten(1)], 1).double() for at in around]
-    nearest = middle[[0, -1], 3:].unflatten(1, (-1, 4))
+    nearest = middle[[0, -1], 3:].reshape(2, -1, 4)
     before, after = (_signed(pose, start) for pose, start in zip(poses, nearest, strict=True))
     bent = bridged(middle, before, after, _BENT_FRAMES)
-    return bent[:, :3], torch.nn.functional.normalize(bent[:, 3:].unflatten(1, (-1, 4)), dim=-1).float()
+    return bent[:, :3], torch.nn.functional.normalize(bent[:, 3:].reshape(len(bent), -1, 4), dim=-1).float()
 
 
 def joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int) -> MotionClip:
