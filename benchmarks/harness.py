@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from tokenmask.ops import build_info
+
 RESULTS = Path(__file__).parent / "results"
 
 # Without these a fresh result of some MB costs page faults or not as glibc pleases, and ratios swing by a factor of 2.
@@ -38,6 +40,32 @@ class Peer:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What a case cannot do without: floating-point operations, bytes moved to or from memory, exponentials."""
+
+    operations: float = 0.0
+    bytes: float = 0.0
+    exponentials: float = 0.0
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What one thread of this machine reaches, measured with torch before the cases."""
+
+    operations_per_ms: float  # a float32 product of two 1024 x 1024 matrices
+    bytes_per_ms: float  # the sum of 256 MB
+    exponentials_per_ms: float  # exp of 16 KB, again and again
+
+    def milliseconds(self, work: Work) -> float:
+        """The time of the slowest of the three, if the other two cost nothing."""
+        return max(
+            work.operations / self.operations_per_ms,
+            work.bytes / self.bytes_per_ms,
+            work.exponentials / self.exponentials_per_ms,
+        )
+
+
+@dataclass(frozen=True)
 class Case:
     """Ours, the reference that it must agree with, and the peers. Inputs are bound in the functions."""
 
@@ -45,6 +73,7 @@ class Case:
     ours: Peer
     reference: Callable[[], Any]
     peers: tuple[Peer, ...]
+    work: Work = Work()
 
 
 @dataclass(frozen=True)
@@ -54,6 +83,7 @@ class Row:
     milliseconds: float | None  # median; None if the peer differs from the reference
     spread: float | None  # interquartile range in milliseconds
     times_ours: float | None
+    floor: float | None = None  # milliseconds that the work takes at the measured peaks; for ours only
 
 
 def restart_with_steady_malloc() -> None:
@@ -62,7 +92,27 @@ def restart_with_steady_malloc() -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
 
 
-def measure(case: Case, rounds: int) -> list[Row]:
+def measure_floors(rounds: int = 15) -> Floors:
+    matrix, long, short = torch.ones(1024, 1024), torch.ones(64 << 20), torch.ones(4096)
+    out, result = torch.empty(1024, 1024), torch.empty(4096)
+
+    def repeat_exp() -> None:
+        for _ in range(100):
+            torch.exp(short, out=result)
+
+    def best(run: Callable[[], Any]) -> float:
+        times = []
+        for _ in range(rounds):
+            start = time.thread_time()
+            run()
+            times.append(time.thread_time() - start)
+        return min(times) * 1e3
+
+    product = best(lambda: torch.mm(matrix, matrix, out=out))
+    return Floors(2 * 1024**3 / product, 4 * long.numel() / best(long.sum), 100 * 4096 / best(repeat_exp))
+
+
+def measure(case: Case, rounds: int, floors: Floors) -> list[Row]:
     """Check every function against the reference, then time those that agree, in turn, ``rounds`` times."""
     expected = case.reference()
     agreeing = [peer for peer in (case.ours, *case.peers) if peer.agrees(peer.run(), expected)]
@@ -83,19 +133,30 @@ def measure(case: Case, rounds: int) -> list[Row]:
             rows.append(Row(case.name, peer.name, None, None, None))
             continue
         low, median, high = statistics.quantiles(times[peer.name], n=4)
-        rows.append(Row(case.name, peer.name, median, high - low, median / ours))
+        floor = floors.milliseconds(case.work) if peer is case.ours and case.work != Work() else None
+        rows.append(Row(case.name, peer.name, median, high - low, median / ours, floor))
     return rows
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = ["| case | what | ms (median) | spread | x ours |", "|---|---|---|---|---|"]
+    lines = ["| case | what | ms (median) | spread | x ours | share of the floor |", "|---|---|---|---|---|---|"]
     for row in rows:
         if row.milliseconds is None:
-            lines.append(f"| {row.case} | {row.name} | differs | | |")
+            lines.append(f"| {row.case} | {row.name} | differs | | | |")
         else:
             numbers = f"{row.milliseconds:.3f} | {row.spread:.3f} | {row.times_ours:.2f}"
-            lines.append(f"| {row.case} | {row.name} | {numbers} |")
+            share = "" if row.floor is None else f"{row.floor / row.milliseconds:.0%}"
+            lines.append(f"| {row.case} | {row.name} | {numbers} | {share} |")
     return "\n".join(lines)
+
+
+def describe(floors: Floors) -> str:
+    """The measured peaks in a line."""
+    return (
+        f"one thread reaches {floors.operations_per_ms / 1e6:.0f} GFLOP/s (matrix product), reads "
+        f"{floors.bytes_per_ms / 1e6:.1f} GB/s (sum of 256 MB), and takes {1e6 / floors.exponentials_per_ms:.2f} ns "
+        "for an exp"
+    )
 
 
 def device_name() -> str:
@@ -107,7 +168,7 @@ def device_name() -> str:
     return found[1].strip() if found else platform.machine()
 
 
-def write(rows: Sequence[Row], rounds: int) -> Path:
+def write(rows: Sequence[Row], rounds: int, floors: Floors) -> Path:
     """Save the rows with what is needed to read them, as results/<device>-<date>.json."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     date = datetime.date.today().isoformat()
@@ -120,6 +181,8 @@ def write(rows: Sequence[Row], rounds: int) -> Path:
         "torch": torch.__version__,
         "command": " ".join(["python", *sys.argv]),
         "rounds": rounds,
+        "cpu_capability": build_info()["cpu_capability"],
+        "floors": asdict(floors),
         "rows": [asdict(row) for row in rows],
     }
     RESULTS.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tokenmask.demo import WEIGHTS
@@ -28,10 +28,10 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = load_recipe("demo", overrides=[f"training.steps={arguments.steps}"])
     joint = run(recipe, dict(WEIGHTS), arguments.weights, arguments.out / "all")
-    rows = [{"trained_on": "all", **asdict(score)} for score in joint.held_out_scores(draws=2)]
+    rows = [{"trained_on": "all", **score.to_json()} for score in joint.held_out_scores(draws=2)]
     for name in WEIGHTS:
         alone = run(recipe, {name: 1.0}, arguments.weights, arguments.out / name)
-        rows += [{"trained_on": name, **asdict(score)} for score in alone.held_out_scores(draws=2)]
+        rows += [{"trained_on": name, **score.to_json()} for score in alone.held_out_scores(draws=2)]
     for row in rows:
         row.pop("gain_error")
         print(row["trained_on"], row["stream"], row["level"], row["given"], f"{row['cross_entropy']:.3f}")

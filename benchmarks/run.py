@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import argparse
 
-from harness import measure, restart_with_steady_malloc, table, write
+from harness import describe, measure, measure_floors, restart_with_steady_malloc, table, write
 
 
 def main() -> None:
     restart_with_steady_malloc()
     import torch
-    from cases.ops import CASES
+    from cases import draws, ops, reuse, training
 
+    steps = {**draws.CASES, **ops.CASES, **reuse.CASES}
+    cases = steps | training.CASES  # a step of training takes seconds: it is run on demand
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", action="append", choices=sorted(CASES), help="only this case; may be repeated")
+    parser.add_argument("--case", action="append", choices=sorted(cases), help="only this case; may be repeated")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds, default 15")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    floors = measure_floors()
+    print(describe(floors) + "\n")
     rows = []
-    for name in arguments.case or CASES:
-        rows += measure(CASES[name](), arguments.rounds)
+    for name in arguments.case or steps:
+        rows += measure(cases[name](), min(arguments.rounds, reuse.ROUNDS.get(name, arguments.rounds)), floors)
     print(table(rows))
+    if "training" in (arguments.case or ()):
+        print(training.memory_table())
     if arguments.case:
         print("\nnot saved: results/ holds whole runs")
     else:
-        print(f"\nwritten to {write(rows, arguments.rounds)}")
+        print(f"\nwritten to {write(rows, arguments.rounds, floors)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a recogniser hears: python benchmarks/speech.py (needs pocketsphinx, see judges.py).
+"""What a recogniser hears: python benchmarks/speech.py (needs pocketsphinx, see tokenmask/analysis/recogniser.py).
 
 Held-out letters and phonetic words, as recorded and as the shipped tokenizer decodes them, and digits that the shipped
 model speaks. Chance is 1 in 26 for the words and 1 in 10 for the digits.
@@ -6,10 +6,9 @@ model speaks. Chance is 1 in 26 for the words and 1 in 10 for the digits.
 
 from __future__ import annotations
 
-from judges import WORDS, words_right
-
 import tokenmask as tm
 from tokenmask import data
+from tokenmask.analysis.recogniser import WORDS, words_right
 from tokenmask.modalities.audio import AudioClip
 
 SEEDS, SECONDS = 4, 0.9
@@ -44,7 +43,7 @@ def spoken(group: str) -> dict[str, AudioClip]:
 
 
 def heard(clips: list[AudioClip], words: list[str], group: str) -> int:
-    return words_right([clip.samples[0].numpy() for clip in clips], words, group)
+    return sum(words_right([clip.samples[0].numpy() for clip in clips], words, group))
 
 
 if __name__ == "__main__":

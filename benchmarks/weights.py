@@ -2,7 +2,8 @@
 
 Fits every tokenizer of recipe ``five`` on the data that ships, judges it on held-out items and trains the shared model.
 With --install all of it goes into tokenmask/weights with the figures. Killed at any
-moment, it goes on where it stopped.
+moment, it goes on where it stopped. With --validate the shared model learns without a part of its training records and
+is judged on that part, in OUT/validate: what --set changes is chosen so, not on what is held out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from tokenmask.corpus import TRAIN
@@ -20,6 +22,7 @@ from tokenmask.recipes import load_recipe
 from tokenmask.recipes.learners import learner_of
 from tokenmask.run import SHIPPED, Run, train
 from tokenmask.tokenizer import DESCRIPTION_FILE, load_tokenizer
+from tokenmask.training import StreamScore
 
 LIMIT_BYTES = 12_000_000
 KEPT = ("recipe.yaml", "layout.json", "run.json")
@@ -30,6 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/weights"), help="everything is made here")
     parser.add_argument("--only", action="append", choices=items.STREAMS, help="fit only this tokenizer and stop")
     parser.add_argument("--set", action="append", default=[], help="field=value of the recipe")
+    parser.add_argument("--validate", metavar="NAME", help="judge settings on training records; NAME of the trial")
     parser.add_argument("--install", action="store_true", help="replace tokenmask/weights by what was made")
     arguments = parser.parse_args()
     recipe = load_recipe("five", overrides=arguments.set)
@@ -49,15 +53,18 @@ def main() -> None:
         print(name, report.read_text(encoding="utf-8"))
     if arguments.only:
         return
-    build_corpora(tokenizers, arguments.out / "corpus")
-    run = train(
-        arguments.out / "run", recipe, tokenizers, [(arguments.out / "corpus" / n, w) for n, w in WEIGHTS.items()]
-    )
-    scores = arguments.out / "model.txt"
-    if not scores.is_file():
-        write_text_atomic(scores, "\n".join(score_line(score) for score in run.held_out_scores(draws=1)) + "\n")
-    print(scores.read_text(encoding="utf-8"))
-    if arguments.install:
+    validating = arguments.validate is not None
+    corpus = arguments.out / ("corpus-validate" if validating else "corpus")
+    build_corpora(tokenizers, corpus, varied=True, validation=validating)
+    home = arguments.out / "validate" / arguments.validate if validating else arguments.out
+    run = train(home / "run", recipe, tokenizers, [(corpus / name, weight) for name, weight in WEIGHTS.items()])
+    report = home / "model.json"
+    if not report.is_file():
+        scores = [asdict(score) for score in run.held_out_scores(draws=1)]
+        write_text_atomic(report, json.dumps(scores, indent=1) + "\n")
+    for values in json.loads(report.read_text(encoding="utf-8")):
+        print(score_line(StreamScore(**values)))
+    if arguments.install and not validating:
         install(run, arguments.out)
 
 
@@ -76,7 +83,7 @@ def install(run: Run, made: Path) -> None:
     run.models["main"].save(fresh / "models" / "main.safetensors", half=True)
     MaskedModel.load(fresh / "models" / "main.safetensors")
     figures = {name: json.loads((made / f"{name}.json").read_text(encoding="utf-8")) for name in items.STREAMS}
-    figures["model"] = (made / "model.txt").read_text(encoding="utf-8").splitlines()
+    figures["model"] = json.loads((made / "model.json").read_text(encoding="utf-8"))
     write_text_atomic(fresh / "figures.json", json.dumps(figures, indent=2) + "\n")
     if (SHIPPED / "README.md").is_file():
         shutil.copyfile(SHIPPED / "README.md", fresh / "README.md")

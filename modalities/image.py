@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import fit, writing_atomically
+from tokenmask.fitting import writing_atomically
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
-from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, doubled, stored
+from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, doubled
 from tokenmask.modalities.quantizers.residual import ResidualQuantizer, ResidualQuantizerConfig
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 from tokenmask.streams import StreamSpec, TokenStream
@@ -296,18 +297,33 @@ class ImageTokenizer(LearnedTokenizer):
             ValueError: the codes of another tokenizer; only one of given and keep; a keep of another shape.
         """
         made = self.decode_many([stream])[0]
-        if given is None and keep is None:
+        pair = kept(given, keep)
+        if pair is None:
             return made
-        if given is None or keep is None:
-            raise ValueError("given and keep belong together, but only one was passed; pass both or neither")
+        given, keep = pair
         check_media(self, given)
         size, grid = (self.config.size,) * 2, tuple(stream.grid)
-        if keep.dtype != torch.bool or tuple(keep.shape) not in (size, grid):
-            kind = str(keep.dtype).removeprefix("torch.")
-            raise ValueError(f"keep must be bool {list(size)} or {list(grid)}, got {kind} {list(keep.shape)}")
+        check_keep(keep, size, grid)
         if tuple(keep.shape) != size:
             keep = keep.repeat_interleave(self.config.stride, 0).repeat_interleave(self.config.stride, 1)
         return Image(torch.where(keep[:, :, None], _sized(given, self.config).pixels, made.pixels), stream)
+
+    def places(self, media: Image, stream: TokenStream, region: Sequence[float]) -> Tensor:
+        """bool [row, column], places whose pixels a box (left, top, right, bottom) in pixels of ``media`` touches.
+
+        Raises:
+            ValueError: no box, or one outside of the image.
+        """
+        height, width = media.pixels.shape[:2]
+        if len(region) != 4:
+            raise ValueError(f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}")
+        left, top, right, bottom = region
+        if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
+            raise ValueError(f"a box must lie inside of {width} x {height} pixels, got {tuple(region)}")
+        rows, columns = (torch.arange(size) for size in stream.grid)
+        in_rows = ((rows + 1) * height / len(rows) > top) & (rows * height / len(rows) < bottom)
+        in_columns = ((columns + 1) * width / len(columns) > left) & (columns * width / len(columns) < right)
+        return in_rows[:, None] & in_columns
 
     @torch.no_grad()
     def decode_many(self, streams: Sequence[TokenStream]) -> list[Image]:
@@ -420,9 +436,10 @@ class ImageTokenizer(LearnedTokenizer):
         settings = FitSettings(steps, batch_size, peak_lr, seed, warm_up=0.0)
         about = {"config": asdict(config), "pixels": fingerprint({}, {"pixels": pixels})}
         task = CodecFitting(lambda: _Network(config), draw_batch, loss, settings, about)
-        label = "image tokenizer"
-        fit(task, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
-        return cls(config, stored(task.network))
+        return cls(
+            config,
+            task.run("image tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
+        )
 
 
 def _to_network(pixels: Tensor) -> Tensor:

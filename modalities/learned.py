@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tokenmask.fitting import (
     canonical_json,
+    fit,
     load_optimizer_tensors,
     load_tensors,
     optimizer_tensors,
@@ -33,6 +34,7 @@ from tokenmask.tokenizer import (
     DESCRIPTION_FILE,
     check_fingerprint,
     check_free,
+    check_stream,
     describe,
     fingerprint,
     read_description,
@@ -139,6 +141,12 @@ class CodecFitting:
             share, perplexity = code_usage(codes[:, 0], quantizer.codebook_sizes[0])
             figures |= {"codes_used_share": share, "perplexity": perplexity}
         return figures
+
+    def run(self, label: str, *, folder: str | Path | None, checkpoint_every: int, progress: bool) -> dict[str, Tensor]:
+        """Does all steps, see :func:`tokenmask.fitting.fit`, and returns what is kept of the network."""
+        steps = self.settings.steps
+        fit(self, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
+        return stored(self.network)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
@@ -256,6 +264,13 @@ class LearnedTokenizer(ABC):
     def encode(self, media: Any) -> TokenStream:
         """The codes of one item; see ``encode_many``."""
         return self.encode_many([media])[0]
+
+    @torch.no_grad()
+    def vectors(self, stream: TokenStream) -> Tensor:
+        """What the codebooks hold for codes: float32 [*grid, numbers of a vector]; sums over the levels of a group."""
+        check_stream(self, stream)
+        vectors: Tensor = self._network.quantizer.lookup(stream.codes.to(self.device)).cpu()
+        return vectors
 
     def save(self, folder: str | Path) -> None:
         """Writes ``tokenizer.json`` and the weights (safetensors), the description last."""

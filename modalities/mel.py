@@ -44,6 +44,19 @@ def log_mel(spectra: Tensor, bands: int, sample_rate_hz: int) -> Tensor:
     return _product(magnitudes, filters).clamp_min(FLOOR).log()
 
 
+def band_edges_hz(bands: int, sample_rate_hz: int) -> Tensor:
+    """Edges of bands evenly spaced in mel from 0 to half the rate; band n goes from edge n to n + 2.
+
+    Returns:
+        float64 [bands + 2].
+
+    Mel is 2595 log10(1 + f / 700): O'Shaughnessy, Speech Communication, 1987.
+    """
+    top = 2595 * math.log10(1 + sample_rate_hz / 2 / 700)
+    edges: Tensor = 700 * (10 ** (torch.linspace(0, top, bands + 2, dtype=torch.float64) / 2595) - 1)
+    return edges
+
+
 def magnitudes_of(log_mels: Tensor, n_fft: int, sample_rate_hz: int) -> Tensor:
     """The magnitudes of least squares that have these mel bands, float32 [..., bands] -> [..., n_fft // 2 + 1].
 
@@ -123,12 +136,8 @@ def _hann(n_fft: int, device: torch.device) -> Tensor:
 
 @functools.lru_cache(maxsize=32)
 def _filters(bands: int, n_fft: int, sample_rate_hz: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Triangles of height one, evenly spaced in mel from 0 to half the rate, [n_fft // 2 + 1, bands]; their inverse.
-
-    Mel is 2595 log10(1 + f / 700): O'Shaughnessy, Speech Communication, 1987.
-    """
-    top = 2595 * math.log10(1 + sample_rate_hz / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(0, top, bands + 2, dtype=torch.float64) / 2595) - 1)
+    """Triangles of height one between :func:`band_edges_hz`, [n_fft // 2 + 1, bands]; their inverse."""
+    edges = band_edges_hz(bands, sample_rate_hz)
     bins = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1, dtype=torch.float64)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])

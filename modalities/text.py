@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from torch import Tensor
 
 from tokenmask.fitting import write_bytes_atomic, write_text_atomic
 from tokenmask.streams import StreamSpec, TokenStream
@@ -212,6 +213,20 @@ class TextTokenizer:
         return Text(
             data.decode(errors="replace"), TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
         )
+
+    def places(self, media: Text, stream: TokenStream, region: Sequence[float]) -> Tensor:
+        """bool [index], codes of which a character of ``media.text[start:end]`` is a part.
+
+        Raises:
+            ValueError: no (start, end), or one outside of the text.
+        """
+        size = len(media.text)
+        if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
+            raise ValueError(f"a region of a text is (start, end) within its {size} characters, got {tuple(region)}")
+        start, end = (len(media.text[: int(at)].encode()) for at in region)
+        ends = torch.tensor([len(self._bytes[code]) for code in stream.codes[:, 0].tolist()]).cumsum(0)
+        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
+        return (begins < end) & (ends > start)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

@@ -20,6 +20,7 @@ from tokenmask.fitting import writing_atomically
 from tokenmask.modalities.codebook_report import code_usage, psnr_db
 from tokenmask.modalities.image import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import LearnedTokenizer, stored
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
@@ -242,15 +243,13 @@ class VideoTokenizer(LearnedTokenizer):
         spec, step, rate = self._images.spec, self.config.step, self.config.frame_rate_hz
         images = self._images.decode_many([TokenStream(spec, codes) for codes in stream.codes])
         made = torch.stack([image.pixels for image in images]).repeat_interleave(step, 0)
-        if given is None and keep is None:
+        pair = kept(given, keep)
+        if pair is None:
             return VideoClip(made, rate, stream)
-        if given is None or keep is None:
-            raise ValueError("given and keep belong together, but only one was passed; pass both or neither")
+        given, keep = pair
         check_media(self, given)
         grid = tuple(stream.grid)
-        if keep.dtype != torch.bool or tuple(keep.shape) not in (grid[:1], grid):
-            kind = str(keep.dtype).removeprefix("torch.")
-            raise ValueError(f"keep must be bool {list(grid[:1])} or {list(grid)}, got {kind} {list(keep.shape)}")
+        check_keep(keep, grid[:1], grid)
         timed = self._timed(given)
         if -(-len(timed.frames) // step) != grid[0]:
             raise ValueError(

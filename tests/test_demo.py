@@ -14,10 +14,36 @@ def test_demo_runs_and_resumes(tmp_path, capsys):
     folder = tmp_path / "run"
     demo.main(folder, SHORT)
     first = capsys.readouterr().out
-    for words in ("psnr_db", "mel_l1", "mpjpe_mm", "gamma_correlation", "margin", "goes on", "is named", "is heard as"):
+    for words in (
+        "psnr_db",
+        "mel_l1",
+        "mpjpe_mm",
+        "gamma_correlation",
+        "margin",
+        "goes on",
+        "is named",
+        "is heard as",
+        "Fréchet",
+        "class probe",
+        "digits heard by a recogniser",
+        "bit for bit",
+    ):
         assert words in first
     assert (folder / "samples/captions.png").is_file() and (folder / "samples/blue-heart.png").is_file()
-    assert str(folder / "samples") in first.splitlines()[-1]
+    assert str(folder / "samples") in first.splitlines()[-2]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for name in (
+        "training",
+        "held-out-scores",
+        "image",
+        "audio",
+        "motion",
+        "eeg",
+        "evaluation",
+        "edits",
+        "tokenizer-swap",
+    ):
+        assert f'<section id="{name}"' in page
     demo.main(folder, SHORT)
     again = capsys.readouterr().out
     assert again.splitlines()[:-1] == first.splitlines()[:-1]

@@ -6,12 +6,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    *("ops", "nn", "streams", "tokenizer", "fitting", "corpus", "batch", "layout", "masking", "models", "objectives"),
-    *("sampling", "training", "analysis", "recipes", "generation", "run", "demo", "cli"),
+    *("ops", "nn", "streams", "tokenizer", "processes", "fitting", "corpus", "batch", "layout", "masking", "models"),
+    *("objectives", "sampling", "training", "analysis", "recipes", "generation", "editing", "swapping", "run"),
+    *("evaluation", "report", "demo", "cli"),
 ]
-EXCEPTED = {"__init__", "testing", "data"}  # the lazy face, the public checks, what ships
+EXCEPTED = {"__init__", "__main__", "testing", "data"}  # the lazy face, the command, the public checks, what ships
 MODALITIES_MAY = {"ops", "nn", "streams", "tokenizer", "fitting", "modalities"}
-MAY_MODALITIES = {"recipes", "run", "demo", "cli"}
+MAY_MODALITIES = {"recipes", "run", "report", "demo", "cli"}
 
 
 def imported(source: str, package: str) -> Iterator[tuple[int, str]]:

@@ -52,7 +52,8 @@ def test_a_request_gives_the_same_codes_alone_in_a_batch_and_with_two_threads(ru
 
 
 def test_logits_are_bit_equal_alone_and_in_a_batch(run):
-    requests = [Request("image", (8, 8), {"text": run._tokens("text", word)}) for word in ("sun", "red apple", "dog")]
+    given = [{"text": run._tokens("text", word)} for word in ("sun", "red apple", "dog")]
+    requests = [Request.blank(run.layout, "image", (8, 8), given=one) for one in given]
     sequences = [request.pack(run.layout, run.recipe.packing) for request in requests]
     from tokenmask.batch import collate
 

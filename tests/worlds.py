@@ -53,8 +53,8 @@ def _tokenizer(modality: str) -> Tokenizer:
 
 
 def _items(streams: set[str]) -> dict[str, list[Item]]:
-    found = {"emoji": []}
-    for entry in emoji():
+    found: dict[str, list[Item]] = {"emoji": []}
+    for entry in emoji() if "image" in streams or streams == {"text"} else []:  # else they would be words alone
         media = {"text": Text(entry.name), "image": Image(torch.from_numpy(entry.pixels))}
         found["emoji"].append(Item(entry.name, {name: media[name] for name in media if name in streams}, entry.split))
     if {"audio", "motion", "eeg"} & streams:

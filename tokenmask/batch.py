@@ -136,6 +136,30 @@ class Batch:
         return replace(self, valid=self.valid & ~dropped)
 
 
+def append(sequence: Sequence, other: Sequence) -> Sequence:
+    """A sequence and behind it the positions of another one, all but its first (BOS); only the first's segments stay.
+
+    Both are widened to the larger K.
+    """
+    levels = max(sequence.ids.shape[1], other.ids.shape[1])
+    ids, roles = (
+        torch.cat(
+            [
+                torch.nn.functional.pad(part, (0, levels - part.shape[1]))
+                for part in (getattr(sequence, name), getattr(other, name)[1:])
+            ]
+        )
+        for name in ("ids", "role")
+    )
+    return Sequence(
+        ids=ids,
+        stream=torch.cat([sequence.stream, other.stream[1:]]),
+        role=roles,
+        coordinates=torch.cat([sequence.coordinates, other.coordinates[1:]]),
+        segments=sequence.segments,
+    )
+
+
 def collate(
     sequences: SequenceOf[Sequence], sample_ids: Tensor | None = None, *, multiple: int = 1, num_levels: int = 0
 ) -> Batch:

@@ -24,6 +24,7 @@ from typing import IO, Any, Protocol
 import torch
 from torch import Tensor
 
+from tokenmask.processes import Processes, part_of
 from tokenmask.tokenizer import fingerprint
 
 FORMAT = 1
@@ -214,7 +215,8 @@ def load_optimizer_tensors(
         if value.dim() and value.shape != parameters[index].shape:
             shapes = f"{list(value.shape)} for {list(parameters[index].shape)}"
             raise ValueError(f"optimiser state must fit the parameters, got {key} {shapes}; resume the same model")
-        state.setdefault(index, {})[name] = value.clone()
+        # Sharded parameters have sharded states of their shape; others (a count of steps) are whole everywhere.
+        state.setdefault(index, {})[name] = part_of(value, parameters[index]) if value.dim() else value.clone()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -236,7 +238,7 @@ def fit(
     label: str = "fitting",
     progress: bool = True,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
-    writes: bool = True,
+    processes: Processes | None = None,
 ) -> list[dict[str, float]]:
     """Runs a task's steps, from its checkpoint if the folder has one, and keeps what is needed to go on.
 
@@ -252,26 +254,35 @@ def fit(
         label: names the run in the progress bar and in messages.
         progress: a bar on stderr if that is a terminal, else a line for every tenth of the run.
         on_step: called with (index, metrics) after each new step.
-        writes: False on the processes of a distributed run that only take part (``state`` is called on all of them).
+        processes: those that do the steps together; the first writes and shows, and a Ctrl-C in any stops all of them
+            after the same step. ``state`` is called in all, only the first one's is kept. None: this one alone.
 
     Returns:
         The metrics of every step, those before a resume included.
 
     Raises:
-        ValueError: the checkpoint is damaged or of another run, or a metric is not finite.
+        ValueError: the checkpoint is damaged or of another run, a metric is not finite, or the processes do not see the
+            same folder.
         OSError: a checkpoint could not be written; the one before it is still there.
         Interrupted: after Ctrl-C.
     """
     if steps < 0 or checkpoint_every < 1:
         raise ValueError(f"fit needs steps >= 0 and checkpoint_every >= 1, got {steps} and {checkpoint_every}")
+    processes = processes or Processes()
     with contextlib.ExitStack() as stack:
-        record = _Record(Path(folder), label, writes) if folder is not None else None
+        record = _Record(Path(folder), label, processes) if folder is not None else None
         if record is not None:
             stack.callback(record.close)
         history = record.resume(task, steps) if record is not None else []
-        show = stack.enter_context(progress_bar(label, steps, len(history), progress and writes))
+        found = set(processes.gather(len(history)))
+        if len(found) > 1:
+            raise ValueError(
+                f"every process must see the same {folder}, but they found steps {sorted(found)} in it; choose a "
+                "folder that all machines share"
+            )
+        show = stack.enter_context(progress_bar(label, steps, len(history), progress and processes.first))
         pressed = stack.enter_context(_ctrl_c_noted())
-        in_step = False
+        in_step, stop = False, False
         try:
             for index in range(len(history), steps):
                 in_step = True
@@ -290,14 +301,15 @@ def fit(
                 if on_step is not None:
                     on_step(index, metrics)
                 show(index + 1, metrics.get("loss"))
-                if pressed.is_set():
+                stop = processes.any(pressed.is_set())
+                if stop:
                     raise KeyboardInterrupt
                 if record is not None and ((index + 1) % checkpoint_every == 0 or index + 1 == steps):
                     record.checkpoint(task, index + 1)
         except KeyboardInterrupt as error:
             if record is None:
                 raise Interrupted(f"{label} stopped after {len(history)} of {steps} steps; nothing was kept") from error
-            if not in_step:
+            if not in_step and (stop or processes.size == 1):  # of several, all must be at the same step
                 record.checkpoint(task, len(history))
             raise Interrupted(
                 f"{label} stopped after {len(history)} of {steps} steps ({record.kept()}); "
@@ -309,11 +321,11 @@ def fit(
 class _Record:
     """The files of one run: a checkpoint and the metrics that lead up to it and beyond."""
 
-    def __init__(self, folder: Path, label: str, writes: bool) -> None:
-        self.folder, self.label, self.writes = folder, label, writes
+    def __init__(self, folder: Path, label: str, processes: Processes) -> None:
+        self.folder, self.label, self.processes = folder, label, processes
         self.last_step: int | None = None
         self.metrics: IO[bytes] | None = None
-        if not writes:
+        if not processes.first:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -382,6 +394,7 @@ class _Record:
             os.fsync(self.metrics.fileno())  # the metrics of a checkpoint must not be lost after it
             about = {"step": step, "metrics_bytes": self.metrics.tell(), "label": self.label, "task": own}
             save_tensors(self.folder / CHECKPOINT_FILE, {f"task.{k}": v for k, v in tensors.items()}, about)
+        self.processes.wait()  # none goes on before the checkpoint stands
         self.last_step = step
 
     def kept(self) -> str:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from tokenmask.batch import FILL, GIVEN, Sequence, collate
+from tokenmask.batch import FILL, GIVEN, Sequence, append, collate
 from tokenmask.fitting import progress_bar
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.sampling import Sampler, SamplerState
+from tokenmask.sampling.guidance import COMPANION, FURTHER, NEGATIVE
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.training import Packing
 
@@ -30,48 +33,82 @@ class Request:
 
     Args:
         target: name of the stream.
-        grid: its size, what is given of it included.
+        canvas: its codes; what stands in the hole is hidden and forgotten.
+        hole: bool [*grid, K], True where a code is to be filled.
         given: other streams, its conditions.
-        prefix: codes of the target that are given, at its start (along :func:`growing_axis`).
+        negative: other streams that guidance pushes away from, instead of from no condition.
+        further: more sets of conditions, each with a weight of its own in the guidance.
         seed: key of all randomness of this request.
         sample: tells the samples of one request apart.
-        labels: names along axes of the target, as in TokenStream.
     """
 
     target: str
-    grid: tuple[int, ...]
+    canvas: TokenStream
+    hole: Tensor
     given: Mapping[str, TokenStream] = field(default_factory=dict)
-    prefix: TokenStream | None = None
+    negative: Mapping[str, TokenStream] = field(default_factory=dict)
+    further: SequenceOf[Mapping[str, TokenStream]] = ()
     seed: int = 0
     sample: int = 0
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def pack(self, layout: Layout, packing: Packing) -> Sequence:
-        """The sequence with every open slot of the target marked FILL.
+    @classmethod
+    def blank(
+        cls,
+        layout: Layout,
+        target: str,
+        grid: tuple[int, ...],
+        *,
+        prefix: TokenStream | None = None,
+        labels: Mapping[str, tuple[str, ...]] | None = None,
+        **options: Any,
+    ) -> Request:
+        """A request for a whole stream.
+
+        Args:
+            layout: of the model.
+            target: name of the stream.
+            grid: its size, the prefix included.
+            prefix: codes that are given, at its start (along :func:`growing_axis`).
+            labels: names along axes of the target, as in TokenStream.
+            options: the other fields of a request.
 
         Raises:
-            ValueError: an unknown stream, a size of zero, or more positions than the model was trained for.
+            ValueError: an unknown stream, or a size of zero.
+        """
+        layout.index(target)
+        if not grid or min(grid) < 1:
+            raise ValueError(f"a {target} stream needs at least one place along each axis, got {list(grid)}")
+        spec = layout.streams[target]
+        codes = torch.full((*grid, spec.num_levels), _some_code(spec), dtype=torch.int32)
+        hole = torch.ones(codes.shape, dtype=torch.bool)
+        start = 0.0
+        if prefix is not None:
+            axis, start = growing_axis(spec), prefix.start_seconds
+            codes.narrow(axis, 0, prefix.grid[axis]).copy_(prefix.codes)
+            hole.narrow(axis, 0, prefix.grid[axis]).fill_(False)
+        return cls(target, TokenStream(spec, codes, start, labels or {}), hole, **options)
+
+    def pack(self, layout: Layout, packing: Packing) -> Sequence:
+        """The sequence with every slot of the hole marked FILL.
+
+        Raises:
+            ValueError: an unknown stream, a hole of another shape, or more positions than the model was trained for.
         """
         layout.index(self.target)
-        if self.target in self.given:
-            raise ValueError(f"{self.target!r} is to be filled, so it can't be its own condition; give it as a prefix")
-        if not self.grid or min(self.grid) < 1:
-            raise ValueError(f"a {self.target} stream needs at least one place along each axis, got {list(self.grid)}")
-        spec = layout.streams[self.target]
-        codes = torch.full((*self.grid, spec.num_levels), _some_code(spec), dtype=torch.int32)
-        role = torch.full(codes.shape, FILL, dtype=torch.int8)
-        if self.prefix is not None:
-            axis = growing_axis(spec)
-            length = self.prefix.grid[axis]
-            codes.narrow(axis, 0, length).copy_(self.prefix.codes)
-            role.narrow(axis, 0, length).fill_(GIVEN)
-        streams = {**self.given, self.target: TokenStream(spec, codes, labels=self.labels)}
+        for names in (self.given, self.negative, *self.further):
+            if self.target in names:
+                raise ValueError(f"{self.target!r} is to be filled, so it can't be its own condition; give a prefix")
+        spec, codes = self.canvas.spec, self.canvas.codes
+        if self.hole.dtype != torch.bool or self.hole.shape != codes.shape:
+            raise ValueError(f"a hole must be bool {list(codes.shape)}, got {list(self.hole.shape)}")
+        blank = torch.where(self.hole, _some_code(spec), codes)
+        role = torch.where(self.hole, FILL, GIVEN).to(torch.int8)
+        lengths = _padded(self.given, packing)
+        if spec.end_code is not None and not bool(self.hole[-1].any()):  # a text that is complete ends as in training
+            lengths[self.target] = packing.padded_length(spec, len(codes))
+            role = torch.cat([role, role.new_full((lengths[self.target] - len(role), *role.shape[1:]), GIVEN)])
+        streams = {**self.given, self.target: replace(self.canvas, codes=blank)}
         roles: dict[str, int | Tensor] = {**dict.fromkeys(self.given, GIVEN), self.target: role}
-        lengths = {
-            name: packing.padded_length(stream.spec, stream.grid[0])
-            for name, stream in self.given.items()
-            if stream.spec.end_code is not None
-        }
         sequence = layout.pack(streams, roles=roles, lengths=lengths)
         if len(sequence) > packing.max_positions:
             raise ValueError(
@@ -79,6 +116,15 @@ class Request:
                 f"{', '.join(streams)}; ask for fewer or shorten what is given"
             )
         return sequence
+
+    def companions(self, layout: Layout, packing: Packing) -> dict[int, Sequence]:
+        """Negative and further conditions as sequences, by their number in the feature "companion"."""
+        sets = {NEGATIVE: self.negative, **{FURTHER + index: one for index, one in enumerate(self.further)}}
+        return {
+            number: layout.pack(one, roles=dict.fromkeys(one, GIVEN), lengths=_padded(one, packing))
+            for number, one in sets.items()
+            if one
+        }
 
 
 def growing_axis(spec: StreamSpec) -> int:
@@ -115,6 +161,11 @@ def fill(
     """
     multiple = INVARIANT_MULTIPLE if invariant else 1
     sequences = [request.pack(layout, packing) for request in requests]
+    companions = [torch.zeros(len(sequence), dtype=torch.int8) for sequence in sequences]
+    for index, request in enumerate(requests):
+        for number, other in request.companions(layout, packing).items():
+            sequences[index] = append(sequences[index], other)
+            companions[index] = torch.nn.functional.pad(companions[index], (0, len(other) - 1), value=number)
     groups: dict[int, list[int]] = {}
     for index, sequence in enumerate(sequences):
         padded = -(-len(sequence) // multiple) * multiple if invariant else 0
@@ -127,6 +178,11 @@ def fill(
             samples = torch.tensor([requests[index].sample for index in members])
             seeds = torch.tensor([requests[index].seed for index in members])
             batch = collate([sequences[index] for index in members], samples, multiple=multiple).to(device)
+            numbers = pad_sequence([companions[index] for index in members], batch_first=True).to(device)
+            if bool(numbers.any()):
+                numbers = torch.nn.functional.pad(numbers, (0, batch.shape[1] - numbers.shape[1]))
+                features = {**batch.features, COMPANION: numbers}
+                batch = replace(batch, valid=batch.valid & (numbers == 0), features=features)
             state = SamplerState.start(batch, layout, seeds.to(device))
             ids = sampler.run(models, layout, state).batch.ids.cpu()
             for row, index in enumerate(members):
@@ -135,6 +191,15 @@ def fill(
                 filled[index] = layout.unpack(done)[requests[index].target]
             show(batch_index + 1, None)
     return [filled[index] for index in range(len(requests))]
+
+
+def _padded(streams: Mapping[str, TokenStream], packing: Packing) -> dict[str, int]:
+    """Lengths with end codes, as in training, of streams that have one."""
+    return {
+        name: packing.padded_length(stream.spec, stream.grid[0])
+        for name, stream in streams.items()
+        if stream.spec.end_code is not None
+    }
 
 
 def _some_code(spec: StreamSpec) -> int:

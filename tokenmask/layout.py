@@ -379,26 +379,63 @@ class Layout:
     # change and storage ------------------------------------------------------------------------------------------
 
     def replace(self, name: str, spec: StreamSpec) -> Layout:
-        """Swaps the tokenizer of one stream; the ranges of all other streams keep their rows.
+        """Swaps the tokenizer of one stream, and of all that share its ranges; all other ranges keep their rows.
 
         The new ranges take the first gap that holds them all, else they follow the last range.
         """
         self.index(name)
-        if name in self.shares or name in self.shares.values():
-            raise ValueError(f"stream {name!r} shares its ranges; replace both streams in a new layout")
-        kept = [r for r in self.ranges if r.stream != name]
-        needed = sum(size + 1 for size in spec.codebook_sizes)
+        owner = self.shares.get(name, name)
+        family = {owner, *(sharer for sharer, its_owner in self.shares.items() if its_owner == owner)}
+        streams = {stream: spec if stream in family else own for stream, own in self.streams.items()}
+        kept = [r for r in self.ranges if r.stream != owner]
+        return self._with(streams, kept, owner)
+
+    def add(self, name: str, spec: StreamSpec, arrangement: Arrangement | None = None) -> Layout:
+        """One more stream, after the others; their ranges keep their rows."""
+        if name in self.streams:
+            raise ValueError(f"the layout already has a stream {name!r}; replace it instead")
+        return self._with({**self.streams, name: spec}, list(self.ranges), name, {name: arrangement or Parallel()})
+
+    def remove(self, name: str) -> Layout:
+        """Without a stream; the ranges of the others keep their rows.
+
+        Raises:
+            ValueError: the only stream, or one whose ranges another stream shares.
+        """
+        self.index(name)
+        sharers = [sharer for sharer, owner in self.shares.items() if owner == name]
+        if sharers or len(self.streams) == 1:
+            why = f"{', '.join(sharers)} shares its ranges" if sharers else "it is the only one"
+            raise ValueError(f"stream {name!r} can't be removed: {why}")
+        return replace(
+            self,
+            streams={stream: spec for stream, spec in self.streams.items() if stream != name},
+            arrangements={stream: own for stream, own in self.arrangements.items() if stream != name},
+            shares={stream: owner for stream, owner in self.shares.items() if stream != name},
+            ranges=tuple(r for r in self.ranges if r.stream != name),
+        )
+
+    def _with(
+        self,
+        streams: Mapping[str, StreamSpec],
+        kept: list[Range],
+        name: str,
+        arrangements: Mapping[str, Arrangement] | None = None,
+    ) -> Layout:
+        """The layout of ``streams`` with fresh ranges for ``name`` beside the ``kept`` ones."""
+        sizes = streams[name].codebook_sizes
+        needed = sum(size + 1 for size in sizes)
         ends = [1 + len(self.controls), *sorted(r.mask_id + 1 for r in kept)]
         starts = sorted(r.offset for r in kept)
         gaps = [(low, high) for low, high in zip(ends, starts, strict=False) if high - low >= needed]
         offset = gaps[0][0] if gaps else ends[-1]
         fresh = []
-        for level, size in enumerate(spec.codebook_sizes):
+        for level, size in enumerate(sizes):
             fresh.append(Range(name, level, offset, size))
             offset += size + 1
-        order = {stream: index for index, stream in enumerate(self.streams)}
+        order = {stream: index for index, stream in enumerate(streams)}
         ranges = tuple(sorted(kept + fresh, key=lambda r: (order[r.stream], r.level)))
-        return replace(self, streams={**self.streams, name: spec}, ranges=ranges)
+        return replace(self, streams=streams, ranges=ranges, arrangements={**self.arrangements, **(arrangements or {})})
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values; :meth:`from_json` is the exact inverse."""

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tokenmask import editing
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Mixture, Record, statistics
+from tokenmask.editing import Region
 from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, transfer
+from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
-from tokenmask.sampling import ClassifierFree, Sampler
-from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer, stream_of
+from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
+from tokenmask.streams import TokenStream, cut, pasted
+from tokenmask.swapping import Relation, relate, transplant
+from tokenmask.tokenizer import Tokenizer, stream_of, tokenizer_name
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 from tokenmask.training import StreamScore, Trainer, held_out_scores
 
@@ -70,6 +75,8 @@ class Run:
             if not (folder / name).is_file() or _sha256((folder / name).read_bytes()) != digest:
                 raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
         recipe = load_recipe(folder / "recipe.yaml")
+        if about["streams"] != list(recipe.streams):
+            raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
         homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
         opened = {home: load_tokenizer_folder(folder / "tokenizers" / home) for home in dict.fromkeys(homes.values())}
         tokenizers = {name: opened[home] for name, home in homes.items()}
@@ -120,6 +127,8 @@ class Run:
         temperature: float | None = None,
         seed: int | Sequence[int] = 0,
         num_samples: int = 1,
+        negative: Mapping[str, Any] | None = None,
+        also: Sequence[tuple[Mapping[str, Any], float]] = (),
         sampler: Sampler | None = None,
         invariant: bool = True,
         progress: bool = False,
@@ -138,7 +147,9 @@ class Run:
             temperature: 0 takes the best code.
             seed: of every request, or one for each.
             num_samples: samples of each request; they differ, and the first is the one that num_samples=1 gives.
-            sampler: replaces the recipe's; the three options above change it.
+            negative: stream name -> what guidance pushes away from, instead of from no condition.
+            also: further conditions, (stream name -> what is given, weight w) each: the logits gain w (c - u).
+            sampler: replaces the recipe's; the options above change it.
             invariant: see :func:`tokenmask.generation.fill`.
             progress: a bar on stderr.
 
@@ -155,6 +166,7 @@ class Run:
             raise ValueError(f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}")
         if num_samples < 1:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        others = self._others(negative, also)
         requests = []
         for one, its_seed in zip(wanted, seeds, strict=True):
             streams = {name: self._tokens(name, value) for name, value in one.items()}
@@ -163,35 +175,144 @@ class Run:
             names = dict(prefix.labels) if prefix else self.labels.get(stream, {})
             axes = self.layout.streams[stream].axes
             names = {axis: own for axis, own in names.items() if size[axes.index(axis)] == len(own)}
-            requests += [
-                Request(stream, size, streams, prefix, its_seed, sample, names) for sample in range(num_samples)
-            ]
+            blank = Request.blank(
+                self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
+            )
+            requests += [replace(blank, sample=sample) for sample in range(num_samples)]
         return fill(
             requests,
             layout=self.layout,
             models=self.models,
-            sampler=_adapt(sampler or self.recipe.sampler_of(stream), steps, guidance, temperature),
+            sampler=_adapt(sampler or self.recipe.sampler_of(stream), steps, guidance, temperature, negative, also),
             packing=self.recipe.packing,
             invariant=invariant,
             progress=progress,
         )
 
+    def edit(
+        self,
+        media: Any,
+        regenerate: Sequence[Region] | None = None,
+        *,
+        stream: str | None = None,
+        levels: Sequence[int] | None = None,
+        channels: Sequence[str] | None = None,
+        parts: Sequence[str] | None = None,
+        length: int | None = None,
+        given: Mapping[str, Any] | None = None,
+        negative: Mapping[str, Any] | None = None,
+        also: Sequence[tuple[Mapping[str, Any], float]] = (),
+        steps: int | None = None,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        seed: int = 0,
+        num_samples: int = 1,
+        sampler: Sampler | None = None,
+        keep_original: bool | None = None,
+        progress: bool = False,
+    ) -> list[Any]:
+        """Fills a region of media anew; every code outside of it stays, token for token.
+
+        Media that were generated are edited from their own codes; others are encoded once. A stream longer than the
+        model sees is edited in a window around the region.
+
+        Args:
+            media: media, words, a path or a TokenStream.
+            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text;
+                (left, top, right, bottom) in pixels for images. None is everything.
+            stream: name of its stream; needed for words, for paths, and where several streams hold such media.
+            levels, channels, parts: only these, see :func:`tokenmask.editing.hole`.
+            length: codes in place of the region, for text; as many as before if None.
+            given, negative, also, steps, guidance, temperature, seed, num_samples, sampler, progress: as in
+                :meth:`generate`.
+            keep_original: media outside of the region are those that came in, not their decoded codes; joined
+                smoothly where the modality can. None does so for media that carry no codes of their own.
+
+        Returns:
+            one media object for each sample, with its ``stream``.
+
+        Raises:
+            ValueError: a region outside of the media, an unknown stream, level, channel or part.
+        """
+        name = stream or self._stream_of(media)
+        self._check(name)
+        tokenizer = self.tokenizers[name]
+        source = media if isinstance(media, TokenStream) else self._media(name, media)
+        codes = self._tokens(name, source)
+        shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
+        hole = editing.hole(tokenizer, shown, codes, regenerate, levels=levels, channels=channels, parts=parts)
+        canvas, open_places = codes, hole
+        if length is not None:
+            canvas, open_places = editing.resized(codes, hole, length)
+        first, axis = 0, codes.spec.axes.index("time") if "time" in codes.spec.axes else 0
+        most = self.recipe.packing.steps(self.layout, name, canvas)
+        if most is not None:
+            first, stop = editing.window(canvas, hole, most)
+            canvas, open_places = cut(canvas, "time", first, stop), hole.narrow(axis, first, stop - first)
+        conditions = {key: self._tokens(key, value) for key, value in (given or {}).items()}
+        request = Request(name, canvas, open_places, conditions, seed=seed, **self._others(negative, also))
+        chosen = _adapt(sampler or self.recipe.sampler_of(name), steps, guidance, temperature, negative, also)
+        end = codes.spec.end_code
+        if end is not None and not bool(open_places[-1].any()):  # what follows must not be cut off
+            owner = self.layout.range(name).stream
+            chosen = replace(chosen, constraint=AllOf((chosen.constraint, ForbidCodes({owner: (end,)}))))
+        filled = fill(
+            [replace(request, sample=sample) for sample in range(num_samples)],
+            layout=self.layout,
+            models=self.models,
+            sampler=chosen,
+            packing=self.recipe.packing,
+            progress=progress,
+        )
+        edited = [one if most is None else pasted(codes, one, "time", first) for one in filled]
+        known = getattr(source, "stream", None) is codes or isinstance(source, TokenStream)
+        if not (not known if keep_original is None else keep_original):
+            return [tokenizer.decode(one) for one in edited]
+        keep = ~hole.any(-1)
+        return [tokenizer.decode(one, given=shown, keep=keep) for one in edited]
+
     def _check(self, stream: str) -> None:
         if stream not in self.tokenizers:
             raise ValueError(f"this run has the streams {', '.join(self.tokenizers)}, got {stream!r}")
 
-    def _tokens(self, name: str, value: Any) -> TokenStream:
-        """Media, words, a path or a stream -> tokens; media that were generated keep theirs."""
+    def _others(
+        self, negative: Mapping[str, Any] | None, also: Sequence[tuple[Mapping[str, Any], float]]
+    ) -> dict[str, Any]:
+        """The fields of a request beside what is given."""
+        sets = [negative or {}, *(one for one, _ in also)]
+        pushed, *further = [{name: self._tokens(name, value) for name, value in one.items()} for one in sets]
+        return {"negative": pushed, "further": tuple(further)}
+
+    def _stream_of(self, media: Any) -> str:
+        """The stream that holds such media."""
+        kinds = {name: tokenizer.media for name, tokenizer in self.tokenizers.items() if name not in self.layout.shares}
+        if isinstance(media, TokenStream):
+            found = [name for name in kinds if self.layout.streams[name] == media.spec]
+        else:
+            found = [name for name, kind in kinds.items() if type(media) is kind]
+        if len(found) != 1:
+            what = type(media).__name__
+            raise ValueError(f"say which stream this {what} is of with stream=..., one of {', '.join(self.tokenizers)}")
+        return found[0]
+
+    def _media(self, name: str, value: Any) -> Any:
+        """Media, words or a path -> media."""
         self._check(name)
         tokenizer = self.tokenizers[name]
-        if isinstance(value, TokenStream):
-            return value
         kind: Any = tokenizer.media
         if isinstance(value, str) and tokenizer.spec.modality == "text":
             value = kind(value)
         elif isinstance(value, (str, Path)):
             value = kind.load(value)
-        return stream_of(tokenizer, value)
+        return value
+
+    def _tokens(self, name: str, value: Any) -> TokenStream:
+        """Media, words, a path or a stream -> tokens; media that were generated keep theirs."""
+        if isinstance(value, TokenStream):
+            self._check(name)
+            return value
+        media = self._media(name, value)
+        return stream_of(self.tokenizers[name], media)
 
     def _grid(
         self,
@@ -228,6 +349,100 @@ class Run:
                 raise ValueError(f"{name!r} is free along {spec.axes}; give the whole grid=...")
             grid = tuple(size or 0 for size in sizes)
         return tuple(grid)
+
+    # change ------------------------------------------------------------------------------------------------------
+
+    def swap_tokenizer(
+        self, name: str, tokenizer: Tokenizer | None, *, media: Sequence[Any] | None = None, seed: int = 0
+    ) -> Run:
+        """The same run with another tokenizer for one stream; all else is kept bit for bit.
+
+        Args:
+            name: of the stream; one that is absent is added, and None as the tokenizer removes it.
+            tokenizer: of the same kind of media as before, or of any kind for a new stream.
+            media: items of the stream that tell which codes mean the same, best from the training data; text needs
+                none. None takes the training records of the run's corpora, or, where it has none, media that the
+                old model generates without a condition.
+            seed: of media that are generated and of rows that nothing is known about.
+
+        Returns:
+            a run in memory without corpora, since theirs hold the old codes; :meth:`save` writes it. What it draws for
+            other streams is the same as before, bit for bit; the swapped stream is to be trained a little.
+
+        Raises:
+            ValueError: media of another kind, or a stream that can't be removed.
+        """
+        if tokenizer is None:
+            self._check(name)
+            return self._changed(name, None, self.layout.remove(name), {})
+        if name not in self.tokenizers:
+            return self._changed(name, tokenizer, self.layout.add(name, tokenizer.spec), {})
+        owner = self.layout.shares.get(name, name)
+        old = self.tokenizers[owner]
+        if old.media is not tokenizer.media:
+            raise ValueError(
+                f"stream {name!r} holds {old.media.__name__}, got a tokenizer of {tokenizer.media.__name__}; "
+                "add it under another name"
+            )
+        if media is None:
+            media = [] if hasattr(tokenizer, "code_texts") else self._examples(owner, seed)
+        relation = relate(old, tokenizer, media)
+        return self._changed(owner, tokenizer, self.layout.replace(owner, tokenizer.spec), {owner: relation}, seed)
+
+    def _examples(self, name: str, seed: int, most: int = 256) -> list[Any]:
+        """Media of a stream, with their codes: decoded training records, or generated without a condition."""
+        if self.corpora:
+            streams = [record.streams[name] for record in self.records(TRAIN) if name in record.streams][:most]
+            return [self.tokenizers[name].decode(stream) for stream in streams]
+        spec = self.layout.streams[name]
+        if None not in spec.grid:
+            return self.generate(name, num_samples=32, seed=seed)
+        length = self.recipe.packing.budgets.get(name, self.recipe.packing.max_positions // 2)
+        names = self.labels.get(name, {})
+        fixed = math.prod(len(own) for own in names.values())
+        return self.generate(name, length=max(length // fixed, 1), num_samples=32, seed=seed)
+
+    def _changed(
+        self, name: str, tokenizer: Tokenizer | None, layout: Layout, relations: Mapping[str, Relation], seed: int = 0
+    ) -> Run:
+        """The run in another layout."""
+        models = {
+            key: transplant(model, layout, name, relations.get(name, ()), seed=seed)
+            for key, model in self.models.items()
+        }
+        family = [own for own in layout.names if layout.shares.get(own, own) == name]
+        kept = {own: old for own, old in self.tokenizers.items() if own in layout.streams}
+        fresh = {} if tokenizer is None else dict.fromkeys(family, tokenizer)
+        return replace(
+            self,
+            recipe=self.recipe.with_streams(layout, {own: tokenizer_name(one) for own, one in fresh.items()}),
+            layout=layout,
+            models=models,
+            tokenizers={own: {**kept, **fresh}[own] for own in layout.names},
+            corpora=(),
+            labels={own: names for own, names in self.labels.items() if own in layout.streams},
+        )
+
+    def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
+        """Writes a run folder and opens it.
+
+        Args:
+            folder: new, or left over from the very same call.
+            corpora: (folder, weight) of data with the codes of these tokenizers.
+
+        Raises:
+            ValueError: the folder holds another run, or a corpus holds foreign codes.
+        """
+        folder = Path(folder)
+        for path, _ in corpora:
+            Corpus(path, specs=dict(self.layout.streams))
+        labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
+        _write_folder(folder, self.recipe, self.layout, self.tokenizers, corpora, labels)
+        for name, model in self.models.items():
+            path = folder / "models" / f"{name}.safetensors"
+            path.parent.mkdir(exist_ok=True)
+            model.save(path)
+        return Run.load(folder)
 
     # judge -------------------------------------------------------------------------------------------------------
 
@@ -330,27 +545,17 @@ def prepare(
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
     model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
+    origin = {}
     if start is not None:
         transfer(Run.load(start).models["main"], model)
-    texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
-    about = {
-        "format": FORMAT,
-        "sha256": {name: _sha256(text.encode()) for name, text in texts.items()},
-        "streams": list(used),
-        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
-        "labels": _labels([corpus for corpus, _ in opened]),
-    }
-    if start is not None:
-        about["started_from"] = {
-            "run": str(start),
-            "sha256": _sha256((Path(start) / "models" / "main.safetensors").read_bytes()),
-        }
-    for name, text in texts.items():
-        _write_or_compare(folder / name, text)
-    for name, tokenizer in used.items():
-        if name not in layout.shares:
-            tokenizer.save(folder / "tokenizers" / name)
-    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
+        weights = (Path(start) / "models" / "main.safetensors").read_bytes()
+        origin = {"started_from": {"run": str(start), "sha256": _sha256(weights)}}
+    processes = Processes.join()
+    with processes.first_goes_first():
+        if processes.first:
+            _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
+        elif not (folder / "run.json").is_file():
+            raise ValueError(f"every process must see the same {folder}, but one does not; use a folder that all share")
     packing, training = recipe.packing, recipe.training
     mixture = Mixture(
         opened,
@@ -366,6 +571,7 @@ def prepare(
         masker=recipe.masker,
         objective=recipe.objective,
         training=training,
+        processes=processes,
     )
 
 
@@ -378,11 +584,41 @@ def train(
     start: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
-    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`."""
+    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`.
+
+    Under torchrun every process calls it, with the same arguments, and they train together.
+    """
     trainer = prepare(folder, recipe, tokenizers, corpora, start=start)
     trainer.fit(Path(folder), progress=progress)
-    trainer.model.save(Path(folder) / "models" / "main.safetensors")
+    trainer.save_model(Path(folder) / "models" / "main.safetensors")
     return Run.load(folder)
+
+
+def _write_folder(
+    folder: Path,
+    recipe: Recipe,
+    layout: Layout,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Sequence[tuple[str | Path, float]],
+    labels: Mapping[str, Mapping[str, Sequence[str]]],
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Everything of a run folder but its models; what is there already must be the same."""
+    texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
+    about = {
+        "format": FORMAT,
+        "sha256": {name: _sha256(text.encode()) for name, text in texts.items()},
+        "streams": list(tokenizers),
+        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
+        "labels": labels,
+        **(origin or {}),
+    }
+    for name, text in texts.items():
+        _write_or_compare(folder / name, text)
+    for name, tokenizer in tokenizers.items():
+        if name not in layout.shares:
+            tokenizer.save(folder / "tokenizers" / name)
+    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
 
 
 def _stored(path: Path, folder: Path) -> str:
@@ -402,12 +638,24 @@ def _labels(corpora: Sequence[Corpus]) -> dict[str, dict[str, list[str]]]:
     return labels
 
 
-def _adapt(sampler: Sampler, steps: int | None, guidance: float | None, temperature: float | None) -> Sampler:
+def _adapt(
+    sampler: Sampler,
+    steps: int | None,
+    guidance: float | None,
+    temperature: float | None,
+    negative: Mapping[str, Any] | None = None,
+    also: Sequence[tuple[Mapping[str, Any], float]] = (),
+) -> Sampler:
     if steps is not None:
         stages = tuple(replace(stage, steps=steps) for stage in sampler.stages)
         sampler = replace(sampler, steps=steps, stages=stages)
     if guidance is not None:
         sampler = replace(sampler, guidance=ClassifierFree(guidance))
+    if also:
+        base = sampler.guidance if isinstance(sampler.guidance, ClassifierFree) else ClassifierFree(1.0)
+        sampler = replace(sampler, guidance=replace(base, weights=tuple(weight for _, weight in also)))
+    if negative and not isinstance(sampler.guidance, ClassifierFree):
+        raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
     if temperature is not None:
         sampler = replace(sampler, pick=replace(sampler.pick, temperature=temperature, temperature_end=None))
     return sampler

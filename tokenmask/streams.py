@@ -191,3 +191,19 @@ class TokenStream:
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
         except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
+
+
+def cut(stream: TokenStream, axis: str, start: int, stop: int) -> TokenStream:
+    """Steps ``start`` to ``stop`` of an axis; a stream with a clock keeps its place in the recording."""
+    number, rate = stream.spec.axes.index(axis), stream.spec.rate_hz
+    begins = stream.start_seconds + (start / rate if axis == "time" and rate else 0.0)
+    labels = {name: names for name, names in stream.labels.items() if name != axis}
+    codes = stream.codes.narrow(number, start, stop - start).contiguous()
+    return TokenStream(stream.spec, codes, begins, labels)
+
+
+def pasted(stream: TokenStream, part: TokenStream, axis: str, start: int) -> TokenStream:
+    """The stream with ``part`` in place of its steps from ``start`` on: the inverse of :func:`cut`."""
+    number, codes = stream.spec.axes.index(axis), stream.codes.clone()
+    codes.narrow(number, start, part.grid[number]).copy_(part.codes)
+    return TokenStream(stream.spec, codes, stream.start_seconds, stream.labels)

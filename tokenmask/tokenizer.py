@@ -31,6 +31,8 @@ TOKENIZERS = {
     "motion": "tokenmask.modalities.motion:MotionTokenizer",
     "eeg": "tokenmask.modalities.eeg:EegTokenizer",
     "video": "tokenmask.modalities.video:VideoTokenizer",
+    "codec2": "tokenmask.modalities.system_codecs:Codec2Tokenizer",
+    "lpcnet": "tokenmask.modalities.system_codecs:LpcnetTokenizer",
 }
 
 
@@ -143,6 +145,21 @@ def stream_of(tokenizer: Tokenizer, media: Any) -> TokenStream:
     if isinstance(stream, TokenStream) and stream.spec == tokenizer.spec and tokenizer.decode(stream) == media:
         return stream
     return tokenizer.encode(media)
+
+
+def tokenizer_name(tokenizer: Tokenizer) -> str:
+    """The name under which the class of a tokenizer is installed.
+
+    Raises:
+        ValueError: it is not installed under any.
+    """
+    kind, modality = type(tokenizer), tokenizer.spec.modality
+    for name in sorted(find_tokenizers(), key=lambda name: (name != modality, name)):  # most are named so
+        if load_tokenizer_class(name) is kind:
+            return name
+    raise ValueError(
+        f"{kind.__name__} must be installed under a name of the entry-point group {ENTRY_POINT_GROUP}, but it is not"
+    )
 
 
 # Finding --------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,4 @@
-"""The ops of tokenmask against eager PyTorch: as usually written, and the best eager form known to us.
-
-Random peers that are driven by our uniform draws must return our codes (all but 1 in 1000: their float sums round
-differently). Peers with another random source must agree in the mean log-probability of what they draw.
-"""
+"""The other ops of tokenmask against eager PyTorch and vector_quantize_pytorch; every peer must return our results."""
 
 from __future__ import annotations
 
@@ -11,137 +7,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from harness import Case, Peer
+from cases.common import SEED, equal, generator
+from harness import Case, Peer, Work
 from torch import Tensor
+from vector_quantize_pytorch import ResidualVQ
 
-from tokenmask.ops import choose, commit, mask_tokens, sample_codes, uniform
+from tokenmask.ops import choose, commit, embed_codes, mask_tokens, quantize_residual
 from tokenmask.ops.choose import choose_reference
 from tokenmask.ops.commit import commit_reference
+from tokenmask.ops.embed_codes import embed_codes_backward_reference, embed_codes_reference
 from tokenmask.ops.mask_tokens import mask_tokens_reference
-from tokenmask.ops.sample_codes import sample_codes_reference
-
-SEED = 1
-
-
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-def equal(got: Any, expected: Any) -> bool:
-    if isinstance(got, Tensor):
-        return torch.equal(got, expected)
-    return all(equal(a, b) for a, b in zip(got, expected, strict=True))
-
-
-def same_codes(got: Any, expected: Any) -> bool:
-    codes = got[0] if isinstance(got, tuple) else got
-    return float((codes.flatten() == expected[0]).float().mean()) >= 0.999
-
-
-def same_law(logits: Tensor) -> Callable[[Any, Any], bool]:
-    """The mean log-probability of two independent sets of draws agrees within 5 standard errors."""
-    log = logits.log_softmax(-1)
-
-    def agrees(got: Tensor, expected: Any) -> bool:
-        a, b = (log.gather(1, codes.long().view(-1, 1)) for codes in (got, expected[0]))
-        return bool((a.mean() - b.mean()).abs() <= 5 * ((a.var() + b.var()) / len(a)).sqrt())
-
-    return agrees
-
-
-def invert(p: Tensor, draws: Tensor) -> Tensor:
-    cumulative = p.cumsum(-1)
-    return torch.searchsorted(cumulative, draws[:, None] * cumulative[:, -1:], right=True).clamp(max=p.shape[1] - 1)
-
-
-def sample_case(name: str, rows: int, size: int, peers: str, **options: Any) -> Case:
-    logits = torch.randn(rows, size, generator=generator()) * 3
-    counters = torch.arange(rows)
-    draws = uniform(seed=SEED, counters=counters, purpose="code")
-    random = generator()
-
-    def multinomial(p: Tensor) -> Tensor:
-        return torch.multinomial(p, 1, generator=random)
-
-    def top_k_masked() -> Tensor:
-        least = logits.topk(50).values[:, -1:]
-        return multinomial(logits.masked_fill(logits < least, -torch.inf).softmax(-1))
-
-    def top_k_few() -> Tensor:
-        values, codes = logits.topk(50)
-        return codes.gather(1, invert(values.softmax(-1), draws))
-
-    def top_p_masked() -> Tensor:
-        values, order = logits.sort(descending=False)
-        drop = values.softmax(-1).cumsum(-1) <= 1 - 0.9
-        return multinomial(logits.masked_fill(drop.scatter(1, order, drop), -torch.inf).softmax(-1))
-
-    def top_p_sorted() -> Tensor:
-        p, order = logits.softmax(-1).sort(descending=True)
-        before = p.cumsum(-1) - p
-        return order.gather(1, invert(p * (before < 0.9), draws))
-
-    def invert_plain() -> Tensor:
-        return invert(logits.softmax(-1), draws)
-
-    law = same_law(logits)
-    known = {
-        "plain": (
-            Peer("softmax alone (no draw)", lambda: logits.softmax(-1), lambda got, _: bool(got.isfinite().all())),
-            Peer("softmax, multinomial", lambda: multinomial(logits.softmax(-1)), law),
-            Peer("softmax, cumsum, searchsorted", invert_plain, same_codes),
-        ),
-        "top_k": (
-            Peer("topk, mask, softmax, multinomial", top_k_masked, law),
-            Peer("topk, softmax of 50, searchsorted", top_k_few, law),  # draws in order of rank, not of index
-        ),
-        "top_p": (
-            Peer("sort, mask, softmax, multinomial", top_p_masked, law),
-            Peer("sort once, searchsorted", top_p_sorted, law),
-        ),
-    }
-    return Case(
-        name,
-        Peer("tokenmask.ops", partial(sample_codes, logits, seed=SEED, counters=counters, **options), same_codes),
-        partial(
-            sample_codes_reference,
-            *(logits, counters, SEED, None, 1.0, None),
-            *(options.get("top_k", 0), options.get("top_p", 1.0), options.get("min_p", 0.0), None, 1.0, None, None),
-        ),
-        known[peers],
-    )
-
-
-def guided_case() -> Case:
-    """Guidance, an allowed set, top-p and statistics in one call."""
-    rows, size = 2048, 1024
-    g = generator()
-    cond, uncond = (torch.randn(rows, size, generator=g) * 2 for _ in range(2))
-    allowed = torch.rand(size, generator=g) < 0.9
-    counters, random = torch.arange(rows), generator()
-    z = (uncond + 1.5 * (cond - uncond)).masked_fill(~allowed, -torch.inf)
-
-    def chain() -> Tensor:
-        logits = (uncond + 1.5 * (cond - uncond)).masked_fill(~allowed, -torch.inf)
-        log = logits.log_softmax(-1)
-        p = log.exp()
-        -(p * log.nan_to_num(neginf=0.0)).sum(-1)
-        p.topk(2)
-        values, order = logits.sort(descending=False)
-        drop = values.softmax(-1).cumsum(-1) <= 1 - 0.9
-        codes = torch.multinomial(
-            logits.masked_fill(drop.scatter(1, order, drop), -torch.inf).softmax(-1), 1, generator=random
-        )
-        log.gather(1, codes)
-        return codes
-
-    options = {"uncond": uncond, "guidance": 1.5, "allowed": allowed, "top_p": 0.9}
-    return Case(
-        "sample guided + allowed + top-p",
-        Peer("tokenmask.ops", partial(sample_codes, cond, seed=SEED, counters=counters, **options), same_codes),
-        partial(sample_codes_reference, cond, counters, SEED, None, 1.0, None, 0, 0.9, 0.0, uncond, 1.5, None, allowed),
-        (Peer("eager chain", chain, same_law(z)),),
-    )
 
 
 def choose_case(name: str, share: float | None) -> Case:
@@ -168,6 +43,7 @@ def choose_case(name: str, share: float | None) -> Case:
         Peer("tokenmask.ops", partial(choose, scores, is_open, count), equal),
         partial(choose_reference, scores, is_open, count),
         (Peer("stable argsort, scatter", stable_argsort, equal), Peer("topk, scatter", topk, equal)),
+        Work(bytes=6 * rows * length),
     )
 
 
@@ -257,14 +133,122 @@ def mask_tokens_case() -> Case:
     )
 
 
+def quantize_case() -> Case:
+    rows, width, levels, codes = 6000, 128, 8, 1024
+    g = generator()
+    scales = 0.5 ** torch.arange(levels)[:, None, None]
+    x, books = torch.randn(rows, width, generator=g), torch.randn(levels, codes, width, generator=g) * scales
+    library = ResidualVQ(dim=width, codebook_size=codes, num_quantizers=levels, kmeans_init=False).eval()
+    with torch.no_grad():
+        for layer, book in zip(library.layers, books, strict=True):
+            layer._codebook.embed.copy_(book[None])
+    transposed, biases = books.mT.contiguous(), books.square().sum(-1)
+
+    def addmm() -> tuple[Tensor, Tensor]:
+        left, total, chosen = x, torch.zeros_like(x), []
+        for book, turned, bias in zip(books, transposed, biases, strict=True):
+            code = torch.addmm(bias, left, turned, alpha=-2).argmin(1)
+            vector = book[code]
+            left, total = left - vector, total + vector
+            chosen.append(code)
+        return torch.stack(chosen, 1).int(), total
+
+    def of_library() -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            total, chosen, _ = library(x[None])
+        return chosen[0].int(), total[0]
+
+    out = torch.empty(rows, codes)
+
+    def products() -> Tensor:
+        for turned in transposed:
+            torch.mm(x, turned, out=out)
+        return out
+
+    def same_rows(got: Any, expected: Any) -> bool:
+        """All but 1 in 1000 rows: after one near tie all later levels differ."""
+        return float((got[0] == expected[0]).all(1).float().mean()) >= 0.999
+
+    exact = partial(quantize_by_float64, x, books)
+    return Case(
+        "quantize_residual 6000 x 128, 8 x 1024 codes",
+        Peer("tokenmask.ops", partial(quantize_residual, x, books), same_rows),
+        exact,  # the bit-exact reference takes minutes here; tests/ops compare with it
+        (
+            Peer("vector_quantize_pytorch ResidualVQ", of_library, same_rows),
+            Peer("addmm, argmin", addmm, same_rows),
+            Peer("the eight products alone", products, lambda got, _: bool(got.isfinite().all())),
+        ),
+        Work(operations=2.0 * rows * width * levels * codes),
+    )
+
+
+def quantize_by_float64(x: Tensor, books: Tensor) -> tuple[Tensor, Tensor]:
+    left, chosen = x.double(), []
+    for book in books.double():
+        code = (book.square().sum(1) / 2 - left @ book.T).argmin(1)
+        left = left - book[code]
+        chosen.append(code)
+    return torch.stack(chosen, 1).int(), x - left.float()
+
+
+def embed_case(name: str, backward: bool) -> Case:
+    batch, length, levels, width, codes = 8, 1500, 4, 512, 1024
+    g = generator()
+    # Every level has ids of its own, from 1: id 0 is PAD.
+    ids = torch.randint(0, codes, (batch, length, levels), generator=g) + torch.arange(levels) * codes + 1
+    ids = ids.int()
+    table = torch.randn(levels * codes + 1, width, generator=g)
+    table[0] = 0
+    gradient = torch.randn(batch, length, width, generator=g)
+    leaf = table.clone().requires_grad_(backward)
+    parts = [
+        torch.nn.Embedding.from_pretrained(table[1 + k * codes : 1 + (k + 1) * codes].clone(), freeze=not backward)
+        for k in range(levels)
+    ]
+    own = (ids - 1 - torch.arange(levels) * codes).int()
+    columns = [own[..., k].contiguous() for k in range(levels)]
+
+    def finish(out: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+        return [out.detach(), *(torch.autograd.grad(out, leaves, gradient) if backward else ())]
+
+    def ours() -> list[Tensor]:
+        return finish(embed_codes(ids, leaf), [leaf])
+
+    def embeddings() -> list[Tensor]:
+        a, b, c, d = (part(column) for part, column in zip(parts, columns, strict=True))
+        return finish(a + b + c + d, [part.weight for part in parts])
+
+    def bag() -> list[Tensor]:
+        out = torch.nn.functional.embedding_bag(ids.view(-1, levels), leaf, mode="sum").view(batch, length, width)
+        return finish(out, [leaf])
+
+    def reference() -> list[Tensor]:
+        results = [embed_codes_reference(ids, table)]
+        return [*results, embed_codes_backward_reference(gradient, ids, len(table))] if backward else results
+
+    def close(got: list[Tensor], expected: list[Tensor]) -> bool:
+        grads = [got[1]] if len(got) == 2 else [torch.cat([torch.zeros(1, width), *got[1:]])] if backward else []
+        pairs = zip([got[0], *grads], expected, strict=True)
+        return all(torch.allclose(a, b, rtol=1e-5, atol=1e-5) for a, b in pairs)
+
+    moved = 4.0 * batch * length * width
+    return Case(
+        name,
+        Peer("tokenmask.ops", ours, equal),
+        reference,
+        (Peer("4 nn.Embedding", embeddings, close), Peer("embedding_bag", bag, close)),
+        # Out once; for the gradient its input once and the table's gradient once. The table stays in cache.
+        Work(bytes=moved + (moved + 4.0 * table.numel() if backward else 0)),
+    )
+
+
 CASES: dict[str, Callable[[], Case]] = {
-    "sample": partial(sample_case, "sample 2048 x 1024", 2048, 1024, "plain"),
-    "sample-wide": partial(sample_case, "sample 64 x 32768", 64, 32768, "plain"),
-    "sample-top-k": partial(sample_case, "sample 2048 x 1024, top-k 50", 2048, 1024, "top_k", top_k=50),
-    "sample-top-p": partial(sample_case, "sample 2048 x 1024, top-p 0.9", 2048, 1024, "top_p", top_p=0.9),
-    "sample-guided": guided_case,
     "choose": partial(choose_case, "choose 256 x 4096, mixed counts", None),
     "choose-few": partial(choose_case, "choose 256 x 4096, 1 %", 0.01),
     "commit": commit_case,
     "mask_tokens": mask_tokens_case,
+    "quantize_residual": quantize_case,
+    "embed_codes": partial(embed_case, "embed_codes 8 x 1500 x 4, width 512", False),
+    "embed_codes-backward": partial(embed_case, "embed_codes 8 x 1500 x 4, width 512, with gradient", True),
 }

@@ -11,6 +11,11 @@ __device__ int32_t mask_key(const MaskTokensArgs& args, int64_t row, int64_t slo
   return int32_t(slot_word(args.seed, slot, uint64_t(args.sample_ids[row])) >> 8);
 }
 
+__device__ int32_t corrupt_slot(const MaskTokensArgs& args, int64_t row, int64_t slot) {
+  const Random4 words = draw(args.seed, uint32_t(slot), Purpose::corruption, uint64_t(args.sample_ids[row]));
+  return corrupt(args, row, slot, words.word[0], words.word[1]);
+}
+
 __global__ void choose_kernel(MaskTokensArgs args, bool* chosen, int64_t* row_counts, int64_t* first_failure) {
   for (int64_t row = blockIdx.x; row < args.batch; row += gridDim.x) {
     const int64_t at = row * args.length;
@@ -41,7 +46,7 @@ __global__ void write_kernel(MaskTokensArgs args, const bool* chosen, int64_t* f
       next += total;
       if (i >= args.length) continue;
       if (here && has_empty_range(args, row, i)) report(first_failure, failure(row, Reason::empty_range));
-      args.corrupted[at] = here ? corrupt(args, row, i) : args.ids[at];
+      args.corrupted[at] = here ? corrupt_slot(args, row, i) : args.ids[at];
       if (here) {
         args.slots[entry] = at;
         args.targets[entry] = args.ids[at];

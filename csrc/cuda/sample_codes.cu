@@ -7,16 +7,16 @@ namespace tokenmask {
 
 namespace {
 
-template <LogitType type>
+template <FloatType type>
 struct Row {
   const SampleCodesArgs& args;
   int64_t row;
   float guidance, temperature, largest;
 
   __device__ float load(const void* logits, int64_t at) const {
-    if constexpr (type == LogitType::bfloat16) return widen_bfloat16(static_cast<const uint16_t*>(logits)[at]);
-    if constexpr (type == LogitType::float16) return widen_float16(static_cast<const uint16_t*>(logits)[at]);
-    if constexpr (type == LogitType::float32) return static_cast<const float*>(logits)[at];
+    if constexpr (type == FloatType::bfloat16) return widen_bfloat16(static_cast<const uint16_t*>(logits)[at]);
+    if constexpr (type == FloatType::float16) return widen_float16(static_cast<const uint16_t*>(logits)[at]);
+    if constexpr (type == FloatType::float32) return static_cast<const float*>(logits)[at];
   }
 
   __device__ float z(int64_t i) const {
@@ -37,13 +37,13 @@ struct Kept {
   int32_t least;
 };
 
-template <LogitType type>
+template <FloatType type>
 __device__ int64_t kept_weight(const Row<type>& row, const Kept& kept, int64_t i) {
   const int32_t w = row.full_weight(i);
   return w >= kept.least && (kept.from == kEverything || place(row.key(i), i) >= kept.from) ? w : 0;
 }
 
-template <LogitType type>
+template <FloatType type>
 __device__ int64_t block_mass(const Row<type>& row, const Kept& kept) {
   int64_t mass = 0;
   for (int64_t i = threadIdx.x; i < row.args.size; i += kThreads) mass += kept_weight(row, kept, i);
@@ -51,7 +51,7 @@ __device__ int64_t block_mass(const Row<type>& row, const Kept& kept) {
 }
 
 // Top-k, then top-p, then min-p.
-template <LogitType type>
+template <FloatType type>
 __device__ Kept filter(const Row<type>& row) {
   const SampleCodesArgs& args = row.args;
   Kept kept = {kEverything, 0};
@@ -70,7 +70,7 @@ __device__ Kept filter(const Row<type>& row) {
 
 // The first code in index order whose cumulative weight is above `target`. Each thread sums one run of codes; the run
 // that holds the target is then walked.
-template <LogitType type>
+template <FloatType type>
 __device__ void find_code(const Row<type>& row, const Kept& kept, int64_t target, int64_t* code) {
   const int64_t size = row.args.size;
   const int64_t run = (size + kThreads - 1) / kThreads;
@@ -88,7 +88,7 @@ __device__ void find_code(const Row<type>& row, const Kept& kept, int64_t target
   __syncthreads();
 }
 
-template <LogitType type>
+template <FloatType type>
 __device__ int64_t sample_block(Row<type>& row) {
   const SampleCodesArgs& args = row.args;
   const int64_t index = row.row;
@@ -147,7 +147,7 @@ __device__ int64_t sample_block(Row<type>& row) {
   return kNoFailure;
 }
 
-template <LogitType type>
+template <FloatType type>
 __global__ void sample_kernel(SampleCodesArgs args, int64_t* first_failure) {
   for (int64_t index = blockIdx.x; index < args.rows; index += gridDim.x) {
     Row<type> row = {args, index, args.guidances ? args.guidances[index] : args.guidance, 1.0f, 0.0f};
@@ -161,9 +161,9 @@ __global__ void sample_kernel(SampleCodesArgs args, int64_t* first_failure) {
 
 void sample_codes_cuda(const SampleCodesArgs& args, int64_t* first_failure, void* stream) {
   if (args.rows == 0) return;
-  const auto kernel = args.type == LogitType::float32    ? sample_kernel<LogitType::float32>
-                      : args.type == LogitType::bfloat16 ? sample_kernel<LogitType::bfloat16>
-                                                         : sample_kernel<LogitType::float16>;
+  const auto kernel = args.type == FloatType::float32    ? sample_kernel<FloatType::float32>
+                      : args.type == FloatType::bfloat16 ? sample_kernel<FloatType::bfloat16>
+                                                         : sample_kernel<FloatType::float16>;
   kernel<<<grid_of(args.rows), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, first_failure);
 }
 

@@ -19,6 +19,7 @@
 #endif
 
 #include "tokenmask/failure.h"
+#include "tokenmask/floats.h"
 
 namespace tokenmask {
 
@@ -37,6 +38,14 @@ inline at::Tensor checked_rows(const at::Tensor& tensor, const char* name, at::S
   const bool shared = tensor.dim() == 1;
   row_stride = shared ? 0 : like.size(1);
   return checked(tensor, name, type, shared ? like.sizes().slice(1) : like.sizes(), like);
+}
+
+inline FloatType float_type(const at::Tensor& tensor, const char* name) {
+  const at::ScalarType type = tensor.scalar_type();
+  TORCH_CHECK_TYPE(type == at::kFloat || type == at::kBFloat16 || type == at::kHalf, name,
+                   " must be float32, bfloat16 or float16, got ", type);
+  if (type == at::kFloat) return FloatType::float32;
+  return type == at::kHalf ? FloatType::float16 : FloatType::bfloat16;
 }
 
 template <typename T>
@@ -61,8 +70,8 @@ int64_t run_rows(int64_t rows, int64_t row_size, const Rows& run) {
 // Raises ValueError for a failure: the rule, the row, and what to do.
 inline void raise_failure(int64_t failed, const char* op, const char* input) {
   if (failed == kNoFailure) return;
-  const int64_t row = failed / 8;
-  switch (static_cast<Reason>(failed % 8)) {
+  const int64_t row = failed / kReasons;
+  switch (static_cast<Reason>(failed % kReasons)) {
     case Reason::not_a_number:
       TORCH_CHECK_VALUE(false, op, ": ", input, " must not be NaN, got NaN in row ", row,
                         "; check what computed that row (a diverged model, or 0 / 0)");
@@ -78,6 +87,15 @@ inline void raise_failure(int64_t failed, const char* op, const char* input) {
     case Reason::bad_temperature:
       TORCH_CHECK_VALUE(false, op, ": temperature must be finite and at least 0, got another value in row ", row,
                         "; use 0 for the arg-max");
+    case Reason::id_out_of_range:
+      TORCH_CHECK_VALUE(false, op, ": ", input, " must be rows of the table, got another id at position ", row,
+                        " of the flattened batch; check the layout that made the ids");
+    case Reason::not_finite:
+      TORCH_CHECK_VALUE(false, op, ": ", input, " must be finite, got NaN or infinity in row ", row,
+                        "; check what computed that row");
+    case Reason::not_finite_code:
+      TORCH_CHECK_VALUE(false, op, ": codebooks must be finite, got NaN or infinity at level ", row,
+                        "; check what trained that codebook");
   }
 }
 

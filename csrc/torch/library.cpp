@@ -2,12 +2,21 @@
 #include <torch/library.h>
 
 TORCH_LIBRARY(tokenmask, m) {
+  m.def(
+      "attend_cached(Tensor query, Tensor row_splits, Tensor keys, Tensor values, Tensor lengths, Tensor? allowed) "
+      "-> Tensor");
   m.def("choose(Tensor scores, Tensor is_open, Tensor count) -> Tensor");
   m.def("commit(Tensor ids, Tensor proposed, Tensor confidence, Tensor is_open, Tensor count) -> (Tensor, Tensor)");
+  m.def("embed_codes(Tensor ids, Tensor table) -> Tensor");
+  m.def("embed_codes_backward(Tensor grad, Tensor ids, int table_rows) -> Tensor");
   m.def(
       "mask_tokens(Tensor ids, Tensor maskable, Tensor count, Tensor mask_ids, Tensor? scores, Tensor? random_low, "
       "Tensor? random_high, Tensor sample_ids, int seed, int mask_below, int random_below) "
       "-> (Tensor, Tensor, Tensor)");
+  m.def("quantize_residual(Tensor x, Tensor codebooks, bool unit_norm) -> (Tensor, Tensor)");
+  m.def(
+      "rotate_and_store(Tensor qkv, Tensor query_weight, Tensor key_weight, Tensor cos, Tensor sin, Tensor? query_cos, "
+      "Tensor? query_sin, Tensor row_splits, Tensor slots, Tensor(a!) keys, Tensor(b!) values, float eps) -> Tensor");
   m.def(
       "sample_codes(Tensor logits, Tensor counters, int seed, Tensor? seeds, float temperature, Tensor? temperatures, "
       "int top_k, float top_p, float min_p, Tensor? uncond, float guidance, Tensor? guidances, Tensor? allowed) "

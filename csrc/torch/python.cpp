@@ -3,19 +3,28 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <string>
+#include <vector>
 
+#include "../cpu/dispatch.h"
 #include "tokenmask/philox.h"
 
 namespace py = pybind11;
 
 namespace {
 
-const char* cpu_capability() {
-#if defined(__x86_64__) && defined(__gnu_linux__)
-  return __builtin_cpu_supports("avx2") ? "avx2" : "default";
-#else
-  return "default";
-#endif
+void use_cpu_capability(const std::string& name) {
+  const tokenmask::CpuKernels* kernels = tokenmask::find_cpu_kernels(name.c_str());
+  if (!kernels) throw py::value_error("this processor does not run kernels called " + name);
+  tokenmask::use_cpu_kernels(*kernels);
+}
+
+std::vector<std::string> cpu_capabilities() {
+  std::vector<std::string> names;
+  for (const char* name : {"portable", "avx2", "avx512"}) {
+    if (tokenmask::find_cpu_kernels(name)) names.push_back(name);
+  }
+  return names;
 }
 
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
@@ -50,7 +59,9 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.attr("has_cuda") = false;
 #endif
   m.attr("cuda_note") = TOKENMASK_CUDA_NOTE;
-  m.def("cpu_capability", &cpu_capability, "Which clone of the CPU kernels runs here: avx2 or default.");
+  m.def("cpu_capability", [] { return tokenmask::cpu_kernels().name; }, "Whose CPU kernels run: portable, avx2 or avx512.");
+  m.def("cpu_capabilities", &cpu_capabilities, "Those that this processor can run, the widest last.");
+  m.def("use_cpu_capability", &use_cpu_capability, "For tests: run the kernels of this name from now on.");
   m.def("purposes", &purposes, "Names and numbers of the Philox purposes.");
   m.def("philox4x32", &philox, "Ten rounds of Philox4x32 on four counter words with two key words.");
 }

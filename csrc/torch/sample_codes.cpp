@@ -18,13 +18,6 @@ struct Prepared {
   SampleCodesArgs args = {};
 };
 
-LogitType logit_type(at::ScalarType type) {
-  TORCH_CHECK_TYPE(type == at::kFloat || type == at::kBFloat16 || type == at::kHalf,
-                   "sample_codes: logits must be float32, bfloat16 or float16, got ", type);
-  if (type == at::kFloat) return LogitType::float32;
-  return type == at::kHalf ? LogitType::float16 : LogitType::bfloat16;
-}
-
 Prepared prepare(const at::Tensor& logits, const at::Tensor& counters, int64_t seed, const Optional& seeds,
                  double temperature, const Optional& temperatures, int64_t top_k, double top_p, double min_p,
                  const Optional& uncond, double guidance, const Optional& guidances, const Optional& allowed) {
@@ -32,7 +25,7 @@ Prepared prepare(const at::Tensor& logits, const at::Tensor& counters, int64_t s
   TORCH_CHECK_VALUE(logits.size(1) <= INT32_MAX, "sample_codes: codes are int32, got ", logits.size(1), " of them");
   Prepared p;
   SampleCodesArgs& args = p.args;
-  args.type = logit_type(logits.scalar_type());
+  args.type = float_type(logits, "sample_codes: logits");
   args.rows = logits.size(0);
   args.size = logits.size(1);
   p.logits = logits.contiguous();

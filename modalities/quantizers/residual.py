@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.modalities.quantizers.vq import VectorQuantizer, VectorQuantizerConfig
+from tokenmask.ops import quantize_residual
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,8 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def nearest(self, latents: Tensor) -> Tensor:
         """float32 [N, width] -> int64 [N, levels], the nearest code of what each level is given."""
-        codes = []
-        for book in self._books():
-            codes.append(book.nearest(latents))
-            latents = latents - book.lookup(codes[-1])
-        return torch.stack(codes, 1)
+        books = torch.stack([book.codebook for book in self._books()])
+        return quantize_residual(latents, books, unit_norm=self.config.codebook.unit)[0].long()
 
     def lookup(self, codes: Tensor, levels: int | None = None) -> Tensor:
         """int [..., levels] -> float32 [..., width]: the sum over the first ``levels`` of them, None for all."""

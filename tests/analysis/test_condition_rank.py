@@ -17,7 +17,7 @@ class Judge:
     def __init__(self, bias: float) -> None:
         self.bias = bias
 
-    def logits(self, inputs, queries, t=None):
+    def logits(self, inputs, queries, group=None, t=None):
         length = inputs.shape[1]
         row, position = queries.slots // length, queries.slots % length
         n = (inputs.ids[row, 1, 0] - self.layout.range("word").offset).long()

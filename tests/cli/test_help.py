@@ -35,7 +35,8 @@ def test_every_command_has_a_home():
     commands = next(a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
-        *("fit", "encode", "decode", "corpus", "train", "generate", "evaluate", "inspect", "info", "recipes", "demo")
+        *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
+        *("evaluate", "inspect", "report", "info", "recipes", "demo"),
     }
 
 

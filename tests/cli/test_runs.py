@@ -55,22 +55,42 @@ def test_options_reach_the_sampler(run, tmp_path, call):
     assert torch.equal(run.tokenizers["image"].media.load(tmp_path / "a.png").pixels, image.pixels)
 
 
-def test_evaluate_prints_one_table_and_saves_it(run, call, capsys):
+def test_evaluate_prints_tables_and_saves_them(run, call, capsys):
     report = {"held_out_items": 3, "training_items": 20, "figures": {"psnr_db": 12.5}}
     (run.folder / "tokenizers/image/evaluation.json").write_text(json.dumps(report))
-    assert call("evaluate", run.folder, "--draws", 1) == 0
+    words = ("evaluate", run.folder, "--quick", "--data", run.folder / "samples")
+    assert call(*words) == 0
     output = capsys.readouterr()
     head, *rows = output.out.splitlines()
-    assert head.split()[:2] == ["stream", "level"] and "records" in head and "\x1b" not in output.out + output.err
+    assert head.split()[:2] == ["stream", "level"] and "gain nats" in head and "\x1b" not in output.out + output.err
     assert "psnr_db  12.5  (3 held-out items)" in output.out and "standard error" in output.out
+    assert "image (image)" in output.out and "reconstruction: psnr_db" in output.out
     saved = json.loads((run.folder / "evaluation.json").read_text())
     expected = run.held_out_scores(draws=1)
-    assert len(saved["scores"]) == len(expected) == 5 and saved["draws"] == 1
+    assert len(saved["scores"]) == len(expected) == 5 and saved["draws"] == 1 and saved["samples"] == 16
     for row, kept, score in zip(rows, saved["scores"], expected, strict=False):
         assert kept["cross_entropy"] == score.cross_entropy and kept["num_codes"] == score.num_codes
         assert f"{score.cross_entropy / math.log(2):.3f}" in row.split()
         assert row.split()[-2:] == [str(score.num_codes), str(score.num_records)]
+        assert score.gain is None or f"{score.gain:.3f} +- {score.gain_error:.3f}" in row
+    assert [table["stream"] for table in saved["streams"]] == ["text", "image"]
+    assert call("report", run.folder) == 0
+    assert '<section id="evaluation"' in (run.folder / "report.html").read_text(encoding="utf-8")
     (run.folder / "tokenizers/image/evaluation.json").unlink()
+
+
+def test_report(run, tmp_path, call, refusal, capsys):
+    out = tmp_path / "page.html"
+    assert call("report", run.folder, "--data", run.folder / "samples", "--out", out) == 0
+    printed = capsys.readouterr()
+    assert str(out) in printed.out and "drawing" in printed.err
+    text = out.read_text(encoding="utf-8")
+    assert '<section id="image"' in text and "from its codes: image" in text
+    assert "ends in .html" in refusal("report", run.folder, "--out", tmp_path)
+    assert "is not a folder" in refusal("report", run.folder, "--out", tmp_path / "none/page.html")
+    (run.folder / "evaluation.json").write_text('{"streams": [{}]}')
+    assert "is damaged" in refusal("report", run.folder, "--out", out)
+    (run.folder / "evaluation.json").unlink()
 
 
 def test_info(run, call, capsys):

@@ -188,7 +188,7 @@ def test_a_full_disk_ends_in_a_sentence_and_no_file(run, pictures, tmp_path):
 def test_a_bug_keeps_its_traceback_and_an_error_shows_it_on_request(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"run\.json"):
         main(["evaluate", str(tmp_path), "--traceback"])
-    monkeypatch.setattr("tokenmask.cli.about._headers", lambda: {}["bug"])
+    monkeypatch.setattr("tokenmask.cli.about.recipe_headers", lambda: {}["bug"])
     with pytest.raises(KeyError):
         main(["recipes"])
 

@@ -5,7 +5,7 @@ import torch
 
 from tokenmask.batch import FILL
 from tokenmask.layout import Layout
-from tokenmask.masking import FixedRate, LevelStages, Linear, Masker, ProcessRate
+from tokenmask.masking import Corruption, FixedRate, LevelStages, Linear, Masker, ProcessRate
 from tokenmask.streams import StreamSpec
 
 
@@ -61,6 +61,35 @@ def test_whole_levels_are_asked_at_once(batch, layout):
     for index, stage in enumerate(stages):
         here = fill[index] & (depth[index] == stage)
         assert int((row == index).sum()) == (int(here.sum()) if stage else max(1, round(0.1 * int(here.sum()))))
+
+
+@pytest.mark.parametrize("rate", [FixedRate(0.3), ProcessRate(Linear())])
+def test_whole_levels_see_coarser_codes_and_nothing_of_their_own(batch, layout, rate):
+    """The residual stage of MoMask, whatever the corruption that the first level has."""
+    rows = batch.rows(torch.arange(24).repeat(20))
+    rows = type(rows)(**{**vars(rows), "sample_ids": torch.arange(480)})
+    corruption = Corruption(0.4, 0.3, 0.3)
+    masked = Masker(rate, corruption=corruption, stages=LevelStages(whole_from=1))(rows, layout, seed=1)
+    depth, fill = depths(layout, masked), (rows.role == FILL) & rows.valid[:, :, None]
+    ids, mask_ids = masked.inputs.ids, layout.mask_of(rows.ids)
+    asked = torch.zeros_like(fill).flatten()
+    asked[masked.queries.slots] = True
+    asked = asked.view_as(fill)
+    offsets, heads = layout.offsets(), layout.head_of(rows.ids).flatten()[masked.queries.slots]
+    assert torch.equal(masked.targets.codes, rows.ids.flatten()[masked.queries.slots].long() - offsets[heads])
+    corrupted, residual = 0, 0
+    for row in range(480):
+        stage = int(depth[row][asked[row]].min())
+        here, below = fill[row] & (depth[row] == stage), ~fill[row] | (depth[row] < stage)
+        assert torch.equal(ids[row][below], rows.ids[row][below])
+        assert torch.equal(ids[row][fill[row] & (depth[row] > stage)], mask_ids[row][fill[row] & (depth[row] > stage)])
+        if stage:
+            residual += 1
+            assert torch.equal(asked[row], here)
+            assert torch.equal(ids[row][here], mask_ids[row][here])
+        else:
+            corrupted += int((ids[row][asked[row]] != mask_ids[row][asked[row]]).sum())
+    assert residual > 100 and corrupted > 100
 
 
 @pytest.mark.parametrize("wrong", [{"odds": (1.0, 0.0)}, {"whole_from": 0}])

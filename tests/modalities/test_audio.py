@@ -15,11 +15,15 @@ from torch import Tensor
 from tokenmask.modalities import audio as module
 from tokenmask.modalities import mel
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer, AudioTokenizerConfig
-from tokenmask.modalities.learned import CodecFitting, stored
+from tokenmask.modalities.audio_fit import start
+from tokenmask.modalities.audio_network import CONTEXT_SECONDS, AudioNetwork
+from tokenmask.modalities.learned import stored
+from tokenmask.nn import build
 from tokenmask.testing import Check, tokenizer_checks
 from tokenmask.tokenizer import stream_of
 
 from .conftest import DATA
+from .contract import each_check, goes_on_bit_for_bit, refused_resume, run_check
 
 TINY = AudioTokenizerConfig(
     bands=40, width=64, encoder_blocks=1, decoder_blocks=1, latent=16, codes=16, levels=3, head_width=64, head_blocks=1,
@@ -55,7 +59,20 @@ def speech(prompts: list[AudioClip]) -> list[AudioClip]:
 @pytest.fixture(scope="session")
 def audio_tokenizer(speech: list[AudioClip]) -> AudioTokenizer:
     """Trained for a few seconds only: codes are real, the sound is coarse."""
-    return AudioTokenizer.fit(speech, config=TINY, steps=30, batch_size=16, seed=1, progress=False)
+    return AudioTokenizer.fit(speech, config=TINY, steps=30, batch_size=16, peak_lr=4e-3, seed=1, progress=False)
+
+
+def test_a_fit_begins_at_the_principal_components(speech: list[AudioClip]) -> None:
+    sound = torch.cat([clip.samples[0] for clip in speech[:20]])
+    network = build(lambda: AudioNetwork(TINY), 3)
+    start(network, sound, TINY)
+    frames = network.features(sound)[None]
+    assert frames.mean((0, 1)).abs().max() < 1e-2
+    rebuilt = network.decoder(network.encoder(frames))[0]
+    _, _, axes = torch.linalg.svd(frames[0] - frames[0].mean(0), full_matrices=False)
+    wanted = frames[0] @ axes[: TINY.latent].T @ axes[: TINY.latent]
+    assert (rebuilt - wanted).abs().max() < 0.02
+    assert (wanted - frames[0]).square().mean() < 0.2 * frames.square().mean()
 
 
 # Contract -------------------------------------------------------------------------------------------------------------
@@ -71,10 +88,9 @@ def audio_checks(request: pytest.FixtureRequest) -> list[Check]:
     return list(tokenizer_checks(tokenizer, [held_out[0], *other, held_out[1]], suffix=".wav"))
 
 
-@pytest.mark.parametrize("name", [check.name for check in tokenizer_checks(object(), [0, 0, 0])])  # type: ignore[arg-type]
+@each_check
 def test_contract(name: str, request: pytest.FixtureRequest) -> None:
-    (check,) = (check for check in audio_checks(request) if check.name == name)
-    check()
+    run_check(name, audio_checks(request))
 
 
 # The clip -------------------------------------------------------------------------------------------------------------
@@ -223,13 +239,13 @@ def test_codes_depend_on_the_halo_only(audio_tokenizer: AudioTokenizer) -> None:
     assert not torch.equal(first[:64], second[:64])
     after = 64 + reach + 2
     assert torch.equal(first[after:], second[after:])
-    assert after - 64 <= module._CONTEXT_SECONDS * 50
+    assert after - 64 <= CONTEXT_SECONDS * 50
 
 
 def test_latents_are_bit_equal_in_every_place_and_with_threads(audio_tokenizer: AudioTokenizer) -> None:
     """On latents, not only on codes: a change of the last bit almost never flips a code."""
     network = audio_tokenizer._network
-    windows = torch.stack([noise(audio_tokenizer._window_samples, seed)[0] for seed in range(module._TOGETHER)])
+    windows = torch.stack([noise(audio_tokenizer._frames.size, seed)[0] for seed in range(module._TOGETHER)])
     before, seen = torch.get_num_threads(), []
     try:
         with torch.no_grad():
@@ -249,9 +265,9 @@ def test_long_streams_are_decoded_in_segments(
 ) -> None:
     tokenizer = AudioTokenizer(replace(TINY, vocoder=vocoder), stored(audio_tokenizer._network))
     codes = audio_tokenizer.encode(AudioClip(noise(150 * 320), 16000)).codes
-    whole = tokenizer._waveform(codes)
+    whole = tokenizer.sound_of(codes)
     monkeypatch.setattr(module, "_SEGMENT", 60)
-    parts = tokenizer._waveform(codes)
+    parts = tokenizer.sound_of(codes)
     assert parts.shape == whole.shape
     assert torch.allclose(parts[: 40 * 320], whole[: 40 * 320], atol=1e-5)
     if vocoder == "head":
@@ -270,7 +286,7 @@ def test_kept_samples_are_those_of_the_given_clip(
     keep[100:900] = True
     mixed = audio_tokenizer.decode(stream, given=given, keep=keep)
     assert torch.equal(mixed.samples[:, 100:900], given.samples[:, 100:900])
-    assert torch.equal(mixed.samples[:, 900:], plain.samples[:, 900:])
+    assert torch.equal(mixed.samples[:, 1060:], plain.samples[:, 1060:])  # after a fade of 10 ms
     assert mixed.stream == stream
     places = torch.zeros(frames, dtype=torch.bool)
     places[1] = True
@@ -306,21 +322,9 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
         settings = {"config": config, "steps": 8, "batch_size": 16, "checkpoint_every": 4, **changes}
         return AudioTokenizer.fit(speech[:6], folder=folder, progress=False, **settings)
 
-    whole, step = fitted(None), CodecFitting.step
-
-    def stops(task: CodecFitting, index: int) -> dict[str, float]:
-        if index == 6:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CodecFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path)
-    assert fitted(tmp_path).spec == whole.spec
+    whole = goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=6)
     assert fitted(None, seed=1).spec != whole.spec
-    with pytest.raises(ValueError, match="resumed with the config it began with"):
-        fitted(tmp_path, config=replace(TINY, rounds=3))
+    refused_resume(fitted, tmp_path, "resumed with the config it began with", config=replace(TINY, rounds=3))
 
 
 def test_without_a_head(speech: list[AudioClip]) -> None:
@@ -337,6 +341,7 @@ def test_without_a_head(speech: list[AudioClip]) -> None:
         ({"sample_rate_hz": 500}, "2 hops at least"),
         ({"bands": 0}, "bands within"),
         ({"width": 0}, "width and expansion must be positive"),
+        ({"latent": 81}, "latent must lie within 1..bands, 80, got 81"),
         ({"kernel": 6}, "kernel must be odd"),
         ({"vocoder": "wavenet"}, "vocoder must be one of head, mixed, griffin_lim"),
         ({"head_width": 0}, "without a head the vocoder must be griffin_lim"),

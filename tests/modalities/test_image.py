@@ -18,8 +18,10 @@ from PIL import Image as pillow
 from tokenmask.fitting import load_tensors
 from tokenmask.modalities import image as module
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
-from tokenmask.modalities.learned import CodecFitting, doubled, stored
+from tokenmask.modalities.learned import doubled, stored
 from tokenmask.tokenizer import stream_of
+
+from .contract import goes_on_bit_for_bit, refused_resume
 
 TINY = ImageTokenizerConfig(size=16, codes=16, width=16, latent=4, blocks=1)
 
@@ -208,27 +210,9 @@ def test_a_stopped_fit_goes_on_bit_for_bit(tmp_path: Path, emoji: list[Image], m
         settings = {"config": TINY, "steps": 12, "batch_size": 8, "checkpoint_every": 5, **changes}
         return ImageTokenizer.fit(emoji[:30], folder=folder, progress=False, **settings)
 
-    whole = fitted(tmp_path / "whole")
-    step = CodecFitting.step
-
-    def stops(task: CodecFitting, index: int) -> dict[str, float]:
-        if index == 8:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CodecFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path / "cut")
-    assert fitted(tmp_path / "cut").spec == whole.spec
-    for name in ("metrics.jsonl", "checkpoint.safetensors"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    with pytest.raises(ValueError, match="resumed with the settings it began with"):
-        fitted(tmp_path / "cut", steps=14)
-    with pytest.raises(ValueError, match="resumed with the config it began with"):
-        fitted(tmp_path / "cut", config=replace(TINY, flip=False))
-    whole.save(tmp_path / "cut")  # a fit's folder can hold its result
-    assert ImageTokenizer.load(tmp_path / "cut").spec == whole.spec
+    goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=8)
+    refused_resume(fitted, tmp_path, "resumed with the settings it began with", steps=14)
+    refused_resume(fitted, tmp_path, "resumed with the config it began with", config=replace(TINY, flip=False))
 
 
 def test_loss_falls_and_codes_are_in_use(tmp_path: Path, emoji: list[Image]) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 import tokenmask
 from tokenmask.modalities import motion as module
-from tokenmask.modalities.learned import CodecFitting
 from tokenmask.modalities.motion import (
     PARTS,
     MotionTokenizer,
@@ -25,6 +24,9 @@ from tokenmask.modalities.motion import (
     to_features,
     to_rotations,
 )
+from tokenmask.modalities.motion_features import heading
+from tokenmask.modalities.motion_fit import start_of
+from tokenmask.modalities.motion_network import MotionNetwork, framed
 from tokenmask.modalities.skeleton import (
     MotionClip,
     Skeleton,
@@ -34,9 +36,12 @@ from tokenmask.modalities.skeleton import (
     to_matrix,
     turn,
 )
+from tokenmask.modalities.windows import Windows
 from tokenmask.nn.init import build
 from tokenmask.testing import Check, global_random_state_untouched, tokenizer_checks
 from tokenmask.tokenizer import stream_of
+
+from .contract import each_check, goes_on_bit_for_bit, refused_resume, run_check
 
 DATA = Path(tokenmask.__file__).parent / "data" / "motion"
 UP = (0.0, 1.0, 0.0)
@@ -96,10 +101,9 @@ def checks(tokenizer: MotionTokenizer, clips: dict[str, MotionClip]) -> list[Che
     return list(tokenizer_checks(tokenizer, items, refused=[walk.cut(0, 3), foreign], suffix=".safetensors"))
 
 
-@pytest.mark.parametrize("name", [check.name for check in tokenizer_checks(object(), [0, 0, 0])])  # type: ignore[arg-type]
+@each_check
 def test_contract(name: str, tokenizer: MotionTokenizer, clips: dict[str, MotionClip]) -> None:
-    (check,) = (check for check in checks(tokenizer, clips) if check.name == name)
-    check()
+    run_check(name, checks(tokenizer, clips))
 
 
 # Features -------------------------------------------------------------------------------------------------------------
@@ -124,7 +128,7 @@ def test_features_hold_the_whole_pose(clips: dict[str, MotionClip], name: str) -
     clip = clips[name]
     features = to_features(clip, 2)
     points = clip.joint_positions() - clip.root_positions[:, None] * torch.tensor([1.0, 0.0, 1.0])
-    angles = module.heading(to_matrix(clip.rotations[:, 0]), 2)
+    angles = heading(to_matrix(clip.rotations[:, 0]), 2)
     back = to_matrix(turn(UP, -angles))
     seen = (back[:, None] * points[:, :, None]).sum(-1)
     assert torch.allclose(positions(features, clip.skeleton), seen, atol=1e-5)
@@ -149,7 +153,7 @@ def test_velocities_lead_back_to_the_path(
     stream = tokenizer.encode(clip)
     monkeypatch.setattr(MotionTokenizer, "_features", lambda self, stream: to_features(clip, 2))
     made = tokenizer.decode(stream)
-    angle = float(module.heading(to_matrix(clip.rotations[:1, 0]), 2))
+    angle = float(heading(to_matrix(clip.rotations[:1, 0]), 2))
     start = clip.root_positions[0].tolist()
     back = moved(moved(clip, 0.0, -start[0], -start[2]), -angle, 0.0, 0.0)
     assert (made.joint_positions() - back.joint_positions()).abs().max() < 1e-4
@@ -198,19 +202,16 @@ def test_latents_are_bit_equal_alone_in_batches_and_with_threads(
     """On latents, not only on codes: a change of the last bit almost never flips a code."""
     network = tokenizer._network
     features = network.normalised(torch.cat([to_features(clip, 2) for clip in known])[:600])
-    windows = module._framed(features, 12, 4)
+    frames, places = Windows(4, 4, module._ROWS), Windows(1, 1, module._ROWS)
+    windows = list(frames.of(features, "nearest"))
     before, seen = torch.get_num_threads(), []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             for size in (1, 7, 64, 150):
-                latents = torch.cat(
-                    [network.latents(rows)[:n] for part in windows.split(size) for rows, n in module._fixed_rows(part)]
-                )
-                around = module._framed(latents, 3, 1)
-                made = torch.cat(
-                    [network.frames(rows)[:n] for part in around.split(size) for rows, n in module._fixed_rows(part)]
-                )
+                parts = [windows[first : first + size] for first in range(0, len(windows), size)]
+                latents = torch.stack([one for part in parts for one in frames.run(part, network.latents)])
+                made = torch.cat(list(places.run(places.of(latents, "nearest"), network.frames)))
                 seen.append((latents, made))
     finally:
         torch.set_num_threads(before)
@@ -301,12 +302,12 @@ def test_mirrored_clips_are_coded_as_well(tokenizer: MotionTokenizer, known: lis
 def test_principal_components_are_the_start(known: list[MotionClip], humanoid: Skeleton) -> None:
     """The latent of as many numbers as a part has loses nothing before the network has learned a thing."""
     config = tiny(humanoid, latent=32)
-    start = module._start([to_features(clip.resample(30), 2) for clip in known], config)
-    network = build(lambda: module._Network(config, start), 0)
+    start = start_of([to_features(clip.resample(30), 2) for clip in known], config)
+    network = build(lambda: MotionNetwork(config, start), 0)
     clip = known[0].resample(30)
     wanted = to_features(clip.cut(0, 20), 2)
-    latents = network.latents(module._framed(network.normalised(wanted), 12, 4))
-    made = network.features(network.frames(module._framed(latents, 3, 1)).flatten(0, 1))
+    latents = network.latents(framed(network.normalised(wanted), 12, 4))
+    made = network.features(network.frames(framed(latents, 3, 1)).flatten(0, 1))
     arms = slice(*part_columns(humanoid)[3])
     assert torch.allclose(made[:, arms], wanted[:, arms], atol=1e-3)
     away = (positions(made, humanoid) - positions(wanted, humanoid)).norm(dim=-1).mean()
@@ -331,21 +332,8 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
         settings = {"config": tiny(humanoid), "steps": 6, "batch_size": 64, "checkpoint_every": 3, **changes}
         return MotionTokenizer.fit(known[:3], folder=folder, progress=False, **settings)
 
-    whole = fitted(tmp_path / "whole")
-    step = CodecFitting.step
-
-    def stops(task: CodecFitting, index: int) -> dict[str, float]:
-        if index == 4:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CodecFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path / "cut")
-    assert fitted(tmp_path / "cut").spec == whole.spec
-    with pytest.raises(ValueError, match="resumed with the config it began with"):
-        fitted(tmp_path / "cut", config=tiny(humanoid, offset=0.1))
+    goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=4)
+    refused_resume(fitted, tmp_path, "resumed with the config it began with", config=tiny(humanoid, offset=0.1))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from tokenmask.modalities import video as module
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.video import VideoClip, VideoTokenizer, VideoTokenizerConfig
 from tokenmask.streams import TokenStream
-from tokenmask.testing import Check, tokenizer_checks
+from tokenmask.testing import tokenizer_checks
 from tokenmask.tokenizer import load_tokenizer
+
+from .contract import each_check, run_check
 
 SMALL = ImageTokenizerConfig(size=16, codes=32, width=64, latent=4, blocks=1)
 CONFIG = VideoTokenizerConfig(SMALL, frame_rate_hz=12.0, step=2)
@@ -45,13 +47,9 @@ def items(images: list[Image]) -> list[VideoClip]:
     ]
 
 
-CHECKS = [check.name for check in tokenizer_checks(object(), [0, 0, 0])]  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", CHECKS)
+@each_check
 def test_contract(name: str, tokenizer: VideoTokenizer, held_out_emoji: list[Image]) -> None:
-    checks: dict[str, Check] = {c.name: c for c in tokenizer_checks(tokenizer, items(held_out_emoji), suffix=".png")}
-    checks[name]()
+    run_check(name, list(tokenizer_checks(tokenizer, items(held_out_emoji), suffix=".png")))
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """One rule, three readers: the dense mask, flex_attention's form and a loop in Python."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tests.models.small import small_batch, small_layout
-from tokenmask.models import Causal, Full, GroupCausal, SlotMeta, Window, dense_mask, mask_mod
+from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, SlotMeta, Window, dense_mask, mask_mod
 
-PATTERNS = [Full(), Causal(), GroupCausal(), Window(6), Window(4, streams=(1,)), Window(2, from_group=2)]
+PATTERNS = [Full(), Causal(), GroupCausal(), GivenFirst(), Window(6), Window(4, streams=(1,)), Window(2, from_group=2)]
 
 
 def meta(padded: bool = True) -> SlotMeta:
@@ -23,6 +25,8 @@ def by_hand(pattern, m, row, query, key) -> bool:
         return key <= query
     if isinstance(pattern, GroupCausal):
         return bool(m.group[row, key] <= m.group[row, query])
+    if isinstance(pattern, GivenFirst):
+        return bool(m.filled[row, query]) or not bool(m.filled[row, key])
     if isinstance(pattern, Window):
         windowed = pattern.streams is None or int(m.stream[row, query]) in pattern.streams
         windowed = windowed and int(m.group[row, query]) >= pattern.from_group
@@ -64,7 +68,7 @@ def test_no_mask_where_everything_is_allowed():
 
 def test_a_row_without_valid_positions_stays_finite():
     m = meta()
-    nothing = SlotMeta(m.stream, m.group, m.coordinates, torch.zeros_like(m.valid), m.position)
+    nothing = replace(m, valid=torch.zeros_like(m.valid))
     assert dense_mask(Full(), nothing).all()
     assert dense_mask(Causal(), nothing)[0, 0].equal(torch.eye(14, dtype=torch.bool))
 

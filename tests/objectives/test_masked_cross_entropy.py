@@ -29,14 +29,14 @@ class Says(torch.nn.Module):
         self.layout = layout
         self.p = torch.nn.Parameter(torch.tensor(p_of_position))
 
-    def forward(self, inputs, queries, *, group=None, t=None):
+    def forward(self, inputs, queries, *, group=None, t=None, read=lambda group: group.logits):
         position = torch.div(queries.slots, inputs.shape[2], rounding_mode="floor")
         p = self.p[position % inputs.shape[1]]
         logits = torch.stack([p, *[(1 - p) / 3] * 3], 1).log()
         groups = []
         for head in queries.heads.unique().tolist():
             index = (queries.heads == head).nonzero().squeeze(1)
-            groups.append(RangeLogits(head, index, logits[index]))
+            groups.append(RangeLogits(head, index, read(RangeLogits(head, index, logits[index]))))
         return Predictions(tuple(groups), logits)
 
 
@@ -166,7 +166,7 @@ class Oracle(torch.nn.Module):
         super().__init__()
         self.layout, self.joint = layout, joint
 
-    def forward(self, inputs, queries, *, group=None, t=None):
+    def forward(self, inputs, queries, *, group=None, t=None, read=lambda group: group.logits):
         codes = inputs.ids[0, 1:, 0] - self.layout.ranges[0].offset
         seen = self.joint
         for axis, code in enumerate(codes.tolist()):
@@ -176,7 +176,8 @@ class Oracle(torch.nn.Module):
             others = [axis for axis in range(3) if axis != slot - 1]
             rows.append((seen.sum(others) / seen.sum()).log())
         logits = torch.stack(rows)
-        return Predictions((RangeLogits(0, torch.arange(len(rows)), logits),), logits)
+        index = torch.arange(len(rows))
+        return Predictions((RangeLogits(0, index, read(RangeLogits(0, index, logits))),), logits)
 
 
 @pytest.mark.parametrize("process", [Linear(), Cosine(), Polynomial(2.0)], ids=repr)

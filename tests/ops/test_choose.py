@@ -46,6 +46,7 @@ def make_case(kind: str, shape: tuple[int, int], device: str = "cpu") -> tuple[T
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("capability")
 def test_choose_equals_reference(kind: str, shape: tuple[int, int], device: str) -> None:
     scores, is_open, count = make_case(kind, shape, device)
     for counts in (count, torch.full_like(count, -1), torch.full_like(count, shape[1] + 1), count // 8 + 1):
@@ -55,6 +56,7 @@ def test_choose_equals_reference(kind: str, shape: tuple[int, int], device: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("capability")
 def test_every_count(kind: str) -> None:
     scores = make_scores(kind, 1, 70).expand(72, 70)
     count = torch.arange(-1, 71)
@@ -65,6 +67,7 @@ def test_every_count(kind: str) -> None:
     assert chosen.sum(1).tolist() == count.clamp(0, 56).tolist()
 
 
+@pytest.mark.usefixtures("capability")
 def test_order_by_hand() -> None:
     scores = torch.tensor([[1.0, 3.0, 3.0, -0.0, 0.0, 2.0]])
     is_open = torch.tensor([[True, False, True, True, True, True]])
@@ -104,6 +107,7 @@ def test_large_rows_and_threads() -> None:
     assert torch.equal(choose(scores[rows], is_open[rows], count[rows]), alone[rows])
 
 
+@pytest.mark.usefixtures("capability")
 def test_strided_inputs() -> None:
     scores, is_open, count = make_case("ties", (8, 60))
     expected = choose(scores[::2, ::3].contiguous(), is_open[::2, ::3].contiguous(), count[::2].contiguous())
@@ -111,6 +115,7 @@ def test_strided_inputs() -> None:
     assert torch.equal(choose(scores.T.contiguous().T, is_open.T.contiguous().T, count), choose(scores, is_open, count))
 
 
+@pytest.mark.usefixtures("capability")
 def test_nan_names_the_first_row(device: str) -> None:
     scores, is_open, count = make_case("normal", (4, 9), device)
     is_open[:, 4] = False
@@ -144,6 +149,7 @@ def make_commit(kind: str, shape: tuple[int, int], device: str = "cpu") -> tuple
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("capability")
 def test_commit_equals_reference(kind: str, shape: tuple[int, int], device: str) -> None:
     ids, proposed, scores, is_open, count = make_commit(kind, shape, device)
     copies = [each.clone() for each in (ids, proposed, scores, is_open, count)]
@@ -166,6 +172,7 @@ def test_commit_until_nothing_is_open() -> None:
     assert torch.equal(ids, torch.where(first, proposed, given_ids))
 
 
+@pytest.mark.usefixtures("capability")
 def test_commit_nan_names_the_row() -> None:
     ids, proposed, scores, is_open, count = make_commit("normal", (4, 9))
     scores[1, 3], is_open[1, 3] = math.nan, True

@@ -52,6 +52,7 @@ def registered(case: dict[str, Any], shares: tuple[float, float, float], seed: i
 @pytest.mark.parametrize("per_row", [False, True])
 @pytest.mark.parametrize("scored", [False, True])
 @pytest.mark.parametrize("shares", SHARES)
+@pytest.mark.usefixtures("capability")
 def test_equals_reference(shares: tuple[float, float, float], scored: bool, per_row: bool, device: str) -> None:
     for shape in SHAPES:
         case = make_case(shape, scored=scored, per_row=per_row, device=device)
@@ -63,6 +64,7 @@ def test_equals_reference(shares: tuple[float, float, float], scored: bool, per_
 
 
 @pytest.mark.parametrize("scored", [False, True])
+@pytest.mark.usefixtures("capability")
 def test_lists_and_ids_agree(scored: bool) -> None:
     case = make_case((5, 300), scored=scored)
     ids, maskable = case["ids"], case["maskable"]
@@ -120,6 +122,7 @@ def test_threads_and_strides() -> None:
     assert all(torch.equal(a, b) for a, b in zip(alone, again, strict=True))
 
 
+@pytest.mark.usefixtures("capability")
 def test_shares_and_random_ids_are_distributed_as_stated() -> None:
     """2^17 chosen slots. Chi-square of 3 kinds (2 degrees: above 25 with probability 4e-6) and of 16 random ids (15
     degrees: above 52 with probability 6e-6)."""

@@ -80,6 +80,7 @@ def assert_equals_reference(logits: Tensor, **options: Any) -> None:
 
 @pytest.mark.parametrize("filters", FILTERS)
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("capability")
 def test_equals_reference(kind: str, filters: dict[str, Any], device: str) -> None:
     for size in (1, 3, 64, 65, 1000):
         for temperature in (1.0, 0.3, 0.0):
@@ -89,6 +90,7 @@ def test_equals_reference(kind: str, filters: dict[str, Any], device: str) -> No
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("filters", [FILTERS[0], FILTERS[-1]])
+@pytest.mark.usefixtures("capability")
 def test_guidance_allowed_and_types(dtype: torch.dtype, filters: dict[str, Any], device: str) -> None:
     g = torch.Generator().manual_seed(1)
     rows, size = 7, 257
@@ -108,6 +110,7 @@ def test_guidance_allowed_and_types(dtype: torch.dtype, filters: dict[str, Any],
         assert_equals_reference(logits, allowed=allowed[0], temperature=per_row.round(), seed=seed, **filters)
 
 
+@pytest.mark.usefixtures("capability")
 def test_half_precision_is_widened_exactly() -> None:
     """Every float16 and bfloat16 below infinity, one logit against 0: the log-odds give the value back."""
     bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16)
@@ -148,6 +151,7 @@ KEPT: list[tuple[dict[str, Any], list[int]]] = [
 
 
 @pytest.mark.parametrize(("options", "kept"), KEPT)
+@pytest.mark.usefixtures("capability")
 def test_four_entries(options: dict[str, Any], kept: list[int]) -> None:
     """Drawn frequencies of 20000 rows; 3 degrees of freedom exceed 28 with probability 4e-6."""
     rows = 20000
@@ -162,6 +166,7 @@ def test_four_entries(options: dict[str, Any], kept: list[int]) -> None:
     torch.testing.assert_close(logprob, softmax.log()[codes.long()])
 
 
+@pytest.mark.usefixtures("capability")
 def test_ties_go_to_the_lower_index() -> None:
     logits = torch.tensor([[0.0, 1.0, 1.0, 1.0, -0.0]])
     for options, kept in (({"top_k": 2}, {1, 2}), ({"top_p": 0.5}, {1, 2}), ({"top_k": 4}, {0, 1, 2, 3})):
@@ -172,6 +177,7 @@ def test_ties_go_to_the_lower_index() -> None:
     assert int(sample_codes(zeros, seed=0, counters=torch.tensor([0]), temperature=0.0)[0]) == 0
 
 
+@pytest.mark.usefixtures("capability")
 def test_statistics_by_hand() -> None:
     for temperature in (0.0, 1.0):  # at temperature 0 they are those of temperature 1
         _, logprob, entropy, margin = sample_codes(
@@ -185,6 +191,7 @@ def test_statistics_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", ["normal", "flat", "peaked", "two clusters"])
+@pytest.mark.usefixtures("capability")
 def test_statistics_against_float64(kind: str) -> None:
     """Errors against float64 are at most twice those of torch in float32, or 1e-6."""
     logits = make_logits(kind, 50, 1000)
@@ -232,6 +239,7 @@ def test_weights_against_float64() -> None:
     assert weight_reference(torch.tensor([0.0, -0.0, -math.inf])).tolist() == [2**30, 2**30, 0]
 
 
+@pytest.mark.usefixtures("capability")
 def test_row_subsets_threads_and_strides() -> None:
     logits = make_logits("normal", 200, 1500)
     counters, seeds = torch.arange(200) * 3, torch.arange(200) % 7
@@ -262,6 +270,7 @@ def test_row_subsets_threads_and_strides() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 5, 64, 200])
+@pytest.mark.usefixtures("capability")
 def test_bad_rows_are_named(value: float, message: str, size: int, device: str) -> None:
     logits = make_logits("normal", 4, size).to(device)
     counters = torch.arange(4, device=device)

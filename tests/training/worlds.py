@@ -14,6 +14,7 @@ from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, Cosine, Masker, ProcessRate
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.processes import Processes
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.training import Packing, Trainer, Training
 
@@ -34,25 +35,39 @@ def write_corpus(folder: Path, records: int = 200) -> None:
             writer.add(Record(f"r{number}", streams, split=HELD_OUT if number % 10 == 9 else TRAIN))
 
 
-def make_trainer(corpus: Path, steps: int = 40, batch_size: int = 8, **options: object) -> Trainer:
+def make_trainer(
+    corpus: Path,
+    steps: int = 40,
+    batch_size: int = 8,
+    *,
+    kind: type[Trainer] = Trainer,
+    processes: Processes | None = None,
+    objective: MaskedCrossEntropy | None = None,
+    masker: Masker | None = None,
+    batch_positions: int | None = None,
+    **options: object,
+) -> Trainer:
+    """A small trainer; ``batch_positions`` limits batches instead of ``batch_size``, ``options`` are Training's."""
     packing = Packing(16, 4)
     training = Training(steps=steps, batch_size=batch_size, peak_lr=5e-3, warmup_steps=3, checkpoint_every=4, **options)
     mixture = Mixture(
         [(Corpus(corpus, split=TRAIN), 1.0)],
         seed=training.seed,
-        batch_size=training.batch_size,
+        batch_size=None if batch_positions else training.batch_size,
+        batch_positions=batch_positions,
         length=lambda record: packing.positions(LAYOUT, record.streams),
         shuffle_window=64,
     )
     config = TransformerConfig(width=64, depth=2, heads=2)
-    return Trainer(
+    return kind(
         MaskedModel.create(config, LAYOUT, seed=training.seed),
         mixture,
         packing=packing,
         conditioning=Conditioning(drop=0.2),
-        masker=Masker(ProcessRate(Cosine())),
-        objective=MaskedCrossEntropy(),
+        masker=masker or Masker(ProcessRate(Cosine())),
+        objective=objective or MaskedCrossEntropy(),
         training=training,
+        processes=processes,
     )
 
 

@@ -28,7 +28,7 @@ def info(arguments: argparse.Namespace) -> int:
     for name, home in sorted(find_tokenizers().items()):
         say(f"  {name}: {home}")
     say("recipes:")
-    for name, fields in _headers().items():
+    for name, fields in recipe_headers().items():
         say(f"  {name}: {fields['paper']}")
     return 0
 
@@ -40,7 +40,7 @@ def recipes(arguments: argparse.Namespace) -> int:
 
         say(recipe_yaml(load_recipe(arguments.name, tiny=arguments.tiny)).rstrip())
         return 0
-    rows = [[name, fields["about"], fields["paper"]] for name, fields in _headers().items()]
+    rows = [[name, fields["about"], fields["paper"]] for name, fields in recipe_headers().items()]
     table(["recipe", "what it does", "paper"], rows)
     return 0
 
@@ -67,7 +67,7 @@ def _kernels() -> None:
         say(f"CUDA kernels: built ({facts['cuda_note']}), but torch sees no device")
 
 
-def _headers() -> dict[str, dict[str, str]]:
+def recipe_headers() -> dict[str, dict[str, str]]:
     """Name -> "about" and "paper" of each recipe that ships."""
     import yaml
 

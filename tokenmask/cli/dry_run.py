@@ -96,7 +96,7 @@ def _estimate(
     size = sum(parameter.numel() for parameter in model.parameters())
     state = 16 * size
     # float32 values that the blocks keep for the backward pass: counted for this transformer, within 5 %.
-    kept = 4 * records * positions * recipe.model.depth * recipe.model.width * (13 + 3 * recipe.model.ffn)
+    kept = 4 * records * positions * recipe.model.depth * recipe.model.width * (8 + 4 / 3 * recipe.model.ffn)
     operations, steps = 6.0 * size * records * positions, recipe.training.steps
     say(f"parameters: {size:,}")
     say(f"positions a step: {records * positions:,} ({records} records x {positions}, {levels} level(s) each)")

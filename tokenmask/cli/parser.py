@@ -35,7 +35,13 @@ GENERATE = [
     'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
     "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
 ]
-EVALUATE = ["tokenmask evaluate runs/demo"]
+EDIT = [
+    'tokenmask edit heart.png --run runs/demo --regenerate 0,0,16,16 --given text="blue heart" --out edited.png',
+    'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
+]
+SWAP = ["tokenmask swap runs/demo image=tokenizers/small --out runs/swapped"]
+EVALUATE = ["tokenmask evaluate runs/demo --quick"]
+REPORT = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
 INSPECT = ["tokenmask inspect runs/demo/tokenizers/image --on runs/demo/samples --out reports/image"]
 INFO = ["tokenmask info", "tokenmask info runs/demo"]
 RECIPES = ["tokenmask recipes", "tokenmask recipes maskgit"]
@@ -90,7 +96,10 @@ def make_parser() -> Parser:
     own += "trains, all in the run folder, and `tokenmask generate`. However it was stopped, the same command goes on."
     _train(_command(commands, "train", about, TRAIN, own))
     _generate(_command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", GENERATE))
-    _evaluate(_command(commands, "evaluate", "Score a run on held-out records, beside a unigram.", EVALUATE))
+    _edit(_command(commands, "edit", "Make regions of media anew, and leave all else as it is.", EDIT))
+    _swap(_command(commands, "swap", "Exchange a tokenizer of a run; all else is kept, bit for bit.", SWAP))
+    _evaluate(_command(commands, "evaluate", "Measure a run: bits, distances, diversity, conditions.", EVALUATE))
+    _report(_command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", REPORT))
     _inspect(_command(commands, "inspect", "Count how a tokenizer uses its codes on data, and measure it.", INSPECT))
     _info(_command(commands, "info", "Say what is installed, or what a run is.", INFO))
     _recipes(_command(commands, "recipes", "List the recipes that ship, or print one in full.", RECIPES))
@@ -252,9 +261,58 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         "is kept and continued; again for more",
     )
     parser.add_argument(
+        "--negative", action="append", default=[], metavar="NAME=VALUE", help="what guidance pushes away from"
+    )
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="WEIGHT:NAME=VALUE",
+        help="a further condition, such as 1.5:text=sun; again for more",
+    )
+    parser.add_argument(
         "--length", type=int, metavar="N", help="codes to add, for a stream of free length such as text"
     )
     parser.add_argument("--duration", type=_number, metavar="SECONDS", help="length, for a stream with a clock")
+    _drawing(parser, "STREAM-SEED-SAMPLE.png")
+
+
+def _edit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("media", metavar="MEDIA", help="a file, or words (@FILE reads them, with --stream)")
+    parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
+    parser.add_argument("--stream", metavar="STREAM", help="what it is, where the file's ending does not tell")
+    parser.add_argument(
+        "--regenerate",
+        action="append",
+        default=[],
+        metavar="REGION",
+        help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
+        "again for more (default: everything)",
+    )
+    parser.add_argument("--level", action="append", type=int, default=[], metavar="N", help="only this level, from 0")
+    parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
+    parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
+    parser.add_argument("--given", action="append", default=[], metavar="NAME=VALUE", help="conditions, as in generate")
+    parser.add_argument("--length", type=int, metavar="N", help="codes in place of the region, for text")
+    _drawing(parser, "STREAM-SEED-SAMPLE.png")
+
+
+def _swap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run folder; it is left as it is")
+    parser.add_argument(
+        "tokenizer",
+        nargs="*",
+        metavar="NAME=FOLDER",
+        help="a stream and its new tokenizer; a stream that the run does not have is added",
+    )
+    parser.add_argument("--remove", action="append", default=[], metavar="NAME", help="a stream to take out")
+    parser.add_argument("--corpus", action="append", default=[], metavar="FOLDER", help="data with the new codes")
+    parser.add_argument("--out", required=True, metavar="RUN2", help="the new run folder")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of rows without relation (default: 0)")
+
+
+def _drawing(parser: argparse.ArgumentParser, name: str) -> None:
+    """How codes are drawn, and where media go."""
     parser.add_argument("--steps", type=_count, metavar="N", help="decoding steps (default: the recipe's)")
     parser.add_argument(
         "--guidance", type=_number, metavar="S", help="pull towards the condition; 1 is none (default: the recipe's)"
@@ -271,7 +329,7 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="PATH",
         help="a file (several samples are numbered) or a folder; without it text is printed and other media go to "
-        "STREAM-SEED-SAMPLE.png or the like here",
+        f"{name} or the like here",
     )
     _force(parser)
 
@@ -280,8 +338,31 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", metavar="RUN", help="a run folder whose corpora have held-out records; gets evaluation.json"
     )
-    parser.add_argument("--draws", type=_count, default=4, metavar="N", help="masks of each record (default: 4)")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the masks (default: 0)")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media on which the tokenizers are measured: {SOURCE}; those that are held out are taken, all if none "
+        "are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--quick", action="store_true", help="16 samples a figure instead of 64, and one mask a record")
+    parser.add_argument("--draws", type=_count, metavar="N", help="masks of each record (default: 4, with --quick 1)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of masks and samples (default: 0)")
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the file; one that is there is replaced (default: report.html in RUN, or here)"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media to show beside what comes back from their codes: {SOURCE}; those that are held out are taken, "
+        "all if none are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the samples (default: 0)")
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,9 @@ from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items
 from tokenmask.corpus import Corpus, Item
-from tokenmask.fitting import write_text_atomic
+from tokenmask.fitting import Interrupted, write_text_atomic
 from tokenmask.models import check_shapes
+from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.recipes.learners import learner_of
 from tokenmask.run import Run, load
@@ -28,6 +29,7 @@ Corpora = list[tuple[str | Path, float]]
 
 def train(arguments: argparse.Namespace) -> int:
     """Trains a run, or goes on with it."""
+    processes = Processes.join()
     recipe = load_recipe(arguments.recipe, overrides=arguments.set, tiny=arguments.tiny)
     out, code = Path(arguments.out), 0
     folders = dict(word.partition("=")[::2] for word in arguments.tokenizer)
@@ -54,13 +56,23 @@ def train(arguments: argparse.Namespace) -> int:
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
         say(f"streams of these data: {', '.join(recipe.streams)}")
     if arguments.dry_run:
+        if processes.size > 1:
+            raise ValueError(f"--dry-run is for one process, got {processes.size}; leave torchrun away")
         return dry_run(recipe, tokenizers, corpora, found, start)
     if found:
-        tokenizers, code = _from_data(recipe, tokenizers, found, out, arguments.workers)
+        with processes.first_goes_first():
+            tokenizers, code = _from_data(recipe, tokenizers, found, out, arguments.workers, builds=processes.first)
         if code == 2:
             return code
         corpora.append((out / "corpus", 1.0))
-    run = train_run(out, recipe, tokenizers, corpora, start=start)
+    try:
+        run = train_run(out, recipe, tokenizers, corpora, start=start)
+    except Interrupted:
+        if processes.first:
+            raise
+        return 130
+    if not processes.first:
+        return code
     for name, folder in folders.items():
         _keep_figures(Path(folder), out / "tokenizers" / name)
     name = run.layout.names[-1]
@@ -109,9 +121,18 @@ def _keep_figures(source: Path, target: Path) -> None:
 
 
 def _from_data(
-    recipe: Recipe, given: Mapping[str, Tokenizer], found: Sequence[Item], out: Path, workers: int | None
+    recipe: Recipe,
+    given: Mapping[str, Tokenizer],
+    found: Sequence[Item],
+    out: Path,
+    workers: int | None,
+    *,
+    builds: bool = True,
 ) -> tuple[dict[str, Tokenizer], int]:
-    """Tokenizers and a corpus in the run folder, made or found there; every part goes on where it was stopped."""
+    """Tokenizers and a corpus in the run folder, made or found there; every part goes on where it was stopped.
+
+    A process that does not build the corpus must come after one that did.
+    """
     own = {name: options for name, options in recipe.streams.items() if options.shares is None}
     fits = {name: dict(options.fit) for name, options in own.items() if name not in given}
     origin = json.dumps({"sha256": digest(found), "fit": fits}, indent=2) + "\n"
@@ -136,7 +157,7 @@ def _from_data(
         tokenizers[name] = tokenizer
     write_text_atomic(path, origin)
     shared = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
-    code = build(found, shared, out / "corpus", workers)
+    code = build(found, shared, out / "corpus", workers) if builds else 0
     if code == 2 and not fits:  # nothing was made from these data, so others may take their place
         path.unlink()
     return tokenizers, code

@@ -22,9 +22,15 @@ from tokenmask.modalities.text import Text
 
 STREAMS = ("text", "image", "audio", "motion", "eeg")
 HELD_OUT_VERSES = 2900  # John begins here: the book that shares least with the three before it
+VALIDATION_VERSES = 2600
 HELD_OUT_SHARE = 0.2  # of each motion, at its end
 EYES = {False: "eyes open", True: "eyes shut"}
 LONGEST_PROMPT = 2.5  # seconds; longer ones train the tokenizer only
+PACES = ((1.0, 0.0), (1.0, 0.5), (0.9, 0.25), (1.1, 0.75))  # of speech: (speed, share of a code that is cut off)
+GAITS = ((1.0, 0), (1.0, 1), (1.0, 2), (1.0, 3), (0.8, 0), (0.8, 2), (1.25, 1), (1.25, 3))  # (speed, frames cut off)
+POLES = ((1, 0), (-1, 0), (1, 2), (-1, 2), (1, 4), (-1, 4), (1, 6), (-1, 6))  # of EEG: (sign, samples cut off)
+_CODE_SECONDS = 0.02  # of speech
+_LONGEST_CUT = 8  # samples of EEG, those of a code: what is cut at either end leaves whole codes
 _REPEATS = 6  # captions are few beside verses; repeated, their words become single codes
 
 
@@ -45,16 +51,14 @@ class Motion:
 @cache
 def motions() -> tuple[Motion, ...]:
     """The 20 captures."""
-    found = []
-    for capture in data.motions():
-        clip = load_deepmimic(capture.path, data.FOLDER / "motion/humanoid.urdf")
-        cut = round(len(clip.root_positions) * (1 - HELD_OUT_SHARE))
-        found.append(Motion(capture.name, _frames(clip, 0, cut), _frames(clip, cut, len(clip.root_positions))))
-    return tuple(found)
+    folder = data.FOLDER / "motion"
+    clips = [(one.name, load_deepmimic(one.path, folder / "humanoid.urdf")) for one in data.motions()]
+    return tuple(Motion(name, *_cut(clip)) for name, clip in clips)
 
 
-def _frames(clip: MotionClip, start: int, end: int) -> MotionClip:
-    return replace(clip, root_positions=clip.root_positions[start:end], rotations=clip.rotations[start:end])
+def _cut(clip: MotionClip) -> tuple[MotionClip, MotionClip]:
+    where = round(len(clip) * (1 - HELD_OUT_SHARE))
+    return clip.cut(0, where), clip.cut(where, len(clip))
 
 
 def words_of(utterance: data.Utterance) -> str:
@@ -96,54 +100,106 @@ def media(modality: str, split: str) -> Sequence[Any]:
     raise ValueError(f"the data that ships holds {', '.join(STREAMS)}, got {modality!r}")
 
 
-def corpora() -> dict[str, list[Item]]:
-    """The records of each corpus: captioned images, transcribed speech, named motion, labelled EEG, text alone."""
-    return {
-        "emoji": _emoji(),
-        "speech": [
-            Item(one.path.name, {"text": Text(words_of(one)), "audio": _Load(one)}, one.split, {"group": one.group})
-            for one in data.speech()
-            if one.seconds <= LONGEST_PROMPT and one.group != "librivox"
-        ],
-        "motion": _motions(),
-        "eeg": [
-            Item(f"window {index}", {"label": Text(label), "eeg": recording}, split)
-            for index, (recording, label, split) in enumerate(recordings())
-        ],
-        "verses": [
-            Item(f"verse {index}", {"text": Text(verse)}, HELD_OUT if index >= HELD_OUT_VERSES else TRAIN)
-            for index, verse in enumerate(data.gospel_verses())
-        ],
-    }
+def corpora(*, varied: bool = False, validation: bool = False) -> dict[str, list[Item]]:
+    """The records of each corpus: captioned images, transcribed speech, named motion, labelled EEG, text alone.
+
+    Args:
+        varied: training records come in several versions, which are coded differently: speech and motion slower,
+            faster and from another sample or frame on, EEG also upside down. Held-out records never do.
+        validation: leaves out what is held out and holds out part of the training records in its place, to choose
+            settings by.
+    """
+    named = {"emoji": _emoji, "speech": _speech, "motion": _motions, "eeg": _eeg, "verses": _verses}
+    return {name: make(varied, validation) for name, make in named.items()}
+
+
+def _split(split: str, number: int, every: int, validation: bool) -> str | None:
+    """The split of record ``number``; None if it is left out."""
+    if not validation:
+        return split
+    if split == HELD_OUT:
+        return None
+    return HELD_OUT if number % every == 0 else TRAIN
+
+
+def _emoji(varied: bool, validation: bool) -> list[Item]:
+    """Each picture with its name, and mirrored: a mirrored emoji is as good a picture of its name."""
+    items = []
+    for number, entry in enumerate(data.emoji()):
+        split = _split(entry.split, number, 10, validation)
+        for key, pixels in ((entry.name, entry.pixels), (f"{entry.name} (mirrored)", entry.pixels[:, ::-1].copy())):
+            pair = {"text": Text(entry.name), "image": Image(torch.from_numpy(pixels))}
+            if split is not None:
+                items.append(Item(key, pair, split, {"category": entry.category}))
+    return items
 
 
 @dataclass(frozen=True)
-class _Load:
+class _Spoken:
+    """Loads an utterance, faster and without its beginning."""
+
     utterance: data.Utterance
+    speed: float
+    share_cut_off: float
 
     def __call__(self) -> AudioClip:
-        return AudioClip.load(self.utterance.path)
+        clip = AudioClip.load(self.utterance.path)
+        first = round(self.share_cut_off * _CODE_SECONDS * clip.sample_rate_hz)
+        return AudioClip(clip.samples[:, first:].clone(), round(clip.sample_rate_hz * self.speed))
 
 
-def _emoji() -> list[Item]:
-    """Each picture with its name, and mirrored: a mirrored emoji is as good a picture of its name."""
+def _speech(varied: bool, validation: bool) -> list[Item]:
+    short = [one for one in data.speech() if one.seconds <= LONGEST_PROMPT and one.group != "librivox"]
     items = []
-    for entry in data.emoji():
-        for key, pixels in ((entry.name, entry.pixels), (f"{entry.name} (mirrored)", entry.pixels[:, ::-1].copy())):
-            pair = {"text": Text(entry.name), "image": Image(torch.from_numpy(pixels))}
-            items.append(Item(key, pair, entry.split, {"category": entry.category}))
+    for number, one in enumerate(short):
+        split = _split(one.split, number, 8, validation)
+        for version, (speed, share) in enumerate(PACES if varied and split == TRAIN else PACES[:1]):
+            pair = {"text": Text(words_of(one)), "audio": _Spoken(one, speed, share)}
+            if split is not None:
+                items.append(Item(_key(one.path.name, version), pair, split, {"group": one.group}))
     return items
 
 
-def _motions() -> list[Item]:
+def _motions(varied: bool, validation: bool) -> list[Item]:
     """Each part of a clip with its name, and mirrored, where left becomes right in the name too."""
     items = []
     for number, one in enumerate(motions()):
-        for split, clip in ((TRAIN, one.train), (HELD_OUT, one.held_out)):
-            items.append(Item(f"{number} {split}", {"text": Text(one.name), "motion": clip}, split))
-            pair = {"text": Text(_other_side(one.name)), "motion": clip.mirrored()}
-            items.append(Item(f"{number} {split} (mirrored)", pair, split))
+        parts = _cut(one.train) if validation else (one.train, one.held_out)
+        for split, part in zip((TRAIN, HELD_OUT), parts, strict=True):
+            for version, (speed, first) in enumerate(GAITS if varied and split == TRAIN else GAITS[:1]):
+                clip = replace(part.cut(first, len(part)), frame_rate_hz=part.frame_rate_hz * speed)
+                key = _key(f"{number} {split}", version)
+                items.append(Item(key, {"text": Text(one.name), "motion": clip}, split))
+                pair = {"text": Text(_other_side(one.name)), "motion": clip.mirrored()}
+                items.append(Item(f"{key} (mirrored)", pair, split))
     return items
+
+
+def _eeg(varied: bool, validation: bool) -> list[Item]:
+    items = []
+    for number, (recording, label, its_split) in enumerate(recordings()):
+        split = _split(its_split, number, 5, validation)
+        for version, (sign, first) in enumerate(POLES if varied and split == TRAIN else POLES[:1]):
+            length = recording.samples.shape[1] - (_LONGEST_CUT if first else 0)
+            samples = sign * recording.samples[:, first : first + length]
+            pair = {"label": Text(label), "eeg": replace(recording, samples=samples)}
+            if split is not None:
+                items.append(Item(_key(f"window {number}", version), pair, split))
+    return items
+
+
+def _verses(varied: bool, validation: bool) -> list[Item]:
+    """They have no other versions."""
+    cut = VALIDATION_VERSES if validation else HELD_OUT_VERSES
+    verses = data.gospel_verses()[: HELD_OUT_VERSES if validation else None]
+    return [
+        Item(f"verse {number}", {"text": Text(verse)}, HELD_OUT if number >= cut else TRAIN)
+        for number, verse in enumerate(verses)
+    ]
+
+
+def _key(name: str, version: int) -> str:
+    return f"{name} (version {version})" if version else name
 
 
 def _other_side(name: str) -> str:

@@ -1,6 +1,7 @@
-"""What the demo draws, plays and animates, and how it is judged.
+"""What the demo draws, plays and animates, and whether its EEG knows shut from open eyes.
 
-Arrow: a Run --> files to look at and to listen to, and figures with sample sizes. Does not know: how slots are filled.
+Arrow: a Run --> files to look at and to listen to, and a figure with its sample sizes. Does not know: how slots are
+filled.
 """
 
 from __future__ import annotations
@@ -12,23 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from tokenmask import data
-from tokenmask.analysis import condition_ranks
-from tokenmask.corpus import HELD_OUT, TRAIN
+from tokenmask.corpus import HELD_OUT
 from tokenmask.demo import items
 from tokenmask.fitting import writing_atomically
 from tokenmask.modalities.recording import EegRecording
-from tokenmask.modalities.skeleton import MotionClip
-from tokenmask.modalities.text import Text
 from tokenmask.run import Run
 
 CAPTIONS = ("blue heart", "dog face", "sun", "pizza", "red apple", "grinning face", "full moon", "rose")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 OCCIPITAL = ("O1", "O2")
 ALPHA_HZ = (8.0, 13.0)
-_SECONDS = 0.9  # of a spoken digit
+SPOKEN_SECONDS = 0.9  # of a spoken digit
 
 
 def generate(run: Run, folder: Path, say: Callable[[str], None]) -> None:
@@ -39,7 +35,9 @@ def generate(run: Run, folder: Path, say: Callable[[str], None]) -> None:
     _sheet(CAPTIONS, rows, folder / "captions.png")
     for caption, row in zip(CAPTIONS, rows, strict=True):
         row[0].save(folder / f"{caption.replace(' ', '-')}.png")
-    spoken = run.generate("audio", given=[{"text": word} for word in DIGITS], duration_seconds=_SECONDS, progress=True)
+    spoken = run.generate(
+        "audio", given=[{"text": word} for word in DIGITS], duration_seconds=SPOKEN_SECONDS, progress=True
+    )
     for word, clip in zip(DIGITS, spoken, strict=True):
         clip.save(folder / f"{word}.wav")
     for name in ("kick", "walk forward", "cartwheel"):
@@ -59,74 +57,8 @@ def generate(run: Run, folder: Path, say: Callable[[str], None]) -> None:
     say(f"'In the beginning' goes on: {line.text!r}")
 
 
-def judge(run: Run) -> list[str]:
-    """Figures of what conditions bring, a sentence each, with sample sizes and chance."""
-    return [_captions(run), _words(run), _motions(run), _eyes(run)]
-
-
-def _captions(run: Run, count: int = 60) -> str:
-    training = [e for e in data.emoji() if e.split == TRAIN]
-    chosen = training[:: len(training) // count][:count]
-    streams = run.generate_tokens("image", given=[{"text": e.name} for e in chosen], seed=1, progress=True)
-    text = run.tokenizers["text"]
-    conditions = [{"text": text.encode(Text(e.name))} for e in chosen]
-    ranks = condition_ranks(run.models["main"], run.recipe.packing, "image", streams, conditions, candidates=20)
-    return f"pictures: {ranks}"
-
-
-def _words(run: Run, samples: int = 4) -> str:
-    """The model's own ear: which of the ten digits explains a generated clip best."""
-    given = [{"text": word} for word in DIGITS]
-    text = run.tokenizers["text"]
-    conditions = [{"text": text.encode(Text(word))} for word in DIGITS]
-    right = 0
-    for seed in range(samples):
-        streams = run.generate_tokens("audio", given=given, duration_seconds=_SECONDS, seed=seed)
-        ranks = condition_ranks(run.models["main"], run.recipe.packing, "audio", streams, conditions, candidates=10)
-        right += int((ranks.ranks == 0).sum())
-    return (
-        f"spoken digits: the model itself hears the right one of ten in {right} of {samples * len(DIGITS)}, chance 0.10"
-    )
-
-
-def _motions(run: Run, samples: int = 4) -> str:
-    """The name of the nearest training clip, by joint positions of the best aligned window."""
-    known = [(one.name, _pose_features(one.train)) for one in items.motions()]
-    names = sorted({name for name, _ in known})
-    clips = run.generate(
-        "motion",
-        given=[{"text": name} for name in names],
-        duration_seconds=1.0,
-        num_samples=samples,
-        seed=1,
-        progress=True,
-    )
-    asked = [name for name in names for _ in range(samples)]
-    right = sum(
-        min(known, key=lambda pair: _window_distance(features, pair[1]))[0] == name
-        for name, features in zip(asked, map(_pose_features, clips), strict=True)
-    )
-    share = f"{right} of {len(clips)}, chance 1 in {len(names)}"
-    return f"motions: the nearest training clip has the name that was asked for in {share}"
-
-
-def _pose_features(clip: MotionClip) -> Tensor:
-    """Joint positions about the root at 30 Hz, float32 [frames, joints * 3]."""
-    clip = clip.resample(30.0)
-    joints = clip.joint_positions()
-    return (joints - joints[:, :1]).flatten(1)
-
-
-def _window_distance(short: Tensor, long: Tensor) -> float:
-    """The least mean distance of the shorter sequence to a window of the longer one."""
-    if len(short) > len(long):
-        short, long = long, short
-    windows = long.unfold(0, len(short), 1).movedim(2, 1)
-    return float((windows - short).square().mean((1, 2)).min())
-
-
-def _eyes(run: Run, samples: int = 16) -> str:
-    """Alpha power over the back of the head: it is larger with eyes shut."""
+def eyes_line(run: Run, samples: int = 16) -> str:
+    """A sentence about alpha power over the back of the head: it is larger with eyes shut."""
     real = {
         label: [r for r, own, split in items.recordings() if own == label and split == HELD_OUT]
         for label in items.EYES.values()

@@ -1,6 +1,7 @@
 """Masking: how many slots (rates, processes), which (scores), what stands there instead (corruption)."""
 
 from tokenmask.masking.conditioning import Conditioning
+from tokenmask.masking.group_chain import GroupChain, chained
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.masker import Corruption, Masker
 from tokenmask.masking.processes import (
@@ -14,7 +15,16 @@ from tokenmask.masking.processes import (
     Power,
 )
 from tokenmask.masking.rates import Amount, FixedRate, ProcessRate, Rate
-from tokenmask.masking.scores import HaltonScore, RandomScore, Score, ScoreContext, SpanScore, SumScore
+from tokenmask.masking.scores import (
+    HaltonScore,
+    QLDSScore,
+    RandomScore,
+    RasterScore,
+    Score,
+    ScoreContext,
+    SpanScore,
+    SumScore,
+)
 from tokenmask.masking.stages import LevelStages
 
 __all__ = [
@@ -25,6 +35,7 @@ __all__ = [
     "Cosine",
     "Exponential",
     "FixedRate",
+    "GroupChain",
     "HaltonScore",
     "LevelStages",
     "Linear",
@@ -35,12 +46,15 @@ __all__ = [
     "Polynomial",
     "Power",
     "ProcessRate",
+    "QLDSScore",
     "Queries",
     "RandomScore",
+    "RasterScore",
     "Rate",
     "Score",
     "ScoreContext",
     "SpanScore",
     "SumScore",
     "Targets",
+    "chained",
 ]

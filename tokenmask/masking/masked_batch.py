@@ -88,6 +88,32 @@ class MaskedBatch:
     row_of_sample: Tensor
     clean: Batch
 
+    def rows(self, start: int, stop: int) -> MaskedBatch:
+        """The rows ``start`` .. ``stop - 1`` of the inputs, with their queries, targets and clean rows.
+
+        Padding stays as it is, so each row is computed as in the whole batch.
+        """
+        size = self.inputs.shape[1] * self.inputs.shape[2]
+        asked = (self.queries.slots >= start * size) & (self.queries.slots < stop * size)
+        number = asked.cumsum(0) - 1
+        kept = asked[self.targets.queries]
+        places, clean = self.queries.coordinates, self.row_of_sample[start:stop]
+        return MaskedBatch(
+            inputs=self.inputs.rows(torch.arange(start, stop, device=clean.device)),
+            queries=Queries(
+                self.queries.slots[asked] - start * size,
+                self.queries.heads[asked],
+                None if places is None else places[asked],
+            ),
+            targets=Targets(number[self.targets.queries[kept]], self.targets.codes[kept], self.targets.weights[kept]),
+            hidden=self.hidden[start:stop],
+            dropped=self.dropped[clean],
+            group=None if self.group is None else self.group[start:stop],
+            t=self.t[start:stop],
+            row_of_sample=torch.arange(stop - start, device=clean.device),
+            clean=self.clean.rows(clean),
+        )
+
     def to(self, device: torch.device | str) -> MaskedBatch:
         """The same masked batch on another device."""
         return replace(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.layout import Layout
+from tokenmask.masking.group_chain import GroupChain
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.rates import ProcessRate, Rate
 from tokenmask.masking.scores import RandomScore, Score, ScoreContext, slot_counters
@@ -43,14 +44,16 @@ class Masker:
     Args:
         rate: how many slots of each row.
         strategy: the score whose highest slots are hidden.
-        corruption: shares of mask, random and kept codes.
+        corruption: shares of mask, random and kept codes; depths that are hidden whole have MASK alone.
         stages: how streams of several levels are learned; None hides slots of all levels alike.
+        chain: teaches group-causal decoding in a share of the batches, which it then makes instead of all of the above.
     """
 
     rate: Rate = field(default_factory=ProcessRate)
     strategy: Score = field(default_factory=RandomScore)
     corruption: Corruption = field(default_factory=Corruption)
     stages: LevelStages | None = None
+    chain: GroupChain | None = None
 
     def __call__(
         self,
@@ -70,8 +73,11 @@ class Masker:
             scores: float32 [B, L, K], replaces the strategy (attention, loss, saliency of another model).
 
         Returns:
-            MaskedBatch whose inputs keep the batch's shape and whose targets are the chosen slots, row by row.
+            MaskedBatch whose inputs keep the batch's shape and whose targets are the chosen slots, row by row; or what
+            :class:`GroupChain` makes.
         """
+        if self.chain is not None and self.chain.drawn(batch, seed):
+            return self.chain(batch, layout, seed=seed)
         rows, length, levels = batch.shape
         maskable = (batch.role == FILL) & batch.valid[:, :, None]
         heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)
@@ -95,14 +101,20 @@ class Masker:
             if scores is None and not isinstance(self.strategy, RandomScore):
                 scores = self.strategy(context)
         low = torch.where(heads >= 0, layout.offsets(batch.device)[heads.clamp(min=0)], batch.ids)
+        seen, lowest, highest = batch.ids, low, mask_ids
+        if finer is not None and whole is not None:
+            # Depths that are hidden whole show nothing but MASK: it is kept, put and drawn alike.
+            plain = maskable & whole[:, None, None]
+            seen = torch.where(finer | plain, mask_ids, seen)
+            lowest, highest = torch.where(plain, mask_ids, low), torch.where(plain, mask_ids + 1, mask_ids)
         corrupted, slots, _ = mask_tokens(
-            (batch.ids if finer is None else torch.where(finer, mask_ids, batch.ids)).view(rows, -1),
+            seen.view(rows, -1),
             maskable.view(rows, -1),
             count,
             mask_ids.view(rows, -1),
             scores=None if scores is None else scores.reshape(rows, -1),
             shares=(self.corruption.mask, self.corruption.random, self.corruption.keep),
-            random_range=(low.view(rows, -1), mask_ids.view(rows, -1)) if self.corruption.random else None,
+            random_range=(lowest.view(rows, -1), highest.view(rows, -1)) if self.corruption.random else None,
             seed=seed,
             sample_ids=batch.sample_ids,
         )

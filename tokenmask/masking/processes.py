@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -135,3 +137,20 @@ class Logarithmic(MaskingProcess):
     def hidden_prime(self, t: Tensor) -> Tensor:
         slope = 1 / ((1 - t).clamp(min=1 / self.slots) * math.log(self.slots))
         return torch.where(1 - t > 1 / self.slots, slope, torch.zeros_like(t))
+
+
+Rounding = Literal["floor", "round", "ceil"]
+
+
+def open_counts(process: MaskingProcess, initial: int, steps: int, rounding: Rounding = "floor") -> list[int]:
+    """How many of ``initial`` slots a process leaves open after each of ``steps`` steps; the last entry is 0.
+
+    Every step reveals a slot while there are as many as steps.
+    """
+    laws: dict[str, Callable[[float], int]] = {"floor": math.floor, "round": round, "ceil": math.ceil}
+    plan, before = [], initial
+    for left in range(steps - 1, -1, -1):
+        share = process.share(left / steps)
+        before = max(0, min(before - 1, max(left, laws[rounding](share * initial)))) if left else 0
+        plan.append(before)
+    return plan

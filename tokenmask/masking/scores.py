@@ -8,7 +8,7 @@ them under a total order. Does not know: how many slots, ids, models. Scores tha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -19,6 +19,7 @@ from tokenmask.batch import Batch
 from tokenmask.ops import Purpose, uniform
 
 _LEVEL_BITS, _SLOT_BITS = 6, 24
+_GOLDEN, _PLASTIC = 1.61803398874989484820, 1.32471795724474602596  # real roots of g^2 = g + 1 and g^3 = g + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,11 @@ def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
 class Score(ABC):
     """Base of all scores."""
 
+    @property
+    def reads_predictions(self) -> bool:
+        """Whether it needs ``context.predictions``; if not, slots can be chosen before their codes are scored."""
+        return False
+
     @abstractmethod
     def __call__(self, context: ScoreContext) -> Tensor:
         """Returns float32 [B, L, K]; the highest are chosen first. Closed slots may hold anything but NaN."""
@@ -109,14 +115,30 @@ class SpanScore(Score):
 
 
 @dataclass(frozen=True)
-class HaltonScore(Score):
-    """A low-discrepancy order of the (row, column) grid: every prefix covers the picture evenly.
+class RasterScore(Score):
+    """The packing order, position by position; with ``block`` above 1 whole blocks of positions are equally good.
 
-    Cells are ranked by the first Halton point (bases 2 and 3) that falls on them, so every cell has a rank whatever the
-    grid. Slots without rows and columns use base 2 on their time. Source: arXiv:2503.17076, section 3.2.
+    Args:
+        block: positions that share a score, counted from the start of the row.
     """
 
+    block: int = 1
+
+    def __post_init__(self) -> None:
+        if self.block < 1:
+            raise ValueError(f"RasterScore.block must be at least 1, got {self.block}")
+
     def __call__(self, context: ScoreContext) -> Tensor:
+        places = torch.arange(context.is_open.shape[1], device=context.is_open.device)
+        return (
+            -torch.div(places, self.block, rounding_mode="floor")[None, :, None].float().expand(context.is_open.shape)
+        )
+
+
+class _GridScore(Score):
+    """A fixed rank of each cell of a stream's grid, best first; slots without rows and columns lie on their time."""
+
+    def _ranked(self, context: ScoreContext, ranks_of: Callable[[int, int], Tensor]) -> Tensor:
         batch, levels = context.batch, context.is_open.shape[2]
         ranks = torch.zeros(batch.stream.shape, device=batch.device)
         for stream in set(batch.stream.flatten().tolist()):
@@ -128,8 +150,32 @@ class HaltonScore(Score):
             place = torch.where(flat[:, None], where[..., 0], where[..., 1] * width[:, None] + where[..., 2])
             for size in set(zip(height.tolist(), width.tolist(), strict=True)):
                 rows = ((height == size[0]) & (width == size[1]))[:, None] & inside
-                ranks[rows] = halton_ranks(*size).to(ranks)[place[rows]]
+                ranks[rows] = ranks_of(*size).to(ranks)[place[rows]]
         return -ranks[:, :, None].expand(*batch.stream.shape, levels).contiguous()
+
+
+@dataclass(frozen=True)
+class HaltonScore(_GridScore):
+    """A low-discrepancy order of the (row, column) grid: every prefix covers the picture evenly.
+
+    Cells are ranked by the first Halton point (bases 2 and 3) that falls on them, so every cell has a rank whatever the
+    grid. Slots without rows and columns use base 2 on their time. Source: arXiv:2503.17076, section 3.2.
+    """
+
+    def __call__(self, context: ScoreContext) -> Tensor:
+        return self._ranked(context, halton_ranks)
+
+
+@dataclass(frozen=True)
+class QLDSScore(_GridScore):
+    """The low-discrepancy order of M2T: multiples of powers of the plastic number, modulo 1.
+
+    Cells are ranked by the first point that rounds to them; slots without rows and columns use the golden ratio on
+    their time. Source: M2T, arXiv:2304.07313, section 4.1; the points are those of M. Roberts (2018).
+    """
+
+    def __call__(self, context: ScoreContext) -> Tensor:
+        return self._ranked(context, qlds_ranks)
 
 
 @cache
@@ -142,6 +188,23 @@ def halton_ranks(height: int, width: int) -> Tensor:
         cell = int(_radical_inverse(index, 2) * height) * width + int(_radical_inverse(index, 3) * width)
         if ranks[cell] < 0:
             ranks[cell] = found
+            found += 1
+    return ranks
+
+
+@cache
+def qlds_ranks(height: int, width: int) -> Tensor:
+    """Rank of each cell of a grid in the order of its first point: int64 [height * width], a permutation."""
+    steps = (1 / _PLASTIC, 1 / _PLASTIC**2) if width > 1 else (1 / _GOLDEN, 0.0)
+    ranks = torch.full((height * width,), -1, dtype=torch.int64)
+    found = index = 0
+    while found < height * width:
+        index += 1
+        row, column = (
+            round((0.5 + index * step) % 1 * side) % side for step, side in zip(steps, (height, width), strict=True)
+        )
+        if ranks[row * width + column] < 0:
+            ranks[row * width + column] = found
             found += 1
     return ranks
 
@@ -165,6 +228,10 @@ class SumScore(Score):
     def __post_init__(self) -> None:
         if not self.terms or len(self.terms) != len(self.weights):
             raise ValueError(f"SumScore needs a weight for each term, got {len(self.terms)} and {len(self.weights)}")
+
+    @property
+    def reads_predictions(self) -> bool:
+        return any(term.reads_predictions for term in self.terms)
 
     def __call__(self, context: ScoreContext) -> Tensor:
         scores = [weight * term(context) for term, weight in zip(self.terms, self.weights, strict=True)]

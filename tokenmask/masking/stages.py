@@ -20,7 +20,8 @@ class LevelStages:
 
     Depth counts inside a level group, see :meth:`Layout.depths`; a stream with one level has depth 0 only. Source:
     MAGNeT, arXiv:2401.04577, section 3.1, where all rows of a batch share the depth. ``whole_from`` is the residual
-    transformer of MoMask, arXiv:2312.00063, section 3.3: from that depth on all slots are predicted at once.
+    transformer of MoMask, arXiv:2312.00063, section 3.3: from that depth on all slots are predicted at once, from
+    coarser ones alone.
 
     Args:
         odds: how often each depth is drawn, relative to the others; 1 for depths beyond the end.

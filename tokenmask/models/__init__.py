@@ -4,17 +4,20 @@ from tokenmask.models.attention_pattern import (
     AttentionPattern,
     Causal,
     Full,
+    GivenFirst,
     GroupCausal,
     SlotMeta,
     Window,
     dense_mask,
     mask_mod,
 )
+from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding
 from tokenmask.models.heads import RangeHeads, RangeLogits
 from tokenmask.models.masked_model import MaskedModel, Predictions
-from tokenmask.models.transfer import check_shapes, transfer
+from tokenmask.models.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, ReuseStep, Scored, StaleReuse
+from tokenmask.models.transfer import check_shapes, transfer, unequal
 from tokenmask.models.transformer import AttentionTap, Hidden, Transformer
 
 __all__ = [
@@ -23,13 +26,23 @@ __all__ = [
     "Causal",
     "CodeEmbedding",
     "Full",
+    "GivenFirst",
     "GroupCausal",
+    "GroupCausalReuse",
     "Hidden",
+    "KVCache",
     "MaskedModel",
+    "NoReuse",
+    "Packed",
     "Predictions",
+    "PrefixReuse",
     "RangeHeads",
     "RangeLogits",
+    "Reuse",
+    "ReuseStep",
+    "Scored",
     "SlotMeta",
+    "StaleReuse",
     "Transformer",
     "TransformerConfig",
     "Window",
@@ -37,4 +50,5 @@ __all__ = [
     "dense_mask",
     "mask_mod",
     "transfer",
+    "unequal",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from tokenmask.batch import Batch
+from tokenmask.batch import FILL, Batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class SlotMeta:
         coordinates: int32 [..., 3], (time, row, column).
         valid: bool.
         position: int64, place in the packed sequence.
+        filled: bool, whether any slot of the position is to be filled or was; False for what was given.
     """
 
     stream: Tensor
@@ -32,6 +33,7 @@ class SlotMeta:
     coordinates: Tensor
     valid: Tensor
     position: Tensor
+    filled: Tensor
 
     @classmethod
     def of(cls, inputs: Batch, group: Tensor | None = None) -> SlotMeta:
@@ -39,7 +41,8 @@ class SlotMeta:
         rows, length, _ = inputs.shape
         position = torch.arange(length, device=inputs.device).expand(rows, length)
         group = torch.zeros_like(inputs.stream, dtype=torch.int32) if group is None else group
-        return cls(inputs.stream, group, inputs.coordinates, inputs.valid, position)
+        filled = (inputs.role == FILL).any(-1)
+        return cls(inputs.stream, group, inputs.coordinates, inputs.valid, position, filled)
 
     def __getitem__(self, index: object) -> SlotMeta:
         """The same index into every tensor (coordinates keep their last axis)."""
@@ -82,6 +85,18 @@ class GroupCausal(AttentionPattern):
 
 
 @dataclass(frozen=True)
+class GivenFirst(AttentionPattern):
+    """What is given sees what is given; what is to be filled sees everything.
+
+    Then nothing that is given changes during a generation, and its keys and values can be kept. Source: the prefix
+    language model, arXiv:1910.10683, section 3.2.1, with a prefix of any shape.
+    """
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return query.filled | ~key.filled
+
+
+@dataclass(frozen=True)
 class Window(AttentionPattern):
     """Inside its own stream a position sees the places at most ``radius`` away in time; other streams it sees whole.
 
@@ -112,7 +127,7 @@ class Window(AttentionPattern):
         return near | free
 
 
-PATTERNS: dict[str, type[AttentionPattern]] = {p.__name__: p for p in (Full, Causal, GroupCausal, Window)}
+PATTERNS: dict[str, type[AttentionPattern]] = {p.__name__: p for p in (Full, Causal, GroupCausal, GivenFirst, Window)}
 
 
 def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:

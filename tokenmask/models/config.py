@@ -25,6 +25,7 @@ class TransformerConfig:
         adaln: shifts, scales and gates every block by t (adaLN-Zero).
         tied: the heads score codes with the embedding table itself.
         head_transform: a dense layer, GELU and norm before the codes are scored, as in BERT.
+        shifted: a position may be asked for a slot elsewhere, and is told which: what group-causal decoding needs.
     """
 
     width: int = 256
@@ -39,6 +40,7 @@ class TransformerConfig:
     adaln: bool = False
     tied: bool = True
     head_transform: bool = False
+    shifted: bool = False
 
     def __post_init__(self) -> None:
         if not 64 <= self.width <= MAX_WIDTH or self.width % 64:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tokenmask.batch import PAD
 from tokenmask.layout import Layout, Parallel
+from tokenmask.ops import embed_codes
 
 
 class CodeEmbedding(nn.Module):
@@ -57,14 +58,9 @@ class CodeEmbedding(nn.Module):
         Returns:
             float [B, L, D], new.
         """
-        rows, length, levels = ids.shape
-        if levels == 1:
-            summed = F.embedding(ids.squeeze(-1), self.table, padding_idx=PAD)
-        else:
-            bags = F.embedding_bag(ids.view(-1, levels), self.table, mode="sum", padding_idx=PAD)
-            summed = bags.view(rows, length, -1)
+        summed = embed_codes(ids, self.table)
         for name, index, count in self._fused:
-            if count <= levels:
+            if count <= ids.shape[2]:
                 wide = F.embedding(ids[..., :count], self.table, padding_idx=PAD).flatten(2)
                 summed = torch.where((stream == index)[..., None], self.fusions[name](wide), summed)
         return (summed + F.embedding(stream.long() + 1, self.stream)) * self.scale

@@ -7,6 +7,8 @@ scored over the codes of its own range only, never over MASK or other streams.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokenmask.layout import Layout
-from tokenmask.nn import RMSNorm, pad_rows
+from tokenmask.nn import MIN_ROWS, RMSNorm, pad_rows, recomputed
 
+LOGITS_AT_ONCE = 2**22  # where they are read in parts: 16 MB
 COLUMNS = 16  # a product with another number of columns may round differently with four or more threads
 
 
@@ -31,6 +34,9 @@ class RangeLogits(NamedTuple):
     head: int
     queries: Tensor
     logits: Tensor
+
+
+Reader = Callable[[RangeLogits], Tensor]  # logits [m, size] -> what is kept of them, [n, ...]
 
 
 class RangeHeads(nn.Module):
@@ -58,11 +64,16 @@ class RangeHeads(nn.Module):
             bound = 1 / math.sqrt(self.table.shape[1])
             self.table.uniform_(-bound, bound, generator=generator)
 
-    def forward(self, hidden: Tensor, heads: Tensor, embedding: Tensor) -> tuple[RangeLogits, ...]:
+    def forward(
+        self, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None
+    ) -> tuple[RangeLogits, ...]:
         """Args:
             hidden: float [M, D], normalised.
             heads: int64 [M], index of the range that each query asks.
             embedding: float [num_ids, D], the embedding table, used if tied.
+            read: is given the logits in parts of at most 2^22, and what it returns stands in the place of ``logits``.
+                So they are never all there at once, neither now nor in the backward pass, which computes each part
+                again (and calls ``read`` again) where there are several.
 
         Returns:
             One entry for each range that is asked, in ascending order of ``head``; together they hold each query once.
@@ -92,6 +103,22 @@ class RangeHeads(nn.Module):
                 first, size = self.ranges[head].offset, self.ranges[head].size
                 wide = slice(first, first + -(-size // COLUMNS) * COLUMNS)
                 rows, bias = pad_rows(table[wide], wide.stop - first), pad_rows(self.bias[wide], wide.stop - first)
-                scores = F.linear(pad_rows(asked), rows, bias)[: len(index), :size]
-                groups.append(RangeLogits(head, index, scores.float().contiguous()))
+                most = max(LOGITS_AT_ONCE // size // MIN_ROWS, 1) * MIN_ROWS
+                if read is None:
+                    answers = _scores(asked, rows, bias, size)
+                elif len(index) <= most:
+                    answers = _read(read, head, index, size, asked, rows, bias)
+                else:
+                    pairs = zip(torch.split(index, most), torch.split(asked, most), strict=True)
+                    parts = [recomputed(partial(_read, read, head, at, size), some, rows, bias) for at, some in pairs]
+                    answers = torch.cat(parts)
+                groups.append(RangeLogits(head, index, answers))
         return tuple(groups)
+
+
+def _read(read: Reader, head: int, index: Tensor, size: int, asked: Tensor, rows: Tensor, bias: Tensor) -> Tensor:
+    return read(RangeLogits(head, index, _scores(asked, rows, bias, size)))
+
+
+def _scores(asked: Tensor, rows: Tensor, bias: Tensor, size: int) -> Tensor:
+    return F.linear(pad_rows(asked), rows, bias)[: len(asked), :size].float().contiguous()

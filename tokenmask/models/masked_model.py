@@ -18,8 +18,9 @@ from tokenmask.fitting import load_tensors, save_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import PATTERNS, AttentionPattern, Full
+from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
-from tokenmask.models.heads import RangeHeads, RangeLogits
+from tokenmask.models.heads import RangeHeads, RangeLogits, Reader
 from tokenmask.models.transformer import Tap, Transformer
 from tokenmask.nn import build
 
@@ -74,10 +75,12 @@ class MaskedModel(nn.Module):
         group: Tensor | None = None,
         t: Tensor | None = None,
         taps: Sequence[Tap] = (),
+        cache: KVCache | None = None,
+        read: Reader | None = None,
     ) -> Predictions:
-        """Scores the codes of the queries; arguments as in :meth:`Transformer.forward`."""
-        hidden = self.backbone(inputs, queries, pattern or self.pattern, group=group, t=t, taps=taps)
-        groups = self.heads(hidden.queries, queries.heads, self.backbone.embedding.table)
+        """Scores the codes of the queries; arguments as in :meth:`Transformer.forward`, ``read`` as for the heads."""
+        hidden = self.backbone(inputs, queries, pattern or self.pattern, group=group, t=t, taps=taps, cache=cache)
+        groups = self.heads(hidden.queries, queries.heads, self.backbone.embedding.table, read)
         return Predictions(groups, hidden.queries, hidden.taps)
 
     def logits(
@@ -88,10 +91,24 @@ class MaskedModel(nn.Module):
         *,
         group: Tensor | None = None,
         t: Tensor | None = None,
+        cache: KVCache | None = None,
     ) -> tuple[RangeLogits, ...]:
         """The groups of :meth:`forward`: (head, query indices int64 [m], logits float32 [m, size]) each."""
-        predictions: Predictions = self(inputs, queries, pattern, group=group, t=t)
+        predictions: Predictions = self(inputs, queries, pattern, group=group, t=t, cache=cache)
         return predictions.groups
+
+    def extend(
+        self,
+        new: Packed,
+        queries: Queries,
+        cache: KVCache,
+        pattern: AttentionPattern | None = None,
+        *,
+        t: Tensor | None = None,
+    ) -> tuple[RangeLogits, ...]:
+        """Scores queries of some positions over a cache; arguments as in :meth:`Transformer.extend`."""
+        hidden = self.backbone.extend(new, queries, cache, pattern or self.pattern, t=t)
+        return self.heads(hidden.queries, queries.heads, self.backbone.embedding.table)  # type: ignore[no-any-return]
 
     def about(self) -> dict[str, Any]:
         """Everything but the weights, as JSON values."""

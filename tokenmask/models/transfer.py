@@ -5,6 +5,7 @@ Arrow: MaskedModel of one layout --**transfer**--> MaskedModel of another. Does 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 
 import torch
@@ -14,17 +15,22 @@ from tokenmask.layout import Layout
 from tokenmask.models.config import TransformerConfig
 from tokenmask.models.masked_model import MaskedModel
 
-_OF_IDS = ("backbone.embedding.table", "heads.bias", "heads.table")  # a row for each id
-_OF_STREAMS = "backbone.embedding.stream"  # a row for control positions, then one for each stream
+ID_ROWS = ("backbone.embedding.table", "heads.bias", "heads.table")  # a row for each id
+STREAM_ROWS = "backbone.embedding.stream"  # a row for control positions, then one for each stream
 _FUSIONS = "backbone.embedding.fusions."  # then the name of a stream
 
 
 @torch.no_grad()
-def transfer(source: MaskedModel, target: MaskedModel) -> tuple[str, ...]:
+def transfer(source: MaskedModel, target: MaskedModel, *, without: Collection[str] = ()) -> tuple[str, ...]:
     """Copies weights in place: all that belongs to no stream, and the rows of the streams that both models have.
 
     Rows are related by stream name, level and code, so the order of streams and their places among the ids may differ.
     What ``target`` alone has keeps its fresh weights; what ``source`` alone has is left out.
+
+    Args:
+        source: untouched.
+        target: changed.
+        without: streams whose rows are left as they are, because their codes are others.
 
     Returns:
         names of the streams whose rows were copied, in the order of ``target``.
@@ -33,7 +39,7 @@ def transfer(source: MaskedModel, target: MaskedModel) -> tuple[str, ...]:
         ValueError: models of different shapes, no stream in common, or one that has other codes in either.
     """
     check_shapes(target.config, source.config)
-    names = _shared(source.layout, target.layout)
+    names = _shared(source.layout, target.layout, without)
     old, new = source.state_dict(), target.state_dict()
     ids = _related_ids(source.layout, target.layout, names)
     streams = torch.tensor(
@@ -43,9 +49,9 @@ def transfer(source: MaskedModel, target: MaskedModel) -> tuple[str, ...]:
         if name.startswith(_FUSIONS):
             if name.removeprefix(_FUSIONS).partition(".")[0] in names:
                 value.copy_(old[name])
-        elif name in _OF_IDS:
+        elif name in ID_ROWS:
             value[ids[:, 1]] = old[name][ids[:, 0]]
-        elif name == _OF_STREAMS:
+        elif name == STREAM_ROWS:
             value[streams[:, 1]] = old[name][streams[:, 0]]
         else:
             value.copy_(old[name])
@@ -63,10 +69,31 @@ def check_shapes(target: TransformerConfig, source: TransformerConfig) -> None:
             )
 
 
-def _shared(source: Layout, target: Layout) -> tuple[str, ...]:
+def unequal(source: MaskedModel, target: MaskedModel, *, without: Collection[str] = ()) -> list[str]:
+    """What :func:`transfer` would change: names of tensors that differ in what both models have, bit for bit."""
+    names = _shared(source.layout, target.layout, without)
+    ids = _related_ids(source.layout, target.layout, names)
+    old, new = source.state_dict(), target.state_dict()
+    found = []
+    for name, value in new.items():
+        if name.startswith(_FUSIONS):
+            same = name.removeprefix(_FUSIONS).partition(".")[0] not in names or torch.equal(value, old[name])
+        elif name in ID_ROWS:
+            same = torch.equal(value[ids[:, 1]], old[name][ids[:, 0]])
+        elif name == STREAM_ROWS:
+            places = [(0, 0), *((1 + source.layout.index(own), 1 + target.layout.index(own)) for own in names)]
+            same = all(torch.equal(old[name][before], value[after]) for before, after in places)
+        else:
+            same = torch.equal(value, old[name])
+        if not same:
+            found.append(name)
+    return found
+
+
+def _shared(source: Layout, target: Layout, without: Collection[str] = ()) -> tuple[str, ...]:
     """The streams that both layouts have."""
-    names = tuple(name for name in target.names if name in source.streams)
-    if not names:
+    names = tuple(name for name in target.names if name in source.streams and name not in without)
+    if not names and not without:
         raise ValueError(
             "a model can start only from one with a stream of the same name, but one has "
             f"{', '.join(target.names)} and the other {', '.join(source.names)}"

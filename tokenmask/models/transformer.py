@@ -7,7 +7,7 @@ hidden, losses.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
+from tokenmask.models.asked import AskedFeatures, asked_of
 from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta, dense_mask
+from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures
 from tokenmask.nn import Attention, Modulation, RMSNorm, Rotary, SwiGLU, TimeFeatures, pad_rows
@@ -41,6 +43,7 @@ class AttentionTap:
 
 
 Tap = str | AttentionTap
+Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +77,43 @@ class Block(nn.Module):
             layer.weight.mul_(1 / math.sqrt(2 * self.depth))
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, condition: Tensor | None
+        self,
+        x: Tensor,
+        rotary: Turn,
+        mask: Tensor | None,
+        condition: Tensor | None,
+        query_rotary: Turn | None = None,
+        store: Callable[[Tensor, Tensor], None] | None = None,
     ) -> Tensor:
         """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] if the config has adaln."""
-        if self.modulation is None or condition is None:
-            x = x + self.attention(self.attention_norm(x), rotary, mask)
-            x = x + self.feed_forward(self.feed_forward_norm(x))
+        parts = None
+        if self.modulation is not None and condition is not None:
+            parts = self.modulation(condition, x.shape[0])
+        return self._around(x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts)
+
+    def extend(
+        self, x: Tensor, attend: Callable[[Tensor], Tensor], condition: Tensor | None, row: Tensor, rows: int
+    ) -> Tensor:
+        """x: float [M, D], packed positions of rows ``row`` int64 [M] out of ``rows`` -> new tensor of that shape."""
+        parts = None
+        if self.modulation is not None and condition is not None:
+            parts = tuple(part[row, 0] for part in self.modulation(condition, rows))
+        return self._around(x, lambda x, before: attend(before(x)), parts)
+
+    def _around(
+        self,
+        x: Tensor,
+        attend: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
+        parts: tuple[Tensor, ...] | None,
+    ) -> Tensor:
+        """``attend`` is given x and what x must go through before attention."""
+        if parts is None:
+            x = x + attend(x, self.attention_norm)
+            x = x + self.feed_forward(x, self.feed_forward_norm)
             return x
-        shift, scale, gate, shift_two, scale_two, gate_two = self.modulation(condition, x.shape[0])
-        x = x + gate * self.attention(self.attention_norm(x) * (1 + scale) + shift, rotary, mask)
-        x = x + gate_two * self.feed_forward(self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
+        shift, scale, gate, shift_two, scale_two, gate_two = parts
+        x = x + gate * attend(x, lambda x: self.attention_norm(x) * (1 + scale) + shift)
+        x = x + gate_two * self.feed_forward(x, lambda x: self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
         return x
 
     def attention_input(self, x: Tensor, condition: Tensor | None) -> Tensor:
@@ -111,6 +141,7 @@ class Transformer(nn.Module):
         self.layout = layout
         self.embedding = CodeEmbedding(layout, config.width)
         self.absolute = CoordinateFeatures(config.width) if config.absolute else None
+        self.asked = AskedFeatures(layout, config.width) if config.shifted else None
         self.time = TimeFeatures(config.width) if config.time_input or config.adaln else None
         self.rotary = Rotary(config.width // config.heads, config.rotary_shares, config.rotary_base)
         blocks = [Block(config) for _ in range(config.depth)]
@@ -127,31 +158,43 @@ class Transformer(nn.Module):
         group: Tensor | None = None,
         t: Tensor | None = None,
         taps: Sequence[Tap] = (),
+        cache: KVCache | None = None,
     ) -> Hidden:
         """Args:
             inputs: what is seen.
-            queries: slots that are asked for; their hidden vector is read at the slot's own position.
+            queries: slots that are asked for; their hidden vector is read at the slot's own position. With
+                ``config.shifted`` that position may be asked for a slot elsewhere, at ``queries.coordinates``: it looks
+                from there (its queries turn by the place asked for, its keys by its own) and is told the way and the
+                range.
             pattern: who may look at whom; Full() if None.
             group: int32 [B, L], for patterns that use it.
             t: float32 [B], the masking time; needed with ``time_input`` or ``adaln``.
             taps: "layer.{i}" for the output of block i, float [B, L, D], or an :class:`AttentionTap`.
+            cache: is filled with the keys and values of every valid position, in order.
 
         Raises:
-            ValueError: too long a sequence, a missing t, an unknown tap, or queries at other places than their slots.
+            ValueError: too long a sequence, a missing t, an unknown tap, or queries at other places than their slots
+                without ``config.shifted``.
         """
         rows, length, levels = inputs.shape
         if length > self.config.max_length:
             raise ValueError(f"sequences must have at most max_length {self.config.max_length} positions, got {length}")
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
         own = inputs.coordinates.flatten(0, 1)[positions]
-        if queries.coordinates is not None and not torch.equal(queries.coordinates, own):
-            raise ValueError("a Transformer answers at a slot's own place; use a backbone that takes other coordinates")
+        shifted = queries.coordinates is not None and self.asked is not None
+        if queries.coordinates is not None and not shifted and not torch.equal(queries.coordinates, own):
+            raise ValueError("a Transformer answers at a slot's own place; set model.shifted to ask from elsewhere")
         states, probabilities = self._wanted(taps)
         mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
         rotary = self.rotary(inputs.coordinates)
+        query_rotary = None
         x = self.embedding(inputs.ids, inputs.stream)
         if self.absolute is not None:
             x = x + self.absolute(inputs.coordinates)
+        if shifted and queries.coordinates is not None and self.asked is not None:
+            place, head = asked_of(queries.coordinates, queries.heads, positions, inputs.coordinates)
+            x = x + self.asked(place - inputs.coordinates, head)
+            query_rotary = self.rotary(place)
         condition = self._condition(t)
         if self.config.time_input and condition is not None:
             x = x + condition[:rows, None]
@@ -161,17 +204,64 @@ class Transformer(nn.Module):
                 tap = probabilities[index]
                 columns = torch.tensor(tap.columns, device=x.device)
                 seen = block.attention_input(x, condition)
-                tapped[tap.name] = block.attention.probabilities(seen, rotary, mask, columns)
-            x = block(x, rotary, mask, condition)
+                tapped[tap.name] = block.attention.probabilities(seen, rotary, mask, columns, query_rotary)
+            store = None if cache is None else cache.store_of(index, inputs.valid)
+            x = block(x, rotary, mask, condition, query_rotary, store)
             if index in states:
                 tapped[f"layer.{index}"] = x
-        asked = pad_rows(x.flatten(0, 1)[positions])
-        normed = self.norm(asked)
+        row = torch.div(positions, length, rounding_mode="floor")
+        return Hidden(self._read(x.flatten(0, 1)[positions], row, condition, rows), tapped)
+
+    def extend(
+        self,
+        new: Packed,
+        queries: Queries,
+        cache: KVCache,
+        pattern: AttentionPattern | None = None,
+        *,
+        t: Tensor | None = None,
+    ) -> Hidden:
+        """Runs some positions only; they see each other and what the cache holds. No gradient.
+
+        Args:
+            new: the positions; their keys and values go into the cache, in place.
+            queries: slots of ``new``, flattened [M * K], that are asked for.
+            cache: what is kept of the rows, after :meth:`KVCache.admit` of the same positions.
+            pattern: who may look at whom; Full() if None.
+            t: float32 [B], the masking time; needed with ``time_input`` or ``adaln``.
+
+        Raises:
+            ValueError: a missing t.
+        """
+        levels, rows = new.ids.shape[1], cache.lengths.shape[0]
+        row = pad_rows(new.row)
+        rotary, query_rotary = self.rotary(new.coordinates), None
+        x = self.embedding(new.ids[None], new.stream[None])
+        if self.absolute is not None:
+            x = x + self.absolute(new.coordinates[None])
+        if new.asked is not None and self.asked is not None:
+            x = x + self.asked((new.asked - new.coordinates)[None], new.asked_heads[None])
+            query_rotary = self.rotary(new.asked)
+        x = pad_rows(x[0])
+        condition = self._condition(t)
+        if self.config.time_input and condition is not None:
+            x = x + condition[row]
+        allowed = cache.allowed(pattern or Full(), new)
+        for index, block in enumerate(self.blocks):
+            keys, values = cache.keys[index], cache.values[index]
+            into = (rotary, query_rotary, new.row_splits, new.slots, keys, values, cache.lengths, allowed)
+            x = block.extend(x, lambda seen, b=block, i=into: b.attention.extend(seen, *i), condition, row, rows)  # type: ignore[misc]
+        positions = torch.div(queries.slots, levels, rounding_mode="floor")
+        return Hidden(self._read(x[positions], new.row[positions], condition, rows))
+
+    def _read(self, asked: Tensor, row: Tensor, condition: Tensor | None, rows: int) -> Tensor:
+        """The vectors that are asked for, normalised: float [M, D]."""
+        normed = self.norm(pad_rows(asked))
         if self.modulation is not None and condition is not None:
             shift, scale = self.modulation(condition, rows)
-            row = torch.div(pad_rows(positions), length, rounding_mode="floor")
+            row = pad_rows(row)
             normed = normed * (1 + scale[row, 0]) + shift[row, 0]
-        return Hidden(normed[: len(queries)], tapped)
+        return normed[: len(asked)]  # type: ignore[no-any-return]
 
     def _condition(self, t: Tensor | None) -> Tensor | None:
         if self.time is None:

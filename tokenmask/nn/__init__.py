@@ -7,12 +7,14 @@ from tokenmask.nn.attention import Attention
 from tokenmask.nn.ema import EMA
 from tokenmask.nn.feed_forward import SwiGLU
 from tokenmask.nn.init import build
-from tokenmask.nn.modulation import Modulation, TimeFeatures, pad_rows
+from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
 from tokenmask.nn.norm import RMSNorm
+from tokenmask.nn.recompute import recomputed
 from tokenmask.nn.rotary import Rotary, rotate
 
 __all__ = [
     "EMA",
+    "MIN_ROWS",
     "Attention",
     "Modulation",
     "RMSNorm",
@@ -21,5 +23,6 @@ __all__ = [
     "TimeFeatures",
     "build",
     "pad_rows",
+    "recomputed",
     "rotate",
 ]

@@ -5,12 +5,19 @@ Does not know: why a key may be seen; a mask says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tokenmask.nn.modulation import pad_rows
 from tokenmask.nn.norm import RMSNorm
+from tokenmask.nn.recompute import recomputed
 from tokenmask.nn.rotary import rotate
+from tokenmask.ops import attend_cached, rotate_and_store
+
+Turn = tuple[Tensor, Tensor]  # cosines and sines
 
 
 class Attention(nn.Module):
@@ -33,42 +40,105 @@ class Attention(nn.Module):
         self.key_norm = RMSNorm(width // heads)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        rotary: Turn | None,
+        mask: Tensor | None,
+        query_rotary: Turn | None = None,
+        store: Callable[[Tensor, Tensor], None] | None = None,
+        before: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Args:
             x: float [B, L, D].
             rotary: cosines and sines [B, L, D / H], or None for no positions.
             mask: None (all keys), bool [B, 1 or H, 1 or L, L] (True: may be seen), or float added to the scores. Every
                 query must have a key that it may see.
+            query_rotary: turns the queries instead, where they ask from another place than their keys stand.
+            store: is given the keys and values, float [B, H, L, D / H] each.
+            before: what x goes through first (a norm); its results are not kept for the backward pass.
 
         Returns:
             float [B, L, D], new.
         """
-        query, key, value = self._project(x, rotary)
+        packed = self.qkv(x) if before is None else recomputed(lambda seen: self.qkv(before(seen)), x)
+        query, key, value = recomputed(lambda qkv: self._turned(qkv, rotary, query_rotary), packed)
+        if store is not None:
+            store(key, value)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
+    def extend(
+        self,
+        x: Tensor,
+        rotary: Turn,
+        query_rotary: Turn | None,
+        row_splits: Tensor,
+        slots: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        lengths: Tensor,
+        allowed: Tensor | None,
+    ) -> Tensor:
+        """Attention of some positions over a cache, into which their own keys and values go first; no gradient.
+
+        Args:
+            x: float [M, D] or longer; rows past M are padding.
+            rotary, query_rotary: cosines and sines [M, D / H]; the second for queries that ask from elsewhere.
+            row_splits, slots, keys, values: as :func:`tokenmask.ops.rotate_and_store` takes them.
+            lengths, allowed: as :func:`tokenmask.ops.attend_cached` takes them, the new slots included.
+
+        Returns:
+            float of x's shape, new.
+        """
+        count = slots.shape[0]
+        qkv = self.qkv(x)[:count].unflatten(-1, (3, self.heads, -1))
+        query = rotate_and_store(
+            qkv,
+            self.query_norm.weight,
+            self.key_norm.weight,
+            *rotary,
+            row_splits,
+            slots,
+            keys,
+            values,
+            query_cos=None if query_rotary is None else query_rotary[0],
+            query_sin=None if query_rotary is None else query_rotary[1],
+            eps=self.query_norm.eps,
+        )
+        mixed = attend_cached(query, row_splits, keys, values, lengths, allowed=allowed)
+        return self.out(pad_rows(mixed.flatten(1), x.shape[0]))  # type: ignore[no-any-return]
+
     def probabilities(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, columns: Tensor
+        self,
+        x: Tensor,
+        rotary: Turn | None,
+        mask: Tensor | None,
+        columns: Tensor,
+        query_rotary: Turn | None = None,
     ) -> Tensor:
         """How much each position looks at a few keys.
 
         Args:
-            x, rotary, mask: as in :meth:`forward`.
+            x, rotary, mask, query_rotary: as in :meth:`forward`.
             columns: int64 [C], key positions.
 
         Returns:
             float32 [B, H, L, C]; over all columns they would sum to 1.
         """
-        query, key, _ = self._project(x, rotary)
+        query, key, _ = self._turned(self.qkv(x), rotary, query_rotary)
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
         return torch.softmax(scores.float(), -1)[..., columns]
 
-    def _project(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
+    def _turned(self, qkv: Tensor, rotary: Turn | None, query_rotary: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = qkv.view(*qkv.shape[:-1], 3, self.heads, -1).unbind(2)
         query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:
             cos, sin = rotary[0].unsqueeze(2), rotary[1].unsqueeze(2)
-            query, key = rotate(query, cos, sin), rotate(key, cos, sin)
+            key = rotate(key, cos, sin)
+            if query_rotary is not None:
+                cos, sin = query_rotary[0].unsqueeze(2), query_rotary[1].unsqueeze(2)
+            query = rotate(query, cos, sin)
         return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from tokenmask.nn.recompute import recomputed
 
 
 class SwiGLU(nn.Module):
@@ -24,10 +27,17 @@ class SwiGLU(nn.Module):
         self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Float [..., width] -> new tensor of the same shape."""
-        gated = _Gate.apply(self.gate_up(x))  # type: ignore[no-untyped-call]
-        return self.down(gated)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, before: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Args:
+            x: float [..., width].
+            before: what x goes through first (a norm).
+
+        Returns:
+            new tensor of the same shape. Only x and the result of the first product are kept for the backward pass.
+        """
+        wide = self.gate_up(x) if before is None else recomputed(lambda seen: self.gate_up(before(seen)), x)
+        result: Tensor = recomputed(lambda wide: self.down(_Gate.apply(wide)), wide)  # type: ignore[no-untyped-call]
+        return result
 
 
 class _Gate(torch.autograd.Function):

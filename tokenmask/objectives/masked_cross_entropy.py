@@ -19,7 +19,7 @@ from tokenmask.batch import ABSENT, FILL
 from tokenmask.layout import Layout
 from tokenmask.masking import MaskingProcess
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
-from tokenmask.models import MaskedModel, RangeLogits
+from tokenmask.models import MaskedModel, Predictions, RangeLogits
 from tokenmask.objectives.objective import Loss
 
 Scope = Literal["predicted", "hidden", "valid", "all"]
@@ -83,22 +83,29 @@ class MaskedCrossEntropy:
             extra: "class_weights", for weight "class".
 
         Returns:
-            ``total``, and in ``parts`` for each level of each stream, named as in "audio.2/nats" or "text/nats", the
+            the loss, and in ``parts`` for each level of each stream, named as in "audio.2/nats" or "text/nats", the
             plain mean cross-entropy of its targets, and their number ("audio.2/count").
 
         Raises:
             ValueError: class weights are missing, or a scope other than "predicted" on inputs that were reordered.
         """
         queries, targets = _asked(self.scope, masked, model.layout)
-        groups = model(masked.inputs, queries, group=masked.group, t=masked.t).groups
+
+        def read(group: RangeLogits) -> Tensor:
+            """float32 [n, 2]: plain and smoothed cross-entropy of the targets of some queries."""
+            names, place = _targets_of(group, queries, targets)
+            logits = group.logits if place is None else group.logits[place]
+            plain = F.cross_entropy(logits, targets.codes[names], reduction="none")
+            return torch.stack([plain.detach(), self._smoothed(plain, logits)], 1)
+
+        predictions = model(masked.inputs, queries, group=masked.group, t=masked.t, read=read)
         class_weights = self._class_weights(extra)
         losses, weights, chosen, parts = [], [], [], {}
-        for group in groups:
-            names, position = _targets_of(group, queries, targets)
-            logits = group.logits if position is None else group.logits[position]
+        for group in predictions.groups:
+            plain, smoothed = group.logits.unbind(1)  # what read made of them
+            names, _ = _targets_of(group, queries, targets)
             codes = targets.codes[names]
-            plain = F.cross_entropy(logits, codes, reduction="none")
-            losses.append(self._smoothed(plain, logits))
+            losses.append(smoothed)
             chosen.append(names)
             if group.head in class_weights:
                 weights.append(class_weights[group.head].to(codes.device)[codes])
@@ -106,16 +113,17 @@ class MaskedCrossEntropy:
                 weights.append(torch.ones_like(plain))
             if len(names):
                 name = _name(model.layout, group.head)
-                parts[f"{name}/nats"] = plain.detach().mean()
+                parts[f"{name}/nats"] = plain.contiguous().mean()
                 parts[f"{name}/count"] = torch.tensor(float(len(names)))
         if not chosen:
-            return Loss(_no_terms(model), parts)
+            none = masked.t.new_zeros(0)
+            return Loss(_no_terms(model, predictions), self._weight(none, none.long(), masked), parts)
         order = torch.cat(chosen)
         row = torch.div(queries.slots[targets.queries[order]], masked.inputs.ids[0].numel(), rounding_mode="floor")
         weight = torch.cat(weights)
         factor = weight * targets.weights[order] * self._time_weight(masked.t)[row]
-        normaliser = weight.sum() if self.weight == "class" else torch.tensor(float(len(order)), device=order.device)
-        return Loss(self._reduce(torch.cat(losses) * factor, row, masked, normaliser), parts)
+        terms, weight = torch.cat(losses) * factor, self._weight(weight, row, masked)
+        return Loss(self._sum(terms, row, masked), weight, parts)
 
     def _smoothed(self, plain: Tensor, logits: Tensor) -> Tensor:
         if not self.label_smoothing:
@@ -140,21 +148,28 @@ class MaskedCrossEntropy:
             return self.process.weight(t)
         return torch.ones_like(t)
 
-    def _reduce(self, terms: Tensor, row: Tensor, masked: MaskedBatch, normaliser: Tensor) -> Tensor:
-        if self.reduction == "per_token":
-            return terms.sum() / normaliser
-        rows = masked.inputs.shape[0]
-        if self.reduction == "per_row":
-            return terms.sum() / rows
-        if self.reduction == "bits":
-            return terms.sum() / (rows * math.log(2))
-        if self.reduction == "per_slot":
-            return terms.sum() / _fill_slots(masked).sum().clamp(min=1)
-        sums = terms.new_zeros(rows).index_add(0, row, terms)
+    def _sum(self, terms: Tensor, row: Tensor, masked: MaskedBatch) -> Tensor:
+        """The sum that the reduction divides."""
+        if self.reduction not in ("per_row_slot", "per_sample_mean"):
+            return terms.sum()
+        sums = terms.new_zeros(len(masked.t)).index_add(0, row, terms)
         if self.reduction == "per_row_slot":
-            return (sums / _fill_slots(masked).clamp(min=1)).mean()
-        count = terms.new_zeros(rows).index_add(0, row, torch.ones_like(terms))
-        return (sums / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+            return (sums / _fill_slots(masked).clamp(min=1)).sum()
+        count = terms.new_zeros(len(masked.t)).index_add(0, row, torch.ones_like(terms))
+        return (sums / count.clamp(min=1)).sum()
+
+    def _weight(self, weights: Tensor, row: Tensor, masked: MaskedBatch) -> Tensor:
+        """What the reduction divides by; ``weights`` are those of the terms, by class."""
+        rows = len(masked.t)
+        if self.reduction == "per_token":
+            return weights.sum() if self.weight == "class" else weights.new_tensor(float(len(weights)))
+        if self.reduction in ("per_row", "per_row_slot"):
+            return weights.new_tensor(float(rows))
+        if self.reduction == "bits":
+            return weights.new_tensor(rows * math.log(2))
+        if self.reduction == "per_slot":
+            return _fill_slots(masked).sum().to(weights.dtype)
+        return (torch.bincount(row, minlength=rows) > 0).sum().to(weights.dtype)
 
 
 def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, Targets]:
@@ -180,15 +195,14 @@ def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, 
 
 
 def _targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[Tensor, Tensor | None]:
-    """Which targets a group answers, and the row of its logits for each (None: row i for the i-th)."""
-    mine = queries.heads[targets.queries] == group.head
-    names = mine.nonzero().squeeze(1)
-    asked = targets.queries[names]
-    if torch.equal(asked, group.queries):
-        return names, None
-    place = torch.empty(len(queries), dtype=torch.int64, device=asked.device)
-    place[group.queries] = torch.arange(len(group.queries), device=asked.device)
-    return names, place[asked]
+    """The targets of a group's queries, in the order of these, and the row of its logits for each (None: i for i)."""
+    place = torch.full((len(queries),), -1, dtype=torch.int64, device=group.queries.device)
+    place[group.queries] = torch.arange(len(group.queries), device=place.device)
+    rows = place[targets.queries]
+    names = (rows >= 0).nonzero().squeeze(1)
+    rows, order = rows[names].sort(stable=True)
+    one_each = len(rows) == len(group.queries) and torch.equal(rows, place[group.queries])
+    return names[order], None if one_each else rows
 
 
 def _fill_slots(masked: MaskedBatch) -> Tensor:
@@ -204,6 +218,7 @@ def _name(layout: Layout, head: int) -> str:
     return place.stream if single else f"{place.stream}.{place.level}"
 
 
-def _no_terms(model: MaskedModel) -> Tensor:
-    """Zero, with a (zero) gradient for every parameter."""
-    return torch.stack([parameter.sum() * 0 for parameter in model.parameters()]).sum()
+def _no_terms(model: MaskedModel, predictions: Predictions) -> Tensor:
+    """Zero, with a (zero) gradient for every parameter that an answer would have come from."""
+    heads = [parameter.sum() for parameter in model.heads.parameters()]
+    return torch.stack([predictions.hidden.sum(), *heads]).sum() * 0

@@ -1,18 +1,34 @@
 """The compiled ops of tokenmask, each with its Python face, fake kernel and reference in one file.
 
 An op's docstring is its specification and its reference is its meaning; the CPU and CUDA kernels in ``csrc/`` equal it.
-Ids and codes are int32; slots, counts and sample ids are int64. No op has a gradient. No op touches a global generator:
-randomness is Philox, keyed by a seed and a counter that the caller names.
+Ids and codes are int32; slots, counts and sample ids are int64. Only embed_codes has a gradient. No op touches a global
+generator: randomness is Philox, keyed by a seed and a counter that the caller names.
 
 Does not know: anything else of tokenmask.
 """
 
 from tokenmask.ops._extension import build_info
+from tokenmask.ops.attend_cached import attend_cached
 from tokenmask.ops.choose import choose
 from tokenmask.ops.commit import commit
+from tokenmask.ops.embed_codes import embed_codes
 from tokenmask.ops.mask_tokens import mask_tokens
 from tokenmask.ops.philox import Purpose
+from tokenmask.ops.quantize_residual import quantize_residual
+from tokenmask.ops.rotate_and_store import rotate_and_store
 from tokenmask.ops.sample_codes import sample_codes
 from tokenmask.ops.uniform import uniform
 
-__all__ = ["Purpose", "build_info", "choose", "commit", "mask_tokens", "sample_codes", "uniform"]
+__all__ = [
+    "Purpose",
+    "attend_cached",
+    "build_info",
+    "choose",
+    "commit",
+    "embed_codes",
+    "mask_tokens",
+    "quantize_residual",
+    "rotate_and_store",
+    "sample_codes",
+    "uniform",
+]

@@ -161,26 +161,23 @@ def _guided(logits: Tensor, uncond: Tensor | None, scale: Tensor) -> Tensor:
 
 
 def _refuse_bad_rows(z: Tensor, temperature: Tensor) -> None:
-    """The same sentences as the kernels' (csrc/torch/checks.h)."""
-    refuse_rows(
-        z.isnan().any(1),
-        "sample_codes: allowed logits must not be NaN, got NaN in row {row}; check what computed that row (a diverged "
-        "model, or 0 / 0)",
-    )
-    refuse_rows(
-        (z == math.inf).any(1),
-        "sample_codes: allowed logits must be below +inf, got +inf in row {row}; check what computed that row",
-    )
-    refuse_rows(
-        (z == -math.inf).all(1),
-        "sample_codes: each row needs an allowed code whose logit is above -inf, got none in row {row}; allow a code "
-        "or raise a logit there",
-    )
-    refuse_rows(
-        ~((temperature >= 0) & (temperature < math.inf)),
-        "sample_codes: temperature must be finite and at least 0, got another value in row {row}; use 0 for the "
-        "arg-max",
-    )
+    """The same sentences as the kernels' (csrc/torch/checks.h), for the first bad row and its first reason."""
+    reasons = {
+        "allowed logits must not be NaN, got NaN in row {row}; check what computed that row (a diverged model, or 0 / "
+        "0)": z.isnan().any(1),
+        "allowed logits must be below +inf, got +inf in row {row}; check what computed that row": (z == math.inf).any(
+            1
+        ),
+        "each row needs an allowed code whose logit is above -inf, got none in row {row}; allow a code or raise a "
+        "logit there": (z == -math.inf).all(1),
+        "temperature must be finite and at least 0, got another value in row {row}; use 0 for the arg-max": ~(
+            (temperature >= 0) & (temperature < math.inf)
+        ).flatten(),
+    }
+    bad = torch.stack(list(reasons.values()))
+    first = bad.any(0).int().cumsum(0) == 1
+    for message, rows in reasons.items():
+        refuse_rows(rows & first, "sample_codes: " + message)
 
 
 def _share_of(share: float, total: Tensor) -> Tensor:

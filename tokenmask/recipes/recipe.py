@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tokenmask.layout import Arrangement, Parallel
+from tokenmask.layout import Arrangement, Layout, Parallel
 from tokenmask.masking import Conditioning, Masker
 from tokenmask.models import AttentionPattern, Full, TransformerConfig
 from tokenmask.objectives import MaskedCrossEntropy
@@ -102,6 +102,19 @@ class Recipe:
     def sampler_of(self, stream: str) -> Sampler:
         """The sampler that fills a stream."""
         return self.samplers.get(stream, self.sampler)
+
+    def with_streams(self, layout: Layout, changed: Mapping[str, str]) -> Recipe:
+        """The recipe of a layout with streams swapped, added or removed.
+
+        Args:
+            layout: gives the streams, arrangements and shares.
+            changed: stream name -> name of its new tokenizer, whose ``fit`` options are not known.
+        """
+        fresh = {
+            name: StreamOptions(tokenizer, {}, layout.arrangement(name), layout.shares.get(name))
+            for name, tokenizer in changed.items()
+        }
+        return replace(self, streams={**self.streams, **fresh}).of(layout.names)
 
     def of(self, names: Collection[str]) -> Recipe:
         """The same recipe with some of its streams only."""

@@ -51,3 +51,18 @@ class ForbidCodes(Constraint):
         allowed = torch.ones(owner.size, dtype=torch.bool)
         allowed[list(forbidden)] = False
         return allowed
+
+
+@dataclass(frozen=True)
+class AllOf(Constraint):
+    """A code may be drawn if each of some constraints allows it.
+
+    Args:
+        parts: the constraints.
+    """
+
+    parts: tuple[Constraint, ...] = ()
+
+    def allowed(self, layout: Layout, head: int) -> Tensor | None:
+        masks = [mask for part in self.parts if (mask := part.allowed(layout, head)) is not None]
+        return torch.stack(masks).all(0) if masks else None

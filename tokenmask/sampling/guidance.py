@@ -1,18 +1,26 @@
 """Guidance: which extra inputs are run beside the conditional ones, and how strongly they push.
 
-Arrow: inside the Sampler loop. Does not know: codes, orders, models. One parametrisation everywhere: u + s (c - u).
+Arrow: inside the Sampler loop. Does not know: codes, orders, models. One parametrisation everywhere:
+u + s (c - u) + sum_j w_j (c_j - u); c: what is given, u: nothing or a negative condition, c_j: further conditions.
+
+All conditions of a row stand in one sequence. Those beside the given ones (*companions*) are invalid in its main pass;
+the feature "companion" of a batch, int8 [B, L], numbers their positions, and each pass makes its own ones valid.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
 from tokenmask.batch import FILL, Batch
+
+COMPANION = "companion"  # name of the feature; its values: 0 is the main pass, then
+NEGATIVE, FURTHER = 1, 2  # what is pushed away from; the first of the further conditions, which count up
 
 
 class Guidance(ABC):
@@ -24,7 +32,11 @@ class Guidance(ABC):
 
     @abstractmethod
     def unconditional(self, batch: Batch) -> Batch:
-        """The same rows without their conditions, equal in shape."""
+        """The same rows without their conditions, or with their negative ones, equal in shape."""
+
+    def further(self, batch: Batch) -> Sequence[tuple[Batch, float]]:
+        """The same rows under each further condition, and its weight."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -50,11 +62,13 @@ class ClassifierFree(Guidance):
         end: s towards the last step; None keeps ``start``.
         law: how s moves from start to end: "linear" in progress or "cosine" (slow at first). MAGNeT, arXiv:2401.04577,
             falls from 10 to 1; MaskGIT's PyTorch port rises linearly.
+        weights: of the further conditions of every row. Source: arXiv:2206.01714, eq. 9.
     """
 
     start: float = 2.0
     end: float | None = None
     law: Literal["linear", "cosine"] = "linear"
+    weights: tuple[float, ...] = ()
 
     def scale(self, progress: float) -> float:
         end = self.start if self.end is None else self.end
@@ -62,8 +76,23 @@ class ClassifierFree(Guidance):
         return self.start + (end - self.start) * share
 
     def unconditional(self, batch: Batch) -> Batch:
+        return _enable(self._bare(batch), NEGATIVE)
+
+    def further(self, batch: Batch) -> Sequence[tuple[Batch, float]]:
+        bare = self._bare(batch)
+        return [(_enable(bare, FURTHER + index), weight) for index, weight in enumerate(self.weights)]
+
+    @staticmethod
+    def _bare(batch: Batch) -> Batch:
         count = max(int(batch.stream.max()) + 1, 1)
         number = torch.arange(count, device=batch.device)
         member = batch.stream[:, :, None] == number
         filled = (member & (batch.role == FILL).any(-1, keepdim=True)).any(1)
         return batch.drop(member.any(1) & ~filled)
+
+
+def _enable(batch: Batch, number: int) -> Batch:
+    """Makes the positions of a companion valid."""
+    if COMPANION not in batch.features:
+        return batch
+    return replace(batch, valid=batch.valid | (batch.features[COMPANION] == number))

@@ -14,8 +14,16 @@ from torch import Tensor
 from tokenmask.masking.scores import Score, ScoreContext, slot_noise
 
 
+class _Predicted(Score):
+    """Base of scores that need what the model predicts."""
+
+    @property
+    def reads_predictions(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
-class ConfidenceScore(Score):
+class ConfidenceScore(_Predicted):
     """Log-probability of the drawn code plus Gumbel noise that fades out.
 
     The noise has scale ``noise * (1 - progress)``; 0 is the pure low-confidence order of LLaDA (arXiv:2502.09992).
@@ -37,7 +45,7 @@ class ConfidenceScore(Score):
 
 
 @dataclass(frozen=True)
-class MarginScore(Score):
+class MarginScore(_Predicted):
     """Probability of the best code minus that of the second. Source: arXiv:2502.06768, section 4.1."""
 
     def __call__(self, context: ScoreContext) -> Tensor:
@@ -45,7 +53,7 @@ class MarginScore(Score):
 
 
 @dataclass(frozen=True)
-class EntropyScore(Score):
+class EntropyScore(_Predicted):
     """Lowest entropy first. Source: arXiv:2505.24857, section 3 (entropy-bounded unmasking)."""
 
     def __call__(self, context: ScoreContext) -> Tensor:

@@ -6,13 +6,10 @@ never waits for a device.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
-from tokenmask.masking.processes import Cosine, MaskingProcess
+from tokenmask.masking.processes import Cosine, MaskingProcess, Rounding, open_counts
 
 
 class Schedule(ABC):
@@ -36,17 +33,10 @@ class ProcessSchedule(Schedule):
     """
 
     process: MaskingProcess = field(default_factory=Cosine)
-    rounding: Literal["floor", "round", "ceil"] = "floor"
+    rounding: Rounding = "floor"
 
     def plan(self, initial: int, steps: int) -> list[int]:
-        laws: dict[str, Callable[[float], int]] = {"floor": math.floor, "round": round, "ceil": math.ceil}
-        rounded = laws[self.rounding]
-        plan, before = [], initial
-        for left in range(steps - 1, -1, -1):
-            share = self.process.share(left / steps)
-            before = max(0, min(before - 1, max(left, rounded(share * initial)))) if left else 0
-            plan.append(before)
-        return plan
+        return open_counts(self.process, initial, steps, self.rounding)
 
 
 @dataclass(frozen=True)

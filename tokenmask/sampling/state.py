@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.layout import Layout
+from tokenmask.models.reuse import Cache
 
 _STEP_BITS = 16
 
@@ -31,6 +32,7 @@ class SamplerState:
         step: steps taken so far, over all stages.
         log_weight: float32 [B], importance weight of each row (particles).
         carry: named tensors [B, ...] that a part of the sampler carries from step to step.
+        cache: what the sampler's reuse policy keeps; None before the first step and for policies that keep nothing.
         counters: what was computed so far ("forward_passes", "computed_positions", "queries").
     """
 
@@ -42,6 +44,7 @@ class SamplerState:
     step: int
     log_weight: Tensor
     carry: Mapping[str, Tensor] = field(default_factory=dict)
+    cache: Cache | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -73,8 +76,13 @@ class SamplerState:
 
     def rows(self, index: Tensor) -> SamplerState:
         """The rows at int64 ``index`` [N] in every field, in that order; repeats allowed."""
+        cache = self.cache
+        if cache is not None:  # a guided generation keeps each row twice: all conditional ones, then all others
+            size = self.is_open.shape[0]
+            cache = cache.rows(torch.cat([index + start for start in range(0, cache.num_rows, size)]))
         return replace(
             self,
+            cache=cache,
             batch=self.batch.rows(index),
             is_open=self.is_open[index],
             initial_open=self.initial_open[index.cpu()],

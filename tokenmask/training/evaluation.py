@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +39,8 @@ class StreamScore:
         gain_error: standard error of ``gain`` over records.
         num_codes: hidden codes scored.
         num_records: records they come from.
+        by_record: float64 [records, 3], of each record the cross-entropies of model and unigram, summed over its
+            hidden codes, and their number; what intervals are resampled from.
     """
 
     stream: str
@@ -52,6 +55,11 @@ class StreamScore:
     gain_error: float | None
     num_codes: int
     num_records: int
+    by_record: Tensor = field(default_factory=lambda: torch.zeros(0, 3), compare=False, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields but ``by_record``, as JSON values."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "by_record"}
 
 
 def unigram_log_probabilities(counts: Sequence[Tensor]) -> list[Tensor]:
@@ -65,7 +73,7 @@ def code_losses(model: MaskedModel, masked: MaskedBatch) -> Tensor:
     losses = torch.zeros(len(masked.targets))
     codes = torch.zeros(len(masked.queries), dtype=torch.int64)
     codes[masked.targets.queries] = masked.targets.codes
-    for _, index, logits in model.logits(masked.inputs, masked.queries, t=masked.t):
+    for _, index, logits in model.logits(masked.inputs, masked.queries, group=masked.group, t=masked.t):
         losses[index] = torch.nn.functional.cross_entropy(logits.float(), codes[index], reduction="none")
     return losses[masked.targets.queries]
 
@@ -186,9 +194,16 @@ def _summary(
                 gain_error=None if gain is None else gain[1],
                 num_codes=len(part),
                 num_records=count,
+                by_record=_record_sums(part, num_records),
             )
         )
     return scores
+
+
+def _record_sums(part: Tensor, num_records: int) -> Tensor:
+    """float64 [records, 3]: sums of both cross-entropies, and counts, of a table as in :func:`_losses`."""
+    columns = torch.stack([part[:, 2], part[:, 3], torch.ones_like(part[:, 2])], 1)
+    return torch.zeros(num_records, 3, dtype=torch.float64).index_add(0, part[:, 0].long(), columns)
 
 
 def _record_mean(record: Tensor, values: Tensor, num_records: int) -> tuple[float, float, int]:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokenmask.processes import part_of, whole
+
 # Coefficients of the quintic iteration, from the published code of Muon.
 _A, _B, _C, _STEPS = 3.4445, -4.7750, 2.0315, 5
 
@@ -22,6 +24,9 @@ class Muon(torch.optim.Optimizer):
 
     The update is scaled by 0.2 sqrt(max(rows, columns)), which gives it the usual size of AdamW's, so one learning rate
     serves both. Source: K. Jordan et al., "Muon", 2024; scale and weight decay: arXiv:2502.16982, section 2.2.
+
+    A matrix that several processes share (``fully_shard``) is gathered when its turn comes, and each of them iterates
+    on all of it.
 
     Args:
         parameters: float [rows, columns] each.
@@ -49,7 +54,7 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
                 mean = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonal(parameter.grad.lerp(mean, group["momentum"]))
+                update = part_of(orthogonal(whole(parameter.grad.lerp(mean, group["momentum"]))), parameter)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(parameter.shape)))
 

@@ -6,7 +6,7 @@ Arrow: Record --**Packing**--> Sequence, around Layout.pack. Does not know: how 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from tokenmask.batch import Sequence
 from tokenmask.layout import Layout
 from tokenmask.ops import Purpose, uniform
-from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.streams import StreamSpec, TokenStream, cut
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Packing:
         total = 1
         for name, stream in record.items():
             places = self.padded_length(layout.streams[name], stream.codes.shape[:-1].numel())
-            steps = self._steps(layout, name, stream)
+            steps = self.steps(layout, name, stream)
             if steps is not None:
                 places = places // stream.grid[stream.spec.axes.index("time")] * steps
             total += layout.arrangement(name).positions(places, stream.spec.num_levels)
@@ -81,7 +81,7 @@ class Packing:
         """
         streams, lengths = dict(record), {}
         for name, stream in record.items():
-            steps = self._steps(layout, name, stream)
+            steps = self.steps(layout, name, stream)
             if steps is not None:
                 streams[name] = _window(stream, "time", steps, seed, sample_id)
         cuttable = [name for name, stream in record.items() if stream.spec.end_code is not None]
@@ -102,7 +102,7 @@ class Packing:
             )
         return sequence
 
-    def _steps(self, layout: Layout, name: str, stream: TokenStream) -> int | None:
+    def steps(self, layout: Layout, name: str, stream: TokenStream) -> int | None:
         """Steps of time that fit the stream's budget, or None if it fits whole."""
         budget, axes = self.budgets.get(name), stream.spec.axes
         if budget is None or "time" not in axes:
@@ -118,9 +118,6 @@ def _window(stream: TokenStream, axis: str, length: int, seed: int, sample_id: i
     """``length`` steps of an axis from a drawn start; a stream with a clock keeps its place in the recording."""
     counter = torch.tensor([sample_id], dtype=torch.int64)
     draw = float(uniform(seed=seed, counters=counter, purpose=Purpose.crop))
-    number = stream.spec.axes.index(axis)
-    start = int(draw * (stream.grid[number] - length + 1))
-    begins = stream.start_seconds + (start / stream.spec.rate_hz if axis == "time" and stream.spec.rate_hz else 0.0)
-    labels = {name: names for name, names in stream.labels.items() if name != axis}
-    codes = stream.codes.narrow(number, start, length).contiguous()
-    return replace(stream, codes=codes, labels=labels, start_seconds=begins)
+    size = stream.grid[stream.spec.axes.index(axis)]
+    start = int(draw * (size - length + 1))
+    return cut(stream, axis, start, start + length)

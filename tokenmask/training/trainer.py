@@ -7,8 +7,8 @@ Does not know: modalities, kernels, what the objective computes. Checkpoints, re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +17,15 @@ from torch import Tensor
 
 from tokenmask.batch import Batch, collate
 from tokenmask.corpus import Draw, Mixture
-from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
+from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors, save_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
 from tokenmask.models import MaskedModel
 from tokenmask.objectives import Loss, Objective
+from tokenmask.processes import Processes, part_of, whole
 from tokenmask.training.muon import Muon
 from tokenmask.training.packing import Packing
+from tokenmask.training.parallel import Sharding, parallel
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Training:
 
     Args:
         steps: optimisation steps.
-        batch_size: records of a batch.
+        batch_size: records of a batch, of all processes together.
         peak_lr: learning rate after the warm-up; it then falls along a half cosine to ``final_lr_share`` of itself.
         warmup_steps: steps of the linear warm-up.
         final_lr_share: see above.
@@ -41,6 +43,8 @@ class Training:
         muon: the matrices of the blocks are updated by Muon, all else by AdamW, with one learning rate.
         clip_norm: largest norm of the gradient.
         precision: "float32", or "bfloat16" for autocast.
+        sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
+            holds everything.
         checkpoint_every: steps between checkpoints.
         seed: of weights, data order, conditions and masks.
     """
@@ -56,6 +60,7 @@ class Training:
     muon: bool = False
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
+    sharding: Sharding = "none"
     checkpoint_every: int = 200
     seed: int = 0
 
@@ -82,12 +87,20 @@ class Training:
 class Trainer:
     """One model, one stream of data, one objective; a task for :func:`tokenmask.fitting.fit`.
 
+    Several processes are one: each draws, packs and masks the whole batch, which follows from the seed and the position
+    in the data, computes the loss of its own rows, and steps with the gradient of the whole batch's loss. So the number
+    of processes may change at a resume.
+
     Args:
         model: trained in place.
         mixture: yields draws of records for ever, and can be sought.
         packing, conditioning, masker, objective: the arrows between a record and its loss.
         training: how to optimise.
-        device: where the model computes.
+        processes: those that train together, this one alone if None. Every one makes a trainer of equal arguments.
+        device: where the model computes, the device of the process if None.
+
+    Raises:
+        ValueError: more processes than records in a batch.
     """
 
     def __init__(
@@ -100,16 +113,24 @@ class Trainer:
         masker: Masker,
         objective: Objective,
         training: Training,
-        device: torch.device | str = "cpu",
+        processes: Processes | None = None,
+        device: torch.device | str | None = None,
     ) -> None:
-        self.model = model.to(device)
+        self.processes = processes or Processes()
+        if training.batch_size < self.processes.size:
+            raise ValueError(
+                f"training.batch_size must be at least the number of processes, which share it, got "
+                f"{training.batch_size} for {self.processes.size}; raise it or start fewer processes"
+            )
+        self.device = torch.device(device or self.processes.device)
+        self.model = model.to(self.device)
         self.mixture = mixture
         self.packing = packing
         self.conditioning = conditioning
         self.masker = masker
         self.objective = objective
         self.training = training
-        self.device = torch.device(device)
+        self._parallel = parallel(self.model, objective, self.processes, training.sharding)
         self.optimizers = _optimizers(self.model, training)
         self._draws: Iterator[Draw] = iter(mixture)
 
@@ -125,23 +146,33 @@ class Trainer:
             the metrics of each step taken.
         """
         steps, every = self.training.steps, self.training.checkpoint_every
-        return fit(self, steps=steps, folder=folder, checkpoint_every=every, label="training", progress=progress)
+        return fit(
+            self,
+            steps=steps,
+            folder=folder,
+            checkpoint_every=every,
+            label="training",
+            progress=progress,
+            processes=self.processes,
+        )
 
     def step(self, index: int) -> dict[str, float]:
         """One optimisation step; everything random in it follows from the seed and the position in the data."""
+        self.model.zero_grad(set_to_none=True)  # before forward, which puts gathered weights in the place of shards
         loss = self.loss(self.batch(next(self._draws)), index)
-        self.model.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss.total)
+        own = replace(loss, weight=self.processes.sum(loss.weight)).total  # of all processes they add up to the loss
+        torch.autograd.backward(own * self.processes.size)  # whose gradients are averaged over the processes
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self.training.lr(index)
             optimizer.step()
         parts = {name: float(value.detach()) for name, value in loss.parts.items()}
+        said = self.processes.gather([float(own.detach()), float(loss.weight), parts])
         return {
-            "loss": float(loss.total.detach()),
-            **parts,
-            "gradient_norm": float(norm),
+            "loss": sum(share for share, _, _ in said),
+            **merge([(weight, parts) for _, weight, parts in said]),
+            "gradient_norm": float(whole(norm)),
             "lr": self.training.lr(index),
         }
 
@@ -161,18 +192,34 @@ class Trainer:
         return self.masker(batch, self.layout, seed=seed, step=index, total_steps=self.training.steps)
 
     def loss(self, batch: Batch, index: int) -> Loss:
-        """The objective on a masked batch, under autocast if asked for."""
-        masked = self.mask(batch, index).to(self.device)
+        """The objective on this process' rows of a masked batch, under autocast if asked for."""
+        masked = self.mask(batch, index)
+        own = self.processes.share(len(masked.t))
+        idle = own.start == own.stop  # with fewer rows than processes; it must still take part, and counts for nothing
+        masked = masked.rows(0, 1) if idle else masked.rows(own.start, own.stop) if self.processes.size > 1 else masked
         reduced = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
-            return self.objective(self.model, masked)
+            total, weight, parts = self._parallel(masked.to(self.device))
+        return Loss(total * 0, weight * 0) if idle else Loss(total, weight, parts)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that must survive a stop: weights, optimiser, position in the data."""
+        """Everything that must survive a stop: weights, optimiser, position in the data.
+
+        The same for any number of processes and any sharding. Every process must call it; of several, only the first
+        gets the tensors.
+        """
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             tensors |= optimizer_tensors(optimizer, f"{name}.")
-        return tensors, {"data": self.mixture.position(), "layout": self.layout.to_json()}
+        about = {"data": self.mixture.position(), "layout": self.layout.to_json()}
+        return self.processes.collect(tensors), about
+
+    def save_model(self, path: Path) -> None:
+        """Writes the model as :meth:`MaskedModel.save` does; every process must call it and returns when it is done."""
+        weights = self.processes.collect(self.model.state_dict())
+        if self.processes.first:
+            save_tensors(path, weights, {"model": self.model.about()})
+        self.processes.wait()
 
     def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
         """Restores :meth:`state`.
@@ -185,11 +232,30 @@ class Trainer:
                 "a run can only be resumed with the layout it was started with, got another one; use a new folder"
             )
         weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-        self.model.load_state_dict(weights)
+        held = self.model.state_dict()
+        self.model.load_state_dict(
+            {name: part_of(value, held[name]) if name in held else value for name, value in weights.items()}
+        )
         for name, optimizer in self.optimizers.items():
             load_optimizer_tensors(optimizer, tensors, f"{name}.")
         self.mixture.seek(about["data"])
         self._draws = iter(self.mixture)
+
+
+def merge(shares: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+    """The ``parts`` of a whole batch from (weight, parts) of its shares; see :class:`tokenmask.objectives.Loss`."""
+    if len(shares) == 1:
+        return dict(shares[0][1])
+    merged: dict[str, float] = {}
+    for name in dict.fromkeys(name for _, parts in shares for name in parts):
+        count = f"{name.partition('/')[0]}/count"
+        having = [(parts.get(count, weight), parts[name]) for weight, parts in shares if name in parts]
+        if name == count:
+            merged[name] = sum(value for _, value in having)
+        else:
+            total = sum(weight for weight, _ in having)
+            merged[name] = sum(weight * value for weight, value in having) / total if total else 0.0
+    return merged
 
 
 def _optimizers(model: MaskedModel, training: Training) -> dict[str, torch.optim.Optimizer]:

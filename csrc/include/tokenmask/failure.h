@@ -11,10 +11,15 @@ enum class Reason : int64_t {
   nothing_allowed = 2,
   empty_range = 3,
   bad_temperature = 4,
+  id_out_of_range = 5,
+  not_finite = 6,
+  not_finite_code = 7,
 };
 
 constexpr int64_t kNoFailure = INT64_MAX;
 
-TM_HOST_DEVICE int64_t failure(int64_t row, Reason reason) { return row * 8 + int64_t(reason); }
+constexpr int64_t kReasons = 16;  // room for as many
+
+TM_HOST_DEVICE int64_t failure(int64_t row, Reason reason) { return row * kReasons + int64_t(reason); }
 
 }  // namespace tokenmask

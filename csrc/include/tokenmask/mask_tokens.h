@@ -38,14 +38,14 @@ void mask_tokens_choose_cuda(const MaskTokensArgs& args, bool* chosen, int64_t* 
                              void* stream);
 void mask_tokens_write_cuda(const MaskTokensArgs& args, const bool* chosen, int64_t* first_failure, void* stream);
 
-// The id that a chosen slot gets. Both kernels use it; `low` < `high` if the share of random ids is above 0.
-TM_HOST_DEVICE int32_t corrupt(const MaskTokensArgs& args, int64_t row, int64_t slot) {
-  const Random4 words = draw(args.seed, uint32_t(slot), Purpose::corruption, uint64_t(args.sample_ids[row]));
-  if (words.word[0] < args.mask_below) return args.mask_ids[row * args.mask_ids_stride + slot];
-  if (words.word[0] >= args.random_below) return args.ids[row * args.length + slot];
+// The id that a chosen slot gets, from words 0 and 1 of its draw of purpose corruption. Both kernels use it; `low` <
+// `high` if the share of random ids is above 0.
+TM_HOST_DEVICE int32_t corrupt(const MaskTokensArgs& args, int64_t row, int64_t slot, uint32_t kind, uint32_t pick) {
+  if (kind < args.mask_below) return args.mask_ids[row * args.mask_ids_stride + slot];
+  if (kind >= args.random_below) return args.ids[row * args.length + slot];
   const int64_t at = row * args.random_stride + slot;
   const uint32_t size = uint32_t(args.random_high[at]) - uint32_t(args.random_low[at]);
-  return int32_t(uint32_t(args.random_low[at]) + scale_word(words.word[1], size));
+  return int32_t(uint32_t(args.random_low[at]) + scale_word(pick, size));
 }
 
 // Whether the range of random ids at this slot is empty, which is an error at a chosen slot.

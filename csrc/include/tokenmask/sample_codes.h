@@ -2,18 +2,17 @@
 #pragma once
 
 #include "tokenmask/failure.h"
+#include "tokenmask/floats.h"
 #include "tokenmask/order.h"
 #include "tokenmask/philox.h"
 #include "tokenmask/weight.h"
 
 namespace tokenmask {
 
-enum class LogitType { float32, bfloat16, float16 };
-
 struct SampleCodesArgs {
   const void* logits;         // [rows, size]
   const void* uncond;         // [rows, size] of the same type, or null: no guidance
-  LogitType type;
+  FloatType type;
   const bool* allowed;        // [size] or [rows, size], or null: all
   const int64_t* counters;    // [rows]
   const int64_t* seeds;       // [rows], or null: `seed`
@@ -34,16 +33,6 @@ struct SampleCodesArgs {
 
 int64_t sample_codes_cpu(const SampleCodesArgs& args, int64_t begin, int64_t end);
 void sample_codes_cuda(const SampleCodesArgs& args, int64_t* first_failure, void* stream);
-
-TM_HOST_DEVICE float widen_bfloat16(uint16_t bits) { return bits_as<float>(uint32_t{bits} << 16); }
-
-TM_HOST_DEVICE float widen_float16(uint16_t bits) {
-  const uint32_t magnitude = bits & 0x7fffu;
-  // The exponent is rebiased by an exact product, which also makes subnormal halves right; infinity and NaN stay.
-  const float finite = multiply(bits_as<float>(magnitude << 13), 0x1p112f);
-  const uint32_t wide = magnitude >= 0x7c00u ? (magnitude << 13) | 0x7f800000u : bits_as<uint32_t>(finite);
-  return bits_as<float>(wide | (uint32_t(bits & 0x8000u) << 16));
-}
 
 // u + s (c - u); a code that either side forbids by -inf stays forbidden.
 TM_HOST_DEVICE float guided(float cond, float uncond, float scale) {

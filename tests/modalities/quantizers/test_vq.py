@@ -93,19 +93,22 @@ def emoji_patches() -> Tensor:
     return (patches - patches.mean(0)) / patches.std()
 
 
-def usage_after(patches: Tensor, revive_below: float) -> float:
-    book = quantizer(codes=512, width=48, revive_below=revive_below)
-    for step in range(150):
-        generator = step_generator(0, step)
-        batch = patches[torch.randint(len(patches), (1024,), generator=generator)]
+def usage_after(patches: Tensor, revive_below: float, seed: int) -> float:
+    """From a random start, 256 latents a step: those of four pictures of 8 x 8 places."""
+    book = build(lambda: VectorQuantizer(VectorQuantizerConfig(512, 48, revive_below=revive_below)), seed)
+    for step in range(300):
+        generator = step_generator(seed, step)
+        batch = patches[torch.randint(len(patches), (256,), generator=generator)]
         book.update(batch, book.nearest(batch), generator)
     return code_usage(book.nearest(patches), 512)[0]
 
 
-def test_without_revival_the_codebook_collapses() -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_without_revival_the_codebook_collapses(seed: int) -> None:
+    """Nothing but ``revive_below`` differs: under 15 % of the codes are in use without it, over 90 % with it."""
     patches = emoji_patches()
-    assert usage_after(patches, revive_below=0.0) < 0.25
-    assert usage_after(patches, revive_below=0.05) > 0.9
+    assert usage_after(patches, 0.0, seed) < 0.15
+    assert usage_after(patches, 0.05, seed) > 0.9
 
 
 @pytest.mark.parametrize("settings", [{"codes": 1}, {"width": 0}, {"decay": 1.0}, {"revive_below": 1.0}])

@@ -1,0 +1,45 @@
+// The CPU kernels of one instruction set, and which set runs. Each is the same source (kernels/) compiled again, and all
+// give the same bits.
+#pragma once
+
+#include "tokenmask/choose.h"
+#include "tokenmask/commit.h"
+#include "tokenmask/embed_codes.h"
+#include "tokenmask/mask_tokens.h"
+#include "tokenmask/quantize_residual.h"
+#include "tokenmask/sample_codes.h"
+#include "tokenmask/uniform.h"
+
+namespace tokenmask {
+
+struct CpuKernels {
+  const char* name;
+  int64_t (*choose)(const ChooseArgs&, int64_t, int64_t);
+  int64_t (*commit)(const CommitArgs&, int64_t, int64_t);
+  int64_t (*mask_tokens_count)(const MaskTokensArgs&, int64_t);
+  int64_t (*mask_tokens)(const MaskTokensArgs&, int64_t, int64_t);
+  int64_t (*sample_codes)(const SampleCodesArgs&, int64_t, int64_t);
+  void (*uniform)(const UniformArgs&, int64_t, int64_t);
+  int64_t (*embed_codes)(const EmbedCodesArgs&, int64_t, int64_t);
+  void (*embed_codes_backward)(const EmbedCodesBackwardArgs&, int64_t, int64_t);
+  int64_t (*quantize_panel)();
+  int64_t (*quantize_pack)(const QuantizeResidualArgs&, int64_t, int64_t);
+  int64_t (*quantize_residual)(const QuantizeResidualArgs&, int64_t, int64_t);
+};
+
+extern const CpuKernels kPortableKernels;
+#if defined(__x86_64__)
+extern const CpuKernels kAvx2Kernels;
+extern const CpuKernels kAvx512Kernels;
+#endif
+
+// The set that runs: the widest that the processor has, unless `use_cpu_kernels` chose another.
+const CpuKernels& cpu_kernels();
+
+// The set of this name ("portable", "avx2", "avx512"), or null if the processor does not have it.
+const CpuKernels* find_cpu_kernels(const char* name);
+
+// For tests. Not while another thread is inside an op.
+void use_cpu_kernels(const CpuKernels& kernels);
+
+}  // namespace tokenmask

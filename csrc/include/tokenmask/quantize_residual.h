@@ -1,0 +1,32 @@
+// quantize_residual: the nearest code of every level, each on what the levels before left over. Torch-free.
+#pragma once
+
+#include "tokenmask/failure.h"
+
+namespace tokenmask {
+
+struct QuantizeResidualArgs {
+  const float* x;          // [rows, width]
+  const float* codebooks;  // [levels, codes, width]
+  float* packed;           // CPU: scratch, [levels, panels, width, panel]; CUDA: [levels, width, codes]
+  float* biases;           // CPU: scratch, [levels, panels, panel]; CUDA: [levels, codes]
+  int32_t* out_codes;      // [rows, levels] out
+  float* quantized;        // [rows, width] out
+  int64_t rows, width, levels, codes;
+  bool unit_norm;
+};
+
+// How many codes stand side by side in a packed panel, for the instruction set that runs.
+int64_t quantize_panel();
+
+// Packs panels [begin, end) of all levels' panels; padding codes are never the nearest. A codebook with NaN or infinity
+// is a failure of its level.
+int64_t quantize_pack_cpu(const QuantizeResidualArgs& args, int64_t begin, int64_t end);
+
+// Rows [begin, end), from packed codebooks.
+int64_t quantize_residual_cpu(const QuantizeResidualArgs& args, int64_t begin, int64_t end);
+
+// `packed` holds the transposed codebooks; the biases are filled first.
+void quantize_residual_cuda(const QuantizeResidualArgs& args, int64_t* first_failure, void* stream);
+
+}  // namespace tokenmask

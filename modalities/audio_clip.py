@@ -1,0 +1,126 @@
+"""Sound: samples of one or more channels, their files, and other rates.
+
+Arrow: .wav, .flac or .ogg --AudioClip.load--> float32 samples, and back. Does not know: codes, networks, other media.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from tokenmask.fitting import writing_atomically
+from tokenmask.modalities.windows import cut
+from tokenmask.streams import TokenStream
+
+MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
+_FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
+
+
+@dataclass(frozen=True, eq=False)
+class AudioClip:
+    """A piece of sound.
+
+    Args:
+        samples: float32 [channels, time], finite, full scale is -1..1 (more is allowed, and cut by players).
+        sample_rate_hz: samples of a channel in a second.
+        stream: the codes it was generated from, if it was; does not count in comparisons.
+    """
+
+    samples: Tensor
+    sample_rate_hz: int
+    stream: TokenStream | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.samples.dtype != torch.float32 or self.samples.dim() != 2 or not self.samples.numel():
+            raise ValueError(
+                "samples of an AudioClip must be float32 [channels, time], one at least, got "
+                f"{str(self.samples.dtype).removeprefix('torch.')} {list(self.samples.shape)}"
+            )
+        if self.sample_rate_hz < 1:
+            raise ValueError(f"sample_rate_hz of an AudioClip must be positive, got {self.sample_rate_hz}")
+        if not bool(self.samples.isfinite().all()):
+            raise ValueError("samples of an AudioClip must be finite, got NaN or infinity; repair the recording")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AudioClip):
+            return NotImplemented
+        return self.sample_rate_hz == other.sample_rate_hz and torch.equal(self.samples, other.samples)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        channels = self.samples.shape[0]
+        return f"AudioClip({self.duration_seconds:.3f} s, {channels} channel(s), {self.sample_rate_hz} Hz)"
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length."""
+        return self.samples.shape[1] / self.sample_rate_hz
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads WAV, FLAC, Ogg Vorbis and what else libsndfile knows.
+
+        Raises:
+            ValueError: no such file, no audio, damaged or empty.
+        """
+        import soundfile
+
+        if not Path(path).is_file():
+            raise ValueError(f"audio is read from a file, but {path} is none; check the path")
+        try:
+            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            return cls(torch.from_numpy(samples.T.copy()), int(rate))
+        except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
+            ) from error
+
+    def save(self, path: str | Path) -> None:
+        """Writes the format that the file's suffix names, atomically.
+
+        .wav holds 32-bit floats and loses nothing, .flac rounds to 24 bits, .ogg (Vorbis) loses what is hardly heard.
+
+        Raises:
+            ValueError: a suffix that names no format that can be written.
+        """
+        import soundfile
+
+        kind = _FORMATS.get(Path(path).suffix.lower())
+        if kind is None:
+            raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
+        with writing_atomically(path) as partial:
+            values = self.samples.T.contiguous().cpu().numpy()
+            soundfile.write(partial, values, self.sample_rate_hz, format=kind[0], subtype=kind[1])
+
+    def resample(self, sample_rate_hz: int) -> AudioClip:
+        """Another rate, band-limited (soxr); at least one sample is left."""
+        if sample_rate_hz < 1:
+            raise ValueError(f"a sample rate must be positive, got {sample_rate_hz}")
+        if sample_rate_hz == self.sample_rate_hz:
+            return AudioClip(self.samples, sample_rate_hz)
+        wanted = max(1, round(self.samples.shape[1] * sample_rate_hz / self.sample_rate_hz))
+        if wanted * self.samples.shape[0] > MAX_SAMPLES:
+            raise ValueError(
+                f"a clip may have up to {MAX_SAMPLES} samples, but {self!r} at {sample_rate_hz} Hz would have "
+                f"{wanted * self.samples.shape[0]}; check its rate, or cut it"
+            )
+        changed = resampled(self.samples.T, self.sample_rate_hz, sample_rate_hz)
+        return AudioClip(cut(changed, 0, wanted).T.contiguous(), sample_rate_hz)
+
+    def mono(self) -> AudioClip:
+        """One channel, the mean of all."""
+        return AudioClip(self.samples.mean(0, keepdim=True), self.sample_rate_hz)
+
+
+def resampled(samples: Tensor, from_hz: float, to_hz: float) -> Tensor:
+    """Samples float32 [time] or [time, channels] at another rate, by soxr."""
+    import soxr
+
+    changed: Tensor = torch.from_numpy(soxr.resample(samples.contiguous().cpu().numpy(), from_hz, to_hz))
+    return changed

@@ -1,0 +1,91 @@
+"""Seams: what is made joins what is kept without a jump, and what one code makes what the next one makes.
+
+Does not know: any modality; signals are sampled evenly, and a mask says what is kept.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def nearness(keep: Tensor, reach: int) -> Tensor:
+    """How close each sample is to one that is kept.
+
+    Args:
+        keep: bool [..., T].
+        reach: samples over which it falls.
+
+    Returns:
+        float64 [..., T]: 1 where kept, falling along half a cosine to 0 at ``reach`` samples from the nearest kept one.
+    """
+    size = keep.shape[-1]
+    places = torch.arange(size).expand(keep.shape)
+    before = torch.where(keep, places, -(size + reach)).cummax(-1).values
+    after = torch.where(keep, places, 2 * size + reach).flip(-1).cummin(-1).values.flip(-1)
+    distance = torch.minimum(places - before, after - places).double()
+    return (1 + torch.cos(torch.pi * (distance / max(reach, 1)).clamp(max=1.0))) / 2
+
+
+def crossfaded(made: Tensor, source: Tensor, keep: Tensor, reach: int) -> Tensor:
+    """``source`` where it is kept, else ``made``, with a fade of ``reach`` samples inside of what is made.
+
+    Args:
+        made, source: float32 [..., T].
+        keep: bool [..., T].
+        reach: samples of the fade.
+
+    Returns:
+        float32 [..., T]; kept samples are those of the source, bit for bit.
+    """
+    share = nearness(keep, reach).to(made.dtype)
+    return torch.where(keep, source, made + share * (source - made))
+
+
+def smoothed(values: Tensor, deviation: float) -> Tensor:
+    """A Gaussian mean over time; the first and the last value are repeated beyond the ends.
+
+    Args:
+        values: float [T, ...].
+        deviation: of the Gaussian, in steps; it reaches three of them.
+
+    Returns:
+        of the same shape and dtype.
+    """
+    reach = round(3 * deviation)
+    offsets = torch.arange(-reach, reach + 1)
+    weights = torch.exp(-0.5 * (offsets / deviation) ** 2)
+    places = torch.arange(len(values))
+    total = torch.zeros_like(values)
+    for offset, weight in zip(offsets.tolist(), (weights / weights.sum()).tolist(), strict=True):
+        total += weight * values[(places + offset).clamp(0, len(values) - 1)]
+    return total
+
+
+def bridged(made: Tensor, before: Tensor, after: Tensor, frames: float) -> Tensor:
+    """What is made, bent so that it sets out from what is kept before it and arrives at what is kept after it.
+
+    The x that minimises |second differences of (before, x, after)|^2 + frames^-4 |x - made|^2, summed over time: a
+    smoothing spline (Whittaker 1923) that forgets its ends over about ``frames`` steps.
+
+    Args:
+        made: float64 [n, F].
+        before, after: float64 [0 to 2, F], the nearest kept values; two fix a velocity, none leaves an end free.
+        frames: see above.
+
+    Returns:
+        float64 [n, F].
+    """
+    count, start = len(made), len(before)
+    known = torch.cat([before, made, after])
+    size = len(known)
+    second = torch.zeros(max(size - 2, 0), size, dtype=made.dtype)
+    for row in range(len(second)):
+        second[row, row : row + 3] = second.new_tensor([1.0, -2.0, 1.0])
+    inner = second[:, start : start + count]
+    fixed = known.clone()
+    fixed[start : start + count] = 0
+    pull = frames**-4
+    left = inner.T @ inner + pull * torch.eye(count, dtype=made.dtype)
+    bent: Tensor = torch.linalg.solve(left, pull * made - inner.T @ (second @ fixed))
+    return bent

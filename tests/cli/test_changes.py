@@ -1,0 +1,69 @@
+"""edit and swap."""
+
+import torch
+
+from tokenmask.modalities.image import Image
+from tokenmask.run import load
+from tokenmask.swapping import kept
+
+
+def test_a_region_of_a_picture(run, pictures, tmp_path, call):
+    source, out = pictures / "00.png", tmp_path / "edited.png"
+    words = ("edit", source, "--run", run.folder, "--regenerate", "0,0,16,16", "--given", "text=sun", "--steps", 2)
+    assert call(*words, "--out", out) == 0
+    before, after = Image.load(source).pixels, Image.load(out).pixels
+    assert torch.equal(before[16:], after[16:]) and torch.equal(before[:, 16:], after[:, 16:])
+    assert not torch.equal(before[:16, :16], after[:16, :16])
+    (same,) = run.edit(source, [(0, 0, 16, 16)], stream="image", given={"text": "sun"}, steps=2)
+    assert torch.equal(same.pixels, after)
+
+
+def test_words_are_printed(run, tmp_path, call, capsys):
+    words = ("edit", "the sun and the moon", "--stream", "text", "--run", run.folder, "--regenerate", "4:7")
+    assert call(*words, "--num-samples", 2, "--temperature", 2) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all(line.startswith("the") and line.endswith(" the moon") for line in lines)
+    (tmp_path / "words.txt").write_text("the sun and the moon")
+    assert call("edit", f"@{tmp_path / 'words.txt'}", *words[2:], "--num-samples", 2, "--temperature", 2) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_conditions_with_weights(run, tmp_path, call):
+    words = ("generate", "image", "--run", run.folder, "--given", "text=sun", "--steps", 2, "--guidance", 2)
+    more = ("--negative", "text=dog face", "--also", "1.5:text=moon")
+    assert call(*words, *more, "--out", tmp_path / "a.png") == 0
+    options = {"negative": {"text": "dog face"}, "also": [({"text": "moon"}, 1.5)]}
+    (same,) = run.generate("image", given={"text": "sun"}, steps=2, guidance=2.0, **options)
+    assert torch.equal(same.pixels, Image.load(tmp_path / "a.png").pixels)
+
+
+def test_swap_writes_a_run_that_keeps_all_else(run, pictures, tmp_path, call, capsys, refusal):
+    fit = ("fit", "image", "--data", pictures, "--steps", 2, "--option", "config.codes=48", "--out", tmp_path / "small")
+    assert call(*fit) == 0
+    words = ("swap", run.folder, f"image={tmp_path / 'small'}", "--out", tmp_path / "swapped")
+    assert call(*words) == 0 and "--from" in capsys.readouterr().out
+    swapped = load(tmp_path / "swapped")
+    assert kept(run.models["main"], swapped.models["main"], ["image"])
+    assert swapped.layout.streams["image"].codebook_sizes == (48,)
+    assert swapped.generate_tokens("text", length=6, seed=1) == run.generate_tokens("text", length=6, seed=1)
+    assert "holds a run already" in refusal(*words)
+    corpus = run.corpora[0][0]
+    mixed = ("swap", run.folder, f"image={tmp_path / 'small'}", "--corpus", corpus, "--out", tmp_path / "mixed")
+    sentence = refusal(*mixed)
+    assert swapped.layout.streams["image"].fingerprint[:8] in sentence
+    assert run.layout.streams["image"].fingerprint[:8] in sentence
+    assert call("swap", run.folder, "--remove", "image", "--out", tmp_path / "words") == 0
+    assert load(tmp_path / "words").layout.names == ("text",)
+
+
+def test_wrong_words_get_one_sentence(run, pictures, tmp_path, refusal):
+    out, picture = tmp_path / "out.png", pictures / "00.png"
+    edit = ("edit", picture, "--run", run.folder, "--out", out, "--regenerate")
+    assert "START:END or LEFT,TOP,RIGHT,BOTTOM, got 'x'" in refusal(*edit, "x")
+    assert "in pixels" in refusal(*edit, "0:1")
+    assert "--stream" in refusal("edit", "the sun", "--run", run.folder)
+    assert "streams text, image, got 'audio'" in refusal("edit", picture, "--stream", "audio", "--run", run.folder)
+    assert "NAME=FOLDER" in refusal("swap", run.folder, "image", "--out", tmp_path / "swapped")
+    assert "--remove NAME" in refusal("swap", run.folder, "--out", tmp_path / "swapped")
+    generate = ("generate", "image", "--run", run.folder, "--out", out, "--also")
+    assert "WEIGHT:NAME=VALUE, got 'text=sun'" in refusal(*generate, "text=sun")

@@ -1,0 +1,69 @@
+"""Every command and every line of Python in the README and in docs/ is run, in order, in one folder a document."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image as Picture
+
+from tests.worlds import emoji
+from tokenmask.cli import main
+from tokenmask.cli.about import recipe_headers
+
+ROOT = Path(__file__).parents[2]
+TUTORIALS = ("train", "edit", "swap")
+OUTSIDE = {("make", "demo"), ("make", "test"), ("pip", "install")}  # set-up, which the tests themselves stand on
+FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    return FENCE.findall(path.read_text(encoding="utf-8"))
+
+
+def commands(text: str) -> list[list[str]]:
+    """Words of each command, without comments; a line that ends in a backslash goes on."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorial_runs_as_written(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = ROOT / "docs" / f"{name}.md"
+    found, spoken = blocks(path), {"__name__": name}
+    assert {kind for kind, _ in found} == {"python", "sh"}
+    for kind, text in found:
+        if kind == "python":
+            exec(compile(text, str(path), "exec"), spoken)
+        else:
+            for program, *words in commands(text):
+                assert program == "tokenmask" and main(words) == 0
+
+
+def test_the_readme_runs_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    for number, entry in enumerate(emoji()[:40]):
+        Picture.fromarray(entry.pixels).save(tmp_path / "pictures" / f"{number}.png")
+        (tmp_path / "pictures" / f"{number}.txt").write_text(entry.name)
+    spoken: dict[str, object] = {"__name__": "readme"}
+    for kind, text in blocks(ROOT / "README.md"):
+        if kind == "python":
+            exec(compile(text, "README.md", "exec"), spoken)
+            continue
+        for program, *words in commands(text):
+            assert program == "tokenmask" or (program, words[0]) in OUTSIDE
+            assert program != "tokenmask" or main(words) == 0
+    assert (tmp_path / "mine.html").stat().st_size > 10_000
+
+
+def test_the_table_of_systems_holds_every_recipe():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Systems")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{name}` | {one['about']} | {one['paper']} |" for name, one in recipe_headers().items()]
+
+
+def test_every_document_is_known():
+    assert {path.stem for path in (ROOT / "docs").glob("*.md")} >= set(TUTORIALS)

@@ -1,0 +1,122 @@
+"""What training keeps for the backward pass: little, and with the same gradients as if all were kept."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.models.small import randomise, small_batch, small_layout, small_masked
+from tokenmask.batch import collate
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel, TransformerConfig, heads
+from tokenmask.nn import attention, feed_forward, recomputed
+from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.streams import StreamSpec, TokenStream
+
+
+def kept(loss_of) -> tuple[Tensor, list[Tensor]]:
+    """The loss and the tensors that its graph holds, each memory once."""
+    found: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        found.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = loss_of()
+    return loss, list(found.values())
+
+
+def size(tensors: list[Tensor], model: torch.nn.Module) -> int:
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    mine = [tensor.untyped_storage() for tensor in tensors]
+    return sum(storage.nbytes() for storage in mine if storage.data_ptr() not in weights)
+
+
+@pytest.fixture
+def everything_is_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for module in (attention, feed_forward, heads):
+        monkeypatch.setattr(module, "recomputed", lambda function, *inputs: function(*inputs))
+    yield
+
+
+def gradients(config: TransformerConfig, layout: Layout) -> list[Tensor]:
+    model = MaskedModel.create(config, layout)
+    randomise(model)
+    masked = small_masked(layout, small_batch(layout))
+    loss = MaskedCrossEntropy()(model, masked).total
+    return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)]
+
+
+CONFIGS = [
+    TransformerConfig(width=64, depth=2, heads=2),
+    TransformerConfig(width=64, depth=2, heads=2, adaln=True, head_transform=True, tied=False),
+]
+
+
+@pytest.fixture(params=CONFIGS, ids=["plain", "adaln"])
+def lean(request: pytest.FixtureRequest) -> tuple[TransformerConfig, list[Tensor]]:
+    """A config and its gradients as they are computed."""
+    return request.param, gradients(request.param, small_layout(4))
+
+
+def test_gradients_are_those_of_keeping_everything(lean, everything_is_kept):
+    config, found = lean
+    for mine, other in zip(found, gradients(config, small_layout(4)), strict=True):
+        assert (mine is None and other is None) or torch.equal(mine, other)
+
+
+def test_a_block_keeps_its_inputs_and_products():
+    """Per position: both inputs, qkv (3), turned queries and keys (2), what was mixed, and the first product."""
+    layout = Layout({"text": StreamSpec("text", (50,), ("index",))})
+    sizes = []
+    for depth in (1, 3):
+        model = MaskedModel.create(TransformerConfig(width=128, depth=depth, heads=2), layout)
+        stream = TokenStream(layout.streams["text"], torch.zeros(63, 1, dtype=torch.int32))
+        masked = small_masked(layout, collate([layout.pack({"text": stream})] * 4))
+        _, tensors = kept(lambda model=model, masked=masked: MaskedCrossEntropy()(model, masked).total)
+        sizes.append(size(tensors, model))
+    hidden = model.backbone.blocks[0].feed_forward.down.weight.shape[1]
+    floats = 2 + 3 + 2 + 1 + 2 * hidden / 128
+    block = (sizes[1] - sizes[0]) / 2
+    assert block == pytest.approx(4 * 4 * 64 * 128 * floats, rel=0.02)
+
+
+def test_logits_of_many_queries_are_never_all_there(monkeypatch):
+    layout = small_layout(4)
+    model = MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2), layout)
+    randomise(model)
+    masked = small_masked(layout, small_batch(layout), share=1.0)
+    names = [name for name, _ in model.named_parameters()]
+
+    def run() -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        loss, tensors = kept(lambda: MaskedCrossEntropy(label_smoothing=0.1)(model, masked).total)
+        return loss, tensors, list(torch.autograd.grad(loss, list(model.parameters())))
+
+    whole, tensors, expected = run()
+    asked = {int((masked.queries.heads == head).sum()) for head in masked.queries.heads.unique()}
+    columns = {place.size for place in layout.ranges} - {model.config.width}
+    assert max(asked) > 32 and any(t.dim() == 2 and t.shape[0] in asked and t.shape[1] in columns for t in tensors)
+    monkeypatch.setattr(heads, "LOGITS_AT_ONCE", 1)  # 16 queries at a time
+    parts, tensors, found = run()
+    assert not any(t.dim() == 2 and t.shape[1] in columns for t in tensors)
+    torch.testing.assert_close(parts, whole)
+    for name, mine, other in zip(names, found, expected, strict=True):
+        torch.testing.assert_close(mine, other, msg=lambda text, name=name: f"{name}: {text}", rtol=1e-4, atol=1e-7)
+
+
+def test_recomputed_is_a_plain_call_without_gradients():
+    calls = []
+
+    def twice(x: Tensor) -> Tensor:
+        calls.append(1)
+        return x.exp().sin()
+
+    x = torch.linspace(0, 1, 5, requires_grad=True)
+    with torch.no_grad():
+        recomputed(twice, x)
+    assert len(calls) == 1
+    result = recomputed(twice, x)
+    (mine,) = torch.autograd.grad(result.sum(), x)
+    assert len(calls) == 3 and torch.equal(mine, torch.autograd.grad(x.exp().sin().sum(), x)[0])

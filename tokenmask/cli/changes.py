@@ -1,0 +1,109 @@
+"""``tokenmask edit`` and ``swap``: a part of media is made anew, a part of a run is exchanged."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenmask.cli.media import SUFFIXES, suffix_of
+from tokenmask.cli.runs import conditions, sample_paths
+from tokenmask.cli.show import say, waiting
+from tokenmask.cli.tokens import check_new
+from tokenmask.run import Run, load
+from tokenmask.tokenizer import load_tokenizer
+
+
+def edit(arguments: argparse.Namespace) -> int:
+    """Fills regions of media and saves or prints what comes out."""
+    run = load(arguments.run)
+    name = arguments.stream or _stream_of(run, arguments.media)
+    if name not in run.tokenizers:
+        raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}")
+    modality = run.tokenizers[name].spec.modality
+    media: Any = arguments.media
+    if modality != "text":
+        media = Path(media)
+    elif media.startswith("@"):
+        media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
+    spoken = arguments.out is None and modality == "text"
+    paths = [] if spoken else sample_paths(arguments, name, modality)
+    for path in paths:
+        check_new(path, arguments.force)
+    edited = run.edit(
+        media,
+        [_region(text) for text in arguments.regenerate] or None,
+        stream=name,
+        levels=arguments.level or None,
+        channels=arguments.channel or None,
+        parts=arguments.part or None,
+        length=arguments.length,
+        given=conditions(run, arguments.given),
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+        temperature=arguments.temperature,
+        seed=arguments.seed,
+        num_samples=arguments.num_samples,
+        progress=True,
+    )
+    for one in edited if spoken else ():
+        say(one.text)
+    for path, one in zip(paths, edited, strict=not spoken):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        one.save(path)
+        say(str(path))
+    return 0
+
+
+def swap(arguments: argparse.Namespace) -> int:
+    """Writes a run with other tokenizers for some of its streams."""
+    run = load(arguments.run)
+    out = Path(arguments.out)
+    if (out / "run.json").exists():
+        raise ValueError(f"{out} holds a run already; choose another folder")
+    if not (arguments.tokenizer or arguments.remove):
+        raise ValueError("a swap needs NAME=FOLDER, the stream and its new tokenizer, or --remove NAME")
+    changed = run
+    with waiting("relating the codes"):
+        for word in arguments.tokenizer:
+            name, equals, folder = word.partition("=")
+            if not (name and equals and folder):
+                raise ValueError(f"a swap has the form NAME=FOLDER, got {word!r}")
+            changed = changed.swap_tokenizer(name, load_tokenizer(folder), seed=arguments.seed)
+        for name in arguments.remove:
+            changed = changed.swap_tokenizer(name, None)
+        saved = changed.save(out, [(path, 1.0) for path in arguments.corpus])
+    say(repr(saved))
+    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from a corpus of new codes:")
+    say(f"tokenmask train {out / 'recipe.yaml'} --from {out} --corpus CORPUS --out TRAINED")
+    return 0
+
+
+def _kind(run: Run, name: str) -> Any:
+    return run.tokenizers[name].media
+
+
+def _stream_of(run: Run, media: str) -> str:
+    """The one stream whose files end like this one."""
+    suffix = Path(media).suffix.lower()
+    found = [
+        name
+        for name, tokenizer in run.tokenizers.items()
+        if suffix and name not in run.layout.shares and suffix in SUFFIXES.get(tokenizer.spec.modality, ())
+    ]
+    if len(found) != 1 or suffix == suffix_of("text"):
+        raise ValueError(f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}")
+    return found[0]
+
+
+def _region(text: str) -> Sequence[float]:
+    """START:END, or LEFT,TOP,RIGHT,BOTTOM."""
+    parts = text.split(":") if ":" in text else text.split(",")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != (2 if ":" in text else 4):
+        raise ValueError(f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}")
+    return numbers

@@ -1,0 +1,44 @@
+"""``tokenmask report``: a run as one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenmask.cli.media import LazyMedia
+from tokenmask.cli.show import say, waiting
+from tokenmask.cli.sources import items
+from tokenmask.corpus import HELD_OUT
+from tokenmask.report import FILE, write_report
+from tokenmask.run import Run, load
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Writes the report and says where it is."""
+    run = load(arguments.run)
+    path = Path(arguments.out) if arguments.out else (run.folder if arguments.run else Path()) / FILE
+    if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"a report is a file that ends in .html, got {str(path)!r}; name one with --out FILE.html")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is not a folder; make it, or choose another place with --out FILE.html")
+    from tokenmask.demo.showing import held_out_media, prompts
+
+    media = media_of(run, arguments.data) if arguments.data else held_out_media(run)
+    with waiting("drawing samples"):
+        write_report(run, path, media=media, prompts={} if run.corpora else prompts(run), seed=arguments.seed)
+    say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def media_of(run: Run, sources: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """Media of each stream in a person's own data: those that are held out, all of a stream that has none."""
+    found = items(sources, {name: tokenizer.spec.modality for name, tokenizer in run.tokenizers.items()})
+    media: dict[str, Sequence[Any]] = {}
+    for name in run.tokenizers:
+        having = [item for item in found if name in item.media]
+        chosen = [item for item in having if item.split == HELD_OUT] or having
+        if chosen:
+            media[name] = LazyMedia([item.media[name] for item in chosen])
+    return media

@@ -1,0 +1,160 @@
+"""Editing: a region of media becomes a hole in its codes.
+
+Arrow: media, regions --**hole**--> bool [*grid, K] --> Request. Does not know: models, samplers, how a hole is filled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tokenmask.streams import TokenStream
+from tokenmask.tokenizer import Tokenizer
+
+Region = Sequence[float]
+"""(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
+
+
+def hole(
+    tokenizer: Tokenizer,
+    media: Any,
+    stream: TokenStream,
+    regions: Sequence[Region] | None = None,
+    *,
+    levels: Sequence[int] | None = None,
+    channels: Sequence[str] | None = None,
+    parts: Sequence[str] | None = None,
+) -> Tensor:
+    """The codes that a region touches.
+
+    Args:
+        tokenizer: of the stream. One that cuts media otherwise than by the clock has a method
+            ``places(media, stream, region) -> bool [*grid]``.
+        media: what the regions are measured in.
+        stream: its codes.
+        regions: one or more; None is everything.
+        levels: only these levels, counted coarse to fine inside their group; None is all.
+        channels: only these entries of the channel axis, by name.
+        parts: only these level groups (body parts), by the names in ``tokenizer.group_names``.
+
+    Returns:
+        bool [*grid, K], True where a code is to be filled anew; never empty.
+
+    Raises:
+        ValueError: a region of the wrong kind or outside of the media, an unknown name, or nothing left to fill.
+    """
+    spec = stream.spec
+    inside = torch.zeros(stream.grid, dtype=torch.bool)
+    for region in [None] if regions is None else regions:
+        inside |= torch.ones_like(inside) if region is None else _places(tokenizer, media, stream, region)
+    if channels is not None:
+        names = stream.labels.get("channel", ())
+        unknown = [name for name in channels if name not in names]
+        if unknown or not names:
+            raise ValueError(f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(channels)}")
+        axis = spec.axes.index("channel")
+        wanted = torch.tensor([name in channels for name in names])
+        inside &= wanted.view([-1 if index == axis else 1 for index in range(len(spec.axes))])
+    open_levels = torch.tensor(_levels(tokenizer, spec.level_groups, levels, parts))
+    chosen = inside[..., None] & torch.isin(torch.arange(spec.num_levels), open_levels)
+    if not bool(chosen.any()):
+        raise ValueError("an edit needs a region that holds at least one code, got one that holds none; make it longer")
+    return chosen
+
+
+def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStream, Tensor]:
+    """The same stream with ``length`` codes in place of its one hole: words may be replaced by more or fewer.
+
+    Args:
+        stream: of one axis without a clock.
+        chosen: bool [index, K], one run of places.
+        length: at least 1.
+
+    Returns:
+        the new canvas and its hole.
+
+    Raises:
+        ValueError: a stream with a clock or with fixed places, a hole of several runs, or a length below 1.
+    """
+    if stream.spec.axes != ("index",) or stream.spec.grid != (None,):
+        raise ValueError(f"only words can be replaced by more or fewer codes, got length={length} for other media")
+    places = chosen.any(-1).nonzero().squeeze(1)
+    first, stop = int(places[0]), int(places[-1]) + 1
+    if len(places) != stop - first or length < 1:
+        raise ValueError(f"length needs one region and at least 1 code, got {length} for {len(places)} places")
+    fresh = stream.codes[first : first + 1].expand(length, -1)
+    codes = torch.cat([stream.codes[:first], fresh, stream.codes[stop:]])
+    again = torch.zeros(codes.shape, dtype=torch.bool)
+    again[first : first + length] = True
+    return TokenStream(stream.spec, codes, stream.start_seconds), again
+
+
+def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
+    """The stretch of time that a model sees of a long stream: around the hole, with as much on either side.
+
+    Args:
+        stream: with a time axis.
+        chosen: bool [*grid, K].
+        steps: most steps of time.
+
+    Returns:
+        first step and the one after the last.
+
+    Raises:
+        ValueError: the hole alone is longer.
+    """
+    axis = stream.spec.axes.index("time")
+    size = stream.grid[axis]
+    touched = chosen.movedim(axis, 0).flatten(1).any(1).nonzero().squeeze(1)
+    first, stop = int(touched[0]), int(touched[-1]) + 1
+    if stop - first > steps:
+        rate = stream.spec.rate_hz
+        longest = f"{steps / rate:g} s" if rate else f"{steps} steps"
+        raise ValueError(
+            f"this model sees {longest} at a time, got a region of {stop - first} steps of time; edit part by part"
+        )
+    start = min(max((first + stop - steps) // 2, 0), max(size - steps, 0))
+    return start, min(start + steps, size)
+
+
+def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> Tensor:
+    """bool [*grid], places that a region touches."""
+    if hasattr(tokenizer, "places"):
+        touched: Tensor = tokenizer.places(media, stream, region)
+        return touched
+    spec = stream.spec
+    if spec.rate_hz is None:
+        raise ValueError(f"a {spec.modality} stream has no clock to place the region {tuple(region)} on; leave it out")
+    if len(region) != 2 or not 0 <= region[0] < region[1]:
+        raise ValueError(f"a region of {spec.modality} is (start, end) in seconds, got {tuple(region)}")
+    axis = spec.axes.index("time")
+    size = stream.grid[axis]
+    start, end = region[0] * spec.rate_hz, region[1] * spec.rate_hz
+    if start >= size:
+        seconds = size / spec.rate_hz
+        raise ValueError(f"a region must begin inside the {seconds:g} s of the media, got {tuple(region)}")
+    steps = torch.arange(size)
+    inside = (steps >= math.floor(start + 1e-6)) & (steps < math.ceil(end - 1e-6))
+    shape = [-1 if index == axis else 1 for index in range(len(spec.axes))]
+    return inside.view(shape).expand(stream.grid)
+
+
+def _levels(
+    tokenizer: Any,
+    groups: tuple[tuple[int, ...], ...],
+    levels: Sequence[int] | None,
+    parts: Sequence[str] | None,
+) -> list[int]:
+    if parts is not None:
+        names = tuple(getattr(tokenizer, "group_names", ()))
+        if not names or not set(parts) <= set(names):
+            raise ValueError(f"parts must be among {', '.join(names) or '(none here)'}, got {', '.join(parts)}")
+        groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)
+    deepest = max(len(group) for group in groups)
+    if levels is not None and not all(0 <= level < deepest for level in levels):
+        raise ValueError(f"levels must lie in 0..{deepest - 1}, got {', '.join(map(str, levels))}")
+    return [level for group in groups for depth, level in enumerate(group) if levels is None or depth in levels]

@@ -1,0 +1,79 @@
+"""Code lengths: what it costs to code given codes with a model, a sampler's order and its reuse policy.
+
+Arrow: Batch with codes + Sampler + model --**code_lengths**--> bits of every slot. Does not know: modalities. An
+entropy coder reaches these lengths to within a few bits a row, since its decoder can repeat every step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tokenmask.batch import Batch
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel
+from tokenmask.sampling.order import EntropyScore, MarginScore
+from tokenmask.sampling.sampler import Sampler
+from tokenmask.sampling.state import SamplerState
+
+
+def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: Layout, batch: Batch) -> Tensor:
+    """Bits of every slot to fill, when the sampler reveals the codes that stand there instead of drawing.
+
+    Source: M2T, arXiv:2304.07313, section 3: -log2 p of each code given the groups before, which for GroupCausalReuse
+    is also what one pass over ``masking.GroupChain`` gives.
+
+    Args:
+        sampler: its order may be fixed or read entropies or margins, which a decoder knows too, and nothing may be
+            revoked; how codes would be drawn, and guidance, do not matter.
+        models, layout: as in :meth:`Sampler.iterate`.
+        batch: rows with their codes; FILL slots are coded, the rest is known.
+
+    Returns:
+        float32 [B, L, K], 0 where nothing is coded.
+
+    Raises:
+        ValueError: an order that reads the drawn codes.
+    """
+    if sampler.order.reads_predictions and not isinstance(sampler.order, EntropyScore | MarginScore):
+        raise ValueError(
+            "code lengths need an order that a decoder can repeat (fixed, EntropyScore, MarginScore), got "
+            f"{sampler.order}"
+        )
+    state = SamplerState.start(batch, layout, torch.zeros_like(batch.sample_ids))
+    numbered = replace(state.batch, sample_ids=torch.arange(batch.shape[0], device=batch.device))
+    heads = layout.head_of(batch.ids)
+    codes = torch.where(heads >= 0, batch.ids - layout.offsets(batch.device)[heads.clamp(min=0)], 0)
+    forced = replace(sampler, pick=_Known(codes))
+    return -forced.run(models, layout, replace(state, batch=numbered)).score / math.log(2)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A pick that takes the codes that are there: int [B, L, K]. Slots are named by their counters."""
+
+    codes: Tensor
+
+    def __call__(
+        self,
+        logits: Tensor,
+        uncond: Tensor | None,
+        *,
+        guidance: float,
+        progress: float,
+        seeds: Tensor,
+        counters: Tensor,
+        allowed: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        row, position, level = counters >> 40, (counters >> 6) & (2**18 - 1), counters & 63
+        codes = self.codes[row, position, level]
+        logprob = F.log_softmax(logits, -1)
+        best = logprob.exp().topk(min(2, logits.shape[1]), -1).values
+        entropy = -(logprob.exp() * logprob).sum(-1)
+        chosen = logprob.gather(1, codes[:, None].long()).squeeze(1)
+        return codes.to(torch.int32), chosen, entropy, best[:, 0] - best[:, -1]

@@ -1,0 +1,62 @@
+"""Parallel: one model in several processes, as copies or in shards.
+
+Arrow: model + Objective + Processes --> a module whose gradients are those of the mean over processes.
+Does not know: optimisers, data, what the objective computes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from tokenmask.masking import MaskedBatch
+from tokenmask.models import MaskedModel
+from tokenmask.objectives import Objective
+from tokenmask.processes import Processes
+
+Sharding = Literal["none", "full"]
+
+
+class ModelLoss(nn.Module):
+    """A model with its objective: torch's wrappers must see all of a forward pass, the loss included."""
+
+    def __init__(self, model: MaskedModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, masked: MaskedBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The fields of :class:`tokenmask.objectives.Loss`, in a container that the wrappers look into."""
+        loss = self.objective(self.model, masked)
+        return loss.sum, loss.weight, loss.parts
+
+
+def parallel(model: MaskedModel, objective: Objective, processes: Processes, sharding: Sharding) -> nn.Module:
+    """A module that is called like :class:`ModelLoss`; its backward pass averages gradients over the processes.
+
+    Args:
+        model: on its device, with equal weights in every process; changed in place by "full".
+        objective: what is minimised.
+        processes: alone, nothing is wrapped.
+        sharding: "none": each process holds all weights, gradients and optimiser states
+            (``DistributedDataParallel``). "full": each holds an equal part of each, and gathers a block's weights when
+            it computes with them (``fully_shard``, FSDP2).
+    """
+    together = ModelLoss(model, objective)
+    if processes.size == 1:
+        return together
+    if sharding == "none":
+        from torch.nn.parallel import DistributedDataParallel
+
+        # Layers that join the levels of a stream, or ask from other places, are unused where a batch lacks these.
+        sometimes_unused = len(model.backbone.embedding.fusions) > 0 or model.backbone.asked is not None
+        return DistributedDataParallel(together, find_unused_parameters=sometimes_unused)
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(processes.device.type, (processes.size,))
+    for block in model.backbone.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(together, mesh=mesh)
+    return together
