@@ -75,6 +75,8 @@ class Run:
             if not (folder / name).is_file() or _sha256((folder / name).read_bytes()) != digest:
                 raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
         recipe = load_recipe(folder / "recipe.yaml")
+        if about["streams"] != list(recipe.streams):
+            raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
         homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
         opened = {home: load_tokenizer_folder(folder / "tokenizers" / home) for home in dict.fromkeys(homes.values())}
         tokenizers = {name: opened[home] for name, home in homes.items()}
