@@ -5,13 +5,25 @@
 
 namespace tokenmask::TM_ISA {
 
-// Levels are added left to right in float32; four vectors stay in registers while the levels pass.
+constexpr int64_t kLine = 64;  // bytes that a prefetch brings
+
+// Asks for `count` values from index `at` on; an address outside the array does no harm.
 template <FloatType type>
-TM_HOST_DEVICE void embed_position(const EmbedCodesArgs& args, const int32_t* ids, int64_t out) {
+TM_HOST_DEVICE void prefetch(const void* values, int64_t at, int64_t count) {
+  constexpr int64_t kSize = type == FloatType::float32 ? 4 : 2;
+  const uintptr_t from = reinterpret_cast<uintptr_t>(values) + uintptr_t(at) * kSize;
+  for (int64_t i = 0; i < count * kSize; i += kLine) __builtin_prefetch(reinterpret_cast<const void*>(from + i));
+}
+
+// Levels are added left to right in float32; four vectors stay in registers while the levels pass. The rows of the next
+// position, `next`, are asked for meanwhile.
+template <FloatType type>
+TM_HOST_DEVICE void embed_position(const EmbedCodesArgs& args, const int32_t* ids, const int32_t* next, int64_t out) {
   constexpr int kColumns = 4 * kLanes;
   const auto add_columns = [&](int64_t begin, int64_t count) __attribute__((always_inline)) {
     float sum[kColumns] = {};
     for (int64_t level = 0; level < args.levels; ++level) {
+      prefetch<type>(args.table, next[level] * args.width + begin, count);
       if (ids[level] == kPad) continue;
       const int64_t row = ids[level] * args.width + begin;
       for (int64_t i = 0; i < count; ++i) sum[i] += load_float<type>(args.table, row + i);
@@ -30,7 +42,7 @@ TM_HOST_DEVICE int64_t embed_positions(const EmbedCodesArgs& args, int64_t begin
     for (int64_t level = 0; level < args.levels; ++level) {
       if (ids[level] < 0 || ids[level] >= args.table_rows) return failure(position, Reason::id_out_of_range);
     }
-    embed_position<type>(args, ids, position * args.width);
+    embed_position<type>(args, ids, position + 1 < end ? ids + args.levels : ids, position * args.width);
   }
   return kNoFailure;
 }
@@ -54,7 +66,10 @@ TM_HOST_DEVICE void sum_gradients(const EmbedCodesBackwardArgs& args, int64_t be
     const int64_t last = row == kPad ? args.starts[row] : args.starts[row + 1];
     for (int64_t entry = args.starts[row]; entry < last; ++entry) {
       const int64_t at = args.entries[entry] / args.levels * args.width;
+      const int64_t ahead = entry + 2 < args.starts[args.table_rows] ? entry + 2 : entry;
+      prefetch<type>(args.grad, args.entries[ahead] / args.levels * args.width, args.width);
       float* to = sum.data;
+#pragma GCC ivdep
       for (int64_t i = 0; i < args.width; ++i) to[i] += load_float<type>(args.grad, at + i);
     }
     for (int64_t i = 0; i < args.width; ++i) store_float<type>(args.out, row * args.width + i, sum[i]);
