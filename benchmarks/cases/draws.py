@@ -76,7 +76,7 @@ def sample_case(name: str, rows: int, size: int, peers: str, **options: Any) -> 
             *(options.get("top_k", 0), options.get("top_p", 1.0), options.get("min_p", 0.0), None, 1.0, None, None),
         ),
         known[peers],
-        Work(bytes=4 * rows * size, exponentials=rows * size),
+        Work(bytes=4 * rows * size),
     )
 
 
@@ -166,7 +166,7 @@ def step_case() -> Case:
         Peer("tokenmask.ops", partial(ours, sample_codes, commit), same_ids),
         partial(ours, drawn_by_reference, commit_reference),
         (Peer("the steps of AmusedScheduler.step", scheduler, same_step),),
-        Work(bytes=4 * logits.numel(), exponentials=logits.numel()),
+        Work(bytes=4 * logits.numel()),
     )
 
 
@@ -199,7 +199,7 @@ def guided_case() -> Case:
         Peer("tokenmask.ops", partial(sample_codes, cond, seed=SEED, counters=counters, **options), same_codes),
         partial(sample_codes_reference, cond, counters, SEED, None, 1.0, None, 0, 0.9, 0.0, uncond, 1.5, None, allowed),
         (Peer("eager chain", chain, same_law(z)),),
-        Work(bytes=8 * rows * size, exponentials=rows * size),
+        Work(bytes=8 * rows * size),
     )
 
 
