@@ -5,7 +5,7 @@ one thread: "plain" fills slots by masks alone, "shared" learns group-causal cha
 the model that ships, on all streams. Then, for each policy and for simply fewer steps, all in QLDS order with the same
 schedule: bits a held-out code costs (every step's -log2 p), the distance of generated codes from held-out ones
 (unbiased squared kernel distance in the features of the model that ships), and the CPU seconds of a generation. Writes
-results/reuse-STREAM.json.
+results/reuse-STREAM-MODEL.json.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from tokenmask.sampling import (
 RESULTS = Path(__file__).parent / "results"
 CORPUS = {"image": "emoji", "audio": "speech"}
 SETTINGS = {"image": {"batch_size": 32, "steps": 16}, "audio": {"batch_size": 12, "steps": 8}}
+MODELS = ("shipped", "shared", "plain")
 FEATURE_LAYER = "layer.2"
 
 
@@ -82,7 +83,8 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=int, default=500, help="training steps of each model; 0 judges what ships alone"
     )
-    parser.add_argument("--train-only", choices=("shared", "plain"), help="train one model and stop")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which to train and judge")
+    parser.add_argument("--train-only", action="store_true", help="train and stop")
     parser.add_argument("--rows", type=int, default=96, help="held-out records that are coded and generated")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
@@ -101,52 +103,40 @@ def main() -> None:
             {name: shipped.tokenizers[name] for name in shipped.recipe.streams if name != "label"},
             [(corpus, 1.0)],
         )
-        for name in ((arguments.train_only,) if arguments.train_only else ("shared", "plain"))
-        if arguments.steps
+        for name in arguments.models
+        if name != "shipped"
     }
-    runs["shipped"] = shipped
+    if "shipped" in arguments.models:
+        runs["shipped"] = shipped
     if arguments.train_only:
         return
     held_out = batch_of(next(iter(runs.values())), corpus, stream, arguments.rows)
-    rows = []
-    for name, policy, steps in table(SETTINGS[stream]["steps"]):
-        if name not in runs:
-            continue
-        rows.append(judge(runs[name].models["main"], name, policy, steps, held_out, shipped, arguments.seeds))
-        values = asdict(rows[-1]).items()
-        print(*(f"{key}={value:.4g}" if isinstance(value, float) else value for key, value in values), flush=True)
-    content = {
-        "stream": stream,
-        "training_steps": arguments.steps,
-        "held_out_records": arguments.rows,
-        "slots": int(((held_out.role == FILL) & held_out.valid[:, :, None]).sum()),
-        "torch": torch.__version__,
-        "rows": [asdict(row) for row in rows],
-    }
     RESULTS.mkdir(exist_ok=True)
-    name = f"reuse-{stream}.json" if arguments.steps else f"reuse-{stream}-shipped.json"
-    write_text_atomic(RESULTS / name, json.dumps(content, indent=1) + "\n")
+    for name in runs:
+        rows = []
+        for policy, steps in table(name, SETTINGS[stream]["steps"]):
+            rows.append(judge(runs[name].models["main"], name, policy, steps, held_out, shipped, arguments.seeds))
+            values = asdict(rows[-1]).items()
+            print(*(f"{key}={value:.4g}" if isinstance(value, float) else value for key, value in values), flush=True)
+            content = {
+                "stream": stream,
+                "model": name,
+                "training_steps": runs[name].recipe.training.steps,
+                "held_out_records": held_out.shape[0],
+                "seeds": arguments.seeds,
+                "slots": int(((held_out.role == FILL) & held_out.valid[:, :, None]).sum()),
+                "torch": torch.__version__,
+                "rows": [asdict(row) for row in rows],
+            }
+            write_text_atomic(RESULTS / f"reuse-{stream}-{name}.json", json.dumps(content, indent=1) + "\n")
 
 
-def table(steps: int) -> list[tuple[str, Reuse, int]]:
-    """Model, policy and steps of each row."""
-    return [
-        ("shipped", NoReuse(), steps),
-        ("shipped", NoReuse(), steps // 2),
-        ("shipped", StaleReuse(pre_full=0, n_local=1), steps),
-        ("shipped", StaleReuse(pre_full=steps // 2, n_local=1), steps),
-        ("plain", NoReuse(), steps),
-        ("plain", NoReuse(), steps // 2),
-        ("plain", NoReuse(), steps // 4),
-        ("plain", StaleReuse(pre_full=0, n_local=1), steps),
-        ("plain", StaleReuse(pre_full=steps // 2, n_local=1), steps),
-        ("plain", StaleReuse(pre_full=0, n_local=3), steps),
-        ("shared", NoReuse(), steps),
-        ("shared", NoReuse(), steps // 2),
-        ("shared", GroupCausalReuse(), steps // 2),
-        ("shared", GroupCausalReuse(), steps),
-        ("shared", GroupCausalReuse(), 2 * steps),
-    ]
+def table(model: str, steps: int) -> list[tuple[Reuse, int]]:
+    """Policy and steps of each row."""
+    rows: list[tuple[Reuse, int]] = [(NoReuse(), steps), (NoReuse(), steps // 2)]
+    if model == "shared":
+        return [*rows, *((GroupCausalReuse(), number) for number in (steps // 2, steps, 2 * steps))]
+    return [*rows, (StaleReuse(pre_full=0, n_local=1), steps), (StaleReuse(pre_full=steps // 2, n_local=1), steps)]
 
 
 def recipe_for(recipe: Recipe, stream: str, steps: int, *, shared: bool) -> Recipe:
