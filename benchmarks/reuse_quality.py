@@ -1,10 +1,11 @@
 """What reuse does to real codes: python benchmarks/reuse_quality.py --stream image --out runs/reuse.
 
 Trains two models of the shipped model's size on the codes of one stream (captions are given), for equally many steps on
-one thread: "plain" fills slots by masks alone, "shared" learns group-causal chains in half of its batches. Then, for
-each policy and for simply fewer steps: bits a held-out code costs (every step's -log2 p, order fixed), the distance of
-generated codes from held-out ones (unbiased squared kernel distance in the features of the model that ships, which saw
-neither), and the CPU seconds of a generation. Writes results/reuse-STREAM.json.
+one thread: "plain" fills slots by masks alone, "shared" learns group-causal chains in half of its batches; "shipped" is
+the model that ships, on all streams. Then, for each policy and for simply fewer steps, all in QLDS order with the same
+schedule: bits a held-out code costs (every step's -log2 p), the distance of generated codes from held-out ones
+(unbiased squared kernel distance in the features of the model that ships), and the CPU seconds of a generation. Writes
+results/reuse-STREAM-MODEL.json.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from tokenmask.models import GroupCausal, MaskedModel
 from tokenmask.recipes import Recipe
 from tokenmask.run import Run, load, train
 from tokenmask.sampling import (
-    ConfidenceScore,
     GroupCausalReuse,
     NoReuse,
     ProcessSchedule,
@@ -45,6 +45,7 @@ from tokenmask.sampling import (
 RESULTS = Path(__file__).parent / "results"
 CORPUS = {"image": "emoji", "audio": "speech"}
 SETTINGS = {"image": {"batch_size": 32, "steps": 16}, "audio": {"batch_size": 12, "steps": 8}}
+MODELS = ("shipped", "shared", "plain")
 FEATURE_LAYER = "layer.2"
 
 
@@ -53,7 +54,7 @@ class Outcome:
     """A row of the table.
 
     Args:
-        model: "plain" or "shared".
+        model: "shipped", "plain" or "shared".
         policy: how it was sampled.
         steps: of each level.
         bits: mean over held-out codes.
@@ -79,8 +80,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--stream", choices=sorted(CORPUS), default="image")
     parser.add_argument("--out", type=Path, default=Path("runs/reuse"))
-    parser.add_argument("--steps", type=int, default=500, help="training steps of each model")
-    parser.add_argument("--train-only", choices=("shared", "plain"), help="train one model and stop")
+    parser.add_argument(
+        "--steps", type=int, default=500, help="training steps of each model; 0 judges what ships alone"
+    )
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which to train and judge")
+    parser.add_argument("--train-only", action="store_true", help="train and stop")
     parser.add_argument("--rows", type=int, default=96, help="held-out records that are coded and generated")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
@@ -99,43 +103,40 @@ def main() -> None:
             {name: shipped.tokenizers[name] for name in shipped.recipe.streams if name != "label"},
             [(corpus, 1.0)],
         )
-        for name in ((arguments.train_only,) if arguments.train_only else ("shared", "plain"))
+        for name in arguments.models
+        if name != "shipped"
     }
+    if "shipped" in arguments.models:
+        runs["shipped"] = shipped
     if arguments.train_only:
         return
-    held_out = batch_of(runs["shared"], corpus, stream, arguments.rows)
-    rows = []
-    for name, policy, steps in table(SETTINGS[stream]["steps"]):
-        rows.append(judge(runs[name].models["main"], name, policy, steps, held_out, shipped, arguments.seeds))
-        values = asdict(rows[-1]).items()
-        print(*(f"{key}={value:.4g}" if isinstance(value, float) else value for key, value in values), flush=True)
-    content = {
-        "stream": stream,
-        "training_steps": arguments.steps,
-        "held_out_records": arguments.rows,
-        "slots": int(((held_out.role == FILL) & held_out.valid[:, :, None]).sum()),
-        "torch": torch.__version__,
-        "rows": [asdict(row) for row in rows],
-    }
+    held_out = batch_of(next(iter(runs.values())), corpus, stream, arguments.rows)
     RESULTS.mkdir(exist_ok=True)
-    write_text_atomic(RESULTS / f"reuse-{stream}.json", json.dumps(content, indent=1) + "\n")
+    for name in runs:
+        rows = []
+        for policy, steps in table(name, SETTINGS[stream]["steps"]):
+            rows.append(judge(runs[name].models["main"], name, policy, steps, held_out, shipped, arguments.seeds))
+            values = asdict(rows[-1]).items()
+            print(*(f"{key}={value:.4g}" if isinstance(value, float) else value for key, value in values), flush=True)
+            content = {
+                "stream": stream,
+                "model": name,
+                "training_steps": runs[name].recipe.training.steps,
+                "held_out_records": held_out.shape[0],
+                "seeds": arguments.seeds,
+                "slots": int(((held_out.role == FILL) & held_out.valid[:, :, None]).sum()),
+                "torch": torch.__version__,
+                "rows": [asdict(row) for row in rows],
+            }
+            write_text_atomic(RESULTS / f"reuse-{stream}-{name}.json", json.dumps(content, indent=1) + "\n")
 
 
-def table(steps: int) -> list[tuple[str, Reuse, int]]:
-    """Model, policy and steps of each row."""
-    return [
-        ("plain", NoReuse(), steps),
-        ("plain", NoReuse(), steps // 2),
-        ("plain", NoReuse(), steps // 4),
-        ("plain", StaleReuse(pre_full=0, n_local=1), steps),
-        ("plain", StaleReuse(pre_full=steps // 2, n_local=1), steps),
-        ("plain", StaleReuse(pre_full=0, n_local=3), steps),
-        ("shared", NoReuse(), steps),
-        ("shared", NoReuse(), steps // 2),
-        ("shared", GroupCausalReuse(), steps // 2),
-        ("shared", GroupCausalReuse(), steps),
-        ("shared", GroupCausalReuse(), 2 * steps),
-    ]
+def table(model: str, steps: int) -> list[tuple[Reuse, int]]:
+    """Policy and steps of each row."""
+    rows: list[tuple[Reuse, int]] = [(NoReuse(), steps), (NoReuse(), steps // 2)]
+    if model == "shared":
+        return [*rows, *((GroupCausalReuse(), number) for number in (steps // 2, steps, 2 * steps))]
+    return [*rows, (StaleReuse(pre_full=0, n_local=1), steps), (StaleReuse(pre_full=steps // 2, n_local=1), steps)]
 
 
 def recipe_for(recipe: Recipe, stream: str, steps: int, *, shared: bool) -> Recipe:
@@ -182,17 +183,16 @@ def judge(
     schedule = ProcessSchedule(Power(2.2))
     coder = Sampler(steps, schedule=schedule, order=QLDSScore(), reuse=policy)
     lengths = code_lengths(coder, models, layout, held_out)
-    maker = coder if policy.order_first else replace(coder, order=ConfidenceScore(2.0))
     real = features(shipped, held_out)
     distances, seconds, passes, state = [], [], 0.0, None
     for seed in range(seeds):
         state = SamplerState.start(held_out, layout, torch.full_like(held_out.sample_ids, seed + 1))
         begun = time.thread_time()
-        done = maker.run(models, layout, state)
+        done = coder.run(models, layout, state)
         seconds.append(time.thread_time() - begun)
         passes = done.counters["computed_positions"] / held_out.valid.numel()
         distances.append(1000 * kernel_distance(real, features(shipped, done.batch)))
-    measured = None if policy.exact or state is None else drift(maker, models, layout, state)
+    measured = None if policy.exact or state is None else drift(coder, models, layout, state)
     return Outcome(
         model=name,
         policy=repr(policy),

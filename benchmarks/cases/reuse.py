@@ -186,11 +186,11 @@ def group_causal_case(rows: int) -> Case:
 
 def stale_case() -> Case:
     layout, model, state = world(1, 1, BIG)
-    sampler = Sampler(8, order=ConfidenceScore(1.0), reuse=StaleReuse(pre_full=0, n_local=1))
+    sampler = Sampler(16, order=ConfidenceScore(1.0), reuse=StaleReuse(pre_full=0, n_local=1))
     measured = drift(sampler, {"main": model}, layout, state)
     print(f"StaleReuse with random weights: {measured}")
     return Case(
-        "StaleReuse, 1 x 500 slots, 4 of 8 steps cheap, 12 x 512",
+        "StaleReuse, 1 x 500 slots, 8 of 16 steps cheap, 12 x 512",
         Peer("half of the steps cheap", generation(sampler, layout, model, state), filled),
         lambda: state,
         (Peer("NoReuse", generation(replace(sampler, reuse=NoReuse()), layout, model, state), filled),),
