@@ -2,7 +2,7 @@
 
 On held-out recordings: bit rate, log-mel L1 (all bands, bands below 4 kHz, and of an unseen speaker), how many of 52
 letters and phonetic words a recogniser hears, and DNSMOS. Codecs of the system take part where libcodec2 is installed,
-judges where judges.py finds them; what is missing is left empty.
+judges where they are installed (``tokenmask.analysis.recogniser``); what is missing is left empty.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from judges import speech_quality, words_right
 from speech import spoken
 from torch import Tensor
 
 import tokenmask as tm
 from tokenmask import data
+from tokenmask.analysis.recogniser import speech_quality, words_right
 from tokenmask.fitting import write_text_atomic
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer
 from tokenmask.modalities.audio_figures import distances
@@ -168,7 +168,7 @@ def judged(name: str, bits: float | None, copies: Copies, items: Items) -> Row:
     words = None
     try:
         words = sum(
-            words_right([one.numpy() for one in copies(list(group.values()))], list(group), kind)
+            sum(words_right([one.numpy() for one in copies(list(group.values()))], list(group), kind))
             for kind, group in items.words.items()
         )
     except ImportError as error:
