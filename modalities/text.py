@@ -32,6 +32,7 @@ from tokenmask.tokenizer import (
 MODEL_FILE = "text.model"
 SPACE_MARK = "\u2581"  # how SentencePiece spells a space; as a character of a text it is coded by its bytes
 _BYTES = 256
+_MOST = re.compile(r"<= (\d+)")  # in SentencePiece's complaint: codes that the texts can fill
 _LONGEST = 1 << 16  # characters of a line that are learned from in one go
 
 
@@ -254,6 +255,7 @@ class TextTokenizer:
         vocab_size: int = 1024,
         model: Literal["unigram", "bpe"] = "unigram",
         character_coverage: float = 0.9995,
+        shrink: bool = False,
         seed: int = 0,
         folder: str | Path | None = None,
         progress: bool = True,
@@ -263,6 +265,7 @@ class TextTokenizer:
         Args:
             items: texts, read once; lines of them are learned from one by one.
             vocab_size: see :class:`TextTokenizerConfig`, as for ``model`` and ``character_coverage``.
+            shrink: takes as many codes as the texts can fill where these are fewer than ``vocab_size``.
             seed: accepted like by every tokenizer; nothing here is random.
             folder: accepted likewise; fitting takes seconds and keeps no checkpoint.
             progress: accepted likewise.
@@ -272,14 +275,15 @@ class TextTokenizer:
         """
         import sentencepiece
 
-        config = TextTokenizerConfig(vocab_size, model, character_coverage)
-        written = io.BytesIO()
-        try:
+        lines = list(_lines(items))
+
+        def learn(size: int) -> Self:
+            config, written = TextTokenizerConfig(size, model, character_coverage), io.BytesIO()
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=_lines(items),
+                sentence_iterator=iter(lines),
                 model_writer=written,
                 model_type=model,
-                vocab_size=vocab_size,
+                vocab_size=size,
                 character_coverage=character_coverage,
                 normalization_rule_name="identity",
                 byte_fallback=True,
@@ -293,9 +297,15 @@ class TextTokenizer:
                 max_sentence_length=8 * _LONGEST,
                 minloglevel=3,
             )
+            return cls(config, written.getvalue())
+
+        try:
+            return learn(vocab_size)
         except (RuntimeError, OSError) as error:
+            most = _MOST.search(str(error))
+            if most and shrink:
+                return learn(int(most[1]))
             raise ValueError(_why_not(str(error), vocab_size)) from error
-        return cls(config, written.getvalue())
 
     def save(self, folder: str | Path) -> None:
         """Writes ``tokenizer.json`` and the SentencePiece model, the description last."""
@@ -324,7 +334,7 @@ class TextTokenizer:
 
 def _why_not(message: str, vocab_size: int) -> str:
     """What SentencePiece meant, as a sentence for a user."""
-    most, needed = re.search(r"<= (\d+)", message), re.search(r"required_chars\. \d+ vs (\d+)", message)
+    most, needed = _MOST.search(message), re.search(r"required_chars\. \d+ vs (\d+)", message)
     if most:
         return (
             f"the texts must fill {vocab_size} codes, but give {most[1]} at most; give more text or a lower vocab_size"

@@ -63,7 +63,7 @@ def _items(streams: set[str]) -> dict[str, list[Item]]:
         for name, part in corpora().items():
             if name in ("speech", "motion", "eeg"):
                 kept = [replace(i, media={n: m for n, m in i.media.items() if n in streams}) for i in part]
-                kept = [item for item in kept if item.media]
+                kept = [item for item in kept if set(item.media) - {"text", "label"}]
                 found[name] = [item for item in kept if item.split == "train"][:12] + [
                     item for item in kept if item.split != "train"
                 ][:4]

@@ -184,3 +184,13 @@ def test_a_folder_with_unknown_settings_is_refused(tmp_path: Path, text_tokenize
         TextTokenizer(TextTokenizerConfig(vocab_size=512), text_tokenizer.model)
     with pytest.raises(ValueError, match="do not parse"):
         TextTokenizer(TextTokenizerConfig(), b"no model")
+
+
+def test_fewer_codes_where_texts_are_few():
+    texts = [Text(f"picture of a {word}") for word in ("sun", "moon", "red heart", "blue heart")]
+    with pytest.raises(ValueError, match="give more text or a lower vocab_size"):
+        TextTokenizer.fit(texts, vocab_size=512)
+    small = TextTokenizer.fit(texts, vocab_size=512, shrink=True)
+    assert 256 < small.config.vocab_size < 512
+    assert all(small.decode(small.encode(text)).text == text.text for text in texts)
+    assert TextTokenizer.fit(texts, vocab_size=300, shrink=True).config.vocab_size <= 300

@@ -135,7 +135,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="answers at a slot's own place"):
         model(batch, Queries(slots, torch.tensor([0]), own + 1))
     for options, message in (
-        ({"width": 100}, "multiple of 64, got 100"),
+        ({"width": 100}, "multiple of 64 up to 131072, got 100"),
         ({"depth": 0}, "at least 1, got 0"),
         ({"heads": 5}, "whole even number, got 64 and 5"),
         ({"ffn": 0.0}, "ffn must be positive"),
