@@ -68,7 +68,8 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     _say(repr(shipped))
     generate(shipped, folder / "samples", _say)
     _say(eyes_line(shipped))
-    judged = evaluate(replace(shipped, corpora=run.corpora), samples=QUICK_SAMPLES, draws=1)
+    held_out = held_out_media(shipped)
+    judged = evaluate(replace(shipped, corpora=run.corpora), media=held_out, samples=QUICK_SAMPLES, draws=1)
     _say(f"\n{judged}")
 
     _heading("6. All of it on one page, an edit of each stream and a swap among it")
@@ -78,7 +79,7 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     page = write_report(
         run,
         folder / REPORT,
-        media=held_out_media(shipped),
+        media=held_out,
         prompts=prompts(shipped),
         drawn_by=shipped,
         scores=scores,
