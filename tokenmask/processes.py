@@ -6,8 +6,10 @@ One process is the same code: every answer is then its own, and torch.distribute
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
+import gc
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -141,6 +143,14 @@ def part_of(value: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
+def _part() -> None:
+    """Ends the groups while the interpreter still stands: their threads may not outlive it."""
+    gc.collect()  # what a training left in cycles holds a group too
+    if dist.is_initialized():
+        with contextlib.suppress(RuntimeError):  # the others may be gone
+            dist.destroy_process_group()
+
+
 @functools.cache
 def _join() -> Processes:
     device = torch.device("cpu")
@@ -158,6 +168,7 @@ def _join() -> Processes:
         if int(os.environ["WORLD_SIZE"]) == 1:
             return Processes(device=device)
         dist.init_process_group("gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl")
+        atexit.register(_part)
     elif "nccl" in dist.get_backend():
         device = torch.device("cuda", torch.cuda.current_device())
     control = dist.new_group(backend="gloo", timeout=PATIENCE)
