@@ -265,11 +265,11 @@ class Run:
             progress=progress,
         )
         edited = [one if most is None else pasted(codes, one, "time", first) for one in filled]
-        known = getattr(source, "stream", None) is codes or isinstance(source, TokenStream)
-        if not (not known if keep_original is None else keep_original):
-            return [tokenizer.decode(one) for one in edited]
-        keep = ~hole.any(-1)
-        return [tokenizer.decode(one, given=shown, keep=keep) for one in edited]
+        if keep_original is None:
+            keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
+        if keep_original:
+            return [tokenizer.decode(one, given=shown, keep=~hole.any(-1)) for one in edited]
+        return [tokenizer.decode(one) for one in edited]
 
     def _check(self, stream: str) -> None:
         if stream not in self.tokenizers:
