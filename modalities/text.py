@@ -277,7 +277,7 @@ class TextTokenizer:
 
         lines = list(_lines(items))
 
-        def learn(size: int) -> Self:
+        def learn(size: int) -> tuple[TextTokenizerConfig, bytes]:
             config, written = TextTokenizerConfig(size, model, character_coverage), io.BytesIO()
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=iter(lines),
@@ -297,14 +297,14 @@ class TextTokenizer:
                 max_sentence_length=8 * _LONGEST,
                 minloglevel=3,
             )
-            return cls(config, written.getvalue())
+            return config, written.getvalue()
 
         try:
-            return learn(vocab_size)
+            return cls(*learn(vocab_size))
         except (RuntimeError, OSError) as error:
             most = _MOST.search(str(error))
             if most and shrink:
-                return learn(int(most[1]))
+                return cls(*learn(int(most[1])))
             raise ValueError(_why_not(str(error), vocab_size)) from error
 
     def save(self, folder: str | Path) -> None:
