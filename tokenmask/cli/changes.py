@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.media import SUFFIXES, suffix_of
-from tokenmask.cli.runs import conditions, sample_paths
+from tokenmask.cli.runs import conditions, deliver, free_paths
 from tokenmask.cli.show import say, waiting
-from tokenmask.cli.tokens import check_new
 from tokenmask.run import Run, load
 from tokenmask.tokenizer import load_tokenizer
 
@@ -27,10 +26,7 @@ def edit(arguments: argparse.Namespace) -> int:
         media = Path(media)
     elif media.startswith("@"):
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
-    spoken = arguments.out is None and modality == "text"
-    paths = [] if spoken else sample_paths(arguments, name, modality)
-    for path in paths:
-        check_new(path, arguments.force)
+    paths = free_paths(arguments, name, modality)
     edited = run.edit(
         media,
         [_region(text) for text in arguments.regenerate] or None,
@@ -47,12 +43,7 @@ def edit(arguments: argparse.Namespace) -> int:
         num_samples=arguments.num_samples,
         progress=True,
     )
-    for one in edited if spoken else ():
-        say(one.text)
-    for path, one in zip(paths, edited, strict=not spoken):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        one.save(path)
-        say(str(path))
+    deliver(edited, paths)
     return 0
 
 

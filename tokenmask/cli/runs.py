@@ -27,10 +27,7 @@ def generate(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N, or --duration SECONDS"
         )
-    spoken = arguments.out is None and modality == "text"
-    paths = [] if spoken else sample_paths(arguments, arguments.stream, modality)
-    for path in paths:
-        check_new(path, arguments.force)
+    paths = free_paths(arguments, arguments.stream, modality)
     media = run.generate(
         arguments.stream,
         given=given,
@@ -45,12 +42,7 @@ def generate(arguments: argparse.Namespace) -> int:
         num_samples=arguments.num_samples,
         progress=True,
     )
-    for one in media if spoken else ():
-        say(one.text)
-    for path, one in zip(paths, media, strict=not spoken):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        one.save(path)
-        say(str(path))
+    deliver(media, paths)
     return 0
 
 
@@ -60,6 +52,32 @@ def demo(arguments: argparse.Namespace) -> int:
 
     main(Path(arguments.out))
     return 0
+
+
+def free_paths(arguments: argparse.Namespace, stream: str, modality: str) -> list[Path] | None:
+    """Where samples will be saved, none of which is there yet unless --force; None prints them, as text without --out.
+
+    Raises:
+        ValueError: a file is in the way.
+    """
+    if arguments.out is None and modality == "text":
+        return None
+    paths = sample_paths(arguments, stream, modality)
+    for path in paths:
+        check_new(path, arguments.force)
+    return paths
+
+
+def deliver(media: Sequence[Any], paths: Sequence[Path] | None) -> None:
+    """Saves samples and names the files, or prints what they say."""
+    if paths is None:
+        for one in media:
+            say(one.text)
+        return
+    for path, one in zip(paths, media, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        one.save(path)
+        say(str(path))
 
 
 def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
