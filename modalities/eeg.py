@@ -36,11 +36,11 @@ _CORE = 16  # tokens of a window that are kept
 class EegTokenizer(LearnedTokenizer):
     """Every electrode by itself: the scale of each token, then residual codes of the wave divided by it.
 
-    Level 0 is the root mean square of the second around a token (a Hann window), in steps of about a decibel, so a
+    Level 0 is the root mean square of the second around a token (a Hann window), in steps of about 5 decibels, so a
     stream decodes to microvolts by itself and differences of power between recordings stay where a model can learn
     them. The wave is divided by the scale as it was coded, interpolated in logarithm between tokens: rounding the
     scale costs nothing. It follows no recording-wide statistic, so that pieces give the codes of the whole. The other
-    levels are those of a residual quantiser between convolutions (16 tokens a second by default). Trained by the
+    levels are those of a residual quantiser between convolutions (8 tokens a second by default). Trained by the
     squared error and by the errors of log amplitude and phase of short spectra; the squared error alone loses the
     gamma band.
 
@@ -173,6 +173,11 @@ class EegTokenizer(LearnedTokenizer):
         inside, latents = windows[..., -1].float(), self._network.quantizer.lookup(windows[..., 1:-1])
         wave: Tensor = self._network.wave(latents, inside[:, None])[:, 0] * gain(windows[..., 0], inside, config)
         return wave[:, config.halo * config.stride : (config.halo + _CORE) * config.stride].cpu()
+
+    @property
+    def codebooks(self) -> tuple[Tensor | None, ...]:
+        """None for the scale, then those of the waveform."""
+        return (None, *super().codebooks)
 
     @torch.no_grad()
     def vectors(self, stream: TokenStream) -> Tensor:

@@ -20,7 +20,8 @@ CONTEXT_SECONDS = 2.0  # to either side, that a token may depend on
 
 @dataclass(frozen=True)
 class EegTokenizerConfig:
-    """The network, the scale and the loss. The default spends 16 tokens x 2 levels x 8 bits a second and channel.
+    """The network, the scale and the loss. The default spends 256 bits a second and channel: 8 tokens
+    of 4 levels of 7 bits, and 4 bits of scale.
 
     Args:
         sample_rate_hz: of what is coded; other recordings are refused, see :meth:`EegRecording.resample`.
@@ -37,7 +38,7 @@ class EegTokenizerConfig:
         scale_seconds: length of the window whose root mean square is the scale.
         scale_steps: codes of the scale.
         scale_low_microvolt, scale_high_microvolt: the scales of the first and the last of them, spaced evenly in
-            logarithm (1.15 dB by default); what is outside takes the nearest, and keeps its own size in the codes.
+            logarithm (4.8 dB by default); what is outside takes the nearest, and keeps its own size in the codes.
         spectral_weight: of the amplitude and phase errors against the squared error.
         spectral_samples: length of the windows whose spectra are compared, a multiple of two.
         spectral_high_hz: highest frequency that is compared.
@@ -45,17 +46,17 @@ class EegTokenizerConfig:
     """
 
     sample_rate_hz: float = 128.0
-    stride: int = 8
-    levels: int = 2
-    codes: int = 256
+    stride: int = 16
+    levels: int = 4
+    codes: int = 128
     latent: int = 16
     width: int = 128
-    blocks: int = 3
+    blocks: int = 2
     kernels: tuple[int, ...] = (9,)
     unit: bool = False
     level_dropout: float = 0.0
     scale_seconds: float = 1.0
-    scale_steps: int = 64
+    scale_steps: int = 16
     scale_low_microvolt: float = 0.25
     scale_high_microvolt: float = 1024.0
     spectral_weight: float = 0.5

@@ -1,4 +1,4 @@
-"""The scale of EEG: how loud a second is, in codes of about a decibel, and the gain that follows from them.
+"""The scale of EEG: how loud a second is, in codes of some decibels, and the gain that follows from them.
 
 Arrow: samples --scale_codes--> codes --gain--> microvolts. Does not know: networks, recordings, streams.
 """

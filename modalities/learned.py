@@ -265,6 +265,11 @@ class LearnedTokenizer(ABC):
         """The codes of one item; see ``encode_many``."""
         return self.encode_many([media])[0]
 
+    @property
+    def codebooks(self) -> tuple[Tensor | None, ...]:
+        """For each level of the spec the vectors of its codes, float32 [codes, d]; None where there are none."""
+        return tuple(book.cpu() for book in self._network.quantizer.codebooks)
+
     @torch.no_grad()
     def vectors(self, stream: TokenStream) -> Tensor:
         """What the codebooks hold for codes: float32 [*grid, numbers of a vector]; sums over the levels of a group."""

@@ -34,7 +34,8 @@ def test_versions_are_of_training_records_only(name):
     assert len({item.key for item in found}) == len(found)
     assert keys(found, HELD_OUT) == keys(PLAIN[name], HELD_OUT)
     assert keys(found, TRAIN) >= keys(PLAIN[name], TRAIN)
-    factor = {"speech": len(items.PACES), "motion": len(items.GAITS), "eeg": len(items.POLES)}.get(name, 1)
+    motions = len(items.GAITS) + items.PIECES
+    factor = {"speech": len(items.PACES), "motion": motions, "eeg": len(items.POLES)}.get(name, 1)
     assert len(keys(found, TRAIN)) == factor * len(keys(PLAIN[name], TRAIN))
 
 
@@ -42,7 +43,7 @@ def test_versions_are_what_they_are_said_to_be():
     varied = {name: {item.key: item for item in part} for name, part in items.corpora(varied=True).items()}
     plain, upside_down = (varied["eeg"][key].media["eeg"].samples for key in ("window 0", "window 0 (version 1)"))
     cut = varied["eeg"]["window 0 (version 2)"].media["eeg"].samples
-    assert torch.equal(upside_down, -plain) and torch.equal(cut, plain[:, 2:-6])
+    assert torch.equal(upside_down, -plain) and torch.equal(cut, plain[:, 4:-12])
     key = next(item.key for item in PLAIN["speech"] if item.split == TRAIN)
     whole, later, slow = (varied["speech"][f"{key}{v}"].media["audio"]() for v in ("", " (version 1)", " (version 2)"))
     assert torch.equal(later.samples, whole.samples[:, 160:]) and whole.sample_rate_hz == 16000

@@ -22,7 +22,7 @@ from tokenmask.editing import Region
 from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, transfer
+from tokenmask.models import MaskedModel, start_rows, transfer
 from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
@@ -545,6 +545,9 @@ def prepare(
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
     model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
+    if recipe.rows == "codebooks":
+        books = {name: getattr(tokenizers[name], "codebooks", None) for name in layout.names if name not in layout.shares}
+        start_rows(model, {name: own for name, own in books.items() if own is not None}, seed=recipe.training.seed)
     origin = {}
     if start is not None:
         transfer(Run.load(start).models["main"], model)

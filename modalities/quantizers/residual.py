@@ -67,6 +67,11 @@ class ResidualQuantizer(nn.Module):
         """Levels that refine each other, coarse to fine: all of them."""
         return (tuple(range(self.config.levels)),)
 
+    @property
+    def codebooks(self) -> tuple[Tensor, ...]:
+        """The vectors of each level's codes, float32 [codes, width]."""
+        return tuple(book.codebook for book in self._books())
+
     @torch.no_grad()
     def start_from(self, latents: Tensor, *, per_step: int, generator: torch.Generator, rounds: int = 8) -> None:
         """k-means of one level after the other; see :meth:`VectorQuantizer.start_from`."""
@@ -168,6 +173,11 @@ class GroupedQuantizer(nn.Module):
         """Numbers of each part's levels."""
         ends = torch.tensor(self._levels).cumsum(0).tolist()
         return tuple(tuple(range(end - size, end)) for end, size in zip(ends, self._levels, strict=True))
+
+    @property
+    def codebooks(self) -> tuple[Tensor, ...]:
+        """The vectors of each level's codes, float32 [codes, width of the part]."""
+        return tuple(book for part in self._parts() for book in part.codebooks)
 
     @torch.no_grad()
     def start_from(self, latents: Tensor, *, per_step: int, generator: torch.Generator, rounds: int = 8) -> None:

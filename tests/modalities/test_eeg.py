@@ -25,7 +25,8 @@ from tokenmask.tokenizer import stream_of
 
 from .contract import each_check, goes_on_bit_for_bit, refused_resume, run_check
 
-TINY = EegTokenizerConfig(codes=16, width=16, latent=4, blocks=1)
+FINE = EegTokenizerConfig(stride=8, levels=2, codes=128, width=64, blocks=1, scale_steps=64)
+TINY = replace(FINE, codes=16, width=16, latent=4)
 
 
 def windows(held_out: bool) -> list[EegRecording]:
@@ -53,8 +54,7 @@ def long() -> EegRecording:
 @pytest.fixture(scope="module")
 def tokenizer(train: list[EegRecording]) -> EegTokenizer:
     """Trained for a few seconds only."""
-    config = EegTokenizerConfig(codes=128, width=64, blocks=1)
-    return EegTokenizer.fit(train, config=config, steps=80, batch_size=16, peak_lr=4e-3, seed=1, progress=False)
+    return EegTokenizer.fit(train, config=FINE, steps=80, batch_size=16, peak_lr=4e-3, seed=1, progress=False)
 
 
 def piece(recording: EegRecording, begin: int, end: int) -> EegRecording:
@@ -293,7 +293,7 @@ def test_stored_scale_is_part_of_the_fingerprint(tokenizer: EegTokenizer) -> Non
         ({"spectral_high_hz": 1.0}, "at least the resolution"),
         ({"codes": 1}, "a codebook needs"),
         ({"levels": 0}, "needs levels >= 1"),
-        ({"blocks": 20}, r"depend on 2\.0 s on either side at most, got 3\.12 s"),
+        ({"blocks": 20}, r"depend on 2\.0 s on either side at most, got 5\.75 s"),
         ({"scale_seconds": 4.0}, "depend on"),
         ({"scale_seconds": 0.0}, "depend on"),
     ],

@@ -28,9 +28,10 @@ EYES = {False: "eyes open", True: "eyes shut"}
 LONGEST_PROMPT = 2.5  # seconds; longer ones train the tokenizer only
 PACES = ((1.0, 0.0), (1.0, 0.5), (0.9, 0.25), (1.1, 0.75))  # of speech: (speed, share of a code that is cut off)
 GAITS = ((1.0, 0), (1.0, 1), (1.0, 2), (1.0, 3), (0.8, 0), (0.8, 2), (1.25, 1), (1.25, 3))  # (speed, frames cut off)
-POLES = ((1, 0), (-1, 0), (1, 2), (-1, 2), (1, 4), (-1, 4), (1, 6), (-1, 6))  # of EEG: (sign, samples cut off)
+PIECES = 24  # of each motion, besides: without short ones a model takes any motion for one that it knows from end to end
+POLES = ((1, 0), (-1, 0), (1, 4), (-1, 4), (1, 8), (-1, 8), (1, 12), (-1, 12))  # of EEG: (sign, samples cut off)
 _CODE_SECONDS = 0.02  # of speech
-_LONGEST_CUT = 8  # samples of EEG, those of a code: what is cut at either end leaves whole codes
+_LONGEST_CUT = 16  # samples of EEG, those of a code: what is cut at either end leaves whole codes
 _REPEATS = 6  # captions are few beside verses; repeated, their words become single codes
 
 
@@ -105,7 +106,8 @@ def corpora(*, varied: bool = False, validation: bool = False) -> dict[str, list
 
     Args:
         varied: training records come in several versions, which are coded differently: speech and motion slower,
-            faster and from another sample or frame on, EEG also upside down. Held-out records never do.
+            faster and from another sample or frame on, EEG also upside down, motion also in pieces. Held-out
+            records never do.
         validation: leaves out what is held out and holds out part of the training records in its place, to choose
             settings by.
     """
@@ -166,13 +168,28 @@ def _motions(varied: bool, validation: bool) -> list[Item]:
     for number, one in enumerate(motions()):
         parts = _cut(one.train) if validation else (one.train, one.held_out)
         for split, part in zip((TRAIN, HELD_OUT), parts, strict=True):
-            for version, (speed, first) in enumerate(GAITS if varied and split == TRAIN else GAITS[:1]):
-                clip = replace(part.cut(first, len(part)), frame_rate_hz=part.frame_rate_hz * speed)
+            versions = [part] if split == HELD_OUT or not varied else [*_paced(part), *_pieces(part, number)]
+            for version, clip in enumerate(versions):
                 key = _key(f"{number} {split}", version)
                 items.append(Item(key, {"text": Text(one.name), "motion": clip}, split))
                 pair = {"text": Text(_other_side(one.name)), "motion": clip.mirrored()}
                 items.append(Item(f"{key} (mirrored)", pair, split))
     return items
+
+
+def _paced(clip: MotionClip) -> list[MotionClip]:
+    return [replace(clip.cut(first, len(clip)), frame_rate_hz=clip.frame_rate_hz * speed) for speed, first in GAITS]
+
+
+def _pieces(clip: MotionClip, seed: int) -> list[MotionClip]:
+    """Parts of 15 to 65 % of a clip, at other speeds."""
+    draw = torch.Generator().manual_seed(seed)
+    pieces = []
+    for share, place, speed in torch.rand(PIECES, 3, generator=draw).tolist():
+        length = max(8, int((0.15 + 0.5 * share) * len(clip)))
+        first = int(place * (len(clip) - length + 1))
+        pieces.append(replace(clip.cut(first, first + length), frame_rate_hz=clip.frame_rate_hz * 0.75 * 1.7**speed))
+    return pieces
 
 
 def _eeg(varied: bool, validation: bool) -> list[Item]:

@@ -17,6 +17,7 @@ from tokenmask.models.embedding import CodeEmbedding
 from tokenmask.models.heads import RangeHeads, RangeLogits
 from tokenmask.models.masked_model import MaskedModel, Predictions
 from tokenmask.models.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, ReuseStep, Scored, StaleReuse
+from tokenmask.models.rows import start_rows
 from tokenmask.models.transfer import check_shapes, transfer, unequal
 from tokenmask.models.transformer import AttentionTap, Hidden, Transformer
 
@@ -49,6 +50,7 @@ __all__ = [
     "check_shapes",
     "dense_mask",
     "mask_mod",
+    "start_rows",
     "transfer",
     "unequal",
 ]

@@ -23,6 +23,7 @@ from tokenmask.tokenizer import find_tokenizers
 from tokenmask.training import Packing, Training
 
 FOLDER = Path(__file__).parent
+ROWS = ("random", "codebooks")
 _MOST_BYTES = 1 << 20  # of a YAML file
 
 
@@ -64,6 +65,7 @@ class Recipe:
         conditioning: which streams of a training sample are given, filled, dropped.
         masker: how much, where and with what.
         model: the shared transformer.
+        rows: where the rows of codes begin: "random", or "codebooks", see :func:`tokenmask.models.start_rows`.
         pattern: who attends to whom.
         objective: the loss.
         sampler: how slots are filled.
@@ -79,6 +81,7 @@ class Recipe:
     conditioning: Conditioning = field(default_factory=Conditioning)
     masker: Masker = field(default_factory=Masker)
     model: TransformerConfig = field(default_factory=TransformerConfig)
+    rows: str = "random"
     pattern: AttentionPattern = field(default_factory=Full)
     objective: MaskedCrossEntropy = field(default_factory=MaskedCrossEntropy)
     sampler: Sampler = field(default_factory=Sampler)
@@ -87,6 +90,8 @@ class Recipe:
     optional_streams: bool = False
 
     def __post_init__(self) -> None:
+        if self.rows not in ROWS:
+            raise ValueError(f"rows must be one of {', '.join(ROWS)}, got {self.rows!r}")
         if not self.streams:
             raise ValueError("a recipe needs at least one stream, got none")
         for name, options in self.streams.items():
