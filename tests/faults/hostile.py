@@ -259,7 +259,7 @@ CASES: dict[str, Case] = {
     ),
     "recipe that names a function of tokenmask": (_recipe("pattern: {class_path: tokenmask.run.load}\n"), _load_recipe),
     "recipe that names a module through tokenmask": (
-        _recipe("pattern: {class_path: tokenmask.run.json.loads}\n"),
+        _recipe("pattern: {class_path: tokenmask.run.folder.json.loads}\n"),
         _load_recipe,
     ),
     "recipe that unfolds to 9**12 words": (_bytes("a.yaml", BOMB.encode()), _load_recipe),
