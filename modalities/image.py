@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import writing_atomically
+from tokenmask.files import writing_atomically
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, doubled

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import writing_atomically
+from tokenmask.files import writing_atomically
 from tokenmask.modalities.codebook_report import code_usage, psnr_db
 from tokenmask.modalities.image import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig

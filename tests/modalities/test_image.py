@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image as pillow
 
-from tokenmask.fitting import load_tensors
 from tokenmask.modalities import image as module
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.learned import doubled, stored
+from tokenmask.tensor_files import load_tensors
 from tokenmask.tokenizer import stream_of
 
 from .contract import goes_on_bit_for_bit, refused_resume
