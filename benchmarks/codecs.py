@@ -22,7 +22,7 @@ from torch import Tensor
 import tokenmask as tm
 from tokenmask import data
 from tokenmask.analysis.recogniser import speech_quality, words_right
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer
 from tokenmask.modalities.audio_figures import distances
 from tokenmask.modalities.codebook_report import pca_coded

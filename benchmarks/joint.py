@@ -17,7 +17,7 @@ from typing import Any
 
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, statistics
 from tokenmask.demo import WEIGHTS
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.run import Run, load_tokenizer, train
 from tokenmask.training import held_out_scores

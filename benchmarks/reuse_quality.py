@@ -23,7 +23,7 @@ from torch import Tensor
 from tokenmask.batch import FILL, GIVEN, Batch, collate
 from tokenmask.corpus import HELD_OUT, Corpus, build_corpus
 from tokenmask.demo.items import corpora
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.masking import GroupChain, Power
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import GroupCausal, MaskedModel

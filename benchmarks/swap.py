@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, build_corpus, statistics
 from tokenmask.demo import items
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.modalities.image import ImageTokenizer, ImageTokenizerConfig
 from tokenmask.recipes import load_recipe
 from tokenmask.run import load, prepare

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tokenmask.corpus import TRAIN
 from tokenmask.demo import WEIGHTS, build_corpora, evaluate_tokenizer, items, score_line
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import load_recipe
 from tokenmask.recipes.learners import learner_of

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import writing_atomically
+from tokenmask.files import writing_atomically
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 

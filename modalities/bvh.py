@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.modalities.joints import Skeleton
 from tokenmask.modalities.motion_clip import MotionClip, whole_rate
 from tokenmask.modalities.rotations import multiply, to_matrix, turn, turn_angle

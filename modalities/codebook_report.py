@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import write_text_atomic, writing_atomically
+from tokenmask.files import write_text_atomic, writing_atomically
 
 REPORT_FILE = "report.json"
 COUNTS_FILE = "counts.png"

@@ -7,225 +7,26 @@ Does not know: shared ids, models, other modalities.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import writing_atomically
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
+from tokenmask.modalities.image_fit import image_fitting, sized
+from tokenmask.modalities.image_network import ImageNetwork, ImageTokenizerConfig, to_network
 from tokenmask.modalities.keeping import check_keep, kept
-from tokenmask.modalities.learned import CodecFitting, FitSettings, LearnedTokenizer, Quantise, doubled
-from tokenmask.modalities.quantizers.residual import ResidualQuantizer, ResidualQuantizerConfig
-from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
+from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled
+from tokenmask.modalities.picture import Image
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.tokenizer import check_media, check_stream, fingerprint
+from tokenmask.tokenizer import check_media, check_stream
 
-MAX_PIXELS = 1 << 26
+__all__ = ["Image", "ImageTokenizer", "ImageTokenizerConfig"]
+
 _BASELINE_ITEMS = 4096
 _TOGETHER = 1 << 16  # pixels that go through the network at once, at least two images
-
-
-@dataclass(frozen=True, eq=False)
-class Image:
-    """A picture in 8-bit sRGB.
-
-    Args:
-        pixels: uint8 [height, width, 3], red, green, blue.
-        stream: the codes it was generated from, if it was; does not count in comparisons.
-    """
-
-    pixels: Tensor
-    stream: TokenStream | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        shape = self.pixels.shape
-        if self.pixels.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or not self.pixels.numel():
-            raise ValueError(
-                "pixels of an Image must be uint8 [height, width, 3], got "
-                f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}"
-            )
-
-    def __eq__(self, other: object) -> bool:
-        return torch.equal(self.pixels, other.pixels) if isinstance(other, Image) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"Image({self.pixels.shape[1]} x {self.pixels.shape[0]} pixels)"
-
-    @classmethod
-    def from_pillow(cls, picture: Any) -> Self:
-        """Takes a ``PIL.Image``: turned as its EXIF says, transparency laid on white, 16-bit grey brought to 8."""
-        from PIL import Image as pillow
-        from PIL import ImageOps
-
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):
-            deep = torch.frombuffer(bytearray(picture.convert("I").tobytes()), dtype=torch.int32)
-            grey = (deep.clamp(0, 65535) // 257).to(torch.uint8).view(picture.height, picture.width, 1)
-            return cls(grey.expand(-1, -1, 3).contiguous())
-        if picture.has_transparency_data:
-            picture = picture.convert("RGBA")
-            picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
-        picture = picture.convert("RGB")
-        data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-        return cls(data.view(picture.height, picture.width, 3))
-
-    def to_pillow(self) -> Any:
-        """The same picture as a ``PIL.Image`` of mode RGB."""
-        from PIL import Image as pillow
-
-        return pillow.fromarray(self.pixels.contiguous().cpu().numpy())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Reads PNG, JPEG, WebP and what else Pillow knows; the first frame of a film.
-
-        Raises:
-            ValueError: no such file, no picture, cut short, or more than 2**26 pixels.
-        """
-        from PIL import Image as pillow
-
-        if not Path(path).is_file():
-            raise ValueError(f"an image is read from a file, but {path} is none; check the path")
-        try:
-            with pillow.open(path) as picture:
-                width, height = picture.size
-                if width * height <= MAX_PIXELS:
-                    picture.load()
-                    return cls.from_pillow(picture)
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
-            ) from error
-        raise ValueError(
-            f"an image may have up to {MAX_PIXELS} pixels, but {path} is {width} x {height}; shrink it first"
-        )
-
-    def save(self, path: str | Path) -> None:
-        """Writes the format that the file's suffix names, atomically; .png loses nothing.
-
-        Raises:
-            ValueError: a suffix that names no format that can be written.
-        """
-        from PIL import Image as pillow
-
-        kind = pillow.registered_extensions().get(Path(path).suffix.lower())
-        if kind not in pillow.SAVE:
-            raise ValueError(f"an image file must end in .png, .jpg or .webp, got {Path(path).name!r}; rename it")
-        with writing_atomically(path) as partial:
-            self.to_pillow().save(partial, format=kind)
-
-    def resize(self, height: int, width: int) -> Image:
-        """Another size, sides may stretch: interpolated, or averaged over what a pixel of a smaller one covers."""
-        from PIL import Image as pillow
-
-        if height < 1 or width < 1:
-            raise ValueError(f"an image is at least 1 x 1 pixel, got height {height} and width {width}")
-        if tuple(self.pixels.shape[:2]) == (height, width):
-            return Image(self.pixels)
-        return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))
-
-
-@dataclass(frozen=True)
-class ImageTokenizerConfig:
-    """The network and how it learns.
-
-    Args:
-        size: height and width in pixels of what is coded; a multiple of ``stride``.
-        stride: pixels that a code covers in each direction, a power of two.
-        codes: size of the codebook.
-        latent: numbers in a code's vector.
-        width: channels; multiples of 64 keep codes equal alone and in batches.
-        blocks: residual blocks on either side of the codebook.
-        resize: bring images of another size to ``size`` (see :meth:`Image.resize`); False refuses them.
-        flip: also learn from mirrored images.
-        commitment, decay, revive_below: see :class:`VectorQuantizerConfig`.
-    """
-
-    size: int = 32
-    stride: int = 4
-    codes: int = 512
-    latent: int = 16
-    width: int = 64
-    blocks: int = 2
-    resize: bool = True
-    flip: bool = True
-    commitment: float = 0.25
-    decay: float = 0.99
-    revive_below: float = 0.05
-
-    def __post_init__(self) -> None:
-        if self.stride < 2 or self.stride & (self.stride - 1) or self.size < self.stride or self.size % self.stride:
-            raise ValueError(
-                f"stride must be a power of two, 2 or more, that divides size, got {self.stride} for size {self.size}"
-            )
-        if self.width < 1 or self.blocks < 0:
-            raise ValueError(f"width must be positive and blocks not negative, got {self.width} and {self.blocks}")
-        self.quantizer()
-
-    def quantizer(self) -> ResidualQuantizerConfig:
-        """The part of it that the codebook needs."""
-        return ResidualQuantizerConfig(
-            1, VectorQuantizerConfig(self.codes, self.latent, self.decay, self.revive_below, self.commitment)
-        )
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.spread = nn.Conv2d(width, width, 3, padding=1)
-        self.join = nn.Conv2d(width, width, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """float32 [B, width, H, W] -> the same shape."""
-        out: Tensor = x + self.join(nn.functional.silu(self.spread(nn.functional.silu(x))))
-        return out
-
-
-class _Network(nn.Module):
-    """Encoder, codebook and decoder; pixels here are float32 [B, 3, size, size] in -1..1."""
-
-    def __init__(self, config: ImageTokenizerConfig) -> None:
-        super().__init__()
-        width, halvings = config.width, config.stride.bit_length() - 1
-        down = [nn.Conv2d(3 if i == 0 else width, width, 2, stride=2) for i in range(halvings)]
-        up = [
-            part
-            for _ in range(halvings - 1)
-            for part in (nn.Conv2d(width, 4 * width, 1), nn.PixelShuffle(2), nn.SiLU())
-        ]
-        self.encoder = nn.Sequential(
-            *[part for conv in down for part in (conv, nn.SiLU())][:-1],
-            *[_Residual(width) for _ in range(config.blocks)],
-            nn.SiLU(),
-            nn.Conv2d(width, config.latent, 1),
-        )
-        self.quantizer = ResidualQuantizer(config.quantizer())
-        self.decoder = nn.Sequential(
-            nn.Conv2d(config.latent, width, 3, padding=1),
-            *[_Residual(width) for _ in range(config.blocks)],
-            nn.SiLU(),
-            *up,
-            nn.Conv2d(width, 12, 3, padding=1),
-            nn.PixelShuffle(2),
-        )
-
-    def latents(self, pixels: Tensor) -> Tensor:
-        """float32 [B, 3, size, size] -> [B, latent, rows, columns]."""
-        latents: Tensor = self.encoder(pixels)
-        return latents
-
-    def pixels(self, latents: Tensor) -> Tensor:
-        """float32 [B, latent, rows, columns] -> [B, 3, size, size], about -1..1."""
-        pixels: Tensor = self.decoder(latents)
-        return pixels
 
 
 class ImageTokenizer(LearnedTokenizer):
@@ -249,7 +50,7 @@ class ImageTokenizer(LearnedTokenizer):
     @staticmethod
     def make_network(config: ImageTokenizerConfig) -> nn.Module:
         """Encoder, codebook and decoder."""
-        return _Network(config)
+        return ImageNetwork(config)
 
     @staticmethod
     def make_spec(config: ImageTokenizerConfig, network: nn.Module, identity: str) -> StreamSpec:
@@ -273,8 +74,8 @@ class ImageTokenizer(LearnedTokenizer):
         streams: list[TokenStream] = []
         together = self._together()
         for start in range(0, len(items), together):
-            pixels = torch.stack([_sized(item, self.config).pixels for item in items[start : start + together]])
-            latents = self._network.latents(doubled(_to_network(pixels.to(self.device)))).movedim(1, 3)
+            pixels = torch.stack([sized(item, self.config).pixels for item in items[start : start + together]])
+            latents = self._network.latents(doubled(to_network(pixels.to(self.device)))).movedim(1, 3)
             codes = self._network.quantizer.nearest(latents.reshape(-1, self.config.latent)).view(*latents.shape[:3], 1)
             grids = codes[: len(pixels)].to("cpu", torch.int32)
             streams += [TokenStream(self._spec, grid.clone()) for grid in grids]
@@ -306,7 +107,7 @@ class ImageTokenizer(LearnedTokenizer):
         check_keep(keep, size, grid)
         if tuple(keep.shape) != size:
             keep = keep.repeat_interleave(self.config.stride, 0).repeat_interleave(self.config.stride, 1)
-        return Image(torch.where(keep[:, :, None], _sized(given, self.config).pixels, made.pixels), stream)
+        return Image(torch.where(keep[:, :, None], sized(given, self.config).pixels, made.pixels), stream)
 
     def places(self, media: Image, stream: TokenStream, region: Sequence[float]) -> Tensor:
         """bool [row, column], places whose pixels a box (left, top, right, bottom) in pixels of ``media`` touches.
@@ -359,7 +160,7 @@ class ImageTokenizer(LearnedTokenizer):
         if not items:
             raise ValueError("evaluate needs at least one image, got none")
         streams = self.encode_many(items)
-        originals = torch.stack([_sized(item, self.config).pixels for item in items])
+        originals = torch.stack([sized(item, self.config).pixels for item in items])
         copies = torch.stack([image.pixels for image in self.decode_many(streams)])
         share, perplexity = code_usage(torch.stack([stream.codes for stream in streams]), self.config.codes)
         places = streams[0].codes.numel()
@@ -372,7 +173,7 @@ class ImageTokenizer(LearnedTokenizer):
         }
         if train_items:
             fewer = train_items[:: -(-len(train_items) // _BASELINE_ITEMS)]
-            train = torch.stack([_sized(item, self.config).pixels for item in fewer])
+            train = torch.stack([sized(item, self.config).pixels for item in fewer])
             whole = pca_coded(train.flatten(1), originals.flatten(1), bits).view(originals.shape)
             stride = self.config.stride
             patches = pca_coded(_patches(train, stride), _patches(originals, stride), bits / places)
@@ -418,50 +219,11 @@ class ImageTokenizer(LearnedTokenizer):
             raise ValueError(f"fitting needs 2 images at least, got {len(items)}; pass more")
         for item in items:
             check_media(cls, item)
-        pixels = torch.stack([_sized(item, config).pixels for item in items])
-        variance = _variance(pixels)
-
-        def draw_batch(draw: torch.Generator) -> Tensor:
-            chosen = _to_network(pixels[torch.randperm(len(pixels), generator=draw)[:batch_size]])
-            if not config.flip:
-                return chosen
-            mirrored = torch.rand(len(chosen), generator=draw) < 0.5
-            return torch.where(mirrored[:, None, None, None], chosen.flip(3), chosen)
-
-        def loss(network: _Network, batch: Tensor, quantise: Quantise) -> tuple[Tensor, dict[str, float]]:
-            latents = quantise(network.latents(batch).movedim(1, 3)).movedim(3, 1)
-            error = nn.functional.mse_loss(network.pixels(latents), batch) / variance
-            return error, {"error_of_variance": error.item()}
-
-        settings = FitSettings(steps, batch_size, peak_lr, seed, warm_up=0.0)
-        about = {"config": asdict(config), "pixels": fingerprint({}, {"pixels": pixels})}
-        task = CodecFitting(lambda: _Network(config), draw_batch, loss, settings, about)
+        task = image_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed, warm_up=0.0))
         return cls(
             config,
             task.run("image tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
         )
-
-
-def _to_network(pixels: Tensor) -> Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in -1..1."""
-    return pixels.movedim(3, 1).float() / 127.5 - 1
-
-
-def _variance(pixels: Tensor) -> float:
-    """Variance of uint8 values in the network's scale, by counting them: exact, and small for any number of images."""
-    counts = pixels.reshape(-1).bincount(minlength=256).double()
-    values = torch.arange(256, dtype=torch.float64) / 127.5 - 1
-    share = counts / counts.sum()
-    return max(float(share @ values.square() - (share @ values) ** 2), 1e-6)
-
-
-def _sized(image: Image, config: ImageTokenizerConfig) -> Image:
-    size = config.size
-    if tuple(image.pixels.shape[:2]) == (size, size):
-        return image
-    if config.resize:
-        return image.resize(size, size)
-    raise ValueError(f"images must be {size} x {size} pixels, got {image!r}; use image.resize({size}, {size})")
 
 
 def _patches(images: Tensor, stride: int) -> Tensor:

@@ -16,20 +16,13 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import (
-    canonical_json,
-    fit,
-    load_optimizer_tensors,
-    load_tensors,
-    optimizer_tensors,
-    save_tensors,
-    step_generator,
-    write_text_atomic,
-)
+from tokenmask.files import write_text_atomic
+from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors, step_generator
 from tokenmask.modalities.codebook_report import code_usage
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizer
 from tokenmask.nn.init import build
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tensor_files import canonical_json, load_tensors, save_tensors
 from tokenmask.tokenizer import (
     DESCRIPTION_FILE,
     check_fingerprint,

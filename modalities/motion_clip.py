@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import load_tensors, save_tensors
 from tokenmask.modalities.joints import Skeleton, joint_positions
 from tokenmask.modalities.rotations import slerp, to_matrix
 from tokenmask.streams import TokenStream
+from tokenmask.tensor_files import load_tensors, save_tensors
 
 _SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake in a file, not a motion
 

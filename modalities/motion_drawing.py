@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import writing_atomically
+from tokenmask.files import writing_atomically
 from tokenmask.modalities.joints import Skeleton
 from tokenmask.modalities.motion_clip import MotionClip
 

@@ -16,8 +16,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import load_tensors, save_tensors, writing_atomically
+from tokenmask.files import writing_atomically
 from tokenmask.streams import TokenStream
+from tokenmask.tensor_files import load_tensors, save_tensors
 
 MAX_SAMPLES = 1 << 30
 _MICROVOLTS = {"uv": 1.0, "\u00b5v": 1.0, "\u03bcv": 1.0, "mv": 1e3, "v": 1e6, "nv": 1e-3}

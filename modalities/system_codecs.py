@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.modalities.audio_clip import AudioClip
 from tokenmask.modalities.audio_figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.codec_frames import CODEC2_MODES, LPCNET_MODES, Frame

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import write_bytes_atomic, write_text_atomic
+from tokenmask.files import write_bytes_atomic, write_text_atomic
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import (
     DESCRIPTION_FILE,

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tokenmask import tokenizer as home
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import (
     TOKENIZERS,

@@ -1,4 +1,4 @@
-"""Fitting: the step loop, checkpoints and atomic files, for tokenizers' ``fit`` and for the Trainer alike.
+"""Fitting: the step loop and its checkpoints, for tokenizers' ``fit`` and for the Trainer alike.
 
 Arrow: a task that can do one step --fit--> metrics of every step and a checkpoint that resumes bit for bit.
 Does not know: models, tokens, batches. A task is anything with ``step``, ``state`` and ``load_state``.
@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import json
 import math
 import os
-import random
 import signal
-import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -24,13 +21,13 @@ from typing import IO, Any, Protocol
 import torch
 from torch import Tensor
 
+from tokenmask.files import hold
 from tokenmask.processes import Processes, part_of
-from tokenmask.tokenizer import fingerprint
+from tokenmask.progress import progress_bar
+from tokenmask.tensor_files import load_tensors, save_tensors
 
-FORMAT = 1
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
-_HEADER = "tokenmask"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -51,134 +48,6 @@ class Fitting(Protocol):
     def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
         """Takes back what :meth:`state` gave; raises ValueError when it belongs to another configuration."""
         ...
-
-
-# Atomic files ---------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def writing_atomically(path: str | Path) -> Iterator[Path]:
-    """Yields a hidden partial path beside ``path``; when the block ends well it takes that name, else it is removed.
-
-    The data are on the disk before the name changes, so ``path`` is at all times the old file or the new one.
-    The folder is made if it does not exist.
-
-    Raises:
-        OSError: in one sentence, when the file cannot be written (a full disk, no permission).
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)  # a link that somebody put there would be followed
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(f"{path} could not be written ({reason}); free some space or choose another folder") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-
-
-def write_bytes_atomic(path: str | Path, data: bytes) -> None:
-    """Writes ``data`` so that ``path`` never holds half of it; see :func:`writing_atomically`."""
-    with writing_atomically(path) as partial:
-        partial.write_bytes(data)
-
-
-def write_text_atomic(path: str | Path, text: str) -> None:
-    """Writes ``text`` as UTF-8, line ends unchanged; see :func:`writing_atomically`."""
-    write_bytes_atomic(path, text.encode())
-
-
-def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Writes tensors and a JSON description as one safetensors file, atomically.
-
-    The header holds a format version, ``about`` and a SHA-256 over the description and every tensor's name, dtype,
-    shape and bytes. Equal contents give equal files.
-
-    Args:
-        path: the file; its folder is made if it does not exist.
-        tensors: any dtypes and devices; views and tensors that share memory are stored as copies.
-        about: JSON values only, without NaN.
-
-    Raises:
-        OSError: the file could not be written; nothing is left behind.
-        ValueError: ``about`` is not JSON.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    seen: set[int] = set()
-    for name, tensor in stored.items():
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes:
-            stored[name] = tensor.clone()
-        seen.add(storage.data_ptr())
-    text = canonical_json(about)
-    header = {"format": FORMAT, "sha256": hash_tensors(stored, text), "about": text}
-    with writing_atomically(path) as partial:
-        try:
-            save_file(stored, partial, metadata={_HEADER: json.dumps(header)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-
-
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads what :func:`save_tensors` wrote, to the CPU, and verifies its hash.
-
-    Returns:
-        (tensors, about); fresh tensors.
-
-    Raises:
-        ValueError: the file is missing, cut short, changed by a byte, of a newer format or not ours.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"a tensor file was expected at {path}, but there is none; check the path")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
-            version, digest, text = header["format"], header["sha256"], header["about"]
-            # Copies: the file's own memory map would be lost or change when the file is replaced.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        about = json.loads(text)
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{path} is not a whole tokenmask tensor file ({reason}); use a backup or make it anew"
-        ) from error
-    if version != FORMAT:
-        raise ValueError(
-            f"{path} has format {version}, but this tokenmask reads format {FORMAT}; use the version that wrote it"
-        )
-    if hash_tensors(tensors, text) != digest:
-        raise ValueError(f"{path} must have the SHA-256 noted in its header, but its contents changed; use a backup")
-    return tensors, about
-
-
-def canonical_json(value: Any) -> str:
-    """JSON text that equal values share: sorted keys, no spaces, no NaN.
-
-    Raises:
-        ValueError: the value is not JSON.
-    """
-    try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"a stored description must hold JSON values only ({error}); convert it first") from error
-
-
-def hash_tensors(tensors: Mapping[str, Tensor], text: str = "") -> str:
-    """SHA-256, in hex, over ``text`` and each tensor's name, dtype, shape and bytes in the order of names."""
-    return fingerprint({"text": text}, tensors)
 
 
 # Optimiser state as flat tensors --------------------------------------------------------------------------------------
@@ -336,7 +205,7 @@ class _Record:
             raise OSError(
                 f"{folder} must be a folder in which {METRICS_FILE} can be written ({error.strerror}); choose another"
             ) from error
-        if not _lock(self.metrics):
+        if not hold(self.metrics):
             self.metrics.close()
             raise ValueError(
                 f"{folder} may be used by one run at a time, but another process is fitting in it; wait for it"
@@ -407,25 +276,6 @@ class _Record:
             self.metrics.seek(0, os.SEEK_END)
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Whether this process now holds the file; the hold ends with the process, however it ends."""
-    import fcntl
-
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextlib.contextmanager
 def _ctrl_c_noted() -> Iterator[threading.Event]:
     """While open, the first Ctrl-C only sets the event, so that no step is cut in half; the second one raises."""
@@ -445,46 +295,3 @@ def _ctrl_c_noted() -> Iterator[threading.Event]:
         yield pressed
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def import_rich() -> None:
-    """Imports rich's styles and leaves Python's global generator alone, from which they draw a number at import."""
-    state = random.getstate()
-    importlib.import_module("rich.style")
-    random.setstate(state)
-
-
-@contextlib.contextmanager
-def progress_bar(label: str, steps: int, done: int, wanted: bool) -> Iterator[Callable[[int, float | None], None]]:
-    """Yields ``show(steps done, loss)``: a bar on a terminal, else a line for each tenth; nothing if not wanted."""
-    if not wanted or done >= steps:
-        yield lambda _step, _loss: None
-        return
-    if not sys.stderr.isatty():
-
-        def line(step: int, loss: float | None) -> None:
-            if step * 10 // steps > (step - 1) * 10 // steps:
-                shown = "" if loss is None else f"  loss {loss:.4g}"
-                sys.stderr.write(f"{label}: step {step} of {steps}{shown}\n")
-                sys.stderr.flush()
-
-        yield line
-        return
-    import_rich()
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        row = bar.add_task(label, total=steps, completed=done, loss="")
-
-        def advance(step: int, loss: float | None) -> None:
-            bar.update(row, completed=step, loss="" if loss is None else f"loss {loss:.4g}")
-
-        yield advance

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from tokenmask.batch import FILL, GIVEN, Sequence, append, collate
-from tokenmask.fitting import progress_bar
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
+from tokenmask.progress import progress_bar
 from tokenmask.sampling import Sampler, SamplerState
 from tokenmask.sampling.guidance import COMPANION, FURTHER, NEGATIVE
 from tokenmask.streams import StreamSpec, TokenStream

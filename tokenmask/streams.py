@@ -7,7 +7,6 @@ Does not know: media, shared ids, models. Codes here are local: 0 .. codebook_si
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from tokenmask.files import writing_atomically
 
 AXES = ("index", "time", "row", "column", "channel")
 
@@ -161,16 +162,12 @@ class TokenStream:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        path = Path(path)
         about = {"spec": self.spec.to_json(), "start_seconds": self.start_seconds, "labels": dict(self.labels)}
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            save_file({"codes": self.codes.contiguous()}, partial, metadata={"tokenmask_stream": json.dumps(about)})
-            os.replace(partial, path)
-        except SafetensorError as error:
-            raise OSError(f"{path} could not be written ({error}); free some space or choose another folder") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        with writing_atomically(path) as partial:
+            try:
+                save_file({"codes": self.codes.contiguous()}, partial, metadata={"tokenmask_stream": json.dumps(about)})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
 
     @classmethod
     def load(cls, path: str | Path) -> TokenStream:

@@ -23,7 +23,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, describe, read_description, stream_of
 

@@ -18,6 +18,17 @@ def test_a_region_of_a_picture(run, pictures, tmp_path, call):
     assert torch.equal(same.pixels, after)
 
 
+def test_an_edit_is_pushed_and_pulled_as_a_generation_is(run, pictures, tmp_path, call):
+    source, out = pictures / "00.png", tmp_path / "edited.png"
+    more = ("--given", "text=sun", "--negative", "text=dog face", "--also", "1.5:text=moon", "--guidance", 2)
+    assert call("edit", source, "--run", run.folder, "--steps", 2, *more, "--out", out) == 0
+    options = {"given": {"text": "sun"}, "negative": {"text": "dog face"}, "also": [({"text": "moon"}, 1.5)]}
+    (same,) = run.edit(source, stream="image", steps=2, guidance=2.0, **options)
+    (other,) = run.edit(source, stream="image", steps=2, guidance=2.0, given={"text": "sun"})
+    assert torch.equal(same.pixels, Image.load(out).pixels)
+    assert not torch.equal(same.pixels, other.pixels)
+
+
 def test_words_are_printed(run, tmp_path, call, capsys):
     words = ("edit", "the sun and the moon", "--stream", "text", "--run", run.folder, "--regenerate", "4:7")
     assert call(*words, "--num-samples", 2, "--temperature", 2) == 0

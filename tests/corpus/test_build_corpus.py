@@ -136,6 +136,18 @@ def test_ctrl_c_at_any_moment_leaves_whole_records(tmp_path: Path) -> None:
         assert not list(folder.glob(".*"))
 
 
+@pytest.mark.parametrize("call", ["os.fdopen", "fcntl.flock", "os.fsync", "os.replace"])
+def test_ctrl_c_in_the_midst_of_a_file_leaves_none(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*arguments: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(call, pressed)
+    with pytest.raises(KeyboardInterrupt):
+        build(items(30), {"text": Letters()}, tmp_path, records_per_shard=10)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     build(items(3), {"text": Letters()}, tmp_path)
     other = Letters()

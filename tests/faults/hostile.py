@@ -82,7 +82,7 @@ def _lying(name: str, tensors: Callable[[], dict[str, Any]], about: dict[str, An
     """A tensor file whose checksum is right and whose description is not."""
 
     def make(folder: Path) -> Path:
-        from tokenmask.fitting import save_tensors
+        from tokenmask.tensor_files import save_tensors
 
         save_tensors(folder / name, tensors(), about)
         return folder / name
@@ -92,7 +92,7 @@ def _lying(name: str, tensors: Callable[[], dict[str, Any]], about: dict[str, An
 
 def _lying_model(**changes: Any) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        from tokenmask.fitting import load_tensors, save_tensors
+        from tokenmask.tensor_files import load_tensors, save_tensors
 
         path = FORMATS["model"].make(folder)
         tensors, about = load_tensors(path)
@@ -110,7 +110,7 @@ def _load_model(path: Path) -> Any:
 
 
 def _lying_layout(folder: Path) -> Path:
-    from tokenmask.fitting import load_tensors, save_tensors
+    from tokenmask.tensor_files import load_tensors, save_tensors
 
     path = FORMATS["model"].make(folder)
     tensors, about = load_tensors(path)
@@ -123,8 +123,8 @@ def _lying_tokenizer(name: str, **changes: Any) -> Callable[[Path], Path]:
     """A tokenizer whose fingerprint is right for a configuration that its weights do not fit."""
 
     def make(folder: Path) -> Path:
-        from tokenmask.fitting import load_tensors
         from tokenmask.run import SHIPPED
+        from tokenmask.tensor_files import load_tensors
         from tokenmask.tokenizer import describe, fingerprint, read_description
 
         home = SHIPPED / "tokenizers" / name
@@ -259,7 +259,7 @@ CASES: dict[str, Case] = {
     ),
     "recipe that names a function of tokenmask": (_recipe("pattern: {class_path: tokenmask.run.load}\n"), _load_recipe),
     "recipe that names a module through tokenmask": (
-        _recipe("pattern: {class_path: tokenmask.run.json.loads}\n"),
+        _recipe("pattern: {class_path: tokenmask.run.folder.json.loads}\n"),
         _load_recipe,
     ),
     "recipe that unfolds to 9**12 words": (_bytes("a.yaml", BOMB.encode()), _load_recipe),

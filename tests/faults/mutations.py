@@ -307,14 +307,14 @@ def _load_manifest(path: Path) -> Any:
 def _checkpoint(folder: Path) -> Path:
     import torch
 
-    from tokenmask.fitting import save_tensors
+    from tokenmask.tensor_files import save_tensors
 
     save_tensors(folder / "a.safetensors", {"weight": torch.arange(100.0)}, {"step": 3, "task": {"data": [1, 2]}})
     return folder / "a.safetensors"
 
 
 def _load_checkpoint(path: Path) -> Any:
-    from tokenmask.fitting import load_tensors
+    from tokenmask.tensor_files import load_tensors
 
     return load_tensors(path)
 

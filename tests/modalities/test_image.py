@@ -15,10 +15,11 @@ import pytest
 import torch
 from PIL import Image as pillow
 
-from tokenmask.fitting import load_tensors
-from tokenmask.modalities import image as module
+from tokenmask.modalities import image, picture
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.modalities.image_network import to_network
 from tokenmask.modalities.learned import doubled, stored
+from tokenmask.tensor_files import load_tensors
 from tokenmask.tokenizer import stream_of
 
 from .contract import goes_on_bit_for_bit, refused_resume
@@ -74,7 +75,7 @@ def test_unreadable_files_are_one_sentence(
     with pytest.raises(ValueError, match="must be a whole image file"):
         Image.load(path)
     path.write_bytes(whole)
-    monkeypatch.setattr(module, "MAX_PIXELS", 4095)
+    monkeypatch.setattr(picture, "MAX_PIXELS", 4095)
     with pytest.raises(ValueError, match=r"up to 4095 pixels, but .* is 64 x 64"):
         Image.load(path)
     with pytest.raises(ValueError, match=r"must end in \.png"):
@@ -134,7 +135,7 @@ def test_latents_are_bit_equal_alone_in_batches_and_with_threads(
 ) -> None:
     """On latents, not only on codes: a change of the last bit almost never flips a code."""
     network = image_tokenizer._network
-    pixels = module._to_network(torch.stack([image.pixels for image in held_out_emoji[:18]]))
+    pixels = to_network(torch.stack([image.pixels for image in held_out_emoji[:18]]))
     before, seen = torch.get_num_threads(), []
     try:
         with torch.no_grad():
@@ -155,7 +156,7 @@ def test_long_lists_go_through_in_parts(
 ) -> None:
     streams = image_tokenizer.encode_many(held_out_emoji[:9])
     images = image_tokenizer.decode_many(streams)
-    monkeypatch.setattr(module, "_TOGETHER", 4 * 32 * 32)
+    monkeypatch.setattr(image, "_TOGETHER", 4 * 32 * 32)
     assert image_tokenizer.encode_many(held_out_emoji[:9]) == streams  # 4, 4 and a lone one
     assert image_tokenizer.decode_many(streams) == images == [image_tokenizer.decode(stream) for stream in streams]
 
@@ -291,7 +292,7 @@ def test_a_minute_of_training_beats_principal_components(held_out_emoji: list[Im
 
 
 def test_the_package_says_how_it_must_be_imported() -> None:
-    root = Path(module.__file__).resolve().parent.parent
+    root = Path(picture.__file__).resolve().parent.parent
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import modalities"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1

@@ -12,8 +12,8 @@ import torch
 from PIL import Image as pillow
 
 from tokenmask.data import EEG_CHANNELS, EEG_RATE_HZ, eyes_open_shut
-from tokenmask.fitting import save_tensors
 from tokenmask.modalities.recording import EegRecording, electrode
+from tokenmask.tensor_files import save_tensors
 
 
 @pytest.fixture(scope="module")

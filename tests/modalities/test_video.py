@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenmask.modalities import video as module
+from tokenmask.modalities import video, video_clip
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.modalities.learned import stored
 from tokenmask.modalities.video import VideoClip, VideoTokenizer, VideoTokenizerConfig
 from tokenmask.streams import TokenStream
 from tokenmask.testing import tokenizer_checks
@@ -179,8 +180,8 @@ def test_wrong_clips_are_one_sentence(
             replace(small, frame_rate_hz=rate)
     small.save(tmp_path / "a.gif")
     write_avi(tmp_path / "a.avi", small.frames, 1, 10)
-    monkeypatch.setattr(module, "MAX_PIXELS", 2 * 16 * 16 - 1)
-    monkeypatch.setattr(module, "MAX_STRIP_PIXELS", 2 * 16 * 16 - 1)
+    monkeypatch.setattr(video_clip, "MAX_PIXELS", 2 * 16 * 16 - 1)
+    monkeypatch.setattr(video_clip, "MAX_STRIP_PIXELS", 2 * 16 * 16 - 1)
     for name in ("a.gif", "a.avi"):
         with pytest.raises(ValueError, match=r"up to 511 pixels in all frames, but .* has 2 x 16 x 16"):
             VideoClip.load(tmp_path / name)
@@ -236,14 +237,14 @@ def test_parts_that_begin_at_a_coded_frame_have_the_codes_of_the_whole(
 )
 def test_other_rates_take_the_frame_that_is_on(rate: float, frames: int, shown: list[int]) -> None:
     numbered = torch.arange(frames, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 2, 3)
-    made = module._resampled(VideoClip(numbered, rate), 12.0, True)
+    made = video._resampled(VideoClip(numbered, rate), 12.0, True)
     assert made.frames[:, 0, 0, 0].tolist() == shown
     assert made.frame_rate_hz == 12.0
 
 
 def test_what_the_configuration_refuses(tokenizer: VideoTokenizer, held_out_emoji: list[Image]) -> None:
     strict = VideoTokenizer(
-        VideoTokenizerConfig(replace(SMALL, resize=False), 12.0, 2, resample=False), module.stored(tokenizer._network)
+        VideoTokenizerConfig(replace(SMALL, resize=False), 12.0, 2, resample=False), stored(tokenizer._network)
     )
     assert strict.encode(clip(held_out_emoji, 3)).grid == (2, 4, 4)
     with pytest.raises(ValueError, match=r"must have 12 frames a second, got .*24 a second"):

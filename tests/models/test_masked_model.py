@@ -81,7 +81,7 @@ def test_the_models_own_pattern_is_used_unless_a_call_says_otherwise():
 
 
 def test_a_file_about_something_else_is_refused(tmp_path):
-    from tokenmask.fitting import save_tensors
+    from tokenmask.tensor_files import save_tensors
 
     save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(1)}, {"tokenizer": 1})
     with pytest.raises(ValueError, match="must hold a saved model, got a file about tokenizer"):

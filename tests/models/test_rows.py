@@ -75,8 +75,8 @@ def test_all_else_stays_and_the_seed_decides():
 
 
 def test_codebooks_wider_than_the_model_and_narrow_ones():
-    wide, narrow, fresh = model(width=16), model(width=16), model(width=16)
-    start_rows(wide, {"sound": books(40)})
+    wide, narrow, fresh = model(), model(), model()
+    start_rows(wide, {"sound": books(90)})
     assert bool(wide.backbone.embedding.table.isfinite().all())
     assert not torch.equal(wide.backbone.embedding.table, fresh.backbone.embedding.table)
     start_rows(narrow, {"sound": books(3)})

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from tests.training import worker, worlds
-from tokenmask.fitting import load_tensors
 from tokenmask.models import MaskedModel
 from tokenmask.processes import Processes
+from tokenmask.tensor_files import load_tensors
 from tokenmask.training.trainer import merge
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import pytest
 import tokenmask as tm
 from tests.training.test_parallel import metrics
 from tokenmask import data
-from tokenmask.fitting import load_tensors
+from tokenmask.tensor_files import load_tensors
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -14,7 +14,7 @@ from tokenmask.cli.report import media_of
 from tokenmask.cli.show import figures, say, table
 from tokenmask.evaluation import QUICK_SAMPLES, SAMPLES
 from tokenmask.evaluation import evaluate as evaluate_run
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.run import Run
 from tokenmask.training import StreamScore
 

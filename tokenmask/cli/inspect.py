@@ -13,8 +13,8 @@ from torch import Tensor
 from tokenmask.cli.media import LazyMedia, Loader
 from tokenmask.cli.show import failures, figures, say, table
 from tokenmask.cli.sources import media
-from tokenmask.fitting import progress_bar
 from tokenmask.modalities.codebook_report import CodebookReport
+from tokenmask.progress import progress_bar
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
 Named = tuple[str, Loader]

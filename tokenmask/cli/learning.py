@@ -15,7 +15,7 @@ import yaml
 from tokenmask.cli.media import LazyMedia, Loader, readable
 from tokenmask.cli.show import failures, figures, say
 from tokenmask.corpus import TRAIN, Item
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.learners import learner_of
 from tokenmask.tokenizer import Tokenizer

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-from tokenmask.fitting import progress_bar
+from tokenmask.progress import progress_bar
 
 SUFFIXES = {  # what is looked for; the first is written if nothing else is asked for
     "text": (".txt",),

@@ -21,7 +21,7 @@ def generate(arguments: argparse.Namespace) -> int:
     run = load(arguments.run)
     if arguments.stream not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {arguments.stream!r}")
-    given = conditions(run, arguments.given)
+    drawing = drawing_options(run, arguments)
     modality = run.tokenizers[arguments.stream].spec.modality
     if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
         raise ValueError(
@@ -30,17 +30,9 @@ def generate(arguments: argparse.Namespace) -> int:
     paths = free_paths(arguments, arguments.stream, modality)
     media = run.generate(
         arguments.stream,
-        given=given,
-        negative=conditions(run, arguments.negative),
-        also=[_weighted(run, word) for word in arguments.also],
         length=arguments.length,
         duration_seconds=arguments.duration,
-        steps=arguments.steps,
-        guidance=arguments.guidance,
-        temperature=arguments.temperature,
-        seed=arguments.seed,
-        num_samples=arguments.num_samples,
-        progress=True,
+        **drawing,
     )
     deliver(media, paths)
     return 0
@@ -52,6 +44,21 @@ def demo(arguments: argparse.Namespace) -> int:
 
     main(Path(arguments.out))
     return 0
+
+
+def drawing_options(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What ``Run.generate`` and ``Run.edit`` take alike: what is given, and how codes are drawn."""
+    return {
+        "given": _conditions(run, arguments.given),
+        "negative": _conditions(run, arguments.negative),
+        "also": [_weighted(run, word) for word in arguments.also],
+        "steps": arguments.steps,
+        "guidance": arguments.guidance,
+        "temperature": arguments.temperature,
+        "seed": arguments.seed,
+        "num_samples": arguments.num_samples,
+        "progress": True,
+    }
 
 
 def free_paths(arguments: argparse.Namespace, stream: str, modality: str) -> list[Path] | None:
@@ -80,7 +87,7 @@ def deliver(media: Sequence[Any], paths: Sequence[Path] | None) -> None:
         say(str(path))
 
 
-def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
+def _conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE words as what is given of each stream."""
     given: dict[str, Any] = {}
     for word in words:
@@ -102,7 +109,7 @@ def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
         number = math.nan
     if not colon or not math.isfinite(number):
         raise ValueError(f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}")
-    return conditions(run, [rest]), number
+    return _conditions(run, [rest]), number
 
 
 def _given(run: Run, name: str, value: str) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
 from collections.abc import Iterator, Sequence
+
+from tokenmask.progress import import_rich
 
 
 def say(text: str = "") -> None:
@@ -18,11 +19,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; elsewhere aligned columns, numbers to the right."""
     right = [bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(head))]
     if sys.stdout.isatty():
-        state = random.getstate()  # rich draws ids for its styles from the global generator
-        try:
-            _rich_table(head, rows, right)
-        finally:
-            random.setstate(state)
+        _rich_table(head, rows, right)
         return
     grid = [list(head), *(list(row) for row in rows)]
     widths = [max(len(row[column]) for row in grid) for column in range(len(head))]
@@ -39,6 +36,7 @@ def waiting(text: str) -> Iterator[None]:
         sys.stderr.flush()
         yield
         return
+    import_rich()
     from rich.console import Console
 
     with Console(stderr=True).status(text):
@@ -60,6 +58,7 @@ def figures(values: dict[str, float], what: str) -> None:
 
 
 def _rich_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    import_rich()
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -15,7 +15,7 @@ from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import items, media
 from tokenmask.corpus import Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
-from tokenmask.fitting import progress_bar
+from tokenmask.progress import progress_bar
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer, check_free, load_tokenizer

@@ -14,7 +14,8 @@ from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items
 from tokenmask.corpus import Corpus, Item
-from tokenmask.fitting import Interrupted, write_text_atomic
+from tokenmask.files import write_text_atomic
+from tokenmask.fitting import Interrupted
 from tokenmask.models import check_shapes
 from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe

@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenmask.corpus.encoding import Item, encode_items, sentence
 from tokenmask.corpus.records import Record
 from tokenmask.corpus.writer import CorpusWriter
-from tokenmask.fitting import progress_bar
+from tokenmask.progress import progress_bar
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer
 

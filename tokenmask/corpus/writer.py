@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from tokenmask.corpus.columns import shard_schema, to_table
 from tokenmask.corpus.reader import check_specs, open_shard, read_keys, shard_paths
 from tokenmask.corpus.records import Record
+from tokenmask.files import hold, sync_folder
 from tokenmask.streams import StreamSpec
 
 
@@ -142,16 +142,26 @@ class CorpusWriter:
             raise
 
     def _open_shard(self) -> None:
-        # Not truncated before it is locked: it may be another writer's.
-        file = os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb")
+        file = None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise OSError(errno.EBUSY, "another writer is writing it") from error
-        file.truncate(0)
-        self._file = file
+            # Not truncated before it is locked: it may be another writer's.
+            file = os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb")
+            if not hold(file):
+                raise OSError(errno.EBUSY, "another writer is writing it")
+            file.truncate(0)
+            self._file = file
+        finally:
+            if self._file is None:  # also Ctrl-C, after which nobody else would remove an empty file
+                if file is not None:
+                    file.close()
+                self._remove_unheld()
         self._parquet = pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
+
+    def _remove_unheld(self) -> None:
+        """Removes the partial file unless another writer holds it."""
+        with contextlib.suppress(OSError), os.fdopen(os.open(self._partial, os.O_RDONLY | os.O_NOFOLLOW)) as file:
+            if hold(file):
+                self._partial.unlink()
 
     def _finish_shard(self) -> None:
         assert self._parquet is not None and self._file is not None
@@ -170,7 +180,7 @@ class CorpusWriter:
         self._file.close()
         self._parquet = self._file = None
         self._index, self._in_shard = self._index + 1, 0
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def _failed(self, error: OSError) -> OSError:
         self._drop_shard()
@@ -196,11 +206,3 @@ class CorpusWriter:
 def _shard_index(path: Path) -> int:
     digits = path.stem.removeprefix("shard-")
     return int(digits) if digits.isdecimal() else -1
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -16,7 +16,7 @@ import torch
 
 from tokenmask.corpus import HELD_OUT
 from tokenmask.demo import items
-from tokenmask.fitting import writing_atomically
+from tokenmask.files import writing_atomically
 from tokenmask.modalities.recording import EegRecording
 from tokenmask.run import Run
 

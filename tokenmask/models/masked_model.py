@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
-from tokenmask.fitting import load_tensors, save_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import PATTERNS, AttentionPattern, Full
@@ -23,6 +22,7 @@ from tokenmask.models.config import TransformerConfig
 from tokenmask.models.heads import RangeHeads, RangeLogits, Reader
 from tokenmask.models.transformer import Tap, Transformer
 from tokenmask.nn import build
+from tokenmask.tensor_files import load_tensors, save_tensors
 
 
 @dataclass(frozen=True, eq=False)

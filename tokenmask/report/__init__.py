@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenmask.analysis.figures import StreamFigures
 from tokenmask.corpus import HELD_OUT
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.report.changes import Change, edit_section, swap_section
 from tokenmask.report.edits import edits_of
 from tokenmask.report.judged import evaluation_section, read_evaluation

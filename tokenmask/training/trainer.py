@@ -17,12 +17,13 @@ from torch import Tensor
 
 from tokenmask.batch import Batch, collate
 from tokenmask.corpus import Draw, Mixture
-from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors, save_tensors
+from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
 from tokenmask.models import MaskedModel
 from tokenmask.objectives import Loss, Objective
 from tokenmask.processes import Processes, part_of, whole
+from tokenmask.tensor_files import save_tensors
 from tokenmask.training.muon import Muon
 from tokenmask.training.packing import Packing
 from tokenmask.training.parallel import Sharding, parallel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tokenmask.fitting import write_text_atomic
+from tokenmask.files import write_text_atomic
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import (
     DESCRIPTION_FILE,

@@ -1,7 +1,8 @@
 """Layout: the only code that knows the shared id space.
 
 Arrow: Record --**Layout.pack**--> Sequence, and back: Sequence --**Layout.unpack**--> TokenStreams.
-Does not know: media, tokenizers, masks, models. Others ask it for ranges and MASK ids; nobody else adds offsets.
+Does not know: media, tokenizers, masks, models, how levels share positions. Others ask it for ranges and MASK ids;
+nobody else adds offsets.
 
 Ids: PAD = 0, then the named controls, then one *range* per (stream, level): codes at [offset, offset + size) and the
 range's own MASK at offset + size, so that a hidden slot still says which level of which stream is hidden.
@@ -9,15 +10,15 @@ range's own MASK at offset + size, so that a hidden slot still says which level 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, PAD, Segment, Sequence
+from tokenmask.layout.arrangement import ARRANGEMENTS, Arrangement, Delay, Parallel
 from tokenmask.streams import StreamSpec, TokenStream
 
 CONTROLS = ("BOS", "EOS", "END", "SEP")
@@ -44,87 +45,6 @@ class Range:
     def mask_id(self) -> int:
         """The id that says: a code of this range is hidden here."""
         return self.offset + self.size
-
-
-class Arrangement(ABC):
-    """Base: how the K levels of a stream share positions."""
-
-    @abstractmethod
-    def positions(self, places: int, num_levels: int) -> int:
-        """Positions that ``places`` grid places take."""
-
-    @abstractmethod
-    def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [G, K] of G grid places -> (codes [L, K] with -1 where absent, grid place int64 [L])."""
-
-    @abstractmethod
-    def restore(self, placed: Tensor, num_levels: int) -> Tensor:
-        """The inverse of :meth:`place`: codes [G, K]."""
-
-
-@dataclass(frozen=True)
-class Parallel(Arrangement):
-    """K codes at each position; ``fuse`` says how an embedding joins them.
-
-    Source: MAGNeT, arXiv:2401.04577, section 2 (sum); the others follow MusicGen, arXiv:2306.05284, section 2.2.
-    """
-
-    fuse: Literal["sum", "concat", "concat_mlp"] = "sum"
-
-    def positions(self, places: int, num_levels: int) -> int:
-        return places
-
-    def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        return codes, torch.arange(codes.shape[0])
-
-    def restore(self, placed: Tensor, num_levels: int) -> Tensor:
-        return placed
-
-
-@dataclass(frozen=True)
-class Flatten(Arrangement):
-    """One code at each position, levels in turn: K times as many positions. Source: arXiv:2306.05284, section 2.2."""
-
-    def positions(self, places: int, num_levels: int) -> int:
-        return places * num_levels
-
-    def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        places, levels = codes.shape
-        level = torch.arange(levels).repeat(places)
-        place = torch.arange(places).repeat_interleave(levels)
-        placed = torch.full((places * levels, levels), -1, dtype=codes.dtype)
-        placed[torch.arange(places * levels), level] = codes.flatten()
-        return placed, place
-
-    def restore(self, placed: Tensor, num_levels: int) -> Tensor:
-        level = torch.arange(placed.shape[0]) % num_levels
-        return placed[torch.arange(placed.shape[0]), level].view(-1, num_levels)
-
-
-@dataclass(frozen=True)
-class Delay(Arrangement):
-    """Level k is shifted by k positions: G + K - 1 positions. Source: MusicGen, arXiv:2306.05284, section 2.2."""
-
-    def positions(self, places: int, num_levels: int) -> int:
-        return places + num_levels - 1 if places else 0
-
-    def place(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        places, levels = codes.shape
-        if places == 0:
-            return codes, torch.arange(0)
-        placed = torch.full((places + levels - 1, levels), -1, dtype=codes.dtype)
-        for level in range(levels):
-            placed[level : level + places, level] = codes[:, level]
-        return placed, torch.arange(places + levels - 1)
-
-    def restore(self, placed: Tensor, num_levels: int) -> Tensor:
-        places = max(placed.shape[0] - num_levels + 1, 0)
-        if places == 0:
-            return placed
-        return torch.stack([placed[level : level + places, level] for level in range(num_levels)], dim=1)
-
-
-ARRANGEMENTS: dict[str, type[Arrangement]] = {"Parallel": Parallel, "Flatten": Flatten, "Delay": Delay}
 
 
 @dataclass(frozen=True, eq=False)

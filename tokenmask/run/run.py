@@ -1,39 +1,29 @@
-"""Run: a folder, and the object that a person uses.
+"""Run: the object that a person uses.
 
 Arrow: media and words in --**Run.generate**--> media out; everything between is other files' work.
 Does not know: how anything is computed. It holds a recipe, a layout, named models and tokenizers, and joins them.
-
-    recipe.yaml  layout.json  run.json  tokenizers/NAME/  models/NAME.safetensors  checkpoint.safetensors  metrics.jsonl
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tokenmask import editing
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Mixture, Record, statistics
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, statistics
 from tokenmask.editing import Region
-from tokenmask.fitting import write_text_atomic
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, start_rows, transfer
-from tokenmask.processes import Processes
-from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
+from tokenmask.models import MaskedModel
+from tokenmask.recipes import Recipe
+from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
+from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
-from tokenmask.swapping import Relation, relate, transplant
-from tokenmask.tokenizer import Tokenizer, stream_of, tokenizer_name
-from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
-from tokenmask.training import StreamScore, Trainer, held_out_scores
-
-FORMAT = 1
-SHIPPED = Path(__file__).parent / "weights"  # a run folder without corpora; its README.md is the model card
+from tokenmask.tokenizer import Tokenizer, stream_of
+from tokenmask.training import StreamScore, held_out_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,39 +56,7 @@ class Run:
             ValueError: no run, an unfinished or a damaged one.
         """
         folder = Path(folder)
-        about = _read_json(folder / "run.json", "a run folder")
-        if about.get("format") != FORMAT:
-            raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads {FORMAT}")
-        if not all(isinstance(about.get(k), t) for k, t in (("sha256", dict), ("streams", list), ("corpora", list))):
-            raise ValueError(f"{folder / 'run.json'} is damaged (a field is missing); restore it or train again")
-        for name, digest in about["sha256"].items():
-            if not (folder / name).is_file() or _sha256((folder / name).read_bytes()) != digest:
-                raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
-        recipe = load_recipe(folder / "recipe.yaml")
-        if about["streams"] != list(recipe.streams):
-            raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
-        homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
-        opened = {home: load_tokenizer_folder(folder / "tokenizers" / home) for home in dict.fromkeys(homes.values())}
-        tokenizers = {name: opened[home] for name, home in homes.items()}
-        layout = _read_layout(folder / "layout.json")
-        for name, tokenizer in tokenizers.items():
-            if tokenizer.spec != layout.streams[name]:
-                raise ValueError(
-                    f"stream {name!r} of {folder} was trained on the codes of another tokenizer than the one in "
-                    f"{folder / 'tokenizers' / homes[name]}; put the right one back"
-                )
-        paths = {path.stem: path for path in sorted((folder / "models").glob("*.safetensors"))}
-        if "main" not in paths:
-            raise ValueError(f"{folder} has no trained model yet; finish its training with `tokenmask train`")
-        models = {name: MaskedModel.load(path) for name, path in paths.items()}
-        for name, model in models.items():
-            if model.layout != layout:
-                raise ValueError(f"model {name!r} of {folder} belongs to another layout; train it again")
-        corpora = tuple((str(folder / path), float(weight)) for path, weight in about["corpora"])
-        labels = {
-            name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
-        }
-        return cls(folder, recipe, layout, models, tokenizers, corpora, labels)
+        return cls(folder, *read_run(folder))
 
     def __repr__(self) -> str:
         size = sum(p.numel() for model in self.models.values() for p in model.parameters())
@@ -374,54 +332,7 @@ class Run:
         """
         if tokenizer is None:
             self._check(name)
-            return self._changed(name, None, self.layout.remove(name), {})
-        if name not in self.tokenizers:
-            return self._changed(name, tokenizer, self.layout.add(name, tokenizer.spec), {})
-        owner = self.layout.shares.get(name, name)
-        old = self.tokenizers[owner]
-        if old.media is not tokenizer.media:
-            raise ValueError(
-                f"stream {name!r} holds {old.media.__name__}, got a tokenizer of {tokenizer.media.__name__}; "
-                "add it under another name"
-            )
-        if media is None:
-            media = [] if hasattr(tokenizer, "code_texts") else self._examples(owner, seed)
-        relation = relate(old, tokenizer, media)
-        return self._changed(owner, tokenizer, self.layout.replace(owner, tokenizer.spec), {owner: relation}, seed)
-
-    def _examples(self, name: str, seed: int, most: int = 256) -> list[Any]:
-        """Media of a stream, with their codes: decoded training records, or generated without a condition."""
-        if self.corpora:
-            streams = [record.streams[name] for record in self.records(TRAIN) if name in record.streams][:most]
-            return [self.tokenizers[name].decode(stream) for stream in streams]
-        spec = self.layout.streams[name]
-        if None not in spec.grid:
-            return self.generate(name, num_samples=32, seed=seed)
-        length = self.recipe.packing.budgets.get(name, self.recipe.packing.max_positions // 2)
-        names = self.labels.get(name, {})
-        fixed = math.prod(len(own) for own in names.values())
-        return self.generate(name, length=max(length // fixed, 1), num_samples=32, seed=seed)
-
-    def _changed(
-        self, name: str, tokenizer: Tokenizer | None, layout: Layout, relations: Mapping[str, Relation], seed: int = 0
-    ) -> Run:
-        """The run in another layout."""
-        models = {
-            key: transplant(model, layout, name, relations.get(name, ()), seed=seed)
-            for key, model in self.models.items()
-        }
-        family = [own for own in layout.names if layout.shares.get(own, own) == name]
-        kept = {own: old for own, old in self.tokenizers.items() if own in layout.streams}
-        fresh = {} if tokenizer is None else dict.fromkeys(family, tokenizer)
-        return replace(
-            self,
-            recipe=self.recipe.with_streams(layout, {own: tokenizer_name(one) for own, one in fresh.items()}),
-            layout=layout,
-            models=models,
-            tokenizers={own: {**kept, **fresh}[own] for own in layout.names},
-            corpora=(),
-            labels={own: names for own, names in self.labels.items() if own in layout.streams},
-        )
+        return swap(self, name, tokenizer, media, seed)
 
     def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
         """Writes a run folder and opens it.
@@ -437,9 +348,9 @@ class Run:
         for path, _ in corpora:
             Corpus(path, specs=dict(self.layout.streams))
         labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
-        _write_folder(folder, self.recipe, self.layout, self.tokenizers, corpora, labels)
+        write_run(folder, self.recipe, self.layout, self.tokenizers, corpora, labels)
         for name, model in self.models.items():
-            path = folder / "models" / f"{name}.safetensors"
+            path = model_path(folder, name)
             path.parent.mkdir(exist_ok=True)
             model.save(path)
         return Run.load(folder)
@@ -474,173 +385,6 @@ def load(folder: str | Path | None = None) -> Run:
     return Run.load(SHIPPED if folder is None else folder)
 
 
-def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
-    """The tokenizer of a stream of a run, or the one in a tokenizer folder.
-
-    Args:
-        name: stream name in a run; the modality if ``folder`` is a tokenizer folder.
-        folder: either; None is the model that ships, whose tokenizers are named by their modality.
-
-    Raises:
-        ValueError: neither is there, or the tokenizer is of another modality.
-    """
-    folder = SHIPPED if folder is None else Path(folder)
-    inside = folder / "tokenizers" / name
-    if (folder / "run.json").is_file() and not inside.is_dir():
-        streams = sorted(path.name for path in (folder / "tokenizers").iterdir())
-        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}")
-    tokenizer = load_tokenizer_folder(inside if inside.is_dir() else folder)
-    if not inside.is_dir() and tokenizer.spec.modality != name:
-        raise ValueError(f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}")
-    return tokenizer
-
-
-def prepare(
-    folder: str | Path,
-    recipe: Recipe,
-    tokenizers: Mapping[str, Tokenizer],
-    corpora: Sequence[tuple[str | Path, float]],
-    *,
-    start: str | Path | None = None,
-) -> Trainer:
-    """Lays out a run folder and makes its trainer; ``trainer.fit(folder)`` starts or resumes it.
-
-    Args:
-        folder: of the run; an existing one must hold the same recipe, tokenizers and corpora.
-        recipe: what to train.
-        tokenizers: for every stream of the recipe.
-        corpora: (folder, weight), at least one.
-        start: another run, whose weights are started from; see :func:`tokenmask.models.transfer`.
-
-    Raises:
-        ValueError: tokenizers are missing or foreign to the corpora, the folder holds another run, or the model of
-            ``start`` is of another kind.
-    """
-    folder = Path(folder)
-    tokenizers = {
-        **tokenizers,
-        **{
-            name: tokenizers[options.shares]
-            for name, options in recipe.streams.items()
-            if options.shares is not None and options.shares in tokenizers
-        },
-    }
-    missing = [name for name in recipe.streams if name not in tokenizers]
-    if missing:
-        raise ValueError(f"the recipe needs a tokenizer for {', '.join(missing)}; name it with --tokenizer NAME=FOLDER")
-    used = {name: tokenizers[name] for name in recipe.streams}
-    layout = Layout(
-        streams={name: tokenizer.spec for name, tokenizer in used.items()},
-        arrangements={name: options.arrangement for name, options in recipe.streams.items()},
-        shares={name: options.shares for name, options in recipe.streams.items() if options.shares is not None},
-    )
-    if not corpora:
-        raise ValueError("training needs at least one corpus; name it with --corpus FOLDER")
-    opened = [(Corpus(path, split=TRAIN, specs=dict(layout.streams)), weight) for path, weight in corpora]
-    for corpus, _ in opened:
-        foreign = [name for name in corpus.specs if name not in layout.streams]
-        if foreign:
-            raise ValueError(
-                f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
-                f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
-            )
-    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
-    if recipe.rows == "codebooks":
-        books = {name: getattr(tokenizers[name], "codebooks", None) for name in layout.names if name not in layout.shares}
-        start_rows(model, {name: own for name, own in books.items() if own is not None}, seed=recipe.training.seed)
-    origin = {}
-    if start is not None:
-        transfer(Run.load(start).models["main"], model)
-        weights = (Path(start) / "models" / "main.safetensors").read_bytes()
-        origin = {"started_from": {"run": str(start), "sha256": _sha256(weights)}}
-    processes = Processes.join()
-    with processes.first_goes_first():
-        if processes.first:
-            _write_folder(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
-        elif not (folder / "run.json").is_file():
-            raise ValueError(f"every process must see the same {folder}, but one does not; use a folder that all share")
-    packing, training = recipe.packing, recipe.training
-    mixture = Mixture(
-        opened,
-        seed=training.seed,
-        batch_size=training.batch_size,
-        length=lambda record: packing.positions(layout, record.streams),
-    )
-    return Trainer(
-        model,
-        mixture,
-        packing=packing,
-        conditioning=recipe.conditioning,
-        masker=recipe.masker,
-        objective=recipe.objective,
-        training=training,
-        processes=processes,
-    )
-
-
-def train(
-    folder: str | Path,
-    recipe: Recipe,
-    tokenizers: Mapping[str, Tokenizer],
-    corpora: Sequence[tuple[str | Path, float]],
-    *,
-    start: str | Path | None = None,
-    progress: bool = True,
-) -> Run:
-    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`.
-
-    Under torchrun every process calls it, with the same arguments, and they train together.
-    """
-    trainer = prepare(folder, recipe, tokenizers, corpora, start=start)
-    trainer.fit(Path(folder), progress=progress)
-    trainer.save_model(Path(folder) / "models" / "main.safetensors")
-    return Run.load(folder)
-
-
-def _write_folder(
-    folder: Path,
-    recipe: Recipe,
-    layout: Layout,
-    tokenizers: Mapping[str, Tokenizer],
-    corpora: Sequence[tuple[str | Path, float]],
-    labels: Mapping[str, Mapping[str, Sequence[str]]],
-    origin: Mapping[str, Any] | None = None,
-) -> None:
-    """Everything of a run folder but its models; what is there already must be the same."""
-    texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
-    about = {
-        "format": FORMAT,
-        "sha256": {name: _sha256(text.encode()) for name, text in texts.items()},
-        "streams": list(tokenizers),
-        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
-        "labels": labels,
-        **(origin or {}),
-    }
-    for name, text in texts.items():
-        _write_or_compare(folder / name, text)
-    for name, tokenizer in tokenizers.items():
-        if name not in layout.shares:
-            tokenizer.save(folder / "tokenizers" / name)
-    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
-
-
-def _stored(path: Path, folder: Path) -> str:
-    """A corpus inside the run folder is named relative to it, so that the folder can be moved."""
-    path, folder = path.resolve(), folder.resolve()
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
-
-
-def _labels(corpora: Sequence[Corpus]) -> dict[str, dict[str, list[str]]]:
-    """The names along axes of fixed meaning (electrodes), as in the first record of each stream that has any."""
-    labels: dict[str, dict[str, list[str]]] = {}
-    for corpus in corpora:
-        record = next(iter(corpus), None)
-        for name, stream in (record.streams if record else {}).items():
-            if stream.labels:
-                labels.setdefault(name, {axis: list(names) for axis, names in stream.labels.items()})
-    return labels
-
-
 def _adapt(
     sampler: Sampler,
     steps: int | None,
@@ -662,39 +406,3 @@ def _adapt(
     if temperature is not None:
         sampler = replace(sampler, pick=replace(sampler.pick, temperature=temperature, temperature_end=None))
     return sampler
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _read_json(path: Path, what: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"{what} holds {path.name}, but {path.parent} does not; make one with `tokenmask train`")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is damaged (no JSON object); restore it or train again")
-    return values
-
-
-def _read_layout(path: Path) -> Layout:
-    try:
-        return Layout.from_json(_read_json(path, "a run folder"))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
-
-
-def _write_or_compare(path: Path, text: str) -> None:
-    """Writes a file once; a later call must bring the same text."""
-    if path.exists():
-        if path.read_text(encoding="utf-8") != text:
-            raise ValueError(
-                f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers "
-                "and corpora, or choose another folder"
-            )
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text_atomic(path, text)

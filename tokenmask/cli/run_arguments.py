@@ -1,0 +1,235 @@
+"""What the commands about runs take, in words for a newcomer.
+
+Does not know: what a command does. Imports nothing but argparse, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tokenmask.cli.arguments import (
+    HELD_OUT,
+    SOURCE,
+    Commands,
+    add_force,
+    add_tokenizer,
+    add_workers,
+    command,
+    count,
+    not_negative,
+    number,
+    seed,
+)
+
+
+def train(commands: Commands) -> None:
+    """``tokenmask train``."""
+    small = (
+        "tokenmask train captions --tiny --out runs/tiny --corpus runs/demo/corpus/emoji \\\n"
+        "      --tokenizer text=runs/demo/tokenizers/text --tokenizer image=runs/demo/tokenizers/image"
+    )
+    examples = [
+        f"{small} --dry-run",
+        small,
+        "tokenmask train own --data runs/demo/samples --out runs/own --from runs/tiny --tiny",
+    ]
+    about = "Train a model, on your own data or on corpora, or go on with a stopped training."
+    own = "On your own data two commands are all: this one with --data, which fits tokenizers, builds a corpus and "
+    own += "trains, all in the run folder, and `tokenmask generate`. However it was stopped, the same command goes on."
+    parser = command(commands, "train", about, examples, own)
+    parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe (see `tokenmask recipes`) or a YAML file")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder")
+    parser.add_argument("--data", nargs="+", metavar="SOURCE", help=f"your own data: {SOURCE}; {HELD_OUT}")
+    parser.add_argument(
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="FOLDER[=WEIGHT]",
+        help="a corpus that is built already, and its weight among several (default: 1); again for more",
+    )
+    add_tokenizer(parser, required=False)
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="RUN",
+        help="another run whose weights are started from; its tokenizers serve the streams of the same name, and the "
+        "rows of streams that it lacks start fresh",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="a field of the recipe (`tokenmask recipes NAME` shows all), such as training.steps=500 or "
+        "streams.text.fit.vocab_size=600; again for more",
+    )
+    parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
+    add_workers(parser)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print parameters, positions a step, memory, steps and, for a small model, time; then stop",
+    )
+
+
+def generate(commands: Commands) -> None:
+    """``tokenmask generate``."""
+    examples = [
+        'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
+        'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
+        "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
+    ]
+    parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
+    parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
+    parser.add_argument(
+        "--length", type=int, metavar="N", help="codes to add, for a stream of free length such as text"
+    )
+    parser.add_argument("--duration", type=number, metavar="SECONDS", help="length, for a stream with a clock")
+    _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
+
+
+def edit(commands: Commands) -> None:
+    """``tokenmask edit``."""
+    examples = [
+        'tokenmask edit heart.png --run runs/demo --regenerate 0,0,16,16 --given text="blue heart" --out edited.png',
+        'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
+    ]
+    parser = command(commands, "edit", "Make regions of media anew, and leave all else as it is.", examples)
+    parser.add_argument("media", metavar="MEDIA", help="a file, or words (@FILE reads them, with --stream)")
+    parser.add_argument("--stream", metavar="STREAM", help="what it is, where the file's ending does not tell")
+    parser.add_argument(
+        "--regenerate",
+        action="append",
+        default=[],
+        metavar="REGION",
+        help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
+        "again for more (default: everything)",
+    )
+    parser.add_argument("--level", action="append", type=int, default=[], metavar="N", help="only this level, from 0")
+    parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
+    parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
+    parser.add_argument("--length", type=int, metavar="N", help="codes in place of the region, for text")
+    _drawing(parser, "It is a condition")
+
+
+def swap(commands: Commands) -> None:
+    """``tokenmask swap``."""
+    examples = ["tokenmask swap runs/demo image=tokenizers/small --out runs/swapped"]
+    parser = command(commands, "swap", "Exchange a tokenizer of a run; all else is kept, bit for bit.", examples)
+    parser.add_argument("run", metavar="RUN", help="a run folder; it is left as it is")
+    parser.add_argument(
+        "tokenizer",
+        nargs="*",
+        metavar="NAME=FOLDER",
+        help="a stream and its new tokenizer; a stream that the run does not have is added",
+    )
+    parser.add_argument("--remove", action="append", default=[], metavar="NAME", help="a stream to take out")
+    parser.add_argument("--corpus", action="append", default=[], metavar="FOLDER", help="data with the new codes")
+    parser.add_argument("--out", required=True, metavar="RUN2", help="the new run folder")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of rows without relation (default: 0)")
+
+
+def evaluate(commands: Commands) -> None:
+    """``tokenmask evaluate``."""
+    examples = ["tokenmask evaluate runs/demo --quick"]
+    parser = command(commands, "evaluate", "Measure a run: bits, distances, diversity, conditions.", examples)
+    parser.add_argument(
+        "run", metavar="RUN", help="a run folder whose corpora have held-out records; gets evaluation.json"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media on which the tokenizers are measured: {SOURCE}; those that are held out are taken, all if none "
+        "are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--quick", action="store_true", help="16 samples a figure instead of 64, and one mask a record")
+    parser.add_argument("--draws", type=count, metavar="N", help="masks of each record (default: 4, with --quick 1)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of masks and samples (default: 0)")
+
+
+def report(commands: Commands) -> None:
+    """``tokenmask report``."""
+    examples = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
+    parser = command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", examples)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the file; one that is there is replaced (default: report.html in RUN, or here)"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"media to show beside what comes back from their codes: {SOURCE}; those that are held out are taken, "
+        "all if none are (default: the data that ships, for the tokenizers that ship)",
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
+
+
+def info(commands: Commands) -> None:
+    """``tokenmask info``."""
+    examples = ["tokenmask info", "tokenmask info runs/demo"]
+    parser = command(commands, "info", "Say what is installed, or what a run is.", examples)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder to describe")
+
+
+def recipes(commands: Commands) -> None:
+    """``tokenmask recipes``."""
+    examples = ["tokenmask recipes", "tokenmask recipes maskgit"]
+    parser = command(commands, "recipes", "List the recipes that ship, or print one in full.", examples)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="print this recipe, or YAML file, with every field")
+    parser.add_argument("--tiny", action="store_true", help="print its tiny variant")
+
+
+def demo(commands: Commands) -> None:
+    """``tokenmask demo``."""
+    examples = ["tokenmask demo"]
+    parser = command(commands, "demo", "Do the whole job on data that ships, in a few minutes.", examples)
+    parser.add_argument(
+        "--out",
+        default="runs/demo",
+        metavar="RUN",
+        help="the run folder; the same command again goes on (default: runs/demo)",
+    )
+
+
+def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
+    """The run that draws, what it is given, how it draws, and where media go."""
+    parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
+    parser.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what is given of a stream: for text words, or @FILE to read them (@@ for a real @); for other media the "
+        f"path of a file, or of a .tokens file. {given}; again for more",
+    )
+    parser.add_argument(
+        "--negative", action="append", default=[], metavar="NAME=VALUE", help="what guidance pushes away from"
+    )
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="WEIGHT:NAME=VALUE",
+        help="a further condition, such as 1.5:text=sun; again for more",
+    )
+    parser.add_argument("--steps", type=count, metavar="N", help="decoding steps (default: the recipe's)")
+    parser.add_argument(
+        "--guidance", type=number, metavar="S", help="pull towards the condition; 1 is none (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=not_negative,
+        metavar="T",
+        help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
+    parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many to draw (default: 1)")
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="a file (several samples are numbered) or a folder; without it text is printed and other media go to "
+        "STREAM-SEED-SAMPLE.png or the like here",
+    )
+    add_force(parser)

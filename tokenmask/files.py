@@ -1,0 +1,71 @@
+"""Files that are never half written.
+
+Arrow: bytes --> a partial file beside the final name --> the final name. Does not know: what is in a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextlib.contextmanager
+def writing_atomically(path: str | Path) -> Iterator[Path]:
+    """Yields a hidden partial path beside ``path``; when the block ends well it takes that name, else it is removed.
+
+    The data are on the disk before the name changes, so ``path`` is at all times the old file or the new one.
+    The folder is made if it does not exist.
+
+    Raises:
+        OSError: in one sentence, when the file cannot be written (a full disk, no permission).
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # a link that somebody put there would be followed
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{path} could not be written ({reason}); free some space or choose another folder") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def write_bytes_atomic(path: str | Path, data: bytes) -> None:
+    """Writes ``data`` so that ``path`` never holds half of it; see :func:`writing_atomically`."""
+    with writing_atomically(path) as partial:
+        partial.write_bytes(data)
+
+
+def write_text_atomic(path: str | Path, text: str) -> None:
+    """Writes ``text`` as UTF-8, line ends unchanged; see :func:`writing_atomically`."""
+    write_bytes_atomic(path, text.encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Returns when the names of a folder's files are on the disk, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def hold(file: IO[Any]) -> bool:
+    """Whether this process now holds an open file; the hold ends when it is closed, or with the process."""
+    import fcntl
+
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,7 @@
+"""Runs: a folder, the object that a person uses, how it is trained and how it changes."""
+
+from tokenmask.run.folder import SHIPPED, load_tokenizer
+from tokenmask.run.run import Run, load
+from tokenmask.run.training import prepare, train
+
+__all__ = ["SHIPPED", "Run", "load", "load_tokenizer", "prepare", "train"]

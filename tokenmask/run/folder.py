@@ -1,0 +1,173 @@
+"""The run folder: what lies in it, read and written.
+
+Arrow: folder --**read_run**--> recipe, layout, models and tokenizers that belong together --**write_run**--> folder.
+Does not know: what a run does, how it is trained.
+
+    recipe.yaml  layout.json  run.json  tokenizers/NAME/  models/NAME.safetensors  checkpoint.safetensors  metrics.jsonl
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tokenmask.files import write_text_atomic
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel
+from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
+from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
+
+FORMAT = 1
+SHIPPED = Path(__file__).parents[1] / "weights"  # a run folder without corpora; its README.md is the model card
+
+
+class RunParts(NamedTuple):
+    """What a run folder holds; the fields are those of :class:`tokenmask.run.Run`."""
+
+    recipe: Recipe
+    layout: Layout
+    models: dict[str, MaskedModel]
+    tokenizers: dict[str, Tokenizer]
+    corpora: tuple[tuple[str, float], ...]
+    labels: dict[str, dict[str, tuple[str, ...]]]
+
+
+def read_run(folder: Path) -> RunParts:
+    """Opens all parts of a run folder and checks that they belong together.
+
+    Raises:
+        ValueError: no run, an unfinished or a damaged one.
+    """
+    about = _read_json(folder / "run.json")
+    if about.get("format") != FORMAT:
+        raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads {FORMAT}")
+    if not all(isinstance(about.get(k), t) for k, t in (("sha256", dict), ("streams", list), ("corpora", list))):
+        raise ValueError(f"{folder / 'run.json'} is damaged (a field is missing); restore it or train again")
+    for name, digest in about["sha256"].items():
+        if not (folder / name).is_file() or sha256((folder / name).read_bytes()) != digest:
+            raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
+    recipe = load_recipe(folder / "recipe.yaml")
+    if about["streams"] != list(recipe.streams):
+        raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
+    homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
+    opened = {home: load_tokenizer_folder(folder / "tokenizers" / home) for home in dict.fromkeys(homes.values())}
+    tokenizers = {name: opened[home] for name, home in homes.items()}
+    layout = _read_layout(folder / "layout.json")
+    for name, tokenizer in tokenizers.items():
+        if tokenizer.spec != layout.streams[name]:
+            raise ValueError(
+                f"stream {name!r} of {folder} was trained on the codes of another tokenizer than the one in "
+                f"{folder / 'tokenizers' / homes[name]}; put the right one back"
+            )
+    paths = {path.stem: path for path in sorted((folder / "models").glob("*.safetensors"))}
+    if "main" not in paths:
+        raise ValueError(f"{folder} has no trained model yet; finish its training with `tokenmask train`")
+    models = {name: MaskedModel.load(path) for name, path in paths.items()}
+    for name, model in models.items():
+        if model.layout != layout:
+            raise ValueError(f"model {name!r} of {folder} belongs to another layout; train it again")
+    corpora = tuple((str(folder / path), float(weight)) for path, weight in about["corpora"])
+    labels = {
+        name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
+    }
+    return RunParts(recipe, layout, models, tokenizers, corpora, labels)
+
+
+def model_path(folder: str | Path, name: str = "main") -> Path:
+    """Where a run folder keeps the weights of a model."""
+    return Path(folder) / "models" / f"{name}.safetensors"
+
+
+def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
+    """The tokenizer of a stream of a run, or the one in a tokenizer folder.
+
+    Args:
+        name: stream name in a run; the modality if ``folder`` is a tokenizer folder.
+        folder: either; None is the model that ships, whose tokenizers are named by their modality.
+
+    Raises:
+        ValueError: neither is there, or the tokenizer is of another modality.
+    """
+    folder = SHIPPED if folder is None else Path(folder)
+    inside = folder / "tokenizers" / name
+    if (folder / "run.json").is_file() and not inside.is_dir():
+        streams = sorted(path.name for path in (folder / "tokenizers").iterdir())
+        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}")
+    tokenizer = load_tokenizer_folder(inside if inside.is_dir() else folder)
+    if not inside.is_dir() and tokenizer.spec.modality != name:
+        raise ValueError(f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}")
+    return tokenizer
+
+
+def write_run(
+    folder: Path,
+    recipe: Recipe,
+    layout: Layout,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Sequence[tuple[str | Path, float]],
+    labels: Mapping[str, Mapping[str, Sequence[str]]],
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Everything of a run folder but its models; what is there already must be the same."""
+    texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
+    about = {
+        "format": FORMAT,
+        "sha256": {name: sha256(text.encode()) for name, text in texts.items()},
+        "streams": list(tokenizers),
+        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
+        "labels": labels,
+        **(origin or {}),
+    }
+    for name, text in texts.items():
+        _write_or_compare(folder / name, text)
+    for name, tokenizer in tokenizers.items():
+        if name not in layout.shares:
+            tokenizer.save(folder / "tokenizers" / name)
+    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
+
+
+def _stored(path: Path, folder: Path) -> str:
+    """A corpus inside the run folder is named relative to it, so that the folder can be moved."""
+    path, folder = path.resolve(), folder.resolve()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def sha256(data: bytes) -> str:
+    """The digest that run.json states of a file."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"a run folder holds {path.name}, but {path.parent} does not; make one with `tokenmask train`")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged (no JSON object); restore it or train again")
+    return values
+
+
+def _read_layout(path: Path) -> Layout:
+    try:
+        return Layout.from_json(_read_json(path))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
+
+
+def _write_or_compare(path: Path, text: str) -> None:
+    """Writes a file once; a later call must bring the same text."""
+    if path.exists():
+        if path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers "
+                "and corpora, or choose another folder"
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(path, text)

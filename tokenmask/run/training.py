@@ -1,0 +1,132 @@
+"""Training a run: from recipe, tokenizers and corpora to a run folder.
+
+Arrow: (recipe, tokenizers, corpora) --**prepare**--> Trainer, --**train**--> Run. Does not know: the step loop, what
+the parts of a recipe do, the format of a run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tokenmask.corpus import TRAIN, Corpus, Mixture
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel, start_rows, transfer
+from tokenmask.processes import Processes
+from tokenmask.recipes import Recipe
+from tokenmask.run.folder import model_path, sha256, write_run
+from tokenmask.run.run import Run
+from tokenmask.tokenizer import Tokenizer
+from tokenmask.training import Trainer
+
+
+def prepare(
+    folder: str | Path,
+    recipe: Recipe,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Sequence[tuple[str | Path, float]],
+    *,
+    start: str | Path | None = None,
+) -> Trainer:
+    """Lays out a run folder and makes its trainer; ``trainer.fit(folder)`` starts or resumes it.
+
+    Args:
+        folder: of the run; an existing one must hold the same recipe, tokenizers and corpora.
+        recipe: what to train.
+        tokenizers: for every stream of the recipe.
+        corpora: (folder, weight), at least one.
+        start: another run, whose weights are started from; see :func:`tokenmask.models.transfer`.
+
+    Raises:
+        ValueError: tokenizers are missing or foreign to the corpora, the folder holds another run, or the model of
+            ``start`` is of another kind.
+    """
+    folder = Path(folder)
+    tokenizers = {
+        **tokenizers,
+        **{
+            name: tokenizers[options.shares]
+            for name, options in recipe.streams.items()
+            if options.shares is not None and options.shares in tokenizers
+        },
+    }
+    missing = [name for name in recipe.streams if name not in tokenizers]
+    if missing:
+        raise ValueError(f"the recipe needs a tokenizer for {', '.join(missing)}; name it with --tokenizer NAME=FOLDER")
+    used = {name: tokenizers[name] for name in recipe.streams}
+    layout = Layout(
+        streams={name: tokenizer.spec for name, tokenizer in used.items()},
+        arrangements={name: options.arrangement for name, options in recipe.streams.items()},
+        shares={name: options.shares for name, options in recipe.streams.items() if options.shares is not None},
+    )
+    if not corpora:
+        raise ValueError("training needs at least one corpus; name it with --corpus FOLDER")
+    opened = [(Corpus(path, split=TRAIN, specs=dict(layout.streams)), weight) for path, weight in corpora]
+    for corpus, _ in opened:
+        foreign = [name for name in corpus.specs if name not in layout.streams]
+        if foreign:
+            raise ValueError(
+                f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
+                f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
+            )
+    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
+    if recipe.rows == "codebooks":
+        books = {name: getattr(used[name], "codebooks", None) for name in layout.names if name not in layout.shares}
+        start_rows(model, {name: own for name, own in books.items() if own is not None}, seed=recipe.training.seed)
+    origin = {}
+    if start is not None:
+        transfer(Run.load(start).models["main"], model)
+        origin = {"started_from": {"run": str(start), "sha256": sha256(model_path(start).read_bytes())}}
+    processes = Processes.join()
+    with processes.first_goes_first():
+        if processes.first:
+            write_run(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
+        elif not (folder / "run.json").is_file():
+            raise ValueError(f"every process must see the same {folder}, but one does not; use a folder that all share")
+    packing, training = recipe.packing, recipe.training
+    mixture = Mixture(
+        opened,
+        seed=training.seed,
+        batch_size=training.batch_size,
+        length=lambda record: packing.positions(layout, record.streams),
+    )
+    return Trainer(
+        model,
+        mixture,
+        packing=packing,
+        conditioning=recipe.conditioning,
+        masker=recipe.masker,
+        objective=recipe.objective,
+        training=training,
+        processes=processes,
+    )
+
+
+def train(
+    folder: str | Path,
+    recipe: Recipe,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Sequence[tuple[str | Path, float]],
+    *,
+    start: str | Path | None = None,
+    progress: bool = True,
+) -> Run:
+    """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`.
+
+    Under torchrun every process calls it, with the same arguments, and they train together.
+    """
+    trainer = prepare(folder, recipe, tokenizers, corpora, start=start)
+    trainer.fit(Path(folder), progress=progress)
+    trainer.save_model(model_path(folder))
+    return Run.load(folder)
+
+
+def _labels(corpora: Sequence[Corpus]) -> dict[str, dict[str, list[str]]]:
+    """The names along axes of fixed meaning (electrodes), as in the first record of each stream that has any."""
+    labels: dict[str, dict[str, list[str]]] = {}
+    for corpus in corpora:
+        record = next(iter(corpus), None)
+        for name, stream in (record.streams if record else {}).items():
+            if stream.labels:
+                labels.setdefault(name, {axis: list(names) for axis, names in stream.labels.items()})
+    return labels
