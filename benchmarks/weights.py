@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from tokenmask.corpus import TRAIN
@@ -60,7 +59,7 @@ def main() -> None:
     run = train(home / "run", recipe, tokenizers, [(corpus / name, weight) for name, weight in WEIGHTS.items()])
     report = home / "model.json"
     if not report.is_file():
-        scores = [asdict(score) for score in run.held_out_scores(draws=1)]
+        scores = [score.to_json() for score in run.held_out_scores(draws=4)]
         write_text_atomic(report, json.dumps(scores, indent=1) + "\n")
     for values in json.loads(report.read_text(encoding="utf-8")):
         print(score_line(StreamScore(**values)))

@@ -27,7 +27,7 @@ from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import StreamScore
 
 FITTED = "eeg"
-WEIGHTS = {"emoji": 4.0, "speech": 4.0, "motion": 1.0, "eeg": 1.0, "verses": 1.0}
+WEIGHTS = {"emoji": 4.0, "speech": 4.0, "motion": 2.0, "eeg": 3.0, "verses": 1.0}
 
 
 def main(folder: Path, overrides: Sequence[str] = ()) -> None:
