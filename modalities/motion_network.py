@@ -18,6 +18,9 @@ from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQ
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 
 
+_SUMMED = 512  # products that are summed by one call
+
+
 @dataclass(frozen=True)
 class MotionTokenizerConfig:
     """The skeleton, the network and how it learns.
@@ -148,8 +151,11 @@ class MotionNetwork(nn.Module):
         parts = [
             down(own[..., first:stop].flatten(1)) for (first, stop), down in zip(self._columns, self.down, strict=True)
         ]
-        latents: Tensor = torch.cat(parts, 1) + self.around(windows.flatten(1))
-        return latents
+        enter, *rest = self.around
+        around = _linear(enter, windows.flatten(1))
+        for layer in rest:
+            around = layer(around)
+        return torch.cat(parts, 1) + around
 
     def frames(self, latents: Tensor) -> Tensor:
         """Latents of a code and its two neighbours, [N, 3, parts * latent] -> [N, stride, features], normalised."""
@@ -161,6 +167,16 @@ class MotionNetwork(nn.Module):
         hidden = hidden + nn.functional.silu(self.mix(hidden))
         frames: Tensor = torch.cat(parts, 2) + self.join(hidden).view(-1, self._stride, self._features)
         return frames
+
+
+def _linear(layer: nn.Module, rows: Tensor) -> Tensor:
+    """A linear layer whose sums do not depend on the number of threads, which MKL would share long ones among."""
+    assert isinstance(layer, nn.Linear)
+    parts = [
+        nn.functional.linear(row, weight)
+        for row, weight in zip(rows.split(_SUMMED, 1), layer.weight.split(_SUMMED, 1), strict=True)
+    ]
+    return sum(parts[1:], parts[0]) + layer.bias
 
 
 def framed(values: Tensor, size: int, step: int) -> Tensor:
