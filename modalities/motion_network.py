@@ -17,7 +17,6 @@ from tokenmask.modalities.motion_features import PARTS, part_columns
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizerConfig
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 
-
 _SUMMED = 512  # products that are summed by one call
 
 
