@@ -171,11 +171,9 @@ class MotionNetwork(nn.Module):
 def _linear(layer: nn.Module, rows: Tensor) -> Tensor:
     """A linear layer whose sums do not depend on the number of threads, which MKL would share long ones among."""
     assert isinstance(layer, nn.Linear)
-    parts = [
-        nn.functional.linear(row, weight)
-        for row, weight in zip(rows.split(_SUMMED, 1), layer.weight.split(_SUMMED, 1), strict=True)
-    ]
-    return sum(parts[1:], parts[0]) + layer.bias
+    starts = range(0, layer.in_features, _SUMMED)
+    sums = [nn.functional.linear(rows[:, at : at + _SUMMED], layer.weight[:, at : at + _SUMMED]) for at in starts]
+    return sum(sums[1:], sums[0]) + layer.bias
 
 
 def framed(values: Tensor, size: int, step: int) -> Tensor:
