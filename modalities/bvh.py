@@ -38,7 +38,8 @@ def save_bvh(clip: MotionClip, path: str | Path, units_per_metre: float = _CENTI
     lines, order = ["HIERARCHY"], []
 
     def offset(joint: int) -> str:
-        return "OFFSET " + " ".join(f"{units_per_metre * x:.6f}" for x in skeleton.offsets[joint])
+        # Programs differ in whether a root's positions are added to its offset, so it has none.
+        return "OFFSET " + " ".join(f"{units_per_metre * x if joint else 0.0:.6f}" for x in skeleton.offsets[joint])
 
     def channels(joint: int) -> str:
         hinge = _hinge_letter(skeleton, joint)
@@ -62,8 +63,7 @@ def save_bvh(clip: MotionClip, path: str | Path, units_per_metre: float = _CENTI
         lines.append(f"{pad}}}")
 
     write(0, 0)
-    root = torch.tensor(skeleton.offsets[0], dtype=torch.float64)
-    columns = [(clip.root_positions.double() - root) * units_per_metre]
+    columns = [clip.root_positions.double() * units_per_metre]
     for joint in order:
         turns = clip.rotations[:, joint].double()
         hinge = _hinge_letter(skeleton, joint)
@@ -98,7 +98,8 @@ def load_bvh(path: str | Path, units_per_metre: float = _CENTIMETRES) -> MotionC
     """Reads a BVH file with any order of the standard channels.
 
     A joint with one rotation is a hinge, one without is fixed, and so is an end site, named after its joint with
-    "_end". Positions count for the root; those of other joints, constant bone lengths in nearly all files, do not.
+    "_end". Positions count for the root, in place of its offset, which many programs fill with its place in the first
+    frame; those of other joints, constant bone lengths in nearly all files, do not.
 
     Args:
         path: the file.
@@ -125,7 +126,8 @@ def load_bvh(path: str | Path, units_per_metre: float = _CENTIMETRES) -> MotionC
             raise ValueError(f"{frames} frames of {width} numbers were announced, but {len(numbers)} came")
         table = numbers.view(frames, width)
         rest = torch.tensor(offsets, dtype=torch.float64) / units_per_metre
-        root = rest[0].expand(frames, 3).clone()
+        root = rest[0].repeat(frames, 1)
+        rest[0] = 0
         rotations = torch.zeros(frames, len(names), 4, dtype=torch.float64)
         rotations[..., 0] = 1
         kinds, axes, place = [], [], 0
@@ -139,7 +141,7 @@ def load_bvh(path: str | Path, units_per_metre: float = _CENTIMETRES) -> MotionC
                 if name.endswith("rotation"):
                     rotations[:, joint] = multiply(rotations[:, joint], turn(_AXES[name[0]], column.deg2rad()))
                 elif not joint:
-                    root[:, "XYZ".index(name[0])] += column / units_per_metre
+                    root[:, "XYZ".index(name[0])] = column / units_per_metre
         points = [(x, y, z) for x, y, z in rest.tolist()]
         skeleton = Skeleton(tuple(names), tuple(parents), tuple(points), tuple(kinds), tuple(axes))
         return MotionClip(root.float(), rotations.float(), whole_rate(step), skeleton)

@@ -75,11 +75,13 @@ class Skeleton:
             tuple(map(tuple, values["axes"])),
         )
 
-    def order_of(self, other: Skeleton) -> tuple[int, ...]:
+    def order_of(self, other: Skeleton) -> tuple[int, ...] | None:
         """Number in ``self`` of each joint of ``other``: the same tree in another order, tips perhaps named apart.
 
-        Raises:
-            ValueError: other joints, or bones that differ by a millimetre or more.
+        Where the root lies at rest does not count: a motion says where it is.
+
+        Returns:
+            None where joints are other ones, or bones differ by a millimetre or more.
         """
         order: list[int] = []
         for joint, (name, kind, parent) in enumerate(zip(other.names, other.kinds, other.parents, strict=True)):
@@ -91,14 +93,11 @@ class Skeleton:
                 and self.parents[own] == above
                 and own not in order
                 and (self.names[own] == name or kind == "fixed")
-                and math.dist(self.offsets[own], other.offsets[joint]) < 1e-3
+                and (not joint or math.dist(self.offsets[own], other.offsets[joint]) < 1e-3)
                 and math.dist(self.axes[own], other.axes[joint]) < 1e-3
             ]
             if not found or len(self) != len(other):
-                raise ValueError(
-                    f"a motion must have the {len(other)} joints of this skeleton, but of its {len(self)} none matches "
-                    f"{name!r} in name, kind, parent and offset; retarget it first"
-                )
+                return None
             order.append(min(found, key=lambda own: self.names[own] != name))
         return tuple(order)
 
@@ -143,6 +142,16 @@ def side_of(name: str) -> str:
     return {"l": "left", "r": "right"}[letter[0].lower()] if letter else ""
 
 
+def without_side(name: str) -> str:
+    """The name of a joint without what :func:`side_of` finds in it."""
+    side = side_of(name)
+    if side and side in name.lower():
+        place = name.lower().index(side)
+        return f"{name[:place]} {name[place + len(side) :]}"
+    letter = _LETTER.search(name)
+    return f"{name[: letter.start()]} {name[letter.end() :]}" if letter else name
+
+
 def _other_side(name: str) -> str:
     for one, two in _PAIRS:
         for old, new in ((one, two), (two, one)):
@@ -162,6 +171,11 @@ def joint_positions(rotations: Tensor, skeleton: Skeleton) -> Tensor:
     Returns:
         float [..., joints, 3], metres, relative to the root.
     """
+    return joint_frames(rotations, skeleton)[1]
+
+
+def joint_frames(rotations: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
+    """Rotations in the world, float [..., joints, 3, 3], and what :func:`joint_positions` gives; its arguments."""
     turned: list[Tensor] = []
     points: list[Tensor] = []
     offsets = torch.tensor(skeleton.offsets, dtype=rotations.dtype, device=rotations.device)
@@ -174,4 +188,4 @@ def joint_positions(rotations: Tensor, skeleton: Skeleton) -> Tensor:
         points.append(points[parent] + (turned[parent] * offsets[joint]).sum(-1))
         fixed = skeleton.kinds[joint] == "fixed"
         turned.append(turned[parent] if fixed else matmul3(turned[parent], local))
-    return torch.stack(points, -2)
+    return torch.stack(turned, -3), torch.stack(points, -2)

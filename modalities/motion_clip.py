@@ -92,11 +92,19 @@ class MotionClip:
         )
 
     def on(self, skeleton: Skeleton) -> MotionClip:
-        """The same motion with the joints in the order of another skeleton; see :meth:`Skeleton.order_of`."""
+        """The same motion on another skeleton: its joints in another order, or retargeted where they are others.
+
+        Raises:
+            ValueError: joints whose names do not say what they are; see :func:`retargeted`.
+        """
         if skeleton == self.skeleton:
             return self
-        order = list(self.skeleton.order_of(skeleton))
-        return MotionClip(self.root_positions, self.rotations[:, order], self.frame_rate_hz, skeleton)
+        order = self.skeleton.order_of(skeleton)
+        if order is None:
+            from tokenmask.modalities.retarget import retargeted
+
+            return retargeted(self, skeleton)
+        return MotionClip(self.root_positions, self.rotations[:, list(order)], self.frame_rate_hz, skeleton)
 
     def resample(self, rate_hz: float) -> MotionClip:
         """Another frame rate: straight lines between positions, great arcs between rotations (slerp)."""

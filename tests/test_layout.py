@@ -59,6 +59,8 @@ def test_ids_are_pad_then_controls_then_one_range_and_mask_per_level():
     ids = torch.tensor([PAD, 1, layout.range("audio", 2).offset + 3, layout.range("text").mask_id])
     assert layout.head_of(ids).tolist() == [-1, -1, layout.head("audio", 2), layout.head("text")]
     assert layout.mask_of(ids.int()).tolist() == [0, 1, layout.range("audio", 2).mask_id, layout.range("text").mask_id]
+    assert layout.first_of(ids.int()).tolist() == [0, 1, layout.range("audio", 2).offset, layout.range("text").offset]
+    assert layout.depth_of(ids).tolist() == [-1, -1, layout.depths()[layout.head("audio", 2)], 0]
 
 
 def test_replace_keeps_every_other_row_and_goes_back():

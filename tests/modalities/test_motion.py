@@ -97,7 +97,8 @@ def moved(clip: MotionClip, angle: float, x: float, z: float) -> MotionClip:
 def checks(tokenizer: MotionTokenizer, clips: dict[str, MotionClip]) -> list[Check]:
     walk = clips["humanoid3d_walk"]
     items = [clips["humanoid3d_run"], walk.cut(0, 4), clips["humanoid3d_backflip"], clips["humanoid3d_jump"]]
-    foreign = replace(walk, skeleton=replace(walk.skeleton, names=("pelvis", *walk.skeleton.names[1:])))
+    names = tuple(name.replace("knee", "fin") for name in walk.skeleton.names)
+    foreign = replace(walk, skeleton=replace(walk.skeleton, names=names))
     return list(tokenizer_checks(tokenizer, items, refused=[walk.cut(0, 3), foreign], suffix=".safetensors"))
 
 

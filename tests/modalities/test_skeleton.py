@@ -324,5 +324,8 @@ def test_skeletons_are_checked(humanoid: Skeleton) -> None:
         with pytest.raises(ValueError, match=message):
             replace(humanoid, **change)  # type: ignore[arg-type]
     assert Skeleton.from_json(humanoid.to_json()) == humanoid
-    with pytest.raises(ValueError, match="none matches 'neck' in name, kind, parent and offset"):
-        humanoid.order_of(replace(humanoid, offsets=(*humanoid.offsets[:2], (0.0, 0.3, 0.0), *humanoid.offsets[3:])))
+    assert humanoid.order_of(humanoid) == tuple(range(len(humanoid)))
+    longer = replace(humanoid, offsets=(*humanoid.offsets[:2], (0.0, 0.3, 0.0), *humanoid.offsets[3:]))
+    assert humanoid.order_of(longer) is None
+    placed = replace(humanoid, offsets=((1.0, 0.9, 2.0), *humanoid.offsets[1:]))
+    assert humanoid.order_of(placed) == tuple(range(len(humanoid)))

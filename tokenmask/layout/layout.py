@@ -171,11 +171,21 @@ class Layout:
         ]
         return torch.tensor(depths, dtype=torch.int64, device=device)
 
+    def first_of(self, ids: Tensor) -> Tensor:
+        """The id of code 0 of each id's range, int32; PAD and controls stay as they are. A code is an id less this."""
+        return self._by_range(ids, self.offsets(ids.device), ids)
+
     def mask_of(self, ids: Tensor) -> Tensor:
         """The MASK id of each id's range, int32; PAD and controls stay as they are."""
+        return self._by_range(ids, self.offsets(ids.device) + self.sizes(ids.device), ids)
+
+    def depth_of(self, ids: Tensor) -> Tensor:
+        """Depth of each id's range, int64, see :meth:`depths`; -1 for PAD and controls."""
+        return self._by_range(ids, self.depths(ids.device), -1)
+
+    def _by_range(self, ids: Tensor, values: Tensor, otherwise: Tensor | int) -> Tensor:
         head = self.head_of(ids)
-        masks = (self.offsets(ids.device) + self.sizes(ids.device))[head.clamp(min=0)]
-        return torch.where(head >= 0, masks, ids)
+        return torch.where(head >= 0, values[head.clamp(min=0)], otherwise)
 
     # records <-> sequences ---------------------------------------------------------------------------------------
 
@@ -231,8 +241,7 @@ class Layout:
         for segment in sequence.segments:
             spec = self.streams[segment.name]
             ids = sequence.ids[segment.start : segment.start + segment.length, : spec.num_levels]
-            offsets = torch.tensor([self.range(segment.name, k).offset for k in range(spec.num_levels)])
-            placed = torch.where(ids == PAD, -1, ids - offsets.to(torch.int32))
+            placed = torch.where(ids == PAD, -1, ids - self.first_of(ids))
             codes = self.arrangement(segment.name).restore(placed, spec.num_levels)
             if bool((codes == torch.tensor(spec.codebook_sizes)).any()):
                 raise ValueError(f"stream {segment.name!r} still has hidden slots; fill them before unpacking")

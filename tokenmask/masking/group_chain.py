@@ -64,8 +64,7 @@ class GroupChain:
         scores = torch.stack([order(context) for order in self.orders])
         score = scores[which, torch.arange(len(which), device=which.device)]
         group = torch.zeros(batch.shape, dtype=torch.int64, device=batch.device).flatten(1)
-        heads = layout.head_of(batch.ids)
-        depth = torch.where(heads >= 0, layout.depths(heads.device)[heads.clamp(min=0)], -1).flatten(1)
+        depth = layout.depth_of(batch.ids).flatten(1)
         for row, number in enumerate(steps.tolist()):
             done = 0
             for level in sorted(set(depth[row][maskable[row].flatten()].tolist())):
@@ -124,7 +123,8 @@ def chained(batch: Batch, layout: Layout, group: Tensor, score: Tensor) -> Maske
         heads=asked_heads,
         coordinates=batch.coordinates.flatten(0, 1)[torch.div(slot, levels, rounding_mode="floor")],
     )
-    codes = batch.ids.flatten()[slot].long() - layout.offsets(slot.device)[asked_heads]
+    own = batch.ids.flatten()[slot]
+    codes = (own - layout.first_of(own)).long()
     last = group.flatten(1).amax(1)[:, None, None]
     return MaskedBatch(
         inputs=inputs,

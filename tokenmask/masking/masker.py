@@ -83,7 +83,7 @@ class Masker:
         heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)
         finer = whole = None
         if self.stages is not None:
-            maskable, finer, whole = self.stages(heads, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
+            maskable, finer, whole = self.stages(batch.ids, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
         amount = self.rate(
             maskable.sum((1, 2)), step=step, total_steps=total_steps, seed=seed, sample_ids=batch.sample_ids
         )
@@ -100,7 +100,7 @@ class Masker:
             count = amount.count if whole is None else torch.where(whole, length * levels, amount.count)
             if scores is None and not isinstance(self.strategy, RandomScore):
                 scores = self.strategy(context)
-        low = torch.where(heads >= 0, layout.offsets(batch.device)[heads.clamp(min=0)], batch.ids)
+        low = layout.first_of(batch.ids)
         seen, lowest, highest = batch.ids, low, mask_ids
         if finer is not None and whole is not None:
             # Depths that are hidden whole show nothing but MASK: it is kept, put and drawn alike.

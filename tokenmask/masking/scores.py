@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import Batch
-from tokenmask.ops import Purpose, uniform
+from tokenmask.ops import Purpose, choose, uniform
 
 _LEVEL_BITS, _SLOT_BITS = 6, 24
 _GOLDEN, _PLASTIC = 1.61803398874989484820, 1.32471795724474602596  # real roots of g^2 = g + 1 and g^3 = g + 1
@@ -70,6 +70,18 @@ def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
     seeds = context.seeds[:, None, None].expand(rows, length, levels)
     flat = uniform(seed=seeds.reshape(-1), counters=counters.reshape(-1), purpose=Purpose.order)
     return flat.view(rows, length, levels)
+
+
+def best(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:
+    """The ``count`` open slots of each row with the highest scores, see :func:`tokenmask.ops.choose`.
+
+    Args:
+        scores: float32 [B, L, K].
+        is_open: bool [B, L, K].
+        count: int64 [B].
+    """
+    rows = is_open.shape[0]
+    return choose(scores.reshape(rows, -1), is_open.reshape(rows, -1), count).view_as(is_open)
 
 
 class Score(ABC):

@@ -40,10 +40,10 @@ class LevelStages:
             raise ValueError(f"LevelStages.whole_from must be at least 1, got {self.whole_from}")
 
     def __call__(
-        self, heads: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor
+        self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Args:
-            heads: int64 [B, L, K], range of each slot, -1 for none.
+            ids: int32 [B, L, K].
             maskable: bool [B, L, K].
             layout: gives the depths.
             seed, sample_ids: the only source of randomness; one draw for each row.
@@ -52,14 +52,14 @@ class LevelStages:
             (bool [B, L, K], slots of the drawn depth; bool [B, L, K], finer ones, which are hidden and not predicted;
             bool [B], rows whose drawn depth is hidden whole).
         """
-        depth = torch.where(heads >= 0, layout.depths(heads.device)[heads.clamp(min=0)], -1)
+        depth = layout.depth_of(ids)
         count = int(layout.depths().max()) + 1
         here = torch.stack([(maskable & (depth == d)).flatten(1).any(1) for d in range(count)], 1)
         if self.only is not None:
             drawn = torch.full_like(sample_ids, self.only)
         else:
-            weight = torch.ones(count, device=heads.device)
-            weight[: len(self.odds)] = torch.tensor(self.odds[:count], device=heads.device)
+            weight = torch.ones(count, device=ids.device)
+            weight[: len(self.odds)] = torch.tensor(self.odds[:count], device=ids.device)
             weight = weight * here
             cumulative = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9)).cumsum(1)
             draw = uniform(seed=seed, counters=sample_ids * 64 + 63, purpose=Purpose.dropout)

@@ -22,6 +22,7 @@ from tokenmask.models.attention_pattern import AttentionPattern, Full, GroupCaus
 from tokenmask.models.cache import KVCache, Packed, splits
 from tokenmask.models.heads import RangeLogits
 from tokenmask.models.masked_model import MaskedModel
+from tokenmask.ops.choose import best_first
 
 
 class Cache(Protocol):
@@ -393,11 +394,9 @@ def _ranked(step: ReuseStep) -> Tensor:
     asked = torch.zeros(step.inputs.ids.numel(), dtype=torch.bool, device=step.inputs.device)
     asked[step.queries.slots] = True
     asked = asked.view(rows, -1)
-    best = step.order.view(rows, -1).argsort(dim=1, descending=True, stable=True)
-    first = (~asked).gather(1, best).to(torch.uint8).argsort(dim=1, stable=True)
     count = asked.sum(1)
     most = int(count.max())
-    ranked = best.gather(1, first)[:, :most]
+    ranked = best_first(step.order.view(rows, -1), asked)[:, :most]
     return torch.where(torch.arange(most, device=ranked.device) < count[:, None], ranked, -1)
 
 

@@ -188,10 +188,10 @@ def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, 
     if scope == "valid":
         wanted = wanted & inputs.valid[:, :, None]
     slots = wanted.flatten().nonzero().squeeze(1)
-    asked = heads.flatten()[slots]
-    codes = clean.ids.flatten()[slots].long() - layout.offsets(slots.device)[asked]
+    ids = clean.ids.flatten()[slots]
+    codes = (ids - layout.first_of(ids)).long()
     number = torch.arange(len(slots), device=slots.device)
-    return Queries(slots, asked), Targets(number, codes, torch.ones(len(slots), device=slots.device))
+    return Queries(slots, heads.flatten()[slots]), Targets(number, codes, torch.ones(len(slots), device=slots.device))
 
 
 def _targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[Tensor, Tensor | None]:

@@ -48,12 +48,17 @@ def choose_reference(
         f"{op}: {name} must not be NaN, got NaN in row {{row}}; check what computed that row (a diverged model, or "
         "0 / 0)",
     )
-    by_score = scores.argsort(dim=1, descending=True, stable=True)  # stable: equal scores stay in index order
-    open_first = (~is_open).gather(1, by_score).to(torch.uint8).argsort(dim=1, stable=True)
-    order = by_score.gather(1, open_first)
+    order = best_first(scores, is_open)
     ranks = torch.arange(scores.shape[1], device=scores.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, ranks)
     return is_open & (rank < count[:, None])
+
+
+def best_first(scores: Tensor, is_open: Tensor) -> Tensor:
+    """int64 [B, S], the slots of each row in the order in which ``choose`` takes them; closed ones behind."""
+    by_score = scores.argsort(dim=1, descending=True, stable=True)  # stable: equal scores stay in index order
+    open_first = (~is_open).gather(1, by_score).to(torch.uint8).argsort(dim=1, stable=True)
+    return by_score.gather(1, open_first)
 
 
 @register_fake("tokenmask::choose")

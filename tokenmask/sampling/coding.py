@@ -47,9 +47,7 @@ def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: La
         )
     state = SamplerState.start(batch, layout, torch.zeros_like(batch.sample_ids))
     numbered = replace(state.batch, sample_ids=torch.arange(batch.shape[0], device=batch.device))
-    heads = layout.head_of(batch.ids)
-    codes = torch.where(heads >= 0, batch.ids - layout.offsets(batch.device)[heads.clamp(min=0)], 0)
-    forced = replace(sampler, pick=_Known(codes))  # type: ignore[arg-type]  # a pick in all but its class
+    forced = replace(sampler, pick=_Known(batch.ids - layout.first_of(batch.ids)))  # type: ignore[arg-type]  # a pick in all but its class
     return -forced.run(models, layout, replace(state, batch=numbered)).score / math.log(2)
 
 

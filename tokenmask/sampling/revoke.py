@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tokenmask.batch import FILL
-from tokenmask.ops import choose
+from tokenmask.masking.scores import best
 from tokenmask.sampling.state import SamplerState
 
 
@@ -52,7 +52,6 @@ class RevokeLeastLikely(Revoke):
     share: float = 0.1
 
     def __call__(self, state: SamplerState, stage: Tensor, progress: float) -> Tensor | None:
-        rows = state.is_open.shape[0]
-        committed = (stage & (state.batch.role == FILL) & ~state.is_open).view(rows, -1)
-        count = (committed.sum(1).double() * (self.share * (1 - progress))).floor().long()
-        return choose(-state.score.view(rows, -1), committed, count).view_as(state.is_open)
+        committed = stage & (state.batch.role == FILL) & ~state.is_open
+        count = (committed.sum((1, 2)).double() * (self.share * (1 - progress))).floor().long()
+        return best(-state.score, committed, count)

@@ -16,9 +16,9 @@ from torch import Tensor
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.masking.scores import Score, ScoreContext, slot_counters
+from tokenmask.masking.scores import Score, ScoreContext, best, slot_counters
 from tokenmask.models import MaskedModel, NoReuse, Reuse, ReuseStep
-from tokenmask.ops import choose, commit
+from tokenmask.ops import commit
 from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.order import ConfidenceScore
@@ -191,7 +191,7 @@ class Sampler:
         until = now - torch.tensor(run.open_at_end, device=now.device)
         settled = self.reuse.settles(context) if run.cheap_follow and not run.cheap else None
         if settled is not None:
-            is_open = choose(settled.reshape(rows, -1), is_open.view(rows, -1), until).view_as(is_open)
+            is_open = best(settled, is_open, until)
             context = replace(context, is_open=is_open)
         ranks = None
         if run.cheap:
@@ -199,7 +199,7 @@ class Sampler:
         elif self.reuse.order_first:
             ranks = self.order(context)
         if ranks is not None:
-            committed = choose(ranks.reshape(rows, -1), is_open.view(rows, -1), count).view_as(is_open)
+            committed = best(ranks, is_open, count)
             proposed, predictions, state = self._propose(model, layout, state, committed, ranks, run)
             ids = torch.where(committed, proposed, state.batch.ids)
         else:
@@ -214,8 +214,7 @@ class Sampler:
             )
             ids, committed = ids.view_as(is_open), is_open & ~still_open.view_as(is_open)
         if run.cheap_follow and not run.cheap:
-            first = ranks.masked_fill(committed, torch.inf)
-            chosen = choose(first.reshape(rows, -1), is_open.view(rows, -1), until).view_as(is_open)
+            chosen = best(ranks.masked_fill(committed, torch.inf), is_open, until)
             fresh = self.reuse.fresh(chosen, state.is_open & run.inside, state.batch)
             state = replace(state, carry={**state.carry, _CHOSEN: chosen, _RANKS: ranks, _FRESH: fresh})
         return replace(
@@ -297,7 +296,7 @@ class Sampler:
 
 def _levels(layout: Layout, state: SamplerState) -> list[int]:
     """Depths with open slots, coarse to fine."""
-    depths: list[int] = layout.depths(state.is_open.device)[layout.head_of(state.batch.ids[state.is_open])].tolist()
+    depths: list[int] = layout.depth_of(state.batch.ids[state.is_open]).tolist()
     return sorted(set(depths))
 
 
@@ -305,9 +304,8 @@ def _stage_slots(layout: Layout, state: SamplerState, stage: Stage) -> Tensor:
     """bool [B, L, K], the slots that a stage may fill."""
     if stage.levels is None:
         return torch.ones_like(state.is_open)
-    heads = layout.head_of(state.batch.ids)
     wanted = torch.tensor(stage.levels, device=state.is_open.device)
-    return torch.isin(layout.depths(heads.device)[heads.clamp(min=0)], wanted) & (heads >= 0)
+    return torch.isin(layout.depth_of(state.batch.ids), wanted)
 
 
 def _reopen(state: SamplerState, revoked: Tensor, layout: Layout) -> SamplerState:
