@@ -42,7 +42,8 @@ def test_size():
 @pytest.mark.parametrize(
     ("name", "figure", "low", "high"),
     [
-        ("audio", "mel_l1", 0.0, 0.30),
+        ("audio", "mel_l1", 0.0, 0.27),
+        ("eeg", "bits_per_second_per_channel", 0.0, 256.0),
         ("eeg", "beta_correlation", 0.95, 1.0),
         ("eeg", "gamma_correlation", 0.70, 1.0),
         ("eeg", "gamma_power_error_db", 0.0, 3.0),
@@ -63,6 +64,7 @@ def test_recorded_figures_meet_the_bars(name, figure, low, high):
         ("motion", "mpjpe_mm", -1),
         ("eeg", "beta_correlation", 1),
         ("eeg", "gamma_correlation", 1),
+        ("eeg", "log_spectral_error_db", -1),
     ],
 )
 def test_recorded_figures_beat_principal_components_of_the_same_bits(name, figure, sign):
@@ -70,25 +72,26 @@ def test_recorded_figures_beat_principal_components_of_the_same_bits(name, figur
 
 
 def test_recorded_scores_of_the_model_beat_the_unigram():
-    """The first level of every stream, by two standard errors, whatever is given.
+    """The first level of every group, by two standard errors, whatever is given; the six parts of a motion together.
 
-    Motion is held to one: its six parts together, on ends of clips that often show what no training part does. EEG has
-    its scale first; the waveform's codes are nearly as good as random, and must only not be learned by heart.
+    Finer levels of speech do too. Those of the EEG's waveform are as good as random, and must only not be learned by
+    heart; so do second levels of motion, on ends of clips that often show what no training part does.
     """
     specs = tm.load().layout.streams
     found = {}
     for score in FIGURES["model"]:
-        first = [group[0] for group in specs[score["stream"]].level_groups]
-        if score["level"] in (first[:1] if score["stream"] == "eeg" else first):
-            key = (score["stream"], tuple(score["record"]), tuple(score["given"]))
-            found.setdefault(key, []).append((score["margin"], score["margin_error"]))
-        elif score["stream"] in ("audio", "eeg"):
-            assert score["margin"] > 0, score
-    assert {stream for stream, _, _ in found} == set(specs)
+        stream, level, margin = score["stream"], score["level"], score["margin"]
+        if level in [group[0] for group in specs[stream].level_groups]:
+            part = 0 if stream == "motion" else level
+            key = (stream, part, tuple(score["record"]), tuple(score["given"]))
+            found.setdefault(key, []).append((margin, score["margin_error"]))
+        elif stream in ("audio", "eeg"):
+            assert margin > (0 if stream == "audio" else -0.03), score
+    assert {stream for stream, *_ in found} == set(specs)
     for key, margins in found.items():
         mean = sum(margin for margin, _ in margins) / len(margins)
         error = max(error for _, error in margins)  # of one part: those of a record are not independent
-        assert mean > (1 if key[0] == "motion" else 2) * error, (key, mean, error)
+        assert mean > 2 * error, (key, mean, error)
 
 
 def test_each_level_of_audio_helps():
