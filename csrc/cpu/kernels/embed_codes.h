@@ -5,16 +5,6 @@
 
 namespace tokenmask::TM_ISA {
 
-constexpr int64_t kLine = 64;  // bytes that a prefetch brings
-
-// Asks for `count` values from index `at` on; an address outside the array does no harm.
-template <FloatType type>
-TM_HOST_DEVICE void prefetch(const void* values, int64_t at, int64_t count) {
-  constexpr int64_t kSize = type == FloatType::float32 ? 4 : 2;
-  const uintptr_t from = reinterpret_cast<uintptr_t>(values) + uintptr_t(at) * kSize;
-  for (int64_t i = 0; i < count * kSize; i += kLine) __builtin_prefetch(reinterpret_cast<const void*>(from + i));
-}
-
 // Levels are added left to right in float32; four vectors stay in registers while the levels pass. The rows of the next
 // position, `next`, are asked for meanwhile.
 template <FloatType type>
