@@ -46,7 +46,7 @@ TM_HOST_DEVICE void transpose(Floats (&rows)[kLanes]) {
   }
 }
 
-// Writes keys [kTile, size] of the slots of a tile that are present into it, [size, kTile].
+// Writes keys [kTile, size] of the slots of a tile that are present into it, [size, kTile]. Rows of others hold anything.
 TM_HOST_DEVICE void store_tile(const float* keys, const bool* present, int64_t size, float* tile) {
   for (int64_t first = 0; first < kTile; first += kLanes) {
     const Mask kept = load_mask(present + first);
@@ -75,7 +75,6 @@ inline void rotate_and_store(const RotateAndStoreArgs& args, int64_t begin, int6
   const auto* query_weight = static_cast<const float*>(args.query_weight);
   const auto* key_weight = static_cast<const float*>(args.key_weight);
   Buffer<float> turned(heads * kTile * size), scales(2 * heads);
-  memset(turned.data, 0, heads * kTile * size * sizeof(float));
   for (int64_t unit = begin; unit < end;) {
     const int64_t row = unit / heads, first_head = unit % heads;
     const int64_t count = end - unit < heads - first_head ? end - unit : heads - first_head;  // heads of this row
@@ -86,7 +85,6 @@ inline void rotate_and_store(const RotateAndStoreArgs& args, int64_t begin, int6
       const int64_t tile = args.slots[m] / kTile;
       int64_t together = m + 1;
       while (together < last && together < m + kTile && args.slots[together] / kTile == tile) ++together;
-      const int64_t lines = (size + together - m - 1) / (together - m);  // of a tile, to ask for at each position
       bool present[kTile] = {};
       for (int64_t p = m; p < together; ++p) {
         const float* x = static_cast<const float*>(args.qkv) + (p * 3 * heads + first_head) * size;
@@ -99,7 +97,6 @@ inline void rotate_and_store(const RotateAndStoreArgs& args, int64_t begin, int6
         }
         for (int64_t i = 0; i < 2 * count; ++i) scales[i] = 1.0f / __builtin_sqrtf(scales[i] / float(size) + args.eps);
         for (int64_t h = 0; h < count; ++h) {
-          prefetch<FloatType::float32>(keys, h * args.total * size + (tile * size + (p - m) * lines) * kTile, lines * kTile);
           scale_and_turn(x + h * size, scales[2 * h], query_weight, args.query_cos + p * size, args.query_sin + p * size,
                          size, query + h * size);
           scale_and_turn(x + (heads + h) * size, scales[2 * h + 1], key_weight, args.cos + p * size, args.sin + p * size,

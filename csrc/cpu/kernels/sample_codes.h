@@ -133,10 +133,9 @@ TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, fl
     for (int64_t lane = 0; lane < kCodes; ++lane) last[lane] = i + lane < count ? z[i + lane] : -kInfinity;
     weigh(last);
   }
-  using Eight = float __attribute__((vector_size(32)));
   using Four = float __attribute__((vector_size(16)));
-  const Eight eight = load<Eight>(products) + load<Eight>(reinterpret_cast<const float*>(products) + 8);
-  const Four chains = load<Four>(&eight) + load<Four>(reinterpret_cast<const float*>(&eight) + 4);
+  const float* lanes = reinterpret_cast<const float*>(products);
+  const Four chains = (load<Four>(lanes) + load<Four>(lanes + 8)) + (load<Four>(lanes + 4) + load<Four>(lanes + 12));
   block_mass = mass.total();
   totals.mass += block_mass;
   totals.weighted_logit += (chains[0] + chains[2]) + (chains[1] + chains[3]);

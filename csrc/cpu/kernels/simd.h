@@ -103,6 +103,10 @@ TM_HOST_DEVICE Longs multiply_low(Longs a, Longs b) { return (Longs)_mm512_mul_e
 TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) {
   return (Ints)_mm512_i32gather_epi32((__m512i)at, from, 4);
 }
+// Stores past the caches, to an aligned address; threads see them after end_streams.
+constexpr bool kCanStream = true;
+TM_HOST_DEVICE void stream(float* to, Floats v) { _mm512_stream_ps(to, (__m512)v); }
+TM_HOST_DEVICE void end_streams() { _mm_sfence(); }
 TM_HOST_DEVICE float largest_lane(Floats v) { return _mm512_reduce_max_ps((__m512)v); }
 TM_HOST_DEVICE int32_t largest_lane(Ints v) { return _mm512_reduce_max_epi32((__m512i)v); }
 TM_HOST_DEVICE int32_t smallest_lane(Ints v) { return _mm512_reduce_min_epi32((__m512i)v); }
@@ -204,6 +208,9 @@ TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) {
 }
 TM_HOST_DEVICE Longs multiply_low(Longs a, Longs b) { return (Longs)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) { return (Ints)_mm256_i32gather_epi32(from, (__m256i)at, 4); }
+constexpr bool kCanStream = true;
+TM_HOST_DEVICE void stream(float* to, Floats v) { _mm256_stream_ps(to, (__m256)v); }
+TM_HOST_DEVICE void end_streams() { _mm_sfence(); }
 TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
   const __m256 even = _mm256_unpacklo_ps((__m256)a, (__m256)b), odd = _mm256_unpackhi_ps((__m256)a, (__m256)b);
   low = (Floats)_mm256_permute2f128_ps(even, odd, 0x20);
@@ -253,6 +260,9 @@ TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) {
   for (int lane = 0; lane < kLanes; ++lane) values[lane] = from[at[lane]];
   return values;
 }
+constexpr bool kCanStream = false;
+TM_HOST_DEVICE void stream(float* to, Floats v) { store(to, v); }
+TM_HOST_DEVICE void end_streams() {}
 TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
   low = Floats{a[0], b[0], a[1], b[1]};
   high = Floats{a[2], b[2], a[3], b[3]};
