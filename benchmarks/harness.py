@@ -176,7 +176,9 @@ def write(rows: Sequence[Row], rounds: int, floors: Floors) -> Path:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     date = datetime.date.today().isoformat()
     threads = torch.get_num_threads()
-    slug = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-") + ("" if threads == 1 else f"-{threads}-threads")
+    slug = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-") + (
+        "" if threads == 1 else f"-{threads}-threads"
+    )
     content = {
         "commit": commit,
         "date": date,

@@ -1,4 +1,4 @@
-"""The one command: python benchmarks/run.py [--case NAME ...] [--rounds N] [--threads N]. Prints a table and writes results/."""
+"""The one command: python benchmarks/run.py [--case NAME ...]. Prints a table and writes results/."""
 
 from __future__ import annotations
 

@@ -157,8 +157,6 @@ def _(
     mask_below: int,
     random_below: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    _check(
-        ids, maskable, count, mask_ids, scores, random_low, random_high, sample_ids, seed, mask_below, random_below
-    )
+    _check(ids, maskable, count, mask_ids, scores, random_low, random_high, sample_ids, seed, mask_below, random_below)
     size = torch.library.get_ctx().new_dynamic_size()
     return ids.new_empty(ids.shape), count.new_empty(size), ids.new_empty(size)

@@ -6,28 +6,27 @@
 
 namespace tokenmask::TM_ISA {
 
-// Keys from uniform scores: the 24 bits themselves order as their floats do.
+// Keys from uniform scores: the 24 bits themselves order as their floats do. The keys end with closed ones.
 TM_HOST_DEVICE RowKeys fill_uniform_keys(const MaskTokensArgs& args, int64_t row, int32_t* keys) {
-  const bool* maskable = args.maskable + row * args.length;
   const uint64_t sample = uint64_t(args.sample_ids[row]);
-  for (int64_t slot = 0; slot < args.length; slot += kSlotWords) {
-    draw_slot_words(args.seed, slot, sample, reinterpret_cast<uint32_t*>(keys + slot));
-  }
   Ints low = all(INT32_MAX), high = all(INT32_MIN), counts = {};
-  const auto close = [&](Mask open, int64_t i) __attribute__((always_inline)) {
-    const Ints key = (Ints)(load<Words>(keys + i) >> 8);
-    const Ints here = select(open, key, all(kClosedKey));
-    counts += select(open, all(1), Ints{});
-    low = smaller(low, select(open, key, low));
-    high = larger(high, here);
-    store(keys + i, here);
-  };
-  int64_t i = 0;
-  for (; i + kLanes <= args.length; i += kLanes) close(load_mask(maskable + i), i);
-  if (i < args.length) {
-    bool last[kLanes] = {};
-    for (int64_t lane = 0; i + lane < args.length; ++lane) last[lane] = maskable[i + lane];
-    close(load_mask(last), i);
+  for (int64_t slot = 0; slot < args.length; slot += kSlotWords) {
+    const bool* maskable = args.maskable + row * args.length + slot;
+    bool last[kSlotWords] = {};
+    if (args.length - slot < kSlotWords) {
+      memcpy(last, maskable, args.length - slot);
+      maskable = last;
+    }
+    Words words[kWordVectors];
+    draw_slot_words(args.seed, slot, sample, words);
+    for (int v = 0; v < kWordVectors; ++v) {
+      const Mask open = load_mask(maskable + v * kLanes);
+      const Ints key = (Ints)(words[v] >> 8), here = select(open, key, all(kClosedKey));
+      counts += select(open, all(1), Ints{});
+      low = smaller(low, select(open, key, low));
+      high = larger(high, here);
+      store(keys + slot + v * kLanes, here);
+    }
   }
   return {{smallest_lane(low), largest_lane(high)}, sum_lanes(counts), false};
 }

@@ -54,15 +54,19 @@ TM_HOST_DEVICE Longs counting_from(uint64_t first) {
 TM_HOST_DEVICE Longs low_halves(Longs a, Longs b) { return (a & 0xffffffffu) | (b << 32); }
 
 constexpr int kDrawVectors = kLanes == 16 ? 4 : 2;  // side by side, as many as registers allow
-constexpr int64_t kSlotWords = kDrawVectors * 2 * kLanes;
+constexpr int kWordVectors = 2 * kDrawVectors;
+constexpr int64_t kSlotWords = kWordVectors * kLanes;
 
 // The words of purpose mask of kSlotWords slots from `slot`, which four divides: neighbours share a draw.
-TM_HOST_DEVICE void draw_slot_words(uint64_t seed, int64_t slot, uint64_t counter, uint32_t* words) {
+TM_HOST_DEVICE void draw_slot_words(uint64_t seed, int64_t slot, uint64_t counter, Words (&words)[kWordVectors]) {
   Longs slots[kDrawVectors], drawn[kDrawVectors][4];
   for (int v = 0; v < kDrawVectors; ++v) slots[v] = counting_from(uint64_t(slot / 4 + v * kDraws));
   draw(seed, slots, Purpose::mask, counter, drawn);
   for (int v = 0; v < kDrawVectors; ++v) {
-    store_interleaved(words + v * 2 * kLanes, low_halves(drawn[v][0], drawn[v][1]), low_halves(drawn[v][2], drawn[v][3]));
+    Longs low, high;
+    interleave(low_halves(drawn[v][0], drawn[v][1]), low_halves(drawn[v][2], drawn[v][3]), low, high);
+    words[2 * v] = (Words)low;
+    words[2 * v + 1] = (Words)high;
   }
 }
 

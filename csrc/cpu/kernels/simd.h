@@ -119,10 +119,10 @@ TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
   low = (Floats)_mm512_permutex2var_ps((__m512)a, first, (__m512)b);
   high = (Floats)_mm512_permutex2var_ps((__m512)a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), (__m512)b);
 }
-TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
-  const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
-  _mm512_storeu_si512(to, _mm512_permutex2var_epi64((__m512i)a, low, (__m512i)b));
-  _mm512_storeu_si512(static_cast<char*>(to) + 64, _mm512_permutex2var_epi64((__m512i)a, high, (__m512i)b));
+TM_HOST_DEVICE void interleave(Longs a, Longs b, Longs& low, Longs& high) {
+  const __m512i first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+  low = (Longs)_mm512_permutex2var_epi64((__m512i)a, first, (__m512i)b);
+  high = (Longs)_mm512_permutex2var_epi64((__m512i)a, _mm512_add_epi64(first, _mm512_set1_epi64(4)), (__m512i)b);
 }
 
 #else
@@ -216,10 +216,10 @@ TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
   low = (Floats)_mm256_permute2f128_ps(even, odd, 0x20);
   high = (Floats)_mm256_permute2f128_ps(even, odd, 0x31);
 }
-TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
+TM_HOST_DEVICE void interleave(Longs a, Longs b, Longs& low, Longs& high) {
   const __m256i even = _mm256_unpacklo_epi64((__m256i)a, (__m256i)b), odd = _mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
-  _mm256_storeu_si256(static_cast<__m256i*>(to), _mm256_permute2x128_si256(even, odd, 0x20));
-  _mm256_storeu_si256(static_cast<__m256i*>(to) + 1, _mm256_permute2x128_si256(even, odd, 0x31));
+  low = (Longs)_mm256_permute2x128_si256(even, odd, 0x20);
+  high = (Longs)_mm256_permute2x128_si256(even, odd, 0x31);
 }
 
 #else
@@ -267,9 +267,9 @@ TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
   low = Floats{a[0], b[0], a[1], b[1]};
   high = Floats{a[2], b[2], a[3], b[3]};
 }
-TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
-  const uint64_t both[4] = {a[0], b[0], a[1], b[1]};
-  memcpy(to, both, sizeof(both));
+TM_HOST_DEVICE void interleave(Longs a, Longs b, Longs& low, Longs& high) {
+  low = Longs{a[0], b[0]};
+  high = Longs{a[1], b[1]};
 }
 
 #endif
