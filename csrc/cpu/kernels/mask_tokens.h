@@ -59,11 +59,10 @@ inline int64_t mask_tokens_count(const MaskTokensArgs& args, int64_t row) {
   return count < num_open ? count : num_open;
 }
 
-// Words below a bound of at most 2^32.
+// Words below a bound of at most 2^32. With the highest bit turned, signed numbers order as the words do.
 TM_HOST_DEVICE Mask below(Words words, uint64_t bound) {
   if (bound == 0) return greater(Ints{}, Ints{});
-  const auto ordered = [](Words w) __attribute__((always_inline)) { return (Ints)(w ^ 0x80000000u); };
-  return at_least(ordered(uint32_t(bound - 1) + Words{}), ordered(words));
+  return at_least(all(int32_t(uint32_t(bound - 1) ^ 0x80000000u)), (Ints)(words ^ 0x80000000u));
 }
 
 // scale_word of each lane.
