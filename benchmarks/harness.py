@@ -1,4 +1,4 @@
-"""How a benchmark is run: checked first, then timed in interleaved rounds on one thread. See README.md."""
+"""How a benchmark is run: checked first, then timed in interleaved rounds. See README.md."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Floors:
-    """What one thread of this machine reaches, measured with torch before the cases."""
+    """What the threads in use reach on this machine, measured with torch before the cases."""
 
     operations_per_ms: float  # a float32 product of two 1024 x 1024 matrices
     bytes_per_ms: float  # the sum of 256 MB
@@ -87,6 +87,11 @@ def restart_with_steady_malloc() -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
 
 
+def now() -> float:
+    """Seconds of the clock of a run: the CPU time of the one thread, or wall time of several."""
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
 def measure_floors(rounds: int = 15) -> Floors:
     matrix, long, short = torch.ones(1024, 1024), torch.ones(64 << 20), torch.ones(4096)
     out, result = torch.empty(1024, 1024), torch.empty(4096)
@@ -98,9 +103,9 @@ def measure_floors(rounds: int = 15) -> Floors:
     def best(run: Callable[[], Any]) -> float:
         times = []
         for _ in range(rounds):
-            start = time.thread_time()
+            start = now()
             run()
-            times.append(time.thread_time() - start)
+            times.append(now() - start)
         return min(times) * 1e3
 
     product = best(lambda: torch.mm(matrix, matrix, out=out))
@@ -116,9 +121,9 @@ def measure(case: Case, rounds: int, floors: Floors) -> list[Row]:
     times: dict[str, list[float]] = {peer.name: [] for peer in agreeing}
     for index in range(rounds + 2):
         for peer in agreeing:
-            start = time.thread_time()
+            start = now()
             peer.run()
-            elapsed = time.thread_time() - start
+            elapsed = now() - start
             if index >= 2:  # the first two rounds warm up
                 times[peer.name].append(elapsed * 1e3)
     ours = statistics.median(times[case.ours.name])
@@ -146,10 +151,13 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def describe(floors: Floors) -> str:
-    """The measured peaks in a line."""
+    """Clock, threads and measured peaks in a line, the heading of a table."""
+    threads = torch.get_num_threads()
+    who = "CPU time of one thread, which reaches" if threads == 1 else f"wall time of {threads} threads, which reach"
+    reads, takes = ("reads", "takes") if threads == 1 else ("read", "take")
     return (
-        f"one thread reaches {floors.operations_per_ms / 1e6:.0f} GFLOP/s (matrix product), reads "
-        f"{floors.bytes_per_ms / 1e6:.1f} GB/s (sum of 256 MB), and takes {1e6 / floors.exponentials_per_ms:.2f} ns "
+        f"{who} {floors.operations_per_ms / 1e6:.0f} GFLOP/s (matrix product), {reads} "
+        f"{floors.bytes_per_ms / 1e6:.1f} GB/s (sum of 256 MB), and {takes} {1e6 / floors.exponentials_per_ms:.2f} ns "
         "for an exp of torch"
     )
 
@@ -164,15 +172,19 @@ def device_name() -> str:
 
 
 def write(rows: Sequence[Row], rounds: int, floors: Floors) -> Path:
-    """Save the rows with what is needed to read them, as results/<device>-<date>.json."""
+    """Save the rows with what is needed to read them, as results/<device>[-<n>-threads]-<date>.json."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     date = datetime.date.today().isoformat()
-    slug = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
+    threads = torch.get_num_threads()
+    slug = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-") + (
+        "" if threads == 1 else f"-{threads}-threads"
+    )
     content = {
         "commit": commit,
         "date": date,
         "device": device_name(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
+        "clock": "CPU time of the thread" if threads == 1 else "wall time",
         "torch": torch.__version__,
         "command": " ".join(["python", *sys.argv]),
         "rounds": rounds,

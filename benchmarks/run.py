@@ -1,4 +1,4 @@
-"""The one command: python benchmarks/run.py [--case NAME ...] [--rounds N]. Prints a table and writes results/."""
+"""The one command: python benchmarks/run.py [--case NAME ...]. Prints a table and writes results/."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", action="append", choices=sorted(cases), help="only this case; may be repeated")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds, default 15")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch, default 1; wall time if more")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     floors = measure_floors()
     print(describe(floors) + "\n")
     rows = []

@@ -94,7 +94,9 @@ def rotate_case() -> Case:
     return Case(
         "rotate_and_store [4 x 25, 8, 64]",
         Peer("tokenmask.ops", packed, close),
-        partial(rotate_and_store_reference, qkv, *weights, cos, sin, ends, slots, keys.clone(), values.clone()),
+        partial(
+            rotate_and_store_reference, qkv, *weights, cos, sin, None, None, ends, slots, keys.clone(), values.clone()
+        ),
         (
             Peer("norms, rotation, scatter", modules, close),
             Peer("norms, rotation, slices", slices, close),

@@ -86,4 +86,12 @@ int64_t quantize_residual_cpu(const QuantizeResidualArgs& args, int64_t begin, i
   return cpu_kernels().quantize_residual(args, begin, end);
 }
 
+void rotate_and_store_cpu(const RotateAndStoreArgs& args, int64_t begin, int64_t end) {
+  cpu_kernels().rotate_and_store(args, begin, end);
+}
+
+void attend_cached_cpu(const AttendCachedArgs& args, int64_t begin, int64_t end) {
+  cpu_kernels().attend_cached(args, begin, end);
+}
+
 }  // namespace tokenmask

@@ -1,7 +1,8 @@
 // The CPU kernels of one instruction set, and which set runs. Each is the same source (kernels/) compiled again, and all
-// give the same bits.
+// give the same bits, except for the last ones of rotate_and_store and attend_cached.
 #pragma once
 
+#include "tokenmask/cache.h"
 #include "tokenmask/choose.h"
 #include "tokenmask/commit.h"
 #include "tokenmask/embed_codes.h"
@@ -25,6 +26,8 @@ struct CpuKernels {
   int64_t (*quantize_panel)();
   int64_t (*quantize_pack)(const QuantizeResidualArgs&, int64_t, int64_t);
   int64_t (*quantize_residual)(const QuantizeResidualArgs&, int64_t, int64_t);
+  void (*rotate_and_store)(const RotateAndStoreArgs&, int64_t, int64_t);
+  void (*attend_cached)(const AttendCachedArgs&, int64_t, int64_t);
 };
 
 extern const CpuKernels kPortableKernels;

@@ -72,6 +72,7 @@ Rotation prepare_rotation(const at::Tensor& qkv, const at::Tensor& query_weight,
   r.key_weight = checked(key_weight, "key_weight", qkv.scalar_type(), {size}, qkv);
   r.cos = checked(cos, "cos", at::kFloat, {count, size}, qkv);
   r.sin = checked(sin, "sin", at::kFloat, {count, size}, qkv);
+  TORCH_CHECK_VALUE(query_cos.has_value() == query_sin.has_value(), op, ": give both query_cos and query_sin or neither");
   r.query_cos = query_cos ? checked(*query_cos, "query_cos", at::kFloat, {count, size}, qkv) : r.cos;
   r.query_sin = query_sin ? checked(*query_sin, "query_sin", at::kFloat, {count, size}, qkv) : r.sin;
   r.row_splits = checked(row_splits, "row_splits", at::kLong, {values.size(0) + 1}, qkv);

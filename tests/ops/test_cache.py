@@ -45,12 +45,12 @@ def draw(counts, heads: int, size: int, total: int, seed: int = 0, device: str =
 
 @pytest.mark.parametrize("turns", ["same", "two"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_rotate_and_store_equals_its_reference(shape, turns: str, device: str) -> None:
+def test_rotate_and_store_equals_its_reference(shape, turns: str, device: str, capability: str) -> None:
     vectors, turn, ends, slots, keys, values, query_turn = draw(*shape, device=device)
     one, two = (keys.clone(), values.clone()), (keys.clone(), values.clone())
     extra = query_turn if turns == "two" else (None, None)
     found = rotate_and_store(*vectors, *turn, ends, slots, *one, query_cos=extra[0], query_sin=extra[1])
-    expected = rotate_and_store_reference(*vectors, *turn, ends, slots, *two, *extra)
+    expected = rotate_and_store_reference(*vectors, *turn, *extra, ends, slots, *two)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
@@ -78,7 +78,7 @@ def test_it_is_the_norm_and_the_rotation_of_the_network() -> None:
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_attend_cached_equals_its_reference(shape, masked: bool, device: str) -> None:
+def test_attend_cached_equals_its_reference(shape, masked: bool, device: str, capability: str) -> None:
     counts, _, _, total = shape
     vectors, _, ends, _, keys, values, _ = draw(*shape, device=device)
     query = vectors[0][:, 0]
@@ -104,14 +104,14 @@ def test_it_is_torchs_attention(device: str) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-30, 30.0, 1e4])
-def test_scores_of_any_size_are_finite(scale: float) -> None:
+def test_scores_of_any_size_are_finite(scale: float, capability: str) -> None:
     vectors, _, ends, _, keys, values, _ = draw((5,), 2, 16, 64)
     query, length = vectors[0][:, 0] * scale, torch.tensor([50])
     found = attend_cached(query, ends, keys, values, length)
     torch.testing.assert_close(found, attend_cached_reference(query, ends, keys, values, length), atol=1e-5, rtol=1e-3)
 
 
-def test_what_lies_behind_a_rows_length_does_not_matter() -> None:
+def test_what_lies_behind_a_rows_length_does_not_matter(capability: str) -> None:
     vectors, _, ends, _, keys, values, _ = draw((6, 6), 2, 16, 64)
     query, length = vectors[0][:, 0], torch.tensor([37, 5])
     before = attend_cached(query, ends, keys, values, length)
@@ -124,7 +124,7 @@ def test_what_lies_behind_a_rows_length_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_query_does_not_depend_on_its_neighbours_or_on_threads(threads: int) -> None:
+def test_a_query_does_not_depend_on_its_neighbours_or_on_threads(threads: int, capability: str) -> None:
     counts, heads, size, total = (7, 1, 12, 25), 4, 64, 256
     vectors, _, ends, _, keys, values, _ = draw(counts, heads, size, total)
     query, length = vectors[0][:, 0], torch.tensor([200, 256, 33, 100])
@@ -156,7 +156,7 @@ def test_any_shape_equals_the_reference(counts, heads: int, half: int, tiles: in
     strided = vectors[0].transpose(0, 3).contiguous().transpose(0, 3)
     one, two = (keys.clone(), values.clone()), (keys, values)
     query = rotate_and_store(strided, *vectors[1:], *turn, ends, slots, *one)
-    expected = rotate_and_store_reference(*vectors, *turn, ends, slots, *two)
+    expected = rotate_and_store_reference(*vectors, *turn, None, None, ends, slots, *two)
     torch.testing.assert_close(query, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(one[0], two[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(
@@ -173,7 +173,7 @@ def test_half_precision_on_the_gpu(dtype: torch.dtype) -> None:
     vectors, turn, ends, slots, keys, values, _ = draw((9, 4), 4, 64, 64, device="cuda", dtype=dtype)
     one, two = (keys.clone(), values.clone()), (keys.clone(), values.clone())
     query = rotate_and_store(*vectors, *turn, ends, slots, *one)
-    expected = rotate_and_store_reference(*vectors, *turn, ends, slots, *two)
+    expected = rotate_and_store_reference(*vectors, *turn, None, None, ends, slots, *two)
     torch.testing.assert_close(query, expected, atol=0.03, rtol=0.02)
     length = torch.tensor([50, 64], device="cuda")
     found = attend_cached(query, ends, *one, length)

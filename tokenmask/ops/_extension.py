@@ -66,6 +66,23 @@ def register_fake(name: str) -> Callable[[Function], Function]:
     return decorator
 
 
+def run(op: str, reference: Callable[..., Any], check: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
+    """Runs an op that is quick enough for its checks to count.
+
+    The kernel's own guards refuse all that ``check`` refuses, so ``check`` runs only after a failure, to say in words
+    what is wrong; the fake kernel and the reference have no guards and are checked first.
+    """
+    if USES_REFERENCE:
+        check(*arguments)
+        return reference(*arguments)
+    try:
+        return getattr(torch.ops.tokenmask, op)(*arguments)
+    except (RuntimeError, TypeError, ValueError) as error:
+        failure = error
+    check(*arguments)
+    raise failure
+
+
 def build_info() -> dict[str, str | bool]:
     """What is running: versions, implementation, CUDA and CPU capability, for ``tokenmask info`` and bug reports.
 

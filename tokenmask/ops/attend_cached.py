@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake, run
 from tokenmask.ops.rotate_and_store import FLOATS, check_cache, check_splits, refuse_splits, row_of
 
 
@@ -40,6 +40,14 @@ def attend_cached(
         ValueError: another shape, tensors on two devices, splits that do not cover M in order, or (CPU) a length beyond
             the cache (names the row).
     """
+    arguments = (query, row_splits, keys, values, lengths, allowed)
+    result: Tensor = run("attend_cached", attend_cached_reference, _check, arguments)
+    return result
+
+
+def _check(
+    query: Tensor, row_splits: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, allowed: Tensor | None
+) -> None:
     op = "attend_cached"
     check_dtype(op, "query", query, FLOATS if query.device.type != "cpu" or USES_REFERENCE else FLOATS[:1])
     check_dims(op, "query", query, "[M, H, D]")
@@ -49,10 +57,6 @@ def attend_cached(
     check_tensor(op, "lengths", lengths, torch.int64, [values.shape[0]], "[B]", query)
     if allowed is not None:
         check_tensor(op, "allowed", allowed, torch.bool, [query.shape[0], values.shape[2]], "[M, T]", query)
-    if USES_REFERENCE:
-        return attend_cached_reference(query, row_splits, keys, values, lengths, allowed)
-    result: Tensor = torch.ops.tokenmask.attend_cached(query, row_splits, keys, values, lengths, allowed)
-    return result
 
 
 def attend_cached_reference(
@@ -85,4 +89,5 @@ def attend_cached_reference(
 def _(
     query: Tensor, row_splits: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, allowed: Tensor | None
 ) -> Tensor:
+    _check(query, row_splits, keys, values, lengths, allowed)
     return query.new_empty(query.shape)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops._checks import check_dims, check_dtype, check_rows, check_tensor, refuse_rows, split_seed
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._extension import check_device, register_fake, run
 from tokenmask.ops.choose import choose_reference
 from tokenmask.ops.philox import Purpose, draw_reference, multiply_high, uniform24
 
@@ -54,6 +54,33 @@ def mask_tokens(
     Source: Devlin et al., BERT, arXiv:1810.04805, section 3.1 (shares 0.8, 0.1, 0.1). Deviation: the count is exact,
     not a probability per slot.
     """
+    mask_below, random_below = _thresholds(shares)
+    low, high = None, None
+    if shares[1] > 0:
+        if random_range is None:
+            raise ValueError(f"mask_tokens: a random share above 0 needs random_range, got the share {shares[1]}")
+        low, high = random_range
+    if isinstance(seed, Tensor):
+        raise TypeError("mask_tokens: seed must be an int, got a tensor; rows are told apart by sample_ids")
+    number, _ = split_seed("mask_tokens", seed, 0, ids)
+    arguments = (ids, maskable, count, mask_ids, scores, low, high, sample_ids, number, mask_below, random_below)
+    result: tuple[Tensor, Tensor, Tensor] = run("mask_tokens", mask_tokens_reference, _check, arguments)
+    return result
+
+
+def _check(
+    ids: Tensor,
+    maskable: Tensor,
+    count: Tensor,
+    mask_ids: Tensor,
+    scores: Tensor | None,
+    random_low: Tensor | None,
+    random_high: Tensor | None,
+    sample_ids: Tensor,
+    seed: int,
+    mask_below: int,
+    random_below: int,
+) -> None:
     check_dtype("mask_tokens", "ids", ids, (torch.int32,))
     check_dims("mask_tokens", "ids", ids, "[B, S]")
     check_device("mask_tokens", "ids", ids)
@@ -63,24 +90,11 @@ def mask_tokens(
     check_tensor("mask_tokens", "sample_ids", sample_ids, torch.int64, ids.shape[:1], "[B]", ids)
     if scores is not None:
         check_tensor("mask_tokens", "scores", scores, torch.float32, ids.shape, "[B, S]", ids)
-    mask_below, random_below = _thresholds(shares)
-    low, high = None, None
-    if shares[1] > 0:
-        if random_range is None:
-            raise ValueError(f"mask_tokens: a random share above 0 needs random_range, got the share {shares[1]}")
-        low, high = random_range
-        check_rows("mask_tokens", "random_range[0]", low, torch.int32, "[S] or [B, S]", ids)
-        check_rows("mask_tokens", "random_range[1]", high, torch.int32, "[S] or [B, S]", ids)
-        if low.dim() != high.dim():
+    if random_low is not None and random_high is not None:
+        check_rows("mask_tokens", "random_range[0]", random_low, torch.int32, "[S] or [B, S]", ids)
+        check_rows("mask_tokens", "random_range[1]", random_high, torch.int32, "[S] or [B, S]", ids)
+        if random_low.dim() != random_high.dim():
             raise ValueError("mask_tokens: both ends of random_range must have the same shape, got [S] and [B, S]")
-    number, seeds = split_seed("mask_tokens", seed, ids.shape[0], ids)
-    if seeds is not None:
-        raise TypeError("mask_tokens: seed must be an int, got a tensor; rows are told apart by sample_ids")
-    arguments = (ids, maskable, count, mask_ids, scores, low, high, sample_ids, number, mask_below, random_below)
-    if USES_REFERENCE:
-        return mask_tokens_reference(*arguments)
-    result: tuple[Tensor, Tensor, Tensor] = torch.ops.tokenmask.mask_tokens(*arguments)
-    return result
 
 
 def _thresholds(shares: tuple[float, float, float]) -> tuple[int, int]:
@@ -143,5 +157,6 @@ def _(
     mask_below: int,
     random_below: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    _check(ids, maskable, count, mask_ids, scores, random_low, random_high, sample_ids, seed, mask_below, random_below)
     size = torch.library.get_ctx().new_dynamic_size()
     return ids.new_empty(ids.shape), count.new_empty(size), ids.new_empty(size)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake, run
 
 TILE = 16  # slots whose keys lie side by side: [slots / 16, head size, 16], so that 16 scores are summed at once
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
@@ -54,9 +54,34 @@ def rotate_and_store(
         ValueError: another shape, tensors on two devices, splits that do not cover M in order, or (CPU) a slot beyond
             the cache (names the position).
     """
+    arguments = (qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots, keys, values, eps)
+    result: Tensor = run("rotate_and_store", rotate_and_store_reference, _check, arguments)
+    return result
+
+
+def _check(
+    qkv: Tensor,
+    query_weight: Tensor,
+    key_weight: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    query_cos: Tensor | None,
+    query_sin: Tensor | None,
+    row_splits: Tensor,
+    slots: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    eps: float,
+) -> None:
     op = "rotate_and_store"
-    _check(op, qkv, keys, values, row_splits)
-    count, _, _, size = qkv.shape
+    check_dtype(op, "qkv", qkv, FLOATS if qkv.device.type != "cpu" or USES_REFERENCE else FLOATS[:1])
+    check_dims(op, "qkv", qkv, "[M, 3, H, D]")
+    count, three, heads, size = qkv.shape
+    if three != 3 or size % 2:
+        raise ValueError(f"{op}: qkv must be [M, 3, H, D] with an even D, got {list(qkv.shape)}")
+    check_device(op, "qkv", qkv)
+    check_cache(op, keys, values, heads, size, qkv)
+    check_splits(op, row_splits, keys.shape[0], qkv)
     for name, weight in (("query_weight", query_weight), ("key_weight", key_weight)):
         check_tensor(op, name, weight, qkv.dtype, [size], "[D]", qkv)
     if (query_cos is None) != (query_sin is None):
@@ -65,24 +90,6 @@ def rotate_and_store(
         if turn is not None:
             check_tensor(op, name, turn, torch.float32, [count, size], "[M, D]", qkv)
     check_tensor(op, "slots", slots, torch.int64, [count], "[M]", qkv)
-    if USES_REFERENCE:
-        return rotate_and_store_reference(
-            qkv, query_weight, key_weight, cos, sin, row_splits, slots, keys, values, query_cos, query_sin, eps
-        )
-    result: Tensor = torch.ops.tokenmask.rotate_and_store(
-        qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots, keys, values, eps
-    )
-    return result
-
-
-def _check(op: str, qkv: Tensor, keys: Tensor, values: Tensor, row_splits: Tensor) -> None:
-    check_dtype(op, "qkv", qkv, FLOATS if qkv.device.type != "cpu" or USES_REFERENCE else FLOATS[:1])
-    check_dims(op, "qkv", qkv, "[M, 3, H, D]")
-    if qkv.shape[1] != 3 or qkv.shape[3] % 2:
-        raise ValueError(f"{op}: qkv must be [M, 3, H, D] with an even D, got {list(qkv.shape)}")
-    check_device(op, "qkv", qkv)
-    check_cache(op, keys, values, qkv.shape[2], qkv.shape[3], qkv)
-    check_splits(op, row_splits, keys.shape[0], qkv)
 
 
 def check_cache(op: str, keys: Tensor, values: Tensor, heads: int, size: int, like: Tensor) -> None:
@@ -122,15 +129,15 @@ def rotate_and_store_reference(
     key_weight: Tensor,
     cos: Tensor,
     sin: Tensor,
+    query_cos: Tensor | None,
+    query_sin: Tensor | None,
     row_splits: Tensor,
     slots: Tensor,
     keys: Tensor,
     values: Tensor,
-    query_cos: Tensor | None = None,
-    query_sin: Tensor | None = None,
     eps: float = 1e-6,
 ) -> Tensor:
-    """The meaning of ``rotate_and_store``."""
+    """The meaning of ``rotate_and_store``, with the arguments of the registered op."""
     refuse_splits("rotate_and_store", row_splits, qkv.shape[0])
     total = values.shape[2]
     refuse_rows(
@@ -170,4 +177,5 @@ def _(
     values: Tensor,
     eps: float,
 ) -> Tensor:
+    _check(qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots, keys, values, eps)
     return qkv.new_empty((qkv.shape[0], qkv.shape[2], qkv.shape[3]))

@@ -5,57 +5,78 @@
 
 namespace tokenmask::TM_ISA {
 
-constexpr int64_t kLine = 64;  // bytes that a prefetch brings
+constexpr int64_t kColumns = 64;  // whose sums stay in registers while the levels pass
 
-// Asks for `count` values from index `at` on; an address outside the array does no harm.
-template <FloatType type>
-TM_HOST_DEVICE void prefetch(const void* values, int64_t at, int64_t count) {
-  constexpr int64_t kSize = type == FloatType::float32 ? 4 : 2;
-  const uintptr_t from = reinterpret_cast<uintptr_t>(values) + uintptr_t(at) * kSize;
-  for (int64_t i = 0; i < count * kSize; i += kLine) __builtin_prefetch(reinterpret_cast<const void*>(from + i));
+// Results of at least so many bytes would only push each other out of the caches near the core.
+constexpr int64_t kStreamedBytes = 8 << 20;
+
+// Columns [begin, end) of a position. Levels are added left to right in float32. The rows of the next position, `next`, are
+// asked for meanwhile.
+template <FloatType type, bool streams>
+TM_HOST_DEVICE void embed_columns(const EmbedCodesArgs& args, const int32_t* ids, const int32_t* next, int64_t out,
+                                  int64_t begin, int64_t end) {
+  for (; begin < end; begin += kColumns) {
+    const int64_t count = end - begin < kColumns ? end - begin : kColumns;
+    alignas(64) float sum[kColumns] = {};
+    const auto add_levels = [&](int64_t columns) __attribute__((always_inline)) {
+      for (int64_t level = 0; level < args.levels; ++level) {
+        prefetch<type>(args.table, next[level] * args.width + begin, columns);
+        if (ids[level] == kPad) continue;
+        const int64_t row = ids[level] * args.width + begin;
+        for (int64_t i = 0; i < columns; ++i) sum[i] += load_float<type>(args.table, row + i);
+      }
+      if constexpr (streams) {
+        float* to = static_cast<float*>(args.out) + out + begin;
+        for (int64_t i = 0; i < columns; i += kLanes) stream(to + i, load<Floats>(sum + i));
+      } else {
+        for (int64_t i = 0; i < columns; ++i) store_float<type>(args.out, out + begin + i, sum[i]);
+      }
+    };
+    if (count == kColumns) add_levels(kColumns);
+    else add_levels(count);
+  }
 }
 
-// Levels are added left to right in float32; four vectors stay in registers while the levels pass. The rows of the next
-// position, `next`, are asked for meanwhile.
-template <FloatType type>
-TM_HOST_DEVICE void embed_position(const EmbedCodesArgs& args, const int32_t* ids, const int32_t* next, int64_t out) {
-  constexpr int kColumns = 4 * kLanes;
-  const auto add_columns = [&](int64_t begin, int64_t count) __attribute__((always_inline)) {
-    float sum[kColumns] = {};
-    for (int64_t level = 0; level < args.levels; ++level) {
-      prefetch<type>(args.table, next[level] * args.width + begin, count);
-      if (ids[level] == kPad) continue;
-      const int64_t row = ids[level] * args.width + begin;
-      for (int64_t i = 0; i < count; ++i) sum[i] += load_float<type>(args.table, row + i);
+// What is streamed goes column by column: a table of some thousand rows is then read from a cache near the core.
+template <FloatType type, bool streams>
+TM_HOST_DEVICE void embed_positions(const EmbedCodesArgs& args, int64_t begin, int64_t end) {
+  const int64_t columns = streams ? kColumns : args.width;
+  for (int64_t left = 0; left < args.width; left += columns) {
+    for (int64_t position = begin; position < end; ++position) {
+      const int32_t* ids = args.ids + position * args.levels;
+      const int32_t* next = position + 1 < end ? ids + args.levels : ids;
+      embed_columns<type, streams>(args, ids, next, position * args.width, left, left + columns);
     }
-    for (int64_t i = 0; i < count; ++i) store_float<type>(args.out, out + begin + i, sum[i]);
-  };
-  int64_t begin = 0;
-  for (; begin + kColumns <= args.width; begin += kColumns) add_columns(begin, kColumns);
-  if (begin < args.width) add_columns(begin, args.width - begin);
+  }
+  if constexpr (streams) end_streams();
 }
 
-template <FloatType type>
-TM_HOST_DEVICE int64_t embed_positions(const EmbedCodesArgs& args, int64_t begin, int64_t end) {
-  for (int64_t position = begin; position < end; ++position) {
-    const int32_t* ids = args.ids + position * args.levels;
-    for (int64_t level = 0; level < args.levels; ++level) {
-      if (ids[level] < 0 || ids[level] >= args.table_rows) return failure(position, Reason::id_out_of_range);
-    }
-    embed_position<type>(args, ids, position + 1 < end ? ids + args.levels : ids, position * args.width);
+TM_HOST_DEVICE int64_t find_foreign_id(const EmbedCodesArgs& args, int64_t begin, int64_t end) {
+  for (int64_t i = begin * args.levels; i < end * args.levels; ++i) {
+    if (args.ids[i] < 0 || args.ids[i] >= args.table_rows) return failure(i / args.levels, Reason::id_out_of_range);
   }
   return kNoFailure;
 }
 
 inline int64_t embed_codes(const EmbedCodesArgs& args, int64_t begin, int64_t end) {
+  const int64_t failed = find_foreign_id(args, begin, end);
+  if (failed != kNoFailure) return failed;
   switch (args.type) {
     case FloatType::bfloat16:
-      return embed_positions<FloatType::bfloat16>(args, begin, end);
+      embed_positions<FloatType::bfloat16, false>(args, begin, end);
+      break;
     case FloatType::float16:
-      return embed_positions<FloatType::float16>(args, begin, end);
+      embed_positions<FloatType::float16, false>(args, begin, end);
+      break;
     default:
-      return embed_positions<FloatType::float32>(args, begin, end);
+      if (kCanStream && args.positions * args.width * 4 >= kStreamedBytes && args.width % kColumns == 0 &&
+          reinterpret_cast<uintptr_t>(args.out) % sizeof(Floats) == 0) {
+        embed_positions<FloatType::float32, kCanStream>(args, begin, end);
+      } else {
+        embed_positions<FloatType::float32, false>(args, begin, end);
+      }
   }
+  return kNoFailure;
 }
 
 template <FloatType type>

@@ -5,18 +5,19 @@
 
 namespace tokenmask::TM_ISA {
 
-// Weights of at most 2^30 in two halves that 32 bits hold, so that no lane is widened in the loop.
+// 64-bit sums of 32-bit numbers without widening them in the loop: the sum modulo 2^32 and that of the upper halves.
 struct Mass {
   static constexpr int64_t kMost = 65536;  // vectors
 
-  Words low = {}, high = {};
+  Words sum = {}, high = {};
 
-  TM_HOST_DEVICE void add(Ints weights) {
-    low += (Words)weights & 0xffffu;
-    high += (Words)weights >> 16;
+  TM_HOST_DEVICE void add(Words weights) {
+    sum += weights;
+    high += weights >> 16;
   }
 
   TM_HOST_DEVICE int64_t total() const {
+    const Words low = sum - (high << 16);  // the sum of the lower halves, which is below 2^32
     const Longs lows = ((Longs)low & 0xffffffffu) + ((Longs)low >> 32);
     const Longs highs = ((Longs)high & 0xffffffffu) + ((Longs)high >> 32);
     return sum_lanes(lows + (highs << 16));
@@ -31,7 +32,7 @@ TM_HOST_DEVICE int64_t sum_weights(const int32_t* weights, int64_t size) {
   for (int64_t begin = 0; begin < size; begin += kMassRun) {
     const int64_t end = size - begin < kMassRun ? size : begin + kMassRun;
     Mass mass;
-    for (int64_t i = begin; i < end; i += kLanes) mass.add(load<Ints>(weights + i));
+    for (int64_t i = begin; i < end; i += kLanes) mass.add(load<Words>(weights + i));
     sum += mass.total();
   }
   return sum;
@@ -47,7 +48,7 @@ TM_HOST_DEVICE int64_t mass_from(const int32_t* keys, const int32_t* weights, in
     if constexpr (weighted) {
       Mass mass;
       for (int64_t i = begin; i < end; i += kLanes) {
-        mass.add(select(at_least(load<Ints>(keys + i), least), load<Ints>(weights + i), Ints{}));
+        mass.add((Words)select(at_least(load<Ints>(keys + i), least), load<Ints>(weights + i), Ints{}));
       }
       sum += mass.total();
     } else {

@@ -8,26 +8,41 @@ namespace tokenmask::TM_ISA {
 
 constexpr int kDraws = kLanes / 2;  // counters of a vector
 
-struct Draws {
-  Longs word[4];
-};
-
 TM_HOST_DEVICE Longs all_long(uint64_t value) { return value + Longs{}; }
 
-TM_HOST_DEVICE Draws draw(uint64_t seed, Longs slots, Purpose purpose, uint64_t counter) {
-  Longs c0 = slots, c1 = all_long(uint32_t(purpose)), c2 = all_long(uint32_t(counter)), c3 = all_long(counter >> 32);
+// Words 0 to 3 of a draw for each of several vectors of slots, whose chains of steps run side by side. In the first round
+// only word 0 differs between slots, and word 2 alone is new of what the second round multiplies.
+template <int count>
+TM_HOST_DEVICE void draw(uint64_t seed, const Longs (&slots)[count], Purpose purpose, uint64_t counter,
+                         Longs (&words)[count][4]) {
+  constexpr uint64_t kLeft = 0xD2511F53u, kRight = 0xCD9E8D57u;
   uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
-#pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
-    const Longs product0 = multiply_low(c0, 0xD2511F53u), product1 = multiply_low(c2, 0xCD9E8D57u);
-    c0 = (product1 >> 32) ^ c1 ^ uint64_t{key0};
-    c2 = (product0 >> 32) ^ c3 ^ uint64_t{key1};
-    c1 = product1;
-    c3 = product0;
+  const uint64_t product1 = kRight * uint32_t(counter);
+  const uint32_t first = uint32_t(product1 >> 32) ^ uint32_t(purpose) ^ key0;
+  const uint64_t first1 = counter >> 32 ^ uint64_t{key1}, product0 = kLeft * first;
+  key0 += 0x9E3779B9u;
+  key1 += 0xBB67AE85u;
+  for (int v = 0; v < count; ++v) {
+    const Longs one = multiply_low(slots[v], kLeft), two = multiply_low((one >> 32) ^ first1, kRight);
+    words[v][0] = (two >> 32) ^ uint64_t{uint32_t(product1) ^ key0};
+    words[v][1] = two;
+    words[v][2] = one ^ ((product0 >> 32) ^ uint64_t{key1});
+    words[v][3] = all_long(product0);
+  }
+#pragma GCC unroll 8
+  for (int round = 2; round < 10; ++round) {
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
+#pragma GCC unroll 4
+    for (int v = 0; v < count; ++v) {
+      Longs(&c)[4] = words[v];
+      const Longs left = multiply_low(c[0], kLeft), right = multiply_low(c[2], kRight);
+      c[0] = (right >> 32) ^ c[1] ^ uint64_t{key0};
+      c[2] = (left >> 32) ^ c[3] ^ uint64_t{key1};
+      c[1] = right;
+      c[3] = left;
+    }
   }
-  return {{c0, c1, c2, c3}};
 }
 
 TM_HOST_DEVICE Longs counting_from(uint64_t first) {
@@ -36,20 +51,43 @@ TM_HOST_DEVICE Longs counting_from(uint64_t first) {
   return numbers + first;
 }
 
-// The words of purpose mask of 2 * kLanes slots from `slot`, which four divides: neighbours share a draw.
-TM_HOST_DEVICE void draw_slot_words(uint64_t seed, int64_t slot, uint64_t counter, uint32_t* words) {
-  const Draws draws = draw(seed, counting_from(uint64_t(slot / 4)), Purpose::mask, counter);
-  store_interleaved(words, (draws.word[0] & 0xffffffffu) | (draws.word[1] << 32),
-                    (draws.word[2] & 0xffffffffu) | (draws.word[3] << 32));
+TM_HOST_DEVICE Longs low_halves(Longs a, Longs b) { return (a & 0xffffffffu) | (b << 32); }
+
+constexpr int kDrawVectors = kLanes == 16 ? 4 : 2;  // side by side, as many as registers allow
+constexpr int kWordVectors = 2 * kDrawVectors;
+constexpr int64_t kSlotWords = kWordVectors * kLanes;
+
+// The words of purpose mask of kSlotWords slots from `slot`, which four divides: neighbours share a draw.
+TM_HOST_DEVICE void draw_slot_words(uint64_t seed, int64_t slot, uint64_t counter, Words (&words)[kWordVectors]) {
+  Longs slots[kDrawVectors], drawn[kDrawVectors][4];
+  for (int v = 0; v < kDrawVectors; ++v) slots[v] = counting_from(uint64_t(slot / 4 + v * kDraws));
+  draw(seed, slots, Purpose::mask, counter, drawn);
+  for (int v = 0; v < kDrawVectors; ++v) {
+    Longs low, high;
+    interleave(low_halves(drawn[v][0], drawn[v][1]), low_halves(drawn[v][2], drawn[v][3]), low, high);
+    words[2 * v] = (Words)low;
+    words[2 * v + 1] = (Words)high;
+  }
 }
 
-// Words 0 and 1 of a draw for each slot of a list, side by side; lists have room for a whole vector.
-TM_HOST_DEVICE void draw_word_pairs(uint64_t seed, const int32_t* slots, int64_t count, Purpose purpose,
-                                    uint64_t counter, uint64_t* pairs) {
-  for (int64_t i = 0; i < count; i += kDraws) {
-    using Half = uint32_t __attribute__((vector_size(4 * kDraws)));
-    const Draws draws = draw(seed, __builtin_convertvector(load<Half>(slots + i), Longs), purpose, counter);
-    store(pairs + i, (draws.word[0] & 0xffffffffu) | (draws.word[1] << 32));
+struct WordPair {
+  Words first, second;
+};
+
+constexpr int kPairVectors = kDrawVectors / 2;
+
+// Words 0 and 1 of a draw for each slot of some vectors.
+TM_HOST_DEVICE void draw_word_pairs(uint64_t seed, const Ints (&slots)[kPairVectors], Purpose purpose, uint64_t counter,
+                                    WordPair (&pairs)[kPairVectors]) {
+  Longs split[kDrawVectors], drawn[kDrawVectors][4];
+  for (int v = 0; v < kPairVectors; ++v) {
+    split[2 * v] = (Longs)slots[v];  // even lanes
+    split[2 * v + 1] = (Longs)slots[v] >> 32;
+  }
+  draw(seed, split, purpose, counter, drawn);
+  for (int v = 0; v < kPairVectors; ++v) {
+    const Longs(&even)[4] = drawn[2 * v], (&odd)[4] = drawn[2 * v + 1];
+    pairs[v] = {(Words)low_halves(even[0], odd[0]), (Words)low_halves(even[1], odd[1])};
   }
 }
 

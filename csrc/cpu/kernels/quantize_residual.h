@@ -10,7 +10,7 @@ namespace tokenmask::TM_ISA {
 
 constexpr int kPanel = 2 * kLanes;
 constexpr int kTileRows = kLanes == 16 ? 12 : 6;  // as many accumulators as registers allow
-constexpr int64_t kBlockRows = 48;
+constexpr int64_t kBlockRows = 240;  // each block reads all codebooks, which seldom fit the caches near the core
 
 inline int64_t panel_width() { return kPanel; }
 
@@ -40,10 +40,10 @@ inline int64_t pack_codebooks(const QuantizeResidualArgs& args, int64_t begin, i
   return kNoFailure;
 }
 
-// Where a row stands at a level: for each lane of a panel, its least score so far and the panel that had it.
+// Where a row stands at a level: for each lane of a vector, its least score so far and the vector of codes that had it.
 struct Best {
-  float score[kPanel];
-  int32_t panel[kPanel];
+  float score[kLanes];
+  int32_t vector[kLanes];
 };
 
 template <int rows>
@@ -55,7 +55,9 @@ TM_HOST_DEVICE void score_tile(const float* x, int64_t width, const float* packe
     score[r][1] = load<Floats>(biases + kLanes);
   }
   for (int64_t d = 0; d < width; ++d) {
-    const Floats left = load<Floats>(packed + d * kPanel), right = load<Floats>(packed + d * kPanel + kLanes);
+    Floats left = load<Floats>(packed + d * kPanel), right = load<Floats>(packed + d * kPanel + kLanes);
+    pin(left);
+    pin(right);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
       const Floats value = all(x[r * width + d]);
@@ -65,21 +67,23 @@ TM_HOST_DEVICE void score_tile(const float* x, int64_t width, const float* packe
   }
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r) {
+    Floats least = load<Floats>(best[r].score);
+    Ints vector = load<Ints>(best[r].vector);
     for (int half = 0; half < 2; ++half) {
-      float* known = best[r].score + half * kLanes;
-      int32_t* where = best[r].panel + half * kLanes;
-      const Mask is_less = less(score[r][half], load<Floats>(known));
-      store(known, select(is_less, score[r][half], load<Floats>(known)));
-      store(where, select(is_less, all(panel), load<Ints>(where)));
+      const Mask is_less = less(score[r][half], least);
+      least = select(is_less, score[r][half], least);
+      vector = select(is_less, all(2 * panel + half), vector);
     }
+    store(best[r].score, least);
+    store(best[r].vector, vector);
   }
 }
 
 TM_HOST_DEVICE int32_t nearest_code(const Best& best) {
   float least = __builtin_inff();
   int32_t code = INT32_MAX;
-  for (int32_t lane = 0; lane < kPanel; ++lane) {
-    const int32_t candidate = best.panel[lane] * kPanel + lane;
+  for (int32_t lane = 0; lane < kLanes; ++lane) {
+    const int32_t candidate = best.vector[lane] * kLanes + lane;
     if (best.score[lane] < least || (best.score[lane] == least && candidate < code)) {
       least = best.score[lane];
       code = candidate;
@@ -107,10 +111,8 @@ inline int64_t quantize_residual(const QuantizeResidualArgs& args, int64_t begin
     }
     for (int64_t level = 0; level < args.levels; ++level) {
       for (int64_t r = 0; r < count; ++r) {
-        for (int lane = 0; lane < kPanel; ++lane) {
-          best[r].score[lane] = __builtin_inff();
-          best[r].panel[lane] = 0;
-        }
+        store(best[r].score, all(__builtin_inff()));
+        store(best[r].vector, Ints{});
       }
       for (int64_t panel = 0; panel < panels; ++panel) {
         const float* packed = args.packed + (level * panels + panel) * width * kPanel;
@@ -124,16 +126,21 @@ inline int64_t quantize_residual(const QuantizeResidualArgs& args, int64_t begin
         }
         for (; r < count; ++r) score_tile<1>(&left[r * width], width, packed, biases, int32_t(panel), &best[r]);
       }
+      const float* book = args.codebooks + level * args.codes * width;
+      int32_t* chosen = args.out_codes + block * args.levels + level;
       for (int64_t r = 0; r < count; ++r) {
         const int32_t nearest = nearest_code(best[r]);
-        const float* code = args.codebooks + (level * args.codes + nearest) * width;
+        chosen[r * args.levels] = nearest;
+        prefetch<FloatType::float32>(book, nearest * width, width);
+      }
+      for (int64_t r = 0; r < count; ++r) {
+        const float* code = book + chosen[r * args.levels] * width;
         float* rest = &left[r * width];
         float* sum = args.quantized + (block + r) * width;
         for (int64_t d = 0; d < width; ++d) {
           rest[d] -= code[d];
           sum[d] += code[d];
         }
-        args.out_codes[(block + r) * args.levels + level] = nearest;
       }
     }
   }

@@ -12,6 +12,7 @@ namespace tokenmask::TM_ISA {
 constexpr int64_t kBlock = 256;
 constexpr int kGroup = 16;  // floats are summed in this many chains, whatever the vectors' width
 constexpr int kParts = kGroup / kLanes;
+constexpr int kTogether = 4;  // vectors of pass 2, a multiple of kParts
 constexpr int kChains = kLanes == 4 ? 8 : 4;  // of pass 1
 constexpr int64_t kStride = kChains * kLanes;
 
@@ -111,33 +112,30 @@ TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, fl
   Mass mass;
   Floats products[kParts] = {};
   const auto weigh = [&](const float* from) __attribute__((always_inline)) {
-    __builtin_prefetch(from + next_row, 0, 2);  // the memory of the next row is read while this row is worked on
-#pragma GCC unroll 4
-    for (int part = 0; part < kParts; ++part) {
-      Floats x = load<Floats>(from + part * kLanes) - largest;
-      if constexpr (heated) x = x / temperature;
-      x = larger(x, all(kSmallestExponent));
-      const Ints w = weight_of_clamped(x);
-      mass.add(w);
-      products[part] += x * __builtin_convertvector(w, Floats);
+    Floats x[kTogether];
+    Ints w[kTogether];
+    for (int v = 0; v < kTogether; ++v) {
+      // The memory of the next row is read while this row is worked on.
+      if (v % kParts == 0) __builtin_prefetch(from + v * kLanes + next_row, 0, 2);
+      x[v] = load<Floats>(from + v * kLanes) - largest;
+      if constexpr (heated) x[v] = x[v] / temperature;
+      x[v] = larger(x[v], all(kSmallestExponent));
     }
+    weights_of_clamped(x, w);
+    for (int v = 0; v < kTogether; v += 2) mass.add((Words)w[v] + (Words)w[v + 1]);
+    for (int v = 0; v < kTogether; ++v) products[v % kParts] += x[v] * __builtin_convertvector(w[v], Floats);
   };
+  constexpr int64_t kCodes = kTogether * kLanes;
   int64_t i = 0;
-  if (count == kBlock) {
-#pragma GCC unroll 2
-    for (; i < kBlock; i += kGroup) weigh(z + i);
-  } else {
-    for (; i + kGroup <= count; i += kGroup) weigh(z + i);
-  }
-  if (i < count) {
-    float last[kGroup];
-    for (int64_t lane = 0; lane < kGroup; ++lane) last[lane] = i + lane < count ? z[i + lane] : -kInfinity;
+  for (; i + kCodes <= count; i += kCodes) weigh(z + i);
+  if (i < count) {  // what fills the vectors weighs 0
+    float last[kCodes];
+    for (int64_t lane = 0; lane < kCodes; ++lane) last[lane] = i + lane < count ? z[i + lane] : -kInfinity;
     weigh(last);
   }
-  float chains[kGroup];
-  for (int part = 0; part < kParts; ++part) store(chains + part * kLanes, products[part]);
-  for (int lane = 0; lane < 8; ++lane) chains[lane] += chains[lane + 8];
-  for (int lane = 0; lane < 4; ++lane) chains[lane] += chains[lane + 4];
+  using Four = float __attribute__((vector_size(16)));
+  const float* lanes = reinterpret_cast<const float*>(products);
+  const Four chains = (load<Four>(lanes) + load<Four>(lanes + 8)) + (load<Four>(lanes + 4) + load<Four>(lanes + 12));
   block_mass = mass.total();
   totals.mass += block_mass;
   totals.weighted_logit += (chains[0] + chains[2]) + (chains[1] + chains[3]);

@@ -35,6 +35,16 @@ TM_HOST_DEVICE void store(T* to, Vector vector) {
 TM_HOST_DEVICE Floats all(float value) { return value - Floats{}; }
 TM_HOST_DEVICE Ints all(int32_t value) { return value - Ints{}; }
 
+// Has the value computed by here and held in a register: compilers fold a load into each of its uses, and turn steps of
+// several vectors in turn into one vector's steps after another's.
+#if defined(__x86_64__)
+TM_HOST_DEVICE void pin(Floats& value) { __asm__("" : "+v"(value)); }
+#elif defined(__aarch64__)
+TM_HOST_DEVICE void pin(Floats& value) { __asm__("" : "+w"(value)); }
+#else
+TM_HOST_DEVICE void pin(Floats&) {}
+#endif
+
 // 0, 1, 2 ...
 TM_HOST_DEVICE Ints lane_numbers() {
   Ints numbers;
@@ -42,7 +52,8 @@ TM_HOST_DEVICE Ints lane_numbers() {
   return numbers;
 }
 
-// What differs between the instruction sets: masks, packing, the larger of two, the fused c - a * b, lanes together.
+// What differs between the instruction sets: masks, packing, the larger of two, the fused c - a * b and a * b + c, lanes
+// together.
 #if TM_LANES == 16
 
 struct Mask {
@@ -82,19 +93,36 @@ TM_HOST_DEVICE Ints smaller(Ints a, Ints b) { return (Ints)_mm512_min_epi32((__m
 TM_HOST_DEVICE Floats fused_less(Floats c, Floats a, Floats b) {
   return (Floats)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
+TM_HOST_DEVICE Floats fused(Floats a, Floats b, Floats c) {
+  return (Floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
 TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) {
   return (Longs)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
 }
+TM_HOST_DEVICE Longs multiply_low(Longs a, Longs b) { return (Longs)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) {
+  return (Ints)_mm512_i32gather_epi32((__m512i)at, from, 4);
+}
+// Stores past the caches, to an aligned address; threads see them after end_streams.
+constexpr bool kCanStream = true;
+TM_HOST_DEVICE void stream(float* to, Floats v) { _mm512_stream_ps(to, (__m512)v); }
+TM_HOST_DEVICE void end_streams() { _mm_sfence(); }
 TM_HOST_DEVICE float largest_lane(Floats v) { return _mm512_reduce_max_ps((__m512)v); }
 TM_HOST_DEVICE int32_t largest_lane(Ints v) { return _mm512_reduce_max_epi32((__m512i)v); }
 TM_HOST_DEVICE int32_t smallest_lane(Ints v) { return _mm512_reduce_min_epi32((__m512i)v); }
+TM_HOST_DEVICE float sum_lanes(Floats v) { return _mm512_reduce_add_ps((__m512)v); }
 TM_HOST_DEVICE int32_t sum_lanes(Ints v) { return _mm512_reduce_add_epi32((__m512i)v); }
 TM_HOST_DEVICE int64_t sum_lanes(Longs v) { return _mm512_reduce_add_epi64((__m512i)v); }
 // a[0], b[0], a[1], b[1] ...
-TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
-  const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
-  _mm512_storeu_si512(to, _mm512_permutex2var_epi64((__m512i)a, low, (__m512i)b));
-  _mm512_storeu_si512(static_cast<char*>(to) + 64, _mm512_permutex2var_epi64((__m512i)a, high, (__m512i)b));
+TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
+  const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  low = (Floats)_mm512_permutex2var_ps((__m512)a, first, (__m512)b);
+  high = (Floats)_mm512_permutex2var_ps((__m512)a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), (__m512)b);
+}
+TM_HOST_DEVICE void interleave(Longs a, Longs b, Longs& low, Longs& high) {
+  const __m512i first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+  low = (Longs)_mm512_permutex2var_epi64((__m512i)a, first, (__m512i)b);
+  high = (Longs)_mm512_permutex2var_epi64((__m512i)a, _mm512_add_epi64(first, _mm512_set1_epi64(4)), (__m512i)b);
 }
 
 #else
@@ -131,6 +159,9 @@ TM_HOST_DEVICE int32_t largest_lane(Ints v) {
 }
 TM_HOST_DEVICE int32_t smallest_lane(Ints v) {
   return over_lanes(v, [](int32_t a, int32_t b) __attribute__((always_inline)) { return a < b ? a : b; });
+}
+TM_HOST_DEVICE float sum_lanes(Floats v) {
+  return over_lanes(v, [](float a, float b) __attribute__((always_inline)) { return a + b; });
 }
 TM_HOST_DEVICE int32_t sum_lanes(Ints v) {
   return over_lanes(v, [](int32_t a, int32_t b) __attribute__((always_inline)) { return a + b; });
@@ -169,13 +200,26 @@ TM_HOST_DEVICE Ints smaller(Ints a, Ints b) { return (Ints)_mm256_min_epi32((__m
 TM_HOST_DEVICE Floats fused_less(Floats c, Floats a, Floats b) {
   return (Floats)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
+TM_HOST_DEVICE Floats fused(Floats a, Floats b, Floats c) {
+  return (Floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
 TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) {
   return (Longs)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
 }
-TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
+TM_HOST_DEVICE Longs multiply_low(Longs a, Longs b) { return (Longs)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) { return (Ints)_mm256_i32gather_epi32(from, (__m256i)at, 4); }
+constexpr bool kCanStream = true;
+TM_HOST_DEVICE void stream(float* to, Floats v) { _mm256_stream_ps(to, (__m256)v); }
+TM_HOST_DEVICE void end_streams() { _mm_sfence(); }
+TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
+  const __m256 even = _mm256_unpacklo_ps((__m256)a, (__m256)b), odd = _mm256_unpackhi_ps((__m256)a, (__m256)b);
+  low = (Floats)_mm256_permute2f128_ps(even, odd, 0x20);
+  high = (Floats)_mm256_permute2f128_ps(even, odd, 0x31);
+}
+TM_HOST_DEVICE void interleave(Longs a, Longs b, Longs& low, Longs& high) {
   const __m256i even = _mm256_unpacklo_epi64((__m256i)a, (__m256i)b), odd = _mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
-  _mm256_storeu_si256(static_cast<__m256i*>(to), _mm256_permute2x128_si256(even, odd, 0x20));
-  _mm256_storeu_si256(static_cast<__m256i*>(to) + 1, _mm256_permute2x128_si256(even, odd, 0x31));
+  low = (Longs)_mm256_permute2x128_si256(even, odd, 0x20);
+  high = (Longs)_mm256_permute2x128_si256(even, odd, 0x31);
 }
 
 #else
@@ -207,10 +251,25 @@ TM_HOST_DEVICE Floats fused_less(Floats c, Floats a, Floats b) {
   for (int lane = 0; lane < kLanes; ++lane) c[lane] = __builtin_fmaf(-a[lane], b[lane], c[lane]);
   return c;
 }
+// Fused only where the processor has it.
+TM_HOST_DEVICE Floats fused(Floats a, Floats b, Floats c) { return a * b + c; }
 TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) { return (a & 0xffffffffu) * uint64_t{b}; }
-TM_HOST_DEVICE void store_interleaved(void* to, Longs a, Longs b) {
-  const uint64_t both[4] = {a[0], b[0], a[1], b[1]};
-  memcpy(to, both, sizeof(both));
+TM_HOST_DEVICE Longs multiply_low(Longs a, Longs b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
+TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) {
+  Ints values;
+  for (int lane = 0; lane < kLanes; ++lane) values[lane] = from[at[lane]];
+  return values;
+}
+constexpr bool kCanStream = false;
+TM_HOST_DEVICE void stream(float* to, Floats v) { store(to, v); }
+TM_HOST_DEVICE void end_streams() {}
+TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
+  low = Floats{a[0], b[0], a[1], b[1]};
+  high = Floats{a[2], b[2], a[3], b[3]};
+}
+TM_HOST_DEVICE void interleave(Longs a, Longs b, Longs& low, Longs& high) {
+  low = Longs{a[0], b[0]};
+  high = Longs{a[1], b[1]};
 }
 
 #endif
@@ -225,6 +284,16 @@ TM_HOST_DEVICE bool any(Mask m) { return lane_bits(m) != 0; }
 TM_HOST_DEVICE Ints order_keys(Floats scores) {
   const Ints bits = (Ints)(scores + 0.0f);
   return bits ^ ((bits >> 31) & 0x7fffffff);
+}
+
+constexpr int64_t kLine = 64;  // bytes that a prefetch brings
+
+// Asks for `count` values from index `at` on; an address outside the array does no harm.
+template <FloatType type>
+TM_HOST_DEVICE void prefetch(const void* values, int64_t at, int64_t count) {
+  constexpr int64_t kSize = type == FloatType::float32 ? 4 : 2;
+  const uintptr_t from = reinterpret_cast<uintptr_t>(values) + uintptr_t(at) * kSize;
+  for (int64_t i = 0; i < count * kSize; i += kLine) __builtin_prefetch(reinterpret_cast<const void*>(from + i));
 }
 
 // An array that one call of a kernel keeps between rows; kernels write whole vectors, so it ends with room for some.
