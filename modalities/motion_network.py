@@ -16,8 +16,7 @@ from tokenmask.modalities.joints import Skeleton
 from tokenmask.modalities.motion_features import PARTS, part_columns
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizerConfig
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
-
-_SUMMED = 512  # products that are summed by one call
+from tokenmask.nn import Linear
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class MotionNetwork(nn.Module):
         self.register_buffer("weight", torch.empty(features))
         self.down = nn.ModuleList(nn.Linear(size, config.latent, bias=False) for size in sizes)
         self.around = nn.Sequential(
-            nn.Linear(3 * config.stride * features, config.width), nn.SiLU(), nn.Linear(config.width, latents)
+            Linear(3 * config.stride * features, config.width), nn.SiLU(), nn.Linear(config.width, latents)
         )
         self.quantizer = GroupedQuantizer(config.quantizer())
         self.up = nn.ModuleList(nn.Linear(config.latent, size, bias=False) for size in sizes)
@@ -150,11 +149,8 @@ class MotionNetwork(nn.Module):
         parts = [
             down(own[..., first:stop].flatten(1)) for (first, stop), down in zip(self._columns, self.down, strict=True)
         ]
-        enter, *rest = self.around
-        around = _linear(enter, windows.flatten(1))
-        for layer in rest:
-            around = layer(around)
-        return torch.cat(parts, 1) + around
+        latents: Tensor = torch.cat(parts, 1) + self.around(windows.flatten(1))
+        return latents
 
     def frames(self, latents: Tensor) -> Tensor:
         """Latents of a code and its two neighbours, [N, 3, parts * latent] -> [N, stride, features], normalised."""
@@ -166,14 +162,6 @@ class MotionNetwork(nn.Module):
         hidden = hidden + nn.functional.silu(self.mix(hidden))
         frames: Tensor = torch.cat(parts, 2) + self.join(hidden).view(-1, self._stride, self._features)
         return frames
-
-
-def _linear(layer: nn.Module, rows: Tensor) -> Tensor:
-    """A linear layer whose sums do not depend on the number of threads, which MKL would share long ones among."""
-    assert isinstance(layer, nn.Linear)
-    starts = range(0, layer.in_features, _SUMMED)
-    sums = [nn.functional.linear(rows[:, at : at + _SUMMED], layer.weight[:, at : at + _SUMMED]) for at in starts]
-    return sum(sums[1:], sums[0]) + layer.bias
 
 
 def framed(values: Tensor, size: int, step: int) -> Tensor:

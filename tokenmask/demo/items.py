@@ -28,7 +28,9 @@ EYES = {False: "eyes open", True: "eyes shut"}
 LONGEST_PROMPT = 2.5  # seconds; longer ones train the tokenizer only
 PACES = ((1.0, 0.0), (1.0, 0.5), (0.9, 0.25), (1.1, 0.75))  # of speech: (speed, share of a code that is cut off)
 GAITS = ((1.0, 0), (1.0, 1), (1.0, 2), (1.0, 3), (0.8, 0), (0.8, 2), (1.25, 1), (1.25, 3))  # (speed, frames cut off)
-PIECES = 24  # of each motion, besides: without short ones a model takes any motion for one that it knows from end to end
+PIECES = (
+    24  # of each motion, besides: without short ones a model takes any motion for one that it knows from end to end
+)
 POLES = ((1, 0), (-1, 0), (1, 4), (-1, 4), (1, 8), (-1, 8), (1, 12), (-1, 12))  # of EEG: (sign, samples cut off)
 _CODE_SECONDS = 0.02  # of speech
 _LONGEST_CUT = 16  # samples of EEG, those of a code: what is cut at either end leaves whole codes

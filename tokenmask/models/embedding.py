@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tokenmask.batch import PAD
 from tokenmask.layout import Layout, Parallel
+from tokenmask.nn import Linear
 from tokenmask.ops import embed_codes
 
 
@@ -39,9 +40,9 @@ class CodeEmbedding(nn.Module):
             if isinstance(arrangement, Parallel) and arrangement.fuse != "sum" and spec.num_levels > 1:
                 wide = spec.num_levels * width
                 if arrangement.fuse == "concat":
-                    self.fusions[name] = nn.Linear(wide, width, bias=False)
+                    self.fusions[name] = Linear(wide, width, bias=False)
                 else:
-                    self.fusions[name] = nn.Sequential(nn.Linear(wide, width), nn.GELU(), nn.Linear(width, width))
+                    self.fusions[name] = nn.Sequential(Linear(wide, width), nn.GELU(), Linear(width, width))
                 self._fused.append((name, index, spec.num_levels))
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -81,7 +82,7 @@ class CoordinateFeatures(nn.Module):
         super().__init__()
         self.register_buffer("rates", torch.empty(pairs), persistent=False)
         self.rates: Tensor
-        self.linear = nn.Linear(6 * pairs, width, bias=False)
+        self.linear = Linear(6 * pairs, width, bias=False)
         self.scale = math.sqrt(width / (3 * pairs))  # the features have about unit length, times sqrt(D) as the codes
 
     def initialise(self, generator: torch.Generator) -> None:

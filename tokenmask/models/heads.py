@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokenmask.layout import Layout
-from tokenmask.nn import MIN_ROWS, RMSNorm, pad_rows, recomputed
+from tokenmask.nn import MIN_ROWS, Linear, RMSNorm, linear, pad_rows, recomputed
 
 LOGITS_AT_ONCE = 2**22  # where they are read in parts: 16 MB
 COLUMNS = 16  # a product with another number of columns may round differently with four or more threads
@@ -54,7 +54,7 @@ class RangeHeads(nn.Module):
         self.ranges = layout.ranges
         self.bias = nn.Parameter(torch.empty(layout.num_ids))
         self.table = None if tied else nn.Parameter(torch.empty(layout.num_ids, width))
-        self.dense = nn.Linear(width, width) if transform else None
+        self.dense = Linear(width, width) if transform else None
         self.norm = RMSNorm(width) if transform else None
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -121,4 +121,4 @@ def _read(read: Reader, head: int, index: Tensor, size: int, asked: Tensor, rows
 
 
 def _scores(asked: Tensor, rows: Tensor, bias: Tensor, size: int) -> Tensor:
-    return F.linear(pad_rows(asked), rows, bias)[: len(asked), :size].float().contiguous()
+    return linear(pad_rows(asked), rows, bias)[: len(asked), :size].float().contiguous()

@@ -7,6 +7,7 @@ from tokenmask.nn.attention import Attention
 from tokenmask.nn.ema import EMA
 from tokenmask.nn.feed_forward import SwiGLU
 from tokenmask.nn.init import build
+from tokenmask.nn.linear import Linear, linear
 from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
 from tokenmask.nn.norm import RMSNorm
 from tokenmask.nn.recompute import recomputed
@@ -16,12 +17,14 @@ __all__ = [
     "EMA",
     "MIN_ROWS",
     "Attention",
+    "Linear",
     "Modulation",
     "RMSNorm",
     "Rotary",
     "SwiGLU",
     "TimeFeatures",
     "build",
+    "linear",
     "pad_rows",
     "recomputed",
     "rotate",

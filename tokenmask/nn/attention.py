@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tokenmask.nn.linear import Linear
 from tokenmask.nn.modulation import pad_rows
 from tokenmask.nn.norm import RMSNorm
 from tokenmask.nn.recompute import recomputed
@@ -35,10 +36,10 @@ class Attention(nn.Module):
         if width % heads:
             raise ValueError(f"the width must be a multiple of the number of heads, got {width} and {heads}")
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.qkv = Linear(width, 3 * width, bias=False)
         self.query_norm = RMSNorm(width // heads)
         self.key_norm = RMSNorm(width // heads)
-        self.out = nn.Linear(width, width, bias=False)
+        self.out = Linear(width, width, bias=False)
 
     def forward(
         self,

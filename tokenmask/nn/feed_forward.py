@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from tokenmask.nn.linear import Linear
 from tokenmask.nn.recompute import recomputed
 
 
@@ -24,8 +25,8 @@ class SwiGLU(nn.Module):
     def __init__(self, width: int, multiple: float = 4.0) -> None:
         super().__init__()
         hidden = max(-(-int(2 * multiple * width / 3) // 64) * 64, 64)
-        self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
+        self.gate_up = Linear(width, 2 * hidden, bias=False)
+        self.down = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor, before: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Args:

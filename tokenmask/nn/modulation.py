@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tokenmask.nn.linear import Linear
+
 MIN_ROWS = 16  # a matrix product of fewer rows may round differently; see "Randomness and invariance"
 
 
@@ -28,8 +30,8 @@ class TimeFeatures(nn.Module):
         super().__init__()
         self.register_buffer("rates", torch.empty(width // 2), persistent=False)
         self.rates: Tensor
-        self.one = nn.Linear(width, width)
-        self.two = nn.Linear(width, width)
+        self.one = Linear(width, width)
+        self.two = Linear(width, width)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Rates from 1 down to 1 / 10000."""
@@ -56,7 +58,7 @@ class Modulation(nn.Module):
     def __init__(self, width: int, parts: int) -> None:
         super().__init__()
         self.parts = parts
-        self.linear = nn.Linear(width, parts * width)
+        self.linear = Linear(width, parts * width)
 
     def initialise(self, generator: torch.Generator) -> None:
         """The linear layer is zero, so a gated branch adds nothing before training."""
