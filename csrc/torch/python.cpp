@@ -1,8 +1,10 @@
 // The module tokenmask._C: build facts, and Philox for the tests. Loading it registers the ops.
+#include <ATen/Parallel.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <array>
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,12 @@ std::vector<std::string> cpu_capabilities() {
     if (tokenmask::find_cpu_kernels(name)) names.push_back(name);
   }
   return names;
+}
+
+int64_t cpu_threads() {
+  std::atomic<int64_t> parts{0};
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) { ++parts; });
+  return parts;
 }
 
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
@@ -62,6 +70,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("cpu_capability", [] { return tokenmask::cpu_kernels().name; }, "Whose CPU kernels run: portable, avx2 or avx512.");
   m.def("cpu_capabilities", &cpu_capabilities, "Those that this processor can run, the widest last.");
   m.def("use_cpu_capability", &use_cpu_capability, "For tests: run the kernels of this name from now on.");
+  m.def("cpu_threads", &cpu_threads, "How many of torch's threads share the work of a kernel.");
   m.def("purposes", &purposes, "Names and numbers of the Philox purposes.");
   m.def("philox4x32", &philox, "Ten rounds of Philox4x32 on four counter words with two key words.");
 }

@@ -67,18 +67,22 @@ def test_gradients_are_those_of_keeping_everything(lean, everything_is_kept):
         assert (mine is None and other is None) or torch.equal(mine, other)
 
 
-def test_a_block_keeps_its_inputs_and_products():
-    """Per position: both inputs, qkv (3), turned queries and keys (2), what was mixed, and the first product."""
+@pytest.mark.parametrize("spares", [False, True])
+def test_a_block_keeps_its_inputs_and_products(spares):
+    """Per position: both inputs, qkv (3), turned queries and keys (2), what was mixed, and, unless it spares, the first
+    product of the feed-forward layer."""
     layout = Layout({"text": StreamSpec("text", (50,), ("index",))})
     sizes = []
     for depth in (1, 3):
         model = MaskedModel.create(TransformerConfig(width=128, depth=depth, heads=2), layout)
         stream = TokenStream(layout.streams["text"], torch.zeros(63, 1, dtype=torch.int32))
         masked = small_masked(layout, collate([layout.pack({"text": stream})] * 4))
+        for block in model.backbone.blocks:
+            block.feed_forward.spares = spares
         _, tensors = kept(lambda model=model, masked=masked: MaskedCrossEntropy()(model, masked).total)
         sizes.append(size(tensors, model))
     hidden = model.backbone.blocks[0].feed_forward.down.weight.shape[1]
-    floats = 2 + 3 + 2 + 1 + 2 * hidden / 128
+    floats = 2 + 3 + 2 + 1 + (0 if spares else 2 * hidden / 128)
     block = (sizes[1] - sizes[0]) / 2
     assert block == pytest.approx(4 * 4 * 64 * 128 * floats, rel=0.02)
 

@@ -36,6 +36,17 @@ def test_build_info() -> None:
     assert info["cpu_capability"] in _C.cpu_capabilities()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_torch_threads_share_the_work_of_a_kernel(threads: int) -> None:
+    """A build without OpenMP gives equal results, on one thread."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        assert build_info()["cpu_threads"] == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_reference_is_chosen_by_the_environment(capsys: pytest.CaptureFixture[str]) -> None:
     exec(RUN_ALL, {})
     compiled = capsys.readouterr().out.splitlines()

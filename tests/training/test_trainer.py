@@ -60,6 +60,14 @@ def test_resumes_bit_for_bit(corpus, tmp_path):
         assert torch.equal(value, second.model.state_dict()[name])
 
 
+def test_recomputing_gives_the_same_run(corpus):
+    kept, spared = (worlds.make_trainer(corpus, steps=4, recompute=recompute) for recompute in (False, True))
+    assert all(block.feed_forward.spares for block in spared.model.backbone.blocks)
+    assert kept.fit(progress=False) == spared.fit(progress=False)
+    for name, value in kept.model.state_dict().items():
+        assert torch.equal(value, spared.model.state_dict()[name])
+
+
 def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.training.worlds", str(tmp_path), "16"]

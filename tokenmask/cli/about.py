@@ -58,7 +58,8 @@ def _kernels() -> None:
     if facts["implementation"] == "reference":
         say("kernels: Python references, because TOKENMASK_OPS=reference is set")
         return
-    say(f"CPU kernels: {facts['cpu_capability']}, built for torch {facts['built_for_torch']}")
+    threads = f"{facts['cpu_threads']} thread{'' if facts['cpu_threads'] == 1 else 's'}"
+    say(f"CPU kernels: {facts['cpu_capability']} on {threads}, built for torch {facts['built_for_torch']}")
     if not facts["cuda"]:
         say(f"CUDA kernels: none ({facts['cuda_note']})")
     elif torch.cuda.is_available():

@@ -27,6 +27,7 @@ class SwiGLU(nn.Module):
         hidden = max(-(-int(2 * multiple * width / 3) // 64) * 64, 64)
         self.gate_up = Linear(width, 2 * hidden, bias=False)
         self.down = Linear(hidden, width, bias=False)
+        self.spares = False
 
     def forward(self, x: Tensor, before: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Args:
@@ -34,11 +35,21 @@ class SwiGLU(nn.Module):
             before: what x goes through first (a norm).
 
         Returns:
-            new tensor of the same shape. Only x and the result of the first product are kept for the backward pass.
+            new tensor of the same shape. Only x and the result of the first product are kept for the backward pass;
+            where ``spares`` is set, x alone, and the first product is computed again.
         """
-        wide = self.gate_up(x) if before is None else recomputed(lambda seen: self.gate_up(before(seen)), x)
-        result: Tensor = recomputed(lambda wide: self.down(_Gate.apply(wide)), wide)  # type: ignore[no-untyped-call]
-        return result
+
+        def widened(x: Tensor) -> Tensor:
+            wide: Tensor = self.gate_up(x if before is None else before(x))
+            return wide
+
+        def narrowed(wide: Tensor) -> Tensor:
+            narrow: Tensor = self.down(_Gate.apply(wide))  # type: ignore[no-untyped-call]
+            return narrow
+
+        if self.spares:
+            return recomputed(lambda x: narrowed(widened(x)), x)
+        return recomputed(narrowed, recomputed(widened, x))
 
 
 class _Gate(torch.autograd.Function):

@@ -83,12 +83,13 @@ def run(op: str, reference: Callable[..., Any], check: Callable[..., None], argu
     raise failure
 
 
-def build_info() -> dict[str, str | bool]:
+def build_info() -> dict[str, str | bool | int]:
     """What is running: versions, implementation, CUDA and CPU capability, for ``tokenmask info`` and bug reports.
 
     Returns:
         ``implementation`` ("compiled" or "reference") and ``torch`` always; from a compiled build also ``version``,
-        ``built_for_torch``, ``cuda`` (bool), ``cuda_note`` (why or why not) and ``cpu_capability``.
+        ``built_for_torch``, ``cuda`` (bool), ``cuda_note`` (why or why not), ``cpu_capability`` and
+        ``cpu_threads`` (that share the work of a kernel).
     """
     if USES_REFERENCE:
         return {"implementation": "reference", "torch": torch.__version__}
@@ -102,6 +103,7 @@ def build_info() -> dict[str, str | bool]:
         "cuda": _C.has_cuda,
         "cuda_note": _C.cuda_note,
         "cpu_capability": _C.cpu_capability(),
+        "cpu_threads": _C.cpu_threads(),
     }
 
 

@@ -21,6 +21,7 @@ from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
 from tokenmask.models import MaskedModel
+from tokenmask.nn import SwiGLU
 from tokenmask.objectives import Loss, Objective
 from tokenmask.processes import Processes, part_of, whole
 from tokenmask.tensor_files import save_tensors
@@ -46,6 +47,8 @@ class Training:
         precision: "float32", or "bfloat16" for autocast.
         sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
             holds everything.
+        recompute: the wide products of the feed-forward layers are computed again for the backward pass instead of kept:
+            the same weights bit for bit, with less memory and more time.
         checkpoint_every: steps between checkpoints.
         seed: of weights, data order, conditions and masks.
     """
@@ -62,6 +65,7 @@ class Training:
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
+    recompute: bool = False
     checkpoint_every: int = 200
     seed: int = 0
 
@@ -131,6 +135,9 @@ class Trainer:
         self.masker = masker
         self.objective = objective
         self.training = training
+        for layer in self.model.modules():
+            if isinstance(layer, SwiGLU):
+                layer.spares = training.recompute
         self._parallel = parallel(self.model, objective, self.processes, training.sharding)
         self.optimizers = _optimizers(self.model, training)
         self._draws: Iterator[Draw] = iter(mixture)
