@@ -77,10 +77,9 @@ def extension() -> Extension:
     }
     # Without contraction each float step rounds on its own, which the bit-equality of CPU, CUDA and reference needs.
     # No code looks at floating-point exceptions or errno; saying so lets loops with comparisons become vector code.
-    cxx = ["-std=c++20", "-O3", "-g0", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
-    # torch's headers share loops among its threads only where OpenMP is on. libgomp is not linked: importing torch makes
-    # the one that torch uses known to all, and a second one would have threads of its own.
-    cxx.append("-fopenmp")
+    # torch's headers share loops among its threads only where OpenMP is on. libgomp is not linked: importing torch
+    # makes the one that it uses known to all, and a second one would have threads of its own.
+    cxx = ["-std=c++20", "-O3", "-g0", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno", "-fopenmp"]
     patterns = ["csrc/cpu/*.cpp", "csrc/torch/*.cpp"] + (["csrc/cuda/*.cu"] if with_cuda else [])
     return (CUDAExtension if with_cuda else CppExtension)(
         name="tokenmask._C",

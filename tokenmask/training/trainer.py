@@ -47,7 +47,7 @@ class Training:
         precision: "float32", or "bfloat16" for autocast.
         sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
             holds everything.
-        recompute: the wide products of the feed-forward layers are computed again for the backward pass instead of kept:
+        recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
             the same weights bit for bit, with less memory and more time.
         checkpoint_every: steps between checkpoints.
         seed: of weights, data order, conditions and masks.
