@@ -15,7 +15,7 @@ from tokenmask.modalities.motion_features import UP, heading
 from tokenmask.modalities.rotations import multiply, to_matrix, turn
 from tokenmask.modalities.seams import bridged
 
-_BENT_FRAMES = 4.0  # over which what is made bends to what is kept beside it
+_BENT_FRAMES = 6.0  # over which what is made bends to what is kept beside it
 
 
 def headings(clip: MotionClip, lateral: int) -> Tensor:
