@@ -74,8 +74,8 @@ def test_recorded_figures_beat_principal_components_of_the_same_bits(name, figur
 def test_recorded_scores_of_the_model_beat_the_unigram():
     """The first level of every group, by two standard errors, whatever is given; the six parts of a motion together.
 
-    Finer levels of speech do too. Those of the EEG's waveform are as good as random, and must only not be learned by
-    heart; so do second levels of motion, on ends of clips that often show what no training part does.
+    Finer levels of speech, and the second of the EEG's waveform, are ahead of it too. The last two of the waveform are as
+    good as random: they must only not be learned by heart.
     """
     specs = tm.load().layout.streams
     found = {}
@@ -86,7 +86,7 @@ def test_recorded_scores_of_the_model_beat_the_unigram():
             key = (stream, part, tuple(score["record"]), tuple(score["given"]))
             found.setdefault(key, []).append((margin, score["margin_error"]))
         elif stream in ("audio", "eeg"):
-            assert margin > (0 if stream == "audio" else -0.03), score
+            assert margin > (-0.03 if stream == "eeg" and level > 2 else 0), score
     assert {stream for stream, *_ in found} == set(specs)
     for key, margins in found.items():
         mean = sum(margin for margin, _ in margins) / len(margins)
