@@ -74,8 +74,8 @@ def test_recorded_figures_beat_principal_components_of_the_same_bits(name, figur
 def test_recorded_scores_of_the_model_beat_the_unigram():
     """The first level of every group, by two standard errors, whatever is given; the six parts of a motion together.
 
-    Finer levels of speech, and the second of the EEG's waveform, are ahead of it too. The last two of the waveform are as
-    good as random: they must only not be learned by heart.
+    Finer levels of speech, and the second of the EEG's waveform, are ahead of it too. The last two of the waveform are
+    as good as random: they must only not be learned by heart.
     """
     specs = tm.load().layout.streams
     found = {}
