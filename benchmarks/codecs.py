@@ -24,11 +24,11 @@ from tokenmask import data
 from tokenmask.analysis.recogniser import speech_quality, words_right
 from tokenmask.files import write_text_atomic
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer
-from tokenmask.modalities.audio_figures import distances
+from tokenmask.modalities.audio.codec_frames import CODEC2_MODES, LPCNET_MODES
+from tokenmask.modalities.audio.figures import distances
+from tokenmask.modalities.audio.mel import griffin_lim, log_mel, magnitudes_of, margin, spectrum
+from tokenmask.modalities.audio.system_codecs import Codec2Tokenizer, LpcnetTokenizer, SystemCodec
 from tokenmask.modalities.codebook_report import pca_coded
-from tokenmask.modalities.codec_frames import CODEC2_MODES, LPCNET_MODES
-from tokenmask.modalities.mel import griffin_lim, log_mel, magnitudes_of, margin, spectrum
-from tokenmask.modalities.system_codecs import Codec2Tokenizer, LpcnetTokenizer, SystemCodec
 from tokenmask.modalities.windows import cut
 
 RESULTS = Path(__file__).parent / "results" / "codecs.json"

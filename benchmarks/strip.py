@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
-from tokenmask.modalities.mel import log_mel, spectrum
+from tokenmask.modalities.audio.mel import log_mel, spectrum
 from tokenmask.run import load
 
 OUT = Path(__file__).parents[1] / "docs" / "outputs.png"

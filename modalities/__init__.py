@@ -1,10 +1,9 @@
-"""Front-ends: ``text``, ``image``, ``audio``, ``motion``, ``eeg`` and ``video`` hold a tokenizer each.
+"""Front-ends, each a folder: ``text``, ``image``, ``audio``, ``motion``, ``eeg`` and ``video``.
 
-What is large has files of its own beside it: the media (``audio_clip``, ``skeleton``, ``recording``), the network
-(``*_network``), how it learns (``*_fit``), its figures. Shared are ``learned`` (networks around a quantiser),
-``quantizers``, ``windows`` (bit-equal codes for any length and batch), ``keeping`` (given parts) and
-``codebook_report``. ``system_codecs`` are codecs of the system. All know their own codes only: no shared ids, no
-models. Installed as ``tokenmask.modalities``.
+In each, ``media`` is the medium and its files and ``tokenizer`` turns it into codes and back; where it learns,
+``network``, ``fit`` and ``figures`` say with what, how and how well. Shared are ``learned`` (networks around a
+quantiser), ``quantizers``, ``windows`` (bit-equal codes for any length and batch), ``seams``, ``keeping`` (given parts)
+and ``codebook_report``. All know their own codes only: no shared ids, no models. Installed as ``tokenmask.modalities``.
 """
 
 if __name__ != "tokenmask.modalities":
@@ -12,3 +11,7 @@ if __name__ != "tokenmask.modalities":
         f"this package must be imported as tokenmask.modalities, got {__name__}; "
         "install tokenmask (pip install -e .) and write: from tokenmask.modalities.text import TextTokenizer"
     )
+
+from tokenmask.modalities import _moved
+
+_moved.install()

@@ -31,8 +31,8 @@ TOKENIZERS = {
     "motion": "tokenmask.modalities.motion:MotionTokenizer",
     "eeg": "tokenmask.modalities.eeg:EegTokenizer",
     "video": "tokenmask.modalities.video:VideoTokenizer",
-    "codec2": "tokenmask.modalities.system_codecs:Codec2Tokenizer",
-    "lpcnet": "tokenmask.modalities.system_codecs:LpcnetTokenizer",
+    "codec2": "tokenmask.modalities.audio.system_codecs:Codec2Tokenizer",
+    "lpcnet": "tokenmask.modalities.audio.system_codecs:LpcnetTokenizer",
 }
 
 

@@ -17,7 +17,7 @@ from tests.faults.mutations import FORMATS, Format, _load_recipe, _media, limite
 
 Case = tuple[Callable[[Path], Path], Callable[[Path], Any]]
 IMAGE, SOUND = _media("image", "Image"), _media("audio", "AudioClip")
-MOTION, EEG, VIDEO = _media("skeleton", "MotionClip"), _media("recording", "EegRecording"), _media("video", "VideoClip")
+MOTION, EEG, VIDEO = _media("motion", "MotionClip"), _media("eeg", "EegRecording"), _media("video", "VideoClip")
 
 
 def _bytes(name: str, data: bytes) -> Callable[[Path], Path]:

@@ -208,7 +208,7 @@ def _bvh(folder: Path) -> Path:
 
 
 def _motion(folder: Path) -> Path:
-    from tokenmask.modalities.skeleton import MotionClip
+    from tokenmask.modalities.motion import MotionClip
 
     MotionClip.load(_bvh(folder)).save(folder / "a.safetensors")
     return folder / "a.safetensors"
@@ -217,7 +217,7 @@ def _motion(folder: Path) -> Path:
 def _recording(suffix: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         from tests.cli.foreign import eeg
-        from tokenmask.modalities.recording import EegRecording
+        from tokenmask.modalities.eeg.media import EegRecording
 
         eeg(folder, 1)
         if suffix != "edf":
@@ -341,11 +341,11 @@ FORMATS = {
     "wav": Format(_sound("wav"), _media("audio", "AudioClip")),
     "flac": Format(_sound("flac"), _media("audio", "AudioClip")),
     "ogg": Format(_sound("ogg"), _media("audio", "AudioClip")),
-    "bvh": Format(_bvh, _media("skeleton", "MotionClip")),
-    "motion": Format(_motion, _media("skeleton", "MotionClip")),
-    "edf": Format(_recording("edf"), _media("recording", "EegRecording")),
-    "npz": Format(_recording("npz"), _media("recording", "EegRecording")),
-    "recording": Format(_recording("safetensors"), _media("recording", "EegRecording")),
+    "bvh": Format(_bvh, _media("motion", "MotionClip")),
+    "motion": Format(_motion, _media("motion", "MotionClip")),
+    "edf": Format(_recording("edf"), _media("eeg", "EegRecording")),
+    "npz": Format(_recording("npz"), _media("eeg", "EegRecording")),
+    "recording": Format(_recording("safetensors"), _media("eeg", "EegRecording")),
     "gif": Format(_picture("gif"), _media("video", "VideoClip")),
 }
 

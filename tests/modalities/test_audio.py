@@ -12,11 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenmask.modalities import audio as module
-from tokenmask.modalities import mel
-from tokenmask.modalities.audio import AudioClip, AudioTokenizer, AudioTokenizerConfig
-from tokenmask.modalities.audio_fit import start
-from tokenmask.modalities.audio_network import CONTEXT_SECONDS, AudioNetwork
+from tokenmask.modalities.audio import AudioClip, AudioTokenizer, AudioTokenizerConfig, mel
+from tokenmask.modalities.audio import tokenizer as module
+from tokenmask.modalities.audio.fit import start
+from tokenmask.modalities.audio.network import CONTEXT_SECONDS, VOCODERS, AudioNetwork
 from tokenmask.modalities.learned import stored
 from tokenmask.nn import build
 from tokenmask.testing import Check, tokenizer_checks
@@ -259,7 +258,7 @@ def test_latents_are_bit_equal_in_every_place_and_with_threads(audio_tokenizer: 
     assert all(torch.equal(latents, seen[0]) for latents in seen)
 
 
-@pytest.mark.parametrize("vocoder", module.VOCODERS)
+@pytest.mark.parametrize("vocoder", VOCODERS)
 def test_long_streams_are_decoded_in_segments(
     audio_tokenizer: AudioTokenizer, monkeypatch: pytest.MonkeyPatch, vocoder: str
 ) -> None:

@@ -38,13 +38,13 @@ def image_checks(request: pytest.FixtureRequest) -> list[Check]:
 
 CHECKS: dict[str, Callable[[pytest.FixtureRequest], list[Check]]] = {"text": text_checks, "image": image_checks}
 ELSEWHERE = {"audio", "motion", "eeg", "video", "codec2", "lpcnet"}  # checked in test_shipped.py and their own files
-HOMES = {"codec2": "system_codecs", "lpcnet": "system_codecs"}
+HOMES = {"codec2": "audio.system_codecs", "lpcnet": "audio.system_codecs"}
 
 
 def test_every_tokenizer_that_ships_is_checked() -> None:
     assert CHECKS.keys() | ELSEWHERE == TOKENIZERS.keys()
     for name in TOKENIZERS:
-        assert load_tokenizer_class(name).__module__ == f"tokenmask.modalities.{HOMES.get(name, name)}"
+        assert load_tokenizer_class(name).__module__ == f"tokenmask.modalities.{HOMES.get(name, f'{name}.tokenizer')}"
 
 
 @each_check

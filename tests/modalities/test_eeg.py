@@ -13,11 +13,11 @@ import torch
 
 from tokenmask.data import EEG_CHANNELS, EEG_RATE_HZ, eyes_open_shut
 from tokenmask.modalities.eeg import BANDS, EegTokenizer, EegTokenizerConfig
-from tokenmask.modalities.eeg_figures import fidelity
-from tokenmask.modalities.eeg_fit import spectral_errors
-from tokenmask.modalities.eeg_scale import normalised, octaves_per_step
+from tokenmask.modalities.eeg.figures import fidelity
+from tokenmask.modalities.eeg.fit import spectral_errors
+from tokenmask.modalities.eeg.media import EegRecording
+from tokenmask.modalities.eeg.scale import normalised, octaves_per_step
 from tokenmask.modalities.learned import stored
-from tokenmask.modalities.recording import EegRecording
 from tokenmask.streams import TokenStream
 from tokenmask.tensor_files import load_tensors
 from tokenmask.testing import Check, global_random_state_untouched, tokenizer_checks

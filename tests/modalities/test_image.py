@@ -15,9 +15,10 @@ import pytest
 import torch
 from PIL import Image as pillow
 
-from tokenmask.modalities import image, picture
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
-from tokenmask.modalities.image_network import to_network
+from tokenmask.modalities.image import media as picture_module
+from tokenmask.modalities.image import tokenizer as image
+from tokenmask.modalities.image.network import to_network
 from tokenmask.modalities.learned import doubled, stored
 from tokenmask.tensor_files import load_tensors
 from tokenmask.tokenizer import stream_of
@@ -75,7 +76,7 @@ def test_unreadable_files_are_one_sentence(
     with pytest.raises(ValueError, match="must be a whole image file"):
         Image.load(path)
     path.write_bytes(whole)
-    monkeypatch.setattr(picture, "MAX_PIXELS", 4095)
+    monkeypatch.setattr(picture_module, "MAX_PIXELS", 4095)
     with pytest.raises(ValueError, match=r"up to 4095 pixels, but .* is 64 x 64"):
         Image.load(path)
     with pytest.raises(ValueError, match=r"must end in \.png"):
@@ -292,7 +293,7 @@ def test_a_minute_of_training_beats_principal_components(held_out_emoji: list[Im
 
 
 def test_the_package_says_how_it_must_be_imported() -> None:
-    root = Path(picture.__file__).resolve().parent.parent
+    root = Path(picture_module.__file__).resolve().parents[2]
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import modalities"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1

@@ -13,29 +13,27 @@ import torch
 from torch import Tensor
 
 import tokenmask
-from tokenmask.modalities import motion as module
 from tokenmask.modalities.motion import (
     PARTS,
+    MotionClip,
     MotionTokenizer,
     MotionTokenizerConfig,
-    body_parts,
-    part_columns,
-    positions,
-    to_features,
-    to_rotations,
-)
-from tokenmask.modalities.motion_features import heading
-from tokenmask.modalities.motion_fit import start_of
-from tokenmask.modalities.motion_network import MotionNetwork, framed
-from tokenmask.modalities.skeleton import (
-    MotionClip,
     Skeleton,
+    body_parts,
     load_deepmimic,
     load_urdf_skeleton,
     multiply,
+    part_columns,
+    positions,
+    to_features,
     to_matrix,
+    to_rotations,
     turn,
 )
+from tokenmask.modalities.motion import tokenizer as module
+from tokenmask.modalities.motion.features import heading
+from tokenmask.modalities.motion.fit import start_of
+from tokenmask.modalities.motion.network import MotionNetwork, framed
 from tokenmask.modalities.windows import Windows
 from tokenmask.nn.init import build
 from tokenmask.testing import Check, global_random_state_untouched, tokenizer_checks

@@ -12,7 +12,7 @@ import torch
 from PIL import Image as pillow
 
 from tokenmask.data import EEG_CHANNELS, EEG_RATE_HZ, eyes_open_shut
-from tokenmask.modalities.recording import EegRecording, electrode
+from tokenmask.modalities.eeg.media import EegRecording, electrode
 from tokenmask.tensor_files import save_tensors
 
 

@@ -8,9 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.joint_names import standard_parts
-from tokenmask.modalities.motion import MotionTokenizer, MotionTokenizerConfig
-from tokenmask.modalities.skeleton import MotionClip, Skeleton, load_deepmimic, load_urdf_skeleton
+from tokenmask.modalities.motion import (
+    MotionClip,
+    MotionTokenizer,
+    MotionTokenizerConfig,
+    Skeleton,
+    load_deepmimic,
+    load_urdf_skeleton,
+)
+from tokenmask.modalities.motion.joint_names import standard_parts
 
 DATA = Path(__file__).parents[2] / "tokenmask/data/motion"
 Joint = tuple[int, str, tuple[float, float, float], tuple[float, float, float]]

@@ -13,7 +13,7 @@ from PIL import Image as pillow
 from torch import Tensor
 
 import tokenmask
-from tokenmask.modalities.skeleton import (
+from tokenmask.modalities.motion import (
     MotionClip,
     Skeleton,
     from_matrix,

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenmask.modalities import system_codecs as module
-from tokenmask.modalities.audio_clip import AudioClip
-from tokenmask.modalities.codec_frames import CODEC2_MODES, LPCNET_MODES, Frame
-from tokenmask.modalities.mel import log_mel, spectrum
-from tokenmask.modalities.system_codecs import Codec2Tokenizer, LpcnetTokenizer, SystemCodec, find_library
+from tokenmask.modalities.audio import system_codecs as module
+from tokenmask.modalities.audio.codec_frames import CODEC2_MODES, LPCNET_MODES, Frame
+from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.audio.mel import log_mel, spectrum
+from tokenmask.modalities.audio.system_codecs import Codec2Tokenizer, LpcnetTokenizer, SystemCodec, find_library
 from tokenmask.testing import tokenizer_checks
 from tokenmask.tokenizer import load_tokenizer
 

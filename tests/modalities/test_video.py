@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenmask.modalities import video, video_clip
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.learned import stored
 from tokenmask.modalities.video import VideoClip, VideoTokenizer, VideoTokenizerConfig
+from tokenmask.modalities.video import media as video_clip
+from tokenmask.modalities.video import tokenizer as video
 from tokenmask.streams import TokenStream
 from tokenmask.testing import tokenizer_checks
 from tokenmask.tokenizer import load_tokenizer

@@ -15,9 +15,9 @@ import torch
 from tokenmask import data
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
 from tokenmask.modalities.audio import AudioClip
+from tokenmask.modalities.eeg.media import EegRecording
 from tokenmask.modalities.image import Image
-from tokenmask.modalities.recording import EegRecording
-from tokenmask.modalities.skeleton import MotionClip, load_deepmimic
+from tokenmask.modalities.motion import MotionClip, load_deepmimic
 from tokenmask.modalities.text import Text
 
 STREAMS = ("text", "image", "audio", "motion", "eeg")

@@ -17,7 +17,7 @@ import torch
 from tokenmask.corpus import HELD_OUT
 from tokenmask.demo import items
 from tokenmask.files import writing_atomically
-from tokenmask.modalities.recording import EegRecording
+from tokenmask.modalities.eeg.media import EegRecording
 from tokenmask.run import Run
 
 CAPTIONS = ("blue heart", "dog face", "sun", "pizza", "red apple", "grinning face", "full moon", "rose")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.nn.functional import pad
 
-from tokenmask.modalities.mel import log_mel, margin, spectrum
+from tokenmask.modalities.audio.mel import log_mel, margin, spectrum
 from tokenmask.report.embed import LONGEST_SECONDS, picture, player
 
 HOW_MANY = 3

@@ -1,0 +1,337 @@
+"""Audio: log-mel frames coded by residual codebooks, and two ways back to a waveform.
+
+Arrow: AudioClip --AudioTokenizer.encode--> TokenStream [time, level], and back.
+Does not know: shared ids, models, other modalities.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
+from tokenmask.modalities.audio.fit import audio_fitting
+from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.audio.mel import griffin_lim, margin, unit, waveform
+from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
+from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
+from tokenmask.modalities.seams import crossfaded
+from tokenmask.modalities.windows import Windows, cut
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tokenizer import check_media, check_stream
+
+FADE_SECONDS = 0.01  # of what is made beside what is kept
+_WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
+_TOGETHER = 4  # windows that go through the network at once, always
+_SEGMENT = 2048  # frames that become a waveform at once
+_JOINT = 8  # frames in which two segments are faded into each other
+
+
+class AudioTokenizer(LearnedTokenizer):
+    """Log-mel frames, a ConvNeXt encoder, residual codebooks, and two decoders on the same codes.
+
+    One decoder gives mel bands, to which Griffin-Lim finds phases; the other is a head that gives whole spectra: it
+    corrects the magnitudes of those bands and adds phases. Loss: L1 + 0.3 squared error of the normalised bands, which
+    alone moves the codes, and for the head L1 of log-mel and spectral convergence of the waveform with one window
+    length in each step. Encoder and mel decoder are the principal components of the training frames plus corrections.
+
+    A clip of n samples (after averaging of channels and resampling) has ceil(n / hop) frames; beyond its ends there is
+    silence, so the shortest clip, one sample, is one frame. Frames are coded in windows of 64 that begin at multiples
+    of 64, each with the halo that the encoder can see; so memory does not grow with the clip, a recording that comes
+    in blocks (:meth:`encode_blocks`) has the codes of the whole, and codes are equal, bit for bit, for a clip alone or
+    in any batch and for any number of threads, on one machine.
+
+    Source: SoundStream, arXiv:2107.03312 (residual codebooks, dropped levels), Vocos, arXiv:2306.00814 (blocks and
+    head). Deviations: log-mel in instead of a waveform, which learns far faster; no discriminators.
+    """
+
+    name: ClassVar[str] = "audio"
+    media: ClassVar[type] = AudioClip
+    config_class: ClassVar[type] = AudioTokenizerConfig
+    context_seconds: ClassVar[float | None] = CONTEXT_SECONDS
+    config: AudioTokenizerConfig
+
+    @staticmethod
+    def make_network(config: AudioTokenizerConfig) -> nn.Module:
+        """Encoder, codebooks and decoders."""
+        return AudioNetwork(config)
+
+    @staticmethod
+    def make_spec(config: AudioTokenizerConfig, network: nn.Module, identity: str) -> StreamSpec:
+        """Levels over ("time",), coarse to fine."""
+        return StreamSpec(
+            "audio", (config.codes,) * config.levels, ("time",), rate_hz=config.rate_hz, fingerprint=identity
+        )
+
+    # Encoding ---------------------------------------------------------------------------------------------------------
+
+    def encode_many(self, items: Sequence[AudioClip]) -> list[TokenStream]:
+        """The codes of many clips.
+
+        Returns:
+            Streams of codes int32 [frames, levels].
+
+        Raises:
+            TypeError: not an AudioClip.
+        """
+        for item in items:
+            check_media(self, item)
+        counts: list[int] = []
+
+        def signals() -> Iterator[Tensor]:
+            for item in items:
+                samples = self._prepared(item)
+                counts.append(math.ceil(len(samples) / self.config.hop))
+                yield samples
+
+        return [
+            TokenStream(self._spec, codes[: counts[number]].clone())
+            for number, codes in enumerate(self._frames.through(signals(), self._code))
+        ]
+
+    def encode_blocks(self, blocks: Iterable[AudioClip]) -> Iterator[TokenStream]:
+        """Codes of a recording of any length, while it comes in.
+
+        Args:
+            blocks: its parts in order, of any lengths, at ``config.sample_rate_hz`` (resampling in parts would differ
+                from resampling the whole).
+
+        Yields:
+            Streams of 64 frames or a multiple, the last of any number; ``start_seconds`` counts from the first block.
+            Together they are the codes that :meth:`encode` gives for the whole.
+
+        Raises:
+            TypeError: not an AudioClip.
+            ValueError: a block of another sample rate.
+        """
+        step, done, total = self._frames.step, 0, 0
+        waiting = torch.zeros(self._frames.halo)
+        for block in blocks:
+            check_media(self, block)
+            if block.sample_rate_hz != self.config.sample_rate_hz:
+                raise ValueError(
+                    f"blocks must have {self.config.sample_rate_hz} samples a second, got {block.sample_rate_hz}; "
+                    "resample the recording first"
+                )
+            samples = self._prepared(block)
+            total += len(samples)
+            waiting = torch.cat([waiting, samples])
+            ready = max(0, (len(waiting) - self._frames.size) // step + 1)
+            if ready:
+                yield self._stream_from(waiting, ready, done)
+                waiting, done = waiting[ready * step :].clone(), done + ready * _WINDOW
+        frames = math.ceil(total / self.config.hop) - done
+        if frames > 0:
+            yield self._stream_from(waiting, math.ceil(frames / _WINDOW), done, frames)
+
+    def _stream_from(self, waiting: Tensor, windows: int, done: int, frames: int | None = None) -> TokenStream:
+        starts = range(0, windows * self._frames.step, self._frames.step)
+        parts = (cut(waiting, start, self._frames.size) for start in starts)
+        codes = torch.cat(list(self._frames.run(parts, self._code)))[:frames].clone()
+        return TokenStream(self._spec, codes, start_seconds=done / self.config.rate_hz)
+
+    @property
+    def _frames(self) -> Windows:
+        """Windows of samples, with what the frames of their codes can see."""
+        config = self.config
+        return Windows(
+            _WINDOW * config.hop, config.encoder_reach * config.hop + margin(config.n_fft, config.hop), _TOGETHER
+        )
+
+    def _prepared(self, clip: AudioClip) -> Tensor:
+        """float32 [time] at the tokenizer's rate."""
+        return clip.mono().resample(self.config.sample_rate_hz).samples[0]
+
+    @torch.no_grad()
+    def _code(self, windows: Tensor) -> Tensor:
+        """Windows of samples float32 [4, size] -> codes int32 [4, 64, levels]."""
+        reach, network = self.config.encoder_reach, self._network
+        latents = network.encoder(network.features(windows.to(self.device)))[:, reach : reach + _WINDOW]
+        codes: Tensor = network.quantizer.nearest(latents.reshape(-1, self.config.latent))
+        return codes.view(len(windows), _WINDOW, -1).to("cpu", torch.int32)
+
+    # Decoding ---------------------------------------------------------------------------------------------------------
+
+    def decode(self, stream: TokenStream, *, given: AudioClip | None = None, keep: Tensor | None = None) -> AudioClip:
+        """The sound of any codes.
+
+        Args:
+            stream: codes of this tokenizer.
+            given: the clip that kept parts come from; channels averaged, resampled, and cut or filled with silence to
+                the length of the stream.
+            keep: bool [frames] or bool [frames * hop], what is copied from ``given``; the rest is decoded, and fades in
+                over ``FADE_SECONDS``.
+
+        Returns:
+            An AudioClip of one channel and frames * hop samples that keeps the stream.
+
+        Raises:
+            TypeError: ``given`` is no AudioClip.
+            ValueError: the codes of another tokenizer; only one of given and keep; a keep of another shape.
+        """
+        check_stream(self, stream)
+        samples = self.sound_of(stream.codes)
+        pair = kept(given, keep)
+        if pair is None:
+            return AudioClip(samples[None], self.config.sample_rate_hz, stream)
+        given, keep = pair
+        check_media(self, given)
+        frames = len(stream.codes)
+        check_keep(keep, (frames,), (len(samples),))
+        if len(keep) == frames:
+            keep = keep.repeat_interleave(self.config.hop)
+        fade = round(FADE_SECONDS * self.config.sample_rate_hz)
+        mixed = crossfaded(samples, cut(self._prepared(given), 0, len(samples)), keep, fade)
+        return AudioClip(mixed[None], self.config.sample_rate_hz, stream)
+
+    def sound_of(self, codes: Tensor, levels: int | None = None) -> Tensor:
+        """The waveform of codes, float32 [frames * hop].
+
+        Args:
+            codes: int32 [frames, levels].
+            levels: how many of them to hear, coarse ones first; None for all.
+        """
+        hop, frames = self.config.hop, len(codes)
+        outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self.config.decoder_reach
+        quiet = self._silence
+        padded = torch.cat([quiet.expand(outside, -1), codes, quiet.expand(outside, -1)])
+        whole, fade = torch.zeros(frames * hop), torch.linspace(0, 1, _JOINT * hop + 2)[1:-1]
+        for first in range(0, frames, _SEGMENT):
+            last = min(first + _SEGMENT, frames)
+            # A segment is made with what surrounds it, and fades into what was made before.
+            made = self._segment(padded[first : last + 2 * outside], levels)
+            start = max(0, first - _JOINT)
+            made = made[(outside - first + start) * hop + margin(self.config.n_fft, hop) :][: (last - start) * hop]
+            if start < first:
+                joint = slice(start * hop, first * hop)
+                whole[joint] = whole[joint] * (1 - fade) + made[: len(fade)] * fade
+                made = made[len(fade) :]
+            whole[first * hop : last * hop] = made
+        return whole
+
+    @torch.no_grad()
+    def _segment(self, codes: Tensor, levels: int | None) -> Tensor:
+        """Codes int32 [T, levels] -> float32 [(T - 1) * hop + n_fft]."""
+        config, network, vocoder = self.config, self._network, self.config.vocoder
+
+        def head(latents: Tensor) -> Tensor:
+            spectra: Tensor = network.spectra(latents, network.decoder(latents))
+            return spectra
+
+        spectra = None if vocoder == "griffin_lim" else self._decoded(codes, levels, head)
+        if vocoder == "head" and spectra is not None:
+            return waveform(spectra, config.hop).cpu()
+        wanted = self._decoded(codes, levels, lambda latents: network.magnitudes(network.decoder(latents)))
+        phases = _first_phases(wanted) if spectra is None else unit(spectra)
+        return griffin_lim(wanted, phases, config.hop, config.rounds).cpu()
+
+    def _decoded(self, codes: Tensor, levels: int | None, decoder: Callable[[Tensor], Tensor]) -> Tensor:
+        """What a decoder of the network makes of codes int32 [T, levels], [T, n_fft // 2 + 1]."""
+        reach = self.config.decoder_reach
+
+        def run(windows: Tensor) -> Tensor:
+            return decoder(self._network.quantizer.lookup(windows.to(self.device), levels))[:, reach : reach + _WINDOW]
+
+        windows = Windows(_WINDOW, reach, _TOGETHER)
+        return next(windows.through([codes], run, beyond=self._silence[0]))[: len(codes)]
+
+    @functools.cached_property
+    def _silence(self) -> Tensor:
+        """The codes of silence, int32 [1, levels]."""
+        quiet = next(self._frames.run([torch.zeros(self._frames.size)], self._code))
+        return quiet[_WINDOW // 2 :][:1]
+
+    # Judging ----------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, items: Sequence[AudioClip], train_items: Sequence[AudioClip] = ()) -> dict[str, float]:
+        """How well clips are coded, and how well simple coders do.
+
+        Args:
+            items: held-out clips.
+            train_items: clips for the baselines to learn from, those the tokenizer learned from. Without them there
+                are no baselines.
+
+        Returns:
+            mel_l1: mean over clips of the L1 distance of ln max(mel, 1e-2), 80 bands, windows of 1024 samples, hop
+            256; spectral_convergence of the same windows; mel_l1_levels_1 ... from the first levels only;
+            bits_per_second; codes_used_share and perplexity of the first level, and both with _level_2 ... of the
+            others; mean_mel_l1: a coder that always says the mean frame; pca_mel_l1: quantised principal components
+            of log-mel frames, one frame a code, that spend the same bits (see :func:`pca_coded`), without the loss
+            that a way back to a waveform adds.
+        """
+        if not items:
+            raise ValueError("evaluate needs at least one clip, got none")
+        config, streams = self.config, self.encode_many(items)
+        clips = [self._prepared(item) for item in items]
+        figures: dict[str, float] = {}
+        for levels in range(1, config.levels + 1):
+            pairs = [(clip, self.sound_of(stream.codes, levels)) for clip, stream in zip(clips, streams, strict=True)]
+            errors = torch.tensor([distances(clip, made, config.sample_rate_hz) for clip, made in pairs]).mean(0)
+            figures[f"mel_l1_levels_{levels}"] = float(errors[0])
+        figures = {"mel_l1": float(errors[0]), "spectral_convergence": float(errors[1]), **figures}
+        figures["bits_per_second"] = config.rate_hz * config.levels * math.log2(config.codes)
+        figures |= usage_figures(torch.cat([stream.codes for stream in streams]), self._spec.codebook_sizes)
+        if train_items:
+            train, bits = [self._prepared(item) for item in train_items], config.levels * math.log2(config.codes)
+            figures |= baseline_figures(train, clips, config.hop, config.sample_rate_hz, bits)
+        return figures
+
+    # Fitting ----------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def fit(
+        cls,
+        items: Sequence[AudioClip],
+        *,
+        config: AudioTokenizerConfig | None = None,
+        steps: int = 1000,
+        batch_size: int = 8,
+        peak_lr: float = 1e-3,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        checkpoint_every: int = 200,
+        progress: bool = True,
+    ) -> Self:
+        """Learns from clips; one to two minutes on two cores with the defaults.
+
+        Crops of 0.64 s come from all clips one after the other, with silence in between, played up to 20 % slower or
+        faster (pitch and all) and 6 dB softer to 3 dB louder.
+
+        Args:
+            items: clips; channels are averaged, other rates resampled.
+            config: of the network.
+            steps: optimisation steps.
+            batch_size: crops in a step.
+            peak_lr: largest learning rate.
+            seed: of the weights, the batches and all else.
+            folder: keeps a checkpoint; a run that was stopped goes on from it, bit for bit.
+            checkpoint_every: steps between checkpoints.
+            progress: show progress on stderr.
+
+        Raises:
+            TypeError: not an AudioClip.
+            ValueError: no clip, or a folder with the checkpoint of another run.
+        """
+        config = config or AudioTokenizerConfig()
+        if not items:
+            raise ValueError("fitting needs 1 clip at least, got none; pass some")
+        for item in items:
+            check_media(cls, item)
+        task = audio_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed))
+        return cls(
+            config,
+            task.run("audio tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
+        )
+
+
+def _first_phases(magnitudes: Tensor) -> Tensor:
+    """Random phases from a fixed generator, so that decoding repeats."""
+    angles = torch.rand(magnitudes.shape, generator=torch.Generator().manual_seed(0)) * (2 * math.pi)
+    return torch.polar(torch.ones_like(angles), angles).to(magnitudes.device)

@@ -1,0 +1,56 @@
+"""How the image tokenizer learns: pictures of one size, and the squared error over the variance of the data.
+
+Arrow: Images --image_fitting--> a training run of an ImageNetwork. Does not know: streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+
+from tokenmask.modalities.image.media import Image
+from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
+from tokenmask.modalities.learned import CodecFitting, FitSettings, Quantise
+from tokenmask.tokenizer import fingerprint
+
+
+def image_fitting(items: Sequence[Image], config: ImageTokenizerConfig, settings: FitSettings) -> CodecFitting:
+    """The training run of :meth:`ImageTokenizer.fit` on images of any size, where the configuration resizes."""
+    pixels = torch.stack([sized(item, config).pixels for item in items])
+    variance = _variance(pixels)
+
+    def draw_batch(draw: torch.Generator) -> Tensor:
+        chosen = to_network(pixels[torch.randperm(len(pixels), generator=draw)[: settings.batch_size]])
+        if not config.flip:
+            return chosen
+        mirrored = torch.rand(len(chosen), generator=draw) < 0.5
+        return torch.where(mirrored[:, None, None, None], chosen.flip(3), chosen)
+
+    def loss(network: ImageNetwork, batch: Tensor, quantise: Quantise) -> tuple[Tensor, dict[str, float]]:
+        latents = quantise(network.latents(batch).movedim(1, 3)).movedim(3, 1)
+        error = nn.functional.mse_loss(network.pixels(latents), batch) / variance
+        return error, {"error_of_variance": error.item()}
+
+    about = {"config": asdict(config), "pixels": fingerprint({}, {"pixels": pixels})}
+    return CodecFitting(lambda: ImageNetwork(config), draw_batch, loss, settings, about)
+
+
+def sized(image: Image, config: ImageTokenizerConfig) -> Image:
+    """An image of the configuration's size, resized if it is so set."""
+    size = config.size
+    if tuple(image.pixels.shape[:2]) == (size, size):
+        return image
+    if config.resize:
+        return image.resize(size, size)
+    raise ValueError(f"images must be {size} x {size} pixels, got {image!r}; use image.resize({size}, {size})")
+
+
+def _variance(pixels: Tensor) -> float:
+    """Variance of uint8 values in the network's scale, by counting them: exact, and small for any number of images."""
+    counts = pixels.reshape(-1).bincount(minlength=256).double()
+    values = torch.arange(256, dtype=torch.float64) / 127.5 - 1
+    share = counts / counts.sum()
+    return max(float(share @ values.square() - (share @ values) ** 2), 1e-6)

@@ -1,0 +1,94 @@
+"""Where a motion goes, and how decoded frames are led from one kept frame to the next.
+
+Does not know: codes, networks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from tokenmask.modalities.motion.features import UP, heading
+from tokenmask.modalities.motion.media import MotionClip
+from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn
+from tokenmask.modalities.seams import bridged
+
+_BENT_FRAMES = 6.0  # over which what is made bends to what is kept beside it
+
+
+def headings(clip: MotionClip, lateral: int) -> Tensor:
+    """float64 [frames], radians."""
+    return heading(to_matrix(clip.rotations[:, 0].double()), lateral)
+
+
+def turned_about(points: Tensor, angle: Tensor) -> Tensor:
+    """float64 points [..., 3] about the vertical."""
+    return (to_matrix(turn(UP, angle)) * points[..., None, :]).sum(-1)
+
+
+def travelled(clip: MotionClip, lateral: int, frames: int) -> tuple[Tensor, float]:
+    """Where frame ``frames`` - 1 is, seen from the first one, along the ground; and by how much the heading turned."""
+    angles = headings(clip, lateral)
+    way = (clip.root_positions[frames - 1] - clip.root_positions[0]).double()
+    return turned_about(way, -angles[0])[[0, 2]], float(angles[frames - 1] - angles[0])
+
+
+def _signed(poses: Tensor, start: Tensor) -> Tensor:
+    """Poses with the signs of quaternions chosen so that each is near the one before it, the first near ``start``.
+
+    Args:
+        poses: float64 [frames, 3 + joints * 4].
+        start: float [joints, 4].
+    """
+    fixed, last = poses.clone(), start.double()
+    for frame in fixed:
+        turns = frame[3:].view(-1, 4)
+        turns *= torch.where((turns * last).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+        last = turns
+    return fixed
+
+
+def _bent(path: Tensor, turned: Tensor, source: MotionClip, first: int, stop: int) -> tuple[Tensor, Tensor]:
+    """What is made of frames ``first`` to ``stop``, float64 [n, 3] and float32 [n, joints, 4], bent to what is kept."""
+    middle = _signed(torch.cat([path, turned.flatten(1).double()], 1), turned[0])
+    around = [torch.arange(max(first - 2, 0), first), torch.arange(stop, min(stop + 2, len(source)))]
+    poses = [torch.cat([source.root_positions[at], source.rotations[at].flatten(1)], 1).double() for at in around]
+    nearest = middle[[0, -1], 3:].reshape(2, -1, 4)
+    before, after = (_signed(pose, start) for pose, start in zip(poses, nearest, strict=True))
+    bent = bridged(middle, before, after, _BENT_FRAMES)
+    return bent[:, :3], torch.nn.functional.normalize(bent[:, 3:].reshape(len(bent), -1, 4), dim=-1).float()
+
+
+def joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int) -> MotionClip:
+    """Kept frames of ``source``; runs between them from ``made``, led from one kept frame to the next.
+
+    Places and headings are led along the whole run; then all is bent so that no pose and no velocity jumps.
+    """
+    place, rotation = source.root_positions.clone(), source.rotations.clone()
+    wanted, own = headings(source, lateral), headings(made, lateral)
+    edges = torch.nn.functional.pad(keep.int(), (1, 1), value=1).diff()
+    for first, stop in zip((edges < 0).nonzero()[:, 0].tolist(), (edges > 0).nonzero()[:, 0].tolist(), strict=True):
+        anchors = [frame for frame in (first - 1, stop) if 0 <= frame < len(keep)]
+        run = torch.arange(first, stop)
+        path, turned = made.root_positions[run].double(), made.rotations[run].clone()
+        if anchors:
+            begin = anchors[0]
+            angle = wanted[begin] - own[begin]
+            path = turned_about(path - made.root_positions[begin].double(), angle)
+            path = path + source.root_positions[begin].double() * torch.tensor([1.0, 0.0, 1.0])
+            path[:, 1] = made.root_positions[run, 1].double()
+            angles = angle.expand(len(run))
+            if len(anchors) == 2:
+                share = (1 - torch.cos(math.pi * (run - begin).double() / (stop - begin))) / 2  # at rest at both ends
+                rest = torch.remainder(wanted[stop] - own[stop] - angle + math.pi, 2 * math.pi) - math.pi
+                angles = angle + share * rest
+                end = turned_about((made.root_positions[stop] - made.root_positions[begin]).double(), angle)
+                missing = (source.root_positions[stop] - source.root_positions[begin]).double() - end
+                path = path + share[:, None] * missing * torch.tensor([1.0, 0.0, 1.0])
+            turned[:, 0] = multiply(turn(UP, angles), turned[:, 0].double()).float()
+        if anchors:
+            path, turned = _bent(path, turned, source, first, stop)
+        place[run], rotation[run] = path.float(), turned
+    return MotionClip(place, rotation, made.frame_rate_hz, made.skeleton, made.stream)

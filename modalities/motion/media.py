@@ -1,0 +1,199 @@
+"""Motion of a skeleton: positions of the root and rotations of the joints over time.
+
+Arrow: .bvh or .safetensors --MotionClip.load--> frames --joint_positions--> points in metres.
+Does not know: codes, features, networks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tokenmask.modalities.motion.joints import Skeleton, joint_positions
+from tokenmask.modalities.motion.rotations import slerp, to_matrix
+from tokenmask.streams import TokenStream
+from tokenmask.tensor_files import load_tensors, save_tensors
+
+_SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake in a file, not a motion
+
+
+@dataclass(frozen=True, eq=False)
+class MotionClip:
+    """A motion of one skeleton.
+
+    Args:
+        root_positions: float32 [frames, 3], metres; y is up.
+        rotations: float32 [frames, joints, 4], quaternions w x y z of length one, in the parent's frame; the root's
+            in the world.
+        frame_rate_hz: frames a second.
+        skeleton: the joints.
+        stream: the codes it was generated from, if it was; does not count in comparisons.
+    """
+
+    root_positions: Tensor
+    rotations: Tensor
+    frame_rate_hz: float
+    skeleton: Skeleton
+    stream: TokenStream | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        frames, joints = len(self.root_positions), len(self.skeleton)
+        for name, value, wanted in (
+            ("root_positions", self.root_positions, (frames, 3)),
+            ("rotations", self.rotations, (frames, joints, 4)),
+        ):
+            if value.dtype != torch.float32 or tuple(value.shape) != wanted or not frames:
+                raise ValueError(
+                    f"{name} of a MotionClip must be float32 {list(wanted)} with a frame or more, got "
+                    f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+                )
+            if not bool(value.isfinite().all()):
+                raise ValueError(f"{name} of a MotionClip must be finite, but some are not; drop those frames")
+        if bool(((self.rotations.norm(dim=-1) - 1).abs() > 1e-3).any()):
+            raise ValueError("rotations of a MotionClip must have length one, but some have not; normalise them")
+        if not _SLOWEST_HZ <= self.frame_rate_hz <= _FASTEST_HZ:
+            raise ValueError(
+                f"frame_rate_hz must be positive, got {self.frame_rate_hz}; give {_SLOWEST_HZ:g} to {_FASTEST_HZ:g}"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MotionClip):
+            return NotImplemented
+        return (
+            self.frame_rate_hz == other.frame_rate_hz
+            and self.skeleton == other.skeleton
+            and torch.equal(self.root_positions, other.root_positions)
+            and torch.equal(self.rotations, other.rotations)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self.root_positions)
+
+    def __repr__(self) -> str:
+        return f"MotionClip({len(self)} frames at {self.frame_rate_hz:g} Hz, {len(self.skeleton)} joints)"
+
+    def joint_positions(self) -> Tensor:
+        """Forward kinematics: float32 [frames, joints, 3], metres, in the world."""
+        return joint_positions(to_matrix(self.rotations), self.skeleton) + self.root_positions[:, None]
+
+    def cut(self, start: int, stop: int) -> MotionClip:
+        """Frames start .. stop - 1, copied."""
+        return replace(
+            self,
+            root_positions=self.root_positions[start:stop].clone(),
+            rotations=self.rotations[start:stop].clone(),
+            stream=None,
+        )
+
+    def on(self, skeleton: Skeleton) -> MotionClip:
+        """The same motion on another skeleton: its joints in another order, or retargeted where they are others.
+
+        Raises:
+            ValueError: joints whose names do not say what they are; see :func:`retargeted`.
+        """
+        if skeleton == self.skeleton:
+            return self
+        order = self.skeleton.order_of(skeleton)
+        if order is None:
+            from tokenmask.modalities.motion.retarget import retargeted
+
+            return retargeted(self, skeleton)
+        return MotionClip(self.root_positions, self.rotations[:, list(order)], self.frame_rate_hz, skeleton)
+
+    def resample(self, rate_hz: float) -> MotionClip:
+        """Another frame rate: straight lines between positions, great arcs between rotations (slerp)."""
+        if not (rate_hz > 0 and math.isfinite(rate_hz)):
+            raise ValueError(f"a frame rate must be positive, got {rate_hz}")
+        if rate_hz == self.frame_rate_hz:
+            return replace(self, stream=None)
+        count = math.floor((len(self) - 1) * rate_hz / self.frame_rate_hz + 1e-4) + 1
+        return self.at(torch.arange(count, dtype=torch.float64) * (self.frame_rate_hz / rate_hz), rate_hz)
+
+    def at(self, places: Tensor, rate_hz: float) -> MotionClip:
+        """Frames at fractional frame numbers float64 [frames], as a clip of another rate."""
+        before = places.floor().long().clamp(0, len(self) - 1)
+        after = (before + 1).clamp(max=len(self) - 1)
+        share = (places - before).clamp(0, 1)[:, None]
+        positions, rotations = self.root_positions.double(), self.rotations.double()
+        return MotionClip(
+            torch.lerp(positions[before], positions[after], share).float(),
+            slerp(rotations[before], rotations[after], share[:, None]).float(),
+            rate_hz,
+            self.skeleton,
+        )
+
+    def mirrored(self) -> MotionClip:
+        """Left and right swapped, as in a mirror; see :meth:`Skeleton.lateral_axis` for what that needs."""
+        axis, other = self.skeleton.lateral_axis(), list(self.skeleton.swapped())
+        points = torch.ones(3)
+        points[axis] = -1
+        # A mirror keeps the turn about its own normal and reverses the other two.
+        turns = torch.cat([torch.ones(1), -points])
+        return MotionClip(
+            self.root_positions * points, self.rotations[:, other] * turns, self.frame_rate_hz, self.skeleton
+        )
+
+    # Files
+
+    @classmethod
+    def load(cls, path: str | Path) -> MotionClip:
+        """Reads .safetensors (what :meth:`save` wrote) or .bvh (see :func:`load_bvh`).
+
+        Raises:
+            ValueError: no such file, another suffix, or a damaged one.
+        """
+        kind = Path(path).suffix.lower()
+        if kind not in (".bvh", ".safetensors"):
+            raise ValueError(f"a motion file must end in .bvh or .safetensors, got {Path(path).name!r}; rename it")
+        if kind == ".bvh":
+            from tokenmask.modalities.motion.bvh import load_bvh
+
+            return load_bvh(path)
+        tensors, about = load_tensors(path)
+        try:
+            skeleton = Skeleton.from_json(about["skeleton"])
+            return MotionClip(tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} must hold a motion, but cannot be read ({error!r}); save it again") from error
+
+    def save(self, path: str | Path) -> None:
+        """Writes .safetensors, which loses nothing, or .bvh (see :func:`save_bvh`), atomically.
+
+        Raises:
+            ValueError: another suffix.
+        """
+        kind = Path(path).suffix.lower()
+        if kind == ".bvh":
+            from tokenmask.modalities.motion.bvh import save_bvh
+
+            save_bvh(self, path)
+        elif kind == ".safetensors":
+            tensors = {"root_positions": self.root_positions, "rotations": self.rotations}
+            about = {"frame_rate_hz": self.frame_rate_hz, "skeleton": self.skeleton.to_json()}
+            save_tensors(path, tensors, about)
+        else:
+            raise ValueError(f"a motion file must end in .bvh or .safetensors, got {Path(path).name!r}; rename it")
+
+    def draw(self, path: str | Path, *, figures: int = 8, height: int = 240) -> None:
+        """Stick figures seen from the side: .gif is a film of all frames, .png a strip of some.
+
+        Args:
+            path: of the picture.
+            figures: in a strip, evenly spaced in time.
+            height: of a figure in pixels.
+        """
+        from tokenmask.modalities.motion.drawing import draw
+
+        draw(self, path, figures=figures, height=height)
+
+
+def whole_rate(step: float) -> float:
+    """Frames a second; files round the time of a frame, so 0.03333 s is 30, not 30.003."""
+    whole = round(1 / step)
+    return float(whole) if abs(step * whole - 1) < 1e-3 else 1 / step

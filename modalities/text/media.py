@@ -1,0 +1,51 @@
+"""Text: a piece of text and its files.
+
+Arrow: UTF-8 files <--> Text. Does not know: codes, other modalities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from tokenmask.files import write_text_atomic
+from tokenmask.streams import TokenStream
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of text.
+
+    Args:
+        text: any Unicode string; only lone surrogates cannot be encoded.
+        stream: the codes it was generated from, if it was; does not count in comparisons.
+    """
+
+    text: str
+    stream: TokenStream | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a UTF-8 file as it is: no line end is changed, no byte order mark removed.
+
+        Raises:
+            ValueError: no such file, or not UTF-8.
+        """
+        try:
+            return cls(Path(path).read_bytes().decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} must be UTF-8, but byte {error.start} is not; convert it, for example with iconv"
+            ) from error
+        except OSError as error:
+            raise ValueError(
+                f"a text is read from a file, but {path} cannot be read ({error.strerror}); check the path"
+            ) from error
+
+    def save(self, path: str | Path) -> None:
+        """Writes the text as UTF-8, atomically."""
+        write_text_atomic(path, self.text)

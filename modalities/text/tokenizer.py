@@ -1,0 +1,324 @@
+"""Text: SentencePiece codes from which every string comes back unchanged.
+
+Arrow: Text --TextTokenizer.encode--> TokenStream [index, 1], and back.
+Does not know: shared ids, models, other modalities.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from tokenmask.files import write_bytes_atomic, write_text_atomic
+from tokenmask.modalities.text.media import Text
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tokenizer import (
+    DESCRIPTION_FILE,
+    check_fingerprint,
+    check_free,
+    check_media,
+    check_stream,
+    describe,
+    fingerprint,
+    read_description,
+)
+
+MODEL_FILE = "text.model"
+SPACE_MARK = "\u2581"  # how SentencePiece spells a space; as a character of a text it is coded by its bytes
+_BYTES = 256
+_MOST = re.compile(r"<= (\d+)")  # in SentencePiece's complaint: codes that the texts can fill
+_LONGEST = 1 << 16  # characters of a line that are learned from in one go
+
+
+@dataclass(frozen=True)
+class TextTokenizerConfig:
+    """How a text tokenizer is fitted.
+
+    Args:
+        vocab_size: number of codes, the 256 byte codes and the end code included.
+        model: "unigram" (Kudo 2018) or "bpe" (Sennrich et al. 2016).
+        character_coverage: share of the characters seen in fitting that get a code; others are coded by their bytes.
+    """
+
+    vocab_size: int = 1024
+    model: Literal["unigram", "bpe"] = "unigram"
+    character_coverage: float = 0.9995
+
+    def __post_init__(self) -> None:
+        if self.vocab_size < _BYTES + 3:
+            raise ValueError(
+                f"vocab_size must leave room beyond 256 byte codes, got {self.vocab_size}; take 512 or more"
+            )
+        if self.model not in ("unigram", "bpe"):
+            raise ValueError(f"model must be 'unigram' or 'bpe', got {self.model!r}")
+        if not 0.9 <= self.character_coverage <= 1:
+            raise ValueError(f"character_coverage must lie in 0.9..1, got {self.character_coverage}")
+
+
+class TextTokenizer:
+    """SentencePiece with identity normalisation and byte fallback, so that decoding returns the very string.
+
+    Codes 0 .. vocab_size - 2 are pieces and bytes; the last code means "nothing follows", is never emitted by
+    :meth:`encode` and ends :meth:`decode`. A prefix to be continued is encoded like any text.
+
+    Source: SentencePiece, arXiv:1808.06226; unigram model, arXiv:1804.10959. Deviations: the unknown piece has no
+    code (byte fallback leaves no use for it), and U+2581, which SentencePiece cannot tell from a space, is coded by
+    its three bytes.
+    """
+
+    media: ClassVar[type] = Text
+    context_seconds: ClassVar[float | None] = None
+
+    def __init__(self, config: TextTokenizerConfig, model: bytes) -> None:
+        """Args:
+        config: what the model was fitted with.
+        model: a serialised SentencePiece model; :meth:`fit` makes one.
+        """
+        import sentencepiece
+
+        self.config, self.model = config, model
+        try:
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise ValueError(
+                f"a SentencePiece model is needed, but its bytes do not parse ({error}); fit it again"
+            ) from error
+        if len(self._pieces) != config.vocab_size or self._pieces.unk_id() != 0:
+            raise ValueError(f"the model must have {config.vocab_size} pieces, got {len(self._pieces)}; fit it again")
+        # Piece 0 is the unknown one: codes are pieces less one, which leaves the last code free for the end.
+        self._bytes = [self._bytes_of(piece) for piece in range(1, config.vocab_size)]
+        space_mark = [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()]
+        self._space_mark = [piece - 1 for piece in space_mark]
+        self._spec = StreamSpec(
+            "text",
+            (config.vocab_size,),
+            ("index",),
+            end_code=config.vocab_size - 1,
+            fingerprint=fingerprint({"tokenizer": "text", **asdict(config)}, model),
+        )
+
+    def _bytes_of(self, piece: int) -> bytes:
+        text: str = self._pieces.id_to_piece(piece)
+        if self._pieces.is_byte(piece):
+            return bytes([int(text[1:-1], 16)])
+        return text.replace(SPACE_MARK, " ").encode()
+
+    @property
+    def spec(self) -> StreamSpec:
+        """One level over ("index",), of any length, with an end code."""
+        return self._spec
+
+    @property
+    def code_texts(self) -> list[str]:
+        """What each code stands for, for people to read: half a character shows as U+FFFD, the end code as ""."""
+        return [data.decode(errors="replace") for data in self._bytes] + [""]
+
+    def encode(self, media: Text) -> TokenStream:
+        """The codes of a text.
+
+        Returns:
+            A stream of codes int32 [index, 1], at least one, without the end code.
+
+        Raises:
+            TypeError: not a Text.
+            ValueError: an empty text, or one with lone surrogates (half of a UTF-16 pair: no character).
+        """
+        check_media(self, media)
+        text = media.text
+        if not text:
+            raise ValueError(
+                "a text to encode must have at least one character, got an empty one; leave it out instead"
+            )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"a text must consist of characters, but position {error.start} holds the lone surrogate "
+                f"U+{ord(text[error.start]):04X}; repair or drop it first"
+            ) from error
+        codes: list[int] = []
+        for number, part in enumerate(text.split(SPACE_MARK)):
+            if number:
+                codes += self._space_mark
+            if part:
+                codes += [piece - 1 for piece in self._pieces.encode(part)]
+        return TokenStream(self._spec, torch.tensor(codes, dtype=torch.int32).view(-1, 1))
+
+    def encode_many(self, items: Sequence[Text]) -> list[TokenStream]:
+        """The codes of many texts, those of :meth:`encode`."""
+        return [self.encode(item) for item in items]
+
+    def decode(self, stream: TokenStream, *, given: Any = None, keep: Any = None) -> Text:
+        """The text of any codes, up to the first end code; bytes that form no character become U+FFFD.
+
+        Args:
+            stream: codes of this tokenizer.
+            given: accepted and not needed: codes lose nothing of a text, so kept codes give back kept text.
+            keep: likewise.
+
+        Returns:
+            A Text that keeps its stream, without the end code and what came after it.
+
+        Raises:
+            ValueError: the codes of another tokenizer.
+        """
+        check_stream(self, stream)
+        codes = stream.codes[:, 0].tolist()
+        if self._spec.end_code in codes:
+            codes = codes[: codes.index(self._spec.end_code)]
+        data = b"".join([self._bytes[code] for code in codes])
+        return Text(
+            data.decode(errors="replace"), TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
+        )
+
+    def places(self, media: Text, stream: TokenStream, region: Sequence[float]) -> Tensor:
+        """bool [index], codes of which a character of ``media.text[start:end]`` is a part.
+
+        Raises:
+            ValueError: no (start, end), or one outside of the text.
+        """
+        size = len(media.text)
+        if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
+            raise ValueError(f"a region of a text is (start, end) within its {size} characters, got {tuple(region)}")
+        start, end = (len(media.text[: int(at)].encode()) for at in region)
+        ends = torch.tensor([len(self._bytes[code]) for code in stream.codes[:, 0].tolist()]).cumsum(0)
+        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
+        return (begins < end) & (ends > start)
+
+    def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
+        """How well texts are coded.
+
+        Returns:
+            characters_per_code; round_trip_share, the share of texts that come back unchanged (1 unless something is
+            broken); codes_used_share, the share of the codes that occur at all.
+        """
+        if not items:
+            raise ValueError("evaluate needs at least one text, got none")
+        streams = self.encode_many(items)
+        same = sum(self.decode(stream).text == item.text for stream, item in zip(streams, items, strict=True))
+        codes = torch.cat([stream.codes[:, 0] for stream in streams])
+        return {
+            "characters_per_code": sum(len(item.text) for item in items) / len(codes),
+            "round_trip_share": same / len(items),
+            "codes_used_share": int(codes.bincount().count_nonzero()) / (self.config.vocab_size - 1),
+        }
+
+    @classmethod
+    def fit(
+        cls,
+        items: Iterable[Text | str],
+        *,
+        vocab_size: int = 1024,
+        model: Literal["unigram", "bpe"] = "unigram",
+        character_coverage: float = 0.9995,
+        shrink: bool = False,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Learns pieces from texts; one thread, so equal texts give an equal model.
+
+        Args:
+            items: texts, read once; lines of them are learned from one by one.
+            vocab_size: see :class:`TextTokenizerConfig`, as for ``model`` and ``character_coverage``.
+            shrink: takes as many codes as the texts can fill where these are fewer than ``vocab_size``.
+            seed: accepted like by every tokenizer; nothing here is random.
+            folder: accepted likewise; fitting takes seconds and keeps no checkpoint.
+            progress: accepted likewise.
+
+        Raises:
+            ValueError: too little text for so many codes, or too few codes for so many different characters.
+        """
+        import sentencepiece
+
+        lines = list(_lines(items))
+
+        def learn(size: int) -> tuple[TextTokenizerConfig, bytes]:
+            config, written = TextTokenizerConfig(size, model, character_coverage), io.BytesIO()
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                model_writer=written,
+                model_type=model,
+                vocab_size=size,
+                character_coverage=character_coverage,
+                normalization_rule_name="identity",
+                byte_fallback=True,
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                num_threads=1,
+                max_sentence_length=8 * _LONGEST,
+                minloglevel=3,
+            )
+            return config, written.getvalue()
+
+        try:
+            return cls(*learn(vocab_size))
+        except (RuntimeError, OSError) as error:
+            most = _MOST.search(str(error))
+            if most and shrink:
+                return cls(*learn(int(most[1])))
+            raise ValueError(_why_not(str(error), vocab_size)) from error
+
+    def save(self, folder: str | Path) -> None:
+        """Writes ``tokenizer.json`` and the SentencePiece model, the description last."""
+        check_free(folder, self._spec.fingerprint)
+        write_bytes_atomic(Path(folder) / MODEL_FILE, self.model)
+        text = describe("text", asdict(self.config), self._spec.fingerprint)
+        write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
+        values = read_description(folder, "text")
+        path = Path(folder) / MODEL_FILE
+        try:
+            config, model = TextTokenizerConfig(**values["config"]), path.read_bytes()
+        except TypeError as error:
+            raise ValueError(
+                f"{folder} has a configuration this tokenmask does not know ({error}); fit it again"
+            ) from error
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror}); copy or fit the tokenizer again") from error
+        stored = fingerprint({"tokenizer": "text", **asdict(config)}, model)
+        check_fingerprint(folder, values["fingerprint"], stored)  # before anything parses the model
+        return cls(config, model)
+
+
+def _why_not(message: str, vocab_size: int) -> str:
+    """What SentencePiece meant, as a sentence for a user."""
+    most, needed = _MOST.search(message), re.search(r"required_chars\. \d+ vs (\d+)", message)
+    if most:
+        return (
+            f"the texts must fill {vocab_size} codes, but give {most[1]} at most; give more text or a lower vocab_size"
+        )
+    if needed:
+        return f"vocab_size must hold all characters, at least {needed[1]} codes, got {vocab_size}; raise it"
+    reason = " ".join(message.rpartition("] ")[2].split()) or "they are empty"
+    return f"texts to fit on must hold something to learn from, but SentencePiece says: {reason}; give more text"
+
+
+def _lines(items: Iterable[Text | str]) -> Iterator[str]:
+    """Lines without their ends (a line end is a byte code), in pieces SentencePiece accepts; surrogates are refused."""
+    for number, item in enumerate(items):
+        text = item.text if isinstance(item, Text) else item
+        if not isinstance(text, str):
+            raise TypeError(f"texts to fit on must be Text or str, got {type(text).__name__} at {number}")
+        for line in text.split("\n"):
+            for start in range(0, len(line), _LONGEST):
+                piece = line[start : start + _LONGEST]
+                if any(0xD800 <= ord(character) < 0xE000 for character in piece):
+                    raise ValueError(
+                        f"texts must consist of characters, but text {number} holds a lone surrogate; drop it"
+                    )
+                yield piece

@@ -1,0 +1,198 @@
+"""Moving pictures, and the films they come from.
+
+Arrow: .mp4, .avi, .mkv, .webm, .gif, .webp or a strip in a .png --VideoClip.load--> VideoClip.
+Does not know: codes, networks.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from tokenmask.files import writing_atomically
+from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
+from tokenmask.modalities.image.media import Image
+from tokenmask.streams import TokenStream
+
+MAX_PIXELS = 1 << 30  # of all frames of a clip together; 3 GiB in memory
+_RATE, _FRAMES = "frame_rate_hz", "frames"  # text chunks of a strip
+_PILLOW = (".gif", ".webp")
+
+
+@dataclass(frozen=True, eq=False)
+class VideoClip:
+    """Moving pictures in 8-bit sRGB, at a constant rate, without sound.
+
+    Args:
+        frames: uint8 [time, height, width, 3], red, green, blue.
+        frame_rate_hz: frames a second.
+        stream: the codes it was generated from, if it was; does not count in comparisons.
+    """
+
+    frames: Tensor
+    frame_rate_hz: float
+    stream: TokenStream | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        shape = self.frames.shape
+        if self.frames.dtype != torch.uint8 or len(shape) != 4 or shape[3] != 3 or not self.frames.numel():
+            raise ValueError(
+                "frames of a VideoClip must be uint8 [time, height, width, 3], got "
+                f"{str(self.frames.dtype).removeprefix('torch.')} {list(shape)}"
+            )
+        if not 0 < self.frame_rate_hz < math.inf:
+            raise ValueError(f"frame_rate_hz must be positive, got {self.frame_rate_hz}; give the clip's own rate")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VideoClip):
+            return NotImplemented
+        return self.frame_rate_hz == other.frame_rate_hz and torch.equal(self.frames, other.frames)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        time, height, width, _ = self.frames.shape
+        return f"VideoClip({time} frames of {width} x {height} pixels, {self.frame_rate_hz:g} a second)"
+
+    @property
+    def duration_seconds(self) -> float:
+        """How long it runs."""
+        return len(self.frames) / self.frame_rate_hz
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads what :meth:`save` writes, through Pillow, and all other films (mp4, avi, mkv, webm), through decord.
+
+        Frames of a film are taken as they come and its mean rate as theirs; frames of GIF and WebP are repeated where
+        they stay longer than others.
+
+        Raises:
+            ValueError: no such file, no film, cut short, or more than 2**30 pixels.
+            ImportError: decord is needed and not installed.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(f"a video is read from a file, but {path} is none; check the path")
+        if path.suffix.lower() == ".png":
+            return cls(*_read_strip(path))
+        return cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
+
+    def save(self, path: str | Path) -> None:
+        """Writes the format that the file's suffix names, atomically.
+
+        ``.png`` is a strip, frames one below the other with the rate in a text chunk, and loses nothing. ``.webp`` and
+        ``.gif`` play in browsers: WebP keeps the pixels and GIF 256 colours a frame; both hold each frame for a whole
+        number of milliseconds (GIF: of centiseconds), so that the rate may change a little.
+
+        Raises:
+            ValueError: another suffix, or a strip of more than 2**26 pixels.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in (".png", *_PILLOW):
+            raise ValueError(f"a video file must end in .png, .webp or .gif, got {Path(path).name!r}; rename it")
+        with writing_atomically(path) as partial:
+            if suffix == ".png":
+                self._save_strip(partial)
+                return
+            first, *others = (Image(frame).to_pillow() for frame in self.frames)
+            options = {"lossless": True, "minimize_size": False} if suffix == ".webp" else {"disposal": 1}
+            unit = 1 if suffix == ".webp" else 10
+            duration = max(unit, round(1000 / self.frame_rate_hz / unit) * unit)
+            kind = suffix.removeprefix(".")
+            first.save(partial, kind, save_all=True, append_images=others, duration=duration, loop=0, **options)
+
+    def _save_strip(self, path: Path) -> None:
+        from PIL import PngImagePlugin
+
+        time, height, width, _ = self.frames.shape
+        if time * height * width > MAX_STRIP_PIXELS:
+            raise ValueError(
+                f"a strip may have up to {MAX_STRIP_PIXELS} pixels, got {self!r}; save it as .webp or .gif"
+            )
+        about = PngImagePlugin.PngInfo()
+        about.add_text(_RATE, repr(float(self.frame_rate_hz)))
+        about.add_text(_FRAMES, str(len(self.frames)))
+        Image(self.frames.flatten(0, 1)).to_pillow().save(path, "png", pnginfo=about)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def _read_film(path: Path) -> tuple[Tensor, float]:
+    try:
+        from decord import DECORDError, VideoReader
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is read with decord, which is not installed; run `pip install decord`, or make it a .gif"
+        ) from error
+    try:
+        reader = VideoReader(str(path), num_threads=1)
+        count, rate = len(reader), float(reader.get_avg_fps())
+        height, width = reader[0].shape[:2] if count else (0, 0)
+        _check_size(path, count, height, width)
+        reader.seek(0)
+        frames = [_without_padding(reader.next().asnumpy()) for _ in range(count)]
+    except (DECORDError, RuntimeError, IndexError) as error:
+        raise _broken(path, error) from error
+    if not count or not 0 < rate < math.inf:
+        raise _broken(path, f"{count} frames at {rate:g} a second")
+    return torch.stack(frames), rate
+
+
+def _without_padding(frame: Any) -> Tensor:
+    """decord takes the padding of narrow pictures' rows for channels, at widths such as 16 and 48: cut it off."""
+    height, width = frame.shape[:2]
+    rows = torch.from_numpy(frame).view(height, -1)
+    return rows[:, : 3 * width].reshape(height, width, 3)
+
+
+def _read_animation(path: Path) -> tuple[Tensor, float]:
+    from PIL import Image as pillow
+    from PIL import ImageSequence
+
+    frames, durations = [], []
+    try:
+        with pillow.open(path) as film:
+            _check_size(path, getattr(film, "n_frames", 1), film.height, film.width)
+            for frame in ImageSequence.Iterator(film):
+                frames.append(Image.from_pillow(frame.copy()).pixels)
+                durations.append(round(film.info.get("duration", 0)) or 100)  # browsers show 0 as a tenth of a second
+    except (OSError, SyntaxError, EOFError, IndexError, struct.error, pillow.DecompressionBombError) as error:
+        raise _broken(path, error) from error
+    unit = math.gcd(*durations)
+    times = torch.tensor([duration // unit for duration in durations])
+    _check_size(path, int(times.sum()), *frames[0].shape[:2])
+    return torch.stack(frames).repeat_interleave(times, 0), 1000 / unit
+
+
+def _read_strip(path: Path) -> tuple[Tensor, float]:
+    from PIL import Image as pillow
+
+    pixels = Image.load(path).pixels
+    with pillow.open(path) as strip:
+        about = strip.info
+    if _FRAMES not in about or _RATE not in about:
+        raise ValueError(f"{path} is a picture, not a strip that VideoClip.save wrote; take a film or a .gif")
+    try:
+        return pixels.view(int(about[_FRAMES]), -1, *pixels.shape[1:]), float(about[_RATE])
+    except (ValueError, RuntimeError) as error:
+        raise _broken(path, error) from error
+
+
+def _check_size(path: Path, count: int, height: int, width: int) -> None:
+    if count * height * width > MAX_PIXELS:
+        raise ValueError(
+            f"a video may have up to {MAX_PIXELS} pixels in all frames, but {path} has {count} x {width} x {height}; "
+            "cut or shrink it first"
+        )
+
+
+def _broken(path: Path, why: object) -> ValueError:
+    reason = " ".join(str(why).split())[:200]
+    return ValueError(f"{path} must be a whole video file, but cannot be read ({reason}); export it again")
