@@ -46,7 +46,11 @@ class Tokenizer(Protocol):
     """
 
     media: ClassVar[type]
-    """The media dataclass: units in its field names, ``load(path)`` and ``save(path)``; ``stream`` where generated."""
+    """The media dataclass: units in its field names, ``load(path)`` and ``save(path)``; ``stream`` where generated.
+
+    Its class variables ``suffixes`` and ``written_suffixes`` name the endings of files that are looked for and that can
+    be written, in small letters, the usual one first; without them files have to be named one by one.
+    """
 
     context_seconds: ClassVar[float | None]
     """Halo with which encoding in chunks equals encoding whole, exactly; None for a fixed window or no clock."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -29,6 +29,15 @@ class AudioClip:
         sample_rate_hz: samples of a channel in a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
+
+    written_suffixes: ClassVar[tuple[str, ...]] = tuple(_FORMATS)
+    """Endings that can be written; the first if none is asked for."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (
+        *written_suffixes,
+        *(".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64"),
+    )
+    """Endings that are looked for in folders."""
 
     samples: Tensor
     sample_rate_hz: int
@@ -93,7 +102,7 @@ class AudioClip:
 
         kind = _FORMATS.get(Path(path).suffix.lower())
         if kind is None:
-            raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
+            raise ValueError(f"an audio file must end in {', '.join(_FORMATS)}, got {Path(path).name!r}; rename it")
         with writing_atomically(path) as partial:
             values = self.samples.T.contiguous().cpu().numpy()
             soundfile.write(partial, values, self.sample_rate_hz, format=kind[0], subtype=kind[1])

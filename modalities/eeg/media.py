@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -52,6 +52,12 @@ class EegRecording:
             systems are brought to their usual spelling.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
+
+    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
+    """Endings that are looked for in folders."""
+
+    written_suffixes: ClassVar[tuple[str, ...]] = (".edf", ".npz", ".safetensors")
+    """Endings that can be written; the first if none is asked for."""
 
     samples: Tensor
     sample_rate_hz: float

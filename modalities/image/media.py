@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -27,6 +27,15 @@ class Image:
         pixels: uint8 [height, width, 3], red, green, blue.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
+
+    written_suffixes: ClassVar[tuple[str, ...]] = (
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"),
+        *(".jp2", ".ppm", ".tga"),
+    )
+    """Endings that can be written; the first if none is asked for."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (*written_suffixes, ".apng", ".j2k", ".mpo", ".pgm", ".pbm", ".pnm", ".qoi")
+    """Endings that are looked for in folders."""
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)

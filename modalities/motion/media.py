@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,12 @@ class MotionClip:
         skeleton: the joints.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".bvh", ".safetensors")
+    """Endings that are looked for in folders."""
+
+    written_suffixes: ClassVar[tuple[str, ...]] = (".bvh", ".safetensors")
+    """Endings that can be written; the first if none is asked for."""
 
     root_positions: Tensor
     rotations: Tensor

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from tokenmask.files import write_text_atomic
 from tokenmask.streams import TokenStream
@@ -21,6 +21,12 @@ class Text:
         text: any Unicode string; only lone surrogates cannot be encoded.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".txt",)
+    """Endings that are looked for in folders."""
+
+    written_suffixes: ClassVar[tuple[str, ...]] = (".txt",)
+    """Endings that can be written; the first if none is asked for."""
 
     text: str
     stream: TokenStream | None = field(default=None, compare=False, repr=False)

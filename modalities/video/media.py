@@ -10,7 +10,7 @@ import math
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -34,6 +34,15 @@ class VideoClip:
         frame_rate_hz: frames a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
+
+    suffixes: ClassVar[tuple[str, ...]] = (
+        *_PILLOW,
+        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"),
+    )
+    """Endings that are looked for in folders; not .png, which is a picture more often than a strip."""
+
+    written_suffixes: ClassVar[tuple[str, ...]] = (*_PILLOW, ".png")
+    """Endings that can be written; the first if none is asked for."""
 
     frames: Tensor
     frame_rate_hz: float

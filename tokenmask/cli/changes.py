@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import SUFFIXES, suffix_of
+from tokenmask.cli.media import suffix_of, suffixes_of
 from tokenmask.cli.runs import deliver, drawing_options, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.run import Run, load
@@ -75,7 +75,7 @@ def _stream_of(run: Run, media: str) -> str:
     found = [
         name
         for name, tokenizer in run.tokenizers.items()
-        if suffix and name not in run.layout.shares and suffix in SUFFIXES.get(tokenizer.spec.modality, ())
+        if suffix and name not in run.layout.shares and suffix in suffixes_of(tokenizer.spec.modality)
     ]
     if len(found) != 1 or suffix == suffix_of("text"):
         raise ValueError(f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tokenmask.cli.media import not_looked_at
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
@@ -20,14 +21,22 @@ def corpus(arguments: argparse.Namespace) -> int:
         return _show(Path(arguments.folder))
     tokenizers = named_tokenizers(arguments.tokenizer)
     found = items(arguments.sources, {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()})
-    return build(found, tokenizers, Path(arguments.out), arguments.workers)
+    return build(found, tokenizers, Path(arguments.out), arguments.workers, arguments.sources)
 
 
-def build(found: Sequence[Item], tokenizers: Mapping[str, Tokenizer], out: Path, workers: int | None = None) -> int:
-    """Encodes items into a corpus, says what was done, and gives the exit code."""
+def build(
+    found: Sequence[Item],
+    tokenizers: Mapping[str, Tokenizer],
+    out: Path,
+    workers: int | None = None,
+    sources: Sequence[str] = (),
+) -> int:
+    """Encodes items into a corpus, says what was done and what was not looked at, and gives the exit code."""
     there = out.is_dir()
     summary = build_corpus(found, tokenizers, out, workers=workers or usual_workers(len(found)))
-    say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed: {out}")
+    taken = (one.value for item in found for one in item.media.values() if isinstance(one.value, Path))
+    left = not_looked_at(sources, taken)
+    say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed{left}: {out}")
     code = failures(summary.failed, len(found))
     if code == 2 and not there:
         out.rmdir()

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import struct
+import zipfile
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from tokenmask.progress import progress_bar
+from tokenmask.tokenizer import load_tokenizer_class
 
-SUFFIXES = {  # what is looked for; the first is written if nothing else is asked for
-    "text": (".txt",),
-    "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
-    "audio": (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff"),
-    "motion": (".bvh", ".safetensors"),
-    "eeg": (".edf", ".bdf", ".safetensors"),
-    "video": (".gif", ".mp4", ".avi", ".webm"),
-}
+_HOLDS = {"MotionClip": "motion", "EegRecording": "eeg"}  # by the word in the header of a .safetensors file
+_FILMS = (".gif", ".webp", ".apng")  # pictures, or films if they move
 
 
 class File(NamedTuple):
@@ -53,6 +51,11 @@ class Loader:
     def __call__(self) -> Any:
         if isinstance(self.value, str):
             return self.kind(self.value)
+        if leads_nowhere(self.value):
+            raise ValueError(
+                f"{self.value} must lead to a file, but is a link to {self.value.readlink()}, "
+                "which is not there; fetch it"
+            )
         media = self.kind.load(self.value)
         return self.kind(" ".join(media.text.split())) if self.one_line else media
 
@@ -81,30 +84,52 @@ class LazyMedia(Sequence[Any]):
         return LazyMedia(chosen) if isinstance(chosen, Sequence) else chosen()
 
 
-def files(paths: Sequence[str | Path], modality: str, suffixes: tuple[str, ...] = ()) -> list[File]:
+@cache
+def medium(modality: str) -> Any:
+    """The media class of a modality; looking it up takes a while, and there may be a million items.
+
+    Raises:
+        ValueError: no tokenizer of that modality is installed.
+    """
+    return load_tokenizer_class(modality).media
+
+
+def suffixes_of(modality: str) -> tuple[str, ...]:
+    """Endings of the files of a modality, as its media class says; () if it does not."""
+    return tuple(getattr(medium(modality), "suffixes", ()))
+
+
+def written_suffixes_of(modality: str) -> tuple[str, ...]:
+    """Endings that its media class can write, the usual one first; () if it does not say."""
+    return tuple(getattr(medium(modality), "written_suffixes", ()))
+
+
+def files(
+    paths: Sequence[str | Path], modality: str, suffixes: tuple[str, ...] = (), among: Collection[str] = ()
+) -> list[File]:
     """Media files of a modality under files and folders, sorted; hidden ones are left out.
 
     Args:
-        paths: files, which are taken as they are, or folders, which are searched.
+        paths: files, which are taken as they are, or folders, which are searched. Links that lead nowhere are taken
+            too: reading them fails with a reason.
         modality: for messages, and for the suffixes to look for.
         suffixes: looked for in place of those of the modality.
+        among: modalities that are looked for beside this one; a file that could be of several goes to one.
 
     Raises:
         ValueError: a path that does not exist, or nothing found.
     """
-    wanted = suffixes or SUFFIXES.get(modality)
+    wanted = suffixes or suffixes_of(modality)
     found: list[File] = []
     for path in map(Path, paths):
         if path.is_dir():
-            names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
-            visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
             chosen = [
                 name
-                for name in visible
-                if wanted is None or (name.suffix.lower() in wanted and _may_be(path / name, modality))
+                for name in visible_files(path)
+                if not wanted or (name.suffix.lower() in wanted and _may_be(path / name, modality, among))
             ]
             found += [File(path / name, name.as_posix()) for name in chosen]
-        elif path.exists():
+        elif path.exists() or path.is_symlink():
             found.append(File(path, path.name))
         else:
             raise ValueError(f"{path} does not exist; name files or folders with {modality} in them")
@@ -114,26 +139,80 @@ def files(paths: Sequence[str | Path], modality: str, suffixes: tuple[str, ...] 
     return found
 
 
-def modalities_in(path: Path) -> set[str]:
-    """Of which modalities a folder holds files, as their names (and the headers of .safetensors files) tell."""
-    found: set[str] = set()
-    for file in path.rglob("*"):
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts):
-            suffix = file.suffix.lower()
-            kinds = [modality for modality, suffixes in SUFFIXES.items() if suffix in suffixes]
-            found.update(kinds if suffix != ".safetensors" else {_HOLDS.get(_held_in(file), "")} & set(kinds))
-    return found
+def visible_files(folder: Path) -> list[Path]:
+    """Files of a folder and those below, relative to it, sorted; links that lead nowhere count, hidden ones do not."""
+    paths = (file for file in folder.rglob("*") if file.is_file() or leads_nowhere(file))
+    names = sorted(file.relative_to(folder) for file in paths)
+    return [name for name in names if not any(part.startswith(".") for part in name.parts)]
 
 
-_HOLDS = {"MotionClip": "motion", "EegRecording": "eeg"}
+def leads_nowhere(path: Path) -> bool:
+    """Whether this is a link to what is not there."""
+    return path.is_symlink() and not path.exists()
 
 
-def _may_be(path: Path, modality: str) -> bool:
-    """False for a .safetensors file that holds something else; a damaged one is taken, and reading it tells why not."""
-    if path.suffix.lower() != ".safetensors":
-        return True
-    held = _held_in(path)
+def not_looked_at(paths: Sequence[str | Path], taken: Iterable[Path]) -> str:
+    """ ", 3 files not looked at (.md, .opus)": how many files of folders were not taken, and their endings; or "".
+
+    Args:
+        paths: as for :func:`files`.
+        taken: files that were found under them.
+    """
+    seen = set(taken)
+    left = [
+        name
+        for folder in dict.fromkeys(map(Path, paths))
+        if folder.is_dir()
+        for name in visible_files(folder)
+        if folder / name not in seen
+    ]
+    if not left:
+        return ""
+    endings = sorted({name.suffix.lower() or "none" for name in left})
+    shown = ", ".join(endings[:8]) + (", ..." if len(endings) > 8 else "")
+    return f", {len(left)} file{'s' if len(left) > 1 else ''} not looked at ({shown})"
+
+
+def modalities_in(path: Path, among: Collection[str]) -> set[str]:
+    """Of which of some modalities a folder holds files, as their names (where several fit, contents) tell."""
+    kinds = {modality: suffixes_of(modality) for modality in sorted(set(among))}
+    return {
+        modality
+        for name in visible_files(path)
+        for modality, suffixes in kinds.items()
+        if name.suffix.lower() in suffixes and _may_be(path / name, modality, kinds)
+    }
+
+
+def _may_be(path: Path, modality: str, among: Collection[str] = ()) -> bool:
+    """False for a file that says it holds something else; a damaged one is taken, and reading it tells why not."""
+    suffix = path.suffix.lower()
+    if suffix in _FILMS and {"image", "video"} <= {modality, *among}:
+        return modality not in ("image", "video") or modality == ("video" if _moves(path) else "image")
+    if suffix == ".npz":
+        return modality != "eeg" or _is_recording(path)
+    held = _held_in(path) if suffix == ".safetensors" else ""
     return not held or _HOLDS.get(held) == modality
+
+
+def _moves(path: Path) -> bool:
+    """Whether a picture has more than one frame."""
+    from PIL import Image as pillow
+
+    try:
+        with pillow.open(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError):
+        return False
+
+
+def _is_recording(path: Path) -> bool:
+    """Whether a .npz file holds the arrays of a recording; True if it cannot be opened."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"samples.npy", "sample_rate_hz.npy", "channels.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return True
 
 
 def _held_in(path: Path) -> str:
@@ -154,9 +233,19 @@ def suffix_of(modality: str) -> str:
     Raises:
         ValueError: not known.
     """
-    if modality not in SUFFIXES:
+    written = written_suffixes_of(modality)
+    if not written:
         raise ValueError(f"tokenmask knows no file type for {modality}; name it with --suffix .EXT or --out FILE.EXT")
-    return SUFFIXES[modality][0]
+    return written[0]
+
+
+def check_written(path: str | Path, modality: str) -> None:
+    """ValueError, before anything is computed, unless media of a modality can be written to a file of this name."""
+    written, suffix = written_suffixes_of(modality), Path(path).suffix.lower()
+    if written and suffix not in written:
+        raise ValueError(
+            f"a file of {modality} that is written must end in {', '.join(written)}, got {Path(path).name!r}; rename it"
+        )
 
 
 def is_held_out(name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import SUFFIXES, suffix_of
+from tokenmask.cli.media import check_written, suffix_of
 from tokenmask.cli.show import say
 from tokenmask.cli.tokens import SUFFIX, check_new
 from tokenmask.run import Run, load
@@ -65,7 +65,7 @@ def free_paths(arguments: argparse.Namespace, stream: str, modality: str) -> lis
     """Where samples will be saved, none of which is there yet unless --force; None prints them, as text without --out.
 
     Raises:
-        ValueError: a file is in the way.
+        ValueError: a file is in the way, or its ending cannot be written.
     """
     if arguments.out is None and modality == "text":
         return None
@@ -133,8 +133,7 @@ def sample_paths(arguments: argparse.Namespace, stream: str, modality: str) -> l
     if out.is_dir() or not out.suffix or text.endswith(os.sep):
         suffix = suffix_of(modality)
         return [out / f"{stream}-{arguments.seed}-{sample}{suffix}" for sample in range(count)]
-    if out.suffix.lower() not in SUFFIXES.get(modality, (out.suffix.lower(),)):
-        raise ValueError(f"a file of {modality} ends in {', '.join(SUFFIXES[modality])}, got {out.name!r}")
+    check_written(out, modality)
     if count == 1:
         return [out]
     return [out.with_name(f"{out.stem}-{sample}{out.suffix}") for sample in range(count)]

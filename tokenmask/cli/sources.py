@@ -8,15 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli import manifests
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import SUFFIXES, File, Loader, files, is_held_out, modalities_in
+from tokenmask.cli.media import File, Loader, files, is_held_out, leads_nowhere, medium, modalities_in, suffixes_of
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
-from tokenmask.tokenizer import load_tokenizer_class
 
 
 class Medium(NamedTuple):
@@ -54,7 +52,7 @@ def media(paths: Sequence[str | Path], modality: str, per: str = "file") -> list
             loader = item.media[modality]
             name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
             found[name, loader] = item.split == HELD_OUT
-    kind = _media(modality)
+    kind = medium(modality)
     for file in files(others, modality) if others or not found else ():
         if modality == "text" and per == "line":
             numbered = lines(file.path)
@@ -82,13 +80,13 @@ def items(sources: Sequence[str | Path], modalities: Mapping[str, str], *, compl
     found: list[Item] = []
     for source in map(Path, sources):
         if source.is_dir():
-            held = modalities.values() if complete else modalities_in(source)
+            held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
         elif _is_manifest(source, modalities):
             found += _manifest(source, modalities)
         elif source.suffix == ".txt" and source.is_file():
-            name, kind = _stream_of("text", modalities, source), _media("text")
+            name, kind = _stream_of("text", modalities, source), medium("text")
             found += [
                 _item(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
@@ -122,17 +120,17 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     others = {name: modality for name, modality in modalities.items() if modality != "text"}
     home = folder.resolve().name
     if not others:
-        name, kind = _stream_of("text", modalities, folder), _media("text")
+        name, kind = _stream_of("text", modalities, folder), medium("text")
         return [
             _item(f"{home}/{file.name}", {name: Loader(kind, file.path)}, file.name, None, {})
             for file in files([folder], "text")
         ]
     groups: dict[Path, dict[str, list[File]]] = {}
     for modality in others.values():
-        if modality not in SUFFIXES:
+        if not suffixes_of(modality):
             raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
         name = _stream_of(modality, modalities, folder)
-        for file in files([folder], modality):
+        for file in files([folder], modality, among=[*others.values()]):
             groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).append(file)
     captions = _stream_of("text", modalities, folder) if "text" in modalities.values() else ""
     found = []
@@ -144,9 +142,9 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
         caption = path.with_name(path.name + ".txt")
         for record in records:
             first = next(iter(record.values()))
-            media = {name: Loader(_media(others[name]), file.path) for name, file in record.items()}
-            if captions and caption.is_file():
-                media[captions] = Loader(_media("text"), caption, one_line=True)
+            media = {name: Loader(medium(others[name]), file.path) for name, file in record.items()}
+            if captions and (caption.is_file() or leads_nowhere(caption)):
+                media[captions] = Loader(medium("text"), caption, one_line=True)
             group = first.name.removesuffix(first.path.suffix)
             found.append(_item(f"{home}/{first.name}", media, group, None, {}))
     return found
@@ -172,7 +170,7 @@ def _manifest(path: Path, modalities: Mapping[str, str]) -> list[Item]:
             if not isinstance(value, str):
                 raise ValueError(f"{where} must give words or a path for {name!r}, got {type(value).__name__}")
             (words if modality == "text" else paths).append(value)
-            media[name] = Loader(_media(modality), value if modality == "text" else path.parent / value)
+            media[name] = Loader(medium(modality), value if modality == "text" else path.parent / value)
         key, split = str(entry.pop("key", f"{path.name}:{number}")), entry.pop("split", None)
         if split not in (None, TRAIN, HELD_OUT):
             raise ValueError(f"{where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
@@ -190,12 +188,6 @@ def _below(folder: Path, path: Path) -> str:
 def _item(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:
     """Without a split of its own an item goes with its group: one file, or one wording, is on one side only."""
     return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
-
-
-@cache
-def _media(modality: str) -> Any:
-    """The media class of a modality; looking it up takes a while, and there may be a million items."""
-    return load_tokenizer_class(modality).media
 
 
 def _stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:

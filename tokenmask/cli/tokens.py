@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenmask.cli.corpora import build, named_tokenizers
 from tokenmask.cli.learning import learn, parse_options, report
-from tokenmask.cli.media import files, readable, suffix_of
+from tokenmask.cli.media import check_written, files, not_looked_at, readable, suffix_of
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import items, media
 from tokenmask.corpus import Item, encode_items, usual_workers
@@ -54,7 +54,7 @@ def encode(arguments: argparse.Namespace) -> int:
     if named:
         tokenizers = named_tokenizers(arguments.tokenizer)
         modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-        return build(items(arguments.paths, modalities), tokenizers, out, workers)
+        return build(items(arguments.paths, modalities), tokenizers, out, workers, arguments.paths)
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
@@ -89,7 +89,8 @@ def _token_files(paths: Sequence[str], tokenizer: Tokenizer, out: Path, workers:
                 _save(result[modality], target)
                 encoded += 1
             show(len(found) - len(todo) + number, None)
-    say(f"{encoded} encoded, {done} done before, {len(failed)} failed: {out}")
+    left = not_looked_at(paths, (one.loader.value for one in found if isinstance(one.loader.value, Path)))
+    say(f"{encoded} encoded, {done} done before, {len(failed)} failed{left}: {out}")
     return failures(failed, len(found))
 
 
@@ -99,6 +100,7 @@ def decode(arguments: argparse.Namespace) -> int:
     suffix = arguments.suffix or suffix_of(tokenizer.spec.modality)
     if not suffix.startswith("."):
         raise ValueError(f"a suffix starts with a point, got {suffix!r}")
+    check_written(f"x{suffix}", tokenizer.spec.modality)
     found = files(arguments.paths, "token file", (SUFFIX,))
     failed: Failed = []
     targets = [out / Path(file.name).with_suffix(suffix) for file in found]
