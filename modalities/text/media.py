@@ -5,12 +5,15 @@ Arrow: UTF-8 files <--> Text. Does not know: codes, other modalities.
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.files import write_text_atomic
 from tokenmask.streams import TokenStream
+
+BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,13 @@ class Text:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a UTF-8 file as it is: no line end is changed, no byte order mark removed.
+        """Reads a UTF-8 file; a byte order mark at its beginning is no part of the words, and no line end is changed.
 
         Raises:
             ValueError: no such file, or not UTF-8.
         """
         try:
-            return cls(Path(path).read_bytes().decode("utf-8"))
+            return cls(Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).decode())
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} must be UTF-8, but byte {error.start} is not; convert it, for example with iconv"
@@ -53,5 +56,6 @@ class Text:
             ) from error
 
     def save(self, path: str | Path) -> None:
-        """Writes the text as UTF-8, atomically."""
-        write_text_atomic(path, self.text)
+        """Writes the text as UTF-8, atomically; a text that itself begins with U+FEFF gets a mark before it."""
+        mark = BYTE_ORDER_MARK if self.text.startswith(BYTE_ORDER_MARK) else ""
+        write_text_atomic(path, mark + self.text)

@@ -1,8 +1,11 @@
 """corpus build and show."""
 
+import datetime
 import json
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Picture
 
@@ -55,8 +58,9 @@ def test_bad_items_are_listed_and_the_others_kept(pictures, options, tmp_path, c
     (folder / "08.txt").write_text("\n")
     assert call("corpus", "build", folder, "--out", tmp_path / "c", *options) == 1
     output = capsys.readouterr()
-    assert "38 records written, 0 there before, 2 failed" in output.out
-    assert "failed: some/07.png: " in output.err and "failed: some/08.png: a text to encode must have" in output.err
+    assert "39 records written, 0 there before, 1 failed" in output.out
+    assert "failed: some/07.png: " in output.err and "some/08.png" not in output.err
+    assert [set(r.streams) for r in Corpus(tmp_path / "c") if r.key == "some/08.png"] == [{"image"}]  # a blank caption
     (tmp_path / "none.jsonl").write_text('{"image": "missing.png"}\n')
     assert call("corpus", "build", tmp_path / "none.jsonl", "--out", tmp_path / "d", *options) == 2
     assert "missing.png" in capsys.readouterr().err and not (tmp_path / "d").exists()
@@ -73,6 +77,43 @@ def test_two_pictures_share_a_caption_and_a_split(tmp_path):
     assert found["x.png"].media["text"]() == found["x.jpg"].media["text"]() and "text" not in found["a/x.png"].media
     assert found["x.png"].media["text"]().text == "two lines"
     assert found["x.png"].split == found["x.jpg"].split
+
+
+def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path):
+    Picture.fromarray(emoji()[0].pixels).save(tmp_path / "x.png")
+    for content in (b"a red cat", b"\xef\xbb\xbfa red cat\r\n"):
+        (tmp_path / "x.txt").write_bytes(content)
+        assert items([tmp_path], BOTH)[0].media["text"]().text == "a red cat"
+    for blank in (b"", b" \n\t ", b"\xef\xbb\xbf\r\n", "\u3000\n".encode()):
+        (tmp_path / "x.txt").write_bytes(blank)
+        assert set(items([tmp_path], BOTH)[0].media) == {"image"}
+    (tmp_path / "x.txt").write_bytes(b"\xff\xfe\x00")  # not UTF-8: its item fails with the reason, as before
+    with pytest.raises(ValueError, match="must be UTF-8"):
+        items([tmp_path], BOTH)[0].media["text"]()
+
+
+def test_fields_that_are_only_kept_lose_no_record(options, tmp_path, call, capsys):
+    rows = (
+        '{"text": "one", "score": NaN, "more": {"a": [1, -Infinity, 1e999]}}\n{"text": "two", "key": NaN, "n": 2.5}\n'
+    )
+    (tmp_path / "m.jsonl").write_text(rows + '{"text": NaN}\n')
+    assert call("corpus", "build", tmp_path / "m.jsonl", "--out", tmp_path / "c", *options[:2]) == 2
+    assert "line 3 of" in capsys.readouterr().err  # a row without any of the streams
+    (tmp_path / "m.jsonl").write_text(rows)
+    assert call("corpus", "build", tmp_path / "m.jsonl", "--out", tmp_path / "c", *options[:2]) == 0
+    first, second = Corpus(tmp_path / "c")
+    assert first.metadata == {"score": None, "more": {"a": [1, None, None]}}
+    assert second.metadata == {"n": 2.5} and second.key == "m.jsonl:2"
+    table = pa.table({"text": ["one"], "score": [float("nan")], "when": [datetime.date(2020, 5, 1)]})
+    pq.write_table(table, tmp_path / "m.parquet")
+    assert call("corpus", "build", tmp_path / "m.parquet", "--out", tmp_path / "d", *options[:2]) == 0
+    assert next(iter(Corpus(tmp_path / "d"))).metadata == {"score": None, "when": "2020-05-01"}
+
+
+def test_a_blank_cell_is_a_picture_without_words(tmp_path):
+    (tmp_path / "m.csv").write_text("text,image\n  ,x.png\n,y.png\na cat,z.png\n")
+    found = items([tmp_path / "m.csv"], BOTH)
+    assert [set(item.media) for item in found] == [{"image"}, {"image"}, {"text", "image"}]
 
 
 def test_a_digest_tells_when_data_changed(pictures, tmp_path):

@@ -6,8 +6,10 @@ Arrow: .jsonl, .csv, .parquet or .txt --**rows**--> values by stream name. Does 
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import json
+import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ def rows(path: Path, streams: Collection[str]) -> Iterator[Row]:
         streams: names of which a row must have one.
 
     Yields:
-        number of the row, from 1; where it is, for messages; values by name, without those that are missing.
+        number of the row, from 1; where it is, for messages; values by name, without those that are missing. Numbers
+        that JSON does not have (NaN, infinity) become None, dates become words.
 
     Raises:
         ValueError: not readable as its suffix says, or a row without any of the streams.
@@ -33,10 +36,23 @@ def rows(path: Path, streams: Collection[str]) -> Iterator[Row]:
     readers = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
     found = readers[path.suffix.lower()](path) if path.suffix.lower() in readers else _paths(path, *streams)
     for number, where, row in found:
-        values = {name: value for name, value in row.items() if value is not None}
+        needed = {*streams, "key", "split"}
+        kept = ((name, _as_json(value)) for name, value in row.items() if value is not None)
+        values = {name: value for name, value in kept if value is not None or name not in needed}
         if not any(name in values for name in streams):
             raise ValueError(f"{where} must have one of {', '.join(streams)}, got {str(list(values))[:60]}")
         yield number, where, values
+
+
+def _as_json(value: Any) -> Any:
+    """A value as JSON can hold it, where there is an obvious way."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _as_json(inner) for name, inner in value.items()}
+    return [_as_json(inner) for inner in value] if isinstance(value, list) else value
 
 
 def lines(path: Path) -> list[tuple[int, str]]:

@@ -143,11 +143,21 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
         for record in records:
             first = next(iter(record.values()))
             media = {name: Loader(medium(others[name]), file.path) for name, file in record.items()}
-            if captions and (caption.is_file() or leads_nowhere(caption)):
+            if captions and _says_something(caption):
                 media[captions] = Loader(medium("text"), caption, one_line=True)
             group = first.name.removesuffix(first.path.suffix)
             found.append(_item(f"{home}/{first.name}", media, group, None, {}))
     return found
+
+
+def _says_something(caption: Path) -> bool:
+    """Whether there is a caption that holds more than blanks; what cannot be read counts, so its reason is told."""
+    if not caption.is_file():
+        return leads_nowhere(caption)
+    try:
+        return bool(caption.read_bytes().decode("utf-8-sig", errors="replace").strip())
+    except OSError:
+        return True
 
 
 def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
@@ -169,6 +179,8 @@ def _manifest(path: Path, modalities: Mapping[str, str]) -> list[Item]:
                 continue
             if not isinstance(value, str):
                 raise ValueError(f"{where} must give words or a path for {name!r}, got {type(value).__name__}")
+            if modality == "text" and not value.strip() and any(entry.get(other) for other in modalities):
+                continue  # an empty caption is none
             (words if modality == "text" else paths).append(value)
             media[name] = Loader(medium(modality), value if modality == "text" else path.parent / value)
         key, split = str(entry.pop("key", f"{path.name}:{number}")), entry.pop("split", None)

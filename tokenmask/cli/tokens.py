@@ -89,8 +89,8 @@ def _token_files(paths: Sequence[str], tokenizer: Tokenizer, out: Path, workers:
                 _save(result[modality], target)
                 encoded += 1
             show(len(found) - len(todo) + number, None)
-    left = not_looked_at(paths, (one.loader.value for one in found if isinstance(one.loader.value, Path)))
-    say(f"{encoded} encoded, {done} done before, {len(failed)} failed{left}: {out}")
+    passed = not_looked_at(paths, (one.loader.value for one in found if isinstance(one.loader.value, Path)))
+    say(f"{encoded} encoded, {done} done before, {len(failed)} failed{passed}: {out}")
     return failures(failed, len(found))
 
 
