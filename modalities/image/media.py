@@ -5,8 +5,11 @@ Arrow: .png, .jpg, .webp and what else Pillow reads --Image.load--> Image. Does 
 
 from __future__ import annotations
 
+import io
 import struct
+import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -58,15 +61,22 @@ class Image:
 
     @classmethod
     def from_pillow(cls, picture: Any) -> Self:
-        """Takes a ``PIL.Image``: turned as its EXIF says, transparency laid on white, 16-bit grey brought to 8."""
+        """Takes a ``PIL.Image``: turned as its EXIF says, brought from its colour profile to sRGB (relative
+        colorimetric), transparency laid on white; grey of 16 bits, or of floats from 0 to 1, becomes 8 bits.
+
+        Raises:
+            ValueError: pixels whose black and white are not known: other floats, integers of 32 bits or with a sign.
+        """
         from PIL import Image as pillow
         from PIL import ImageOps
 
+        profile = picture.info.get("icc_profile")
+        signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
         picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):
-            deep = torch.frombuffer(bytearray(picture.convert("I").tobytes()), dtype=torch.int32)
-            grey = (deep.clamp(0, 65535) // 257).to(torch.uint8).view(picture.height, picture.width, 1)
-            return cls(grey.expand(-1, -1, 3).contiguous())
+        if picture.mode.startswith("I") or picture.mode == "F":
+            picture = _eight_bits(picture, signed)
+        if profile:
+            picture = _to_srgb(picture, profile)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
@@ -129,3 +139,60 @@ class Image:
         if tuple(self.pixels.shape[:2]) == (height, width):
             return Image(self.pixels)
         return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))
+
+
+# Kinds of pixels ------------------------------------------------------------------------------------------------------
+
+
+def _eight_bits(picture: Any, signed: bool) -> Any:
+    """Grey of 16 bits or floats as grey of 8 bits; ValueError where black and white are not known."""
+    from PIL import Image as pillow
+
+    kind, dtype = ("F", torch.float32) if picture.mode == "F" else ("I", torch.int32)
+    deep = torch.frombuffer(bytearray(picture.convert(kind).tobytes()), dtype=dtype)
+    low, high = float(deep.min()), float(deep.max())  # NaN if any is
+    if kind == "F" and 0 <= low <= high <= 1:
+        grey = (deep.double() * 255).round()
+    elif kind == "I" and not signed and 0 <= low <= high <= 65535:
+        grey = deep // 257
+    else:
+        held = "floats" if kind == "F" else "integers with a sign or 32 bits"
+        raise ValueError(
+            f"its pixels are {held} from {low:g} to {high:g}, where 8 or 16 bits or floats from 0 to 1 are known"
+        )
+    return pillow.frombytes("L", picture.size, grey.to(torch.uint8).numpy().tobytes())
+
+
+def _to_srgb(picture: Any, profile: bytes) -> Any:
+    """The colours that the profile means, in sRGB; one that does not fit is said, and the pixels stay."""
+    from PIL import ImageCms
+
+    if picture.mode in ("P", "PA", "LA", "La", "RGBa") or picture.has_transparency_data:
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    try:
+        transform = _transform(profile, picture.mode)
+        return picture if transform is None else ImageCms.applyTransform(picture, transform)
+    except (ImageCms.PyCMSError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        warnings.warn(
+            f"the colour profile of a picture ({picture.mode}, {picture.width} x {picture.height}) cannot be used "
+            f"({reason}); its pixels are taken as sRGB",
+            stacklevel=3,
+        )
+        return picture
+
+
+@lru_cache(maxsize=8)  # frames of a film share one, and so do the pictures of a camera
+def _transform(profile: bytes, mode: str) -> Any:
+    """Pillow's transform from a profile to sRGB, for pixels of a mode; None where it would change nothing."""
+    from PIL import ImageCms
+
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if (source.profile.profile_description or "").startswith("sRGB"):
+        return None
+    if source.profile.xcolor_space.strip() == "GRAY" and mode == "RGBA":
+        raise ValueError("it is one of grey, and the pixels have a transparency")
+    wanted = "RGBA" if mode == "RGBA" else "RGB"
+    return ImageCms.buildTransform(
+        source, ImageCms.createProfile("sRGB"), mode, wanted, ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )

@@ -1,0 +1,117 @@
+"""Pictures as programs write them: colour profiles, floats, deep integers."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as pillow
+from PIL import ImageCms
+
+from tokenmask.modalities.image import Image
+
+D65 = (0.3127, 0.3290)
+SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+PRIMARIES = {"adobe": ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), "p3": ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))}
+PCS = {  # the same primaries, adapted to D50 (Bradford), as ICC profiles hold them: published values
+    "adobe": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
+    "p3": ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
+}
+COLOURS = np.array([[(200, 60, 60), (60, 180, 75)], [(60, 80, 200), (128, 128, 128)]], dtype=np.uint8)
+
+
+def fixed(*values: float) -> bytes:
+    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
+
+
+def icc(tags: dict[bytes, bytes], space: bytes = b"RGB ") -> bytes:
+    """A version 2 profile of a screen with these tags."""
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    tags = {b"desc": text, b"cprt": b"text\0\0\0\0none\0", b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249), **tags}
+    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    head = bytes(4) + struct.pack(">I", 0x02100000) + b"mntr" + space + b"XYZ "
+    head = bytes(4) + bytes(4) + head[4:8] + head[8:20] + bytes(12) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249)
+    head = head.ljust(128, b"\0")
+    whole = head + struct.pack(">I", len(tags)) + table + body
+    return struct.pack(">I", len(whole)) + whole[4:]
+
+
+def screen(name: str) -> bytes:
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
+    points = {b"rgb"[i : i + 1] + b"XYZ": b"XYZ \0\0\0\0" + fixed(*PCS[name][i]) for i in range(3)}
+    return icc(points | {letter + b"TRC": curve for letter in (b"r", b"g", b"b")})
+
+
+def to_xyz(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
+    white = np.array([D65[0] / D65[1], 1, (1 - sum(D65)) / D65[1]])
+    return columns * np.linalg.solve(columns, white)
+
+
+def srgb(colours: np.ndarray, name: str) -> np.ndarray:
+    """By hand, without a profile: both kinds of colours have the white of D65."""
+    light = (colours / 255) ** (round(2.2 * 256) / 256) @ (np.linalg.inv(to_xyz(SRGB)) @ to_xyz(PRIMARIES[name])).T
+    light = light.clip(0, 1)
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("name", ["adobe", "p3"])
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg"])
+def test_profiles_become_srgb(tmp_path: Path, suffix: str, name: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    options = {".webp": {"lossless": True}, ".jpg": {"quality": 100, "subsampling": 0}}.get(suffix, {})
+    whole = COLOURS.repeat(16, 0).repeat(16, 1)  # one colour a block of JPEG
+    pillow.fromarray(whole).save(path, icc_profile=screen(name), **options)
+    error = np.abs(Image.load(path).pixels.numpy()[8::16, 8::16] - srgb(COLOURS, name))
+    assert error.max() < (5 if suffix == ".jpg" else 2)
+    assert np.abs(COLOURS - srgb(COLOURS, name)).max() > 12  # what was lost without it
+
+
+def test_profiles_under_transparency_palettes_and_grey(tmp_path: Path) -> None:
+    clear = np.concatenate([COLOURS, np.full((2, 2, 1), 255, np.uint8)], 2)
+    clear[1, 1, 3] = 0
+    wanted = srgb(COLOURS, "adobe")
+    wanted[1, 1] = 255
+    for picture in (pillow.fromarray(clear, "RGBA"), pillow.fromarray(clear, "RGBA").quantize(4)):
+        picture.save(tmp_path / "a.png", icc_profile=screen("adobe"))
+        assert np.abs(Image.load(tmp_path / "a.png").pixels.numpy() - wanted).max() < 3
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 256) + b"\0\0"  # linear: a value is a share of the light
+    grey = np.array([[0, 55, 128, 255]], dtype=np.uint8)
+    pillow.fromarray(grey).save(tmp_path / "g.png", icc_profile=icc({b"kTRC": curve}, b"GRAY"))
+    light = grey[0] / 255
+    shown = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.abs(Image.load(tmp_path / "g.png").pixels.numpy()[0] - shown[:, None]).max() < 2
+
+
+def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_said(tmp_path: Path) -> None:
+    whole = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pillow.fromarray(COLOURS).save(tmp_path / "a.png", icc_profile=whole)
+    assert np.array_equal(Image.load(tmp_path / "a.png").pixels.numpy(), COLOURS)
+    for broken in (b"no profile", screen("adobe")[:150], icc({}, b"GRAY")):
+        pillow.fromarray(COLOURS).save(tmp_path / "b.png", icc_profile=broken)
+        with pytest.warns(UserWarning, match="colour profile .* cannot be used .*taken as sRGB"):
+            assert np.array_equal(Image.load(tmp_path / "b.png").pixels.numpy(), COLOURS)
+
+
+def test_floats_and_deep_integers_have_their_values_or_are_refused_by_kind(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    values = np.array([[0, 0.25, 0.98, 1]], dtype=np.float32)
+    pillow.fromarray(values).save(path)
+    assert Image.load(path).pixels[0, :, 1].tolist() == np.rint(values[0].astype(np.float64) * 255).tolist()
+    for wrong in (values * 255, values - 0.5, values * np.nan):
+        pillow.fromarray(wrong.astype(np.float32)).save(path)
+        with pytest.raises(ValueError, match=r"a\.tif .*pixels are floats from .* floats from 0 to 1 are known"):
+            Image.load(path)
+    pillow.fromarray(np.array([[0, 257, 32896, 65535]], dtype=np.uint16)).save(path)
+    assert Image.load(path).pixels[0, :, 1].tolist() == [0, 1, 128, 255]
+    pillow.fromarray(np.array([[0, 257, 200_000]], dtype=np.int32)).save(path)
+    with pytest.raises(ValueError, match="integers with a sign or 32 bits from 0 to 200000"):
+        Image.load(path)
+    pillow.fromarray(np.array([[0, 100]], dtype=np.int32)).save(path)  # would all be black as 16 bits
+    with pytest.raises(ValueError, match="integers with a sign or 32 bits from 0 to 100"):
+        Image.load(path)
