@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
+_CANCELLED = 1e-3  # share of the energy; the mean of even a hundred channels of independent noise keeps 1e-2
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 
@@ -72,18 +74,18 @@ class AudioClip:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads WAV, FLAC, Ogg Vorbis and what else libsndfile knows.
+        """Reads WAV, FLAC, Ogg Vorbis, Opus, MP3 and what else libsndfile knows, to the end; see :mod:`.reading`.
 
         Raises:
-            ValueError: no such file, no audio, damaged or empty.
+            ValueError: no such file, no audio, damaged or empty, or samples that are not finite or beyond 65536 times
+                full scale.
         """
         import soundfile
 
         if not Path(path).is_file():
             raise ValueError(f"audio is read from a file, but {path} is none; check the path")
         try:
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-            return cls(torch.from_numpy(samples.T.copy()), int(rate))
+            return cls(*read(path, MAX_SAMPLES))
         except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
@@ -102,7 +104,7 @@ class AudioClip:
 
         kind = _FORMATS.get(Path(path).suffix.lower())
         if kind is None:
-            raise ValueError(f"an audio file must end in {', '.join(_FORMATS)}, got {Path(path).name!r}; rename it")
+            raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
         with writing_atomically(path) as partial:
             values = self.samples.T.contiguous().cpu().numpy()
             soundfile.write(partial, values, self.sample_rate_hz, format=kind[0], subtype=kind[1])
@@ -123,8 +125,12 @@ class AudioClip:
         return AudioClip(cut(changed, 0, wanted).T.contiguous(), sample_rate_hz)
 
     def mono(self) -> AudioClip:
-        """One channel, the mean of all."""
-        return AudioClip(self.samples.mean(0, keepdim=True), self.sample_rate_hz)
+        """One channel: the mean of all, or the loudest where channels of opposite sign leave hardly anything of it."""
+        mean = self.samples.mean(0, keepdim=True)
+        energies = self.samples.double().square().sum(1)
+        if float(mean.double().square().sum()) < _CANCELLED * float(energies.mean()):
+            mean = self.samples[int(energies.argmax())][None]
+        return AudioClip(mean, self.sample_rate_hz)
 
 
 def resampled(samples: Tensor, from_hz: float, to_hz: float) -> Tensor:

@@ -1,0 +1,98 @@
+"""Sound files as other programs write them, and channels that cancel each other."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tokenmask.modalities.audio import AudioClip
+from tokenmask.modalities.audio import media as clip_module
+
+RATE = 16000
+
+
+def tone(samples: int, hz: float = 440) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(samples) / RATE)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_streams_one_after_the_other_are_joined(tmp_path: Path, subtype: str) -> None:
+    parts = []
+    for number, (samples, hz) in enumerate([(19200, 300), (16000, 1000), (8000, 2000)]):
+        soundfile.write(tmp_path / f"{number}.ogg", tone(samples, hz), RATE, format="OGG", subtype=subtype)
+        parts.append((tmp_path / f"{number}.ogg").read_bytes())
+    (tmp_path / "all.ogg").write_bytes(b"".join(parts))
+    clip = AudioClip.load(tmp_path / "all.ogg")
+    assert clip.samples.shape == (1, 43200) and clip.sample_rate_hz == RATE
+    wanted = np.concatenate([tone(19200, 300), tone(16000, 1000), tone(8000, 2000)])
+    assert np.corrcoef(clip.samples[0].numpy(), wanted)[0, 1] > 0.98
+    (tmp_path / "one.ogg").write_bytes(parts[0])
+    assert AudioClip.load(tmp_path / "one.ogg").samples.shape == (1, 19200)
+
+
+def test_ogg_streams_of_different_kinds_are_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.ogg", tone(8000), RATE)
+    soundfile.write(tmp_path / "b.ogg", np.stack([tone(8000)] * 2, 1), 22050)
+    (tmp_path / "c.ogg").write_bytes((tmp_path / "a.ogg").read_bytes() + (tmp_path / "b.ogg").read_bytes())
+    with pytest.raises(
+        ValueError, match=r"c\.ogg .*2 streams .*1 channel\(s\) at 16000 Hz and 2 channel\(s\) at 22050"
+    ):
+        AudioClip.load(tmp_path / "c.ogg")
+
+
+def test_a_flac_file_of_unknown_length_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.flac"
+    values = np.rint(np.stack([tone(19200), tone(19200, 700)], 1) * 32767).astype(np.int16)
+    soundfile.write(path, values, RATE, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    assert data[4] & 0x7F == 0  # the first block is STREAMINFO; its total is the lower 36 bits of bytes 10 to 17
+    data[8 + 13] &= 0xF0
+    data[8 + 14 : 8 + 18] = bytes(4)
+    path.write_bytes(data)
+    assert np.array_equal(AudioClip.load(path).samples.numpy(), values.T / np.float32(32768))
+    monkeypatch.setattr(clip_module, "MAX_SAMPLES", 10_000)
+    with pytest.raises(ValueError, match=r"a\.flac .*more than 10000 samples"):
+        AudioClip.load(path)
+
+
+@pytest.mark.parametrize("size", [None, 0xFFFFFFFF, 0x7FFFFFFF])
+@pytest.mark.parametrize("extensible", [False, True])
+def test_headers_of_wav(tmp_path: Path, extensible: bool, size: int | None) -> None:
+    """Extended ones, as most programs write more than 16 bits, and those of pipes, which do not know the length."""
+    values = np.rint(tone(4800) * 32767).astype("<i2")
+    head = struct.pack("<HHIIHH", 0xFFFE if extensible else 1, 1, RATE, 2 * RATE, 2, 16)
+    if extensible:
+        head += struct.pack("<HHIH", 22, 16, 4, 1) + bytes.fromhex("000000001000800000aa00389b71")
+    body = b"WAVEfmt " + struct.pack("<I", len(head)) + head + b"data"
+    whole = size or 2 * len(values)
+    data = body + struct.pack("<I", whole) + values.tobytes()
+    (tmp_path / "a.wav").write_bytes(b"RIFF" + struct.pack("<I", size or len(data)) + data)
+    assert np.array_equal(AudioClip.load(tmp_path / "a.wav").samples[0].numpy(), values / np.float32(32768))
+
+
+@pytest.mark.parametrize("value", [1e29, -1e6, np.inf, np.nan])
+def test_a_sample_that_cannot_be_sound_is_refused_by_name(tmp_path: Path, value: float) -> None:
+    samples = tone(RATE)
+    samples[4000] = value
+    soundfile.write(tmp_path / "big.wav", samples, RATE, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"big\.wav .*finite and up to 65536 times full scale .* at 0\.250 s is"):
+        AudioClip.load(tmp_path / "big.wav")
+    soundfile.write(tmp_path / "loud.wav", tone(RATE) * 32768, RATE, subtype="FLOAT")
+    assert AudioClip.load(tmp_path / "loud.wav").samples.abs().max() > 16000
+
+
+def test_opposite_channels_are_still_heard() -> None:
+    one = torch.from_numpy(tone(8000)).float()
+    assert torch.equal(AudioClip(torch.stack([one, -one]), RATE).mono().samples[0], one)
+    nearly = AudioClip(torch.stack([one, -0.98 * one]), RATE).mono()
+    assert torch.equal(nearly.samples[0], one)
+    half = AudioClip(torch.stack([one, -0.5 * one]), RATE).mono()  # a quarter of the wave is left: that is the mean
+    assert torch.allclose(half.samples[0], 0.25 * one)
+    noise = torch.randn(64, 8000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(AudioClip(noise, RATE).mono().samples, noise.mean(0, keepdim=True))
+    assert torch.equal(AudioClip(torch.zeros(2, 9), RATE).mono().samples, torch.zeros(1, 9))
