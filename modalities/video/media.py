@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,8 @@ from torch import Tensor
 from tokenmask.files import writing_atomically
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import Image
+from tokenmask.modalities.video.display import mirrored_axes
+from tokenmask.modalities.video.times import steady
 from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 30  # of all frames of a clip together; 3 GiB in memory
@@ -78,8 +81,9 @@ class VideoClip:
     def load(cls, path: str | Path) -> Self:
         """Reads what :meth:`save` writes, through Pillow, and all other films (mp4, avi, mkv, webm), through decord.
 
-        Frames of a film are taken as they come and its mean rate as theirs; frames of GIF and WebP are repeated where
-        they stay longer than others.
+        Where frames stay for different times, those that stay longer are repeated, so that at each moment the frame is
+        shown that is on then; see :func:`~tokenmask.modalities.video.times.steady`. Turned and mirrored films come
+        upright; a film without times has the rate that it names.
 
         Raises:
             ValueError: no such file, no film, cut short, or more than 2**30 pixels.
@@ -147,11 +151,32 @@ def _read_film(path: Path) -> tuple[Tensor, float]:
         _check_size(path, count, height, width)
         reader.seek(0)
         frames = [_without_padding(reader.next().asnumpy()) for _ in range(count)]
+        times = reader.get_frame_timestamp(list(range(count))).tolist() if count else []
     except (DECORDError, RuntimeError, IndexError) as error:
         raise _broken(path, error) from error
     if not count or not 0 < rate < math.inf:
         raise _broken(path, f"{count} frames at {rate:g} a second")
-    return torch.stack(frames), rate
+    shown = torch.stack(frames)
+    axes = mirrored_axes(path)
+    if axes:
+        shown = shown.flip([axis + 1 for axis in axes])
+    return _at_constant_rate(path, shown, [start for start, _ in times], times[-1][1], rate)
+
+
+def _at_constant_rate(path: Path, frames: Tensor, starts: list[float], end: float, rate: float) -> tuple[Tensor, float]:
+    """Frames of a film by their times; by the rate that it names, where its times fit it or there are none."""
+    lasting = torch.tensor(starts, dtype=torch.float64).diff()
+    if not bool((lasting > 0).all()):  # a stream of frames alone, without times
+        return frames, rate
+    even = torch.arange(len(starts), dtype=torch.float64) / rate
+    unit = 1e-3  # of Matroska; others have finer ones
+    if float((torch.tensor(starts, dtype=torch.float64) - starts[0] - even).abs().max()) <= max(unit, 1 / 16 / rate):
+        return frames, rate
+    if not starts[-1] < end < math.inf:  # not told: the last frame is on like the one before
+        end = starts[-1] + float(lasting[-1])
+    chosen, steady_rate = steady(starts, end, unit)
+    _check_size(path, len(chosen), *frames.shape[1:3])
+    return frames[chosen], steady_rate
 
 
 def _without_padding(frame: Any) -> Tensor:
@@ -174,10 +199,10 @@ def _read_animation(path: Path) -> tuple[Tensor, float]:
                 durations.append(round(film.info.get("duration", 0)) or 100)  # browsers show 0 as a tenth of a second
     except (OSError, SyntaxError, EOFError, IndexError, struct.error, pillow.DecompressionBombError) as error:
         raise _broken(path, error) from error
-    unit = math.gcd(*durations)
-    times = torch.tensor([duration // unit for duration in durations])
-    _check_size(path, int(times.sum()), *frames[0].shape[:2])
-    return torch.stack(frames).repeat_interleave(times, 0), 1000 / unit
+    ends = [end / 1000 for end in accumulate(durations)]
+    chosen, rate = steady([0.0, *ends[:-1]], ends[-1], 0.01 if path.suffix.lower() == ".gif" else 0.001)
+    _check_size(path, len(chosen), *frames[0].shape[:2])
+    return torch.stack(frames)[chosen], rate
 
 
 def _read_strip(path: Path) -> tuple[Tensor, float]:
