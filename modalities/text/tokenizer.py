@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import io
 import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -44,7 +47,8 @@ class TextTokenizerConfig:
     Args:
         vocab_size: number of codes, the 256 byte codes and the end code included.
         model: "unigram" (Kudo 2018) or "bpe" (Sennrich et al. 2016).
-        character_coverage: share of the characters seen in fitting that get a code; others are coded by their bytes.
+        character_coverage: share of the characters seen in fitting that get a code; others are coded by their bytes. So
+            are the rare ones where there are more characters than codes.
     """
 
     vocab_size: int = 1024
@@ -96,6 +100,7 @@ class TextTokenizer:
         self._bytes = [self._bytes_of(piece) for piece in range(1, config.vocab_size)]
         space_mark = [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()]
         self._space_mark = [piece - 1 for piece in space_mark]
+        self._space = self._pieces.piece_to_id("<0x20>") - 1
         self._spec = StreamSpec(
             "text",
             (config.vocab_size,),
@@ -148,8 +153,17 @@ class TextTokenizer:
             if number:
                 codes += self._space_mark
             if part:
-                codes += [piece - 1 for piece in self._pieces.encode(part)]
+                codes += self._with_spaces([piece - 1 for piece in self._pieces.encode(part)])
         return TokenStream(self._spec, torch.tensor(codes, dtype=torch.int32).view(-1, 1))
+
+    def _with_spaces(self, codes: list[int]) -> list[int]:
+        """Codes in which the bytes of U+2581 are a space: SentencePiece so spells one that it never met."""
+        mark, found = self._space_mark, list[int]()
+        for code in codes:
+            found.append(code)
+            if found[-len(mark) :] == mark:
+                found[-len(mark) :] = [self._space]
+        return found
 
     def encode_many(self, items: Sequence[Text]) -> list[TokenStream]:
         """The codes of many texts, those of :meth:`encode`."""
@@ -225,6 +239,9 @@ class TextTokenizer:
     ) -> Self:
         """Learns pieces from texts; one thread, so equal texts give an equal model.
 
+        Where there are more characters than codes, the most frequent ones get half of the codes beside the bytes,
+        pieces of them the rest, and the others are coded by their bytes.
+
         Args:
             items: texts, read once; lines of them are learned from one by one.
             vocab_size: see :class:`TextTokenizerConfig`, as for ``model`` and ``character_coverage``.
@@ -234,11 +251,11 @@ class TextTokenizer:
             progress: accepted likewise.
 
         Raises:
-            ValueError: too little text for so many codes, or too few codes for so many different characters.
+            ValueError: too little text for so many codes.
         """
         import sentencepiece
 
-        lines = list(_lines(items))
+        lines = _common(list(_lines(items)), character_coverage, vocab_size)
 
         def learn(size: int) -> tuple[TextTokenizerConfig, bytes]:
             config, written = TextTokenizerConfig(size, model, character_coverage), io.BytesIO()
@@ -293,6 +310,18 @@ class TextTokenizer:
         stored = fingerprint({"tokenizer": "text", **asdict(config)}, model)
         check_fingerprint(folder, values["fingerprint"], stored)  # before anything parses the model
         return cls(config, model)
+
+
+def _common(lines: list[str], coverage: float, vocab_size: int) -> list[str]:
+    """The lines, cut at characters for which there is no code (SentencePiece itself leaves out 2 % at most)."""
+    counted = Counter(character for line in lines for character in line).most_common()
+    shares = list(accumulate(count for _, count in counted))
+    needed = bisect_left(shares, coverage * sum(count for _, count in counted)) + 1
+    room = vocab_size - _BYTES - 1  # less the unknown piece
+    if needed <= room:
+        return lines
+    rare = dict.fromkeys((ord(character) for character, _ in counted[max(1, room // 2) :]), "\n")
+    return [part for line in lines for part in line.translate(rare).split("\n") if part]
 
 
 def _why_not(message: str, vocab_size: int) -> str:

@@ -128,7 +128,6 @@ def test_fitting_repeats_and_says_nothing(verses: list[Text], capfd: pytest.Capt
         (["hello"], {}, "must fill 1024 codes, but give 2.. at most; give more text"),
         ([], {}, "must hold something to learn from"),
         (["", "\n"], {}, "must hold something to learn from"),
-        (["abcdefghijklmnopqrstuvwxyz" * 9], {"vocab_size": 270}, "vocab_size must hold all characters"),
         (["hello"], {"vocab_size": 100}, "room beyond 256 byte codes"),
         (["hello"], {"model": "word"}, "model must be 'unigram' or 'bpe'"),
         (["hello"], {"character_coverage": 0.0}, "character_coverage must lie in"),
@@ -141,6 +140,23 @@ def test_what_fitting_lacks_is_one_sentence(items: list[str], settings_: dict[st
     assert "\n" not in str(caught.value)
     with pytest.raises(TypeError, match="got int at 0"):
         TextTokenizer.fit([3])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("model", ["unigram", "bpe"])
+@pytest.mark.parametrize("vocab_size", [300, 512, 1300, 1500])
+def test_rare_characters_are_coded_by_their_bytes(model: Any, vocab_size: int) -> None:
+    """1137 characters, as in a script of many; the frequent ones have codes, all come back."""
+    generator = torch.Generator().manual_seed(0)
+    often = torch.randint(0, 20, (200, 30), generator=generator).tolist()
+    lines = ["".join(chr(0x4E00 + at) for at in row) for row in often]
+    lines += ["".join(chr(0x4E00 + at) for at in range(first, min(first + 40, 1137))) for first in range(0, 1137, 40)]
+    tokenizer = TextTokenizer.fit(lines, vocab_size=vocab_size, model=model, shrink=True)
+    assert tokenizer.config.vocab_size <= vocab_size
+    for text in (*lines[::9], chr(0x4E00 + 1100), "other: é 😀"):
+        assert tokenizer.decode(tokenizer.encode(Text(text))).text == text
+    assert len(tokenizer.encode(Text(chr(0x4E00 + 3))).codes) == 1
+    rare = chr(0x4E00 + 1100)
+    assert len(tokenizer.encode(Text(rare)).codes) == (3 if vocab_size < 1137 + 257 else 1)
 
 
 def test_figures(text_tokenizer: TextTokenizer, verses: list[Text]) -> None:
