@@ -73,6 +73,19 @@ def add_tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
+def add_map(parser: argparse.ArgumentParser) -> None:
+    """--map STREAM=COLUMN."""
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        type=pair,
+        metavar="STREAM=COLUMN",
+        help="the column of manifests that holds a stream, where it is called otherwise, such as image=file_name; "
+        "again for more",
+    )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """--workers N."""
     parser.add_argument(
@@ -97,6 +110,14 @@ def add_force(parser: argparse.ArgumentParser) -> None:
 
 
 # Kinds of values; argparse turns the error into a sentence ------------------------------------------------------------
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Two words with = between them."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"must have the form STREAM=COLUMN, got {text!r}")
+    return name, value
 
 
 def count(text: str) -> int:

@@ -20,7 +20,8 @@ def corpus(arguments: argparse.Namespace) -> int:
     if arguments.action == "show":
         return _show(Path(arguments.folder))
     tokenizers = named_tokenizers(arguments.tokenizer)
-    found = items(arguments.sources, {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()})
+    modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
+    found = items(arguments.sources, modalities, every_stream=True, columns=dict(arguments.map))
     return build(found, tokenizers, Path(arguments.out), arguments.workers, arguments.sources)
 
 

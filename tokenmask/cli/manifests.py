@@ -10,7 +10,7 @@ import datetime
 import io
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ SUFFIXES = (".jsonl", ".csv", ".parquet")  # and .txt, a list of paths, where it
 Row = tuple[int, str, dict[str, Any]]
 
 
-def rows(path: Path, streams: Collection[str]) -> Iterator[Row]:
+def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
     """The rows of a manifest that hold anything.
 
     Args:
         path: ``.jsonl`` (an object a line), ``.csv`` (with a line of names first), ``.parquet`` (a column a name) or
             ``.txt`` (a path a line, for the only stream).
         streams: names of which a row must have one.
+        columns: stream name -> name of its column, for those that are called otherwise.
 
     Yields:
         number of the row, from 1; where it is, for messages; values by name, without those that are missing. Numbers
@@ -35,12 +36,18 @@ def rows(path: Path, streams: Collection[str]) -> Iterator[Row]:
     """
     readers = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
     found = readers[path.suffix.lower()](path) if path.suffix.lower() in readers else _paths(path, *streams)
+    columns = dict(columns or {})
     for number, where, row in found:
+        held = {column: value for column, value in row.items() if column not in (*columns, *columns.values())}
+        named = held | {stream: row[column] for stream, column in columns.items() if column in row}
         needed = {*streams, "key", "split"}
-        kept = ((name, _as_json(value)) for name, value in row.items() if value is not None)
+        kept = ((name, _as_json(value)) for name, value in named.items() if value is not None)
         values = {name: value for name, value in kept if value is not None or name not in needed}
         if not any(name in values for name in streams):
-            raise ValueError(f"{where} must have one of {', '.join(streams)}, got {str(list(values))[:60]}")
+            raise ValueError(
+                f"{where} must have one of {', '.join(streams)}, got {str(list(row))[:60]}; name columns with "
+                "--map STREAM=COLUMN"
+            )
         yield number, where, values
 
 

@@ -12,6 +12,7 @@ from tokenmask.cli.arguments import (
     SOURCE,
     Commands,
     add_force,
+    add_map,
     add_tokenizer,
     add_workers,
     command,
@@ -64,6 +65,7 @@ def train(commands: Commands) -> None:
         "streams.text.fit.vocab_size=600; again for more",
     )
     parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
+    add_map(parser)
     add_workers(parser)
     parser.add_argument(
         "--dry-run",

@@ -31,13 +31,16 @@ class Medium(NamedTuple):
     held_out: bool
 
 
-def media(paths: Sequence[str | Path], modality: str, per: str = "file") -> list[Medium]:
+def media(
+    paths: Sequence[str | Path], modality: str, per: str = "file", columns: Mapping[str, str] | None = None
+) -> list[Medium]:
     """Items of one modality in files, folders and manifests, each once; of media only the names are read.
 
     Args:
         paths: media files, folders that are searched for them, and manifests with a column of the modality's name.
         modality: what is wanted.
         per: "file", or "line" for text, each line of which is then an item.
+        columns: the modality's name -> column of manifests, if that is called otherwise.
 
     Raises:
         ValueError: a path that does not exist, a manifest row that is no record, or nothing found.
@@ -48,7 +51,7 @@ def media(paths: Sequence[str | Path], modality: str, per: str = "file") -> list
         if not _is_manifest(path, {modality: modality}):
             others.append(path)
             continue
-        for item in _manifest(path, {modality: modality}):
+        for item in _manifest(path, {modality: modality}, columns):
             loader = item.media[modality]
             name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
             found[name, loader] = item.split == HELD_OUT
@@ -63,20 +66,33 @@ def media(paths: Sequence[str | Path], modality: str, per: str = "file") -> list
     return [Medium(name, loader, held_out) for (name, loader), held_out in found.items()]
 
 
-def items(sources: Sequence[str | Path], modalities: Mapping[str, str], *, complete: bool = True) -> list[Item]:
+def items(
+    sources: Sequence[str | Path],
+    modalities: Mapping[str, str],
+    *,
+    complete: bool = True,
+    every_stream: bool = False,
+    columns: Mapping[str, str] | None = None,
+) -> list[Item]:
     """Items of manifests, folders and text files; of their media only the names are read.
 
     Args:
         sources: see the help of ``tokenmask corpus build``.
         modalities: stream name -> modality, of the streams that are wanted.
         complete: a folder must hold each modality but text; else it is looked through for what it does hold.
+        every_stream: some item must have each of the streams, where manifests have columns that are none of them.
+        columns: stream name -> column of manifests, for those that are called otherwise.
 
     Returns:
         items whose media are :class:`~tokenmask.cli.media.Loader` objects.
 
     Raises:
-        ValueError: a source that does not exist or is of no known kind, or a manifest row that is no record.
+        ValueError: a source that does not exist or is of no known kind, a manifest row that is no record, or a stream
+            that no item has.
     """
+    unknown = sorted(set(columns or ()) - set(modalities))
+    if unknown:
+        raise ValueError(f"columns are mapped to one of the streams {', '.join(modalities)}, got {', '.join(unknown)}")
     found: list[Item] = []
     for source in map(Path, sources):
         if source.is_dir():
@@ -84,7 +100,7 @@ def items(sources: Sequence[str | Path], modalities: Mapping[str, str], *, compl
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
         elif _is_manifest(source, modalities):
-            found += _manifest(source, modalities)
+            found += _manifest(source, modalities, columns)
         elif source.suffix == ".txt" and source.is_file():
             name, kind = _stream_of("text", modalities, source), medium("text")
             found += [
@@ -97,7 +113,23 @@ def items(sources: Sequence[str | Path], modalities: Mapping[str, str], *, compl
             raise ValueError(f"a source is a folder, a manifest ({known}) or a .txt file, but {source} {what}")
     if not found:
         raise ValueError(f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none")
+    listed = [source for source in map(Path, sources) if source.is_file() and _is_manifest(source, modalities)]
+    if listed and every_stream:
+        _check_held(found, modalities, listed)
     return found
+
+
+def _check_held(found: Sequence[Item], modalities: Mapping[str, str], listed: Sequence[Path]) -> None:
+    """ValueError if no item has one of the streams, and there are columns that could be it."""
+    held = {name for item in found for name in item.media}
+    lost = [name for name in modalities if name not in held]
+    others = sorted({name for item in found for name in item.metadata})
+    if lost and others:
+        raise ValueError(
+            f"each stream must have a value somewhere, but no row of {', '.join(map(str, listed))} has "
+            f"{' or '.join(lost)}; the other columns are {', '.join(others)}: name one with "
+            f"--map {lost[0]}=COLUMN, or leave the stream out"
+        )
 
 
 def digest(found: Sequence[Item]) -> str:
@@ -167,9 +199,9 @@ def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
     return path.is_file() and (suffix in manifests.SUFFIXES or listed)
 
 
-def _manifest(path: Path, modalities: Mapping[str, str]) -> list[Item]:
+def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str] | None = None) -> list[Item]:
     found = []
-    for number, where, entry in manifests.rows(path, modalities):
+    for number, where, entry in manifests.rows(path, modalities, columns):
         media: dict[str, Loader] = {}
         words: list[str] = []
         paths: list[str] = []

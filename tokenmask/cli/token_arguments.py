@@ -11,6 +11,7 @@ from tokenmask.cli.arguments import (
     SOURCE,
     Commands,
     add_force,
+    add_map,
     add_per,
     add_tokenizer,
     add_workers,
@@ -75,6 +76,7 @@ def encode(commands: Commands) -> None:
         help="gets NAME.tokens for each file, in folders like theirs, or is the corpus; what is there already is not "
         "done again, however the command before was stopped",
     )
+    add_map(parser)
     add_workers(parser)
 
 
@@ -104,6 +106,7 @@ def corpus(commands: Commands) -> None:
     build.add_argument("sources", nargs="+", metavar="SOURCE", help=f"{SOURCE}; {HELD_OUT}")
     build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus; one that is there is added to")
     add_tokenizer(build, required=True)
+    add_map(build)
     add_workers(build)
     examples = ["tokenmask corpus show runs/demo/corpus/emoji"]
     show = command(actions, "show", "Count the records, splits, streams and codes of a corpus.", examples)

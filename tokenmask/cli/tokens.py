@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tokenmask.cli.corpora import build, named_tokenizers
@@ -54,18 +54,21 @@ def encode(arguments: argparse.Namespace) -> int:
     if named:
         tokenizers = named_tokenizers(arguments.tokenizer)
         modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-        return build(items(arguments.paths, modalities), tokenizers, out, workers, arguments.paths)
+        found = items(arguments.paths, modalities, every_stream=True, columns=dict(arguments.map))
+        return build(found, tokenizers, out, workers, arguments.paths)
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    return _token_files(arguments.paths, load_tokenizer(arguments.tokenizer[0]), out, workers)
+    return _token_files(arguments.paths, load_tokenizer(arguments.tokenizer[0]), out, workers, dict(arguments.map))
 
 
-def _token_files(paths: Sequence[str], tokenizer: Tokenizer, out: Path, workers: int | None) -> int:
+def _token_files(
+    paths: Sequence[str], tokenizer: Tokenizer, out: Path, workers: int | None, columns: Mapping[str, str]
+) -> int:
     modality = tokenizer.spec.modality
-    found = media(paths, modality)
+    found = media(paths, modality, columns=columns)
     sources = [str(one.loader.value) for one in found]
     targets = _targets([one.name for one in found], sources, out)
     _remove_partials(targets)

@@ -49,7 +49,8 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.data:
         modalities = {name: options.tokenizer for name, options in recipe.streams.items()}
         modalities |= {name: one.spec.modality for name, one in tokenizers.items()}
-        found = items(arguments.data, modalities, complete=not recipe.optional_streams)
+        every, columns = not recipe.optional_streams, dict(arguments.map)
+        found = items(arguments.data, modalities, complete=every, every_stream=every, columns=columns)
     if recipe.optional_streams:
         of_corpora = {name for folder, _ in corpora for name in Corpus(folder).specs}
         held = of_corpora | {name for item in found for name in item.media}
