@@ -6,7 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    *("ops", "nn", "files", "streams", "tokenizer", "tensor_files", "progress", "processes", "fitting", "corpus"),
+    *("ops", "nn", "files", "streams", "tokenizer", "components", "tensor_files", "progress", "processes", "fitting"),
+    "corpus",
     *("batch", "layout", "masking", "models", "objectives", "sampling", "training", "analysis", "recipes"),
     *("generation", "editing", "swapping", "run", "evaluation", "report", "demo", "cli"),
 ]
