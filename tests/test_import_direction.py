@@ -6,19 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    *(
-        "deprecation",
-        "ops",
-        "nn",
-        "files",
-        "streams",
-        "tokenizer",
-        "tensor_files",
-        "progress",
-        "processes",
-        "fitting",
-        "corpus",
-    ),
+    *("deprecation", "ops", "nn", "files", "streams", "tokenizer", "components", "tensor_files", "progress"),
+    *("processes", "fitting", "corpus"),
     *("batch", "layout", "masking", "models", "objectives", "sampling", "training", "analysis", "recipes"),
     *("generation", "editing", "swapping", "run", "evaluation", "report", "demo", "cli"),
 ]

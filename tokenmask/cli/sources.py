@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,8 +98,21 @@ def items(sources: Sequence[str | Path], modalities: Mapping[str, str], *, compl
             known = ", ".join(manifests.SUFFIXES)
             raise ValueError(f"a source is a folder, a manifest ({known}) or a .txt file, but {source} {what}")
     if not found:
-        raise ValueError(f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none")
+        raise ValueError(
+            f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
+            f"{_why(sources, modalities.values())}"
+        )
     return found
+
+
+def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
+    """What there is instead: endings of files that no modality has, modalities that have no ending."""
+    held = {path.suffix.lower() for source in map(Path, sources) for path in source.rglob("*") if path.is_file()}
+    others = sorted(held - {""} - {suffix for known in SUFFIXES.values() for suffix in known})[:5]
+    unknown = sorted(set(modalities) - set(SUFFIXES) - {"text"})
+    said = [f"they have {', '.join(others)} files, an ending of no known modality"] if others else []
+    said += [f"no ending is known for {', '.join(unknown)}"] if unknown else []
+    return f" ({'; '.join(said)}); name the files in a .jsonl manifest" if said else ""
 
 
 def digest(found: Sequence[Item]) -> str:

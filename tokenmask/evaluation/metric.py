@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 from tokenmask.analysis.figures import Figure
+from tokenmask.components import COMPONENT_GROUP
 from tokenmask.evaluation.part import Part
-
-COMPONENT_GROUP = "tokenmask.components"
 
 
 class Metric(ABC):

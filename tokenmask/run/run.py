@@ -342,9 +342,12 @@ class Run:
             corpora: (folder, weight) of data with the codes of these tokenizers.
 
         Raises:
-            ValueError: the folder holds another run, or a corpus holds foreign codes.
+            ValueError: the folder holds another run, a corpus holds foreign codes, or a component could not be read
+                back (made in a notebook, or of a package that is not installed); then nothing was written.
         """
         folder = Path(folder)
+        for model in self.models.values():
+            model.about()  # refuses what no file could name
         for path, _ in corpora:
             Corpus(path, specs=dict(self.layout.streams))
         labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
