@@ -1,11 +1,14 @@
 """Rates, scores, stages, conditions and chains against tables that a person can check."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from tokenmask.batch import FILL, collate
+from tokenmask.batch import FILL, GIVEN, collate
 from tokenmask.layout import Layout
 from tokenmask.masking import (
+    Amount,
     Conditioning,
     Cosine,
     FixedRate,
@@ -15,7 +18,9 @@ from tokenmask.masking import (
     Masker,
     Polynomial,
     ProcessRate,
+    RandomScore,
     RasterScore,
+    Rate,
     SpanScore,
     SumScore,
 )
@@ -82,6 +87,40 @@ def test_a_bernoulli_rate_is_the_share_of_its_process():
 )
 def test_open_counts(process, rounding, counts):
     assert open_counts(process, 10, 4, rounding) == counts
+
+
+def test_a_bernoulli_rate_refuses_whatever_would_choose():
+    own = ProcessRate(Linear(), rounding="bernoulli")
+    with pytest.raises(ValueError, match=r"hides each slot on its own, so nothing may choose.*got RasterScore"):
+        Masker(own, RasterScore())
+    with pytest.raises(ValueError, match="got a tensor of scores"):
+        Masker(own)(rows_of(), LAYOUT, seed=0, scores=torch.zeros(1, 5, 1))
+
+    class Half(Rate):
+        def __call__(self, num_maskable, *, step, total_steps, seed, sample_ids):
+            half = torch.full(num_maskable.shape, 0.5)
+            return Amount(half, probability=half)
+
+    with pytest.raises(ValueError, match="got RasterScore"):
+        Masker(Half(), RasterScore())(rows_of(), LAYOUT, seed=0)
+    assert Masker(Half())(rows_of(), LAYOUT, seed=0).t.tolist() == [0.5]
+
+
+def test_a_kind_of_random_score_is_called():
+    class LastFirst(RandomScore):
+        def __call__(self, context):
+            return torch.arange(context.is_open.numel()).view(context.is_open.shape).float()
+
+    assert Masker(FixedRate(0.25), LastFirst())(rows_of(), LAYOUT, seed=0).queries.slots.tolist() == [4]
+
+
+def test_the_drawn_depth_is_the_group_that_patterns_see():
+    batch = rows_of(2, audio=3)
+    role = torch.where((batch.stream == 1)[:, :, None], batch.role, GIVEN)
+    for depth in (0, 1):
+        masked = Masker(FixedRate(0.5), stages=LevelStages(only=depth))(replace(batch, role=role), LAYOUT, seed=0)
+        assert masked.group.dtype == torch.int32 and masked.group.unique().tolist() == [depth]
+    assert Masker()(batch, LAYOUT, seed=0).group is None
 
 
 def test_the_best_are_hidden():

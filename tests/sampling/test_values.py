@@ -16,6 +16,7 @@ from tokenmask.sampling import (
     HaltonScore,
     MarginScore,
     ProcessSchedule,
+    Progress,
     RasterScore,
     RevokeLeastLikely,
     Sampler,
@@ -260,7 +261,7 @@ def committed(logprobs: list[float]) -> SamplerState:
 def test_the_least_likely_are_revoked_and_fewer_later(share, progress, opened):
     state = committed([-0.5, -2.0, -0.1, -3.0])
     stage = torch.ones_like(state.is_open)
-    found = RevokeLeastLikely(share)(state, stage, progress)
+    found = RevokeLeastLikely(share)(state, stage, Progress(round(4 * progress) - 1, 4), {})
     assert found[0, 1:5, 0].nonzero().flatten().tolist() == opened
 
 
@@ -271,7 +272,7 @@ def test_only_committed_slots_of_the_stage_that_were_filled_are_revoked():
     state = replace(state, batch=replace(state.batch, role=role))
     stage = torch.ones_like(state.is_open)
     stage[0, 2] = False
-    found = RevokeLeastLikely(0.5)(state, stage, 0.0)
+    found = RevokeLeastLikely(0.5)(state, stage, Progress(-1, 4), {})
     assert found[0, :, 0].tolist() == [False, False, False, True, False]
 
 
