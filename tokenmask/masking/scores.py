@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -57,9 +57,14 @@ def slot_counters(keys: Tensor, length: int, levels: int) -> Tensor:
         keys: int64 [B], below 2^39.
         length, levels: L (below 2^18) and K (at most 64). Neither changes the counters of the slots it holds.
     """
-    position = torch.arange(length, device=keys.device)[:, None] << _LEVEL_BITS
-    slot = position | torch.arange(levels, device=keys.device)
-    return (keys[:, None, None] << _SLOT_BITS) | slot
+    return (keys[:, None, None] << _SLOT_BITS) | _slot_numbers(length, levels, keys.device)
+
+
+@lru_cache(maxsize=64)  # the same in every step of a generation
+def _slot_numbers(length: int, levels: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        position = torch.arange(length, device=device)[:, None] << _LEVEL_BITS
+        return position | torch.arange(levels, device=device)
 
 
 def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:

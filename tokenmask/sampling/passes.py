@@ -99,7 +99,7 @@ def ask(
         ReuseStep(
             inputs,
             repeated,
-            t=_times(model, state, step).repeat(times),
+            t=_times(model, state, step) if times == 1 else _times(model, state, step).repeat(times),
             order=None if ranks is None else ranks.repeat(times, 1, 1),
             fresh=state.carry[FRESH].repeat(times, 1) if step.cheap else None,
             keep=step.cheap_follow and not step.cheap,
@@ -111,8 +111,8 @@ def ask(
     seeds = state.seeds[torch.div(slots, length * levels, rounding_mode="floor")]
     proposed = state.batch.ids.flatten().clone()
     names = ("logprob", "entropy", "margin")
-    flat = {name: torch.zeros(size, device=asked.device) for name in names}
-    predicted = Predicted({name: value.view_as(asked) for name, value in flat.items()})
+    drawn = torch.zeros(len(names), size, device=asked.device)
+    predicted = Predicted({name: value.view_as(asked) for name, value in zip(names, drawn, strict=True)})
     for head, index, logits in answer.groups:
         uncond, strength = None, scale
         if twice:  # each pass repeats the queries of the first, head by head
@@ -121,7 +121,7 @@ def ask(
             if others:
                 terms = [weight * (other - uncond) for other, (_, weight) in zip(others, further, strict=True)]
                 logits, uncond, strength = uncond + scale * (logits - uncond) + sum(terms), None, 1.0
-        allowed = constraint.allowed(layout, head)
+        where, allowed = slots[index], constraint.allowed(layout, head)
         codes, *statistics = stage.pick(
             logits,
             uncond,
@@ -130,13 +130,12 @@ def ask(
             seeds=seeds[index],
             counters=counters[index],
             allowed=None if allowed is None else allowed.to(logits.device),
-            slots=slots[index],
+            slots=where,
             state=state,
         )
-        proposed[slots[index]] = codes + layout.ranges[head].offset
-        for name, values in zip(names, statistics, strict=True):
-            flat[name][slots[index]] = values
-        predicted.heads.append((slots[index], logits, uncond, strength, codes))
+        proposed[where] = codes + layout.ranges[head].offset
+        drawn[:, where] = torch.stack(statistics)
+        predicted.heads.append((where, logits, uncond, strength, codes))
     counted = dict(state.counters)
     news = {"forward_passes": answer.passes, "computed_positions": answer.computed, "queries": len(repeated)}
     for name, value in news.items():

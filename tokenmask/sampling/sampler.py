@@ -170,7 +170,7 @@ class Sampler:
         is_open = mine & state.carry[_CHOSEN] if step.cheap else mine
         if not bool(is_open.any()):
             return replace(state, step=state.step + 1), {}
-        now = mine.sum((1, 2))
+        now = mine.flatten(1).sum(1)
         context = ScoreContext(
             state.batch,
             is_open,
