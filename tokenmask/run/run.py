@@ -396,16 +396,10 @@ def _adapt(
     negative: Mapping[str, Any] | None = None,
     also: Sequence[tuple[Mapping[str, Any], float]] = (),
 ) -> Sampler:
-    if steps is not None:
-        stages = tuple(replace(stage, steps=steps) for stage in sampler.stages)
-        sampler = replace(sampler, steps=steps, stages=stages)
-    if guidance is not None:
-        sampler = replace(sampler, guidance=ClassifierFree(guidance))
+    sampler = sampler.adapted(steps, guidance, temperature)
     if also:
         base = sampler.guidance if isinstance(sampler.guidance, ClassifierFree) else ClassifierFree(1.0)
         sampler = replace(sampler, guidance=replace(base, weights=tuple(weight for _, weight in also)))
     if negative and not isinstance(sampler.guidance, ClassifierFree):
         raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
-    if temperature is not None:
-        sampler = replace(sampler, pick=replace(sampler.pick, temperature=temperature, temperature_end=None))
     return sampler
