@@ -51,6 +51,7 @@ def amount(rate, slots: int = 10, step: int = 0):
     [
         (ProcessRate(Linear()), lambda u: torch.ceil(10 * u)),
         (ProcessRate(Linear(), rounding="floor", minimum=0), lambda u: torch.floor(10 * u)),
+        (ProcessRate(Linear(), high=0.01, rounding="floor"), lambda u: torch.full_like(u, 1)),
         (ProcessRate(Linear(), rounding="round"), lambda u: torch.round(10 * u).clamp(min=1)),
         (ProcessRate(Linear(), low=0.5), lambda u: torch.ceil(10 * (0.5 + 0.5 * u))),
         (ProcessRate(Linear(), high=0.5), lambda u: torch.ceil(10 * 0.5 * u)),
@@ -66,6 +67,12 @@ def amount(rate, slots: int = 10, step: int = 0):
 def test_rates(rate, law):
     draws = uniform(seed=7, counters=torch.arange(3), purpose=Purpose.rate).double()
     assert amount(rate).count.tolist() == law(draws).tolist()
+
+
+def test_a_share_above_one_is_refused():
+    assert FixedRate(1.0).share == 1.0
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.1, got 1\.5"):
+        FixedRate(1.5)
 
 
 def test_a_bernoulli_rate_is_the_share_of_its_process():
@@ -114,6 +121,13 @@ def test_a_kind_of_random_score_is_called():
     assert Masker(FixedRate(0.25), LastFirst())(rows_of(), LAYOUT, seed=0).queries.slots.tolist() == [4]
 
 
+def test_a_masked_batch_says_its_law_of_time():
+    for rounding in ("ceil", "bernoulli"):
+        masked = Masker(ProcessRate(Polynomial(2.0), rounding=rounding))(rows_of(2), LAYOUT, seed=0)
+        assert masked.process == masked.rows(0, 1).process == Polynomial(2.0)
+    assert Masker(FixedRate(0.5))(rows_of(), LAYOUT, seed=0).process is None
+
+
 def test_the_drawn_depth_is_the_group_that_patterns_see():
     batch = rows_of(2, audio=3)
     role = torch.where((batch.stream == 1)[:, :, None], batch.role, GIVEN)
@@ -157,6 +171,14 @@ def test_a_stage_sees_coarser_levels_and_hides_finer_ones():
         assert mine[0].sum(0).tolist() == [3 * one for one in now]
         assert later[0].sum(0).tolist() == [3 * one for one in finer]
         assert whole.tolist() == [depth == 1]
+
+
+def test_a_row_learns_a_depth_that_it_has():
+    batch = rows_of(40, audio=1)
+    maskable = (batch.role == FILL) & batch.valid[:, :, None] & (batch.stream == 1)[:, :, None]
+    maskable[:, :, 0] = False
+    depth = LevelStages((9.0, 1.0)).depth(batch.ids, maskable, LAYOUT, seed=0, sample_ids=batch.sample_ids)
+    assert depth.tolist() == [1] * 40
 
 
 def test_stages_are_drawn_by_their_odds():

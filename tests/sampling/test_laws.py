@@ -19,6 +19,7 @@ from tokenmask.sampling import (
     ClassifierFree,
     ConfidenceAbove,
     ConfidenceScore,
+    GroupCausalReuse,
     MarginScore,
     NoGuidance,
     ProcessSchedule,
@@ -39,7 +40,7 @@ def test_the_three_grids():
     assert [Progress(i, 4).on("before") for i in range(4)] == [0, 0.25, 0.5, 0.75]
     assert [Progress(i, 4).on("after") for i in range(4)] == [0.25, 0.5, 0.75, 1]
     assert [Progress(i, 4).on("ends") for i in range(4)] == [0, 1 / 3, 2 / 3, 1]
-    assert Progress(0, 1).on("ends") == 0
+    assert Progress(0, 1).on("ends") == 0 and Progress(1, 2).on("ends") == 1
 
 
 def test_guidance_and_temperature_of_magnet():
@@ -98,8 +99,9 @@ def test_a_threshold_decides_in_the_step():
         [0, -1, 0, 0],
         [0, 0, 0, 0],
     ]
-    with pytest.raises(ValueError, match="StaleReuse settles the slots of several steps"):
-        trace(replace(sampler, reuse=StaleReuse()))
+    for reuse in (StaleReuse(), GroupCausalReuse()):
+        with pytest.raises(ValueError, match="settles slots before their codes are scored"):
+            trace(replace(sampler, order=RasterScore(), reuse=reuse))
 
 
 def test_a_stage_has_parts_of_its_own():

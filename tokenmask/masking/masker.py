@@ -141,6 +141,7 @@ class Masker:
             t=amount.t,
             row_of_sample=torch.arange(rows, device=batch.device),
             clean=batch,
+            process=amount.process,
         )
 
 

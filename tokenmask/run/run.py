@@ -100,9 +100,9 @@ class Run:
             length: new places along the time axis, or the first one, for a stream of free length.
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
-            steps: of the sampler, for each stage.
-            guidance: s of u + s (c - u); 1 is none.
-            temperature: 0 takes the best code.
+            steps: of the sampler's longest stage; others keep their ratio to it.
+            guidance: s of u + s (c - u); 1 is none. The strongest, where it moves from step to step.
+            temperature: 0 takes the best code. The first, where it moves from step to step.
             seed: of every request, or one for each.
             num_samples: samples of each request; they differ, and the first is the one that num_samples=1 gives.
             negative: stream name -> what guidance pushes away from, instead of from no condition.

@@ -102,17 +102,17 @@ def planned(layout: Layout, state: SamplerState, stage: Stage, reuse: Reuse) -> 
         reuse: says which steps are cheap.
 
     Raises:
-        ValueError: a schedule that decides in each step, with a reuse that settles several steps at once.
+        ValueError: a schedule that decides in each step, with a reuse that settles slots beforehand.
     """
     schedule, inside, device = stage.schedule, stage_slots(layout, state, stage), state.is_open.device
     assert schedule is not None
     counts = (inside & state.is_open).sum((1, 2)).tolist()
     steps = max(1, *(schedule.steps(count, stage.steps) for count in counts))
     last = reuse.inner(steps)
-    if schedule.decides and last != list(range(steps)):
+    if schedule.decides and (reuse.order_first or last != list(range(steps))):
         raise ValueError(
-            f"{type(reuse).__name__} settles the slots of several steps at once, so it needs a schedule that knows its "
-            f"counts beforehand, got {schedule}; take NoReuse or PrefixReuse"
+            f"{type(reuse).__name__} settles slots before their codes are scored, so it needs a schedule that "
+            f"knows its counts beforehand, got {schedule}; take NoReuse or PrefixReuse"
         )
     plans = [schedule.plan(count, max(1, schedule.steps(count, stage.steps))) for count in counts]
     after = torch.tensor([plan + [0] * (steps - len(plan)) for plan in plans], device=device).T

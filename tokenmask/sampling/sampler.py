@@ -1,6 +1,6 @@
 """Sampler: the one loop that fills slots, for every modality.
 
-Arrow: SamplerState --**Sampler.steps**--> SamplerState with nothing open. Does not know: modalities, media, networks
+Arrow: SamplerState --**Sampler.iterate**--> SamplerState with nothing open. Does not know: modalities, media, networks
 (a model is whatever gives logits of queried slots), kernels.
 """
 
@@ -35,7 +35,7 @@ class Step:
 
     Args:
         index: number of this step over all stages, from 0.
-        total: number of steps of all stages.
+        total: number of steps of all stages; the most, where a schedule decides in the step.
         state: after the step.
     """
 

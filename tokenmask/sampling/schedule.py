@@ -27,7 +27,10 @@ class Schedule(ABC):
         return False
 
     def steps(self, initial: int, steps: int) -> int:
-        """The number of steps for a row of ``initial`` open slots in a stage of ``steps`` steps."""
+        """The number of steps for a row of ``initial`` open slots in a stage of ``steps`` steps.
+
+        The stage has as many as its longest row; noise, temperatures and guidance that follow the progress follow that.
+        """
         return steps
 
     @abstractmethod
