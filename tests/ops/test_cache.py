@@ -248,12 +248,12 @@ def test_what_a_kernel_refuses_is_raised_by_the_next_call() -> None:
     rotate_and_store(*vectors, *turn, ends, slots + 32, keys, values)
     torch.cuda.synchronize()
     assert torch.equal(values, before)
-    with pytest.raises(ValueError, match="slots must lie in 0..31, got another at position . of an earlier call"):
+    with pytest.raises(ValueError, match=r"slots must lie in 0..31, got another at position . of an earlier call"):
         rotate_and_store(*vectors, *turn, ends, slots, keys, values)
     rotate_and_store(*vectors, *turn, ends, slots, keys, values)
     found = attend_cached(vectors[0][:, 0], ends, keys, values, torch.tensor([33, 2], device="cuda"))
     assert bool(found[:3].isnan().all()) and bool(found[3:].isfinite().all())
-    with pytest.raises(ValueError, match="lengths must lie in 0..32, got another in row 0 of an earlier call"):
+    with pytest.raises(ValueError, match=r"lengths must lie in 0..32, got another in row 0 of an earlier call"):
         attend_cached(vectors[0][:, 0], ends, keys, values, torch.tensor([3, 2], device="cuda"))
 
 
