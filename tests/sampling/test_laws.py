@@ -205,3 +205,22 @@ def test_what_a_person_asks_for_scales_what_the_recipe_says():
     assert Sampler(12).adapted(steps=3).steps == 3 and Sampler().adapted(guidance=2.0).guidance == ClassifierFree(2.0)
     assert sampler.adapted() == sampler
     assert start().step == 0
+
+
+def test_which_positions_each_pass_of_guidance_sees():
+    words, other = (StreamSpec(name, (4,), ("index",)) for name in ("text", "label"))
+    layout = Layout({"text": words, "label": other})
+    two = {name: TokenStream(spec, torch.zeros(2, 1, dtype=torch.int32)) for name, spec in layout.streams.items()}
+    batch = collate([layout.pack(two, roles={"text": GIVEN}), layout.pack(two)], multiple=1)
+    guidance = ClassifierFree(2.0, weights=(0.5, 0.25))
+    # A control, two words that are given in the first row and filled in the second, two labels to fill.
+    assert guidance.unconditional(batch).valid.long().tolist() == [[1, 0, 0, 1, 1], [1, 1, 1, 1, 1]]
+    # The first word stands for a negative condition, the second for the second of two further ones.
+    companion = torch.tensor([[0, 1, 3, 0, 0]] * 2, dtype=torch.int8)
+    hidden = replace(batch, valid=batch.valid & (companion == 0), features={**batch.features, "companion": companion})
+    assert guidance.unconditional(hidden).valid[0].long().tolist() == [1, 1, 0, 1, 1]
+    passes = guidance.further(hidden)
+    assert [(one.valid[0].long().tolist(), weight) for one, weight in passes] == [
+        ([1, 0, 0, 1, 1], 0.5),
+        ([1, 0, 1, 1, 1], 0.25),
+    ]
