@@ -23,8 +23,8 @@ def attend_cached(
 
     Nothing behind a row's length is read, so short rows cost what they hold. A query that may see no slot gives zeros.
     NaN is never lost: a query's head is NaN where the query, or a key that it may see, is NaN, and where its scores
-    have no softmax (+inf, or all of them -inf); a NaN value reaches the queries that may see it, and may reach others of
-    its row.
+    have no softmax (+inf, or all of them -inf); a NaN value reaches the queries that may see it, and may reach others
+    of its row.
     What a query gives depends on its own row alone, not on the other rows, queries or threads.
 
     Args:
