@@ -17,20 +17,14 @@ from tokenmask.components import check_homes, plain
 from tokenmask.layout import Arrangement, Layout, Parallel
 from tokenmask.masking import Conditioning, Corruption, Masker
 from tokenmask.models import AttentionPattern, Full, TransformerConfig
-from tokenmask.objectives import MaskedCrossEntropy
-from tokenmask.sampling import Categorical, Sampler
+from tokenmask.objectives import MaskedCrossEntropy, Objective
+from tokenmask.procedures import Plain, Procedure
+from tokenmask.sampling import Sampler
 from tokenmask.training import Packing, Training
 
 FOLDER = Path(__file__).parent
 ROWS = ("random", "codebooks")
-OPEN = (
-    Packing,
-    Conditioning,
-    Masker,
-    Corruption,
-    Sampler,
-    Categorical,
-)  # classes that are a base, and may be subclassed
+OPEN = (Packing, Conditioning, Masker, Corruption, Sampler)  # classes that are their own base, and may be subclassed
 _MOST_BYTES = 1 << 20  # of a YAML file
 
 
@@ -75,6 +69,7 @@ class Recipe:
         rows: where the rows of codes begin: "random", or "codebooks", see :func:`tokenmask.models.start_rows`.
         pattern: who attends to whom.
         objective: the loss.
+        procedure: what a training step computes around the loss.
         sampler: how slots are filled.
         samplers: stream name -> a sampler of its own.
         training: how the model is optimised.
@@ -90,7 +85,8 @@ class Recipe:
     model: TransformerConfig = field(default_factory=TransformerConfig)
     rows: str = "random"
     pattern: AttentionPattern = field(default_factory=Full)
-    objective: MaskedCrossEntropy = field(default_factory=MaskedCrossEntropy)
+    objective: Objective = field(default_factory=MaskedCrossEntropy)
+    procedure: Procedure = field(default_factory=Plain)
     sampler: Sampler = field(default_factory=Sampler)
     samplers: Mapping[str, Sampler] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
