@@ -11,7 +11,7 @@ export MAX_JOBS OMP_WAIT_POLICY
 
 NATIVE := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all data demo test lint kernels sanitize arm clean
+.PHONY: all data demo test lint kernels sanitize arm cuda-emulated cuda-emulated-long clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -43,13 +43,10 @@ data: $(VENV)/bin/python
 test: $(STAMPS)/built
 	$(VENV)/bin/python -m pytest
 
-# mypy cannot follow modalities/ into tokenmask.modalities, so it reads a tree of links that looks like an installation.
 lint: $(STAMPS)/built
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	rm -rf $(VENV)/typed && mkdir -p $(VENV)/typed/tokenmask
-	ln -s $(CURDIR)/tokenmask/* $(VENV)/typed/tokenmask/ && ln -s $(CURDIR)/modalities $(VENV)/typed/tokenmask/modalities
-	cd $(VENV)/typed && ../bin/mypy --config-file $(CURDIR)/pyproject.toml -p tokenmask
+	$(VENV)/bin/python tests/typecheck.py
 
 # Compiles every CUDA kernel; needs nvcc, but neither a GPU nor a torch with CUDA.
 kernels:
@@ -76,6 +73,19 @@ arm:
 	$(ARM_CXX) $(KERNEL_FLAGS) -O3 -static $(KERNEL_SOURCES) -o build/native/kernels-arm
 	if command -v qemu-aarch64 >/dev/null; then qemu-aarch64 build/native/kernels-arm; \
 	else echo "qemu-aarch64 is not on the path: compiled, not run"; fi
+
+# The CUDA kernels on the CPU, with g++ alone: against the plain reading and the CPU kernels, under sanitizers, for races and
+# for what they read; then tests/ops on their glue. The long form takes all tests of ops, and plants mistakes.
+EMULATED := $(MAKE) --no-print-directory -f tests/native/cuda/Makefile PYTHON=$(abspath $(VENV)/bin/python)
+cuda-emulated: $(STAMPS)/built
+	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads
+	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py"
+
+cuda-emulated-long: $(STAMPS)/built
+	$(EMULATED) plain FUZZ="2 1000" && $(EMULATED) asan FUZZ="2 100" && $(EMULATED) races FUZZ="2 50 300"
+	$(EMULATED) native reads
+	$(EMULATED) torch
+	$(VENV)/bin/python tests/native/cuda/mutations.py
 
 clean:
 	rm -rf build *.egg-info tokenmask/_C*.so $(STAMPS)/built

@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch
 from tests.worlds import emoji, tiny_run
 from tokenmask.analysis import Evaluation, Figure, StreamFigures
 from tokenmask.analysis.figures import figures_of_json
-from tokenmask.evaluation import evaluate
+from tokenmask.evaluation import Metric, evaluate, metric
 from tokenmask.modalities.image import Image
 
 
@@ -95,6 +97,40 @@ def test_saved_tables_come_back(found, tmp_path):
 def test_tables_print(found):
     text = str(found)
     assert "image (image)" in text and "95 % interval" in text and "chance 0.125" in text
+
+
+class Neighbours(Metric):
+    """How often two codes side by side are equal: of data, and of what is generated."""
+
+    def __call__(self, part):
+        made = [stream.codes.flatten() for stream in part.generated(part.chosen)]
+        equal = torch.cat([codes[1:] == codes[:-1] for codes in made]).double()
+        return [Figure("equal neighbours", float(equal.mean()), (0.0, 1.0), len(made), "generated streams")]
+
+
+def test_a_metric_of_a_package_is_in_the_table(run, monkeypatch):
+    """By its entry point; a package that only names its components is none, and a broken one is named."""
+
+    def install(*points):
+        monkeypatch.setattr(metric, "entry_points", lambda group: [EntryPoint(*point, group) for point in points])
+
+    module = __name__
+    monkeypatch.setitem(sys.modules, module, sys.modules[module])
+    install(("neighbours", f"{module}:Neighbours"), ("mine", "some_package"), ("other", "json:JSONDecoder"))
+    assert [type(one).__name__ for one in metric.installed_metrics()] == ["Neighbours"]
+    table = evaluate(run, samples=8, draws=1, metrics=metric.installed_metrics()).streams[1]
+    codes = [stream.codes.flatten() for stream in _generated(run)]
+    pairs = [(int((one[1:] == one[:-1]).sum()), len(one) - 1) for one in codes]
+    assert table.figures[0].value == pytest.approx(sum(a for a, _ in pairs) / sum(b for _, b in pairs))
+    install(("gone", "no_such_package:Metric"))
+    with pytest.raises(ValueError, match=r"but gone = no_such_package:Metric does not .*uninstall its package"):
+        metric.installed_metrics()
+
+
+def _generated(run):
+    found = []
+    evaluate(run, samples=8, draws=1, metrics=[lambda part: found.append(part) or []])
+    return found[1].generated(found[1].chosen)
 
 
 def test_a_run_without_records_is_refused(run):

@@ -6,20 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    *(
-        "deprecation",
-        "ops",
-        "nn",
-        "files",
-        "streams",
-        "tokenizer",
-        "tensor_files",
-        "progress",
-        "processes",
-        "fitting",
-        "corpus",
-    ),
-    *("batch", "layout", "masking", "models", "objectives", "sampling", "training", "analysis", "recipes"),
+    *("deprecation", "ops", "nn", "files", "streams", "tokenizer", "components", "tensor_files", "progress"),
+    *("processes", "fitting", "corpus"),
+    *("batch", "layout", "masking", "models", "objectives", "procedures", "sampling", "training", "analysis"),
+    "recipes",
     *("generation", "editing", "swapping", "run", "evaluation", "report", "demo", "cli"),
 ]
 EXCEPTED = {"__init__", "__main__", "testing", "data"}  # the lazy face, the command, the public checks, what ships

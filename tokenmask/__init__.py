@@ -7,9 +7,23 @@ D width, H heads. Time runs one way: t = 0 hides nothing, t = 1 hides everything
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:  # what editors and type checkers see; a running program gets the same names by __getattr__
+    from tokenmask.corpus import Corpus as Corpus
+    from tokenmask.layout import Layout as Layout
+    from tokenmask.masking import Masker as Masker
+    from tokenmask.models import Transformer as Transformer
+    from tokenmask.recipes import Recipe as Recipe
+    from tokenmask.run import Run as Run
+    from tokenmask.run import load as load
+    from tokenmask.run import load_tokenizer as load_tokenizer
+    from tokenmask.sampling import Sampler as Sampler
+    from tokenmask.streams import StreamSpec as StreamSpec
+    from tokenmask.streams import TokenStream as TokenStream
+    from tokenmask.training import Trainer as Trainer
+
+__version__ = "0.2.0"
 
 # Loaded on first use (PEP 562), so that `import tokenmask` stays quick and torch waits until it is needed.
 _HOMES = {

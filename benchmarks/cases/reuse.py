@@ -250,7 +250,9 @@ class Instant:
     def __init__(self, layout: Layout) -> None:
         self.logits_of = [torch.randn(2048, r.size, generator=generator()) for r in layout.ranges]
 
-    def logits(self, inputs: Batch, queries: Queries, t: Tensor | None = None) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def logits(
+        self, inputs: Batch, queries: Queries, group: Tensor | None = None, t: Tensor | None = None
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         for head in queries.heads.unique().tolist():
             index = (queries.heads == head).nonzero().squeeze(1)
             yield head, index, self.logits_of[head][: len(index)]

@@ -41,14 +41,26 @@ __device__ float inverse_norm(const T* x, int64_t size, float eps, int lane) {
   return rsqrtf(warp_sum(sum) / float(size) + eps);
 }
 
+// Splits that do not rise from 0 to the number of positions would give some to rows that they do not belong to.
+__device__ void check_splits(const int64_t* row_splits, int64_t rows, int64_t count, const LateFailure& late) {
+  for (int64_t row = blockIdx.x * int64_t(kThreads) + threadIdx.x; row < rows; row += int64_t(gridDim.x) * kThreads) {
+    const bool falls = row_splits[row + 1] < row_splits[row];
+    const bool misses = (row == 0 && row_splits[0] != 0) || (row == rows - 1 && row_splits[rows] != count);
+    if (falls || misses) report_with(late, failure(row, Reason::bad_splits), count);
+  }
+}
+
 template <typename T>
-__global__ void rotate_and_store_kernel(RotateAndStoreArgs args) {
+__global__ void rotate_and_store_kernel(RotateAndStoreArgs args, LateFailure late) {
+  check_splits(args.row_splits, args.rows, args.count, late);
   const int lane = threadIdx.x % 32;
   const int64_t size = args.size, heads = args.heads;
   const int64_t warps = int64_t(gridDim.x) * kWarps;
   for (int64_t unit = blockIdx.x * int64_t(kWarps) + threadIdx.x / 32; unit < args.count * heads; unit += warps) {
-    const int64_t m = unit / heads, h = unit % heads, slot = args.slots[m];
-    if (slot < 0 || slot >= args.total) __trap();
+    const int64_t m = unit / heads, h = unit % heads;
+    const bool has_slot = args.slots[m] >= 0 && args.slots[m] < args.total;
+    const int64_t slot = has_slot ? args.slots[m] : 0;
+    if (!has_slot && lane == 0) report_with(late, failure(m, Reason::slot_out_of_range), args.total - 1);
     const int64_t row = row_of(args.row_splits, args.rows, m);
     const T* x = static_cast<const T*>(args.qkv) + (m * 3 * heads + h) * size;
     const T* k = x + heads * size;
@@ -63,6 +75,7 @@ __global__ void rotate_and_store_kernel(RotateAndStoreArgs args) {
     const float *query_cos = args.query_cos + m * size, *query_sin = args.query_sin + m * size;
     for (int64_t j = lane; j < size; j += 32) {
       query[j] = narrow<T>(turned(x, query_weight, query_cos, query_sin, of_query, j, size / 2));
+      if (!has_slot) continue;
       key[j * kTile] = narrow<T>(turned(k, key_weight, cos, sin, of_key, j, size / 2));
       value[j] = v[j];
     }
@@ -76,33 +89,38 @@ __device__ float reduce(float value, Combine combine) {
 }
 
 template <typename T>
-__global__ void attend_cached_kernel(AttendCachedArgs args) {
+__global__ void attend_cached_kernel(AttendCachedArgs args, LateFailure late) {
+  check_splits(args.row_splits, args.rows, args.count, late);
   __shared__ float query[kMostSize];
   __shared__ float weights[kThreads];
   const int64_t size = args.size, heads = args.heads;
   const float scale = rsqrtf(float(size));
   for (int64_t unit = blockIdx.x; unit < args.count * heads; unit += gridDim.x) {
     const int64_t m = unit / heads, h = unit % heads;
-    const int64_t row = row_of(args.row_splits, args.rows, m), length = args.lengths[row];
-    if (length < 0 || length > args.total) __trap();
+    const int64_t row = row_of(args.row_splits, args.rows, m);
+    const bool fits = args.lengths[row] >= 0 && args.lengths[row] <= args.total;
+    const int64_t length = fits ? args.lengths[row] : 0;
+    if (!fits && threadIdx.x == 0) report_with(late, failure(row, Reason::length_out_of_range), args.total);
     const T* keys = static_cast<const T*>(args.keys) + (row * heads + h) * args.total * size;
     const T* values = static_cast<const T*>(args.values) + (row * heads + h) * args.total * size;
-    __syncthreads();
     for (int64_t j = threadIdx.x; j < size; j += kThreads) {
       query[j] = widen(static_cast<const T*>(args.query)[unit * size + j]);
     }
     __syncthreads();
+    bool sees = !fits;  // then NaN, as if nothing could be made of what is seen
     float most = -INFINITY, sum = 0, mixed[kMostSize / kThreads] = {};
     for (int64_t first = 0; first < length; first += kThreads) {
       const int64_t slot = first + threadIdx.x;
       float score = -INFINITY;
-      if (slot < length && (!args.allowed || args.allowed[m * args.total + slot])) {
+      if (slot < length && (!args.allowed || is_set(args.allowed, m * args.total + slot))) {
         const T* key = keys + slot / kTile * kTile * size + slot % kTile;
         float dot = 0;
         for (int64_t j = 0; j < size; ++j) dot += query[j] * widen(key[j * kTile]);
         score = dot * scale;
+        sees = true;
       }
-      const float larger = fmaxf(most, reduce(score, [](float a, float b) { return fmaxf(a, b); }));
+      const auto larger_or_nan = [](float a, float b) { return a > b || a != a ? a : b; };
+      const float larger = larger_or_nan(most, reduce(score, larger_or_nan));
       if (larger == -INFINITY) continue;  // the same for all threads
       const float keep = expf(most - larger);
       const float weight = score == -INFINITY ? 0.0f : expf(score - larger);
@@ -117,11 +135,12 @@ __global__ void attend_cached_kernel(AttendCachedArgs args) {
         for (int64_t i = 0; i < here; ++i) add += weights[i] * widen(values[(first + i) * size + j]);
         mixed[part] = mixed[part] * keep + add;
       }
-      __syncthreads();
     }
+    // Zeros where nothing may be seen; NaN where all that is seen scores -inf.
+    const float nothing = __syncthreads_or(sees) ? NAN : 0.0f;
     int part = 0;
     for (int64_t j = threadIdx.x; j < size; j += kThreads, ++part) {
-      static_cast<T*>(args.out)[unit * size + j] = narrow<T>(sum > 0 ? mixed[part] / sum : 0.0f);
+      static_cast<T*>(args.out)[unit * size + j] = narrow<T>(sum == 0 ? nothing : mixed[part] / sum);
     }
   }
 }
@@ -135,20 +154,21 @@ void with_type(CacheType type, const Launch& launch) {
 
 }  // namespace
 
-void rotate_and_store_cuda(const RotateAndStoreArgs& args, void* stream) {
+void rotate_and_store_cuda(const RotateAndStoreArgs& args, const LateFailure& late, void* stream) {
   const int64_t units = args.count * args.heads;
   if (units == 0) return;
   with_type(args.type, [&](auto zero) {
     rotate_and_store_kernel<decltype(zero)>
-        <<<grid_of((units + kWarps - 1) / kWarps), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args);
+        <<<grid_of((units + kWarps - 1) / kWarps), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, late);
   });
 }
 
-void attend_cached_cuda(const AttendCachedArgs& args, void* stream) {
+void attend_cached_cuda(const AttendCachedArgs& args, const LateFailure& late, void* stream) {
   const int64_t units = args.count * args.heads;
   if (units == 0) return;
   with_type(args.type, [&](auto zero) {
-    attend_cached_kernel<decltype(zero)><<<grid_of(units), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args);
+    attend_cached_kernel<decltype(zero)>
+        <<<grid_of(units), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, late);
   });
 }
 

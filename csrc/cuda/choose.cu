@@ -16,12 +16,12 @@ __device__ int64_t choose_from(const ChooseArgs& args, int64_t row, int64_t* fir
     return kNothing;
   }
   int64_t num_chosen;
-  return choose_block(is_open, args.length, args.count[row], [&](int64_t i) { return order_key(scores[i]); },
-                      num_chosen);
+  return choose_block(
+      is_open, args.length, args.count[row], [&](int64_t i) { return order_key(scores[i]); }, num_chosen);
 }
 
 __device__ bool is_chosen(const ChooseArgs& args, int64_t at, int64_t index, int64_t from) {
-  return args.is_open[at] && place(order_key(args.scores[at]), index) >= from;
+  return is_set(args.is_open, at) && place(order_key(args.scores[at]), index) >= from;
 }
 
 __global__ void choose_kernel(ChooseArgs args, int64_t* first_failure) {
@@ -42,7 +42,7 @@ __global__ void commit_kernel(CommitArgs args, int64_t* first_failure) {
       const int64_t at = row * choice.length + i;
       const bool chosen = from != kNothing && is_chosen(choice, at, i, from);
       args.out[at] = chosen ? args.proposed[at] : args.ids[at];
-      choice.chosen[at] = choice.is_open[at] && !chosen;
+      choice.chosen[at] = is_set(choice.is_open, at) && !chosen;
     }
   }
 }

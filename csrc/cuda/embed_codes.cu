@@ -27,7 +27,13 @@ __global__ void embed_kernel(EmbedCodesArgs args, int64_t* first_failure) {
 }
 
 template <FloatType type>
-__global__ void backward_kernel(EmbedCodesBackwardArgs args) {
+__global__ void backward_kernel(EmbedCodesBackwardArgs args, int64_t size, LateFailure late) {
+  if (blockIdx.x == 0 && threadIdx.x == 0) {
+    const int64_t first = args.starts[0], end = args.starts[args.table_rows];
+    if (first > 0 || end < size) {
+      report_with(late, failure(args.entries[first > 0 ? 0 : end] / args.levels, Reason::id_out_of_range), 0);
+    }
+  }
   for (int64_t row = blockIdx.x; row < args.table_rows; row += gridDim.x) {
     const int64_t first = args.starts[row], last = row == kPad ? first : args.starts[row + 1];
     for (int64_t i = threadIdx.x; i < args.width; i += blockDim.x) {
@@ -50,12 +56,13 @@ void embed_codes_cuda(const EmbedCodesArgs& args, int64_t* first_failure, void* 
   kernel<<<grid_of(args.positions), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, first_failure);
 }
 
-void embed_codes_backward_cuda(const EmbedCodesBackwardArgs& args, void* stream) {
+void embed_codes_backward_cuda(const EmbedCodesBackwardArgs& args, int64_t size, const LateFailure& late,
+                               void* stream) {
   if (args.table_rows == 0) return;
   const auto kernel = args.type == FloatType::float32    ? backward_kernel<FloatType::float32>
                       : args.type == FloatType::bfloat16 ? backward_kernel<FloatType::bfloat16>
                                                          : backward_kernel<FloatType::float16>;
-  kernel<<<grid_of(args.table_rows), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args);
+  kernel<<<grid_of(args.table_rows), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, size, late);
 }
 
 }  // namespace tokenmask

@@ -24,12 +24,12 @@ __global__ void choose_kernel(MaskTokensArgs args, bool* chosen, int64_t* row_co
       if (threadIdx.x == 0) report(first_failure, failure(row, Reason::not_a_number));
       continue;
     }
-    const auto key_at = [&](int64_t i) { return maskable[i] ? mask_key(args, row, i) : kClosedKey; };
+    const auto key_at = [&](int64_t i) { return is_set(maskable, i) ? mask_key(args, row, i) : kClosedKey; };
     int64_t num_chosen;
     const int64_t from = choose_block(maskable, args.length, args.count[row], key_at, num_chosen);
     if (threadIdx.x == 0) row_counts[row] = num_chosen;
     for (int64_t i = threadIdx.x; i < args.length; i += kThreads) {
-      chosen[at + i] = from != kNothing && maskable[i] && place(key_at(i), i) >= from;
+      chosen[at + i] = from != kNothing && is_set(maskable, i) && place(key_at(i), i) >= from;
     }
   }
 }

@@ -7,7 +7,7 @@ namespace tokenmask {
 
 namespace {
 
-constexpr int kRows = 8;
+constexpr int kRows = kRowsOfBlock;
 
 __device__ bool is_finite(float value) { return value - value == 0.0f; }
 
@@ -27,13 +27,14 @@ __global__ void bias_kernel(QuantizeResidualArgs args, int64_t* first_failure) {
 }
 
 __global__ void quantize_kernel(QuantizeResidualArgs args, int64_t* first_failure) {
-  extern __shared__ float rest[];  // [kRows, width]
+  extern __shared__ float shared_rest[];  // [kRows, width], or nothing
   const int64_t width = args.width;
   for (int64_t begin = int64_t{blockIdx.x} * kRows; begin < args.rows; begin += int64_t{gridDim.x} * kRows) {
+    float* rest = args.rest ? args.rest + begin * width : shared_rest;
     const int64_t count = args.rows - begin < kRows ? args.rows - begin : kRows;
     for (int64_t i = threadIdx.x; i < kRows * width; i += blockDim.x) {
       const float value = i < count * width ? args.x[begin * width + i] : 0.0f;
-      if (!is_finite(value)) report(first_failure, failure(begin + i / width, Reason::not_finite));
+      if (!is_finite(value)) report(first_failure, kAfterCodebooks + failure(begin + i / width, Reason::not_finite));
       rest[i] = value;
       if (i < count * width) args.quantized[begin * width + i] = 0.0f;
     }
@@ -77,11 +78,10 @@ void quantize_residual_cuda(const QuantizeResidualArgs& args, int64_t* first_fai
   const auto queue = static_cast<cudaStream_t>(stream);
   if (args.levels * args.codes > 0) {
     bias_kernel<<<grid_of((args.levels * args.codes + kThreads - 1) / kThreads), kThreads, 0, queue>>>(args,
-                                                                                                        first_failure);
+                                                                                                       first_failure);
   }
   if (args.rows == 0) return;
-  const size_t shared = kRows * args.width * sizeof(float);
-  cudaFuncSetAttribute(quantize_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
+  const size_t shared = args.rest ? 0 : kRows * args.width * sizeof(float);
   quantize_kernel<<<grid_of((args.rows + kRows - 1) / kRows), kThreads, shared, queue>>>(args, first_failure);
 }
 

@@ -20,13 +20,16 @@ struct Row {
   }
 
   __device__ float z(int64_t i) const {
-    if (args.allowed && !args.allowed[row * args.allowed_stride + i]) return -kInfinity;
+    if (args.allowed && !is_set(args.allowed, row * args.allowed_stride + i)) return -kInfinity;
     const int64_t at = row * args.size + i;
     const float cond = load(args.logits, at);
     return args.uncond ? guided(cond, load(args.uncond, at), guidance) : cond;
   }
 
-  __device__ float x(int64_t i) const { return divide(add(z(i), -largest), temperature); }
+  __device__ float x(int64_t i) const {
+    const float below = add(z(i), -largest);
+    return temperature == 1.0f ? below : divide(below, temperature);
+  }
   __device__ int32_t full_weight(int64_t i) const { return weight(x(i)); }
   __device__ int32_t key(int64_t i) const { return order_key(z(i)); }
 };
@@ -52,7 +55,7 @@ __device__ int64_t block_mass(const Row<type>& row, const Kept& kept) {
 
 // Top-k, then top-p, then min-p.
 template <FloatType type>
-__device__ Kept filter(const Row<type>& row) {
+__device__ Kept filter(const Row<type>& row, int64_t mass) {
   const SampleCodesArgs& args = row.args;
   Kept kept = {kEverything, 0};
   const auto key_at = [&](int64_t i) { return row.key(i); };
@@ -60,9 +63,10 @@ __device__ Kept filter(const Row<type>& row) {
     kept.from = block_select(args.size, args.top_k, key_at, [](int64_t) { return int64_t{1}; });
   }
   if (args.top_p < 1.0) {
-    const int64_t needed = share_of(args.top_p, block_mass(row, kept));
+    const int64_t needed = share_of(args.top_p, kept.from == kEverything ? mass : block_mass(row, kept));
     const Kept top_k = kept;
-    kept.from = block_select(args.size, needed, key_at, [&](int64_t i) { return kept_weight(row, top_k, i); });
+    const int64_t from = block_select(args.size, needed, key_at, [&](int64_t i) { return kept_weight(row, top_k, i); });
+    kept.from = from > top_k.from ? from : top_k.from;
   }
   if (args.min_p > 0.0) kept.least = int32_t(share_of(args.min_p, kFullWeight));
   return kept;
@@ -93,14 +97,17 @@ __device__ int64_t sample_block(Row<type>& row) {
   const SampleCodesArgs& args = row.args;
   const int64_t index = row.row;
   __shared__ int64_t code;
-  int32_t low = INT32_MAX, high = INT32_MIN;
+  int32_t low = INT32_MAX;
+  long long first = -1;  // the place of the arg-max
   for (int64_t i = threadIdx.x; i < args.size; i += kThreads) {
     const int32_t key = row.key(i);
+    const long long at = place(key, i);
     low = key < low ? key : low;
-    high = key > high ? key : high;
+    first = at > first ? at : first;
   }
   low = block_min(low);
-  high = block_max(high);
+  first = block_reduce(first, [](long long a, long long b) { return a > b ? a : b; });
+  const int32_t high = int32_t(uint32_t(first >> 31) ^ 0x80000000u);
   const int32_t infinite = order_key(kInfinity), minus_infinite = order_key(-kInfinity);
   const float requested = args.temperatures ? args.temperatures[index] : args.temperature;
   if (args.size == 0) return failure(index, Reason::nothing_allowed);
@@ -113,35 +120,32 @@ __device__ int64_t sample_block(Row<type>& row) {
 
   int64_t mass = 0, num_full = 0;
   int32_t second = 0;
-  double weighted_logit = 0.0;
+  int64_t surprises = 0;
   for (int64_t i = threadIdx.x; i < args.size; i += kThreads) {
     const float x = row.x(i);
     const int32_t w = weight(x);
     mass += w;
     num_full += w >= kFullWeight;
     second = w < kFullWeight && w > second ? w : second;
-    weighted_logit += double(x > kSmallestExponent ? x : kSmallestExponent) * w;
+    surprises += surprise(x > kSmallestExponent ? x : kSmallestExponent, w);
   }
   mass = block_sum(mass);
   second = block_max(second);
   if (block_sum(num_full) > 1) second = kFullWeight;
-  weighted_logit = block_reduce(weighted_logit, [](double a, double b) { return a + b; });
+  surprises = block_sum(surprises);
 
   if (requested == 0.0f) {
-    const int64_t first = block_select(args.size, 1, [&](int64_t i) { return row.key(i); },
-                                       [](int64_t) { return int64_t{1}; });
     if (threadIdx.x == 0) code = INT32_MAX - (first & INT32_MAX);
-    __syncthreads();
   } else {
-    const Kept kept = filter(row);
-    find_code(row, kept, draw_below(args, index, block_mass(row, kept)), &code);
+    const Kept kept = filter(row, mass);
+    const bool all = kept.from == kEverything && kept.least == 0;
+    find_code(row, kept, draw_below(args, index, all ? mass : block_mass(row, kept)), &code);
   }
   if (threadIdx.x == 0) {
     const double log_mass = log(double(mass) / kFullWeight);
-    const double entropy = log_mass - weighted_logit / double(mass);
     args.codes[index] = int32_t(code);
     args.logprob[index] = float(row.x(code) - log_mass);
-    args.entropy[index] = float(entropy > 0.0 ? entropy : 0.0);
+    args.entropy[index] = entropy_of(log_mass, surprises, mass);
     args.margin[index] = float((kFullWeight - second) / double(mass));
   }
   return kNoFailure;

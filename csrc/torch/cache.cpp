@@ -4,6 +4,10 @@
 
 #include "checks.h"
 
+#ifdef TOKENMASK_WITH_CUDA
+#include "late_failure.h"
+#endif
+
 namespace tokenmask {
 
 namespace {
@@ -32,18 +36,22 @@ void check_cache(const at::Tensor& keys, const at::Tensor& values, int64_t heads
   checked(keys, "keys", like.scalar_type(), {rows, heads, total / kTile, size, kTile}, like);
 }
 
-// On the CPU, that the splits rise from 0 to the number of positions; a CUDA kernel cannot be asked without waiting.
+// That splits rise from 0 to the number of positions. On CUDA the kernels look, because the host would have to wait.
 void check_splits(const at::Tensor& row_splits, int64_t count, const char* op) {
-  if (!row_splits.device().is_cpu()) return;
   const auto* ends = row_splits.const_data_ptr<int64_t>();
   bool rises = ends[0] == 0 && ends[row_splits.numel() - 1] == count;
   for (int64_t b = 1; b < row_splits.numel(); ++b) rises = rises && ends[b] >= ends[b - 1];
   TORCH_CHECK_VALUE(rises, op, ": row_splits must rise from 0 to M = ", count, ", got others; make them with cumsum");
 }
 
+// A cache without rows has no place for positions.
+void check_rows(int64_t rows, int64_t count, const char* op) {
+  TORCH_CHECK_VALUE(rows > 0 || count == 0, op, ": row_splits must rise from 0 to M = ", count,
+                    ", got those of a cache without rows; give the cache a row");
+}
+
 void check_bounds(const at::Tensor& numbers, int64_t below, const char* op, const char* what, const char* where,
                   const char* cure) {
-  if (!numbers.device().is_cpu()) return;
   const auto* values = numbers.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < numbers.numel(); ++i) {
     TORCH_CHECK_VALUE(values[i] >= 0 && values[i] < below, op, ": ", what, " must lie in 0..", below - 1,
@@ -77,8 +85,7 @@ Rotation prepare_rotation(const at::Tensor& qkv, const at::Tensor& query_weight,
   r.query_sin = query_sin ? checked(*query_sin, "query_sin", at::kFloat, {count, size}, qkv) : r.sin;
   r.row_splits = checked(row_splits, "row_splits", at::kLong, {values.size(0) + 1}, qkv);
   r.slots = checked(slots, "slots", at::kLong, {count}, qkv);
-  check_splits(r.row_splits, count, op);
-  check_bounds(r.slots, values.size(2), op, "slots", "at position", "make the cache larger");
+  check_rows(values.size(0), count, op);
   r.query = at::empty({count, heads, size}, qkv.options());
   r.args.qkv = r.qkv.const_data_ptr();
   r.args.query_weight = r.query_weight.const_data_ptr();
@@ -107,6 +114,8 @@ at::Tensor rotate_and_store_on_cpu(const at::Tensor& qkv, const at::Tensor& quer
                                    at::Tensor keys, at::Tensor values, double eps) {
   const Rotation r = prepare_rotation(qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots,
                                       keys, values, eps);
+  check_splits(r.row_splits, r.args.count, "rotate_and_store");
+  check_bounds(r.slots, r.args.total, "rotate_and_store", "slots", "at position", "make the cache larger");
   const int64_t units = r.args.rows * r.args.heads;
   const int64_t work = 3 * r.args.count * r.args.size / std::max<int64_t>(1, r.args.rows);  // of one unit
   at::parallel_for(0, units, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, work)),
@@ -132,8 +141,7 @@ Attention prepare_attention(const at::Tensor& query, const at::Tensor& row_split
   a.row_splits = checked(row_splits, "row_splits", at::kLong, {rows + 1}, query);
   a.lengths = checked(lengths, "lengths", at::kLong, {rows}, query);
   if (allowed) a.allowed = checked(*allowed, "allowed", at::kBool, {count, total}, query);
-  check_splits(a.row_splits, count, op);
-  check_bounds(a.lengths, total + 1, op, "lengths", "in row", "count the slots in use");
+  check_rows(rows, count, op);
   a.out = at::empty({count, heads, size}, query.options());
   a.args.query = a.query.const_data_ptr();
   a.args.row_splits = a.row_splits.const_data_ptr<int64_t>();
@@ -153,6 +161,8 @@ Attention prepare_attention(const at::Tensor& query, const at::Tensor& row_split
 at::Tensor attend_cached_on_cpu(const at::Tensor& query, const at::Tensor& row_splits, const at::Tensor& keys,
                                 const at::Tensor& values, const at::Tensor& lengths, const Optional& allowed) {
   const Attention a = prepare_attention(query, row_splits, keys, values, lengths, allowed);
+  check_splits(a.row_splits, a.args.count, "attend_cached");
+  check_bounds(a.lengths, a.args.total + 1, "attend_cached", "lengths", "in row", "count the slots in use");
   const int64_t units = a.args.rows * a.args.heads;
   const int64_t work = a.args.count * a.args.total * a.args.size / std::max<int64_t>(1, a.args.rows);  // of one unit
   at::parallel_for(0, units, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)),
@@ -168,8 +178,10 @@ at::Tensor rotate_and_store_on_cuda(const at::Tensor& qkv, const at::Tensor& que
   const c10::cuda::CUDAGuard guard(qkv.device());
   const Rotation r = prepare_rotation(qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots,
                                       keys, values, eps);
-  rotate_and_store_cuda(r.args, current_stream());
+  static const LateFailures late("rotate_and_store");
+  rotate_and_store_cuda(r.args, late.before(), current_stream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
+  late.after();
   return r.query;
 }
 
@@ -177,8 +189,10 @@ at::Tensor attend_cached_on_cuda(const at::Tensor& query, const at::Tensor& row_
                                  const at::Tensor& values, const at::Tensor& lengths, const Optional& allowed) {
   const c10::cuda::CUDAGuard guard(query.device());
   const Attention a = prepare_attention(query, row_splits, keys, values, lengths, allowed);
-  attend_cached_cuda(a.args, current_stream());
+  static const LateFailures late("attend_cached");
+  attend_cached_cuda(a.args, late.before(), current_stream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
+  late.after();
   return a.out;
 }
 #endif

@@ -82,8 +82,9 @@ inline void raise_failure(int64_t failed, const char* op, const char* input) {
       TORCH_CHECK_VALUE(false, op, ": each row needs an allowed code whose logit is above -inf, got none in row ", row,
                         "; allow a code or raise a logit there");
     case Reason::empty_range:
-      TORCH_CHECK_VALUE(false, op, ": random_range must have low < high at each chosen slot, got an empty range in row ",
-                        row, "; widen it, close the slot, or set the random share to 0");
+      TORCH_CHECK_VALUE(false, op,
+                        ": random_range must have low < high at each chosen slot, got an empty range in row ", row,
+                        "; widen it, close the slot, or set the random share to 0");
     case Reason::bad_temperature:
       TORCH_CHECK_VALUE(false, op, ": temperature must be finite and at least 0, got another value in row ", row,
                         "; use 0 for the arg-max");
@@ -96,6 +97,10 @@ inline void raise_failure(int64_t failed, const char* op, const char* input) {
     case Reason::not_finite_code:
       TORCH_CHECK_VALUE(false, op, ": codebooks must be finite, got NaN or infinity at level ", row,
                         "; check what trained that codebook");
+    case Reason::slot_out_of_range:  // of ops that do not wait: late_failure.h
+    case Reason::length_out_of_range:
+    case Reason::bad_splits:
+      TORCH_INTERNAL_ASSERT(false, op, " reports its failures late");
   }
 }
 

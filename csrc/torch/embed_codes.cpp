@@ -10,6 +10,8 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/sort.h>
+
+#include "late_failure.h"
 #endif
 
 namespace tokenmask {
@@ -105,7 +107,6 @@ at::Tensor embed_codes_on_cuda(const at::Tensor& ids, const at::Tensor& table) {
   return p.out;
 }
 
-// The forward pass has refused ids outside the table; here they are in no row's list.
 at::Tensor embed_codes_backward_on_cuda(const at::Tensor& grad, const at::Tensor& ids, int64_t table_rows) {
   const c10::cuda::CUDAGuard guard(ids.device());
   PreparedBackward p = prepare_backward(grad, ids, table_rows);
@@ -114,8 +115,10 @@ at::Tensor embed_codes_backward_on_cuda(const at::Tensor& grad, const at::Tensor
   const at::Tensor starts = at::searchsorted(sorted, rows);
   p.args.starts = starts.const_data_ptr<int64_t>();
   p.args.entries = entries.const_data_ptr<int64_t>();
-  embed_codes_backward_cuda(p.args, current_stream());
+  static const LateFailures late("embed_codes");
+  embed_codes_backward_cuda(p.args, ids.numel(), late.before(), current_stream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
+  late.after();
   return p.out;
 }
 #endif

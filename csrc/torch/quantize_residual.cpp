@@ -13,7 +13,7 @@ namespace {
 using Result = std::tuple<at::Tensor, at::Tensor>;
 
 struct Prepared {
-  at::Tensor x, codebooks, packed, biases, codes, quantized;
+  at::Tensor x, codebooks, packed, biases, codes, quantized, rest;
   QuantizeResidualArgs args;
 };
 
@@ -66,10 +66,16 @@ Result quantize_residual_on_cuda(const at::Tensor& x, const at::Tensor& codebook
   p.biases = at::empty({p.args.levels, p.args.codes}, x.options());
   p.args.packed = p.packed.mutable_data_ptr<float>();
   p.args.biases = p.biases.mutable_data_ptr<float>();
+  if (p.args.width > kSharedWidth) {
+    p.rest = at::empty({(p.args.rows + kRowsOfBlock - 1) / kRowsOfBlock * kRowsOfBlock, p.args.width}, x.options());
+    p.args.rest = p.rest.mutable_data_ptr<float>();
+  }
   const at::Tensor failed = failure_slot(x);
   quantize_residual_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
-  raise_failure(failed.item<int64_t>(), "quantize_residual", "x");
+  const int64_t first = failed.item<int64_t>();
+  const bool is_of_x = first >= kAfterCodebooks && first != kNoFailure;
+  raise_failure(is_of_x ? first - kAfterCodebooks : first, "quantize_residual", "x");
   return {p.codes, p.quantized};
 }
 #endif

@@ -8,6 +8,7 @@ import torch
 
 import tokenmask as tm
 from tests.cli import foreign
+from tokenmask.cli.sources import items
 
 # The smallest fits that work; without them the same commands take minutes.
 FITS = {
@@ -125,3 +126,11 @@ def test_a_dry_run_tells_the_time_of_tokenizers_too(own, tmp_path, call, capsys)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/notes.pdf").write_bytes(b"none of it")
     assert call("train", "own", "--data", tmp_path / "empty", "--out", tmp_path / "new") == 2
+
+
+def test_files_of_an_unknown_kind_are_named(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "genes.fasta").write_text(">one\nACGT\n")
+    with pytest.raises(ValueError, match=r"they have \.fasta files, an ending of no known modality") as caught:
+        items([tmp_path / "data"], {"text": "text", "dna": "dna"}, complete=False)
+    assert "no ending is known for dna" in str(caught.value) and ".jsonl manifest" in str(caught.value)

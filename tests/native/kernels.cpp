@@ -12,6 +12,12 @@
 
 #include "../../csrc/cpu/dispatch.h"
 
+#ifdef TOKENMASK_EMULATED_CUDA  // `make cuda-emulated`: the CUDA kernels are one more set
+namespace tokenmask {
+extern const CpuKernels kCudaKernels;
+}
+#endif
+
 using namespace tokenmask;
 
 namespace {
@@ -45,6 +51,9 @@ std::vector<const CpuKernels*> kernel_sets() {
   for (const char* name : {"portable", "avx2", "avx512"}) {
     if (const CpuKernels* found = find_cpu_kernels(name)) sets.push_back(found);
   }
+#ifdef TOKENMASK_EMULATED_CUDA
+  sets.push_back(&kCudaKernels);
+#endif
   return sets;
 }
 

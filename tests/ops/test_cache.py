@@ -123,6 +123,67 @@ def test_what_lies_behind_a_rows_length_does_not_matter(capability: str) -> None
     torch.testing.assert_close(attend_cached_reference(query, ends, keys, values, length), before, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("place", ["query", "key", "value"])
+def test_nan_and_infinity_are_not_lost(place: str, bad: float, device: str, capability: str) -> None:
+    """Where softmax has no answer it is NaN in the kernels and the reference alike, and only there."""
+    vectors, _, ends, _, keys, values, _ = draw((6, 7), 2, 16, 320, device=device)
+    query, length = vectors[0][:, 0].clone(), torch.tensor([300, 290], device=device)
+    if place == "query":
+        query[3, 1, 5] = bad
+    elif place == "key":
+        keys[0, 1, 270 // 16, 5, 270 % 16] = bad
+    else:
+        values[0, 1, 270, 5] = bad
+    found = attend_cached(query, ends, keys, values, length)
+    expected = attend_cached_reference(query, ends, keys, values, length)
+    torch.testing.assert_close(found, expected, atol=2e-6, rtol=2e-5, equal_nan=True)
+    lost = ~found.isfinite()
+    assert bool(lost[:6, 1].any()) and not bool(lost[:, 0].any()) and not bool(lost[6:].any())
+    hidden = torch.ones(13, 320, dtype=torch.bool, device=device)
+    hidden[:, 270] = place == "query"  # what may not be seen does not matter, but a query sees with itself
+    found = attend_cached(query, ends, keys, values, length, allowed=hidden)
+    if place != "value":
+        assert bool(found.isnan().any()) == (place == "query")
+
+
+def test_scores_that_are_all_minus_infinity_give_nan(device: str, capability: str) -> None:
+    vectors, _, ends, _, keys, values, _ = draw((4,), 1, 16, 32, device=device)
+    query, length = torch.full_like(vectors[0][:, 0], -3e38), torch.tensor([20], device=device)
+    keys[:] = 3e38
+    allowed = torch.ones(4, 32, dtype=torch.bool, device=device)
+    allowed[2] = False
+    found = attend_cached(query, ends, keys, values, length, allowed=allowed)
+    expected = attend_cached_reference(query, ends, keys, values, length, allowed)
+    torch.testing.assert_close(found, expected, equal_nan=True)
+    assert found.isnan().flatten(1).all(1).tolist() == [True, True, False, True] and not found[2].any()
+
+
+def test_flags_may_be_any_byte(device: str, capability: str) -> None:
+    vectors, _, ends, _, keys, values, _ = draw((5,), 2, 16, 48, device=device)
+    query, length = vectors[0][:, 0], torch.tensor([43], device=device)
+    size = (5, 48)
+    bytes_ = torch.randint(0, 4, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
+    found = attend_cached(query, ends, keys, values, length, allowed=bytes_.view(torch.bool))
+    assert torch.equal(found, attend_cached(query, ends, keys, values, length, allowed=bytes_ != 0))
+
+
+def test_a_slot_named_twice_holds_one_of_its_positions(device: str, capability: str) -> None:
+    vectors, turn, ends, _, keys, values, _ = draw((3,), 4, 64, 32, device=device)
+    slots = torch.tensor([5, 9, 5], device=device)
+    rotate_and_store(*vectors, *turn, ends, slots, keys, values)
+    alone = []
+    for position in (0, 2):
+        one, two = torch.zeros_like(keys), torch.zeros_like(values)
+        pick = slice(position, position + 1)
+        turned = turn[0][pick], turn[1][pick]
+        rotate_and_store(vectors[0][pick], *vectors[1:], *turned, splits([1], device), slots[pick], one, two)
+        alone.append((one[0, :, 0, :, 5], two[0, :, 5]))
+    for head in range(4):
+        for which, held in enumerate((keys[0, :, 0, :, 5], values[0, :, 5])):
+            assert any(torch.equal(held[head], each[which][head]) for each in alone)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_query_does_not_depend_on_its_neighbours_or_on_threads(threads: int, capability: str) -> None:
     counts, heads, size, total = (7, 1, 12, 25), 4, 64, 256
@@ -180,6 +241,42 @@ def test_half_precision_on_the_gpu(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, attend_cached_reference(query, ends, *one, length), atol=0.03, rtol=0.02)
 
 
+@pytest.mark.needs_cuda
+def test_what_a_kernel_refuses_is_raised_by_the_next_call() -> None:
+    vectors, turn, ends, slots, keys, values, _ = draw((3, 2), 2, 16, 32, device="cuda")
+    before = values.clone()
+    rotate_and_store(*vectors, *turn, ends, slots + 32, keys, values)
+    torch.cuda.synchronize()
+    assert torch.equal(values, before)
+    with pytest.raises(ValueError, match=r"slots must lie in 0..31, got another at position . of an earlier call"):
+        rotate_and_store(*vectors, *turn, ends, slots, keys, values)
+    rotate_and_store(*vectors, *turn, ends, slots, keys, values)
+    found = attend_cached(vectors[0][:, 0], ends, keys, values, torch.tensor([33, 2], device="cuda"))
+    assert bool(found[:3].isnan().all()) and bool(found[3:].isfinite().all())
+    with pytest.raises(ValueError, match=r"lengths must lie in 0..32, got another in row 0 of an earlier call"):
+        attend_cached(vectors[0][:, 0], ends, keys, values, torch.tensor([3, 2], device="cuda"))
+
+
+@pytest.mark.needs_cuda
+def test_other_streams_and_graphs() -> None:
+    vectors, _, ends, _, keys, values, _ = draw((9, 4), 4, 64, 64, device="cuda")
+    query, length = vectors[0][:, 0].contiguous(), torch.tensor([50, 64], device="cuda")
+    expected = attend_cached(query, ends, keys, values, length)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        found = attend_cached(query, ends, keys, values, length)
+    side.synchronize()
+    assert torch.equal(found, expected)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = attend_cached(query, ends, keys, values, length)
+    captured.zero_()
+    graph.replay()
+    torch.cuda.synchronize()
+    assert torch.equal(captured, expected)
+
+
 def test_wrong_input_gets_one_sentence() -> None:
     vectors, turn, ends, slots, keys, values, _ = draw((3, 2), 2, 16, 32)
     length = torch.tensor([3, 2])
@@ -188,6 +285,11 @@ def test_wrong_input_gets_one_sentence() -> None:
         (lambda: rotate_and_store(*vectors, *turn, ends, slots + 32, keys, values), "slots must lie in 0..31, got"),
         (lambda: rotate_and_store(*vectors, *turn, ends, slots - 32, keys, values), "slots must lie in 0..31, got"),
         (lambda: rotate_and_store(*vectors, *turn, ends + 1, slots, keys, values), "row_splits must rise from 0"),
+        (
+            lambda: rotate_and_store(*vectors, *turn, ends[:1], slots, keys[:0], values[:0]),
+            "row_splits must rise from 0",
+        ),
+        (lambda: attend_cached(query, ends[:1], keys[:0], values[:0], length[:0]), "row_splits must rise from 0"),
         (lambda: rotate_and_store(vectors[0][:, :2], *vectors[1:], *turn, ends, slots, keys, values), "M, 3, H, D"),
         (lambda: rotate_and_store(*vectors, turn[0], turn[1][:2], ends, slots, keys, values), "sin must be"),
         (lambda: rotate_and_store(*vectors, *turn, ends, slots, keys, values[..., :31, :]), "keys must be"),

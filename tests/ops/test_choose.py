@@ -108,6 +108,20 @@ def test_large_rows_and_threads() -> None:
 
 
 @pytest.mark.usefixtures("capability")
+def test_flags_may_be_any_byte(device: str) -> None:
+    g = torch.Generator().manual_seed(0)
+    scores = torch.randn(5, 77, generator=g).to(device)
+    flags = torch.randint(0, 4, (5, 77), dtype=torch.uint8, generator=g).to(device)
+    count = torch.tensor([0, 3, 40, 77, 60], device=device)
+    ids = torch.zeros(5, 77, dtype=torch.int32, device=device)
+    odd, plain = flags.view(torch.bool), flags != 0
+    assert torch.equal(choose(scores, odd, count), choose(scores, plain, count))
+    for ours, theirs in zip(
+        commit(ids, ids + 1, scores, odd, count), commit(ids, ids + 1, scores, plain, count), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
 def test_strided_inputs() -> None:
     scores, is_open, count = make_case("ties", (8, 60))
     expected = choose(scores[::2, ::3].contiguous(), is_open[::2, ::3].contiguous(), count[::2].contiguous())

@@ -65,6 +65,16 @@ def test_equals_reference(shares: tuple[float, float, float], scored: bool, per_
 
 @pytest.mark.parametrize("scored", [False, True])
 @pytest.mark.usefixtures("capability")
+def test_flags_may_be_any_byte(scored: bool, device: str) -> None:
+    case = make_case((4, 77), scored=scored, device=device)
+    flags = case["maskable"].to(torch.uint8) * 3
+    got = mask_tokens(**{**case, "maskable": flags.view(torch.bool)}, shares=SHARES[0], seed=0)
+    for ours, theirs in zip(got, mask_tokens(**case, shares=SHARES[0], seed=0), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("scored", [False, True])
+@pytest.mark.usefixtures("capability")
 def test_lists_and_ids_agree(scored: bool) -> None:
     case = make_case((5, 300), scored=scored)
     ids, maskable = case["ids"], case["maskable"]

@@ -111,6 +111,21 @@ def test_batch_threads_and_strides() -> None:
     assert torch.equal(strided[0], alone[0])
 
 
+@pytest.mark.parametrize("width", [1536, 1537, 8000])
+def test_wide_vectors(width: int, device: str) -> None:
+    x, books = make_case(9, 2, 5, width)
+    codes, quantized = quantize_residual(x.to(device), books.to(device))
+    expected = quantize_residual_reference(x, books, False)
+    assert torch.equal(codes.cpu(), expected[0]) and torch.equal(quantized.cpu(), expected[1])
+
+
+def test_codebooks_are_named_before_rows(device: str) -> None:
+    x, books = make_case(9, 2, 5, 3)
+    x[0, 1] = books[1, 2, 2] = math.nan
+    with pytest.raises(ValueError, match="codebooks must be finite, got NaN or infinity at level 1"):
+        quantize_residual(x.to(device), books.to(device))
+
+
 def test_wrong_input_gets_a_sentence() -> None:
     x, books = make_case(9, 2, 5, 3)
     for bad in (math.nan, math.inf):

@@ -74,8 +74,21 @@ def assert_equals_reference(logits: Tensor, **options: Any) -> None:
     expected = sample_codes_reference(*registered(logits, counters, **{"seed": 5, **options}))
     assert [each.dtype for each in got] == [torch.int32, *[torch.float32] * 3]
     assert torch.equal(got[0], expected[0])
+    assert torch.equal(got[2], expected[2])  # an order of slots by entropy is the same everywhere
     for ours, theirs in zip(got[1:], expected[1:], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.usefixtures("capability")
+def test_allowed_flags_may_be_any_byte(device: str) -> None:
+    logits = make_logits("normal", 4, 77).to(device)
+    flags = (torch.arange(77, dtype=torch.uint8) % 4).to(device)
+    for ours, theirs in zip(
+        sample_codes(logits, seed=1, counters=torch.arange(4, device=device), allowed=flags.view(torch.bool)),
+        sample_codes(logits, seed=1, counters=torch.arange(4, device=device), allowed=flags != 0),
+        strict=True,
+    ):
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("filters", FILTERS)

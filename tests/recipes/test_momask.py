@@ -30,7 +30,7 @@ def test_ten_steps_fill_the_first_level_and_one_fills_the_next():
     assert int(first.sum()) == int(second.sum()) == 3 * 12 * 3
     states = [step.state for step in sampler.iterate({"main": model}, LAYOUT, state)]
     still_open = [int((one.is_open & first)[0].sum()) for one in states]
-    cosine = [min(36 - step, round(36 * math.cos(step / 10 * math.pi / 2))) for step in range(1, 10)]
+    cosine = [max(1, round(36 * math.cos(step / 9 * math.pi / 2))) for step in range(1, 10)]
     assert len(states) == 11 and still_open == [*cosine, 0, 0]
     assert [int((one.is_open & second).sum()) for one in states] == [108] * 10 + [0]
     assert torch.equal(states[-1].batch.ids[first], states[-2].batch.ids[first])
@@ -43,5 +43,5 @@ def test_guidance_and_the_cut_off_are_the_papers():
     recipe = load_recipe("momask")
     assert recipe.sampler.guidance.scale(0.0) == recipe.sampler.guidance.scale(1.0) == 4.0
     assert not isinstance(recipe.sampler.guidance, NoGuidance) and recipe.conditioning.drop == 0.1
-    assert recipe.sampler.pick.top_k == 6  # a tenth of 64 codes
+    assert recipe.sampler.pick.top_k == 7  # a tenth of 64 codes, rounded up
     assert (recipe.masker.corruption.mask, recipe.masker.corruption.random) == (0.792, 0.1)

@@ -42,7 +42,7 @@ class Seer:
             for index, r in enumerate(layout.ranges)
         ]
 
-    def logits(self, inputs: Batch, queries, t=None):
+    def logits(self, inputs: Batch, queries, t=None, group=None):
         rows, length, levels = inputs.shape
         self.seen.append(inputs)
         row = torch.div(queries.slots, length * levels, rounding_mode="floor")
@@ -168,7 +168,7 @@ def test_one_slot_a_step_draws_a_markov_chain_exactly():
     offset = layout.range("text").offset
 
     class Oracle:
-        def logits(self, inputs, queries, t=None):
+        def logits(self, inputs, queries, t=None, group=None):
             length = inputs.shape[1]
             rows, positions = queries.slots // length, queries.slots % length
             out = torch.empty(len(queries), 2)

@@ -1,4 +1,4 @@
-"""The commands of docs/training.md, run as they stand there, and Ctrl-C under torchrun."""
+"""The commands of docs/processes-and-memory.md, run as they stand there, and Ctrl-C under torchrun."""
 
 import os
 import re
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 COMMANDS = [
     line
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "docs/training.md").read_text(), re.DOTALL)
+    for block in re.findall(r"```console\n(.*?)```", (ROOT / "docs/processes-and-memory.md").read_text(), re.DOTALL)
     for line in block.splitlines()
 ]
 

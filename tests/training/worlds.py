@@ -13,7 +13,8 @@ from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, CorpusWriter, Mixture, Rec
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, Cosine, Masker, ProcessRate
 from tokenmask.models import MaskedModel, TransformerConfig
-from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.objectives import MaskedCrossEntropy, Objective
+from tokenmask.procedures import Procedure
 from tokenmask.processes import Processes
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.training import Packing, Trainer, Training
@@ -42,7 +43,8 @@ def make_trainer(
     *,
     kind: type[Trainer] = Trainer,
     processes: Processes | None = None,
-    objective: MaskedCrossEntropy | None = None,
+    objective: Objective | None = None,
+    procedure: Procedure | None = None,
     masker: Masker | None = None,
     batch_positions: int | None = None,
     **options: object,
@@ -67,6 +69,7 @@ def make_trainer(
         masker=masker or Masker(ProcessRate(Cosine())),
         objective=objective or MaskedCrossEntropy(),
         training=training,
+        procedure=procedure,
         processes=processes,
     )
 

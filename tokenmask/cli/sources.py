@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from tokenmask.cli import manifests
 from tokenmask.cli.manifests import lines
 from tokenmask.cli.media import File, Loader, files, is_held_out, leads_nowhere, medium, modalities_in, suffixes_of
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
+from tokenmask.tokenizer import TOKENIZERS
 
 
 class Medium(NamedTuple):
@@ -112,7 +113,10 @@ def items(
             known = ", ".join(manifests.SUFFIXES)
             raise ValueError(f"a source is a folder, a manifest ({known}) or a .txt file, but {source} {what}")
     if not found:
-        raise ValueError(f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none")
+        raise ValueError(
+            f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
+            f"{_why(sources, modalities.values())}"
+        )
     listed = [source for source in map(Path, sources) if source.is_file() and _is_manifest(source, modalities)]
     if listed and every_stream:
         _check_held(found, modalities, listed)
@@ -130,6 +134,17 @@ def _check_held(found: Sequence[Item], modalities: Mapping[str, str], listed: Se
             f"{' or '.join(lost)}; the other columns are {', '.join(others)}: name one with "
             f"--map {lost[0]}=COLUMN, or leave the stream out"
         )
+
+
+def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
+    """What there is instead: endings of files that no modality has, modalities that have no ending."""
+    held = {path.suffix.lower() for source in map(Path, sources) for path in source.rglob("*") if path.is_file()}
+    known = {modality: suffixes_of(modality) for modality in {*TOKENIZERS, *modalities}}
+    others = sorted(held - {""} - {suffix for endings in known.values() for suffix in endings})[:5]
+    unknown = sorted(modality for modality in set(modalities) if not known[modality])
+    said = [f"they have {', '.join(others)} files, an ending of no known modality"] if others else []
+    said += [f"no ending is known for {', '.join(unknown)}"] if unknown else []
+    return f" ({'; '.join(said)}); name the files in a .jsonl manifest" if said else ""
 
 
 def digest(found: Sequence[Item]) -> str:

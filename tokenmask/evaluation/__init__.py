@@ -1,7 +1,7 @@
 """Evaluation of a run: a table for each stream, every number with its sample size and interval.
 
 Arrow: Run + media --**evaluate**--> Evaluation. Does not know: how a figure is computed (``tokenmask.analysis``), where
-media come from. Each file is a kind of figure; ``part.py`` is what they are measured on.
+media come from. ``metrics/`` holds a kind of figure a file, ``part.py`` is what they are measured on.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from typing import Any
 
 from tokenmask.analysis.figures import Evaluation, StreamFigures
 from tokenmask.corpus import HELD_OUT, TRAIN
-from tokenmask.evaluation.bits import bits
-from tokenmask.evaluation.conditions import conditions
-from tokenmask.evaluation.distances import distances
+from tokenmask.evaluation.metric import Metric as Metric
+from tokenmask.evaluation.metric import installed_metrics
+from tokenmask.evaluation.metrics import METRICS
 from tokenmask.evaluation.part import Part, Streams
-from tokenmask.evaluation.reconstruction import reconstruction
 from tokenmask.run import Run
 
 SAMPLES, QUICK_SAMPLES = 64, 16
@@ -28,6 +27,7 @@ def evaluate(
     samples: int = SAMPLES,
     draws: int = 4,
     seed: int = 0,
+    metrics: Sequence[Metric] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Measures a run on the held-out records of its corpora.
@@ -43,11 +43,13 @@ def evaluate(
         samples: streams to generate for each figure, at most.
         draws: masks of each held-out record.
         seed: of masks, samples and resamples.
+        metrics: what is measured; those of tokenmask, then those of installed packages if None.
         say: is told what is being done.
 
     Raises:
         ValueError: the run has no corpora or no held-out records.
     """
+    chosen = [*METRICS, *installed_metrics()] if metrics is None else metrics
     tell = say or (lambda _: None)
     tell("scoring held-out records")
     scores = run.held_out_scores(draws=draws, seed=seed)
@@ -56,10 +58,11 @@ def evaluate(
     for name in run.layout.names:
         tell(f"generating and judging {name}")
         own = {split: [one for one in found if _usable(one, name)] for split, found in records.items()}
-        part = Part(run, name, own[TRAIN], own[HELD_OUT], samples, seed, min(draws, 2))
-        figures = bits(part, [score for score in scores if score.stream == name])
-        space, rows = distances(part)
-        figures += [*rows, *conditions(part, space), *reconstruction(part, (media or {}).get(name, ()))]
+        its = [score for score in scores if score.stream == name]
+        shown = (media or {}).get(name, ())
+        part = Part(run, name, own[TRAIN], own[HELD_OUT], samples, seed, min(draws, 2), its, shown)
+        figures = [figure for metric in chosen for figure in metric(part)]
+        space = part.space
         spec = run.layout.streams[name]
         tables.append(StreamFigures(name, spec.modality, space.name if space else "", tuple(figures)))
     about = {"draws": draws, "seed": seed, "samples": samples}

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from tokenmask.analysis.features import FeatureSpace
 from tokenmask.analysis.intervals import generator
-from tokenmask.generation import Request, fill
+from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.run import Run
-from tokenmask.streams import TokenStream
+from tokenmask.streams import TokenStream, cut
+from tokenmask.training import StreamScore
 
 Streams = Mapping[str, TokenStream]
+MOST_TRAINING = 512  # training streams that a feature space is made from
+LEAST = 4  # training and held-out records without which there is no space
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,8 @@ class Part:
         samples: streams to generate for each figure.
         seed: of everything drawn.
         draws: masks of each rank.
+        scores: of the stream on held-out records, one for each level and set of conditions.
+        media: held-out media of the stream, or none.
         filled: what was generated, by the number of its record.
     """
 
@@ -40,6 +47,8 @@ class Part:
     samples: int
     seed: int
     draws: int
+    scores: Sequence[StreamScore] = ()
+    media: Sequence[Any] = ()
     filled: dict[int, TokenStream] = field(default_factory=dict)
 
     def generated(self, records: Sequence[Streams]) -> list[TokenStream]:
@@ -49,6 +58,33 @@ class Part:
         made = generate(self, list(missing.values()), list(missing))
         self.filled.update(zip(missing, made, strict=True))
         return [self.filled[number[id(one)]] for one in records]
+
+    @cached_property
+    def chosen(self) -> list[Streams]:
+        """The held-out records that streams are generated for, ``samples`` at most."""
+        return some(self.held_out, self.samples)
+
+    @cached_property
+    def windows(self) -> list[TokenStream]:
+        """Pieces of training streams as long as held-out ones, at most 512."""
+        rng = self.rng(50)
+        order = rng.permutation(len(self.train))[:MOST_TRAINING]
+        likes = [one[self.name] for one in self.chosen]
+        return [_window_like(self.train[at][self.name], likes[n % len(likes)], rng) for n, at in enumerate(order)]
+
+    @cached_property
+    def space(self) -> FeatureSpace | None:
+        """Where streams are compared, made from :attr:`windows`; None for fewer than 4 training or held-out records."""
+        if len(self.chosen) < LEAST or len(self.train) < LEAST:
+            return None
+        return FeatureSpace.fit(self.run.tokenizers[self.name], self.windows)
+
+    def label(self, streams: Streams) -> str | None:
+        """The words that the stream of a record is given with, if it is given words alone."""
+        given = [name for name in streams if name != self.name]
+        if len(given) != 1 or self.run.layout.streams[given[0]].modality != "text":
+            return None
+        return str(self.run.tokenizers[given[0]].decode(streams[given[0]]))
 
     def rng(self, number: int) -> np.random.Generator:
         """A generator for the figure with a number."""
@@ -77,3 +113,11 @@ def some(items: Sequence[Any], count: int) -> list[Any]:
     if len(items) <= count:
         return list(items)
     return [items[at * len(items) // count] for at in range(count)]
+
+
+def _window_like(stream: TokenStream, like: TokenStream, rng: np.random.Generator) -> TokenStream:
+    """A window of a stream as long as another one along the axis that grows; the whole stream if it is shorter."""
+    axis = growing_axis(stream.spec)
+    length = min(like.grid[axis], stream.grid[axis])
+    start = int(rng.integers(stream.grid[axis] - length + 1))
+    return cut(stream, stream.spec.axes[axis], start, start + length)

@@ -90,6 +90,3 @@ class Delay(Arrangement):
         if places == 0:
             return placed
         return torch.stack([placed[level : level + places, level] for level in range(num_levels)], dim=1)
-
-
-ARRANGEMENTS: dict[str, type[Arrangement]] = {"Parallel": Parallel, "Flatten": Flatten, "Delay": Delay}

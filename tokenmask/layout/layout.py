@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, PAD, Segment, Sequence
-from tokenmask.layout.arrangement import ARRANGEMENTS, Arrangement, Delay, Parallel
+from tokenmask.components import component, plain
+from tokenmask.layout.arrangement import Arrangement, Delay, Parallel
 from tokenmask.streams import StreamSpec, TokenStream
 
 CONTROLS = ("BOS", "EOS", "END", "SEP")
+FORMAT = 2  # 1 named arrangements without their class path, and had no number
 MAX_IDS = 1 << 26  # rows of an embedding table
 
 
@@ -101,7 +103,11 @@ class Layout:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
             return NotImplemented
-        return self.to_json() == other.to_json()  # also the order of streams, which dicts do not compare
+        mine, its = (
+            (list(each.streams.items()), dict(each.arrangements), dict(each.shares), each.controls, each.ranges)
+            for each in (self, other)
+        )  # the order of streams numbers them, and dicts do not compare it
+        return mine == its and self.ticks_per_second == other.ticks_per_second
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -367,10 +373,15 @@ class Layout:
         return replace(self, streams=streams, ranges=ranges, arrangements={**self.arrangements, **(arrangements or {})})
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of JSON values; :meth:`from_json` is the exact inverse."""
+        """A dict of JSON values; :meth:`from_json` is the exact inverse.
+
+        Raises:
+            ValueError: an arrangement that no file could name.
+        """
         return {
+            "format": FORMAT,
             "streams": [[name, spec.to_json()] for name, spec in self.streams.items()],  # their order numbers them
-            "arrangements": {n: {"name": type(a).__name__, **vars(a)} for n, a in self.arrangements.items()},
+            "arrangements": {name: plain(own) for name, own in self.arrangements.items()},
             "shares": dict(self.shares),
             "controls": list(self.controls),
             "ticks_per_second": self.ticks_per_second,
@@ -379,11 +390,17 @@ class Layout:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Layout:
-        """Rebuilds a layout from :meth:`to_json`."""
-        arrangements = {}
-        for name, about in values["arrangements"].items():
-            options = dict(about)
-            arrangements[name] = ARRANGEMENTS[options.pop("name")](**options)
+        """Rebuilds a layout from :meth:`to_json`, of this format or an older one.
+
+        Raises:
+            ValueError: a newer format, or an arrangement that is not installed.
+        """
+        if values.get("format", 1) not in (1, FORMAT):
+            raise ValueError(f"a layout must have a format up to {FORMAT}, got {values['format']}; update tokenmask")
+        arrangements = {
+            name: component(about, Arrangement, "tokenmask.layout")  # type: ignore[type-abstract]
+            for name, about in values["arrangements"].items()
+        }
         return cls(
             streams={name: StreamSpec.from_json(spec) for name, spec in values["streams"]},
             arrangements=arrangements,

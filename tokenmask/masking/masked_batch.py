@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import Batch
+from tokenmask.masking.processes import MaskingProcess
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,7 @@ class MaskedBatch:
         t: float32 [B], the masking time: 0 hides nothing, 1 everything.
         row_of_sample: int64 [B], the row of ``clean`` that each row of ``inputs`` comes from.
         clean: the batch before masking.
+        process: the law by which t became a hidden share; None if t was not drawn from one.
     """
 
     inputs: Batch
@@ -87,6 +89,7 @@ class MaskedBatch:
     t: Tensor
     row_of_sample: Tensor
     clean: Batch
+    process: MaskingProcess | None = None
 
     def rows(self, start: int, stop: int) -> MaskedBatch:
         """The rows ``start`` .. ``stop - 1`` of the inputs, with their queries, targets and clean rows.
@@ -112,6 +115,7 @@ class MaskedBatch:
             t=self.t[start:stop],
             row_of_sample=torch.arange(stop - start, device=clean.device),
             clean=self.clean.rows(clean),
+            process=self.process,
         )
 
     def to(self, device: torch.device | str) -> MaskedBatch:

@@ -42,7 +42,7 @@ class Masker:
     """Hides FILL slots: ``rate`` says how many, ``strategy`` which, ``corruption`` what stands there instead.
 
     Args:
-        rate: how many slots of each row.
+        rate: how many slots of each row. A Bernoulli rate hides each slot on its own, so it goes with RandomScore only.
         strategy: the score whose highest slots are hidden.
         corruption: shares of mask, random and kept codes; depths that are hidden whole have MASK alone.
         stages: how streams of several levels are learned; None hides slots of all levels alike.
@@ -54,6 +54,10 @@ class Masker:
     corruption: Corruption = field(default_factory=Corruption)
     stages: LevelStages | None = None
     chain: GroupChain | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rate, ProcessRate) and self.rate.rounding == "bernoulli":
+            _refuse_choice(self.strategy)
 
     def __call__(
         self,
@@ -74,22 +78,28 @@ class Masker:
 
         Returns:
             MaskedBatch whose inputs keep the batch's shape and whose targets are the chosen slots, row by row; or what
-            :class:`GroupChain` makes.
+            :class:`GroupChain` makes. With ``stages`` the group of a row's positions is the depth that was drawn.
+
+        Raises:
+            ValueError: a rate that hides each slot on its own, with scores or a strategy that would choose among them.
         """
         if self.chain is not None and self.chain.drawn(batch, seed):
             return self.chain(batch, layout, seed=seed)
         rows, length, levels = batch.shape
         maskable = (batch.role == FILL) & batch.valid[:, :, None]
         heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)
-        finer = whole = None
+        finer = whole = group = None
         if self.stages is not None:
-            maskable, finer, whole = self.stages(batch.ids, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
+            depth = self.stages.depth(batch.ids, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
+            maskable, finer, whole = self.stages.split(batch.ids, maskable, layout, depth)
+            group = depth.to(torch.int32)[:, None].expand(rows, length)
         amount = self.rate(
             maskable.sum((1, 2)), step=step, total_steps=total_steps, seed=seed, sample_ids=batch.sample_ids
         )
         seeds = torch.full_like(batch.sample_ids, seed)
         context = ScoreContext(batch, maskable, seeds, batch.sample_ids)
         if amount.probability is not None:
+            _refuse_choice(self.strategy if scores is None else scores)
             draws = _bernoulli_draws(context)
             probability = amount.probability if whole is None else torch.where(whole, 1.0, amount.probability)
             maskable = maskable & (draws < probability[:, None, None])
@@ -98,7 +108,7 @@ class Masker:
         else:
             assert amount.count is not None
             count = amount.count if whole is None else torch.where(whole, length * levels, amount.count)
-            if scores is None and not isinstance(self.strategy, RandomScore):
+            if scores is None and type(self.strategy) is not RandomScore:  # the op draws that one itself
                 scores = self.strategy(context)
         low = layout.first_of(batch.ids)
         seen, lowest, highest = batch.ids, low, mask_ids
@@ -127,10 +137,20 @@ class Masker:
             targets=Targets(number, codes, torch.ones(len(slots), device=batch.device)),
             hidden=corrupted != batch.ids,
             dropped=torch.zeros_like(maskable),
-            group=None,
+            group=group,
             t=amount.t,
             row_of_sample=torch.arange(rows, device=batch.device),
             clean=batch,
+            process=amount.process,
+        )
+
+
+def _refuse_choice(scores: Score | Tensor) -> None:
+    if type(scores) is not RandomScore:
+        found = "a tensor of scores" if isinstance(scores, Tensor) else scores
+        raise ValueError(
+            "a Bernoulli rate hides each slot on its own, so nothing may choose among them: leave the strategy "
+            f"RandomScore, or take rounding 'ceil', 'floor' or 'round', got {found}"
         )
 
 

@@ -140,6 +140,7 @@ class Logarithmic(MaskingProcess):
 
 
 Rounding = Literal["floor", "round", "ceil"]
+ROUNDINGS: dict[str, Callable[[float], int]] = {"floor": math.floor, "round": round, "ceil": math.ceil}
 
 
 def open_counts(process: MaskingProcess, initial: int, steps: int, rounding: Rounding = "floor") -> list[int]:
@@ -147,10 +148,9 @@ def open_counts(process: MaskingProcess, initial: int, steps: int, rounding: Rou
 
     Every step reveals a slot while there are as many as steps.
     """
-    laws: dict[str, Callable[[float], int]] = {"floor": math.floor, "round": round, "ceil": math.ceil}
     plan, before = [], initial
     for left in range(steps - 1, -1, -1):
         share = process.share(left / steps)
-        before = max(0, min(before - 1, max(left, laws[rounding](share * initial)))) if left else 0
+        before = max(0, min(before - 1, max(left, ROUNDINGS[rounding](share * initial)))) if left else 0
         plan.append(before)
     return plan

@@ -24,11 +24,13 @@ class Amount:
         t: float32 [B], masking time.
         count: int64 [B], hide exactly that many slots.
         probability: float32 [B], hide each slot on its own.
+        process: the law by which t became one of them, if there is one.
     """
 
     t: Tensor
     count: Tensor | None = None
     probability: Tensor | None = None
+    process: MaskingProcess | None = None
 
 
 class Rate(ABC):
@@ -76,10 +78,10 @@ class ProcessRate(Rate):
         t = self.low + (self.high - self.low) * uniform(seed=seed, counters=keys.contiguous(), purpose=Purpose.rate)
         share = self.process.hidden(t)
         if self.rounding == "bernoulli":
-            return Amount(t, probability=share)
+            return Amount(t, probability=share, process=self.process)
         slots = share.double() * num_maskable  # in double, so that a count does not hang on a float's last bit
         count = {"ceil": torch.ceil, "floor": torch.floor, "round": torch.round}[self.rounding](slots).long()
-        return Amount(t, count=torch.minimum(count.clamp(min=self.minimum), num_maskable))
+        return Amount(t, count=torch.minimum(count.clamp(min=self.minimum), num_maskable), process=self.process)
 
 
 @dataclass(frozen=True)

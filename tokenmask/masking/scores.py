@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -31,8 +31,12 @@ class ScoreContext:
         is_open: bool [B, L, K], the slots that can be chosen.
         seeds: int64 [B], seed of each row.
         keys: int64 [B], tells rows (and steps) of one seed apart; below 2^39.
-        progress: 0 at the first step, 1 after the last; 0 in training.
-        predictions: "logprob", "entropy" and "margin" of the drawn codes, float32 [B, L, K] each; empty in training.
+        progress: share of the steps of the stage that are done once this one is, (i + 1) / S: 1 / S in the first
+            step, 1 in the last; 0 in training.
+        predictions: of the drawn codes, float32 [B, L, K] each; empty in training: "logprob", "entropy" and "margin"
+            as the codes were drawn, "plain_logprob" and "logit" before temperature and cut-offs (0 where not asked).
+        index, steps: this step of its stage, from 0, and their number.
+        carry: what parts of the sampler carry from step to step.
     """
 
     batch: Batch
@@ -41,6 +45,9 @@ class ScoreContext:
     keys: Tensor
     progress: float = 0.0
     predictions: Mapping[str, Tensor] = field(default_factory=dict)
+    index: int = 0
+    steps: int = 1
+    carry: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def slot_counters(keys: Tensor, length: int, levels: int) -> Tensor:
@@ -50,9 +57,14 @@ def slot_counters(keys: Tensor, length: int, levels: int) -> Tensor:
         keys: int64 [B], below 2^39.
         length, levels: L (below 2^18) and K (at most 64). Neither changes the counters of the slots it holds.
     """
-    position = torch.arange(length, device=keys.device)[:, None] << _LEVEL_BITS
-    slot = position | torch.arange(levels, device=keys.device)
-    return (keys[:, None, None] << _SLOT_BITS) | slot
+    return (keys[:, None, None] << _SLOT_BITS) | _slot_numbers(length, levels, keys.device)
+
+
+@lru_cache(maxsize=64)  # the same in every step of a generation
+def _slot_numbers(length: int, levels: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        position = torch.arange(length, device=device)[:, None] << _LEVEL_BITS
+        return position | torch.arange(levels, device=device)
 
 
 def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
@@ -96,6 +108,13 @@ class Score(ABC):
     def __call__(self, context: ScoreContext) -> Tensor:
         """Returns float32 [B, L, K]; the highest are chosen first. Closed slots may hold anything but NaN."""
 
+    def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
+        """What it wants to find in ``context.carry`` from the next step on, tensors [B, ...] by name.
+
+        An order is asked once in each step, after it ranked the slots.
+        """
+        return {}
+
 
 @dataclass(frozen=True)
 class RandomScore(Score):
@@ -109,7 +128,8 @@ class RandomScore(Score):
 class SpanScore(Score):
     """Runs of ``span`` neighbouring positions of a stream move together; the last run is cut to keep the count exact.
 
-    Source: MAGNeT, arXiv:2401.04577, section 3.2, in its non-overlapping form.
+    After the spans of MAGNeT, arXiv:2401.04577, section 3.2, whose law is another one: there spans start anywhere and
+    may overlap in training, and the published decoding ranks runs of this kind by the probability of their codes.
     """
 
     span: int = 3
@@ -248,3 +268,6 @@ class SumScore(Score):
     def __call__(self, context: ScoreContext) -> Tensor:
         scores = [weight * term(context) for term, weight in zip(self.terms, self.weights, strict=True)]
         return torch.stack(scores).sum(dim=0)
+
+    def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
+        return {name: value for term in self.terms for name, value in term.observe(context).items()}

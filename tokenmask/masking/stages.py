@@ -39,9 +39,7 @@ class LevelStages:
         if self.whole_from is not None and self.whole_from < 1:
             raise ValueError(f"LevelStages.whole_from must be at least 1, got {self.whole_from}")
 
-    def __call__(
-        self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def depth(self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor) -> Tensor:
         """Args:
             ids: int32 [B, L, K].
             maskable: bool [B, L, K].
@@ -49,21 +47,35 @@ class LevelStages:
             seed, sample_ids: the only source of randomness; one draw for each row.
 
         Returns:
-            (bool [B, L, K], slots of the drawn depth; bool [B, L, K], finer ones, which are hidden and not predicted;
-            bool [B], rows whose drawn depth is hidden whole).
+            int64 [B], the depth that each row learns.
         """
         depth = layout.depth_of(ids)
         count = int(layout.depths().max()) + 1
         here = torch.stack([(maskable & (depth == d)).flatten(1).any(1) for d in range(count)], 1)
         if self.only is not None:
-            drawn = torch.full_like(sample_ids, self.only)
-        else:
-            weight = torch.ones(count, device=ids.device)
-            weight[: len(self.odds)] = torch.tensor(self.odds[:count], device=ids.device)
-            weight = weight * here
-            cumulative = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9)).cumsum(1)
-            draw = uniform(seed=seed, counters=sample_ids * 64 + 63, purpose=Purpose.dropout)
-            drawn = (draw[:, None] >= cumulative[:, :-1]).sum(1)
-        stage = drawn[:, None, None]
+            return torch.full_like(sample_ids, self.only)
+        weight = torch.ones(count, device=ids.device)
+        weight[: len(self.odds)] = torch.tensor(self.odds[:count], device=ids.device)
+        weight = weight * here
+        cumulative = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9)).cumsum(1)
+        draw = uniform(seed=seed, counters=sample_ids * 64 + 63, purpose=Purpose.dropout)
+        return (draw[:, None] >= cumulative[:, :-1]).sum(1)
+
+    def __call__(
+        self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`depth`, then :meth:`split`."""
+        return self.split(ids, maskable, layout, self.depth(ids, maskable, layout, seed=seed, sample_ids=sample_ids))
+
+    def split(self, ids: Tensor, maskable: Tensor, layout: Layout, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Args:
+            ids, maskable, layout: as in :meth:`depth`.
+            drawn: int64 [B], what it returned.
+
+        Returns:
+            (bool [B, L, K], slots of the drawn depth; bool [B, L, K], finer ones, which are hidden and not predicted;
+            bool [B], rows whose drawn depth is hidden whole).
+        """
+        depth, stage = layout.depth_of(ids), drawn[:, None, None]
         whole = torch.zeros_like(drawn, dtype=torch.bool) if self.whole_from is None else drawn >= self.whole_from
         return maskable & (depth == stage), maskable & (depth > stage), whole

@@ -127,9 +127,6 @@ class Window(AttentionPattern):
         return near | free
 
 
-PATTERNS: dict[str, type[AttentionPattern]] = {p.__name__: p for p in (Full, Causal, GroupCausal, GivenFirst, Window)}
-
-
 def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:
     """The pattern, and that keys are valid, as a mask; a position that may see nothing sees itself.
 

@@ -5,8 +5,8 @@ Arrow: MaskedBatch --**MaskedModel**--> logits of the queries. Does not know: lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
+from tokenmask.components import component, plain
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.models.attention_pattern import PATTERNS, AttentionPattern, Full
+from tokenmask.models.attention_pattern import AttentionPattern, Full
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
 from tokenmask.models.heads import RangeHeads, RangeLogits, Reader
 from tokenmask.models.transformer import Tap, Transformer
 from tokenmask.nn import build
 from tokenmask.tensor_files import load_tensors, save_tensors
+
+FORMAT = 2  # of what stands beside the weights; 1 named neither config nor pattern by class path, and had no number
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +114,17 @@ class MaskedModel(nn.Module):
         return self.heads(hidden.queries, queries.heads, self.backbone.embedding.table)  # type: ignore[no-any-return]
 
     def about(self) -> dict[str, Any]:
-        """Everything but the weights, as JSON values."""
-        pattern = {"name": type(self.pattern).__name__, **vars(self.pattern)}
-        return {"config": asdict(self.config), "layout": self.layout.to_json(), "pattern": pattern}
+        """Everything but the weights, as JSON values.
+
+        Raises:
+            ValueError: a config, pattern or arrangement that no file could name.
+        """
+        return {
+            "format": FORMAT,
+            "config": plain(self.config),
+            "layout": self.layout.to_json(),
+            "pattern": plain(self.pattern),
+        }
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Writes weights, config, layout and pattern as one file, atomically; ``half`` rounds to float16."""
@@ -134,20 +145,19 @@ class MaskedModel(nn.Module):
             raise ValueError(f"{path} must hold a saved model, got a file about {', '.join(about) or 'nothing'}")
         try:
             values = about["model"]
-            options = _tuples(values["pattern"])
-            pattern = PATTERNS[options.pop("name")](**options)
-            config, layout = TransformerConfig(**_tuples(values["config"])), Layout.from_json(values["layout"])
+            version = values.get("format", 1)
+            if version not in (1, FORMAT):
+                raise ValueError(f"it has model format {version}, this tokenmask reads up to {FORMAT}")
+            config = {"name": "TransformerConfig", **values["config"]} if version == 1 else values["config"]
+            config = component(config, TransformerConfig, "tokenmask.models")
+            pattern = component(values["pattern"], AttentionPattern, "tokenmask.models")  # type: ignore[type-abstract]
+            layout = Layout.from_json(values["layout"])
             with torch.device("meta"):  # before any memory is taken: what the file says may not be so
                 wanted = {name: value.shape for name, value in cls(config, layout, pattern).state_dict().items()}
             if wanted != {name: value.shape for name, value in tensors.items()}:
                 raise ValueError("its weights are not those of the shape it states")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-            raise ValueError(f"{path} must hold a whole model, but does not ({error}); train it again") from error
+            raise ValueError(f"{path} must hold a whole model that can be made here, but: {error}") from error
         model = cls.create(config, layout, pattern=pattern)
         model.load_state_dict(tensors)
         return model
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON lists as the tuples they were."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

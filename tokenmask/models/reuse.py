@@ -7,7 +7,7 @@ know: codes, orders, how many slots a step reveals. A policy owns the cache that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -50,6 +50,7 @@ class ReuseStep:
             ``order_first``.
         fresh: bool [B, L], the positions that a cheap step computes anew; None in a full step.
         keep: cheap steps follow this full one.
+        group: int32 [B, L], what attention patterns know as the group; None means 0.
     """
 
     inputs: Batch
@@ -58,6 +59,14 @@ class ReuseStep:
     order: Tensor | None = None
     fresh: Tensor | None = None
     keep: bool = False
+    group: Tensor | None = None
+
+    def packed(self, chosen: Tensor, slots: Tensor) -> Packed:
+        """The chosen positions, as :meth:`Packed.of`, with their groups."""
+        new = Packed.of(self.inputs, chosen, slots)
+        if self.group is None:
+            return new
+        return replace(new, meta=replace(new.meta, group=self.group[chosen]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +137,7 @@ class NoReuse(Reuse):
     keeps: ClassVar[bool] = False
 
     def score(self, model: MaskedModel, step: ReuseStep, cache: Any) -> Scored:
-        groups = tuple(model.logits(step.inputs, step.queries, t=step.t))
+        groups = tuple(model.logits(step.inputs, step.queries, t=step.t, group=step.group))
         return Scored(groups, None, step.inputs.shape[0] * step.inputs.shape[1])
 
 
@@ -167,7 +176,7 @@ class PrefixReuse(Reuse):
             kv = _empty(model, inputs, int(inputs.valid.sum(1).max()))
             kv, computed = _note(model, Packed.of(inputs, given, slots), kv, model.pattern)
             cache = KeyValues(kv)
-        new = Packed.of(inputs, filled, slots)
+        new = step.packed(filled, slots)
         kv = cache.kv.admit(new)
         groups = model.extend(new, _queries_among(new, step, filled), kv, t=step.t)
         return Scored(groups, KeyValues(kv), computed + len(new))
@@ -241,11 +250,13 @@ class StaleReuse(Reuse):
         if step.fresh is None or cache is None:
             everything = inputs.shape[0] * inputs.shape[1]
             if not step.keep:
-                return Scored(tuple(model.logits(inputs, step.queries, t=step.t)), None, everything)
+                return Scored(tuple(model.logits(inputs, step.queries, t=step.t, group=step.group)), None, everything)
             kv = _empty(model, inputs, inputs.shape[1])
-            kv = kv.admit(Packed.of(inputs, inputs.valid, inputs.valid.cumsum(1) - 1))
-            return Scored(model.logits(inputs, step.queries, t=step.t, cache=kv), KeyValues(kv), everything)
-        new = Packed.of(inputs, step.fresh, inputs.valid.cumsum(1) - 1)
+            kv = kv.admit(step.packed(inputs.valid, inputs.valid.cumsum(1) - 1))
+            return Scored(
+                model.logits(inputs, step.queries, cache=kv, t=step.t, group=step.group), KeyValues(kv), everything
+            )
+        new = step.packed(step.fresh, inputs.valid.cumsum(1) - 1)
         groups = model.extend(new, _queries_among(new, step, step.fresh), cache.kv, t=step.t)
         return Scored(groups, cache, len(new))
 

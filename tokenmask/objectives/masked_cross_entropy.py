@@ -20,7 +20,7 @@ from tokenmask.layout import Layout
 from tokenmask.masking import MaskingProcess
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.models import MaskedModel, Predictions, RangeLogits
-from tokenmask.objectives.objective import Loss
+from tokenmask.objectives.objective import Loss, Objective
 
 Scope = Literal["predicted", "hidden", "valid", "all"]
 Weight = Literal["none", "inverse_t", "elbo", "class"]
@@ -29,7 +29,7 @@ MIN_T = 1e-3  # smallest masking time that a weight sees; LLaDA and MDLM draw no
 
 
 @dataclass(frozen=True)
-class MaskedCrossEntropy:
+class MaskedCrossEntropy(Objective):
     """Cross-entropy of the right codes, each over its own range only.
 
     With N terms, each a cross-entropy in nats times its weights:

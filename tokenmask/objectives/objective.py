@@ -5,9 +5,10 @@ Arrow: MaskedBatch + model --**Objective**--> Loss --> Trainer. Does not know: o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,9 +39,21 @@ class Loss:
         return self.sum / torch.where(self.weight > 0, self.weight, 1.0)
 
 
-class Objective(Protocol):
-    """A loss of a model on a masked batch."""
+class Objective(ABC):
+    """Base: a loss of a model on a masked batch; a frozen dataclass, named by recipes.
 
+    What must hold (``tokenmask.testing.check_objective`` tries it): the sum is finite and has a gradient for the model;
+    the weight is not negative, and without any term the loss is 0; both are those of the rows alone, so that over
+    ``masked.rows(...)`` they add up to those of the whole batch, in whatever shares; nothing is drawn.
+    """
+
+    @abstractmethod
     def __call__(self, model: MaskedModel, masked: MaskedBatch, extra: Mapping[str, Any] | None = None) -> Loss:
-        """``extra`` carries what a procedure adds: a teacher's output, a previous step, class weights."""
-        ...
+        """Args:
+            model: scores the queries of its choice.
+            masked: the batch.
+            extra: what a procedure adds: a teacher's output, a previous step, class weights.
+
+        Returns:
+            sum, weight and parts, see :class:`Loss`.
+        """

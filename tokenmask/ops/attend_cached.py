@@ -22,6 +22,9 @@ def attend_cached(
     """Scaled dot-product attention of packed queries over the first ``lengths`` slots of their row.
 
     Nothing behind a row's length is read, so short rows cost what they hold. A query that may see no slot gives zeros.
+    NaN is never lost: a query's head is NaN where the query, or a key that it may see, is NaN, and where its scores
+    have no softmax (+inf, or all of them -inf); a NaN value reaches the queries that may see it, and may reach others
+    of its row.
     What a query gives depends on its own row alone, not on the other rows, queries or threads.
 
     Args:
@@ -37,8 +40,9 @@ def attend_cached(
 
     Raises:
         TypeError: another dtype.
-        ValueError: another shape, tensors on two devices, splits that do not cover M in order, or (CPU) a length beyond
-            the cache (names the row).
+        ValueError: another shape, tensors on two devices, splits that do not cover M in order, or a length beyond the
+            cache (names the row). On CUDA the last two, which only the kernel sees, are raised by the next call, so
+            that none waits for the GPU; with TOKENMASK_CHECK=now in the environment each call waits and raises its own.
     """
     arguments = (query, row_splits, keys, values, lengths, allowed)
     result: Tensor = run("attend_cached", attend_cached_reference, _check, arguments)

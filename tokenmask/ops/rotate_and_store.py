@@ -32,8 +32,8 @@ def rotate_and_store(
     Each head's query and key is divided by its root mean square and scaled by a learned weight; then components j and
     j + D / 2 turn as a pair: x * cos + swap(x) * sin, where swap exchanges the halves and the sign stands in ``sin``
     (:class:`tokenmask.nn.Rotary` makes both). Values are stored as they are. Slots that are not named keep what they
-    hold; a slot named twice in one row holds either. Source of the norm: arXiv:2302.05442, section 2; of the rotation:
-    RoFormer, arXiv:2104.09864, section 3.2.2.
+    hold; one named twice in a row holds the key of one of its positions and the value of one, not always the same.
+    Source of the norm: arXiv:2302.05442, section 2; of the rotation: RoFormer, arXiv:2104.09864, section 3.2.2.
 
     Args:
         qkv: float [M, 3, H, D], queries, keys and values of M positions, row after row; D even. On the CPU float32.
@@ -51,8 +51,10 @@ def rotate_and_store(
 
     Raises:
         TypeError: another dtype.
-        ValueError: another shape, tensors on two devices, splits that do not cover M in order, or (CPU) a slot beyond
-            the cache (names the position).
+        ValueError: another shape, tensors on two devices, splits that do not cover M in order, or a slot beyond the
+            cache (names the position). On CUDA the last two, which only the kernel sees, are raised by the next call,
+            so that none waits for the GPU; with TOKENMASK_CHECK=now in the environment each call waits and raises its
+            own. A slot beyond the cache is stored nowhere.
     """
     arguments = (qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots, keys, values, eps)
     result: Tensor = run("rotate_and_store", rotate_and_store_reference, _check, arguments)

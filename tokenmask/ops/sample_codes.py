@@ -18,7 +18,7 @@ from tokenmask.ops._checks import (
 )
 from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
 from tokenmask.ops.philox import Purpose, draw_reference
-from tokenmask.ops.weight import FULL_WEIGHT, SMALLEST_EXPONENT, draw_below_reference, weight_reference
+from tokenmask.ops.weight import FULL_WEIGHT, draw_below_reference, surprise_reference, weight_reference
 
 
 def sample_codes(
@@ -46,7 +46,8 @@ def sample_codes(
     6. Min-p: keep codes whose probability is at least min_p times the largest.
     7. Draw: inverse CDF over the kept codes in *index order*, by one Philox draw (seed, slot 0, purpose code, counter).
 
-    Masses are integers, 2^30 exp(x) rounded, so that every backend draws the same code; codes below 2^-31 of the most
+    Masses are integers, 2^30 exp(x) rounded, so that every backend draws the same code, and so are the terms of the
+    entropy, so that an order of slots by any of the statistics is the same everywhere; codes below 2^-31 of the most
     probable one are never drawn. The log-probability (natural), entropy (nats) and margin (probability of the first
     code less that of the second) are of the softmax after step 3, before any filter; at T = 0, of the softmax at T = 1.
 
@@ -138,8 +139,7 @@ def sample_codes_reference(
     mass = weights.sum(1).double()
     log_mass = (mass / FULL_WEIGHT).log()
     logprob = x.gather(1, codes[:, None]).squeeze(1) - log_mass
-    products = weights.double() * x.clamp(min=SMALLEST_EXPONENT).double()
-    entropy = (log_mass - products.sum(1) / mass).clamp(min=0.0)
+    entropy = (log_mass + 0.25 * surprise_reference(x, weights).sum(1).double() / mass).clamp(min=0.0)
     two = torch.nn.functional.pad(weights, (0, 1)).topk(2, dim=1).values.double()
     margin = (two[:, 0] - two[:, 1]) / mass
     return codes.int(), logprob.float(), entropy.float(), margin.float()

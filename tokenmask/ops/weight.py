@@ -39,6 +39,19 @@ def weight_reference(x: Tensor) -> Tensor:
     return (p * scale + 0.5).long()
 
 
+def surprise_reference(x: Tensor, weights: Tensor) -> Tensor:
+    """What each code adds to the entropy of its row: -x weight(x) in quarters, rounded to an integer.
+
+    Args:
+        x: float32, at most 0; -inf is allowed.
+        weights: int64 of the same shape, ``weight_reference(x)``.
+
+    Returns:
+        int64 of the same shape in [0, 4 * 2^30 / e].
+    """
+    return (x.clamp(min=SMALLEST_EXPONENT) * -4.0 * weights.float() + 0.5).long()
+
+
 def draw_below_reference(low_word: Tensor, high_word: Tensor, total: Tensor) -> Tensor:
     """floor(word * total / 2^64) in int64 steps.
 

@@ -5,7 +5,6 @@ Arrow: YAML + command-line fields --**load_recipe**--> Recipe. Does not know: ho
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,16 +13,18 @@ from typing import Any
 
 import yaml
 
+from tokenmask.components import check_homes, plain
 from tokenmask.layout import Arrangement, Layout, Parallel
-from tokenmask.masking import Conditioning, Masker
+from tokenmask.masking import Conditioning, Corruption, Masker
 from tokenmask.models import AttentionPattern, Full, TransformerConfig
-from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.objectives import MaskedCrossEntropy, Objective
+from tokenmask.procedures import Plain, Procedure
 from tokenmask.sampling import Sampler
-from tokenmask.tokenizer import find_tokenizers
 from tokenmask.training import Packing, Training
 
 FOLDER = Path(__file__).parent
 ROWS = ("random", "codebooks")
+OPEN = (Packing, Conditioning, Masker, Corruption, Sampler)  # classes that are their own base, and may be subclassed
 _MOST_BYTES = 1 << 20  # of a YAML file
 
 
@@ -68,6 +69,7 @@ class Recipe:
         rows: where the rows of codes begin: "random", or "codebooks", see :func:`tokenmask.models.start_rows`.
         pattern: who attends to whom.
         objective: the loss.
+        procedure: what a training step computes around the loss.
         sampler: how slots are filled.
         samplers: stream name -> a sampler of its own.
         training: how the model is optimised.
@@ -83,7 +85,8 @@ class Recipe:
     model: TransformerConfig = field(default_factory=TransformerConfig)
     rows: str = "random"
     pattern: AttentionPattern = field(default_factory=Full)
-    objective: MaskedCrossEntropy = field(default_factory=MaskedCrossEntropy)
+    objective: Objective = field(default_factory=MaskedCrossEntropy)
+    procedure: Procedure = field(default_factory=Plain)
     sampler: Sampler = field(default_factory=Sampler)
     samplers: Mapping[str, Sampler] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
@@ -181,8 +184,23 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
 
 
 def recipe_yaml(recipe: Recipe) -> str:
-    """The resolved recipe: YAML with every field, which :func:`load_recipe` reads back to an equal recipe."""
-    return str(yaml.safe_dump(_plain(recipe), sort_keys=False, width=120))
+    """The resolved recipe: YAML with every field, which :func:`load_recipe` reads back to an equal recipe.
+
+    Raises:
+        ValueError: a component that no file could name, or one that would come back as another value.
+    """
+    values = plain(recipe, Recipe)
+    text = str(yaml.safe_dump(values, sort_keys=False, width=120))
+    again = _build(yaml.load(text, _Loader), "as it would be written")
+    if plain(again, Recipe) != values:
+        names = [name for name, value in plain(again, Recipe).items() if value != values[name]]
+        raise ValueError(f"a recipe must come back from its file as it was, but {', '.join(names)} would not")
+    return text
+
+
+def same_recipe(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes are equal: in all their values and in the classes of their components."""
+    return bool(plain(one, Recipe) == plain(other, Recipe))
 
 
 def _find(source: str | Path) -> Path:
@@ -205,9 +223,10 @@ def _values_of_base(base: Any, path: Path) -> dict[str, Any]:
 
 
 def _build(values: dict[str, Any], source: str) -> Recipe:
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ArgumentParser, set_parsing_settings
 
-    _refuse_foreign(values, source)
+    set_parsing_settings(subclasses_enabled=list(OPEN))
+    check_homes(values, f"recipe {source!r}")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe)
     try:
@@ -219,42 +238,6 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
     return recipe
 
 
-def _refuse_foreign(values: Any, source: str) -> None:
-    """A recipe may name components of tokenmask and of installed plug-ins only: a class path runs an import."""
-    homes = {"tokenmask"} | {path.partition(":")[0].partition(".")[0] for path in find_tokenizers().values()}
-    _refuse_outside(values, source, homes)
-
-
-def _refuse_outside(values: Any, source: str, homes: set[str]) -> None:
-    if isinstance(values, dict):
-        name = values.get("class_path")
-        if name is not None and (not isinstance(name, str) or ("." in name and name.partition(".")[0] not in homes)):
-            raise ValueError(f"recipe {source!r} may name components of {', '.join(sorted(homes))} only, got {name!r}")
-        values = list(values.values())
-    if isinstance(values, list):
-        for value in values:
-            _refuse_outside(value, source, homes)
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as mappings; those that stand for a base class with their class path."""
-    import dataclasses
-
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        kind = type(value)
-        if kind.__mro__[1] is object and not kind.__subclasses__():
-            return fields
-        home = importlib.import_module(kind.__module__.rpartition(".")[0])
-        public = home.__name__ if getattr(home, kind.__name__, None) is kind else kind.__module__
-        return {"class_path": f"{public}.{kind.__name__}", "init_args": fields}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
-
-
 def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """``changes`` over ``values``, mapping by mapping; another class path replaces the whole component."""
     merged = dict(values)
@@ -263,7 +246,7 @@ def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
         if not (isinstance(old, Mapping) and isinstance(change, Mapping)):
             merged[key] = change
         elif "class_path" not in old:
-            merged[key] = _merge(old, change)
+            merged[key] = change if "class_path" in change else _merge(old, change)
         elif "class_path" not in change:  # fields of the component that stands there
             merged[key] = _merge(old, change if "init_args" in change else {"init_args": change})
         else:

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.recipes import Recipe, load_recipe, recipe_yaml, same_recipe
+from tokenmask.tokenizer import Tokenizer, tokenizer_name
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 
-FORMAT = 1
+FORMAT = 2  # 1 held layouts and models whose components had no class path; it is still read
 SHIPPED = Path(__file__).parents[1] / "weights"  # a run folder without corpora; its README.md is the model card
 
 
@@ -43,8 +43,8 @@ def read_run(folder: Path) -> RunParts:
         ValueError: no run, an unfinished or a damaged one.
     """
     about = _read_json(folder / "run.json")
-    if about.get("format") != FORMAT:
-        raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads {FORMAT}")
+    if about.get("format") not in (1, FORMAT):
+        raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads up to {FORMAT}")
     if not all(isinstance(about.get(k), t) for k, t in (("sha256", dict), ("streams", list), ("corpora", list))):
         raise ValueError(f"{folder / 'run.json'} is damaged (a field is missing); restore it or train again")
     for name, digest in about["sha256"].items():
@@ -112,8 +112,25 @@ def write_run(
     labels: Mapping[str, Mapping[str, Sequence[str]]],
     origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Everything of a run folder but its models; what is there already must be the same."""
+    """Everything of a run folder but its models; what is there already must be the same.
+
+    Files that another version would write otherwise, but that say the same, stay as they are.
+
+    Raises:
+        ValueError: the folder holds another run, or something could not be read back; then nothing was written.
+    """
     texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
+    for tokenizer in tokenizers.values():
+        tokenizer_name(tokenizer)
+    held = {name: (folder / name).read_text(encoding="utf-8") for name in texts if (folder / name).exists()}
+    equal = {
+        "recipe.yaml": lambda: same_recipe(load_recipe(folder / "recipe.yaml"), recipe),
+        "layout.json": lambda: _read_layout(folder / "layout.json") == layout,
+    }
+    for name, text in held.items():
+        if text != texts[name] and not equal[name]():
+            raise _another(folder / name)
+    texts |= held
     about = {
         "format": FORMAT,
         "sha256": {name: sha256(text.encode()) for name, text in texts.items()},
@@ -122,12 +139,17 @@ def write_run(
         "labels": labels,
         **(origin or {}),
     }
+    begun = (folder / "run.json").exists()
+    if begun and {**_read_json(folder / "run.json"), "format": FORMAT} != json.loads(json.dumps(about)):
+        raise _another(folder / "run.json")
     for name, text in texts.items():
-        _write_or_compare(folder / name, text)
+        if name not in held:
+            _write(folder / name, text)
     for name, tokenizer in tokenizers.items():
         if name not in layout.shares:
             tokenizer.save(folder / "tokenizers" / name)
-    _write_or_compare(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    if not begun:
+        _write(folder / "run.json", json.dumps(about, indent=2) + "\n")
 
 
 def _stored(path: Path, folder: Path) -> str:
@@ -160,14 +182,13 @@ def _read_layout(path: Path) -> Layout:
         raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
 
 
-def _write_or_compare(path: Path, text: str) -> None:
-    """Writes a file once; a later call must bring the same text."""
-    if path.exists():
-        if path.read_text(encoding="utf-8") != text:
-            raise ValueError(
-                f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers "
-                "and corpora, or choose another folder"
-            )
-        return
+def _another(path: Path) -> ValueError:
+    return ValueError(
+        f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers "
+        "and corpora, or choose another folder"
+    )
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomic(path, text)

@@ -100,9 +100,9 @@ class Run:
             length: new places along the time axis, or the first one, for a stream of free length.
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
-            steps: of the sampler, for each stage.
-            guidance: s of u + s (c - u); 1 is none.
-            temperature: 0 takes the best code.
+            steps: of the sampler's longest stage; others keep their ratio to it.
+            guidance: s of u + s (c - u); 1 is none. The strongest, where it moves from step to step.
+            temperature: 0 takes the best code. The first, where it moves from step to step.
             seed: of every request, or one for each.
             num_samples: samples of each request; they differ, and the first is the one that num_samples=1 gives.
             negative: stream name -> what guidance pushes away from, instead of from no condition.
@@ -342,9 +342,12 @@ class Run:
             corpora: (folder, weight) of data with the codes of these tokenizers.
 
         Raises:
-            ValueError: the folder holds another run, or a corpus holds foreign codes.
+            ValueError: the folder holds another run, a corpus holds foreign codes, or a component could not be read
+                back (made in a notebook, or of a package that is not installed); then nothing was written.
         """
         folder = Path(folder)
+        for model in self.models.values():
+            model.about()  # refuses what no file could name
         for path, _ in corpora:
             Corpus(path, specs=dict(self.layout.streams))
         labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
@@ -393,16 +396,10 @@ def _adapt(
     negative: Mapping[str, Any] | None = None,
     also: Sequence[tuple[Mapping[str, Any], float]] = (),
 ) -> Sampler:
-    if steps is not None:
-        stages = tuple(replace(stage, steps=steps) for stage in sampler.stages)
-        sampler = replace(sampler, steps=steps, stages=stages)
-    if guidance is not None:
-        sampler = replace(sampler, guidance=ClassifierFree(guidance))
+    sampler = sampler.adapted(steps, guidance, temperature)
     if also:
         base = sampler.guidance if isinstance(sampler.guidance, ClassifierFree) else ClassifierFree(1.0)
         sampler = replace(sampler, guidance=replace(base, weights=tuple(weight for _, weight in also)))
     if negative and not isinstance(sampler.guidance, ClassifierFree):
         raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
-    if temperature is not None:
-        sampler = replace(sampler, pick=replace(sampler.pick, temperature=temperature, temperature_end=None))
     return sampler

@@ -98,6 +98,7 @@ def prepare(
         masker=recipe.masker,
         objective=recipe.objective,
         training=training,
+        procedure=recipe.procedure,
         processes=processes,
     )
 

@@ -7,10 +7,12 @@ from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCod
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.order import ConfidenceScore, EntropyScore, MarginScore
-from tokenmask.sampling.pick import Categorical
-from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeLeastLikely
-from tokenmask.sampling.sampler import Sampler, Stage, Step
-from tokenmask.sampling.schedule import ProcessSchedule, Schedule, UniformSchedule
+from tokenmask.sampling.pick import Categorical, Pick
+from tokenmask.sampling.plan import Stage
+from tokenmask.sampling.progress import Progress
+from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely
+from tokenmask.sampling.sampler import Sampler, Step
+from tokenmask.sampling.schedule import ConfidenceAbove, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "AllowAll",
     "Categorical",
     "ClassifierFree",
+    "ConfidenceAbove",
     "ConfidenceScore",
     "Constraint",
     "Drift",
@@ -30,13 +33,16 @@ __all__ = [
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
+    "Pick",
     "PrefixReuse",
     "ProcessSchedule",
+    "Progress",
     "QLDSScore",
     "RandomScore",
     "RasterScore",
     "Reuse",
     "Revoke",
+    "RevokeDrawn",
     "RevokeLeastLikely",
     "Sampler",
     "SamplerState",

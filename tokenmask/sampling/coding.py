@@ -18,6 +18,7 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.sampling.order import EntropyScore, MarginScore
+from tokenmask.sampling.pick import Pick
 from tokenmask.sampling.sampler import Sampler
 from tokenmask.sampling.state import SamplerState
 
@@ -46,14 +47,16 @@ def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: La
             f"{sampler.order}"
         )
     state = SamplerState.start(batch, layout, torch.zeros_like(batch.sample_ids))
+    known = _Known(batch.ids - layout.first_of(batch.ids))
+    stages = tuple(replace(stage, pick=None) for stage in sampler.stages)
+    forced = replace(sampler, pick=known, stages=stages)
     numbered = replace(state.batch, sample_ids=torch.arange(batch.shape[0], device=batch.device))
-    forced = replace(sampler, pick=_Known(batch.ids - layout.first_of(batch.ids)))  # type: ignore[arg-type]  # a pick in all but its class
     return -forced.run(models, layout, replace(state, batch=numbered)).score / math.log(2)
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A pick that takes the codes that are there: int [B, L, K]. Slots are named by their counters."""
+class _Known(Pick):
+    """A pick that takes the codes that are there: int [B, L, K]."""
 
     codes: Tensor
 
@@ -67,9 +70,11 @@ class _Known:
         seeds: Tensor,
         counters: Tensor,
         allowed: Tensor | None,
+        slots: Tensor | None = None,
+        state: SamplerState | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        row, position, level = counters >> 40, (counters >> 6) & (2**18 - 1), counters & 63
-        codes = self.codes[row, position, level]
+        assert slots is not None
+        codes = self.codes.flatten()[slots]
         logprob = F.log_softmax(logits, -1)
         best = logprob.exp().topk(min(2, logits.shape[1]), -1).values
         entropy = -(logprob.exp() * logprob).sum(-1)

@@ -18,17 +18,28 @@ from typing import Literal
 import torch
 
 from tokenmask.batch import FILL, Batch
+from tokenmask.sampling.progress import Grid
 
 COMPANION = "companion"  # name of the feature; its values: 0 is the main pass, then
 NEGATIVE, FURTHER = 1, 2  # what is pushed away from; the first of the further conditions, which count up
 
 
 class Guidance(ABC):
-    """Base of all guidance."""
+    """Base of all guidance.
+
+    Attributes:
+        grid: the progress that :meth:`scale` is told.
+    """
+
+    grid: Grid = "before"
 
     @abstractmethod
     def scale(self, progress: float) -> float:
         """The s of u + s (c - u) at this progress; 1 means that no unconditional pass is needed."""
+
+    def at(self, strength: float) -> Guidance:
+        """The same law, scaled so that its strongest s is ``strength``."""
+        raise ValueError(f"guidance can be set for ClassifierFree and NoGuidance, got {self}; leave guidance out")
 
     @abstractmethod
     def unconditional(self, batch: Batch) -> Batch:
@@ -46,6 +57,9 @@ class NoGuidance(Guidance):
     def scale(self, progress: float) -> float:
         return 1.0
 
+    def at(self, strength: float) -> Guidance:
+        return ClassifierFree(strength)
+
     def unconditional(self, batch: Batch) -> Batch:
         return batch
 
@@ -58,22 +72,32 @@ class ClassifierFree(Guidance):
     (1 + w) c - w u mean s = 1 + w.
 
     Args:
-        start: s at the first step.
-        end: s towards the last step; None keeps ``start``.
-        law: how s moves from start to end: "linear" in progress or "cosine" (slow at first). MAGNeT, arXiv:2401.04577,
-            falls from 10 to 1; MaskGIT's PyTorch port rises linearly.
+        start: s at progress 0.
+        end: s at progress 1; None keeps ``start``.
+        law: how s moves from start to end: "linear" in progress or "cosine", slow at first. MaskGIT's PyTorch port
+            rises linearly; MAGNeT, arXiv:2401.04577, published code, falls from 10 to 1 by "cosine" on the grid "ends".
         weights: of the further conditions of every row. Source: arXiv:2206.01714, eq. 9.
+        grid: which progress, see :class:`Progress`; on "before" the last step is still one short of ``end``.
     """
 
     start: float = 2.0
     end: float | None = None
     law: Literal["linear", "cosine"] = "linear"
     weights: tuple[float, ...] = ()
+    grid: Grid = "before"
 
     def scale(self, progress: float) -> float:
         end = self.start if self.end is None else self.end
         share = progress if self.law == "linear" else 1 - math.cos(math.pi * progress / 2)
         return self.start + (end - self.start) * share
+
+    def at(self, strength: float) -> Guidance:
+        """Distances from 1, which is no guidance, keep their ratio: a fall from 10 to 1 at 5 goes from 5 to 1."""
+        if self.end is None or self.start == self.end == 1:
+            return replace(self, start=strength, end=None)
+        strongest = max(self.start - 1, self.end - 1, key=abs)
+        start, end = (1 + (one - 1) / strongest * (strength - 1) for one in (self.start, self.end))
+        return replace(self, start=start, end=end)
 
     def unconditional(self, batch: Batch) -> Batch:
         return _enable(self._bare(batch), NEGATIVE)

@@ -5,23 +5,70 @@ Arrow: inside the Sampler loop, a thin face on ``ops.sample_codes``. Does not kn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from tokenmask.ops import sample_codes
+from tokenmask.sampling.progress import Grid
+from tokenmask.sampling.state import SamplerState
+
+
+class Pick(ABC):
+    """Base of all picks.
+
+    Attributes:
+        grid: the progress that it is told.
+    """
+
+    grid: Grid = "before"
+
+    def at(self, temperature: float) -> Pick:
+        """The same pick with another temperature at progress 0; what comes after keeps its ratio to it."""
+        raise ValueError(f"temperature can be set for Categorical, got {self}; leave temperature out")
+
+    @abstractmethod
+    def __call__(
+        self,
+        logits: Tensor,
+        uncond: Tensor | None,
+        *,
+        guidance: float,
+        progress: float,
+        seeds: Tensor,
+        counters: Tensor,
+        allowed: Tensor | None,
+        slots: Tensor | None = None,
+        state: SamplerState | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Args:
+            logits: float32 [N, V].
+            uncond: float32 [N, V], logits without the conditions, or None.
+            guidance: the s of u + s (c - u).
+            progress: on the pick's own grid.
+            seeds, counters: int64 [N], keys of the draws.
+            allowed: bool [V] or [N, V], or None.
+            slots: int64 [N], indices into the flattened [B * L * K] slots of the state; the sampler always gives them.
+            state: before the step; the sampler always gives it.
+
+        Returns:
+            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines.
+        """
 
 
 @dataclass(frozen=True)
-class Categorical:
+class Categorical(Pick):
     """Draws from the softmax, tempered and cut off.
 
     Args:
-        temperature: at the first step; 0 takes the best code.
-        temperature_end: after the last step, reached linearly; None keeps it. Source: MAGNeT, arXiv:2401.04577.
+        temperature: at progress 0; 0 takes the best code.
+        temperature_end: at progress 1, reached linearly; None keeps it.
         top_k: keep that many codes; 0 keeps all.
         top_p: keep the smallest set of that mass. Source: arXiv:1904.09751, section 3.1.
         min_p: keep codes of at least that share of the best one's probability. Source: arXiv:2407.01082, section 3.
+        grid: which progress, see :class:`Progress`. On "before" the last step is still one short of
+            ``temperature_end``; MAGNeT, arXiv:2401.04577, published code, falls from 3 to 0 (there 0.01) on "after".
     """
 
     temperature: float = 1.0
@@ -29,6 +76,13 @@ class Categorical:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    grid: Grid = "before"
+
+    def at(self, temperature: float) -> Pick:
+        end = None
+        if self.temperature_end is not None and self.temperature:
+            end = self.temperature_end * (temperature / self.temperature)
+        return replace(self, temperature=temperature, temperature_end=end)
 
     def __call__(
         self,
@@ -40,18 +94,9 @@ class Categorical:
         seeds: Tensor,
         counters: Tensor,
         allowed: Tensor | None,
+        slots: Tensor | None = None,
+        state: SamplerState | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Args:
-            logits: float32 [N, V].
-            uncond: float32 [N, V], logits without the conditions, or None.
-            guidance: the s of u + s (c - u).
-            progress: 0 at the first step, below 1 at the last.
-            seeds, counters: int64 [N], keys of the draws.
-            allowed: bool [V] or [N, V], or None.
-
-        Returns:
-            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines.
-        """
         end = self.temperature if self.temperature_end is None else self.temperature_end
         return sample_codes(
             logits,

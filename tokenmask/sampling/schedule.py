@@ -1,28 +1,58 @@
 """Schedules: how many slots stay open after each step.
 
-Arrow: inside the Sampler loop. Does not know: which slots, codes, models. Counts live on the host, so that the loop
-never waits for a device.
+Arrow: inside the Sampler loop. Does not know: which slots, codes, models. Counts that are known beforehand live on
+the host, so that the loop never waits for a device.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Literal
 
-from tokenmask.masking.processes import Cosine, MaskingProcess, Rounding, open_counts
+import torch
+from torch import Tensor
+
+from tokenmask.masking.processes import ROUNDINGS, Cosine, MaskingProcess, Rounding, open_counts
+from tokenmask.masking.scores import ScoreContext
 
 
 class Schedule(ABC):
     """Base of all schedules."""
 
+    @property
+    def decides(self) -> bool:
+        """Whether :meth:`reveal` decides in each step; its ``plan`` is then what a step reveals at the least."""
+        return False
+
+    def steps(self, initial: int, steps: int) -> int:
+        """The number of steps for a row of ``initial`` open slots in a stage of ``steps`` steps.
+
+        The stage has as many as its longest row; noise, temperatures and guidance that follow the progress follow that.
+        """
+        return steps
+
     @abstractmethod
     def plan(self, initial: int, steps: int) -> list[int]:
         """How many of ``initial`` slots are still open after each of ``steps`` steps; the last entry is 0."""
 
+    def reveal(self, context: ScoreContext) -> Tensor:
+        """int64 [B], how many open slots of each row this step reveals, where the schedule ``decides``."""
+        raise NotImplementedError(f"{type(self).__name__} plans its counts and decides none")
+
+    def time(self, share: Tensor) -> Tensor:
+        """The masking time in 0..1 at which ``share`` of the slots is open; a model that is told the time gets it.
+
+        Args:
+            share: float32 [B], in 0..1.
+        """
+        return share
+
 
 @dataclass(frozen=True)
 class ProcessSchedule(Schedule):
-    """Follows a masking process from t = 1 to t = 0; every step reveals a slot while there are as many as steps.
+    """Follows a masking process from t = 1 to t = 0; every step reveals a slot while there are enough (grid "after").
 
     With Cosine and "floor" these are MaskGIT's counts: 256 slots in 8 steps reveal 5, 15, 24, 31, 39, 45, 48, 49
     (the published loop leaves one slot masked and returns its last draw). Source: arXiv:2202.04200, section 3.2.
@@ -30,12 +60,28 @@ class ProcessSchedule(Schedule):
     Args:
         process: hidden share over time.
         rounding: of share * slots.
+        grid: step i of S leaves the share of t = 1 - (i + 1) / S on "after"; on "ends" the share of t = 1 - (i + 1) /
+            (S - 1), at least one slot until the last step, so that the first steps may reveal nothing. "ends" with
+            "round" are MoMask's counts (arXiv:2312.00063), with "floor" MAGNeT's (arXiv:2401.04577), published codes.
     """
 
     process: MaskingProcess = field(default_factory=Cosine)
     rounding: Rounding = "floor"
+    grid: Literal["after", "ends"] = "after"
+
+    def time(self, share: Tensor) -> Tensor:
+        low, high = torch.zeros_like(share, dtype=torch.float64), torch.ones_like(share, dtype=torch.float64)
+        for _ in range(26):  # finer than a float32
+            middle = (low + high) / 2
+            below = self.process.hidden(middle) < share
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return high.to(share.dtype)
 
     def plan(self, initial: int, steps: int) -> list[int]:
+        if self.grid == "ends":
+            law = ROUNDINGS[self.rounding]
+            shares = (self.process.share(left / (steps - 1)) for left in range(steps - 2, -1, -1))
+            return [min(initial, max(1, law(share * initial))) for share in shares] + [0]
         return open_counts(self.process, initial, steps, self.rounding)
 
 
@@ -46,3 +92,35 @@ class UniformSchedule(Schedule):
     def plan(self, initial: int, steps: int) -> list[int]:
         each, more = divmod(initial, steps)
         return [initial - (done * each + min(done, more)) for done in range(1, steps + 1)]
+
+
+@dataclass(frozen=True)
+class ConfidenceAbove(Schedule):
+    """Reveals every slot whose drawn code is at least so probable, one at the least; ends when nothing is open.
+
+    Goes with an order by confidence, so that these are the slots that are revealed. A row has as many steps as it has
+    slots, and takes as few as its predictions allow. Source: Fast-dLLM, arXiv:2505.22618, section 3.3.
+
+    Args:
+        threshold: probability of the drawn code, 0..1.
+    """
+
+    threshold: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"ConfidenceAbove.threshold must lie in 0..1 and above 0, got {self.threshold}")
+
+    @property
+    def decides(self) -> bool:
+        return True
+
+    def steps(self, initial: int, steps: int) -> int:
+        return initial
+
+    def plan(self, initial: int, steps: int) -> list[int]:
+        return UniformSchedule().plan(initial, steps)
+
+    def reveal(self, context: ScoreContext) -> Tensor:
+        sure = context.predictions["logprob"] >= math.log(self.threshold)
+        return (sure & context.is_open).sum((1, 2))

@@ -13,37 +13,39 @@ from torch import Tensor, nn
 from tokenmask.masking import MaskedBatch
 from tokenmask.models import MaskedModel
 from tokenmask.objectives import Objective
+from tokenmask.procedures import Procedure
 from tokenmask.processes import Processes
 
 Sharding = Literal["none", "full"]
 
 
 class ModelLoss(nn.Module):
-    """A model with its objective: torch's wrappers must see all of a forward pass, the loss included."""
+    """A model with its objective and procedure: torch's wrappers must see all of a forward pass, the loss included."""
 
-    def __init__(self, model: MaskedModel, objective: Objective) -> None:
+    def __init__(self, model: MaskedModel, objective: Objective, procedure: Procedure, kept: dict[str, Tensor]) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
+        self.procedure = procedure
+        self.kept = kept
 
     def forward(self, masked: MaskedBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The fields of :class:`tokenmask.objectives.Loss`, in a container that the wrappers look into."""
-        loss = self.objective(self.model, masked)
+        loss = self.procedure.loss(self.model, masked, self.objective, self.kept)
         return loss.sum, loss.weight, loss.parts
 
 
-def parallel(model: MaskedModel, objective: Objective, processes: Processes, sharding: Sharding) -> nn.Module:
+def parallel(together: ModelLoss, processes: Processes, sharding: Sharding) -> nn.Module:
     """A module that is called like :class:`ModelLoss`; its backward pass averages gradients over the processes.
 
     Args:
-        model: on its device, with equal weights in every process; changed in place by "full".
-        objective: what is minimised.
+        together: of a model on its device, with equal weights in every process; changed in place by "full".
         processes: alone, nothing is wrapped.
         sharding: "none": each process holds all weights, gradients and optimiser states
             (``DistributedDataParallel``). "full": each holds an equal part of each, and gathers a block's weights when
             it computes with them (``fully_shard``, FSDP2).
     """
-    together = ModelLoss(model, objective)
+    model = together.model
     if processes.size == 1:
         return together
     if sharding == "none":

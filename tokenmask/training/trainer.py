@@ -21,13 +21,14 @@ from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
 from tokenmask.models import MaskedModel
-from tokenmask.nn import SwiGLU
+from tokenmask.nn import EMA, SwiGLU
 from tokenmask.objectives import Loss, Objective
+from tokenmask.procedures import Plain, Procedure
 from tokenmask.processes import Processes, part_of, whole
 from tokenmask.tensor_files import save_tensors
 from tokenmask.training.muon import Muon
 from tokenmask.training.packing import Packing
-from tokenmask.training.parallel import Sharding, parallel
+from tokenmask.training.parallel import ModelLoss, Sharding, parallel
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Training:
             holds everything.
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
             the same weights bit for bit, with less memory and more time.
+        ema: decay of a running mean of the weights, which is what a run then generates with; 0 keeps none. Source of
+            its warm-up: :class:`tokenmask.nn.EMA`.
         checkpoint_every: steps between checkpoints.
         seed: of weights, data order, conditions and masks.
     """
@@ -66,12 +69,15 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
     recompute: bool = False
+    ema: float = 0.0
     checkpoint_every: int = 200
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
             raise ValueError(f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}")
         if not 0 < self.peak_lr < 1e6:
             raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.weight_decay < 1e6 and self.clip_norm > 0):
@@ -101,6 +107,7 @@ class Trainer:
         mixture: yields draws of records for ever, and can be sought.
         packing, conditioning, masker, objective: the arrows between a record and its loss.
         training: how to optimise.
+        procedure: what a step computes around the objective; one model and one view if None.
         processes: those that train together, this one alone if None. Every one makes a trainer of equal arguments.
         device: where the model computes, the device of the process if None.
 
@@ -118,6 +125,7 @@ class Trainer:
         masker: Masker,
         objective: Objective,
         training: Training,
+        procedure: Procedure | None = None,
         processes: Processes | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -138,7 +146,11 @@ class Trainer:
         for layer in self.model.modules():
             if isinstance(layer, SwiGLU):
                 layer.spares = training.recompute
-        self._parallel = parallel(self.model, objective, self.processes, training.sharding)
+        self.procedure = procedure or Plain()
+        self.kept = self.procedure.state(self.model)
+        together = ModelLoss(self.model, objective, self.procedure, self.kept)
+        self._parallel = parallel(together, self.processes, training.sharding)
+        self.ema = EMA(self.model, training.ema) if training.ema else None
         self.optimizers = _optimizers(self.model, training)
         self._draws: Iterator[Draw] = iter(mixture)
 
@@ -175,6 +187,9 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.training.lr(index)
             optimizer.step()
+        self.procedure.after(self.model, self.kept)
+        if self.ema is not None:
+            self.ema.update(self.model)
         parts = {name: float(value.detach()) for name, value in loss.parts.items()}
         said = self.processes.gather([float(own.detach()), float(loss.weight), parts])
         return {
@@ -219,12 +234,20 @@ class Trainer:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             tensors |= optimizer_tensors(optimizer, f"{name}.")
-        about = {"data": self.mixture.position(), "layout": self.layout.to_json()}
+        tensors |= {f"procedure.{name}": value for name, value in self.kept.items()}
+        about: dict[str, Any] = {"data": self.mixture.position(), "layout": self.layout.to_json()}
+        if self.ema is not None:
+            tensors |= {f"ema.{name}": value for name, value in self.ema.means.items()}
+            about["ema_updates"] = self.ema.updates
         return self.processes.collect(tensors), about
 
     def save_model(self, path: Path) -> None:
-        """Writes the model as :meth:`MaskedModel.save` does; every process must call it and returns when it is done."""
-        weights = self.processes.collect(self.model.state_dict())
+        """Writes the model as :meth:`MaskedModel.save` does, with the mean of the weights if ``training.ema`` has one.
+
+        Every process must call it and returns when it is done.
+        """
+        weights = dict(self.model.state_dict()) | (self.ema.means if self.ema is not None else {})
+        weights = self.processes.collect(weights)
         if self.processes.first:
             save_tensors(path, weights, {"model": self.model.about()})
         self.processes.wait()
@@ -233,7 +256,7 @@ class Trainer:
         """Restores :meth:`state`.
 
         Raises:
-            ValueError: the checkpoint is of a model with another layout.
+            ValueError: the checkpoint is of a model with another layout, or lacks what this training keeps.
         """
         if Layout.from_json(about["layout"]) != self.layout:
             raise ValueError(
@@ -246,8 +269,21 @@ class Trainer:
         )
         for name, optimizer in self.optimizers.items():
             load_optimizer_tensors(optimizer, tensors, f"{name}.")
+        self._load_kept(tensors, "procedure", self.kept)
+        if self.ema is not None:
+            self._load_kept(tensors, "ema", self.ema.means)
+            self.ema.updates = int(about["ema_updates"])
         self.mixture.seek(about["data"])
         self._draws = iter(self.mixture)
+
+    @staticmethod
+    @torch.no_grad()
+    def _load_kept(tensors: Mapping[str, Tensor], what: str, into: Mapping[str, Tensor]) -> None:
+        missing = [name for name in into if f"{what}.{name}" not in tensors]
+        if missing:
+            raise ValueError(f"the checkpoint must hold the {what} state of this training, but lacks {missing[:3]}")
+        for name, value in into.items():
+            value.copy_(part_of(tensors[f"{what}.{name}"], value))
 
 
 def merge(shares: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:

@@ -180,26 +180,35 @@ TM_HOST_DEVICE void score(const Block& block) {
   if (first < block.padded) score_slots<count, 1>(block, first);
 }
 
-// Scores become weights that are not yet divided by their sum, which is returned; 0 where nothing may be seen.
+// Scores become weights that are not yet divided by their sum, which is returned; 0 where nothing may be seen. NaN where a
+// score that may be seen is NaN or +inf, or all of them are -inf: softmax has no answer there, and zeros would hide it.
 TM_HOST_DEVICE float soften(float* weights, const bool* allowed, int64_t length, int64_t padded) {
   for (int64_t i = length; i < padded; ++i) weights[i] = -kInfinity;
   if (allowed) {
-    for (int64_t i = 0; i < length; ++i) weights[i] = allowed[i] ? weights[i] : -kInfinity;
+    for (int64_t i = 0; i < length; ++i) weights[i] = is_set(allowed, i) ? weights[i] : -kInfinity;
   }
   Floats most = all(-kInfinity);
   for (int64_t i = 0; i < padded; i += kLanes) most = larger(load<Floats>(weights + i), most);
   const float largest = largest_lane(most);
-  if (largest == -kInfinity) {
-    for (int64_t i = 0; i < padded; ++i) weights[i] = 0.0f;
-    return 0.0f;
+  if (largest == -kInfinity) {  // the maximum passes over NaN
+    bool sees = length > 0 && !allowed;
+    for (int64_t i = 0; allowed && i < length; ++i) sees |= is_set(allowed, i);
+    const float weight = sees ? __builtin_nanf("") : 0.0f;
+    for (int64_t i = 0; i < padded; ++i) weights[i] = weight;
+    return weight;
   }
   Floats sum = {};
+  Mask bad = unordered(sum, sum);
   for (int64_t i = 0; i < padded; i += kLanes) {
-    const Floats weight = exp_of_negative(load<Floats>(weights + i) - largest);
+    const Floats x = load<Floats>(weights + i) - largest;
+    bad = bad | unordered(x, x);
+    const Floats weight = exp_of_negative(x);
     store(weights + i, weight);
     sum += weight;
   }
-  return sum_lanes(sum);
+  if (!any(bad)) return sum_lanes(sum);
+  for (int64_t i = 0; i < length; ++i) weights[i] = __builtin_nanf("");
+  return __builtin_nanf("");
 }
 
 // `vectors` vectors of components from `d` on.
@@ -253,7 +262,7 @@ TM_HOST_DEVICE void attend(const Block& block, int64_t queries) {
   for (int q = 0; q < count; ++q) {
     const bool* allowed = block.allowed ? block.allowed + q * block.total : nullptr;
     const float sum = soften(block.weights + q * block.padded, allowed, block.length, block.padded);
-    shares[q] = sum > 0.0f ? 1.0f / sum : 0.0f;
+    shares[q] = sum == 0.0f ? 0.0f : 1.0f / sum;  // NaN stays
   }
   mix<count>(block, shares);
 }

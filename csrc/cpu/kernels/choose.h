@@ -22,7 +22,7 @@ TM_HOST_DEVICE void for_each_vector(const float* scores, const bool* is_open, in
   bool last_open[kLanes] = {};
   for (int64_t lane = 0; i + lane < length; ++lane) {
     last_scores[lane] = scores[i + lane];
-    last_open[lane] = is_open[i + lane];
+    last_open[lane] = is_set(is_open, i + lane);
   }
   body(load<Floats>(last_scores), load_mask(last_open), i);
 }
@@ -94,7 +94,7 @@ inline int64_t commit(const CommitArgs& args, int64_t begin, int64_t end) {
     for (; i < length; ++i) {
       const bool chosen = keys[i] >= from;
       args.out[at + i] = chosen ? args.proposed[at + i] : args.ids[at + i];
-      choice.chosen[at + i] = is_open[i] && !chosen;
+      choice.chosen[at + i] = is_set(is_open, i) && !chosen;
     }
   }
   return kNoFailure;

@@ -45,16 +45,15 @@ TM_HOST_DEVICE int64_t list_slots(const int32_t* keys, int64_t length, int32_t f
 
 inline int64_t mask_tokens_count(const MaskTokensArgs& args, int64_t row) {
   const bool* maskable = args.maskable + row * args.length;
-  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(maskable);
   int64_t num_open = 0, i = 0;
   while (i + TM_LANES <= args.length) {
     Bytes counts = {};
     for (int steps = 0; steps < 255 && i + TM_LANES <= args.length; ++steps, i += TM_LANES) {
-      counts += load<Bytes>(bytes + i);
+      counts -= (Bytes)(load<Bytes>(maskable + i) != 0);  // a lane that holds is -1
     }
     num_open += sum_lanes(__builtin_convertvector(counts, Ints));
   }
-  for (; i < args.length; ++i) num_open += bytes[i];
+  for (; i < args.length; ++i) num_open += is_set(maskable, i);
   const int64_t count = args.count[row] > 0 ? args.count[row] : 0;
   return count < num_open ? count : num_open;
 }

@@ -10,9 +10,8 @@
 namespace tokenmask::TM_ISA {
 
 constexpr int64_t kBlock = 256;
-constexpr int kGroup = 16;  // floats are summed in this many chains, whatever the vectors' width
-constexpr int kParts = kGroup / kLanes;
-constexpr int kTogether = 4;  // vectors of pass 2, a multiple of kParts
+constexpr int kCacheLine = 16 / kLanes;            // vectors of a line of cache
+constexpr int kTogether = 4;                  // vectors of pass 2, a multiple of kCacheLine
 constexpr int kChains = kLanes == 4 ? 8 : 4;  // of pass 1
 constexpr int64_t kStride = kChains * kLanes;
 
@@ -101,29 +100,29 @@ TM_HOST_DEVICE Floats exponent(Floats z, float largest, float temperature) {
 }
 
 struct Totals {
-  int64_t mass;           // sum of the weights
-  double weighted_logit;  // sum of weight * x
+  int64_t mass, surprise;  // sums over the codes
 };
 
-// Pass 2 on one block of at most kBlock codes. The float sums have a fixed shape.
+// Pass 2 on one block of at most kBlock codes.
 template <bool heated>
 TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, float temperature, int64_t next_row,
                                 Totals& totals, int64_t& block_mass) {
-  Mass mass;
-  Floats products[kParts] = {};
+  Mass mass, surprises;
   const auto weigh = [&](const float* from) __attribute__((always_inline)) {
     Floats x[kTogether];
     Ints w[kTogether];
     for (int v = 0; v < kTogether; ++v) {
       // The memory of the next row is read while this row is worked on.
-      if (v % kParts == 0) __builtin_prefetch(from + v * kLanes + next_row, 0, 2);
+      if (v % kCacheLine == 0) __builtin_prefetch(from + v * kLanes + next_row, 0, 2);
       x[v] = load<Floats>(from + v * kLanes) - largest;
       if constexpr (heated) x[v] = x[v] / temperature;
       x[v] = larger(x[v], all(kSmallestExponent));
     }
     weights_of_clamped(x, w);
     for (int v = 0; v < kTogether; v += 2) mass.add((Words)w[v] + (Words)w[v + 1]);
-    for (int v = 0; v < kTogether; ++v) products[v % kParts] += x[v] * __builtin_convertvector(w[v], Floats);
+    for (int v = 0; v < kTogether; v += 2) {
+      surprises.add((Words)surprise(x[v], w[v]) + (Words)surprise(x[v + 1], w[v + 1]));
+    }
   };
   constexpr int64_t kCodes = kTogether * kLanes;
   int64_t i = 0;
@@ -133,17 +132,14 @@ TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, fl
     for (int64_t lane = 0; lane < kCodes; ++lane) last[lane] = i + lane < count ? z[i + lane] : -kInfinity;
     weigh(last);
   }
-  using Four = float __attribute__((vector_size(16)));
-  const float* lanes = reinterpret_cast<const float*>(products);
-  const Four chains = (load<Four>(lanes) + load<Four>(lanes + 8)) + (load<Four>(lanes + 4) + load<Four>(lanes + 12));
   block_mass = mass.total();
   totals.mass += block_mass;
-  totals.weighted_logit += (chains[0] + chains[2]) + (chains[1] + chains[3]);
+  totals.surprise += surprises.total();
 }
 
 TM_HOST_DEVICE Totals weigh_row(const float* z, int64_t size, float largest, float temperature, int64_t next_row,
                                 int64_t* sums) {
-  Totals totals = {0, 0.0};
+  Totals totals = {0, 0};
   for (int64_t begin = 0; begin < size; begin += kBlock) {
     const int64_t count = size - begin < kBlock ? size - begin : kBlock;
     if (temperature == 1.0f) {
@@ -251,11 +247,10 @@ TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowS
   }
   const double mass = double(totals.mass);
   const double log_mass = ::log(mass / kFullWeight);
-  const double entropy = log_mass - totals.weighted_logit / mass;
   const int32_t second = tokenmask::weight(divide(add(next, -largest), temperature));
   args.codes[row] = int32_t(code);
   args.logprob[row] = float(divide(add(z[code], -largest), temperature) - log_mass);
-  args.entropy[row] = float(entropy > 0.0 ? entropy : 0.0);
+  args.entropy[row] = entropy_of(log_mass, totals.surprise, totals.mass);
   args.margin[row] = float((kFullWeight - second) / mass);
   return kNoFailure;
 }

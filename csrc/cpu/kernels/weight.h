@@ -40,6 +40,10 @@ TM_HOST_DEVICE void weights_of_clamped(const Floats (&x)[count], Ints (&weights)
   }
 }
 
+TM_HOST_DEVICE Ints surprise(Floats x, Ints weight) {
+  return __builtin_convertvector(x * -4.0f * __builtin_convertvector(weight, Floats) + 0.5f, Ints);
+}
+
 TM_HOST_DEVICE Ints weight(Floats x) {
   const Floats clamped[1] = {larger(x, all(kSmallestExponent))};
   Ints weights[1];

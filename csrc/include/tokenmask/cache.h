@@ -2,7 +2,7 @@
 // A row's keys lie 16 slots side by side, [heads][total / 16][size][16]; its values slot by slot, [heads][total][size].
 #pragma once
 
-#include "tokenmask/macros.h"
+#include "tokenmask/failure.h"
 
 namespace tokenmask {
 
@@ -41,9 +41,10 @@ void rotate_and_store_cpu(const RotateAndStoreArgs& args, int64_t begin, int64_t
 // Units [begin, end) of rows * heads; float32 only. Lengths and splits were checked.
 void attend_cached_cpu(const AttendCachedArgs& args, int64_t begin, int64_t end);
 
-// A slot or a length beyond the cache stops the kernel with a trap, so that no step waits for a check.
-void rotate_and_store_cuda(const RotateAndStoreArgs& args, void* stream);
-void attend_cached_cuda(const AttendCachedArgs& args, void* stream);
+// A slot beyond the cache is not stored, a length beyond it gives NaN; both, and splits that do not rise from 0 to
+// `count`, are left in `late`, so that no step waits for a check. `rows` is above 0 if `count` is.
+void rotate_and_store_cuda(const RotateAndStoreArgs& args, const LateFailure& late, void* stream);
+void attend_cached_cuda(const AttendCachedArgs& args, const LateFailure& late, void* stream);
 
 // The row of a packed position; splits rise from 0 to more than `position`.
 TM_HOST_DEVICE int64_t row_of(const int64_t* row_splits, int64_t rows, int64_t position) {

@@ -33,6 +33,8 @@ struct EmbedCodesBackwardArgs {
 
 // Table rows [begin, end).
 void embed_codes_backward_cpu(const EmbedCodesBackwardArgs& args, int64_t begin, int64_t end);
-void embed_codes_backward_cuda(const EmbedCodesBackwardArgs& args, void* stream);
+
+// `entries` has `size` elements. Those of ids outside the table are in no row's list, and one of them is left in `late`.
+void embed_codes_backward_cuda(const EmbedCodesBackwardArgs& args, int64_t size, const LateFailure& late, void* stream);
 
 }  // namespace tokenmask

@@ -14,6 +14,9 @@ enum class Reason : int64_t {
   id_out_of_range = 5,
   not_finite = 6,
   not_finite_code = 7,
+  slot_out_of_range = 8,
+  length_out_of_range = 9,
+  bad_splits = 10,
 };
 
 constexpr int64_t kNoFailure = INT64_MAX;
@@ -21,5 +24,10 @@ constexpr int64_t kNoFailure = INT64_MAX;
 constexpr int64_t kReasons = 16;  // room for as many
 
 TM_HOST_DEVICE int64_t failure(int64_t row, Reason reason) { return row * kReasons + int64_t(reason); }
+
+// Where a kernel whose caller does not wait leaves its first failure and the number that the sentence about it names.
+struct LateFailure {
+  int64_t* words;  // [2]
+};
 
 }  // namespace tokenmask

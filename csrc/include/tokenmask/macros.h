@@ -38,6 +38,10 @@ TM_HOST_DEVICE float divide(float a, float b) {
 #endif
 }
 
+// Whether a flag is set. A byte other than 0 and 1, which a view of other memory as bool may hold, counts as set, as it
+// does for the CPU's vectors; as a C++ bool it would be undefined.
+TM_HOST_DEVICE bool is_set(const bool* flags, int64_t i) { return reinterpret_cast<const uint8_t*>(flags)[i] != 0; }
+
 template <typename To, typename From>
 TM_HOST_DEVICE To bits_as(From value) {
   static_assert(sizeof(To) == sizeof(From), "bits_as keeps the size");

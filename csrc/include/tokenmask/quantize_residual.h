@@ -14,7 +14,14 @@ struct QuantizeResidualArgs {
   float* quantized;        // [rows, width] out
   int64_t rows, width, levels, codes;
   bool unit_norm;
+  float* rest = nullptr;  // CUDA, above kSharedWidth: scratch, [rows up to a multiple of kRowsOfBlock, width]
 };
+
+constexpr int64_t kRowsOfBlock = 8;     // that a CUDA block takes through all levels
+constexpr int64_t kSharedWidth = 1536;  // what is left of as many rows fits the shared memory that any launch may have
+
+// On CUDA both failures go to one word; of x they come after all of the codebooks.
+constexpr int64_t kAfterCodebooks = int64_t{1} << 62;
 
 // How many codes stand side by side in a packed panel, for the instruction set that runs.
 int64_t quantize_panel();

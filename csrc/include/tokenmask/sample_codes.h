@@ -51,6 +51,12 @@ TM_HOST_DEVICE int64_t share_of(double share, int64_t total) {
 // 0 (the arg-max) or a positive finite number; NaN is neither.
 TM_HOST_DEVICE bool is_temperature(float value) { return value >= 0.0f && value < kInfinity; }
 
+// In nats, from sums of weights and of surprises.
+TM_HOST_DEVICE float entropy_of(double log_mass, int64_t surprise, int64_t mass) {
+  const double entropy = log_mass + 0.25 * double(surprise) / double(mass);
+  return float(entropy > 0.0 ? entropy : 0.0);
+}
+
 // The draw: floor(word * total / 2^64), uniform in [0, total). Word 0 is the high half, so `uniform` of the same counter
 // and purpose code gives the leading 24 bits.
 TM_HOST_DEVICE int64_t draw_below(const SampleCodesArgs& args, int64_t row, int64_t total) {

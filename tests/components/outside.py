@@ -1,0 +1,56 @@
+"""A package outside tokenmask, as pip would leave it: one module, and an entry point that says it has components."""
+
+from pathlib import Path
+
+MODULE = '''
+from dataclasses import dataclass
+import torch
+from tokenmask.layout import Parallel
+from tokenmask.masking import Score
+from tokenmask.models import AttentionPattern
+from tokenmask.sampling import Categorical
+
+
+@dataclass(frozen=True)
+class Backwards(Score):
+    """Late slots first."""
+
+    slope: float = 1.0
+
+    def __call__(self, context):
+        rows, length, levels = context.is_open.shape
+        return (torch.arange(length, 0, -1.0) * self.slope)[None, :, None].expand(rows, length, levels)
+
+
+@dataclass(frozen=True)
+class Near(AttentionPattern):
+    """Positions at most ``reach`` apart."""
+
+    reach: int = 4
+
+    def allows(self, query, key):
+        return (query.position - key.position).abs() <= self.reach
+
+
+@dataclass(frozen=True)
+class Pairs(Parallel):
+    """Another arrangement."""
+
+
+@dataclass(frozen=True)
+class Mild(Categorical):
+    """A pick of its own."""
+
+    mildness: float = 0.5
+'''
+
+
+def install(site: Path, name: str, *, declared: bool = True) -> None:
+    """Writes the module ``name`` into a folder, with an entry point if ``declared``."""
+    site.mkdir(exist_ok=True)
+    (site / f"{name}.py").write_text(MODULE)
+    if declared:
+        about = site / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[tokenmask.components]\n{name} = {name}\n")

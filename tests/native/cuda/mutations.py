@@ -1,0 +1,169 @@
+"""Plants mistakes in copies of the CUDA kernels and says which check finds each; fails if one is found by none.
+
+    python tests/native/cuda/mutations.py [name ...]
+
+"plain" is the fuzz against the CPU kernels, "asan" the same under AddressSanitizer and UndefinedBehaviorSanitizer,
+"races" the same with the race check. A line whose removal nothing finds is dead, and goes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path("build/mutations")
+MAKEFILE = "tests/native/cuda/Makefile"
+# name: (file, text that stands there once, its replacement)
+MUTATIONS = {
+    "reduce without its first barrier": (
+        "block.cuh",
+        "  __syncthreads();  // an earlier call may still be reading\n  if (threadIdx.x % 32 == 0)",
+        "  if (threadIdx.x % 32 == 0)",
+    ),
+    "reduce without its second barrier": (
+        "block.cuh",
+        "partial[threadIdx.x / 32] = value;\n  __syncthreads();\n",
+        "partial[threadIdx.x / 32] = value;\n",
+    ),
+    "scan without its second barrier": (
+        "block.cuh",
+        "sums[threadIdx.x / 32] = upto;\n  __syncthreads();\n",
+        "sums[threadIdx.x / 32] = upto;\n",
+    ),
+    "histogram cleared while it is read": (
+        "block.cuh",
+        "    __syncthreads();  // the pass or the call before may still be reading\n",
+        "",
+    ),
+    "histogram read before it is summed": (
+        "block.cuh",
+        "      atomicAdd(&counts[digit], 1);\n    }\n    __syncthreads();\n",
+        "      atomicAdd(&counts[digit], 1);\n    }\n",
+    ),
+    "code read before it is found": (
+        "sample_codes.cu",
+        "    *code = i;\n  }\n  __syncthreads();",
+        "    *code = i;\n  }\n",
+    ),
+    "rest scored before the level is done": (
+        "quantize_residual.cu",
+        "      }\n      __syncthreads();\n",
+        "      }\n",
+    ),
+    "query read before it is loaded": (
+        "cache.cu",
+        "    __syncthreads();\n    bool sees",
+        "    bool sees",
+    ),
+    "one slot too many": ("choose.cu", "i < args.length;", "i <= args.length;"),
+    "one code too many": (
+        "sample_codes.cu",
+        "i < row.args.size; i += kThreads) mass",
+        "i <= row.args.size; i += kThreads) mass",
+    ),
+    "shared memory half as large": (
+        "quantize_residual.cu",
+        "kRows * args.width * sizeof(float)",
+        "kRows / 2 * args.width * sizeof(float)",
+    ),
+    "reduction in a branch": (
+        "sample_codes.cu",
+        "  low = block_min(low);",
+        "  if (threadIdx.x < 200) low = block_min(low);",
+    ),
+    "barrier after a return": (
+        "cache.cu",
+        "      query[j] = widen",
+        "      if (j > 40) return;\n      query[j] = widen",
+    ),
+    "position in 32 bits": (
+        "sample_codes.cu",
+        "    const int64_t at = row * args.size + i;",
+        "    const int64_t at = int32_t(row * args.size + i);",
+    ),
+    "grid of all rows at once": (
+        "sample_codes.cu",
+        "index < args.rows; index += gridDim.x",
+        "index < args.rows && index < gridDim.x; index += gridDim.x",
+    ),
+    "ties to the higher index": ("block.cuh", "uint64_t(INT32_MAX - index)", "uint64_t(index)"),
+    "two blocks write one row": (
+        "embed_codes.cu",
+        "store_float<type>(args.out, row * args.width + i, sum);",
+        "store_float<type>(args.out, row / 2 * args.width + i, sum);",
+    ),
+    "vector load that is not aligned": (
+        "uniform.cu",
+        "    args.out[i] = uniform_at(args, i);",
+        "    const bool odd = i + 3 < args.size && reinterpret_cast<const int4*>(args.counters + (i | 1))->x == 7;\n"
+        "    args.out[i] = odd ? 0.5f : uniform_at(args, i);",
+    ),
+    "fused steps": (
+        "quantize_residual.cu",
+        "__fmaf_rn(-rest[r * width + d], value, score[r])",
+        "score[r] - rest[r * width + d] * value",
+    ),
+    "a maximum that passes over NaN": (
+        "cache.cu",
+        "return a > b || a != a ? a : b;",
+        "return a > b || b != b ? a : b;",
+    ),
+}
+CHECKS = {"plain": "5 12", "asan": "5 12", "races": "5 6 300"}
+SIGNS = ("emulated CUDA", "differs", "a huge case", "ERROR", "runtime error")
+
+
+def plant(file: str, old: str, new: str) -> None:
+    """A copy of the sources with one mistake. Files that stay as they were keep their times, and make its objects."""
+    for path in [*Path("csrc").rglob("*.*"), *Path("tests/native").rglob("*")]:
+        if path.is_file():
+            content = path.read_bytes()
+            if path == Path("csrc/cuda") / file:
+                text = content.decode()
+                if text.count(old) != 1:
+                    raise SystemExit(f"{path} must hold {old!r} once, got it {text.count(old)} times; mend MUTATIONS")
+                content = text.replace(old, new).encode()
+            copy = ROOT / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists() or copy.read_bytes() != content:
+                copy.write_bytes(content)
+
+
+def outcome(check: str, words: str) -> str:
+    """What the check says of the planted mistake; empty if it finds nothing."""
+    binary = f"build/cuda-emulated/{check}-run-fuzz"
+    make = ["make", "-s", "-j2", "-f", MAKEFILE, f"PYTHON={sys.executable}", binary]
+    made = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise SystemExit(f"a planted mistake must compile, got:\n{made.stderr[-2000:]}")
+    try:
+        command = [f"./{binary}", *words.split()]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    except subprocess.TimeoutExpired:
+        return "hangs"
+    if ran.returncode == 0:
+        return ""
+    lines = [line for line in (ran.stdout + ran.stderr).splitlines() if any(sign in line for sign in SIGNS)]
+    return lines[0][:120] if lines else f"died with {ran.returncode}"
+
+
+def main() -> None:
+    missed = []
+    shutil.rmtree(ROOT, ignore_errors=True)
+    os.environ.setdefault("CXX", "g++")
+    for name in sys.argv[1:] or MUTATIONS:
+        plant(*MUTATIONS[name])
+        found = {check: outcome(check, words) for check, words in CHECKS.items()}
+        cells = [f"{check}: {said or '-'}" for check, said in found.items()]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        if not any(found.values()):
+            missed.append(name)
+    if missed:
+        raise SystemExit(f"{len(missed)} planted mistakes were not found: {', '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()

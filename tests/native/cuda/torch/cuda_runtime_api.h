@@ -1,0 +1,15 @@
+// Of the emulated runtime, what csrc/torch needs; its own header is for kernels.
+#pragma once
+
+#include <cstdlib>
+
+enum cudaError_t : unsigned;
+cudaError_t cudaGetLastError();
+const char* cudaGetErrorString(cudaError_t error);
+constexpr cudaError_t cudaSuccess = cudaError_t(0);
+
+constexpr unsigned cudaHostAllocPortable = 1, cudaHostAllocMapped = 2;
+inline cudaError_t cudaHostAlloc(void** memory, size_t size, unsigned) {
+  *memory = std::malloc(size);
+  return *memory ? cudaSuccess : cudaError_t(2);
+}

@@ -1,0 +1,226 @@
+"""The laws that published loops follow, number by number, and what the parts of a step are told."""
+
+import itertools
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tests.sampling.reuse_worlds import model_of
+from tests.sampling.test_values import LAYOUT, SPEC, TABLE, Table, committed, start, trace
+from tokenmask.batch import GIVEN, collate
+from tokenmask.layout import Layout
+from tokenmask.masking import Cosine, Linear
+from tokenmask.models.attention_pattern import Full, Window
+from tokenmask.sampling import (
+    Categorical,
+    ClassifierFree,
+    ConfidenceAbove,
+    ConfidenceScore,
+    GroupCausalReuse,
+    MarginScore,
+    NoGuidance,
+    ProcessSchedule,
+    Progress,
+    RasterScore,
+    Revoke,
+    RevokeDrawn,
+    Sampler,
+    SamplerState,
+    Stage,
+    StaleReuse,
+    UniformSchedule,
+)
+from tokenmask.streams import StreamSpec, TokenStream
+
+
+def test_the_three_grids():
+    assert [Progress(i, 4).on("before") for i in range(4)] == [0, 0.25, 0.5, 0.75]
+    assert [Progress(i, 4).on("after") for i in range(4)] == [0.25, 0.5, 0.75, 1]
+    assert [Progress(i, 4).on("ends") for i in range(4)] == [0, 1 / 3, 2 / 3, 1]
+    assert Progress(0, 1).on("ends") == 0 and Progress(1, 2).on("ends") == 1
+
+
+def test_guidance_and_temperature_of_magnet():
+    """10 cos(pi i / 2 (S - 1)) + 1 - cos(...), and 3 (S - 1 - i) / S: the numbers of the published loop."""
+    guidance, scales, temperatures = ClassifierFree(10.0, 1.0, "cosine", grid="ends"), [], []
+
+    class Watch(Categorical):
+        def __call__(self, logits, uncond, **keys):
+            scales.append(keys["guidance"])
+            temperatures.append(self.temperature + (self.temperature_end - self.temperature) * keys["progress"])
+            return super().__call__(logits, uncond, **keys)
+
+    trace(Sampler(4, schedule=UniformSchedule(), guidance=guidance, pick=Watch(3.0, 0.0, grid="after")))
+    law = [math.cos(math.pi * i / 6) for i in range(4)]
+    assert scales == pytest.approx([10 * c + 1 - c for c in law]) and scales[-1] == pytest.approx(1.0)
+    assert temperatures == pytest.approx([2.25, 1.5, 0.75, 0.0])
+
+
+def test_counts_of_momask_and_magnet():
+    after = [32, *ProcessSchedule(rounding="round", grid="ends").plan(32, 10)]
+    assert [a - b for a, b in itertools.pairwise(after)] == [0, 2, 2, 3, 4, 5, 5, 5, 5, 1]
+    assert ProcessSchedule(grid="ends").plan(9, 4) == [7, 4, 1, 0]  # 7.8, 4.5, 0
+    assert ProcessSchedule(grid="ends").plan(10, 1) == [0] and ProcessSchedule(grid="ends").plan(0, 3) == [0, 0, 0]
+
+
+def test_revocation_of_remdm():
+    """Four codes drawn with p = .5, .25, .125, 1; softmax(-p) times the largest share, on a linear process."""
+    state = committed([math.log(p) for p in (0.5, 0.25, 0.125, 1.0)])
+    stage = torch.ones_like(state.is_open)
+    odds = torch.tensor([math.exp(-p) for p in (0.5, 0.25, 0.125, 1.0)])
+    for index, most in ((0, 1.0), (2, 0.5 / 0.75 * 0.0)):  # t = 3/4: (1 - 1/2) / (1/4) is above 1; s = 0: none
+        found = RevokeDrawn().probability(state, stage, Progress(index, 4))[0, 1:5, 0]
+        assert torch.allclose(found, odds / odds.sum() * most, atol=1e-6)
+    fifth = RevokeDrawn().probability(state, stage, Progress(2, 5))[0, 1:5, 0]
+    assert torch.allclose(fifth, odds / odds.sum() * ((1 - 0.8) / 0.6), atol=1e-6)
+    capped = RevokeDrawn(0.1).probability(state, stage, Progress(0, 4))[0, 1:5, 0]
+    assert torch.allclose(capped, odds / odds.sum() * 0.1, atol=1e-6)
+
+
+def test_slots_are_opened_as_often_as_the_law_says():
+    state = committed([math.log(p) for p in (0.5, 0.25, 0.125, 1.0)]).rows(torch.zeros(4000, dtype=torch.int64))
+    state = replace(state, batch=replace(state.batch, sample_ids=torch.arange(4000)))
+    stage = torch.ones_like(state.is_open)
+    share = RevokeDrawn()(state, stage, Progress(0, 4), {})[:, 1:5, 0].double().mean(0)
+    law = RevokeDrawn().probability(state, stage, Progress(0, 4))[0, 1:5, 0].double()
+    assert ((share - law).abs() < 4.5 * (law * (1 - law) / 4000).sqrt()).all()
+
+
+def test_a_threshold_decides_in_the_step():
+    # Probabilities of the best codes: .7, .4, .5, .97. At .45 three are revealed at once, then the last one.
+    sampler = Sampler(9, schedule=ConfidenceAbove(0.45), pick=Categorical(0.0))
+    assert trace(sampler) == [[0, -1, 0, 0], [0, 0, 0, 0]]
+    assert trace(replace(sampler, schedule=ConfidenceAbove(0.99))) == [
+        [-1, -1, -1, 0],
+        [0, -1, -1, 0],
+        [0, -1, 0, 0],
+        [0, 0, 0, 0],
+    ]
+    for reuse in (StaleReuse(), GroupCausalReuse()):
+        with pytest.raises(ValueError, match="settles slots before their codes are scored"):
+            trace(replace(sampler, order=RasterScore(), reuse=reuse))
+
+
+def test_a_stage_has_parts_of_its_own():
+    first = Stage(2, order=RasterScore(), schedule=UniformSchedule(), pick=Categorical(0.0), guidance=NoGuidance())
+    sampler = Sampler(stages=(first,), order=MarginScore(), guidance=ClassifierFree(3.0))
+    assert trace(sampler) == [[0, 0, -1, -1], [0, 0, 0, 0]]
+
+
+def test_parts_are_told_the_step_and_what_it_saw():
+    told = []
+
+    class Order(ConfidenceScore):
+        def __call__(self, context):
+            told.append((context.index, context.steps, context.carry.get("best", torch.zeros(1)).tolist()))
+            told.append(context.predictions["plain_logprob"][0, 1:5, 0].exp().tolist())
+            told.append(context.predictions["logit"][0, 1:5, 0].exp().tolist())
+            return super().__call__(context)
+
+        def observe(self, context):
+            return {"best": context.predictions["plain_logprob"].flatten(1).amin(1)}
+
+    class Watch(Revoke):
+        def __call__(self, state, stage, progress, predictions):
+            told.append((progress, sorted(predictions)))
+
+    trace(Sampler(2, schedule=UniformSchedule(), order=Order(), pick=Categorical(0.5, top_k=1), revoke=Watch()))
+    best = TABLE[:, 0]
+    assert told[0] == (0, 2, [0.0]) and told[4][:2] == (1, 2)
+    assert told[1] == pytest.approx(best.tolist()) and told[2] == pytest.approx(best.tolist())
+    assert told[3] == (Progress(0, 2), ["entropy", "logit", "logprob", "margin", "plain_logprob"])
+    assert told[4][2] == pytest.approx([math.log(0.4)])  # the least sure of the four, carried on
+
+
+def test_logits_are_those_after_guidance():
+    seen = []
+
+    class Order(ConfidenceScore):
+        def __call__(self, context):
+            seen.append(context.predictions["logit"][0, 1:3, 0].tolist())
+            return super().__call__(context)
+
+    class Two:
+        def logits(self, inputs, queries, t=None, group=None):
+            row = torch.div(queries.slots, inputs.shape[1], rounding_mode="floor")
+            yield 0, torch.arange(len(queries)), torch.tensor([[2.0, 0, 0, 0], [0.5, 0, 0, 0]])[row]
+
+    trace(Sampler(1, order=Order(), guidance=ClassifierFree(3.0), pick=Categorical(0.0)), Two(), slots=2)
+    assert seen == [[0.5 + 3 * 1.5] * 2]
+
+
+def test_the_time_is_that_of_the_share_that_is_open():
+    model = Table()
+    model.config = SimpleNamespace(time_input=True, adaln=False)
+    trace(Sampler(4, schedule=UniformSchedule()), model)
+    assert [one for row in model.times for one in row] == pytest.approx([1.0, 0.75, 0.5, 0.25])
+    model.times.clear()
+    trace(Sampler(4, schedule=ProcessSchedule(Cosine())), model)  # sin(pi t / 2) of the slots is open
+    assert [row[0] for row in model.times] == pytest.approx([2 / math.pi * math.asin(s / 4) for s in (4, 3, 2, 1)])
+    # An edit: three of four slots are given, so a quarter is open from the start.
+    role = torch.tensor([[GIVEN], [GIVEN], [2], [GIVEN]], dtype=torch.int8)
+    packed = LAYOUT.pack({"text": TokenStream(SPEC, torch.zeros(4, 1, dtype=torch.int32))}, roles={"text": role})
+    state = SamplerState.start(collate([packed], multiple=1), LAYOUT, torch.tensor([0]))
+    model.times.clear()
+    Sampler(1, schedule=ProcessSchedule(Linear())).run({"main": model}, LAYOUT, state)
+    assert model.times[0] == pytest.approx([0.25])
+
+
+@pytest.mark.parametrize("reuse", [None, StaleReuse(n_local=1)])
+def test_a_window_of_later_levels_applies_in_training_and_sampling(reuse):
+    """MAGNeT's restricted context: the model with the window fills level 1 as a whole window from group 0 would."""
+    spec = StreamSpec("audio", (4, 4), ("time",), rate_hz=10.0)
+    layout = Layout({"audio": spec})
+    packed = layout.pack({"audio": TokenStream(spec, torch.zeros(12, 2, dtype=torch.int32))})
+    state = SamplerState.start(collate([packed], multiple=8), layout, torch.tensor([1]))
+    patterns = {"full": Full(), "later": Window(1, from_group=1), "all": Window(1)}
+    models = {name: model_of(layout, pattern) for name, pattern in patterns.items()}
+    keys = {} if reuse is None else {"reuse": reuse}
+    # Level 0 with the full model, level 1 with each: "later" must be "all" there and not "full".
+    done = {}
+    for name in models:
+        sampler = Sampler(stages=(Stage(4, (0,), "full"), Stage(4, (1,), name)), pick=Categorical(1.0), **keys)
+        done[name] = sampler.run(models, layout, state)
+    assert torch.equal(done["later"].score, done["all"].score)
+    assert not torch.equal(done["later"].score, done["full"].score)
+
+
+def test_what_a_person_asks_for_scales_what_the_recipe_says():
+    sampler = Sampler(
+        stages=(Stage(10, (0,)), Stage(1, (1,)), Stage(5, (2,), guidance=ClassifierFree(3.0), pick=Categorical(0.5))),
+        guidance=ClassifierFree(10.0, 1.0, "cosine"),
+        pick=Categorical(3.0, 0.6, top_p=0.9),
+    )
+    asked = sampler.adapted(steps=4, guidance=5.5, temperature=1.0)
+    assert [stage.steps for stage in asked.stages] == [4, 1, 2]
+    assert asked.guidance == ClassifierFree(5.5, 1.0, "cosine") and asked.stages[2].guidance == ClassifierFree(5.5)
+    assert (
+        asked.pick.temperature == 1.0 and asked.pick.temperature_end == pytest.approx(0.2) and asked.pick.top_p == 0.9
+    )
+    assert asked.stages[2].pick == Categorical(1.0) and asked.stages[0].pick is None
+    assert ClassifierFree(1.0, 3.0).at(2.0) == ClassifierFree(1.0, 2.0)
+    assert Sampler(12).adapted(steps=3).steps == 3 and Sampler().adapted(guidance=2.0).guidance == ClassifierFree(2.0)
+    assert sampler.adapted() == sampler
+    assert start().step == 0
+
+
+def test_which_positions_each_pass_of_guidance_sees():
+    words, other = (StreamSpec(name, (4,), ("index",)) for name in ("text", "label"))
+    layout = Layout({"text": words, "label": other})
+    two = {name: TokenStream(spec, torch.zeros(2, 1, dtype=torch.int32)) for name, spec in layout.streams.items()}
+    batch = collate([layout.pack(two, roles={"text": GIVEN}), layout.pack(two)], multiple=1)
+    guidance = ClassifierFree(2.0, weights=(0.5, 0.25))
+    # A control, two words that are given in the first row and filled in the second, two labels to fill.
+    assert guidance.unconditional(batch).valid.long().tolist() == [[1, 0, 0, 1, 1], [1, 1, 1, 1, 1]]
+    # The first word stands for a negative condition, the second for the second of two further ones.
+    companion = torch.tensor([[0, 1, 3, 0, 0]] * 2, dtype=torch.int8)
+    hidden = replace(batch, valid=batch.valid & (companion == 0), features={**batch.features, "companion": companion})
+    assert guidance.unconditional(hidden).valid[0].long().tolist() == [1, 1, 0, 1, 1]
+    passes = guidance.further(hidden)
+    assert [(one.valid[0].long().tolist(), weight) for one, weight in passes] == [
+        ([1, 0, 0, 1, 1], 0.5),
+        ([1, 0, 1, 1, 1], 0.25),
+    ]

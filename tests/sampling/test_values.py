@@ -1,0 +1,300 @@
+"""Each part of the sampler against a table that a person can check: four slots, four codes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tokenmask.batch import GIVEN, Batch, collate
+from tokenmask.layout import Layout
+from tokenmask.masking.scores import ScoreContext, halton_ranks, qlds_ranks, slot_noise
+from tokenmask.sampling import (
+    Categorical,
+    ClassifierFree,
+    ConfidenceScore,
+    EntropyScore,
+    HaltonScore,
+    MarginScore,
+    ProcessSchedule,
+    Progress,
+    RasterScore,
+    RevokeLeastLikely,
+    Sampler,
+    SamplerState,
+    SumScore,
+    UniformSchedule,
+)
+from tokenmask.streams import StreamSpec, TokenStream
+
+SPEC = StreamSpec("text", (4,), ("index",))
+LAYOUT = Layout({"text": SPEC})
+OFFSET, MASK = LAYOUT.range("text").offset, LAYOUT.range("text").mask_id
+# One row a slot: the probabilities of the four codes.
+TABLE = torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.4, 0.35, 0.15, 0.1], [0.5, 0.2, 0.2, 0.1], [0.97, 0.01, 0.01, 0.01]])
+
+
+class Table:
+    """A model that predicts TABLE, row by row, whatever it sees; it keeps what it was asked."""
+
+    def __init__(self, table: torch.Tensor = TABLE) -> None:
+        self.table, self.times = table.log(), []
+
+    def logits(self, inputs, queries, t=None, **more):
+        self.times.append(t.tolist())
+        yield 0, torch.arange(len(queries)), self.table[queries.slots % inputs.shape[1] - 1]
+
+
+def row_of(slots: int = 4) -> Batch:
+    packed = LAYOUT.pack({"text": TokenStream(SPEC, torch.zeros(slots, 1, dtype=torch.int32))})
+    return collate([packed], multiple=1)
+
+
+def start(slots: int = 4, seed: int = 0) -> SamplerState:
+    return SamplerState.start(row_of(slots), LAYOUT, torch.tensor([seed]))
+
+
+def trace(sampler: Sampler, model=None, slots: int = 4, seed: int = 0) -> list[list[int]]:
+    """The codes of the slots after each step; -1 where a slot is open."""
+    steps = sampler.iterate({"main": model or Table()}, LAYOUT, start(slots, seed))
+    ids = [step.state.batch.ids[0, 1 : slots + 1, 0] for step in steps]
+    return [[-1 if one == MASK else one - OFFSET for one in row.tolist()] for row in ids]
+
+
+def order_of(score, slots: int = 4) -> list[int]:
+    """Slots in the order in which a score reveals them, one a step."""
+    sampler = Sampler(slots, schedule=UniformSchedule(), order=score, pick=Categorical(0.0))
+    before, order = [-1] * slots, []
+    for after in trace(sampler, slots=slots):
+        order += [slot for slot in range(slots) if before[slot] < 0 <= after[slot]]
+        before = after
+    return order
+
+
+@pytest.mark.parametrize(
+    ("score", "order"),
+    [
+        (ConfidenceScore(), [3, 0, 2, 1]),  # 0.97, 0.7, 0.5, 0.4
+        (MarginScore(), [3, 0, 2, 1]),  # 0.96, 0.6, 0.3, 0.05
+        (EntropyScore(), [3, 0, 2, 1]),  # 0.17, 0.94, 1.22, 1.24 nats
+        (RasterScore(), [0, 1, 2, 3]),
+        (HaltonScore(), [2, 1, 3, 0]),  # 1/2, 1/4, 3/4, 1/8
+        (SumScore((RasterScore(), ConfidenceScore()), (-1.0, 0.0)), [3, 2, 1, 0]),
+        (SumScore((RasterScore(), ConfidenceScore()), (0.1, 1.0)), [3, 0, 2, 1]),  # -.33 -.55 -.99 -1.12
+    ],
+    ids=str,
+)
+def test_orders(score, order):
+    assert order_of(score) == order
+
+
+def test_margin_and_entropy_differ_where_they_should():
+    probabilities = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.46, 0.18, 0.18, 0.18]]).clamp(min=1e-9)
+    for score, first in ((MarginScore(), 1), (EntropyScore(), 0), (ConfidenceScore(), 0)):
+        sampler = Sampler(2, schedule=UniformSchedule(), order=score, pick=Categorical(0.0))
+        codes = trace(sampler, Table(probabilities), slots=2)[0]
+        assert (codes[first] >= 0) and (codes[1 - first] < 0)
+
+
+def context(progress: float, **predictions: torch.Tensor) -> ScoreContext:
+    state = start()
+    shaped = {name: value.view(1, 4, 1) for name, value in predictions.items()}
+    batch = state.batch.rows(torch.tensor([0]))
+    inside = torch.ones(1, 4, 1, dtype=torch.bool)
+    return ScoreContext(batch, inside, state.seeds, state.keys, progress, shaped)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.25, 1.0])
+def test_the_noise_of_confidence_is_gumbel_and_fades(progress):
+    logprob = torch.tensor([-1.0, -2.0, -3.0, -4.0])
+    seen = context(progress, logprob=logprob)
+    gumbel = -torch.log(-torch.log(slot_noise(seen).double() + 2.0**-25)).flatten()
+    expected = logprob + 4.5 * (1 - progress) * gumbel
+    assert torch.allclose(ConfidenceScore(4.5)(seen).flatten().double(), expected, atol=1e-4)
+
+
+def test_gumbel_noise_chooses_as_a_softmax_does():
+    """The best of logprob + Gumbel is a draw from softmax(logprob): its sign and its scale, seen from outside."""
+    rows = 4000
+    logprob = torch.tensor([0.6, 0.2, 0.1, 0.1]).log().view(1, 4, 1).expand(rows, 4, 1)
+    row = row_of().rows(torch.zeros(rows, dtype=torch.int64))
+    everything = torch.ones(rows, 4, 1, dtype=torch.bool)
+    seen = ScoreContext(row, everything, torch.full((rows,), 3), torch.arange(rows), 0.0, {"logprob": logprob})
+    first = torch.bincount(ConfidenceScore(1.0)(seen).flatten(1).argmax(1), minlength=4)
+    expected = torch.tensor([0.6, 0.2, 0.1, 0.1]) * rows
+    assert float(((first - expected).square() / expected).sum()) < 21.1  # 3 degrees of freedom: false alarm 1e-4
+
+
+def test_what_an_order_and_a_pick_are_told_of_the_step():
+    seen = []
+
+    class Watch(ConfidenceScore):
+        def __call__(self, context):
+            seen.append(context.progress)
+            return super().__call__(context)
+
+    trace(Sampler(4, schedule=UniformSchedule(), order=Watch(), pick=Categorical(0.0)))
+    assert seen == [0.25, 0.5, 0.75, 1.0]  # MaskGIT's ratio: (i + 1) / S
+
+
+@pytest.mark.parametrize(
+    ("schedule", "initial", "steps", "after"),
+    [
+        (UniformSchedule(), 4, 4, [3, 2, 1, 0]),
+        (UniformSchedule(), 4, 3, [2, 1, 0]),
+        (ProcessSchedule(), 4, 4, [3, 2, 1, 0]),  # 4 cos(pi / 8 i): 3.7, 2.8, 1.5
+        (ProcessSchedule(), 16, 4, [14, 11, 6, 0]),  # 14.8, 11.3, 6.1
+        (ProcessSchedule(rounding="round"), 16, 4, [15, 11, 6, 0]),
+        (ProcessSchedule(rounding="ceil"), 16, 4, [15, 12, 7, 0]),
+    ],
+    ids=str,
+)
+def test_schedules(schedule, initial, steps, after):
+    assert schedule.plan(initial, steps) == after
+
+
+def draws(pick: Categorical, progress: float = 0.0, rows: int = 4000, uncond=None, guidance: float = 1.0, allowed=None):
+    logits = TABLE[1].log().expand(rows, 4).contiguous()
+    codes, *_ = pick(
+        logits,
+        uncond,
+        guidance=guidance,
+        progress=progress,
+        seeds=torch.full((rows,), 11),
+        counters=torch.arange(rows),
+        allowed=allowed,
+    )
+    return torch.bincount(codes.long(), minlength=4).double() / rows
+
+
+@pytest.mark.parametrize(
+    ("pick", "progress", "shares"),
+    [
+        (Categorical(), 0.0, [0.4, 0.35, 0.15, 0.1]),
+        (Categorical(0.0), 0.0, [1.0, 0.0, 0.0, 0.0]),
+        (Categorical(top_k=2), 0.0, [0.4 / 0.75, 0.35 / 0.75, 0.0, 0.0]),
+        (Categorical(top_p=0.8), 0.0, [0.4 / 0.9, 0.35 / 0.9, 0.15 / 0.9, 0.0]),
+        (Categorical(min_p=0.3), 0.0, [0.4 / 0.9, 0.35 / 0.9, 0.15 / 0.9, 0.0]),
+        (Categorical(0.5), 0.0, [0.16 / 0.315, 0.1225 / 0.315, 0.0225 / 0.315, 0.01 / 0.315]),
+        (Categorical(1.5, 0.5), 0.5, [0.4, 0.35, 0.15, 0.1]),  # half way from 1.5 to 0.5
+        (Categorical(1.0, 0.0), 1.0, [1.0, 0.0, 0.0, 0.0]),
+    ],
+    ids=str,
+)
+def test_picks(pick, progress, shares):
+    found, expected = draws(pick, progress), torch.tensor(shares, dtype=torch.float64)
+    error = (expected * (1 - expected) / 4000).sqrt()
+    assert ((found - expected).abs() <= 4.5 * error).all()
+
+
+def test_a_pick_says_log_probability_entropy_and_margin():
+    found = Categorical(0.0)(
+        TABLE.log(),
+        None,
+        guidance=1.0,
+        progress=0.0,
+        seeds=torch.zeros(4, dtype=torch.int64),
+        counters=torch.arange(4),
+        allowed=None,
+    )
+    assert found[0].tolist() == [0, 0, 0, 0]
+    assert torch.allclose(found[1], TABLE[:, 0].log(), atol=1e-5)
+    assert torch.allclose(found[2], -(TABLE * TABLE.log()).sum(1), atol=1e-5)
+    assert torch.allclose(found[3], torch.tensor([0.6, 0.05, 0.3, 0.96]), atol=1e-5)
+
+
+def test_every_step_and_every_slot_draws_anew():
+    asked = []
+
+    class Watch(Categorical):
+        def __call__(self, logits, uncond, **keys):
+            asked.append(keys["counters"].tolist())
+            return super().__call__(logits, uncond, **keys)
+
+    trace(Sampler(2, schedule=UniformSchedule(), order=RasterScore(), pick=Watch()))
+    position = [slot << 6 for slot in (1, 2, 3, 4)]  # the first position of the row is a control
+    assert asked == [position, [1 << 24 | one for one in position[2:]]]
+
+
+def test_a_sample_keeps_its_draws_apart_from_those_of_a_step():
+    state = start()
+    later = replace(state, step=3, batch=replace(state.batch, sample_ids=torch.tensor([2])))
+    assert state.keys.tolist() == [0] and later.keys.tolist() == [2 * 65536 + 3]
+
+
+def test_further_conditions_push_with_their_weights():
+    """u + s (c - u) + w (d - u) by hand: the model sees which positions are valid and answers c, u or d."""
+
+    class Three:
+        def logits(self, inputs, queries, t=None, **more):
+            rows = torch.div(queries.slots, inputs.shape[1], rounding_mode="floor")
+            answers = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]])
+            yield 0, torch.arange(len(queries)), answers[rows]
+
+    seen = []
+
+    class Watch(Categorical):
+        def __call__(self, logits, uncond, **keys):
+            seen.append(logits[0].tolist())
+            return super().__call__(logits, uncond, **keys)
+
+    trace(Sampler(1, guidance=ClassifierFree(3.0, weights=(0.25,)), pick=Watch()), Three())
+    # u = (0, .5, 0, 0), c - u = (1, -.5, 0, 0), d - u = (0, -.5, 4, 0)
+    assert seen == [[3.0, 0.5 - 1.5 - 0.125, 1.0, 0.0]]
+
+
+def committed(logprobs: list[float]) -> SamplerState:
+    state = start(len(logprobs))
+    score = torch.zeros_like(state.score)
+    score[0, 1 : len(logprobs) + 1, 0] = torch.tensor(logprobs)
+    return replace(state, is_open=torch.zeros_like(state.is_open), score=score)
+
+
+@pytest.mark.parametrize(
+    ("share", "progress", "opened"),
+    [
+        (0.5, 0.0, [1, 3]),  # floor(4 / 2) of the slots with the lowest log-probability
+        (0.5, 0.5, [3]),  # the share falls: floor(4 / 4)
+        (0.5, 0.75, []),
+        (1.0, 0.25, [0, 1, 3]),
+    ],
+)
+def test_the_least_likely_are_revoked_and_fewer_later(share, progress, opened):
+    state = committed([-0.5, -2.0, -0.1, -3.0])
+    stage = torch.ones_like(state.is_open)
+    found = RevokeLeastLikely(share)(state, stage, Progress(round(4 * progress) - 1, 4), {})
+    assert found[0, 1:5, 0].nonzero().flatten().tolist() == opened
+
+
+def test_only_committed_slots_of_the_stage_that_were_filled_are_revoked():
+    state = committed([-4.0, -3.0, -2.0, -1.0])
+    role = state.batch.role.clone()
+    role[0, 1] = GIVEN
+    state = replace(state, batch=replace(state.batch, role=role))
+    stage = torch.ones_like(state.is_open)
+    stage[0, 2] = False
+    found = RevokeLeastLikely(0.5)(state, stage, Progress(-1, 4), {})
+    assert found[0, :, 0].tolist() == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("guidance", "progress", "scale"),
+    [
+        (ClassifierFree(10.0, 1.0), 0.0, 10.0),
+        (ClassifierFree(10.0, 1.0), 0.5, 5.5),
+        (ClassifierFree(10.0, 1.0), 1.0, 1.0),
+        (ClassifierFree(1.0, 3.0, "cosine"), 0.0, 1.0),
+        (ClassifierFree(1.0, 3.0, "cosine"), 2 / 3, 2.0),  # 1 - cos(60 degrees) = 1/2
+        (ClassifierFree(1.0, 3.0, "cosine"), 1.0, 3.0),
+        (ClassifierFree(3.0), 0.7, 3.0),
+    ],
+    ids=str,
+)
+def test_guidance(guidance, progress, scale):
+    assert guidance.scale(progress) == pytest.approx(scale)
+
+
+def test_low_discrepancy_points():
+    # Halton, bases 2 and 3: (1/2, 1/3) (1/4, 2/3) (3/4, 1/9) (1/8, 4/9) (5/8, 7/9) (3/8, 2/9) on 2 rows, 3 columns
+    assert halton_ranks(2, 3).tolist() == [5, 3, 1, 2, 0, 4]
+    # QLDS on one axis, (1/2 + n / 1.618) mod 1: .118 .736 .354 .972 .590 -> cells 0 3 1 0 2
+    assert qlds_ranks(4, 1).tolist() == [0, 2, 3, 1]
