@@ -104,3 +104,9 @@ def test_what_cannot_be_written_is_refused_before_anything_is_drawn(run, tmp_pat
     )
     decode = ("decode", tokens, "--tokenizer", run.folder / "tokenizers/image", "--out", tmp_path / "back")
     assert "must end in .png, .jpg" in refusal(*decode, "--suffix", ".qoi")
+
+
+def test_a_modality_that_is_not_installed_has_no_endings(tmp_path):
+    (tmp_path / "a.fasta").write_text("ACGT")
+    assert suffixes_of("protein") == written_suffixes_of("protein") == ()
+    assert modalities_in(tmp_path, ["protein", "image"]) == set()

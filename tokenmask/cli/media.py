@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from tokenmask.progress import progress_bar
-from tokenmask.tokenizer import load_tokenizer_class
+from tokenmask.tokenizer import find_tokenizers, load_tokenizer_class
 
 _HOLDS = {"MotionClip": "motion", "EegRecording": "eeg"}  # by the word in the header of a .safetensors file
 _FILMS = (".gif", ".webp", ".apng")  # pictures, or films if they move
@@ -95,13 +95,18 @@ def medium(modality: str) -> Any:
 
 
 def suffixes_of(modality: str) -> tuple[str, ...]:
-    """Endings of the files of a modality, as its media class says; () if it does not."""
-    return tuple(getattr(medium(modality), "suffixes", ()))
+    """Endings of the files of a modality, as its media class says; () if it does not, or is not installed."""
+    return _endings(modality, "suffixes")
 
 
 def written_suffixes_of(modality: str) -> tuple[str, ...]:
-    """Endings that its media class can write, the usual one first; () if it does not say."""
-    return tuple(getattr(medium(modality), "written_suffixes", ()))
+    """Endings that its media class can write, the usual one first; () if it does not say, or is not installed."""
+    return _endings(modality, "written_suffixes")
+
+
+@cache
+def _endings(modality: str, which: str) -> tuple[str, ...]:
+    return tuple(getattr(medium(modality), which, ())) if modality in find_tokenizers() else ()
 
 
 def files(
