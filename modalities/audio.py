@@ -25,6 +25,7 @@ from tokenmask.modalities.mel import griffin_lim, margin, unit, waveform
 from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.threads import free_cores
 from tokenmask.tokenizer import check_media, check_stream
 
 __all__ = ["VOCODERS", "AudioClip", "AudioTokenizer", "AudioTokenizerConfig"]
@@ -74,6 +75,7 @@ class AudioTokenizer(LearnedTokenizer):
 
     # Encoding ---------------------------------------------------------------------------------------------------------
 
+    @free_cores()
     def encode_many(self, items: Sequence[AudioClip]) -> list[TokenStream]:
         """The codes of many clips.
 
@@ -161,6 +163,7 @@ class AudioTokenizer(LearnedTokenizer):
 
     # Decoding ---------------------------------------------------------------------------------------------------------
 
+    @free_cores()
     def decode(self, stream: TokenStream, *, given: AudioClip | None = None, keep: Tensor | None = None) -> AudioClip:
         """The sound of any codes.
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    *("ops", "nn", "files", "streams", "tokenizer", "tensor_files", "progress", "processes", "fitting", "corpus"),
-    *("batch", "layout", "masking", "models", "objectives", "sampling", "training", "analysis", "recipes"),
+    *("threads", "ops", "nn", "files", "streams", "tokenizer", "tensor_files", "progress", "processes", "fitting"),
+    *("corpus", "batch", "layout", "masking", "models", "objectives", "sampling", "training", "analysis", "recipes"),
     *("generation", "editing", "swapping", "run", "evaluation", "report", "demo", "cli"),
 ]
 EXCEPTED = {"__init__", "__main__", "testing", "data"}  # the lazy face, the command, the public checks, what ships
-MODALITIES_MAY = {"ops", "nn", "files", "streams", "tokenizer", "tensor_files", "fitting", "modalities"}
+MODALITIES_MAY = {"threads", "ops", "nn", "files", "streams", "tokenizer", "tensor_files", "fitting", "modalities"}
 MAY_MODALITIES = {"recipes", "run", "report", "demo", "cli"}
 
 

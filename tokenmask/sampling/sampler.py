@@ -26,6 +26,7 @@ from tokenmask.sampling.pick import Categorical
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.threads import look_again
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class Sampler:
             plans = [self.schedule.plan(count, stage.steps) for count in counts]
             last = self.reuse.inner(stage.steps)
             for index in range(stage.steps):
+                look_again()
                 run = _Run(
                     inside=inside,
                     open_after=[plan[index] for plan in plans],
