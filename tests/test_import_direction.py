@@ -6,14 +6,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    *("deprecation", "ops", "nn", "files", "streams", "tokenizer", "components", "tensor_files", "progress"),
-    *("processes", "fitting", "corpus"),
+    *("deprecation", "threads", "ops", "nn", "files", "streams", "tokenizer", "components", "tensor_files"),
+    *("progress", "processes", "fitting", "corpus"),
     *("batch", "layout", "masking", "models", "objectives", "procedures", "sampling", "training", "analysis"),
     "recipes",
     *("generation", "editing", "swapping", "run", "evaluation", "report", "demo", "cli"),
 ]
 EXCEPTED = {"__init__", "__main__", "testing", "data"}  # the lazy face, the command, the public checks, what ships
-MODALITIES_MAY = {"deprecation", "ops", "nn", "files", "streams", "tokenizer", "tensor_files", "fitting", "modalities"}
+MODALITIES_MAY = {
+    "deprecation",
+    "threads",
+    "ops",
+    "nn",
+    "files",
+    "streams",
+    "tokenizer",
+    "tensor_files",
+    "fitting",
+    "modalities",
+}
 MAY_MODALITIES = {"recipes", "run", "report", "demo", "cli"}
 
 

@@ -25,6 +25,7 @@ from tokenmask.files import hold
 from tokenmask.processes import Processes, part_of
 from tokenmask.progress import progress_bar
 from tokenmask.tensor_files import load_tensors, save_tensors
+from tokenmask.threads import look_again, steady_threads
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
@@ -98,6 +99,7 @@ def step_generator(seed: int, step: int, purpose: str = "") -> torch.Generator:
 # The loop -------------------------------------------------------------------------------------------------------------
 
 
+@steady_threads()
 def fit(
     task: Fitting,
     *,
@@ -154,6 +156,7 @@ def fit(
         in_step, stop = False, False
         try:
             for index in range(len(history), steps):
+                look_again()
                 in_step = True
                 metrics = {name: float(value) for name, value in task.step(index).items()}
                 in_step = False

@@ -22,6 +22,7 @@ from tokenmask.progress import progress_bar
 from tokenmask.sampling import Sampler, SamplerState
 from tokenmask.sampling.guidance import COMPANION, FURTHER, NEGATIVE
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.threads import free_cores
 from tokenmask.training import Packing
 
 INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch; smaller multiples are not (float32, CPU)
@@ -132,6 +133,7 @@ def growing_axis(spec: StreamSpec) -> int:
     return spec.axes.index("time") if "time" in spec.axes else 0
 
 
+@free_cores()
 def fill(
     requests: SequenceOf[Request],
     *,

@@ -25,6 +25,7 @@ from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.threads import free_cores
 from tokenmask.tokenizer import check_media, check_stream
 
 FADE_SECONDS = 0.01  # of what is made beside what is kept
@@ -72,6 +73,7 @@ class AudioTokenizer(LearnedTokenizer):
 
     # Encoding ---------------------------------------------------------------------------------------------------------
 
+    @free_cores()
     def encode_many(self, items: Sequence[AudioClip]) -> list[TokenStream]:
         """The codes of many clips.
 
@@ -159,6 +161,7 @@ class AudioTokenizer(LearnedTokenizer):
 
     # Decoding ---------------------------------------------------------------------------------------------------------
 
+    @free_cores()
     def decode(self, stream: TokenStream, *, given: AudioClip | None = None, keep: Tensor | None = None) -> AudioClip:
         """The sound of any codes.
 

@@ -25,6 +25,7 @@ from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.threads import free_cores
 from tokenmask.tokenizer import check_media, check_stream
 
 _ROWS = 32  # windows that go through the network together, always this many
@@ -76,6 +77,7 @@ class EegTokenizer(LearnedTokenizer):
             fingerprint=identity,
         )
 
+    @free_cores()
     @torch.no_grad()
     def encode_many(self, items: Sequence[EegRecording]) -> list[TokenStream]:
         """The codes of many recordings; the last token of each may reach beyond its end.
@@ -113,6 +115,7 @@ class EegTokenizer(LearnedTokenizer):
         own = scales[:, config.halo : config.halo + _CORE, None]
         return torch.cat([own, codes.view(*own.shape[:2], -1)], 2).to("cpu", torch.int32)
 
+    @free_cores()
     def decode(
         self, stream: TokenStream, *, given: EegRecording | None = None, keep: Tensor | None = None
     ) -> EegRecording:

@@ -21,6 +21,7 @@ from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfi
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.threads import free_cores
 from tokenmask.tokenizer import check_media, check_stream
 
 _BASELINE_ITEMS = 4096
@@ -56,6 +57,7 @@ class ImageTokenizer(LearnedTokenizer):
         side = config.size // config.stride
         return StreamSpec("image", (config.codes,), ("row", "column"), grid=(side, side), fingerprint=identity)
 
+    @free_cores()
     @torch.no_grad()
     def encode_many(self, items: Sequence[Image]) -> list[TokenStream]:
         """The codes of many images, each first brought to ``config.size`` squared pixels if ``config.resize`` is set.
@@ -79,6 +81,7 @@ class ImageTokenizer(LearnedTokenizer):
             streams += [TokenStream(self._spec, grid.clone()) for grid in grids]
         return streams
 
+    @free_cores()
     def decode(self, stream: TokenStream, *, given: Image | None = None, keep: Tensor | None = None) -> Image:
         """The image of any codes.
 

@@ -32,6 +32,7 @@ from tokenmask.modalities.quantizers.residual import GroupedQuantizer
 from tokenmask.modalities.seams import smoothed
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.threads import free_cores
 from tokenmask.tokenizer import check_media, check_stream
 
 _ROWS = 64  # windows that go through the network at once, always: sums of products depend on the number of rows
@@ -76,6 +77,7 @@ class MotionTokenizer(LearnedTokenizer):
             fingerprint=identity,
         )
 
+    @free_cores()
     @torch.no_grad()
     def encode_many(self, items: Sequence[MotionClip]) -> list[TokenStream]:
         """The codes of many clips, each first brought to the configuration's frame rate.
@@ -104,6 +106,7 @@ class MotionTokenizer(LearnedTokenizer):
         coded = Windows(self.config.stride, self.config.stride, _ROWS).through(signals(), run, beyond="nearest")
         return [TokenStream(self._spec, codes) for codes in coded]
 
+    @free_cores()
     def decode(self, stream: TokenStream, *, given: MotionClip | None = None, keep: Tensor | None = None) -> MotionClip:
         """The motion of any codes.
 

@@ -84,4 +84,11 @@ def test_what_cannot_be_sent_and_no_workers_are_refused(pair: dict[str, Tokenize
         list(encode_items([Item("a", {"text": lambda: Text("a")})] * 3, pair, workers=2))
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         list(encode_items([], pair, workers=0))
+
+
+def test_many_items_have_a_worker_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usual_workers(99) == 1 <= usual_workers(100) == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")  # as outside Linux
+    for cores, workers in ((3, 3), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert (usual_workers(99), usual_workers(100)) == (1, workers)

@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     name, traceback = "", False
     # Set before torch loads OpenMP: threads that spin while they wait stop each other where cores are shared.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "torch" not in sys.modules:  # later it would change nothing, and hide that from `tokenmask.threads`
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         arguments = make_parser().parse_args(argv)
         name, traceback = arguments.command, arguments.traceback

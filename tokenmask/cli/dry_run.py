@@ -22,6 +22,7 @@ from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.learners import learner_of
 from tokenmask.run import prepare
+from tokenmask.threads import steady_threads
 from tokenmask.tokenizer import Tokenizer
 
 FEW = 256  # items that are looked at where their number does not matter
@@ -108,7 +109,7 @@ def _estimate(
     if operations > TRIAL_OPERATIONS:
         say("time: not tried here, a step of this size would take too long")
         return
-    with waiting("trying a few steps"):
+    with waiting("trying a few steps"), steady_threads():  # as in training
         trial = prepare(scratch / "trial", recipe, tokenizers, corpora, start=start)
         trial.step(0)  # memory is taken and batches are found: slower than all that follow
         seconds: list[float] = []

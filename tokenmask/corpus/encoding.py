@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import signal
 import tempfile
 from collections import deque
@@ -23,6 +22,7 @@ import torch
 
 from tokenmask.corpus.records import JSON, TRAIN
 from tokenmask.streams import TokenStream
+from tokenmask.threads import free_cores, usable_cores
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
 ITEMS_AT_ONCE = 16  # encoded together
@@ -90,7 +90,7 @@ def encode_items(
 
 def usual_workers(count: int) -> int:
     """Worker processes for that many items: one for each core this process may use, one alone below a hundred items."""
-    return 1 if count < _FEW else len(os.sched_getaffinity(0))
+    return 1 if count < _FEW else usable_cores()
 
 
 def sentence(error: Exception) -> str:
@@ -109,6 +109,7 @@ def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
+@free_cores()
 def _encode(items: Sequence[Item], tokenizers: Mapping[str, Tokenizer]) -> list[Streams | Exception]:
     """The streams of each item, or why there are none."""
     results: list[Streams | Exception] = [{} for _ in items]

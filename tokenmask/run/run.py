@@ -22,6 +22,7 @@ from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
+from tokenmask.threads import free_cores
 from tokenmask.tokenizer import Tokenizer, stream_of
 from tokenmask.training import StreamScore, held_out_scores
 
@@ -64,6 +65,7 @@ class Run:
 
     # generate ----------------------------------------------------------------------------------------------------
 
+    @free_cores()
     def generate(self, stream: str, given: Any = None, **options: Any) -> list[Any]:
         """Fills a stream and decodes it: one media object per request and sample, each with its ``stream``.
 
@@ -72,6 +74,7 @@ class Run:
         tokens = self.generate_tokens(stream, given, **options)
         return [self.tokenizers[stream].decode(tokens_of_one) for tokens_of_one in tokens]
 
+    @free_cores()
     def generate_tokens(
         self,
         stream: str,
@@ -147,6 +150,7 @@ class Run:
             progress=progress,
         )
 
+    @free_cores()
     def edit(
         self,
         media: Any,

@@ -27,6 +27,7 @@ from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.threads import look_again
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,7 @@ class Sampler:
             if number and stage.model != stages[number - 1].model:
                 state = replace(state, cache=None)
             for step in planned(layout, state, stage, self.reuse):
+                look_again()
                 state, predicted = self._step(models[stage.model], layout, state, step, guided)
                 if not step.is_last and not step.cheap_follow:
                     revoked = self.revoke(state, step.inside, step.progress, predicted)
