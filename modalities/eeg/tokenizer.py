@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -258,6 +259,21 @@ class EegTokenizer(LearnedTokenizer):
         return torch.cat(waves), torch.cat(scales)
 
     @classmethod
+    def chosen_config(cls, items: Sequence[EegRecording]) -> EegTokenizerConfig:
+        """At the rate of most recordings, of the first of them where two are as many."""
+        rates = Counter(item.sample_rate_hz for item in items)
+        return EegTokenizerConfig.at(rates.most_common(1)[0][0])
+
+    @classmethod
+    def check_item(cls, item: EegRecording, config: EegTokenizerConfig) -> None:
+        """ValueError for a recording shorter than a window of the spectral error."""
+        if round(item.duration_seconds * config.sample_rate_hz) < config.spectral_samples:
+            raise ValueError(
+                f"fitting takes recordings of {config.spectral_samples} samples or more at "
+                f"{config.sample_rate_hz:g} Hz, got {item!r}; leave it out"
+            )
+
+    @classmethod
     def fit(
         cls,
         items: Sequence[EegRecording],
@@ -277,8 +293,8 @@ class EegTokenizer(LearnedTokenizer):
         Windows of single channels are drawn, turned upside down by chance and made up to 6 dB louder or softer.
 
         Args:
-            items: recordings at ``config.sample_rate_hz``; all are held in memory.
-            config: the network; the default is :meth:`EegTokenizerConfig.at` the rate of the first recording.
+            items: recordings; all are held in memory, those at another rate than the configuration's resampled.
+            config: the network; the default is :meth:`EegTokenizerConfig.at` the rate of most recordings.
             steps: optimisation steps.
             batch_size: windows in a step.
             window_seconds: length of a window; shorter where the shortest recording is.
@@ -290,20 +306,21 @@ class EegTokenizer(LearnedTokenizer):
 
         Raises:
             TypeError: not an EegRecording.
-            ValueError: no recording, another sample rate, one shorter than a window of the spectral error, or a
+            ValueError: no recording, one shorter than a window of the spectral error (see :meth:`unusable`), or a
                 folder with the checkpoint of another run.
         """
         if not items:
             raise ValueError("fitting needs a recording at least, got none; pass more")
-        check_media(cls, items[0])
-        config = config or EegTokenizerConfig.at(items[0].sample_rate_hz)
         for item in items:
             check_media(cls, item)
-            if item.sample_rate_hz != config.sample_rate_hz or item.samples.shape[1] < config.spectral_samples:
-                raise ValueError(
-                    f"fitting takes recordings of {config.spectral_samples} samples or more at "
-                    f"{config.sample_rate_hz:g} Hz, got {item!r}; resample it or leave it out"
-                )
+        config = config or cls.chosen_config(items)
+        for item in items:
+            cls.check_item(item, config)
+        rate = config.sample_rate_hz
+        others = sum(item.sample_rate_hz != rate for item in items)
+        if others:
+            warnings.warn(f"{others} of {len(items)} recordings are resampled to {rate:g} Hz for fitting", stacklevel=2)
+        items = [item if item.sample_rate_hz == rate else item.resample(rate) for item in items]
         task = eeg_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed), window_seconds)
         return cls(
             config,

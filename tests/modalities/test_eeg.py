@@ -345,9 +345,19 @@ def test_wrong_items_are_one_sentence(train: list[EegRecording]) -> None:
         EegTokenizer.fit([])
     with pytest.raises(TypeError, match="EegTokenizer encodes EegRecording, got str"):
         EegTokenizer.fit([train[0], "b"])  # type: ignore[list-item]
-    for wrong in (train[0].resample(256), piece(train[0], 0, 63)):
-        with pytest.raises(ValueError, match="fitting takes recordings of 64 samples or more at 128 Hz"):
-            EegTokenizer.fit([train[0], wrong])
+    with pytest.raises(ValueError, match="fitting takes recordings of 64 samples or more at 128 Hz"):
+        EegTokenizer.fit([train[0], piece(train[0], 0, 63)])
+
+
+def test_most_recordings_decide_the_rate_and_others_are_resampled(train: list[EegRecording]) -> None:
+    mixed = [train[0].resample(256), train[1], train[2]]
+    assert EegTokenizer.chosen_config(mixed).sample_rate_hz == 128
+    assert EegTokenizer.unusable([*mixed, piece(train[0], 0, 50)], TINY).keys() == {3}
+    with pytest.warns(UserWarning, match="1 of 3 recordings are resampled to 128 Hz for fitting"):
+        fitted = EegTokenizer.fit(mixed, config=TINY, steps=2, progress=False)
+    there = [mixed[0].resample(128), *mixed[1:]]
+    same = EegTokenizer.fit(there, config=TINY, steps=2, progress=False)
+    assert fitted.spec.fingerprint == same.spec.fingerprint
 
 
 @pytest.mark.parametrize("change", [{"stride": 16, "sample_rate_hz": 256.0}, {"stride": 4, "scale_seconds": 0.01}])
