@@ -108,9 +108,9 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
     A joint with one rotation is a hinge, one without is fixed, and so is an end site, named after its joint with
     "_end". Positions count for the root, in place of its offset, which many programs fill with its place in the first
     frame; those of other joints replace their offsets too, where they are not zero throughout, by their median over
-    time: bones keep their length. Whole rows count, whatever number of frames was announced. A file does not say its
-    unit nor which way is up; both are told by the body, if the names of its joints tell legs and trunk. What had to be
-    guessed or left out is a warning with the name of the file.
+    time: bones keep their length. Whole rows count, unless they are less than half of the frames that were announced.
+    A file does not say its unit nor which way is up; both are told by the body, if the names of its joints tell legs
+    and trunk. What had to be guessed or left out is a warning with the name of the file.
 
     Args:
         path: the file.
@@ -159,7 +159,7 @@ def _rows(motion: str, width: int, notes: list[str]) -> tuple[Tensor, float]:
     cut = bool(lines) and bool(sum(counts) % width) and counts[-1] == sum(counts) % width
     numbers = torch.tensor([float(word) for line in lines[: len(lines) - cut] for word in line], dtype=torch.float64)
     frames = len(numbers) // width
-    if frames < 1 or len(numbers) % width:
+    if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
         raise ValueError(f"{announced} frames of {width} numbers were announced, but {sum(counts)} came")
     if cut or frames != announced:
         ending = " before a row that is cut off" if cut else ""

@@ -204,11 +204,16 @@ def test_rates_survive_a_file(tmp_path: Path, clip: MotionClip, rate: float) -> 
     assert MotionClip.load(tmp_path / "a.bvh").frame_rate_hz == pytest.approx(rate, rel=1e-9)
 
 
-@pytest.mark.parametrize("announced", [FRAMES - 1, FRAMES + 1, 0, 1000])
+@pytest.mark.parametrize("announced", [FRAMES - 1, FRAMES + 1, 0, 2 * FRAMES])
 def test_whole_rows_count(tmp_path: Path, text: str, clip: MotionClip, announced: int) -> None:
     changed = text.replace(f"Frames: {FRAMES}", f"Frames: {announced}")
     found = read(tmp_path, changed, rf"announces {announced} frames, but it holds {FRAMES} whole ones$")
     assert away(found, clip) < 1e-5
+
+
+def test_a_file_that_lost_more_than_half_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=rf"49 frames of 51 numbers were announced, but {FRAMES * 51} came"):
+        read(tmp_path, text.replace(f"Frames: {FRAMES}", f"Frames: {2 * FRAMES + 1}"))
 
 
 def test_a_row_that_is_cut_off_is_dropped(tmp_path: Path, text: str, clip: MotionClip) -> None:
