@@ -228,6 +228,8 @@ def pca_coded(train: Tensor, items: Tensor, bits: float) -> Tensor:
     mean = train.mean(0)
     wanted = min(int(bits) + 1, len(train), train.shape[1])  # a component that is kept costs one bit at least
     basis = _principal_axes(train - mean, max(wanted, 1))
+    if not basis.shape[1]:  # training items that are all alike have no components
+        return mean.expand(items.shape).clone()
     scores, own = ((train - mean) @ basis).T.contiguous(), ((items - mean) @ basis).T.contiguous()
     counts = [n for n in _LEVELS if n == 1 or n * _SAMPLES_PER_LEVEL <= len(train)]
     books = [_lloyd_max(scores, n) for n in counts]

@@ -27,6 +27,7 @@ from tokenmask.tokenizer import (
     DESCRIPTION_FILE,
     check_fingerprint,
     check_free,
+    check_media,
     check_stream,
     describe,
     fingerprint,
@@ -253,6 +254,38 @@ class LearnedTokenizer(ABC):
         """Moves the network, to encode much at once on an accelerator; codes come back to the CPU all the same."""
         self._network.to(device)
         return self
+
+    @classmethod
+    def chosen_config(cls, items: Sequence[Any]) -> Any:
+        """The configuration that ``fit`` takes for items if none is given."""
+        return cls.config_class()
+
+    @classmethod
+    def check_item(cls, item: Any, config: Any) -> None:
+        """ValueError for an item that ``fit`` cannot learn from with a configuration; most take all of their media."""
+        check_media(cls, item)
+
+    @classmethod
+    def unusable(cls, items: Sequence[Any], config: Any = None) -> dict[int, str]:
+        """Numbers of the items that ``fit`` cannot take, and why: one of them must not end the work on all others.
+
+        Args:
+            items: media of the tokenizer; read one by one, and not at all where every item can be taken.
+            config: of ``fit``; None is the one that it chooses.
+
+        Raises:
+            ValueError: no configuration fits any of the items.
+        """
+        if cls.check_item.__func__ is LearnedTokenizer.check_item.__func__ or not items:  # type: ignore[attr-defined]
+            return {}
+        chosen = cls.chosen_config(items) if config is None else config
+        found: dict[int, str] = {}
+        for number, item in enumerate(items):
+            try:
+                cls.check_item(item, chosen)
+            except ValueError as error:
+                found[number] = str(error)
+        return found
 
     def encode(self, media: Any) -> TokenStream:
         """The codes of one item; see ``encode_many``."""

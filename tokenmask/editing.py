@@ -38,7 +38,7 @@ def hole(
         stream: its codes.
         regions: one or more; None is everything.
         levels: only these levels, counted coarse to fine inside their group; None is all.
-        channels: only these entries of the channel axis, by name.
+        channels: only these entries of the channel axis, by name; upper and lower case do not count.
         parts: only these level groups (body parts), by the names in ``tokenizer.group_names``.
 
     Returns:
@@ -53,11 +53,12 @@ def hole(
         inside |= torch.ones_like(inside) if region is None else _places(tokenizer, media, stream, region)
     if channels is not None:
         names = stream.labels.get("channel", ())
-        unknown = [name for name in channels if name not in names]
+        asked = {name.casefold() for name in channels}
+        unknown = [name for name in channels if name.casefold() not in {one.casefold() for one in names}]
         if unknown or not names:
             raise ValueError(f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(channels)}")
         axis = spec.axes.index("channel")
-        wanted = torch.tensor([name in channels for name in names])
+        wanted = torch.tensor([name.casefold() in asked for name in names])
         inside &= wanted.view([-1 if index == axis else 1 for index in range(len(spec.axes))])
     open_levels = torch.tensor(_levels(tokenizer, spec.level_groups, levels, parts))
     chosen = inside[..., None] & torch.isin(torch.arange(spec.num_levels), open_levels)

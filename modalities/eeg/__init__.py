@@ -3,6 +3,7 @@
 from tokenmask.modalities.eeg.figures import BANDS
 from tokenmask.modalities.eeg.media import EegRecording
 from tokenmask.modalities.eeg.network import EegTokenizerConfig
+from tokenmask.modalities.eeg.session import Event, Session
 from tokenmask.modalities.eeg.tokenizer import EegTokenizer
 
 __all__ = [
@@ -10,4 +11,6 @@ __all__ = [
     "EegRecording",
     "EegTokenizer",
     "EegTokenizerConfig",
+    "Event",
+    "Session",
 ]

@@ -18,7 +18,10 @@ _SMALLEST = 1e-12  # square microvolts; keeps logarithms finite
 
 
 def fidelity(originals: Sequence[Tensor], copies: Sequence[Tensor], rate_hz: float) -> dict[str, float]:
-    """Means over all rows of pairs [rows, time] in microvolts; rows without any power in a band are left out of it."""
+    """Means over all rows of pairs [rows, time] in microvolts; rows without any power in a band are left out of it.
+
+    Offsets of rows do not count: a wave that is lost beside one would otherwise have a correlation of nearly 1.
+    """
     names = ["correlation", "error_of_variance", "log_spectral_error_db"]
     names += [f"{band}_{figure}" for band in BANDS for figure in ("correlation", "power_error_db")]
     seen: dict[str, list[Tensor]] = {name: [] for name in names}
@@ -28,7 +31,7 @@ def fidelity(originals: Sequence[Tensor], copies: Sequence[Tensor], rate_hz: flo
         mine, other = (torch.fft.rfft(part.double(), dim=1) for part in (original, copy))
         weight = torch.where((places > 0) & (places < rate_hz / 2), 2.0, 1.0).double()
         for band, (low, high) in {"": (0.0, math.inf), **{f"{band}_": edges for band, edges in BANDS.items()}}.items():
-            chosen = weight * ((places >= low) & (places < high) & (places > 0 if band else places >= 0))
+            chosen = weight * ((places >= low) & (places < high) & (places > 0))
             powers = [(part.abs().square() * chosen).sum(1) for part in (mine, other)]
             alive = powers[0] > _SMALLEST
             own, made = powers[0][alive], powers[1][alive].clamp_min(_SMALLEST)

@@ -6,7 +6,9 @@ Does not know: codes, networks, other modalities.
 
 from __future__ import annotations
 
+import json
 import math
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,33 +19,20 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.modalities.eeg.edf import edf_of, read_edf
+from tokenmask.modalities.eeg.names import electrode, without_reference
+from tokenmask.modalities.eeg.offset import without_baseline
+from tokenmask.modalities.eeg.session import Session
 from tokenmask.streams import TokenStream
 from tokenmask.tensor_files import load_tensors, save_tensors
 
 MAX_SAMPLES = 1 << 30
-_MICROVOLTS = {"uv": 1.0, "\u00b5v": 1.0, "\u03bcv": 1.0, "mv": 1e3, "v": 1e6, "nv": 1e-3}
 _SUFFIXES = (".edf", ".bdf", ".npz", ".safetensors")
-_ROWS = ["AF", "F", "FT", "FC", "T", "C", "TP", "CP", "P", "PO", "O", "I"]
-_KNOWN = {
-    name.casefold(): name
-    for name in [
-        *(f"{row}{place}" for row in _ROWS for place in ["z", *range(1, 11)]),
-        *(["Fpz", "Fp1", "Fp2", "Nz", "A1", "A2", "M1", "M2", "F11", "F12", "FT11", "FT12", "TP11", "TP12"]),
-    ]
-}
-
-
-def electrode(name: str) -> str:
-    """The usual spelling of a 10-20 or 10-10 electrode ("FP1" and "fp1" are "Fp1"); other names stay as they are.
-
-    Source: American Clinical Neurophysiology Society, guideline 2 (2016).
-    """
-    return _KNOWN.get(name.strip().casefold(), name.strip())
 
 
 @dataclass(frozen=True, eq=False)
 class EegRecording:
-    """Voltages of electrodes over time, without a large offset: EEG is high-passed (see :meth:`filtered`).
+    """Voltages of electrodes over time, without a large offset: EEG is high-passed (see :meth:`without_offset`).
 
     Args:
         samples: float32 [channels, time], microvolts, finite.
@@ -51,6 +40,7 @@ class EegRecording:
         channels: a name for each row, different without regard to case; any names, those of the 10-20 and 10-10
             systems are brought to their usual spelling.
         stream: the codes it was generated from, if it was; does not count in comparisons.
+        session: when it began, who was recorded, and events, where a file says so.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
@@ -63,6 +53,7 @@ class EegRecording:
     sample_rate_hz: float
     channels: tuple[str, ...]
     stream: TokenStream | None = field(default=None, repr=False)
+    session: Session | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape = self.samples.shape
@@ -86,7 +77,11 @@ class EegRecording:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EegRecording):
             return NotImplemented
-        same = (self.sample_rate_hz, self.channels) == (other.sample_rate_hz, other.channels)
+        same = (self.sample_rate_hz, self.channels, self.session) == (
+            other.sample_rate_hz,
+            other.channels,
+            other.session,
+        )
         return same and torch.equal(self.samples, other.samples)
 
     __hash__ = None  # type: ignore[assignment]
@@ -105,22 +100,32 @@ class EegRecording:
     def load(cls, path: str | Path) -> Self:
         """Reads .edf (European Data Format), .bdf (24 bits), and what :meth:`save` wrote as .npz or .safetensors.
 
-        Of EDF and BDF files the signals measured in volts are taken; their "EEG " prefix is dropped.
+        Of EDF and BDF files the signals measured in volts are taken that have the rate of the EEG; their "EEG " prefix
+        and a reference ("-REF", "-A1") are dropped. Offsets and drifts are taken away where they outweigh the wave, as
+        amplifiers without a high-pass filter record them (see :meth:`without_offset`). What was left out or changed is
+        a warning with the name of the file.
 
         Raises:
-            ValueError: no such file, another format, a damaged file, or voltages at several rates.
+            ValueError: no such file, another format, a damaged file, or a gap in an EDF+D file.
         """
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"a recording is read from a file, but {path} is none; check the path")
         readers = {".edf": cls._read_edf, ".bdf": cls._read_edf, ".npz": cls._read_npz}
+        notes: list[str] = []
         suffix = path.suffix.lower()
         if suffix == ".safetensors":
             tensors, about = load_tensors(path)
             if about.get("media") != "EegRecording":
                 raise ValueError(f"{path} must hold an EegRecording, got {about.get('media')}; check the path")
             try:
-                return cls(tensors["samples"], about["sample_rate_hz"], tuple(about["channels"]))
+                session = about.get("session")
+                return cls(
+                    tensors["samples"],
+                    about["sample_rate_hz"],
+                    tuple(about["channels"]),
+                    session=None if session is None else Session.from_json(session),
+                )
             except (KeyError, TypeError, AttributeError) as error:
                 raise ValueError(
                     f"{path} must hold a recording, but cannot be read ({error!r}); save it again"
@@ -128,33 +133,29 @@ class EegRecording:
         if suffix not in readers:
             raise ValueError(f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}")
         try:
-            return readers[suffix](path)
+            recording = readers[suffix](path, notes)
         except Exception as error:  # the readers of both formats raise many kinds; all mean a damaged file
             reason = " ".join(str(error).split())
             raise ValueError(f"{path} must be a whole recording, but cannot be read ({reason})") from error
+        if notes:
+            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
+        return recording
 
     @classmethod
-    def _read_edf(cls, path: Path) -> Self:
-        import edfio
-
-        file = (edfio.read_bdf if path.suffix.lower() == ".bdf" else edfio.read_edf)(path)
-        signals = [one for one in file.signals if one.physical_dimension.strip().casefold() in _MICROVOLTS]
-        rates = {one.sampling_frequency for one in signals}
-        if len(rates) != 1:
-            raise ValueError(f"its voltages must have one sample rate, got {sorted(rates) or 'no voltages'}")
-        rows = [
-            torch.from_numpy(one.data * _MICROVOLTS[one.physical_dimension.strip().casefold()]).float()
-            for one in signals
-        ]
-        names = [one.label.strip() for one in signals]
-        return cls(
-            torch.stack(rows),
-            float(rates.pop()),
-            tuple(name[4:] if name[:4].upper() == "EEG " else name for name in names),
-        )
+    def _read_edf(cls, path: Path, notes: list[str]) -> Self:
+        found = read_edf(path)
+        samples, taken = without_baseline(found.samples, found.sample_rate_hz)
+        notes += found.notes
+        if bool(taken.any()):
+            largest = int(taken.argmax())
+            notes.append(
+                f"offsets and drifts below 0.5 Hz were taken away from {int((taken > 0).sum())} of "
+                f"{len(taken)} channels ({found.channels[largest]}: {float(taken[largest]):.4g} microvolts)"
+            )
+        return cls(samples, found.sample_rate_hz, found.channels, session=found.session)
 
     @classmethod
-    def _read_npz(cls, path: Path) -> Self:
+    def _read_npz(cls, path: Path, notes: list[str]) -> Self:
         import numpy as np
 
         with zipfile.ZipFile(path) as archive:
@@ -162,24 +163,38 @@ class EegRecording:
                 raise ValueError(f"it unpacks to more than {MAX_SAMPLES} samples")
         with np.load(path, allow_pickle=False) as file:
             samples, rate = torch.from_numpy(file["samples"]), float(file["sample_rate_hz"])
-            return cls(samples, rate, tuple(str(name) for name in file["channels"]))
+            session = Session.from_json(json.loads(str(file["session"]))) if "session" in file else None
+            return cls(samples, rate, tuple(str(name) for name in file["channels"]), session=session)
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the suffix names, atomically; .npz and .safetensors lose nothing, .edf has 16 bits.
+
+        An EDF file has whole data records: where no record divides the recording, its last value fills up the last
+        one, by a second at most.
 
         Raises:
             ValueError: another suffix, or a recording that EDF cannot hold.
         """
         suffix = Path(path).suffix.lower()
         if suffix == ".safetensors":
-            about = {"media": "EegRecording", "sample_rate_hz": self.sample_rate_hz, "channels": list(self.channels)}
+            about: dict[str, Any] = {
+                "media": "EegRecording",
+                "sample_rate_hz": self.sample_rate_hz,
+                "channels": list(self.channels),
+            }
+            if self.session is not None:
+                about["session"] = self.session.to_json()
             save_tensors(path, {"samples": self.samples}, about)
         elif suffix == ".npz":
             import numpy as np
 
             samples, rate = self.samples.cpu().numpy(), np.float64(self.sample_rate_hz)
             with writing_atomically(path) as partial, partial.open("wb") as file:
-                np.savez(file, samples=samples, sample_rate_hz=rate, channels=np.array(self.channels))
+                names = np.array(self.channels)
+                arrays: dict[str, Any] = {"samples": samples, "sample_rate_hz": rate, "channels": names}
+                if self.session is not None:
+                    arrays["session"] = np.array(json.dumps(self.session.to_json()))
+                np.savez(file, **arrays)
         elif suffix == ".edf":
             edf = self._as_edf()
             with writing_atomically(path) as partial:
@@ -190,20 +205,8 @@ class EegRecording:
             )
 
     def _as_edf(self) -> Any:
-        import edfio
-
         try:
-            signals = [
-                edfio.EdfSignal(
-                    row.double().cpu().numpy(),
-                    self.sample_rate_hz,
-                    label=f"EEG {name}",
-                    physical_dimension="uV",
-                    physical_range=_edf_range(row),
-                )
-                for row, name in zip(self.samples, self.channels, strict=True)
-            ]
-            return edfio.Edf(signals, data_record_duration=_edf_record(self.samples.shape[1], self.sample_rate_hz))
+            return edf_of(self.samples, self.sample_rate_hz, self.channels, self.session)
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"an EDF file cannot hold {self!r} ({reason}); save it as .npz") from error
@@ -219,7 +222,9 @@ class EegRecording:
         if rate_hz == self.sample_rate_hz:
             return replace(self, stream=None)
         values = soxr.resample(self.samples.T.double().cpu().numpy(), self.sample_rate_hz, rate_hz, quality="VHQ")
-        return EegRecording(torch.from_numpy(values).float().T.contiguous(), rate_hz, self.channels)
+        return replace(
+            self, samples=torch.from_numpy(values).float().T.contiguous(), sample_rate_hz=rate_hz, stream=None
+        )
 
     def select(self, channels: Sequence[str]) -> EegRecording:
         """Some of the channels, in the order asked for; names without regard to case.
@@ -228,17 +233,26 @@ class EegRecording:
             ValueError: a channel that is not there.
         """
         rows = {name.casefold(): row for row, name in enumerate(self.channels)}
-        absent = [name for name in channels if electrode(name).casefold() not in rows]
+        short = {without_reference(name).casefold(): row for row, name in enumerate(self.channels)}
+        found = [
+            rows.get(electrode(name).casefold(), short.get(without_reference(name).casefold())) for name in channels
+        ]
+        absent = [name for name, row in zip(channels, found, strict=True) if row is None]
         if absent or not channels:
             raise ValueError(f"channels must be some of {self.channels}, got {absent or 'none'}")
-        chosen = [rows[electrode(name).casefold()] for name in channels]
-        return EegRecording(self.samples[chosen], self.sample_rate_hz, tuple(self.channels[row] for row in chosen))
+        chosen = [row for row in found if row is not None]
+        names = tuple(self.channels[row] for row in chosen)
+        return replace(self, samples=self.samples[chosen], channels=names, stream=None)
+
+    def without_offset(self) -> EegRecording:
+        """Offsets and drifts below 0.5 Hz taken away from channels where they outweigh the wave; others stay."""
+        return replace(self, samples=without_baseline(self.samples, self.sample_rate_hz)[0], stream=None)
 
     def filtered(self, low_hz: float, high_hz: float = math.inf) -> EegRecording:
         """Frequencies from ``low_hz`` to below ``high_hz`` only, zero phase; ``filtered(0.5)`` takes an offset away."""
         spectrum, chosen = self._spectrum(low_hz, high_hz)
         band = torch.fft.irfft(spectrum * chosen, self.samples.shape[1], dim=1).float()
-        return EegRecording(band, self.sample_rate_hz, self.channels)
+        return replace(self, samples=band, stream=None)
 
     def band_power(self, low_hz: float, high_hz: float) -> Tensor:
         """Mean square of the part from ``low_hz`` to below ``high_hz``, float64 [channels], square microvolts."""
@@ -274,16 +288,3 @@ class EegRecording:
         axes.set_xlabel(f"seconds ({spacing:.3g} \u00b5V between two names)")
         with writing_atomically(path) as partial:
             figure.savefig(partial, format=Path(path).suffix.lower().removeprefix(".") or "png")
-
-
-def _edf_record(samples: int, rate_hz: float) -> float | None:
-    """Seconds of a data record: the longest up to a second that divides the recording and that a header can hold."""
-    whole = [count for count in range(1, math.floor(rate_hz) + 1) if samples % count == 0]
-    fitting = [count / rate_hz for count in whole if len(repr(count / rate_hz)) <= 8]
-    return max(fitting, default=None)
-
-
-def _edf_range(row: Tensor) -> tuple[float, float]:
-    """Whole microvolts: a header has room for eight characters."""
-    low, high = math.floor(float(row.min())), math.ceil(float(row.max()))
-    return low, max(high, low + 1)

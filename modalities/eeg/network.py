@@ -24,7 +24,7 @@ class EegTokenizerConfig:
     of 4 levels of 7 bits, and 4 bits of scale.
 
     Args:
-        sample_rate_hz: of what is coded; other recordings are refused, see :meth:`EegRecording.resample`.
+        sample_rate_hz: of what is coded; other recordings are resampled.
         stride: samples that a token covers, a power of two, 4 or more.
         levels: residual codebooks of a branch.
         codes: size of each codebook.

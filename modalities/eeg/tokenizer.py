@@ -7,6 +7,8 @@ Does not know: shared ids, models, other modalities, and how electrodes relate t
 from __future__ import annotations
 
 import math
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,6 +21,7 @@ from tokenmask.modalities.eeg.figures import fidelity
 from tokenmask.modalities.eeg.fit import eeg_fitting
 from tokenmask.modalities.eeg.media import EegRecording
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
+from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.scale import gain, normalised, octaves_per_step, scale_codes
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
@@ -43,9 +46,10 @@ class EegTokenizer(LearnedTokenizer):
     squared error and by the errors of log amplitude and phase of short spectra; the squared error alone loses the
     gamma band.
 
-    Offsets are coded like slow waves: high-pass recordings first (:meth:`EegRecording.filtered`). Recordings go
-    through in windows of fixed size with a halo, so memory does not grow with them, and codes are equal, bit for bit,
-    for a recording alone, in any batch and for any number of threads, on one machine.
+    Offsets are coded like slow waves, and one that outweighs the wave hides it: loading an EDF or BDF file takes such
+    offsets away, and :meth:`EegRecording.without_offset` those of other recordings. Recordings at another rate are
+    resampled. They go through in windows of fixed size with a halo, so memory does not grow with them, and codes are
+    equal, bit for bit, for a recording alone, in any batch and for any number of threads, on one machine.
 
     Source: NeuroRVQ, arXiv:2510.13068 (log amplitude and phase in the loss; branches of several kernels and unit codes
     as options). Deviations: convolutions instead of a transformer, one branch, a wave decoder instead of heads for
@@ -82,15 +86,17 @@ class EegTokenizer(LearnedTokenizer):
     def encode_many(self, items: Sequence[EegRecording]) -> list[TokenStream]:
         """The codes of many recordings; the last token of each may reach beyond its end.
 
+        Those at another rate are resampled, and a warning says so; another warning says where an offset hides the wave.
+
         Returns:
             Streams of codes int32 [channel, time, 1 + levels], with the names of the channels as labels.
 
         Raises:
             TypeError: not an EegRecording.
-            ValueError: another sample rate.
         """
+        items = [self._at_rate(item) for item in items]
         for item in items:
-            self._check(item)
+            _check_offset(item)
         config, reach = self.config, self.config.halo + self.config.scale_halo
         windows = Windows(_CORE * config.stride, reach * config.stride, _ROWS)
         # Every electrode with a column of ones beside it: what is around a recording is zero in both.
@@ -123,7 +129,7 @@ class EegTokenizer(LearnedTokenizer):
 
         Args:
             stream: codes of this tokenizer.
-            given: the recording that kept parts come from, with as many channels and tokens as the stream.
+            given: the recording that kept parts come from, at any rate, with as many channels and tokens as the stream.
             keep: bool [channel, time], tokens whose samples are copied from ``given``, or bool [channel, samples of
                 given]; what is not kept is decoded, and fades in over a token.
 
@@ -141,7 +147,7 @@ class EegTokenizer(LearnedTokenizer):
         if pair is None:
             return made
         given, keep = pair
-        self._check(given)
+        given = self._at_rate(given)
         size, stride = tuple(given.samples.shape), self.config.stride
         if (size[0], -(-size[1] // stride)) != stream.grid:
             raise ValueError(f"given must have the stream's channels and tokens {list(stream.grid)}, got {given!r}")
@@ -149,7 +155,7 @@ class EegTokenizer(LearnedTokenizer):
         if tuple(keep.shape) != size:
             keep = keep.repeat_interleave(stride, 1)[:, : size[1]]
         mixed = crossfaded(made.samples[:, : size[1]], given.samples, keep, stride)
-        return EegRecording(mixed, made.sample_rate_hz, made.channels, stream)
+        return EegRecording(mixed, made.sample_rate_hz, made.channels, stream, given.session)
 
     @torch.no_grad()
     def decode_many(self, streams: Sequence[TokenStream]) -> list[EegRecording]:
@@ -192,13 +198,13 @@ class EegTokenizer(LearnedTokenizer):
         """Names of the spec's level groups."""
         return ("scale", "waveform")
 
-    def _check(self, item: EegRecording) -> None:
+    def _at_rate(self, item: EegRecording) -> EegRecording:
         check_media(self, item)
-        if item.sample_rate_hz != self.config.sample_rate_hz:
-            raise ValueError(
-                f"this EegTokenizer encodes recordings at {self.config.sample_rate_hz:g} Hz, got {item!r}; "
-                f"use recording.resample({self.config.sample_rate_hz:g})"
-            )
+        rate = self.config.sample_rate_hz
+        if item.sample_rate_hz == rate:
+            return item
+        warnings.warn(f"{item!r} is resampled to the {rate:g} Hz of this EegTokenizer", stacklevel=3)
+        return item.resample(rate)
 
     def evaluate(self, items: Sequence[EegRecording], train_items: Sequence[EegRecording] = ()) -> dict[str, float]:
         """How well recordings are coded, band by band, and how well a classical coder does with the same bits.
@@ -220,6 +226,7 @@ class EegTokenizer(LearnedTokenizer):
         """
         if not items:
             raise ValueError("evaluate needs at least one recording, got none")
+        items, train_items = ([self._at_rate(item) for item in some] for some in (items, train_items))
         streams = self.encode_many(items)
         originals, spec = [item.samples for item in items], self._spec
         copies = [
@@ -255,6 +262,21 @@ class EegTokenizer(LearnedTokenizer):
         return torch.cat(waves), torch.cat(scales)
 
     @classmethod
+    def chosen_config(cls, items: Sequence[EegRecording]) -> EegTokenizerConfig:
+        """At the rate of most recordings, of the first of them where two are as many."""
+        rates = Counter(item.sample_rate_hz for item in items)
+        return EegTokenizerConfig.at(rates.most_common(1)[0][0])
+
+    @classmethod
+    def check_item(cls, item: EegRecording, config: EegTokenizerConfig) -> None:
+        """ValueError for a recording shorter than a window of the spectral error."""
+        if round(item.duration_seconds * config.sample_rate_hz) < config.spectral_samples:
+            raise ValueError(
+                f"fitting takes recordings of {config.spectral_samples} samples or more at "
+                f"{config.sample_rate_hz:g} Hz, got {item!r}; leave it out"
+            )
+
+    @classmethod
     def fit(
         cls,
         items: Sequence[EegRecording],
@@ -274,8 +296,8 @@ class EegTokenizer(LearnedTokenizer):
         Windows of single channels are drawn, turned upside down by chance and made up to 6 dB louder or softer.
 
         Args:
-            items: recordings at ``config.sample_rate_hz``; all are held in memory.
-            config: the network; the default is :meth:`EegTokenizerConfig.at` the rate of the first recording.
+            items: recordings; all are held in memory, those at another rate than the configuration's resampled.
+            config: the network; the default is :meth:`EegTokenizerConfig.at` the rate of most recordings.
             steps: optimisation steps.
             batch_size: windows in a step.
             window_seconds: length of a window; shorter where the shortest recording is.
@@ -287,20 +309,21 @@ class EegTokenizer(LearnedTokenizer):
 
         Raises:
             TypeError: not an EegRecording.
-            ValueError: no recording, another sample rate, one shorter than a window of the spectral error, or a
+            ValueError: no recording, one shorter than a window of the spectral error (see :meth:`unusable`), or a
                 folder with the checkpoint of another run.
         """
         if not items:
             raise ValueError("fitting needs a recording at least, got none; pass more")
-        check_media(cls, items[0])
-        config = config or EegTokenizerConfig.at(items[0].sample_rate_hz)
         for item in items:
             check_media(cls, item)
-            if item.sample_rate_hz != config.sample_rate_hz or item.samples.shape[1] < config.spectral_samples:
-                raise ValueError(
-                    f"fitting takes recordings of {config.spectral_samples} samples or more at "
-                    f"{config.sample_rate_hz:g} Hz, got {item!r}; resample it or leave it out"
-                )
+        config = config or cls.chosen_config(items)
+        for item in items:
+            cls.check_item(item, config)
+        rate = config.sample_rate_hz
+        others = sum(item.sample_rate_hz != rate for item in items)
+        if others:
+            warnings.warn(f"{others} of {len(items)} recordings are resampled to {rate:g} Hz for fitting", stacklevel=2)
+        items = [item if item.sample_rate_hz == rate else item.resample(rate) for item in items]
         task = eeg_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed), window_seconds)
         return cls(
             config,
@@ -310,3 +333,15 @@ class EegTokenizer(LearnedTokenizer):
 
 def _names(stream: TokenStream) -> tuple[str, ...]:
     return stream.labels.get("channel") or tuple(str(number + 1) for number in range(stream.grid[0]))
+
+
+def _check_offset(item: EegRecording) -> None:
+    """Warns of channels whose wave would be lost beside their offset."""
+    taken = without_baseline(item.samples, item.sample_rate_hz)[1]
+    if bool(taken.any()):
+        largest = int(taken.argmax())
+        warnings.warn(
+            f"the codes of {item!r} lose the wave beside an offset or drift ({item.channels[largest]}: "
+            f"{float(taken[largest]):.4g} microvolts); encode recording.without_offset()",
+            stacklevel=3,
+        )

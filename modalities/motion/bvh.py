@@ -6,6 +6,11 @@ Arrow: .bvh --load_bvh--> MotionClip --save_bvh--> .bvh. Does not know: codes, f
 from __future__ import annotations
 
 import math
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import torch
@@ -13,11 +18,14 @@ from torch import Tensor
 
 from tokenmask.files import write_text_atomic
 from tokenmask.modalities.motion.joints import Skeleton
-from tokenmask.modalities.motion.media import MotionClip, whole_rate
+from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn, turn_angle
+from tokenmask.modalities.motion.upright import UNITS, height, stands_along_z, turned_upright, unit_of
 
 MAX_JOINTS = 4096
 _CENTIMETRES = 100.0  # what a unit of a BVH file is to most programs
+_SMALL, _LEAST = 0.9, 1.3  # metres: a body so small in centimetres may be a grown-up one in inches
+_STRETCH = 0.02  # of a bone's length, from which on a change of it is told
 _AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 
 
@@ -94,60 +102,147 @@ def _zxy_degrees(m: Tensor) -> Tensor:
     return torch.stack([z, x, y], -1).rad2deg()
 
 
-def load_bvh(path: str | Path, units_per_metre: float = _CENTIMETRES) -> MotionClip:
+def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | None = None) -> MotionClip:
     """Reads a BVH file with any order of the standard channels.
 
     A joint with one rotation is a hinge, one without is fixed, and so is an end site, named after its joint with
     "_end". Positions count for the root, in place of its offset, which many programs fill with its place in the first
-    frame; those of other joints, constant bone lengths in nearly all files, do not.
+    frame; those of other joints replace their offsets too, where they are not zero throughout, by their median over
+    time: bones keep their length. Whole rows count, unless they are less than half of the frames that were announced.
+    A file does not say its unit nor which way is up; both are told by the body, if the names of its joints tell legs
+    and trunk. What had to be guessed or left out is a warning with the name of the file.
 
     Args:
         path: the file.
-        units_per_metre: length units of the file, which it does not say; 100, the default, is centimetres.
+        units_per_metre: length units of the file. None takes centimetres, 100, if the body is then 0.5 to 2.5 m tall,
+            else the unit (metres, inches, millimetres, feet) in which it is.
+        up: "y" or "z", the axis that points up; y is up in the clip. None takes z where the body stands along z.
 
     Raises:
         ValueError: no such file, or not that format.
     """
     if not Path(path).is_file():
         raise ValueError(f"a motion is read from a file, but {path} is none; check the path")
+    if up not in (None, "y", "z"):
+        raise ValueError(f"up must be y, z or None, got {up!r}")
+    notes: list[str] = []
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
-        head, motion = text.replace("\ufeff", "").split("MOTION", 1)
+        head, *motion = re.split(r"(?m)^[ \t]*MOTION[ \t]*$", text.replace("\ufeff", ""), maxsplit=1)
         names, parents, offsets, channels = _hierarchy(head)
-        words = motion.split()
-        if words[0] != "Frames:" or words[2:4] != ["Frame", "Time:"]:
-            raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
-        frames, step = int(words[1]), float(words[4])
-        width = sum(map(len, channels))
-        numbers = torch.tensor([float(word) for word in words[5:]], dtype=torch.float64)
-        if not (step > 0 and math.isfinite(step)):
-            raise ValueError(f"its frame time must be positive, got {step}")
-        if frames < 1 or len(numbers) != frames * width:
-            raise ValueError(f"{frames} frames of {width} numbers were announced, but {len(numbers)} came")
-        table = numbers.view(frames, width)
-        rest = torch.tensor(offsets, dtype=torch.float64) / units_per_metre
-        root = rest[0].repeat(frames, 1)
-        rest[0] = 0
-        rotations = torch.zeros(frames, len(names), 4, dtype=torch.float64)
-        rotations[..., 0] = 1
-        kinds, axes, place = [], [], 0
-        for joint, own in enumerate(channels):
-            turns = [name[0] for name in own if name.endswith("rotation")]
-            kinds.append("ball" if not joint or len(turns) > 1 else "hinge" if turns else "fixed")
-            axes.append(_AXES[turns[0]] if kinds[-1] == "hinge" else (0.0, 0.0, 0.0))
-            for name in own:
-                column = table[:, place]
-                place += 1
-                if name.endswith("rotation"):
-                    rotations[:, joint] = multiply(rotations[:, joint], turn(_AXES[name[0]], column.deg2rad()))
-                elif not joint:
-                    root[:, "XYZ".index(name[0])] = column / units_per_metre
-        points = [(x, y, z) for x, y, z in rest.tolist()]
-        skeleton = Skeleton(tuple(names), tuple(parents), tuple(points), tuple(kinds), tuple(axes))
-        return MotionClip(root.float(), rotations.float(), whole_rate(step), skeleton)
-    except (ValueError, IndexError, StopIteration) as error:
+        table, rate = _rows(motion[0] if motion else "", sum(map(len, channels)), notes)
+        root, rotations, skeleton = _motion(table, names, parents, offsets, channels, notes)
+        units = units_per_metre or _units(height(skeleton), notes)
+        points = tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)
+        root, skeleton = root / units, replace(skeleton, offsets=points)
+        if up == "z" or (up is None and stands_along_z(to_matrix(rotations), skeleton)):
+            root, rotations, skeleton = turned_upright(root, rotations, skeleton)
+            if up is None:
+                notes.append("its body stands along z, which was turned up; pass up='y' to load_bvh if that is wrong")
+        clip = MotionClip(root.float(), rotations.float(), rate, skeleton)
+    except (ValueError, ArithmeticError, IndexError, StopIteration) as error:
         reason = " ".join(str(error).split()) or "it ends too early"
         raise ValueError(f"{path} must be a whole BVH file, but cannot be read ({reason}); export it again") from error
+    if notes:
+        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
+    return clip
+
+
+def _rows(motion: str, width: int, notes: list[str]) -> tuple[Tensor, float]:
+    """The part after MOTION: float64 [frames, width], and frames a second."""
+    begin = re.match(r"\s*Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", motion, re.IGNORECASE)
+    if begin is None:
+        raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
+    announced, rate = int(begin[1]), rate_of(begin[2])
+    lines = [line.split() for line in motion[begin.end() :].splitlines() if line.strip()]
+    counts = [len(line) for line in lines]
+    cut = bool(lines) and bool(sum(counts) % width) and counts[-1] == sum(counts) % width
+    numbers = torch.tensor([float(word) for line in lines[: len(lines) - cut] for word in line], dtype=torch.float64)
+    frames = len(numbers) // width
+    if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
+        raise ValueError(f"{announced} frames of {width} numbers were announced, but {sum(counts)} came")
+    if cut or frames != announced:
+        ending = " before a row that is cut off" if cut else ""
+        notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
+    return numbers.view(frames, width), rate
+
+
+def rate_of(text: str) -> float:
+    """Frames a second, from the time of a frame as it is written, in seconds.
+
+    The digits of a file allow a range of rates; a whole one in it is taken, else one of film and television
+    (24000/1001 and its like), else one of three decimals.
+    """
+    step = Decimal(text)
+    if not (step.is_finite() and step > 0):
+        raise ValueError(f"its frame time must be positive, got {text}")
+    exact, exponent = 1 / float(step), step.as_tuple().exponent
+    unit = float(Decimal(1).scaleb(int(exponent)))
+    whole = float(round(exact))
+    for rate in (whole, whole * 1000 / 1001, round(exact, 3)):
+        if rate > 0 and abs(1 / rate - float(step)) <= min(unit, 0.02 * float(step)):
+            return rate
+    return exact
+
+
+def _motion(
+    table: Tensor,
+    names: Sequence[str],
+    parents: Sequence[int],
+    offsets: Sequence[tuple[float, ...]],
+    channels: Sequence[Sequence[str]],
+    notes: list[str],
+) -> tuple[Tensor, Tensor, Skeleton]:
+    """Root float64 [frames, 3], rotations float64 [frames, joints, 4] and skeleton, in the unit of the file."""
+    rest = torch.tensor(offsets, dtype=torch.float64)
+    root = rest[0].repeat(len(table), 1)
+    rest[0] = 0
+    rotations = torch.zeros(len(table), len(names), 4, dtype=torch.float64)
+    rotations[..., 0] = 1
+    kinds, axes, place = [], [], 0
+    stretched: list[str] = []
+    for joint, own in enumerate(channels):
+        turns = [name[0] for name in own if name.endswith("rotation")]
+        kinds.append("ball" if not joint or len(turns) > 1 else "hinge" if turns else "fixed")
+        axes.append(_AXES[turns[0]] if kinds[-1] == "hinge" else (0.0, 0.0, 0.0))
+        moved = {}
+        for name in own:
+            column = table[:, place]
+            place += 1
+            if name.endswith("rotation"):
+                rotations[:, joint] = multiply(rotations[:, joint], turn(_AXES[name[0]], column.deg2rad()))
+            else:
+                moved["XYZ".index(name[0])] = column
+        for axis, column in moved.items():
+            if not joint:
+                root[:, axis] = column
+            elif any(bool(one.any()) for one in moved.values()):  # zeros throughout say nothing
+                rest[joint, axis] = column.median()
+        lengths = torch.stack(list(moved.values())).norm(dim=0) if joint and moved else torch.zeros(1)
+        if float(lengths.max() - lengths.min()) > _STRETCH * float(lengths.max()):
+            stretched.append(names[joint])
+    if stretched:
+        shown = ", ".join(stretched[:5]) + (", ..." if len(stretched) > 5 else "")
+        notes.append(f"bones that change their length keep their median one ({shown})")
+    points = [(x, y, z) for x, y, z in rest.tolist()]
+    skeleton = Skeleton(tuple(names), tuple(parents), tuple(points), tuple(kinds), tuple(axes))
+    return root, rotations, skeleton
+
+
+def _units(tall: float | None, notes: list[str]) -> float:
+    """Units of a metre, of a body so tall in the unit of its file."""
+    unit = unit_of(tall)
+    if unit != "centimetres" and tall is not None:
+        notes.append(
+            f"in centimetres its body would be {tall / _CENTIMETRES:.3g} m tall, so it is read in {unit}, where it is "
+            f"{tall / UNITS[unit]:.3g} m; pass units_per_metre to load_bvh if that is wrong"
+        )
+    elif tall is not None and tall / UNITS["inches"] >= _LEAST and tall / _CENTIMETRES < _SMALL:
+        notes.append(
+            f"its body is {tall / _CENTIMETRES:.3g} m tall in centimetres; if it is one of "
+            f"{tall / UNITS['inches']:.3g} m in inches, pass units_per_metre=39.37 to load_bvh"
+        )
+    return UNITS[unit]
 
 
 def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]], list[list[str]]]:
@@ -158,11 +253,12 @@ def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]]
     offsets: list[tuple[float, ...]] = []
     channels: list[list[str]] = []
     open_joints: list[int] = []
-    known = {f"{axis}{what}" for axis in "XYZ" for what in ("position", "rotation")}
+    known = {f"{axis}{what}".lower(): f"{axis}{what}" for axis in "XYZ" for what in ("position", "rotation")}
     lines = iter([line.strip() for line in text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines()])
     for line in lines:
         word, _, rest = line.partition(" ") if "\t" not in line else line.replace("\t", " ").partition(" ")
-        if word in ("ROOT", "JOINT", "End"):
+        word = word.upper()
+        if word in ("ROOT", "JOINT", "END"):
             if word == "ROOT" and names:
                 raise ValueError("it holds several skeletons; split it")
             if word != "ROOT" and not open_joints:
@@ -170,7 +266,7 @@ def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]]
             if len(names) == MAX_JOINTS:
                 raise ValueError(f"it holds more than {MAX_JOINTS} joints")
             parent = open_joints[-1] if open_joints else -1
-            name = rest.strip() if word != "End" else f"{names[parent]}_end"
+            name = rest.strip() if word != "END" else f"{names[parent]}_end"
             given = name
             while name in taken:
                 name = given + "_" * taken[given]
@@ -186,8 +282,8 @@ def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]]
             if len(offsets[open_joints[-1]]) != 3:
                 raise ValueError(f"its OFFSET {rest!r} must be three numbers")
         elif word == "CHANNELS":
-            own = rest.split()[1:]
-            if not set(own) <= known or len(own) != int(rest.split()[0]):
+            own = [known.get(word.lower(), word) for word in rest.split()[1:]]
+            if not set(own) <= set(known.values()) or len(own) != int(rest.split()[0]):
                 raise ValueError(f"its channels {rest!r} are not the standard ones")
             channels[open_joints[-1]] = own
         elif word == "}":

@@ -41,7 +41,7 @@ def retargeted(clip: MotionClip, skeleton: Skeleton) -> MotionClip:
     that ``skeleton`` lacks are left out.
 
     Raises:
-        ValueError: joints that the names of LaFAN, CMU, Mixamo and the like do not tell, listed.
+        ValueError: joints that the names of LaFAN, CMU, Mixamo and the like do not tell, listed; legs without length.
     """
     source, target = _Body.of(clip.skeleton), _Body.of(skeleton)
     missing = [f"{side}_{part}" for side in ("left", "right") for part in NEEDED]
@@ -55,6 +55,11 @@ def retargeted(clip: MotionClip, skeleton: Skeleton) -> MotionClip:
                 f"{', '.join(names) or 'no other joints'}; rename them as in LaFAN, CMU or Mixamo (LeftUpLeg, LeftLeg, "
                 "LeftFoot, LeftArm, LeftForeArm)"
             )
+    if min(source.leg, target.leg) < _NOTHING:
+        raise ValueError(
+            "a motion is retargeted by the length of its legs, but all their joints are in one place; export it with "
+            "the offsets of its joints"
+        )
     turned, points = joint_frames(to_matrix(clip.rotations.double()), clip.skeleton)
     axes = matmul3(turned, source.axes.expand_as(turned))  # where left, up and front of each joint point
     bones = [_Bone.between(source, target, joint) for joint in range(len(skeleton))]

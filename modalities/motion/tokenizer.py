@@ -7,6 +7,7 @@ Does not know: shared ids, models, other modalities, how motion files are read (
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,6 +20,7 @@ from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.motion.features import (
     PARTS,
+    body_parts,
     positions,
     to_clip,
     to_features,
@@ -215,12 +217,33 @@ class MotionTokenizer(LearnedTokenizer):
             figures["pca_mpjpe_mm"] = _mpjpe_mm(torch.cat(cut), real)
             mean = positions(torch.cat(known), skeleton).mean(0)
             figures["mean_pose_mpjpe_mm"] = _mpjpe_mm(mean.expand(real.shape), real)
-            figures["mpjpe_of_mean_pose"] = figures["mpjpe_mm"] / figures["mean_pose_mpjpe_mm"]
+            if figures["mean_pose_mpjpe_mm"]:  # clips that differ from their mean
+                figures["mpjpe_of_mean_pose"] = figures["mpjpe_mm"] / figures["mean_pose_mpjpe_mm"]
         return figures
 
     def _windows(self, values: Tensor) -> Tensor:
         """Every run of ``stride`` frames, [frames, features] -> [N, stride * features]."""
         return values.unfold(0, self.config.stride, 1).transpose(1, 2).flatten(1)
+
+    @classmethod
+    def chosen_config(cls, items: Sequence[MotionClip]) -> MotionTokenizerConfig:
+        """For the skeleton of most clips, of those that can be coded; of the first where two are as many."""
+        reason: ValueError | None = None
+        for skeleton, _ in Counter(item.skeleton for item in items).most_common():
+            config = MotionTokenizerConfig.of(skeleton)
+            try:
+                lateral_of(config)
+                body_parts(skeleton)
+            except ValueError as error:
+                reason = reason or error
+            else:
+                return config
+        raise reason or ValueError("fitting needs a clip at least, got none; pass some")
+
+    @classmethod
+    def check_item(cls, item: MotionClip, config: MotionTokenizerConfig) -> None:
+        """ValueError for a clip that cannot be brought to the configuration's skeleton, or is too short."""
+        sized(item, config)
 
     @classmethod
     def fit(
@@ -240,7 +263,7 @@ class MotionTokenizer(LearnedTokenizer):
 
         Args:
             items: clips, all held in memory.
-            config: the skeleton and the network; the default has the first clip's skeleton.
+            config: the skeleton and the network; the default has the skeleton of most clips.
             steps: optimisation steps.
             batch_size: windows of eight codes in a step.
             peak_lr: largest learning rate.
@@ -256,7 +279,7 @@ class MotionTokenizer(LearnedTokenizer):
             raise ValueError("fitting needs a clip at least, got none; pass some")
         for item in items:
             check_media(cls, item)
-        config = config or MotionTokenizerConfig.of(items[0].skeleton)
+        config = config or cls.chosen_config(items)
         task = motion_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed))
         return cls(
             config,

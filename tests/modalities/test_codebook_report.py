@@ -63,6 +63,12 @@ def report() -> CodebookReport:
     return CodebookReport.of(codes, (8, 4), figures={"psnr_db": 21.5}, about={"items": 2})
 
 
+def test_training_items_that_are_all_alike_code_everything_as_themselves() -> None:
+    train = torch.full((20, 6), 0.5)
+    assert torch.equal(pca_coded(train, torch.rand(3, 6, generator=torch.Generator().manual_seed(0)), 8), train[:3])
+    assert torch.equal(pca_coded(train[:3], train[:2], 8), train[:2])
+
+
 def test_a_report_counts_levels_by_hand() -> None:
     first, second = report().levels
     assert report().counts[0].tolist() == [2, 2, 1, 1, 0, 0, 0, 0]

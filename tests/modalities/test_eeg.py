@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soxr
 import torch
 
 from tokenmask.data import EEG_CHANNELS, EEG_RATE_HZ, eyes_open_shut
-from tokenmask.modalities.eeg import BANDS, EegTokenizer, EegTokenizerConfig
+from tokenmask.modalities.eeg import BANDS, EegTokenizer, EegTokenizerConfig, Event, Session
 from tokenmask.modalities.eeg.figures import fidelity
 from tokenmask.modalities.eeg.fit import spectral_errors
 from tokenmask.modalities.eeg.media import EegRecording
@@ -74,7 +76,7 @@ def checks(tokenizer: Any, held_out: list[EegRecording], long: EegRecording) -> 
         EegRecording(torch.zeros(2, 100), EEG_RATE_HZ, ("flat", "Cz")),
         EegRecording(torch.full((1, 64), 4e4), EEG_RATE_HZ, ("offset",)),
     ]
-    return list(tokenizer_checks(tokenizer, items, refused=[held_out[0].resample(256)], suffix=".npz"))
+    return list(tokenizer_checks(tokenizer, items, suffix=".npz"))
 
 
 @each_check
@@ -230,10 +232,45 @@ def test_generated_recordings_are_not_encoded_again_unless_changed(
     assert stream_of(tokenizer, turned) == tokenizer.encode(turned) != made.stream
 
 
+def test_other_rates_are_resampled_with_a_word(tokenizer: EegTokenizer, long: EegRecording) -> None:
+    """The soxr library gives the expected samples."""
+    fast = long.resample(512)
+    values = soxr.resample(fast.samples.T.double().numpy(), 512, 128, quality="VHQ").T
+    there = EegRecording(torch.from_numpy(values).float().contiguous(), 128, long.channels)
+    with pytest.warns(UserWarning, match=r"EegRecording\(3 channels, 9 s at 512 Hz\) is resampled to the 128 Hz"):
+        stream = tokenizer.encode(fast)
+    assert stream.grid == (3, 144)
+    assert stream == tokenizer.encode(there)
+    keep = torch.ones(3, 144, dtype=torch.bool)
+    keep[0, 40:60] = False
+    with pytest.warns(UserWarning, match="is resampled"):
+        mixed = tokenizer.decode(stream, given=fast, keep=keep)
+    assert mixed.sample_rate_hz == 128
+    assert torch.equal(mixed.samples[1:], there.samples[1:])
+    assert torch.equal(mixed.samples[0, :320], there.samples[0, :320])
+    assert not torch.equal(mixed.samples[0, 328:472], there.samples[0, 328:472])
+
+
+def test_an_offset_that_hides_the_wave_is_told(tokenizer: EegTokenizer, long: EegRecording) -> None:
+    shifted = replace(long, samples=long.samples + torch.tensor([[0.0], [4000.0], [0.0]]))
+    with pytest.warns(UserWarning, match=r"beside an offset or drift \(O1: 4000 microvolts\).*without_offset"):
+        tokenizer.encode(shifted)
+    made = tokenizer.decode(tokenizer.encode(shifted.without_offset())).samples
+    assert torch.corrcoef(torch.stack([made[1], long.samples[1]]))[0, 1] > 0.9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenizer.encode(long)
+
+
+def test_what_is_kept_has_its_events(tokenizer: EegTokenizer, long: EegRecording) -> None:
+    session = Session(events=(Event(1.5, "spike"),))
+    stream = tokenizer.encode(long)
+    mixed = tokenizer.decode(stream, given=replace(long, session=session), keep=torch.ones(3, 144, dtype=torch.bool))
+    assert mixed.session == session
+    assert torch.equal(mixed.samples, long.samples)
+
+
 def test_wrong_media_are_one_sentence(tokenizer: EegTokenizer, long: EegRecording) -> None:
-    with pytest.raises(ValueError, match=r"at 128 Hz, got EegRecording\(3 .* use recording\.resample\(128\)"):
-        tokenizer.encode(long.resample(100))
-    assert tokenizer.encode(long.resample(100).resample(128)).grid == (3, 144)
     with pytest.raises(ValueError, match="must hold a token and a channel"):
         tokenizer.decode(TokenStream(tokenizer.spec, torch.zeros(3, 0, 3, dtype=torch.int32)))
     with pytest.raises(ValueError, match="evaluate needs at least one recording"):
@@ -308,9 +345,19 @@ def test_wrong_items_are_one_sentence(train: list[EegRecording]) -> None:
         EegTokenizer.fit([])
     with pytest.raises(TypeError, match="EegTokenizer encodes EegRecording, got str"):
         EegTokenizer.fit([train[0], "b"])  # type: ignore[list-item]
-    for wrong in (train[0].resample(256), piece(train[0], 0, 63)):
-        with pytest.raises(ValueError, match="fitting takes recordings of 64 samples or more at 128 Hz"):
-            EegTokenizer.fit([train[0], wrong])
+    with pytest.raises(ValueError, match="fitting takes recordings of 64 samples or more at 128 Hz"):
+        EegTokenizer.fit([train[0], piece(train[0], 0, 63)])
+
+
+def test_most_recordings_decide_the_rate_and_others_are_resampled(train: list[EegRecording]) -> None:
+    mixed = [train[0].resample(256), train[1], train[2]]
+    assert EegTokenizer.chosen_config(mixed).sample_rate_hz == 128
+    assert EegTokenizer.unusable([*mixed, piece(train[0], 0, 50)], TINY).keys() == {3}
+    with pytest.warns(UserWarning, match="1 of 3 recordings are resampled to 128 Hz for fitting"):
+        fitted = EegTokenizer.fit(mixed, config=TINY, steps=2, progress=False)
+    there = [mixed[0].resample(128), *mixed[1:]]
+    same = EegTokenizer.fit(there, config=TINY, steps=2, progress=False)
+    assert fitted.spec.fingerprint == same.spec.fingerprint
 
 
 @pytest.mark.parametrize("change", [{"stride": 16, "sample_rate_hz": 256.0}, {"stride": 4, "scale_seconds": 0.01}])
@@ -351,6 +398,14 @@ def test_figures_of_known_copies() -> None:
     assert figures["gamma_correlation"] == pytest.approx(-1, abs=1e-4)
     assert figures["gamma_power_error_db"] == pytest.approx(0, abs=1e-2)
     assert figures["error_of_variance"] == pytest.approx((0.9**2 + 2**2) / 2, abs=1e-3)
+
+
+def test_figures_do_not_count_an_offset() -> None:
+    time = torch.arange(256) / 128.0
+    alpha, gamma = (torch.sin(2 * torch.pi * hz * time)[None] for hz in (10, 35))
+    figures = fidelity([alpha + 1000], [gamma + 1000], 128.0)
+    assert abs(figures["correlation"]) < 1e-4
+    assert figures["error_of_variance"] == pytest.approx(2, abs=1e-4)
 
 
 def test_figures(tokenizer: EegTokenizer, held_out: list[EegRecording], train: list[EegRecording]) -> None:

@@ -6,6 +6,7 @@ Arrow: media --Tokenizer.fit--> tokenizer folder. Does not know: any modality, c
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ FIGURES_FILE = "evaluation.json"
 
 
 def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loader], list[Loader]]:
-    """Loaders of a stream's readable media, those of training and those held out; each file once.
+    """Loaders of a stream's usable media, those of training and those held out; each file once.
 
-    What cannot be read is passed over: building the corpus meets it again and lists it with its reason.
+    What cannot be read is passed over: building the corpus meets it again and lists it with its reason. What can be
+    read and not be learned from is listed here.
 
     Raises:
         ValueError: nothing is left to learn from.
@@ -39,10 +41,31 @@ def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loa
     modality = recipe.streams[name].tokenizer
     good, failed = readable([(str(loader.value), loader) for loader in splits], f"reading {modality}")
     training = [loader for loader in good if splits[loader] == TRAIN]
+    if training:
+        kind, options = learner_of(recipe, name)
+        good, odd = usable(kind, good, training, options)
+        failures(odd, len(odd))
+        failed += odd
+        training = [loader for loader in good if splits[loader] == TRAIN]
     if not training:
         failures(failed[:5], len(failed))
         raise ValueError(f"the recipe has a stream {name!r}, but the training part of the data holds no {modality}")
     return training, [loader for loader in good if splits[loader] != TRAIN]
+
+
+def usable(
+    kind: Any, loaders: Sequence[Loader], training: Sequence[Loader], options: Mapping[str, Any]
+) -> tuple[list[Loader], list[tuple[str, str]]]:
+    """Loaders that ``kind.fit`` can learn from with its options, and (name, reason) of the others.
+
+    Those of training choose the configuration if none is given, as ``fit`` will.
+    """
+    if not training or not hasattr(kind, "unusable"):
+        return list(loaders), []
+    config = options.get("config") or kind.chosen_config(LazyMedia(training))
+    odd: dict[int, str] = kind.unusable(LazyMedia(loaders), config)
+    good = [loader for number, loader in enumerate(loaders) if number not in odd]
+    return good, [(str(loaders[number].value), f"not learned from: {reason}") for number, reason in odd.items()]
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
@@ -107,16 +130,33 @@ def learn_for(
 
 
 def report(folder: Path, tokenizer: Tokenizer, training: Sequence[Loader], held_out: Sequence[Loader]) -> None:
-    """Prints the figures of a tokenizer on held-out items and keeps them in its folder."""
+    """Prints the figures of a tokenizer on held-out items and keeps them in its folder, where it is saved already."""
     sizes = " x ".join(map(str, tokenizer.spec.codebook_sizes))
     say(f"{folder}: {tokenizer.spec.modality} tokenizer with {sizes} codes, from {len(training)} items")
     if not held_out:
         say(f"  about every tenth item is held out, by a hash of its name, but none of {len(training)} was: no figures")
         return
-    values = tokenizer.evaluate(LazyMedia(held_out), LazyMedia(training))
+    values = _figures(tokenizer, held_out, training)
     figures(values, f"{len(held_out)} held-out items")
     kept = {"held_out_items": len(held_out), "training_items": len(training), "figures": values}
     write_text_atomic(folder / FIGURES_FILE, json.dumps(kept, indent=2) + "\n")
+
+
+def _figures(tokenizer: Tokenizer, held_out: Sequence[Loader], training: Sequence[Loader]) -> dict[str, float]:
+    """The figures that can be computed; what cannot is said: a tokenizer that was fitted stays, whatever they are."""
+    reasons: list[str] = []
+    values: dict[str, float] = {}
+    for known in (training, ()):  # without training items there is no baseline, and less to fail
+        try:
+            values = tokenizer.evaluate(LazyMedia(held_out), LazyMedia(known))
+            break
+        except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
+            reasons.append(f"{'those of baselines' if known else 'all others'} ({' '.join(str(error).split())})")
+    finite = {name: value for name, value in values.items() if math.isfinite(value)}
+    reasons += [name for name in values if name not in finite]
+    if reasons:
+        say(f"  figures that cannot be computed are left out: {', '.join(reasons)}")
+    return finite
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tokenmask.cli.corpora import build, named_tokenizers
-from tokenmask.cli.learning import learn, parse_options, report
+from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import check_written, files, not_looked_at, readable, suffix_of
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import items, media
@@ -18,7 +18,7 @@ from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer, check_free, load_tokenizer
+from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
 SUFFIX = ".tokens"
 Failed = list[tuple[str, str]]
@@ -33,6 +33,8 @@ def fit(arguments: argparse.Namespace) -> int:
     found = media(arguments.data, modality, arguments.per)
     held = {one.loader: one.held_out for one in found}
     good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
+    good, odd = usable(kind, good, [loader for loader in good if not held[loader]] or good, options)
+    failed += odd
     training = [loader for loader in good if not held[loader]]
     held_out = [loader for loader in good if held[loader]]
     if not training:  # so few that the hash took all of them
@@ -41,9 +43,8 @@ def fit(arguments: argparse.Namespace) -> int:
         failures(failed, len(found))
         raise ValueError(f"a tokenizer needs items to learn from, but none of {len(found)} is left; give more data")
     tokenizer = learn(kind, training, options, seed=arguments.seed, folder=out / "fit")
-    check_free(out, tokenizer.spec.fingerprint)
-    report(out, tokenizer, training, held_out)
     tokenizer.save(out)
+    report(out, tokenizer, training, held_out)
     return failures(failed, len(found))
 
 

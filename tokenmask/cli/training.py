@@ -154,8 +154,8 @@ def _from_data(
         training, held_out = media_of(name, found, recipe)
         tokenizer = learn_for(recipe, name, training, folder=out / f"fit-{name}")
         write_text_atomic(path, origin)
-        report(folder, tokenizer, training, held_out)
         tokenizer.save(folder)
+        report(folder, tokenizer, training, held_out)
         tokenizers[name] = tokenizer
     write_text_atomic(path, origin)
     shared = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}

@@ -1,0 +1,77 @@
+"""Names of electrodes and channels: their usual spelling, what files put around them, doubles.
+
+Does not know: samples, files, codes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+_ROWS = ["AF", "F", "FT", "FC", "T", "C", "TP", "CP", "P", "PO", "O", "I"]
+_KNOWN = {
+    name.casefold(): name
+    for name in [
+        *(f"{row}{place}" for row in _ROWS for place in ["z", *range(1, 11)]),
+        *(["Fpz", "Fp1", "Fp2", "Nz", "A1", "A2", "M1", "M2", "F11", "F12", "FT11", "FT12", "TP11", "TP12"]),
+    ]
+}
+_EARS = {"a1", "a2", "m1", "m2"}
+_REFERENCES = {"ref", "le", "re", "ler", "ar", "avg", "av", "ave", "car", "a1a2", "a1+a2", "m1m2", "m1+m2", *_EARS}
+
+
+def electrode(name: str) -> str:
+    """The usual spelling of a 10-20 or 10-10 electrode ("FP1" and "fp1" are "Fp1"); other names stay as they are.
+
+    Source: American Clinical Neurophysiology Society, guideline 2 (2016).
+    """
+    return _KNOWN.get(name.strip().casefold(), name.strip())
+
+
+def without_reference(name: str) -> str:
+    """ "FP1-REF", "c4-M1" and "Fc5." are "Fp1", "C4" and "FC5"; pairs of electrodes (FP1-F7, A1-A2) stay."""
+    bare = electrode(name.strip().rstrip("."))
+    first, dash, second = bare.partition("-")
+    known = first.strip().casefold()
+    if dash and known in _KNOWN and known not in _EARS and second.strip().casefold() in _REFERENCES:
+        return electrode(first)
+    return bare if bare.casefold() in _KNOWN else name.strip()
+
+
+def is_electrode(label: str) -> bool:
+    """Whether a label of a file is one of EEG: it says so, or it is an electrode or a pair of them."""
+    name = without_eeg(label)
+    parts = without_reference(name).split("-")
+    return name != label.strip() or all(part.strip().casefold() in _KNOWN for part in parts)
+
+
+def without_eeg(label: str) -> str:
+    """The label without the "EEG " that EDF puts before it."""
+    label = label.strip()
+    return label[4:].strip() if label[:4].upper() == "EEG " and label[4:].strip() else label
+
+
+def channel_names(labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Labels of a file as names of channels.
+
+    A reference is left away where the name is clear without it; doubles are numbered, blank ones named by their place.
+
+    Returns:
+        a different name for each label, and the names that were made up.
+    """
+    plain = [electrode(without_eeg(label)) or str(place) for place, label in enumerate(labels, 1)]
+    short = [without_reference(name) for name in plain]
+    counts = Counter(name.casefold() for name in short)
+    wanted = [one if counts[one.casefold()] == 1 else name for one, name in zip(short, plain, strict=True)]
+    taken = {name.casefold() for name in wanted}
+    seen: set[str] = set()
+    names, made = [], [name for name, label in zip(wanted, labels, strict=True) if not without_eeg(label)]
+    for name in wanted:
+        own, number = name, 2
+        while own.casefold() in seen or (own != name and own.casefold() in taken):
+            own, number = f"{name}-{number}", number + 1
+        if own != name:
+            made.append(own)
+        seen.add(own.casefold())
+        names.append(own)
+    return names, made

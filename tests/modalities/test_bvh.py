@@ -1,0 +1,266 @@
+"""BVH files as other programs write them: axes, units, positions, rates, numbers of frames, letters, names."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tokenmask.modalities.motion import MotionClip, Skeleton, load_bvh, save_bvh
+from tokenmask.modalities.motion.bvh import rate_of
+from tokenmask.modalities.motion.rotations import multiply, turn
+from tokenmask.tokenizer import load_tokenizer
+
+WEIGHTS = Path(__file__).parents[2] / "tokenmask" / "weights" / "tokenizers"
+JOINTS = {  # name -> (parent, place in its parent's frame in metres, y up)
+    "Hips": (-1, (0.0, 0.0, 0.0)),
+    "Spine": (0, (0.0, 0.2, 0.0)),
+    "Neck": (1, (0.0, 0.3, 0.02)),
+    "Head": (2, (0.0, 0.15, 0.0)),
+}
+for side, sign in (("Left", 1), ("Right", -1)):
+    above = {"UpLeg": "Hips", "Leg": "LeftUpLeg", "Foot": "LeftLeg"}
+    above |= {"Arm": "Spine", "ForeArm": "LeftArm", "Hand": "LeftForeArm"}
+    places = {"UpLeg": (0.1, 0, 0), "Leg": (0, -0.42, 0), "Foot": (0, -0.4, 0.01), "Arm": (0.18, 0.25, 0)}
+    places |= {"ForeArm": (0.28, 0.0, 0.0), "Hand": (0.25, 0.0, 0.0)}
+    for part, upper in above.items():
+        x, y, z = places[part]
+        JOINTS[f"{side}{part}"] = (list(JOINTS).index(upper.replace("Left", side)), (sign * x, y, z))
+FRAMES = 24
+
+
+@pytest.fixture(autouse=True)
+def _every_warning_counts() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.fixture(scope="module")
+def clip() -> MotionClip:
+    """A body that walks along z and swings its joints, z, x and y in turn."""
+    nothing = (0.0, 0.0, 0.0)
+    skeleton = Skeleton(
+        tuple(JOINTS),
+        tuple(parent for parent, _ in JOINTS.values()),
+        tuple((float(x), float(y), float(z)) for _, (x, y, z) in JOINTS.values()),
+        ("ball",) * len(JOINTS),
+        (nothing,) * len(JOINTS),
+    )
+    time = torch.arange(FRAMES, dtype=torch.float64) / 30
+    rotations = torch.zeros(FRAMES, len(JOINTS), 4, dtype=torch.float64)
+    for joint in range(len(JOINTS)):
+        swing = 0.3 * torch.sin(6 * time + joint)
+        spin = multiply(turn((0.0, 0.0, 1.0), swing), turn((1.0, 0.0, 0.0), swing.roll(3)))
+        rotations[:, joint] = multiply(spin, turn((0.0, 1.0, 0.0), swing.roll(5)))
+    root = torch.stack([0.1 * time, 0.85 + 0.02 * torch.sin(9 * time), time], 1)
+    return MotionClip(root.float(), rotations.float(), 30.0, skeleton)
+
+
+@pytest.fixture
+def text(tmp_path: Path, clip: MotionClip) -> str:
+    clip.save(tmp_path / "plain.bvh")
+    return (tmp_path / "plain.bvh").read_text()
+
+
+def rows(text: str, change: Callable[[list[float]], list[float]]) -> str:
+    """The text with each row of numbers changed."""
+    head, motion = text.split("MOTION\n")
+    first, second, *lines = motion.splitlines()
+    made = [" ".join(f"{number:.6f}" for number in change([float(word) for word in line.split()])) for line in lines]
+    return "\n".join([head + "MOTION", first, second, *made]) + "\n"
+
+
+def away(found: MotionClip, clip: MotionClip) -> float:
+    """Largest distance of a joint of the same name from where it was, in metres."""
+    order = [found.skeleton.names.index(name) for name in clip.skeleton.names]
+    return float((found.joint_positions()[:, order] - clip.joint_positions()).norm(dim=-1).max())
+
+
+def read(tmp_path: Path, text: str, word: str = "", **options: Any) -> MotionClip:
+    (tmp_path / "a.bvh").write_text(text)
+    if not word:
+        return load_bvh(tmp_path / "a.bvh", **options)
+    with pytest.warns(UserWarning, match=rf"a\.bvh: .*{word}"):
+        return load_bvh(tmp_path / "a.bvh", **options)
+
+
+def with_z_up(text: str) -> str:
+    """The same motion seen from axes of which z is up: y is z then, and z is -y; so are turns about them."""
+    text = re.sub(r"OFFSET (\S+) (\S+) (\S+)", lambda m: f"OFFSET {m[1]} {-float(m[3]):.6f} {float(m[2]):.6f}", text)
+    text = text.replace("Zrotation Xrotation Yrotation", "Yrotation Xrotation Zrotation")
+
+    def flipped(numbers: list[float]) -> list[float]:
+        x, y, z, *turns = numbers
+        made = [x, -z, y]
+        for place in range(0, len(turns), 3):
+            made += [-turns[place], turns[place + 1], turns[place + 2]]
+        return made
+
+    return rows(text, flipped)
+
+
+def test_a_plain_file_comes_back(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    found = read(tmp_path, text)
+    assert away(found, clip) < 1e-5
+    assert found.frame_rate_hz == 30
+
+
+def test_bodies_that_stand_along_z_are_turned_up(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    found = read(tmp_path, with_z_up(text), "its body stands along z, which was turned up; pass up='y'")
+    assert away(found, clip) < 1e-5
+    assert found.skeleton.offsets[found.skeleton.names.index("Spine")] == pytest.approx((0, 0.2, 0), abs=1e-6)
+    assert away(read(tmp_path, with_z_up(text), up="z"), clip) < 1e-5
+    lying = read(tmp_path, with_z_up(text), up="y").joint_positions()
+    assert abs(float(lying[0, 0, 2]) - 0.85) < 0.05
+    tokenizer = load_tokenizer(WEIGHTS / "motion")
+    made = tokenizer.decode(tokenizer.encode(found))
+    points, names = made.joint_positions(), made.skeleton.names
+    assert float((points[:, names.index("neck")] - points[:, 0])[:, 1].mean()) > 0.3
+    with pytest.raises(ValueError, match="up must be y, z or None, got 'x'"):
+        read(tmp_path, text, up="x")
+
+
+def test_a_body_that_only_rests_along_z_stays(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    """Programs with z up that write for y up leave the rest pose and turn the root in every frame."""
+    file = read(tmp_path, with_z_up(text), up="y")
+    up = turn((1.0, 0.0, 0.0), torch.tensor(-math.pi / 2))
+    rotations = file.rotations.clone()
+    rotations[:, 0] = multiply(up.expand(FRAMES, 4), rotations[:, 0])
+    root = file.root_positions[:, [0, 2, 1]] * torch.tensor([1.0, 1.0, -1.0])
+    replace(file, rotations=rotations, root_positions=root).save(tmp_path / "b.bvh")
+    assert away(load_bvh(tmp_path / "b.bvh"), clip) < 1e-4
+
+
+def test_a_body_that_lies_down_is_not_turned(tmp_path: Path, clip: MotionClip) -> None:
+    down = turn((1.0, 0.0, 0.0), torch.tensor(math.pi / 2))
+    rotations = clip.rotations.clone()
+    rotations[:, 0] = multiply(down.expand(FRAMES, 4), rotations[:, 0])
+    lying = replace(clip, rotations=rotations)
+    lying.save(tmp_path / "b.bvh")
+    assert away(load_bvh(tmp_path / "b.bvh"), lying) < 1e-4
+
+
+def with_positions(text: str, scale: float = 1.0, offsets: bool = False) -> str:
+    """Every joint with position channels that hold its bone; offsets are zero."""
+    bones = re.findall(r"(?:JOINT|ROOT) \w+\s+\{\s+OFFSET (\S+) (\S+) (\S+)", text)
+    text = text.replace("CHANNELS 3 Z", "CHANNELS 6 Xposition Yposition Zposition Z")
+    if not offsets:
+        text = re.sub(r"OFFSET \S+ \S+ \S+", "OFFSET 0 0 0", text)
+
+    def longer(numbers: list[float]) -> list[float]:
+        made = numbers[:6]
+        for joint, bone in enumerate(bones[1:], 1):
+            made += [scale * float(number) for number in bone] + numbers[3 + 3 * joint : 6 + 3 * joint]
+        return made
+
+    return rows(text, longer)
+
+
+def test_positions_of_a_joint_replace_its_offset(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    assert away(read(tmp_path, with_positions(text)), clip) < 1e-5
+    longer = read(tmp_path, with_positions(text, scale=1.5, offsets=True))
+    assert longer.skeleton.offsets[1] == pytest.approx((0, 0.3, 0), abs=1e-6)
+    assert away(read(tmp_path, with_positions(text, scale=0.0, offsets=True)), clip) < 1e-5  # zeros say nothing
+
+
+def test_bones_that_change_their_length_are_told(tmp_path: Path, text: str) -> None:
+    lines = with_positions(text).splitlines()
+    numbers = lines[-1].split()
+    numbers[7] = "30.0"  # the y of the second joint
+    found = read(tmp_path, "\n".join([*lines[:-1], " ".join(numbers)]), r"keep their median one \(Spine\)")
+    assert found.skeleton.offsets[1] == pytest.approx((0, 0.2, 0), abs=1e-6)
+
+
+def test_a_body_without_bones_is_one_sentence(tmp_path: Path, text: str) -> None:
+    found = read(tmp_path, re.sub(r"OFFSET \S+ \S+ \S+", "OFFSET 0 0 0", text))
+    with pytest.raises(ValueError, match="retargeted by the length of its legs, but all their joints are in one place"):
+        load_tokenizer(WEIGHTS / "motion").encode(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        *(("0.041708", 24000 / 1001), ("0.0417083", 24000 / 1001), ("0.041667", 24.0), ("0.0417", 24.0)),
+        *(("0.033333", 30.0), ("0.0333", 30.0), ("0.0333333333", 30.0), ("0.033367", 30000 / 1001)),
+        *((".008333", 120.0), ("0.016666", 60.0), ("0.016683", 60000 / 1001), ("8.3333e-3", 120.0)),
+        *(("0.041708375", 23.976), ("0.040000", 25.0), ("0.5", 2.0), ("2", 0.5), ("0.02222222", 45.0)),
+    ],
+)
+def test_rates_are_those_that_the_digits_allow(text: str, rate: float) -> None:
+    assert rate_of(text) == pytest.approx(rate, rel=1e-12)
+
+
+@pytest.mark.parametrize("rate", [23.976, 24000 / 1001, 29.97, 30.0, 59.94, 119.88, 25.0])
+def test_rates_survive_a_file(tmp_path: Path, clip: MotionClip, rate: float) -> None:
+    replace(clip, frame_rate_hz=rate).save(tmp_path / "a.bvh")
+    assert MotionClip.load(tmp_path / "a.bvh").frame_rate_hz == pytest.approx(rate, rel=1e-9)
+
+
+@pytest.mark.parametrize("announced", [FRAMES - 1, FRAMES + 1, 0, 2 * FRAMES])
+def test_whole_rows_count(tmp_path: Path, text: str, clip: MotionClip, announced: int) -> None:
+    changed = text.replace(f"Frames: {FRAMES}", f"Frames: {announced}")
+    found = read(tmp_path, changed, rf"announces {announced} frames, but it holds {FRAMES} whole ones$")
+    assert away(found, clip) < 1e-5
+
+
+def test_a_file_that_lost_more_than_half_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=rf"49 frames of 51 numbers were announced, but {FRAMES * 51} came"):
+        read(tmp_path, text.replace(f"Frames: {FRAMES}", f"Frames: {2 * FRAMES + 1}"))
+
+
+def test_a_row_that_is_cut_off_is_dropped(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    changed = " ".join(text.rstrip().split(" ")[:-7])
+    found = read(tmp_path, changed, rf"it holds {FRAMES - 1} whole ones before a row that is cut off")
+    assert away(found, clip.cut(0, FRAMES - 1)) < 1e-5
+
+
+def test_letters_are_small_or_large(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    for word in ("position", "rotation"):
+        text = re.sub(rf"[XYZ]{word}", lambda match: match[0].lower(), text)
+    assert away(read(tmp_path, text), clip) < 1e-5
+    text = text.replace("End Site", "End site").replace("JOINT", "Joint").replace("Frame Time:", "Frame time:")
+    assert away(read(tmp_path, text), clip) < 1e-5
+
+
+def test_the_word_before_the_numbers_may_be_in_a_name(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    found = read(tmp_path, text.replace("JOINT Spine", "JOINT LOCOMOTION").replace("\n", "\r\n"))
+    assert found.skeleton.names[1] == "LOCOMOTION"
+    assert len(found) == FRAMES
+    renamed = replace(clip, skeleton=replace(clip.skeleton, names=("Hips", "LOCOMOTION", *clip.skeleton.names[2:])))
+    assert away(found, renamed) < 1e-5
+
+
+@pytest.mark.parametrize(("units", "name"), [(1.0, "metres"), (1000.0, "millimetres")])
+def test_units_are_told_by_the_body(tmp_path: Path, clip: MotionClip, units: float, name: str) -> None:
+    save_bvh(clip, tmp_path / "b.bvh", units_per_metre=units)
+    text = (tmp_path / "b.bvh").read_text()
+    found = read(tmp_path, text, rf"m tall, so it is read in {name}, where it is 1\.5\d* m; pass units_per_metre")
+    assert away(found, clip) < 1e-3
+    assert away(read(tmp_path, text, units_per_metre=units), clip) < 1e-3
+
+
+def test_a_small_body_in_inches(tmp_path: Path, clip: MotionClip) -> None:
+    small = replace(clip.skeleton, offsets=tuple((x / 2, y / 2, z / 2) for x, y, z in clip.skeleton.offsets))
+    child = replace(clip, skeleton=small, root_positions=clip.root_positions / 2)
+    save_bvh(child, tmp_path / "b.bvh", units_per_metre=1 / 0.0254)
+    text = (tmp_path / "b.bvh").read_text()
+    assert away(read(tmp_path, text, "would be 0.309 m tall, so it is read in inches"), child) < 1e-4
+
+
+def test_a_grown_up_in_inches_is_told(tmp_path: Path, clip: MotionClip) -> None:
+    """1.57 m are 61.8 inches, and 61.8 cm are possible: the file decides nothing, so centimetres stay."""
+    save_bvh(clip, tmp_path / "b.bvh", units_per_metre=1 / 0.0254)
+    text = (tmp_path / "b.bvh").read_text()
+    found = read(
+        tmp_path, text, r"its body is 0\.618 m tall in centimetres; if it is one of 1\.57 m in inches, pass uni"
+    )
+    assert found.skeleton.offsets[1] == pytest.approx((0, 0.2 / 2.54, 0), abs=1e-6)
+    assert away(read(tmp_path, text, units_per_metre=1 / 0.0254), clip) < 1e-4
