@@ -5,12 +5,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
-#include <memory>
 #include <numeric>
-#include <random>
 #include <vector>
 
 #include "../../csrc/cpu/dispatch.h"
+#include "drawn.h"
 
 #ifdef TOKENMASK_EMULATED_CUDA  // `make cuda-emulated`: the CUDA kernels are one more set
 namespace tokenmask {
@@ -21,24 +20,6 @@ extern const CpuKernels kCudaKernels;
 using namespace tokenmask;
 
 namespace {
-
-std::mt19937 generator(1);
-
-int64_t below(int64_t size) { return int64_t(generator() % uint64_t(size)); }
-float normal() { return std::normal_distribution<float>()(generator); }
-
-// An array of its exact size on the heap, so that a sanitizer sees every step beyond it. std::vector<bool> has no bytes.
-template <typename T>
-struct Array {
-  std::unique_ptr<T[]> data;
-  int64_t size;
-  explicit Array(int64_t n) : data(new T[n]()), size(n) {}
-  T& operator[](int64_t i) { return data[i]; }
-  T* get() { return data.get(); }
-  bool equals(const Array& other) const {
-    return size == other.size && std::equal(data.get(), data.get() + size, other.data.get());
-  }
-};
 
 void require(bool holds, const char* what, const char* isa) {
   if (holds) return;
@@ -105,7 +86,7 @@ void check_choose_and_commit(int64_t batch, int64_t length) {
     Array<bool> chosen(batch * length), open_after(batch * length);
     Array<int32_t> out(batch * length);
     const ChooseArgs args = {scores.get(), is_open.get(), count.get(), chosen.get(), batch, length};
-    require(kernels->choose(args, 0, batch) == kNoFailure && chosen.equals(expected), "choose", kernels->name);
+    require(kernels->choose(args, 0, batch) == kNoFailure && chosen == expected, "choose", kernels->name);
     ChooseArgs choice = args;
     choice.chosen = open_after.get();
     const CommitArgs commit = {ids.get(), proposed.get(), choice, out.get()};
@@ -171,7 +152,7 @@ void check_mask_tokens(int64_t batch, int64_t length) {
     args.slots = slots.get();
     args.targets = targets.get();
     require(kernels->mask_tokens(args, 0, batch) == kNoFailure, "mask_tokens", kernels->name);
-    require(corrupted.equals(expected) && slots.equals(expected_slots) && targets.equals(expected_targets),
+    require(corrupted == expected && slots == expected_slots && targets == expected_targets,
             "mask_tokens", kernels->name);
   }
 }
@@ -261,7 +242,7 @@ void check_sample_codes(int64_t rows, int64_t size, int64_t top_k, double top_p,
       if (known.empty()) {
         for (Array<float>* each : {&logprob, &entropy, &margin}) known.push_back(std::move(*each));
       } else {
-        require(logprob.equals(known[0]) && entropy.equals(known[1]) && margin.equals(known[2]),
+        require(logprob == known[0] && entropy == known[1] && margin == known[2],
                 "statistics of sample_codes", kernels->name);
       }
     }
@@ -301,12 +282,12 @@ void check_embed_codes(int64_t positions, int64_t levels, int64_t table_rows, in
   for (const CpuKernels* kernels : kernel_sets()) {
     Array<Stored> out(positions * width), back(table_rows * width);
     const EmbedCodesArgs args = {ids.get(), table.get(), out.get(), type, positions, levels, table_rows, width};
-    require(kernels->embed_codes(args, 0, positions) == kNoFailure && out.equals(expected), "embed_codes",
+    require(kernels->embed_codes(args, 0, positions) == kNoFailure && out == expected, "embed_codes",
             kernels->name);
     const EmbedCodesBackwardArgs backward = {out.get(), starts.get(), entries.get(), back.get(),
                                              type,      levels,       table_rows,    width};
     kernels->embed_codes_backward(backward, 0, table_rows);
-    require(back.equals(gradient), "embed_codes_backward", kernels->name);
+    require(back == gradient, "embed_codes_backward", kernels->name);
   }
   if (positions * levels == 0) return;
   for (int32_t bad : {-1, int32_t(table_rows), INT32_MAX, INT32_MIN}) {
@@ -356,7 +337,7 @@ void check_quantize_residual(int64_t rows, int64_t levels, int64_t codes, int64_
                                        rows,      width,       levels,       codes,        unit_norm};
     require(kernels->quantize_pack(args, 0, levels * panels) == kNoFailure, "quantize_pack", kernels->name);
     require(kernels->quantize_residual(args, 0, rows) == kNoFailure, "quantize_residual", kernels->name);
-    require(out.equals(expected) && sum.equals(expected_sum), "quantize_residual", kernels->name);
+    require(out == expected && sum == expected_sum, "quantize_residual", kernels->name);
   }
 }
 
@@ -464,7 +445,7 @@ void check_cache(int64_t rows, int64_t heads, int64_t size, int64_t tiles) {
     kernels->rotate_and_store(store, 0, some);
     kernels->rotate_and_store(store, some, units);
     require(close(found_query.get(), query.get(), query.size) && close(found_keys.get(), keys.get(), keys.size) &&
-                found_values.equals(values),
+                found_values == values,
             "rotate_and_store", kernels->name);
     AttendCachedArgs attend = {};
     attend.query = query.get();

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "cpu/dispatch.h"
 #include "cuda_bf16.h"
 #include "cuda_fp16.h"
+#include "../drawn.h"
 #ifdef EMULATED
 #include "emulated.h"
 #endif
@@ -28,22 +28,9 @@ using namespace tokenmask;
 
 namespace {
 
-std::mt19937_64 generator(1);
 int64_t most_codes = 600;
 
-int64_t below(int64_t size) { return int64_t(generator() % uint64_t(size)); }
 bool chance(int64_t one_in) { return below(one_in) == 0; }
-float normal() { return std::normal_distribution<float>()(generator); }
-
-template <typename T>
-struct Array {
-  std::unique_ptr<T[]> data;
-  int64_t size;
-  explicit Array(int64_t n) : data(new T[n]()), size(n) {}
-  T& operator[](int64_t i) { return data[i]; }
-  T* get() { return data.get(); }
-  bool operator==(const Array& other) const { return std::equal(data.get(), data.get() + size, other.data.get()); }
-};
 
 void require(bool holds, const char* what, int64_t got = 0, int64_t expected = 0) {
   if (holds) return;
