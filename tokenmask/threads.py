@@ -19,6 +19,7 @@ import functools
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -109,7 +110,7 @@ def _open(share: _Share | None) -> Iterator[None]:
         share.end()
 
 
-class _Share:
+class _Share(ABC):
     """One use, in the thread that began it: how many of its usual threads have a core."""
 
     def __init__(self, usual: int) -> None:
@@ -129,13 +130,13 @@ class _Share:
             _look()
             self._choose()
 
+    @abstractmethod
     def end(self) -> None:
         """Puts everything back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def adapt(self, free: int) -> None:
         """Called when the number of free cores, at most ``usual``, has changed."""
-        raise NotImplementedError
 
     def _choose(self) -> None:
         looks, cores = [busy for _, busy in _LOOKS], os.cpu_count() or 1
