@@ -8,9 +8,9 @@ import torch
 
 import tokenmask as tm
 from tests.worlds import tiny_run
-from tokenmask.generation import Request
+from tokenmask.generation import Request, fill
 from tokenmask.masking import Queries
-from tokenmask.sampling import Sampler
+from tokenmask.sampling import Categorical, ConfidenceAbove, ConfidenceScore, Sampler
 from tokenmask.streams import TokenStream
 
 
@@ -49,6 +49,16 @@ def test_a_request_gives_the_same_codes_alone_in_a_batch_and_with_two_threads(ru
     finally:
         torch.set_num_threads(threads)
     assert together[0] != together[1]
+
+
+def test_rows_of_other_sizes_and_levels_change_nothing_where_the_schedule_decides(run):
+    """Fading noise and a falling temperature follow the number of steps, which is then a row's own."""
+    sampler = Sampler(schedule=ConfidenceAbove(0.02), order=ConfidenceScore(noise=2.0), pick=Categorical(1.5, 0.5))
+    parts = {"layout": run.layout, "models": run.models, "sampler": sampler, "packing": run.recipe.packing}
+    asked = [Request.blank(run.layout, "text", (length,), seed=length) for length in (5, 24, 12, 5)]
+    together = fill(asked, **parts)
+    assert together == [fill([one], **parts)[0] for one in asked]
+    assert together[0] == together[3] and len({len(stream.codes) for stream in together}) == 3
 
 
 def test_logits_are_bit_equal_alone_and_in_a_batch(run):

@@ -186,7 +186,10 @@ def fill(
                 features = {**batch.features, COMPANION: numbers}
                 batch = replace(batch, valid=batch.valid & (numbers == 0), features=features)
             state = SamplerState.start(batch, layout, seeds.to(device))
-            ids = sampler.run(models, layout, state).batch.ids.cpu()
+            ids = state.batch.ids.cpu()
+            for part in sampler.alike(layout, state):
+                rows = state if len(part) == len(members) else state.rows(part)
+                ids[part.cpu()] = sampler.run(models, layout, rows).batch.ids.cpu()
             for row, index in enumerate(members):
                 size, depth = sequences[index].ids.shape
                 done = replace(sequences[index], ids=ids[row, :size, :depth].contiguous())

@@ -48,10 +48,10 @@ def test_guidance_and_temperature_of_magnet():
     guidance, scales, temperatures = ClassifierFree(10.0, 1.0, "cosine", grid="ends"), [], []
 
     class Watch(Categorical):
-        def __call__(self, logits, uncond, **keys):
-            scales.append(keys["guidance"])
-            temperatures.append(self.temperature + (self.temperature_end - self.temperature) * keys["progress"])
-            return super().__call__(logits, uncond, **keys)
+        def __call__(self, logits, uncond, context):
+            scales.append(context.guidance)
+            temperatures.append(self.temperature + (self.temperature_end - self.temperature) * context.progress)
+            return super().__call__(logits, uncond, context)
 
     trace(Sampler(4, schedule=UniformSchedule(), guidance=guidance, pick=Watch(3.0, 0.0, grid="after")))
     law = [math.cos(math.pi * i / 6) for i in range(4)]

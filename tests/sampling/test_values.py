@@ -15,6 +15,7 @@ from tokenmask.sampling import (
     EntropyScore,
     HaltonScore,
     MarginScore,
+    PickContext,
     ProcessSchedule,
     Progress,
     RasterScore,
@@ -152,17 +153,15 @@ def test_schedules(schedule, initial, steps, after):
     assert schedule.plan(initial, steps) == after
 
 
+def keyed(seeds, guidance: float = 1.0, progress: float = 0.0, allowed=None) -> PickContext:
+    """The context of slots 0, 1, ... of a row whose state nobody looks at."""
+    slots = torch.arange(len(seeds))
+    return PickContext(seeds, slots, guidance, progress, allowed, slots, state=None, head=0)
+
+
 def draws(pick: Categorical, progress: float = 0.0, rows: int = 4000, uncond=None, guidance: float = 1.0, allowed=None):
     logits = TABLE[1].log().expand(rows, 4).contiguous()
-    codes, *_ = pick(
-        logits,
-        uncond,
-        guidance=guidance,
-        progress=progress,
-        seeds=torch.full((rows,), 11),
-        counters=torch.arange(rows),
-        allowed=allowed,
-    )
+    codes, *_ = pick(logits, uncond, keyed(torch.full((rows,), 11), guidance, progress, allowed))
     return torch.bincount(codes.long(), minlength=4).double() / rows
 
 
@@ -187,15 +186,7 @@ def test_picks(pick, progress, shares):
 
 
 def test_a_pick_says_log_probability_entropy_and_margin():
-    found = Categorical(0.0)(
-        TABLE.log(),
-        None,
-        guidance=1.0,
-        progress=0.0,
-        seeds=torch.zeros(4, dtype=torch.int64),
-        counters=torch.arange(4),
-        allowed=None,
-    )
+    found = Categorical(0.0)(TABLE.log(), None, keyed(torch.zeros(4, dtype=torch.int64)))
     assert found[0].tolist() == [0, 0, 0, 0]
     assert torch.allclose(found[1], TABLE[:, 0].log(), atol=1e-5)
     assert torch.allclose(found[2], -(TABLE * TABLE.log()).sum(1), atol=1e-5)
@@ -206,9 +197,9 @@ def test_every_step_and_every_slot_draws_anew():
     asked = []
 
     class Watch(Categorical):
-        def __call__(self, logits, uncond, **keys):
-            asked.append(keys["counters"].tolist())
-            return super().__call__(logits, uncond, **keys)
+        def __call__(self, logits, uncond, context):
+            asked.append(context.counters.tolist())
+            return super().__call__(logits, uncond, context)
 
     trace(Sampler(2, schedule=UniformSchedule(), order=RasterScore(), pick=Watch()))
     position = [slot << 6 for slot in (1, 2, 3, 4)]  # the first position of the row is a control
@@ -233,9 +224,9 @@ def test_further_conditions_push_with_their_weights():
     seen = []
 
     class Watch(Categorical):
-        def __call__(self, logits, uncond, **keys):
+        def __call__(self, logits, uncond, context):
             seen.append(logits[0].tolist())
-            return super().__call__(logits, uncond, **keys)
+            return super().__call__(logits, uncond, context)
 
     trace(Sampler(1, guidance=ClassifierFree(3.0, weights=(0.25,)), pick=Watch()), Three())
     # u = (0, .5, 0, 0), c - u = (1, -.5, 0, 0), d - u = (0, -.5, 4, 0)

@@ -7,12 +7,12 @@ from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCod
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.order import ConfidenceScore, EntropyScore, MarginScore
-from tokenmask.sampling.pick import Categorical, Pick
+from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely
 from tokenmask.sampling.sampler import Sampler, Step
-from tokenmask.sampling.schedule import ConfidenceAbove, ProcessSchedule, Schedule, UniformSchedule
+from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "ConfidenceAbove",
     "ConfidenceScore",
     "Constraint",
+    "DecidingSchedule",
     "Drift",
     "EntropyScore",
     "ForbidCodes",
@@ -34,6 +35,7 @@ __all__ = [
     "NoGuidance",
     "NoReuse",
     "Pick",
+    "PickContext",
     "PrefixReuse",
     "ProcessSchedule",
     "Progress",

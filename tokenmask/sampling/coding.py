@@ -18,7 +18,7 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.sampling.order import EntropyScore, MarginScore
-from tokenmask.sampling.pick import Pick
+from tokenmask.sampling.pick import Pick, PickContext
 from tokenmask.sampling.sampler import Sampler
 from tokenmask.sampling.state import SamplerState
 
@@ -61,20 +61,9 @@ class _Known(Pick):
     codes: Tensor
 
     def __call__(
-        self,
-        logits: Tensor,
-        uncond: Tensor | None,
-        *,
-        guidance: float,
-        progress: float,
-        seeds: Tensor,
-        counters: Tensor,
-        allowed: Tensor | None,
-        slots: Tensor | None = None,
-        state: SamplerState | None = None,
+        self, logits: Tensor, uncond: Tensor | None, context: PickContext
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        assert slots is not None
-        codes = self.codes.flatten()[slots]
+        codes = self.codes.flatten()[context.slots]
         logprob = F.log_softmax(logits, -1)
         best = logprob.exp().topk(min(2, logits.shape[1]), -1).values
         entropy = -(logprob.exp() * logprob).sum(-1)

@@ -18,6 +18,7 @@ from tokenmask.masking.masked_batch import Queries
 from tokenmask.masking.scores import slot_counters
 from tokenmask.models import MaskedModel, Reuse, ReuseStep
 from tokenmask.sampling.constraint import Constraint
+from tokenmask.sampling.pick import PickContext
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.state import SamplerState
 
@@ -122,17 +123,17 @@ def ask(
                 terms = [weight * (other - uncond) for other, (_, weight) in zip(others, further, strict=True)]
                 logits, uncond, strength = uncond + scale * (logits - uncond) + sum(terms), None, 1.0
         where, allowed = slots[index], constraint.allowed(layout, head)
-        codes, *statistics = stage.pick(
-            logits,
-            uncond,
-            guidance=strength,
-            progress=step.progress.on(stage.pick.grid),
+        context = PickContext(
             seeds=seeds[index],
             counters=counters[index],
+            guidance=strength,
+            progress=step.progress.on(stage.pick.grid),
             allowed=None if allowed is None else allowed.to(logits.device),
             slots=where,
             state=state,
+            head=head,
         )
+        codes, *statistics = stage.pick(logits, uncond, context)
         proposed[where] = codes + layout.ranges[head].offset
         drawn[:, where] = torch.stack(statistics)
         predicted.heads.append((where, logits, uncond, strength, codes))

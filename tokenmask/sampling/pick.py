@@ -15,6 +15,30 @@ from tokenmask.sampling.progress import Grid
 from tokenmask.sampling.state import SamplerState
 
 
+@dataclass(frozen=True, eq=False)
+class PickContext:
+    """What a pick may look at, for the N slots of one head.
+
+    Args:
+        seeds, counters: int64 [N], keys of the draws.
+        guidance: the s of u + s (c - u).
+        progress: on the pick's own grid.
+        allowed: bool [V] or [N, V], the codes that may be drawn; None allows all.
+        slots: int64 [N], indices into the flattened [B * L * K] slots of the state.
+        state: before the step.
+        head: the range of the codes, as in :class:`Layout`.
+    """
+
+    seeds: Tensor
+    counters: Tensor
+    guidance: float
+    progress: float
+    allowed: Tensor | None
+    slots: Tensor
+    state: SamplerState
+    head: int
+
+
 class Pick(ABC):
     """Base of all picks.
 
@@ -30,27 +54,12 @@ class Pick(ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        logits: Tensor,
-        uncond: Tensor | None,
-        *,
-        guidance: float,
-        progress: float,
-        seeds: Tensor,
-        counters: Tensor,
-        allowed: Tensor | None,
-        slots: Tensor | None = None,
-        state: SamplerState | None = None,
+        self, logits: Tensor, uncond: Tensor | None, context: PickContext
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Args:
             logits: float32 [N, V].
             uncond: float32 [N, V], logits without the conditions, or None.
-            guidance: the s of u + s (c - u).
-            progress: on the pick's own grid.
-            seeds, counters: int64 [N], keys of the draws.
-            allowed: bool [V] or [N, V], or None.
-            slots: int64 [N], indices into the flattened [B * L * K] slots of the state; the sampler always gives them.
-            state: before the step; the sampler always gives it.
+            context: keys of the draws, and where they are made.
 
         Returns:
             codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines.
@@ -85,28 +94,18 @@ class Categorical(Pick):
         return replace(self, temperature=temperature, temperature_end=end)
 
     def __call__(
-        self,
-        logits: Tensor,
-        uncond: Tensor | None,
-        *,
-        guidance: float,
-        progress: float,
-        seeds: Tensor,
-        counters: Tensor,
-        allowed: Tensor | None,
-        slots: Tensor | None = None,
-        state: SamplerState | None = None,
+        self, logits: Tensor, uncond: Tensor | None, context: PickContext
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         end = self.temperature if self.temperature_end is None else self.temperature_end
         return sample_codes(
             logits,
-            seed=seeds,
-            counters=counters,
-            temperature=self.temperature + (end - self.temperature) * progress,
+            seed=context.seeds,
+            counters=context.counters,
+            temperature=self.temperature + (end - self.temperature) * context.progress,
             top_k=self.top_k,
             top_p=self.top_p,
             min_p=self.min_p,
             uncond=uncond,
-            guidance=guidance,
-            allowed=allowed,
+            guidance=context.guidance,
+            allowed=context.allowed,
         )

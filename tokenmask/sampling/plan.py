@@ -18,7 +18,7 @@ from tokenmask.models import Reuse
 from tokenmask.sampling.guidance import Guidance
 from tokenmask.sampling.pick import Pick
 from tokenmask.sampling.progress import Progress
-from tokenmask.sampling.schedule import Schedule
+from tokenmask.sampling.schedule import DecidingSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
 
 
@@ -109,7 +109,7 @@ def planned(layout: Layout, state: SamplerState, stage: Stage, reuse: Reuse) -> 
     counts = (inside & state.is_open).sum((1, 2)).tolist()
     steps = max(1, *(schedule.steps(count, stage.steps) for count in counts))
     last = reuse.inner(steps)
-    if schedule.decides and (reuse.order_first or last != list(range(steps))):
+    if isinstance(schedule, DecidingSchedule) and (reuse.order_first or last != list(range(steps))):
         raise ValueError(
             f"{type(reuse).__name__} settles slots before their codes are scored, so it needs a schedule that "
             f"knows its counts beforehand, got {schedule}; take NoReuse or PrefixReuse"

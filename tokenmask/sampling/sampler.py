@@ -25,7 +25,7 @@ from tokenmask.sampling.pick import Categorical, Pick
 from tokenmask.sampling.plan import RunStep, Stage, levels_of, planned, steps_of
 from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
-from tokenmask.sampling.schedule import ProcessSchedule, Schedule
+from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
 from tokenmask.threads import look_again
 
@@ -117,11 +117,32 @@ class Sampler:
                     state = state if revoked is None else _reopen(state, revoked & step.inside, layout)
                 yield Step(done, total, state)
                 done += 1
-                assert stage.schedule is not None
-                if stage.schedule.decides and not bool((state.is_open & step.inside).any()):
+                if isinstance(stage.schedule, DecidingSchedule) and not bool((state.is_open & step.inside).any()):
                     break
         if bool(state.is_open.any()):
             raise ValueError("the sampler's stages must cover every level with open slots; add a stage for the rest")
+
+    def alike(self, layout: Layout, state: SamplerState) -> list[Tensor]:
+        """int64 rows [N] of each part of a batch whose rows have the same stages and steps, in order of first rows.
+
+        Draws, noise and laws of progress follow the number of the step, so what a row becomes depends on the rows
+        beside it unless these are filled apart: rows of other levels or, where the schedule says its own number of
+        steps, of other sizes.
+        """
+        depths = layout.depth_of(state.batch.ids)
+        levels = levels_of(layout, state)
+        counts = [(state.is_open & (depths == level)).sum((1, 2)).tolist() for level in levels]
+        parts: dict[tuple[int, ...], list[int]] = {}
+        for row in range(depths.shape[0]):
+            own = [of_level[row] for of_level in counts]
+            here = [level for level, count in zip(levels, own, strict=True) if count]
+            key = [] if self.stages else list(here)
+            for stage in self.stages or tuple(Stage(self.steps, (level,)) for level in here):
+                wanted = levels if stage.levels is None else stage.levels
+                count = sum(count for level, count in zip(levels, own, strict=True) if level in wanted)
+                key.append((stage.schedule or self.schedule).steps(count, stage.steps))
+            parts.setdefault(tuple(key), []).append(row)
+        return [torch.tensor(rows, device=state.is_open.device) for rows in parts.values()]
 
     def adapted(
         self, steps: int | None = None, guidance: float | None = None, temperature: float | None = None
@@ -205,7 +226,7 @@ class Sampler:
             proposed, predicted, state = draw(state, is_open, None)
             context = replace(context, predictions=predicted)
             ranks = order(context)
-            if schedule.decides and not step.is_last:
+            if isinstance(schedule, DecidingSchedule) and not step.is_last:
                 count = torch.minimum(schedule.reveal(context).clamp(min=1), now)
             rows = is_open.shape[0]
             ids, still_open = commit(

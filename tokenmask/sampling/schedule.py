@@ -21,25 +21,13 @@ from tokenmask.masking.scores import ScoreContext
 class Schedule(ABC):
     """Base of all schedules."""
 
-    @property
-    def decides(self) -> bool:
-        """Whether :meth:`reveal` decides in each step; its ``plan`` is then what a step reveals at the least."""
-        return False
-
     def steps(self, initial: int, steps: int) -> int:
-        """The number of steps for a row of ``initial`` open slots in a stage of ``steps`` steps.
-
-        The stage has as many as its longest row; noise, temperatures and guidance that follow the progress follow that.
-        """
+        """The number of steps for a row of ``initial`` open slots in a stage of ``steps`` steps."""
         return steps
 
     @abstractmethod
     def plan(self, initial: int, steps: int) -> list[int]:
         """How many of ``initial`` slots are still open after each of ``steps`` steps; the last entry is 0."""
-
-    def reveal(self, context: ScoreContext) -> Tensor:
-        """int64 [B], how many open slots of each row this step reveals, where the schedule ``decides``."""
-        raise NotImplementedError(f"{type(self).__name__} plans its counts and decides none")
 
     def time(self, share: Tensor) -> Tensor:
         """The masking time in 0..1 at which ``share`` of the slots is open; a model that is told the time gets it.
@@ -48,6 +36,18 @@ class Schedule(ABC):
             share: float32 [B], in 0..1.
         """
         return share
+
+
+class DecidingSchedule(Schedule):
+    """Base of the schedules that decide in each step how much it reveals; the stage ends when nothing is open."""
+
+    def plan(self, initial: int, steps: int) -> list[int]:
+        """Nothing is known beforehand but that the last step reveals all that is left."""
+        return [initial] * (steps - 1) + [0]
+
+    @abstractmethod
+    def reveal(self, context: ScoreContext) -> Tensor:
+        """int64 [B], how many open slots of each row this step reveals; one at the least is revealed."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class UniformSchedule(Schedule):
 
 
 @dataclass(frozen=True)
-class ConfidenceAbove(Schedule):
+class ConfidenceAbove(DecidingSchedule):
     """Reveals every slot whose drawn code is at least so probable, one at the least; ends when nothing is open.
 
     Goes with an order by confidence, so that these are the slots that are revealed. A row has as many steps as it has
@@ -111,15 +111,8 @@ class ConfidenceAbove(Schedule):
         if not 0 < self.threshold <= 1:
             raise ValueError(f"ConfidenceAbove.threshold must lie in 0..1 and above 0, got {self.threshold}")
 
-    @property
-    def decides(self) -> bool:
-        return True
-
     def steps(self, initial: int, steps: int) -> int:
         return initial
-
-    def plan(self, initial: int, steps: int) -> list[int]:
-        return UniformSchedule().plan(initial, steps)
 
     def reveal(self, context: ScoreContext) -> Tensor:
         sure = context.predictions["logprob"] >= math.log(self.threshold)
