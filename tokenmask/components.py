@@ -74,7 +74,8 @@ def plain(value: Any, declared: Any = Any) -> Any:
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
-    for kind, base in ((int, numbers.Integral), (float, numbers.Real), (str, str)):  # numpy's among them
+    kinds: tuple[tuple[Any, type], ...] = ((int, numbers.Integral), (float, numbers.Real), (str, str))
+    for kind, base in kinds:  # numpy's among them
         if isinstance(value, base) and not isinstance(value, enum.Enum):
             return kind(value)
     if isinstance(value, Mapping):
