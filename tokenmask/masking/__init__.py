@@ -25,7 +25,7 @@ from tokenmask.masking.scores import (
     SpanScore,
     SumScore,
 )
-from tokenmask.masking.stages import LevelStages
+from tokenmask.masking.stages import LevelStages, Stages
 
 __all__ = [
     "Amount",
@@ -54,6 +54,7 @@ __all__ = [
     "Score",
     "ScoreContext",
     "SpanScore",
+    "Stages",
     "SumScore",
     "Targets",
     "chained",

@@ -183,7 +183,7 @@ class PrefixReuse(Reuse):
 
     @staticmethod
     def _check(model: MaskedModel, inputs: Batch) -> None:
-        if model.config.time_input or model.config.adaln:
+        if model.backbone.reads_time:
             raise ValueError(
                 "PrefixReuse keeps what is given, but this model is told the masking time (time_input, adaln), which "
                 "changes it in every step; use StaleReuse or NoReuse"
@@ -327,10 +327,10 @@ class GroupCausalReuse(Reuse):
 
     @staticmethod
     def _check(model: MaskedModel) -> None:
-        if not isinstance(model.pattern, GroupCausal) or not model.config.shifted:
+        if not isinstance(model.pattern, GroupCausal) or not model.backbone.asks_elsewhere:
             raise ValueError(
                 "GroupCausalReuse needs a model with the pattern GroupCausal and model.shifted, trained on "
-                f"masker.chain, got {model.pattern} and shifted={model.config.shifted}; use another reuse"
+                f"masker.chain, got {model.pattern} and shifted={model.backbone.asks_elsewhere}; use another reuse"
             )
 
     @staticmethod
@@ -385,7 +385,7 @@ def replace_queries(group: RangeLogits, queries: Tensor) -> RangeLogits:
 
 
 def _empty(model: MaskedModel, inputs: Batch, slots: int) -> KVCache:
-    return KVCache.empty(model.config, inputs.shape[0], slots, model.backbone.embedding.table.detach())
+    return model.backbone.empty_cache(inputs.shape[0], slots)
 
 
 def _note(model: MaskedModel, new: Packed, kv: KVCache, pattern: AttentionPattern) -> tuple[KVCache, int]:
