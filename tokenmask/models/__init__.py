@@ -1,5 +1,6 @@
 """Models: backbones that fill hidden slots, and heads that score codes."""
 
+from tokenmask.deprecation import moved_names
 from tokenmask.models.attention_pattern import (
     AttentionPattern,
     Causal,
@@ -16,7 +17,6 @@ from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding
 from tokenmask.models.heads import RangeHeads, RangeLogits
 from tokenmask.models.masked_model import MaskedModel, Predictions
-from tokenmask.models.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, ReuseStep, Scored, StaleReuse
 from tokenmask.models.rows import start_rows
 from tokenmask.models.transfer import check_shapes, transfer, unequal
 from tokenmask.models.transformer import AttentionTap, Hidden, Transformer
@@ -29,21 +29,14 @@ __all__ = [
     "Full",
     "GivenFirst",
     "GroupCausal",
-    "GroupCausalReuse",
     "Hidden",
     "KVCache",
     "MaskedModel",
-    "NoReuse",
     "Packed",
     "Predictions",
-    "PrefixReuse",
     "RangeHeads",
     "RangeLogits",
-    "Reuse",
-    "ReuseStep",
-    "Scored",
     "SlotMeta",
-    "StaleReuse",
     "Transformer",
     "TransformerConfig",
     "Window",
@@ -54,3 +47,6 @@ __all__ = [
     "transfer",
     "unequal",
 ]
+
+_REUSE = ("GroupCausalReuse", "NoReuse", "PrefixReuse", "Reuse", "ReuseStep", "Scored", "StaleReuse")
+__getattr__ = moved_names(__name__, dict.fromkeys(_REUSE, "tokenmask.sampling.reuse"), since="0.2")
