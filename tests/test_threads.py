@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,30 @@ def test_sleepers_end_with_their_use_in_several_threads_too(machine) -> None:
 
 
 @LINUX
+def test_uses_in_several_threads_share_what_they_see(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that begins anew while others look: no look is lost under another's hands."""
+    stop = time.monotonic() + 1.0
+
+    def use() -> None:
+        torch.set_num_threads(2)  # a thread of its own has a number of its own
+        while time.monotonic() < stop:
+            with free_cores():
+                assert threads._HERE.share is not None
+                for _ in range(200):
+                    look_again()
+
+    def slow() -> int:
+        time.sleep(0.001)  # as reading of /proc takes its time
+        return 1
+
+    monkeypatch.setattr(threads, "busy_elsewhere", slow)
+    monkeypatch.setattr(threads, "STALE_SECONDS", 0.0)  # every use begins anew,
+    monkeypatch.setattr(threads, "EVERY_SECONDS", 0.01)  # while others only see how old the last look is
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(use) for _ in range(4)]:
+            done.result()
+
+
 def test_a_busy_process_is_counted_and_own_threads_are_not() -> None:
     done = threading.Event()
     ours = threading.Thread(target=lambda: [None for _ in iter(done.is_set, True)])

@@ -17,8 +17,10 @@ A file may name classes of tokenmask and of installed packages that say so, sinc
 from __future__ import annotations
 
 import dataclasses
+import enum
 import importlib
 import inspect
+import numbers
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -70,8 +72,12 @@ def plain(value: Any, declared: Any = Any) -> Any:
     Raises:
         ValueError: a component that no file could name, or a value that no file could hold.
     """
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or type(value) in (bool, int, float, str):
         return value
+    kinds: tuple[tuple[Any, type], ...] = ((int, numbers.Integral), (float, numbers.Real), (str, str))
+    for kind, base in kinds:  # numpy's among them
+        if isinstance(value, base) and not isinstance(value, enum.Enum):
+            return kind(value)
     if isinstance(value, Mapping):
         inner = _inside(declared, Mapping, 1)
         return {key: plain(item, inner) for key, item in value.items()}
@@ -79,15 +85,49 @@ def plain(value: Any, declared: Any = Any) -> Any:
         inner = _inside(declared, Sequence, 0)
         return [plain(item, inner) for item in value]
     kind = type(value)
-    options = _alternatives(declared)
-    fields = {name: plain(getattr(value, name), hint) for name, hint in _arguments(kind, value).items()}
-    if kind in options and sum(dataclasses.is_dataclass(option) for option in options) == 1:
+    if kind.__module__ in ("builtins", "torch", "numpy", "pathlib") or isinstance(value, enum.Enum):
+        found = f"{kind.__name__} {value!r}"[:80]
+        raise ValueError(f"a file holds words, numbers, lists, mappings and components, got {found}; write it as one")
+    arguments = _arguments(kind)
+    lost = [name for name in arguments if not hasattr(value, name)]
+    if lost:
+        raise ValueError(
+            f"{kind.__name__} must be a dataclass, or keep its arguments as attributes, to be written to a file, "
+            f"but {', '.join(lost)} could not be read back"
+        )
+    fields = {name: plain(getattr(value, name), hint) for name, hint in arguments.items()}
+    if _only_dataclass(declared) is kind:
         return fields
     return {"class_path": class_path(kind), "init_args": fields}
 
 
+def named(value: Any, base: type[Component], home: str) -> Any:
+    """What :func:`plain` gives, once it is sure that :func:`component` makes an equal value of it.
+
+    Raises:
+        ValueError: a component that no file could name, or that would come back as another value.
+    """
+    values = plain(value)
+    if not same(value, component(values, base, home)):
+        raise ValueError(f"a component must come back from a file as it was, but {value!r} would not; mend its class")
+    return values
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal in all that a file could hold, classes included; lists and tuples count as one."""
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
+    if one is None or isinstance(one, (numbers.Number, str)):
+        return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    return type(one) is type(other) and all(
+        same(getattr(one, name), getattr(other, name)) for name in _arguments(type(one))
+    )
+
+
 def component(values: Any, base: type[Component], home: str) -> Component:
-    """The component that :func:`plain` wrote; lists become tuples, as frozen components hold them.
+    """The component that :func:`plain` wrote; lists become tuples unless their field is declared as a list.
 
     Args:
         values: {"class_path": ..., "init_args": {...}}, or as formats before this one had it, {"name": ..., ...} with
@@ -110,12 +150,9 @@ def component(values: Any, base: type[Component], home: str) -> Component:
         kind = getattr(importlib.import_module(module or home), name, None)
     except ImportError as error:
         raise ValueError(f"{path} can't be imported ({error}); install the package that brings it") from error
-    if not (isinstance(kind, type) and issubclass(kind, base)):
+    if not (isinstance(kind, type) and issubclass(kind, base) and _package(kind.__module__) in homes()):
         raise ValueError(f"{path} must be a {base.__name__}, but is not; install the version that has it")
-    try:
-        return kind(**{name: _read(item, home) for name, item in arguments.items()})
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"{path} must be made with its own arguments, got {arguments!r} ({error})") from error
+    return _made(kind, arguments, home)
 
 
 def check_homes(values: Any, source: str) -> None:
@@ -133,8 +170,8 @@ def _refuse_outside(values: Any, source: str, known: set[str]) -> None:
         name = values.get("class_path")
         if name is not None and (not isinstance(name, str) or ("." in name and _package(name) not in known)):
             raise ValueError(
-                f"{source} may name components of {', '.join(sorted(known))} only, got {name!r}; a package declares "
-                f"its own with an entry point of the group {COMPONENT_GROUP}"
+                f"{source} may name components of {', '.join(sorted(known))} only, got {name!r}; install the package "
+                f"that brings it and declares it with an entry point of the group {COMPONENT_GROUP}"
             )
         values = list(values.values())
     if isinstance(values, list):
@@ -146,33 +183,52 @@ def _package(path: str) -> str:
     return path.partition(":")[0].partition(".")[0]
 
 
-def _read(value: Any, home: str) -> Any:
-    if isinstance(value, Mapping) and "class_path" in value:
-        return component(value, object, home)
+def _made(kind: type[Component], arguments: Mapping[str, Any], home: str) -> Component:
+    try:
+        hints = _arguments(kind)
+        return kind(**{name: _read(item, hints.get(name, Any), home) for name, item in arguments.items()})
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{kind.__name__} must be made with its own arguments, got {arguments!r} ({error})") from error
+
+
+def _read(value: Any, declared: Any, home: str) -> Any:
+    """The value that stands in a field of a declared type."""
+    if isinstance(value, Mapping):
+        if "class_path" in value:
+            return component(value, object, home)
+        if only := _only_dataclass(declared):
+            return _made(only, value, home)
+        inner = _inside(declared, Mapping, 1)
+        return {key: _read(item, inner, home) for key, item in value.items()}
     if isinstance(value, list):
-        return tuple(_read(item, home) for item in value)
+        inner = _inside(declared, Sequence, 0)
+        items = [_read(item, inner, home) for item in value]
+        wanted = any(option is list or typing.get_origin(option) is list for option in _alternatives(declared))
+        return items if wanted else tuple(items)
     return value
 
 
-def _arguments(kind: type, value: Any) -> dict[str, Any]:
-    """The arguments that make a component again -> their declared types; each is an attribute of the same name."""
-    made: Any = getattr(kind, "__init__")  # noqa: B009 (mypy takes it for that of an instance)
+def _arguments(kind: type) -> dict[str, Any]:
+    """The arguments that make a component -> their declared types; each is an attribute of the same name."""
+    owner = next(base for base in kind.__mro__ if "__init__" in vars(base))  # of whom the constructor is
+    made: Any = vars(owner)["__init__"]
+    own = vars(owner).get("__dataclass_params__")
     try:
-        hints = typing.get_type_hints(kind if dataclasses.is_dataclass(kind) else made)
-    except NameError:  # a type that is known to type checkers alone
+        hints = typing.get_type_hints(owner if own and own.init else made)
+    except (NameError, TypeError, AttributeError):  # a type that is known to type checkers alone; a slot of C
         hints = {}
-    if dataclasses.is_dataclass(kind):
-        names = [field.name for field in dataclasses.fields(kind) if field.init]
+    if own and own.init:
+        names = [field.name for field in dataclasses.fields(owner) if field.init]
     else:
-        wanted = inspect.signature(kind).parameters.values() if made is not object.__init__ else ()
+        wanted = list(inspect.signature(made).parameters.values())[1:] if owner is not object else ()
         names = [each.name for each in wanted if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-        lost = [name for name in names if not hasattr(value, name)]
-        if lost or kind.__module__ in ("builtins", "torch", "numpy"):
-            raise ValueError(
-                f"{kind.__name__} must be a dataclass, or keep its arguments as attributes, to be written to a file, "
-                f"but {', '.join(lost) or repr(value)[:60]} could not be read back"
-            )
     return {name: hints.get(name, Any) for name in names}
+
+
+def _only_dataclass(declared: Any) -> type | None:
+    """The dataclass that a field is declared with, if it is one and no other: its class path need not be written."""
+    found = [option for option in _alternatives(declared) if dataclasses.is_dataclass(option)]
+    return found[0] if len(found) == 1 and isinstance(found[0], type) else None
 
 
 def _alternatives(declared: Any) -> tuple[Any, ...]:
@@ -186,6 +242,7 @@ def _inside(declared: Any, kind: type, place: int) -> Any:
     """The type of the items of a declared mapping or sequence."""
     for option in _alternatives(declared):
         origin = typing.get_origin(option)
-        if isinstance(origin, type) and issubclass(origin, kind):
-            return typing.get_args(option)[place]
+        inner = typing.get_args(option)
+        if isinstance(origin, type) and issubclass(origin, kind) and len(inner) > place:
+            return inner[place]
     return Any

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import os
 import threading
 import time
@@ -28,7 +29,7 @@ from pathlib import Path
 import torch
 
 WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # a user who sets one has said how threads wait
-SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", *WAITS)  # or how many there are
+SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", *WAITS)  # or how many there are; the command line sets a wait too
 EVERY_SECONDS = 0.02  # between two looks at the machine
 STALE_SECONDS = 0.2  # looks older than this say nothing
 _TO_LOWER, _TO_RAISE = 2, 5  # looks that must agree
@@ -117,8 +118,9 @@ class _Share(ABC):
         self.usual = self.free = usual
 
     def begin(self) -> None:
-        if not _LOOKS or time.monotonic() - _LOOKS[-1][0] > STALE_SECONDS:
-            _LOOKS.clear()
+        if _age() > STALE_SECONDS:
+            with _LOCK:
+                _LOOKS.clear()
             for _ in range(_TO_LOWER - 1):
                 _look()
                 time.sleep(EVERY_SECONDS / 10)
@@ -126,7 +128,7 @@ class _Share(ABC):
         self._choose()
 
     def look(self) -> None:
-        if time.monotonic() - _LOOKS[-1][0] >= EVERY_SECONDS:
+        if _age() >= EVERY_SECONDS:
             _look()
             self._choose()
 
@@ -139,7 +141,11 @@ class _Share(ABC):
         """Called when the number of free cores, at most ``usual``, has changed."""
 
     def _choose(self) -> None:
-        looks, cores = [busy for _, busy in _LOOKS], os.cpu_count() or 1
+        with _LOCK:
+            looks = [busy for _, busy in _LOOKS]
+        if len(looks) < _TO_LOWER:  # another thread has just begun anew
+            return
+        cores = os.cpu_count() or 1
         lower = max(1, min(self.usual, cores - min(looks[-_TO_LOWER:])))
         higher = max(1, min(self.usual, cores - max(looks)))
         free = lower if lower < self.free else higher if len(looks) == _TO_RAISE and higher > self.free else self.free
@@ -209,8 +215,24 @@ def _libraries() -> tuple[ctypes.CDLL, ...]:
 
 
 def _look() -> None:
-    _LOOKS.append((time.monotonic(), busy_elsewhere() or 0))
+    seen = (time.monotonic(), busy_elsewhere() or 0)
+    with _LOCK:
+        _LOOKS.append(seen)
 
 
-_HERE = threading.local()
+def _age() -> float:
+    """Seconds since the last look."""
+    with _LOCK:
+        return time.monotonic() - _LOOKS[-1][0] if _LOOKS else math.inf
+
+
+def _forked() -> None:
+    """A forked process has none of its parent's uses, and perhaps its lock in the hands of a thread that is gone."""
+    global _HERE, _LOCK
+    _HERE, _LOCK = threading.local(), threading.Lock()
+
+
+_HERE, _LOCK = threading.local(), threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 _LOOKS: deque[tuple[float, int]] = deque(maxlen=_TO_RAISE)  # (when, busy elsewhere), of all uses

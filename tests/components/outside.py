@@ -3,12 +3,13 @@
 from pathlib import Path
 
 MODULE = '''
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import torch
 from tokenmask.layout import Parallel
 from tokenmask.masking import Score
-from tokenmask.models import AttentionPattern
-from tokenmask.sampling import Categorical
+from tokenmask.models import AttentionPattern, Full, Window
+from tokenmask.sampling import Categorical, ConfidenceScore, Pick
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,53 @@ class Mild(Categorical):
     """A pick of its own."""
 
     mildness: float = 0.5
+
+
+@dataclass(frozen=True)
+class Cool(Pick):
+    """A pick whose arguments have the names of Categorical's."""
+
+    temperature: float = 0.5
+    top_k: int = 7
+
+    def __call__(self, logits, uncond, context):
+        return Categorical(self.temperature, top_k=self.top_k)(logits, uncond, context)
+
+
+@dataclass(frozen=True)
+class Pair(Pick):
+    """A pick within a pick."""
+
+    inner: Categorical = Categorical()
+
+    def __call__(self, logits, uncond, context):
+        return self.inner(logits, uncond, context)
+
+
+@dataclass(frozen=True)
+class Nest(AttentionPattern):
+    """A pattern of patterns and other values."""
+
+    window: Window
+    parts: Mapping[str, AttentionPattern]
+    many: tuple[Window, ...]
+    listed: list[int]
+    word: str
+    size: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "many", tuple(self.many))
+
+    def allows(self, query, key):
+        return self.window.allows(query, key)
+
+
+class Boost(ConfidenceScore):
+    """A plain class on top of a dataclass."""
+
+    def __init__(self, noise: float = 0.0, boost: float = 2.0) -> None:
+        super().__init__(noise)
+        object.__setattr__(self, "boost", boost)
 '''
 
 

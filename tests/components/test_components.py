@@ -4,8 +4,10 @@ import hashlib
 import importlib
 import json
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,6 +17,7 @@ from tests.components.outside import install
 from tests.models.small import small_batch, small_layout, small_masked
 from tests.training import worlds
 from tests.worlds import tiny_run, tokenizers
+from tokenmask import components
 from tokenmask.components import class_path, component, plain
 from tokenmask.layout import Arrangement, Flatten, Layout, Parallel
 from tokenmask.masking import FixedRate, Masker, ProcessRate, RandomScore, Score
@@ -62,11 +65,13 @@ def test_a_value_is_its_class_path_and_its_arguments():
         ({"class_path": "tokenmask.nowhere.Parallel"}, "can't be imported"),
         ({"class_path": "tokenmask.models.Full"}, "must be a Arrangement"),
         ({"class_path": "tokenmask.layout.Parallel", "init_args": {"fuze": 1}}, "its own arguments"),
+        ({"class_path": "tokenmask.files.Path", "init_args": {}}, "must be a Arrangement, but is not"),
         ({"fuse": "sum"}, "named by its class_path"),
         ("Parallel", "named by its class_path"),
     ],
 )
-def test_what_a_file_may_not_name(values, sentence):
+def test_what_a_file_may_not_name(values, sentence, monkeypatch):
+    monkeypatch.setattr(components, "homes", lambda: {"tokenmask"})  # whatever else is installed
     with pytest.raises(ValueError, match=sentence) as caught:
         component(values, Arrangement, "tokenmask.layout")
     assert "\n" not in str(caught.value)
@@ -172,6 +177,52 @@ def test_a_value_that_no_file_could_hold_is_refused():
     options = replace(recipe.streams["text"], fit={"vocab": torch.zeros(3)})
     with pytest.raises(ValueError, match="Tensor"):
         recipe_yaml(replace(recipe, streams={**recipe.streams, "text": options}))
+
+
+def test_components_within_components_come_back(plug):
+    """Whatever they stand in: a field of their own class, of a base, a mapping, a list."""
+    own = plug.Nest(Window(3), {"a": Window(4), "b": Full()}, [Window(5)], [1, 2], "wide", 7)
+    assert plain(own)["init_args"]["window"] == {"radius": 3, "streams": None, "from_group": 0}  # no path: declared
+    again = component(json.loads(json.dumps(plain(own))), AttentionPattern, "tokenmask.models")
+    assert again == own and type(again.window) is Window and again.listed == [1, 2] and again.many == (Window(5),)
+    model = MaskedModel.create(TINY, small_layout(), pattern=own)
+    assert component(model.about()["pattern"], AttentionPattern, "tokenmask.models") == own
+    pick = plug.Pair(Categorical(0.3))
+    recipe = load_recipe("captions")
+    recipe = replace(recipe, sampler=replace(recipe.sampler, pick=pick))
+    assert type(pick.inner) is Categorical
+    written = yaml.safe_load(recipe_yaml(recipe))["sampler"]["pick"]
+    assert written["class_path"] == f"{plug.__name__}.Pair" and written["init_args"]["inner"]["temperature"] == 0.3
+
+
+def test_a_class_keeps_its_own_defaults(plug, tmp_path):
+    """Not those of the class that stands there without it, where arguments have the same name."""
+    path = tmp_path / "own.yaml"
+    path.write_text(f"base: maskgit\nsampler: {{pick: {{class_path: {plug.__name__}.Cool}}}}\n")
+    assert load_recipe(path).sampler.pick == plug.Cool(temperature=0.5, top_k=7)
+
+
+def test_arguments_of_a_plain_subclass_of_a_dataclass_are_its_own(plug):
+    near, far = plug.Boost(boost=5.0), plug.Boost(boost=2.0)
+    assert plain(near)["init_args"] == {"noise": 0.0, "boost": 5.0}
+    assert component(plain(near), Score, "tokenmask.masking").boost == 5.0
+    recipe = load_recipe("maskgit")
+    one, other = (replace(recipe, sampler=replace(recipe.sampler, order=order)) for order in (near, far))
+    assert same_recipe(one, one) and not same_recipe(one, other)
+
+
+def test_numbers_of_numpy_are_numbers_and_members_of_an_enum_are_refused():
+    recipe = load_recipe("captions")
+    training = replace(recipe.training, peak_lr=np.float64(0.25), steps=np.int64(7))
+    written = yaml.safe_load(recipe_yaml(replace(recipe, training=training)))["training"]
+    assert (written["peak_lr"], written["steps"]) == (0.25, 7)
+    for value in (Word.one, Path("a"), torch.float32):
+        with pytest.raises(ValueError, match="a file holds words, numbers, lists, mappings and components, got"):
+            plain(value)
+
+
+class Word(StrEnum):
+    one = "one"
 
 
 def test_paths_are_those_of_the_public_package():

@@ -55,6 +55,21 @@ def test_what_is_kept_is_saved_and_resumed_bit_for_bit(corpus, tmp_path):
         worlds.make_trainer(corpus, **options).fit(tmp_path / "plain", progress=False)
 
 
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ({"image": (1.0,)}, r"may name the levels word\.0, picture\.0, .*got 'image'"),
+        ({"word.9": (1.0,) * 12}, r"got 'word\.9'"),
+        ({"word.first": (1.0,) * 12}, r"got 'word\.first'"),
+        ({"word": (1.0,) * 11}, "must be 12, one for each code, got 11"),
+        ({"word": (1.0,) * 12, "word.0": (2.0,) * 12}, "name each level once, got 'word.0' again"),
+    ],
+)
+def test_class_weights_of_no_level_are_refused(weights, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Plain(weights)._extra(worlds.LAYOUT)
+
+
 def test_averaged_weights_are_the_running_mean_and_are_what_is_saved(corpus, tmp_path):
     trainer = worlds.make_trainer(corpus, steps=3, ema=0.5)
     mean = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}

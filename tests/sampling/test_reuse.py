@@ -15,6 +15,7 @@ from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
+    ConfidenceAbove,
     ConfidenceScore,
     EntropyScore,
     GroupCausalReuse,
@@ -25,8 +26,10 @@ from tokenmask.sampling import (
     QLDSScore,
     RandomScore,
     RasterScore,
+    RevokeDrawn,
     RevokeLeastLikely,
     Sampler,
+    Stage,
     StaleReuse,
     UniformSchedule,
     code_lengths,
@@ -326,6 +329,39 @@ def test_code_lengths_of_a_sampler_are_those_of_one_pass(levels):
     assert torch.equal(plain > 0, bits > 0) and not torch.equal(plain, reused)
     with pytest.raises(ValueError, match="an order that a decoder can repeat"):
         code_lengths(Sampler(2), {"main": model}, layout, batch)
+
+
+def test_code_lengths_are_those_of_a_decoder():
+    """Guidance does not matter, further conditions neither; what a decoder cannot repeat is refused."""
+    layout, batch = world()
+    models, sampler = {"main": model_of(layout)}, Sampler(4, order=QLDSScore())
+    bits = code_lengths(sampler, models, layout, batch)
+    guided = replace(sampler, guidance=ClassifierFree(3.0, weights=(1.0,)))
+    assert torch.equal(code_lengths(guided, models, layout, batch), bits)
+    for changed, sentence in (
+        ({"stages": (Stage(4, order=ConfidenceScore()),)}, "an order that a decoder can repeat"),
+        ({"order": EntropyScore(), "schedule": ConfidenceAbove(0.3)}, "knows its counts beforehand"),
+        ({"stages": (Stage(4, schedule=ConfidenceAbove(0.3)),)}, "knows its counts beforehand"),
+        ({"revoke": RevokeDrawn()}, "revokes nothing"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            code_lengths(replace(sampler, **changed), models, layout, batch)
+
+
+def test_drift_and_prefixes_follow_the_level_that_is_filled():
+    """One layer has no drift, whatever its pattern; what is given can't be kept where each level sees others of it."""
+    layout, batch = world(4)
+    model = model_of(layout, Window(1, None, 1), depth=1)
+    sampler = Sampler(6, order=ConfidenceScore(1.0), reuse=StaleReuse(pre_full=1, n_local=2, recompute="open"))
+    assert drift(sampler, {"main": model}, layout, start(batch, layout)).kl < 1e-6
+
+    class Given(GivenFirst):
+        def allows(self, query, key):
+            near = (query.position - key.position).abs() < 3
+            return super().allows(query, key) & (near | (query.group == 0))
+
+    with pytest.raises(ValueError, match="must not change with the level"):
+        filled(Sampler(2, reuse=PrefixReuse()), model_of(layout, Given()), batch)
 
 
 def test_rows_move_with_their_cache():

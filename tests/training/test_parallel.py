@@ -34,6 +34,8 @@ SAME += [
     {"name": "one-row", "steps": 5, "batch_positions": 16},  # the second process has no row
     {"name": "one-row-shards", "steps": 5, "batch_positions": 16, "training": {"sharding": "full"}},
     {"name": "shards", "steps": 5, "batch_size": 5, "masker": "unequal", "training": {"sharding": "full"}},
+    {"name": "kept", "steps": 5, "procedure": True, "training": {"ema": 0.5}},
+    {"name": "kept-shards", "steps": 5, "procedure": True, "training": {"sharding": "full", "ema": 0.5}},
     {"name": "muon", "steps": 5, "training": {"muon": True}},
     {"name": "muon-shards", "steps": 5, "training": {"muon": True, "sharding": "full"}, "model": True},
 ]

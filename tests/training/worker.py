@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from tokenmask.batch import Batch
 from tokenmask.fitting import Interrupted, fit
 from tokenmask.masking import Linear, Masker, ProcessRate
 from tokenmask.masking.rates import Amount
+from tokenmask.models import MaskedModel
 from tokenmask.objectives import Loss, MaskedCrossEntropy
+from tokenmask.procedures import Plain
 from tokenmask.processes import Processes
 from tokenmask.training import Trainer
 
@@ -36,6 +39,18 @@ class Unequal(ProcessRate):
         if step in (2, 3):
             wanted = torch.arange(len(num_maskable)) < 3 - step
         return Amount(amount.t, count=torch.where(wanted, amount.count, 0))
+
+
+@dataclass(frozen=True)
+class Follow(Plain):
+    """Keeps a copy of every weight, which it follows by half after each step: an average that a teacher could be."""
+
+    def state(self, model: MaskedModel) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+    def after(self, model: MaskedModel, kept: dict[str, Tensor]) -> None:
+        for name, value in model.named_parameters():
+            kept[name].lerp_(value.detach(), 0.5)
 
 
 MASKERS = {"rows": Masker(ProcessRate()), "unequal": Masker(Unequal()), "batch": Masker(ProcessRate(per="batch"))}
@@ -70,6 +85,7 @@ def run(folder: Path, job: dict[str, Any], processes: Processes) -> None:
         objective=MaskedCrossEntropy(**objective),
         masker=MASKERS[job.get("masker", "rows")],
         batch_positions=job.get("batch_positions"),
+        procedure=Follow() if "procedure" in job else None,
         **job.get("training", {}),
     )
     assert isinstance(trainer, Noted)

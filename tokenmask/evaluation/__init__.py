@@ -62,7 +62,7 @@ def evaluate(
         shown = (media or {}).get(name, ())
         part = Part(run, name, own[TRAIN], own[HELD_OUT], samples, seed, min(draws, 2), its, shown)
         figures = [figure for metric in chosen for figure in metric(part)]
-        space = part.space
+        space = vars(part).get("space")  # where a metric has asked for it
         spec = run.layout.streams[name]
         tables.append(StreamFigures(name, spec.modality, space.name if space else "", tuple(figures)))
     about = {"draws": draws, "seed": seed, "samples": samples}

@@ -47,7 +47,7 @@ def installed_metrics() -> list[Metric]:
             kind = point.load()
             if isinstance(kind, type) and issubclass(kind, Metric):
                 found.append(kind())
-        except (ImportError, AttributeError, TypeError) as error:
+        except Exception as error:  # whatever a package of others raises when it is imported
             raise ValueError(
                 f"an entry point of {COMPONENT_GROUP} must name a class that can be imported, a metric one made "
                 f"without arguments, but {point.name} = {point.value} does not ({error}); mend or uninstall its package"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, PAD, Segment, Sequence
-from tokenmask.components import component, plain
+from tokenmask.components import component, named
 from tokenmask.layout.arrangement import Arrangement, Delay, Parallel
 from tokenmask.streams import StreamSpec, TokenStream
 
@@ -381,7 +381,10 @@ class Layout:
         return {
             "format": FORMAT,
             "streams": [[name, spec.to_json()] for name, spec in self.streams.items()],  # their order numbers them
-            "arrangements": {name: plain(own) for name, own in self.arrangements.items()},
+            "arrangements": {
+                name: named(own, Arrangement, "tokenmask.layout")  # type: ignore[type-abstract]
+                for name, own in self.arrangements.items()
+            },
             "shares": dict(self.shares),
             "controls": list(self.controls),
             "ticks_per_second": self.ticks_per_second,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
-from tokenmask.components import component, plain
+from tokenmask.components import component, named, plain
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import AttentionPattern, Full
@@ -123,7 +123,7 @@ class MaskedModel(nn.Module):
             "format": FORMAT,
             "config": plain(self.config),
             "layout": self.layout.to_json(),
-            "pattern": plain(self.pattern),
+            "pattern": named(self.pattern, AttentionPattern, "tokenmask.models"),  # type: ignore[type-abstract]
         }
 
     def save(self, path: str | Path, *, half: bool = False) -> None:

@@ -190,6 +190,12 @@ class PrefixReuse(Reuse):
             )
         meta = SlotMeta.of(inputs)
         sees = model.pattern.allows(meta[:, :, None], meta[:, None, :]) & ~meta.filled[:, :, None]
+        later = replace(meta, group=meta.group + 1)  # as in the stage of another level
+        if not torch.equal(sees, model.pattern.allows(later[:, :, None], later[:, None, :]) & ~meta.filled[:, :, None]):
+            raise ValueError(
+                "PrefixReuse keeps what is given, so what a given position sees must not change with the level that is "
+                f"filled, but it does with the pattern {model.pattern}; use StaleReuse or NoReuse"
+            )
         if bool((sees & (meta.filled & meta.valid)[:, None, :] & meta.valid[:, :, None]).any()):
             raise ValueError(
                 "PrefixReuse needs a pattern in which given positions never look at filled ones (GivenFirst; Causal "

@@ -42,7 +42,7 @@ class Loss:
 class Objective(ABC):
     """Base: a loss of a model on a masked batch; a frozen dataclass, named by recipes.
 
-    What must hold (``tokenmask.testing.check_objective`` tries it): the sum is finite and has a gradient for the model;
+    What must hold: the sum is finite and has a gradient for the model;
     the weight is not negative, and without any term the loss is 0; both are those of the rows alone, so that over
     ``masked.rows(...)`` they add up to those of the whole batch, in whatever shares; nothing is drawn.
     """

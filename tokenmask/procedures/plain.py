@@ -44,7 +44,14 @@ class Plain(Procedure):
         weights = {}
         for name, values in self.class_weights.items():
             stream, _, level = name.partition(".")
-            head = layout.head(stream, int(level) if level.isdigit() else 0)
+            levels = layout.streams[stream].num_levels if stream in layout.streams else 0
+            number = int(level) if level.isdigit() else 0 if levels == 1 and not level else levels
+            if number >= levels:
+                known = [f"{one}.{at}" for one, spec in layout.streams.items() for at in range(spec.num_levels)]
+                raise ValueError(f"class_weights may name the levels {', '.join(known)}, got {name!r}")
+            head = layout.head(stream, number)
+            if head in weights:
+                raise ValueError(f"class_weights must name each level once, got {name!r} again; leave one out")
             size = layout.ranges[head].size
             if len(values) != size:
                 raise ValueError(f"class_weights of {name!r} must be {size}, one for each code, got {len(values)}")

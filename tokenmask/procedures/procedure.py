@@ -22,7 +22,12 @@ class Procedure(ABC):
     """
 
     def state(self, model: MaskedModel) -> dict[str, Tensor]:
-        """The ``kept`` tensors before the first step, by name; none here."""
+        """The ``kept`` tensors before the first step, by name; none here.
+
+        Args:
+            model: with its first weights, on its device; shared out among processes where the training does that, so
+                that a clone of a weight is shared out like it.
+        """
         return {}
 
     @abstractmethod

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tokenmask.components import check_homes, plain
+from tokenmask.components import check_homes, plain, same
 from tokenmask.layout import Arrangement, Layout, Parallel
 from tokenmask.masking import Conditioning, Corruption, Masker
 from tokenmask.models import AttentionPattern, Full, TransformerConfig
@@ -192,15 +192,15 @@ def recipe_yaml(recipe: Recipe) -> str:
     values = plain(recipe, Recipe)
     text = str(yaml.safe_dump(values, sort_keys=False, width=120))
     again = _build(yaml.load(text, _Loader), "as it would be written")
-    if plain(again, Recipe) != values:
-        names = [name for name, value in plain(again, Recipe).items() if value != values[name]]
+    names = [name for name in values if not same(getattr(again, name), getattr(recipe, name))]
+    if names:
         raise ValueError(f"a recipe must come back from its file as it was, but {', '.join(names)} would not")
     return text
 
 
 def same_recipe(one: Recipe, other: Recipe) -> bool:
     """Whether two recipes are equal: in all their values and in the classes of their components."""
-    return bool(plain(one, Recipe) == plain(other, Recipe))
+    return same(one, other)
 
 
 def _find(source: str | Path) -> Path:
@@ -230,7 +230,8 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe)
     try:
-        recipe = Recipe(**vars(parser.instantiate(parser.parse_object(values))))
+        # With defaults, arguments that a class leaves out would be those of the default's class.
+        recipe = Recipe(**vars(parser.instantiate(parser.parse_object(values, defaults=False))))
     except Exception as error:  # jsonargparse raises many kinds; all mean that the text is no recipe
         raise ValueError(
             f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}"

@@ -17,9 +17,12 @@ from torch import Tensor
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
+from tokenmask.sampling.guidance import NoGuidance
 from tokenmask.sampling.order import EntropyScore, MarginScore
 from tokenmask.sampling.pick import Pick, PickContext
+from tokenmask.sampling.revoke import NeverRevoke
 from tokenmask.sampling.sampler import Sampler
+from tokenmask.sampling.schedule import DecidingSchedule
 from tokenmask.sampling.state import SamplerState
 
 
@@ -30,8 +33,8 @@ def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: La
     is also what one pass over ``masking.GroupChain`` gives.
 
     Args:
-        sampler: its order may be fixed or read entropies or margins, which a decoder knows too, and nothing may be
-            revoked; how codes would be drawn, and guidance, do not matter.
+        sampler: its orders may be fixed or read entropies or margins, which a decoder knows too; schedules know their
+            counts beforehand and nothing is revoked. How codes would be drawn, and guidance, do not matter.
         models, layout: as in :meth:`Sampler.iterate`.
         batch: rows with their codes; FILL slots are coded, the rest is known.
 
@@ -39,17 +42,22 @@ def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: La
         float32 [B, L, K], 0 where nothing is coded.
 
     Raises:
-        ValueError: an order that reads the drawn codes.
+        ValueError: an order that reads the drawn codes, a schedule that decides by them, or a revocation.
     """
-    if sampler.order.reads_predictions and not isinstance(sampler.order, EntropyScore | MarginScore):
-        raise ValueError(
-            "code lengths need an order that a decoder can repeat (fixed, EntropyScore, MarginScore), got "
-            f"{sampler.order}"
-        )
+    for order in (sampler.order, *(stage.order for stage in sampler.stages if stage.order)):
+        if order.reads_predictions and not isinstance(order, EntropyScore | MarginScore):
+            raise ValueError(
+                f"code lengths need an order that a decoder can repeat (fixed, EntropyScore, MarginScore), got {order}"
+            )
+    for schedule in (sampler.schedule, *(stage.schedule for stage in sampler.stages if stage.schedule)):
+        if isinstance(schedule, DecidingSchedule):
+            raise ValueError(f"code lengths need a schedule that knows its counts beforehand, got {schedule}")
+    if not isinstance(sampler.revoke, NeverRevoke):
+        raise ValueError(f"code lengths need a sampler that revokes nothing, got {sampler.revoke}; use NeverRevoke")
     state = SamplerState.start(batch, layout, torch.zeros_like(batch.sample_ids))
     known = _Known(batch.ids - layout.first_of(batch.ids))
-    stages = tuple(replace(stage, pick=None) for stage in sampler.stages)
-    forced = replace(sampler, pick=known, stages=stages)
+    stages = tuple(replace(stage, pick=None, guidance=None) for stage in sampler.stages)
+    forced = replace(sampler, pick=known, guidance=NoGuidance(), stages=stages)
     numbered = replace(state.batch, sample_ids=torch.arange(batch.shape[0], device=batch.device))
     return -forced.run(models, layout, replace(state, batch=numbered)).score / math.log(2)
 

@@ -91,7 +91,7 @@ class _Watched(Reuse):
     def score(self, model: MaskedModel, step: ReuseStep, cache: Any) -> Scored:
         scored = self.policy.score(model, step, cache)
         if scored.computed < step.inputs.shape[0] * step.inputs.shape[1] and len(step.queries):
-            full = model.logits(step.inputs, step.queries, t=step.t)
+            full = model.logits(step.inputs, step.queries, group=step.group, t=step.t)
             pairs = zip(full, scored.groups, strict=True)
             total = sum(
                 float(F.kl_div(b.logits.log_softmax(-1), a.logits.log_softmax(-1), reduction="sum", log_target=True))

@@ -22,6 +22,7 @@ from tokenmask.sampling.pick import PickContext
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.state import SamplerState
 
+STATISTICS = ("logprob", "entropy", "margin")
 FRESH = "reuse.fresh"  # bool [B, L], the positions that cheap steps compute anew
 
 
@@ -48,10 +49,10 @@ class Predicted(Mapping[str, Tensor]):
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(("logprob", "entropy", "margin", "plain_logprob", "logit"))
+        return iter((*STATISTICS, "plain_logprob", "logit"))
 
     def __len__(self) -> int:
-        return 5
+        return len(STATISTICS) + 2
 
 
 def ask(
@@ -111,9 +112,8 @@ def ask(
     counters = slot_counters(state.keys, length, levels).flatten()[slots]
     seeds = state.seeds[torch.div(slots, length * levels, rounding_mode="floor")]
     proposed = state.batch.ids.flatten().clone()
-    names = ("logprob", "entropy", "margin")
-    drawn = torch.zeros(len(names), size, device=asked.device)
-    predicted = Predicted({name: value.view_as(asked) for name, value in zip(names, drawn, strict=True)})
+    drawn = torch.zeros(len(STATISTICS), size, device=asked.device)
+    predicted = Predicted({name: value.view_as(asked) for name, value in zip(STATISTICS, drawn, strict=True)})
     for head, index, logits in answer.groups:
         uncond, strength = None, scale
         if twice:  # each pass repeats the queries of the first, head by head

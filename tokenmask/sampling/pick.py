@@ -48,6 +48,11 @@ class Pick(ABC):
 
     grid: Grid = "before"
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether it takes the best codes and draws nothing."""
+        return False
+
     def at(self, temperature: float) -> Pick:
         """The same pick with another temperature at progress 0; what comes after keeps its ratio to it."""
         raise ValueError(f"temperature can be set for Categorical, got {self}; leave temperature out")
@@ -86,6 +91,10 @@ class Categorical(Pick):
     top_p: float = 1.0
     min_p: float = 0.0
     grid: Grid = "before"
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.temperature == 0 and not self.temperature_end
 
     def at(self, temperature: float) -> Pick:
         end = None

@@ -20,7 +20,7 @@ from tokenmask.ops import commit
 from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.order import ConfidenceScore
-from tokenmask.sampling.passes import FRESH, ask
+from tokenmask.sampling.passes import FRESH, STATISTICS, Predicted, ask
 from tokenmask.sampling.pick import Categorical, Pick
 from tokenmask.sampling.plan import RunStep, Stage, levels_of, planned, steps_of
 from tokenmask.sampling.progress import Progress
@@ -103,22 +103,28 @@ class Sampler:
         lengths = [steps_of(layout, state, stage) for stage in stages]
         scales = {_scale(stage, Progress(i, n)) for stage, n in zip(stages, lengths, strict=True) for i in range(n)}
         guided = scales - {1.0} != set() or any(bool(_guidance(stage).further(state.batch)) for stage in stages)
-        total, done = sum(lengths), 0
-        for number, stage in enumerate(stages):
+        total, done, begins = sum(lengths), 0, state.step
+        for number, (stage, length) in enumerate(zip(stages, lengths, strict=True)):
             if stage.model not in models:
                 raise ValueError(f"stage model must be one of {', '.join(models)}, got {stage.model!r}")
             if number and stage.model != stages[number - 1].model:
                 state = replace(state, cache=None)
             for step in planned(layout, state, stage, self.reuse):
                 look_again()
+                decides = isinstance(stage.schedule, DecidingSchedule)
+                going_on = (state.is_open & step.inside).any(-1, keepdim=True).any(1, keepdim=True) if decides else None
                 state, predicted = self._step(models[stage.model], layout, state, step, guided)
                 if not step.is_last and not step.cheap_follow:
                     revoked = self.revoke(state, step.inside, step.progress, predicted)
-                    state = state if revoked is None else _reopen(state, revoked & step.inside, layout)
+                    if revoked is not None:  # where the schedule decides, a row that was done before stays so
+                        inside = step.inside if going_on is None else step.inside & going_on
+                        state = _reopen(state, revoked & inside, layout)
                 yield Step(done, total, state)
                 done += 1
-                if isinstance(stage.schedule, DecidingSchedule) and not bool((state.is_open & step.inside).any()):
+                if decides and not bool((state.is_open & step.inside).any()):
                     break
+            begins += length
+            state = replace(state, step=begins)  # the same for every row, whenever the last one was done
         if bool(state.is_open.any()):
             raise ValueError("the sampler's stages must cover every level with open slots; add a stage for the rest")
 
@@ -151,8 +157,8 @@ class Sampler:
 
         Args:
             steps: of its longest stage; others keep their ratio to that one, with at least 1.
-            guidance: strongest scale, see :meth:`Guidance.at`.
-            temperature: at the start, see :meth:`Pick.at`.
+            guidance: strongest scale, see :meth:`Guidance.at`; a stage that says that it has none keeps none.
+            temperature: at the start, see :meth:`Pick.at`; a stage that says that it takes the best codes still does.
         """
         sampler, stages = self, self.stages
         if steps is not None:
@@ -160,10 +166,16 @@ class Sampler:
             stages = tuple(replace(s, steps=max(1, round(s.steps * steps / longest))) for s in stages)
             sampler = replace(sampler, steps=steps)
         if guidance is not None:
-            stages = tuple(replace(s, guidance=s.guidance and s.guidance.at(guidance)) for s in stages)
+            stages = tuple(
+                replace(s, guidance=s.guidance.at(guidance)) if s.guidance not in (None, NoGuidance()) else s
+                for s in stages
+            )
             sampler = replace(sampler, guidance=self.guidance.at(guidance))
         if temperature is not None:
-            stages = tuple(replace(s, pick=s.pick and s.pick.at(temperature)) for s in stages)
+            stages = tuple(
+                replace(s, pick=s.pick.at(temperature)) if s.pick is not None and not s.pick.is_greedy else s
+                for s in stages
+            )
             sampler = replace(sampler, pick=self.pick.at(temperature))
         return replace(sampler, stages=stages)
 
@@ -192,7 +204,8 @@ class Sampler:
         mine = state.is_open & step.inside
         is_open = mine & state.carry[_CHOSEN] if step.cheap else mine
         if not bool(is_open.any()):
-            return replace(state, step=state.step + 1), {}
+            nothing = torch.zeros_like(state.score)
+            return replace(state, step=state.step + 1), Predicted(dict.fromkeys(STATISTICS, nothing))
         now = mine.flatten(1).sum(1)
         context = ScoreContext(
             state.batch,
@@ -237,7 +250,7 @@ class Sampler:
                 count,
             )
             ids, committed = ids.view_as(is_open), is_open & ~still_open.view_as(is_open)
-        carry = {**state.carry, **order.observe(context)}
+        carry = {**state.carry, **_observed(state.carry, order.observe(context), is_open)}
         if settles:
             chosen = best(ranks.masked_fill(committed, torch.inf), is_open, now - step.open_at_end)
             fresh = self.reuse.fresh(chosen, mine, state.batch)
@@ -251,6 +264,17 @@ class Sampler:
             carry=carry,
         )
         return state, predicted
+
+
+def _observed(carry: Mapping[str, Tensor], seen: Mapping[str, Tensor], is_open: Tensor) -> dict[str, Tensor]:
+    """What the order carries on: new for the rows that this step asked, as it was for those with nothing open."""
+    if not seen:
+        return {}
+    asked = is_open.flatten(1).any(1)
+    return {
+        name: torch.where(asked.view(-1, *[1] * (value.dim() - 1)), value, carry[name]) if name in carry else value
+        for name, value in seen.items()
+    }
 
 
 def _guidance(stage: Stage) -> Guidance:

@@ -147,9 +147,10 @@ class Trainer:
             if isinstance(layer, SwiGLU):
                 layer.spares = training.recompute
         self.procedure = procedure or Plain()
-        self.kept = self.procedure.state(self.model)
+        self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
         self._parallel = parallel(together, self.processes, training.sharding)
+        self.kept |= self.procedure.state(self.model)  # after the weights are shared out, as `after` will see them
         self.ema = EMA(self.model, training.ema) if training.ema else None
         self.optimizers = _optimizers(self.model, training)
         self._draws: Iterator[Draw] = iter(mixture)
