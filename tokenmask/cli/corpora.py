@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tokenmask.cli.media import not_looked_at
+from tokenmask.cli.folders import not_looked_at
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli import manifests
+from tokenmask.cli.folders import leads_nowhere, visible_files
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import File, Loader, files, is_held_out, leads_nowhere, medium, modalities_in, suffixes_of
+from tokenmask.cli.media import File, Loader, files, is_held_out, medium, modalities_in, suffixes_of
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
 from tokenmask.tokenizer import TOKENIZERS
 
@@ -138,7 +139,7 @@ def _check_held(found: Sequence[Item], modalities: Mapping[str, str], listed: Se
 
 def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
     """What there is instead: endings of files that no modality has, modalities that have no ending."""
-    held = {path.suffix.lower() for source in map(Path, sources) for path in source.rglob("*") if path.is_file()}
+    held = {path.suffix.lower() for source in map(Path, sources) if source.is_dir() for path in visible_files(source)}
     known = {modality: suffixes_of(modality) for modality in {*TOKENIZERS, *modalities}}
     others = sorted(held - {""} - {suffix for endings in known.values() for suffix in endings})[:5]
     unknown = sorted(modality for modality in set(modalities) if not known[modality])

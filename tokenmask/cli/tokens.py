@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tokenmask.cli.corpora import build, named_tokenizers
+from tokenmask.cli.folders import not_looked_at
 from tokenmask.cli.learning import learn, parse_options, report, usable
-from tokenmask.cli.media import check_written, files, not_looked_at, readable, suffix_of
+from tokenmask.cli.media import check_written, files, readable, suffix_of
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import items, media
 from tokenmask.corpus import Item, encode_items, usual_workers
