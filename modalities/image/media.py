@@ -209,8 +209,8 @@ def _transform(profile: bytes, mode: str) -> Any:
     if mode not in ("RGB", "RGBA", "L"):
         return transform
     colours = _colours(mode)
-    changed = ImageCms.applyTransform(colours, transform).convert("RGB").tobytes()
-    same = colours.convert("RGB").tobytes()
+    picture: Any = ImageCms.applyTransform(colours, transform)
+    changed, same = picture.convert("RGB").tobytes(), colours.convert("RGB").tobytes()
     return None if max(abs(one - other) for one, other in zip(changed, same, strict=True)) <= _ROUNDED else transform
 
 

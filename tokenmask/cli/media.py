@@ -61,6 +61,20 @@ class Loader:
         return self.kind(" ".join(media.text.split())) if self.one_line else media
 
 
+@dataclass(frozen=True)
+class Broken(Loader):
+    """What stands where an item should be that cannot become one.
+
+    Args:
+        reason: told when its turn comes, as for a file that cannot be read.
+    """
+
+    reason: str = ""
+
+    def __call__(self) -> Any:
+        raise ValueError(self.reason)
+
+
 class LazyMedia(Sequence[Any]):
     """Media that are read each time they are asked for, so that a folder of large pictures needs no memory.
 
