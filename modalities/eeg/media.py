@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
-from tokenmask.modalities.eeg.edf import edf_of, read_edf
+from tokenmask.modalities.eeg.edf import read_edf
+from tokenmask.modalities.eeg.edf_write import write_edf
 from tokenmask.modalities.eeg.names import electrode, without_reference
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.session import Session
@@ -196,20 +197,21 @@ class EegRecording:
                     arrays["session"] = np.array(json.dumps(self.session.to_json()))
                 np.savez(file, **arrays)
         elif suffix == ".edf":
-            edf = self._as_edf()
-            with writing_atomically(path) as partial:
-                edf.write(partial)
+            self._write_edf(Path(path))
         else:
             raise ValueError(
                 f"a recording is written as .npz, .safetensors or .edf, got {Path(path).name!r}; rename it"
             )
 
-    def _as_edf(self) -> Any:
+    def _write_edf(self, path: Path) -> None:
         try:
-            return edf_of(self.samples, self.sample_rate_hz, self.channels, self.session)
+            with writing_atomically(path) as partial:
+                notes = write_edf(partial, self.samples, self.sample_rate_hz, self.channels, self.session)
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"an EDF file cannot hold {self!r} ({reason}); save it as .npz") from error
+        if notes:
+            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
 
     # Views ------------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tokenmask.modalities.eeg import EegRecording, Event, Session
+from tokenmask.modalities.eeg import ChannelHeader, EegRecording, Event, Session
 from tokenmask.modalities.eeg.names import channel_names, without_reference
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.tokenizer import load_tokenizer
@@ -104,7 +104,14 @@ def test_double_and_blank_labels_get_names_of_their_own(tmp_path: Path) -> None:
     ("label", "name"),
     [
         *(("EEG FP1-REF", "Fp1"), ("C4-M1", "C4"), ("fz-avg", "Fz"), ("EEG O1-LE", "O1"), ("Fc5.", "FC5")),
-        *(("FP1-F7", "FP1-F7"), ("A1-A2", "A1-A2"), ("ECG-REF", "ECG-REF"), ("EEG", "EEG"), ("EEG A2-REF", "A2-REF")),
+        *(
+            ("FP1-F7", "FP1-F7"),
+            ("A1-A2", "A1-A2"),
+            ("ECG-REF", "ECG-REF"),
+            ("EEG", "EEG"),
+            ("EEG A2-REF", "A2"),
+            ("a1-LE", "a1-LE"),
+        ),
     ],
 )
 def test_a_reference_is_no_part_of_a_name(label: str, name: str) -> None:
@@ -180,7 +187,7 @@ def test_events_of_bdf_files(tmp_path: Path) -> None:
     data = edfio.BdfSignal(WAVE, 128, label="Cz", physical_dimension="uV")
     edfio.Bdf([data], annotations=[edfio.EdfAnnotation(3.125, 1, "stimulus")]).write(tmp_path / "a.bdf")
     found = EegRecording.load(tmp_path / "a.bdf")
-    assert found.session == Session(events=(Event(3.125, "stimulus", 1),))
+    assert found.session == Session(events=(Event(3.125, "stimulus", 1),), channels=(ChannelHeader("Cz", "Cz"),))
     assert np.abs(found.samples.numpy()[0] - WAVE).max() < 1e-4
 
 
