@@ -342,6 +342,7 @@ def _check_offset(item: EegRecording) -> None:
         largest = int(taken.argmax())
         warnings.warn(
             f"the codes of {item!r} lose the wave beside an offset or drift ({item.channels[largest]}: "
-            f"{float(taken[largest]):.4g} microvolts); encode recording.without_offset()",
+            f"{float(taken[largest]):.4g} microvolts); recording.without_offset() in Python takes it away, as does "
+            "reading an EDF file",
             stacklevel=3,
         )
