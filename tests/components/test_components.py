@@ -226,7 +226,7 @@ class Word(StrEnum):
 
 
 def test_paths_are_those_of_the_public_package():
-    assert class_path(RandomScore) == "tokenmask.masking.RandomScore"
+    assert class_path(RandomScore) == "tokenmask.scores.RandomScore"
     assert class_path(Full) == "tokenmask.models.Full"
     with pytest.raises(ValueError, match="to be named in a file"):
         class_path(type("Local", (Full,), {"__module__": "tokenmask.models.config"}))

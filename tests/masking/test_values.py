@@ -26,8 +26,8 @@ from tokenmask.masking import (
 )
 from tokenmask.masking.group_chain import chained
 from tokenmask.masking.processes import open_counts
-from tokenmask.masking.scores import ScoreContext, slot_noise
 from tokenmask.ops import Purpose, uniform
+from tokenmask.scores import ScoreContext, slot_noise
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT, SOUND = StreamSpec("text", (4,), ("index",)), StreamSpec("audio", (4, 4), ("time",), rate_hz=1.0)

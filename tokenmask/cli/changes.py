@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.media import suffix_of, suffixes_of
-from tokenmask.cli.runs import deliver, drawing_options, free_paths
+from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.run import Run, load
 from tokenmask.tokenizer import load_tokenizer
@@ -35,6 +35,7 @@ def edit(arguments: argparse.Namespace) -> int:
         channels=arguments.channel or None,
         parts=arguments.part or None,
         length=arguments.length,
+        given=conditions(run, arguments.given),
         **drawing_options(run, arguments),
     )
     deliver(edited, paths)

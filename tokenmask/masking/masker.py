@@ -15,9 +15,9 @@ from tokenmask.layout import Layout
 from tokenmask.masking.group_chain import GroupChain
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.rates import ProcessRate, Rate
-from tokenmask.masking.scores import RandomScore, Score, ScoreContext, slot_counters
 from tokenmask.masking.stages import Stages
 from tokenmask.ops import Purpose, mask_tokens, uniform
+from tokenmask.scores import RandomScore, Score, ScoreContext, slot_counters
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Models: backbones that fill hidden slots, and heads that score codes."""
 
+from tokenmask.deprecation import moved_names
 from tokenmask.models.attention_pattern import (
     AttentionPattern,
     Causal,
@@ -19,7 +20,6 @@ from tokenmask.models.heads import Head, HeadConfig, RangeLogits
 from tokenmask.models.layout_rows import LayoutRows, layout_rows
 from tokenmask.models.masked_model import MaskedModel, Predictions, head_of
 from tokenmask.models.range_heads import RangeHeads, RangeHeadsConfig
-from tokenmask.models.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, ReuseStep, Scored, StaleReuse
 from tokenmask.models.rows import start_rows
 from tokenmask.models.transfer import check_shapes, transfer, unequal
 from tokenmask.models.transformer import Transformer
@@ -34,25 +34,18 @@ __all__ = [
     "Full",
     "GivenFirst",
     "GroupCausal",
-    "GroupCausalReuse",
     "Head",
     "HeadConfig",
     "Hidden",
     "KVCache",
     "LayoutRows",
     "MaskedModel",
-    "NoReuse",
     "Packed",
     "Predictions",
-    "PrefixReuse",
     "RangeHeads",
     "RangeHeadsConfig",
     "RangeLogits",
-    "Reuse",
-    "ReuseStep",
-    "Scored",
     "SlotMeta",
-    "StaleReuse",
     "Transformer",
     "TransformerConfig",
     "Window",
@@ -65,3 +58,6 @@ __all__ = [
     "transfer",
     "unequal",
 ]
+
+_REUSE = ("GroupCausalReuse", "NoReuse", "PrefixReuse", "Reuse", "ReuseStep", "Scored", "StaleReuse")
+__getattr__ = moved_names(__name__, dict.fromkeys(_REUSE, "tokenmask.sampling.reuse"), since="0.2")

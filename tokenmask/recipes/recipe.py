@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tokenmask.components import check_homes, plain, same
+from tokenmask.components import check_homes, names_of_its_day, plain, same
 from tokenmask.layout import Arrangement, Layout, Parallel
 from tokenmask.masking import Conditioning, Corruption, Masker
 from tokenmask.models import AttentionPattern, BackboneConfig, Full, HeadConfig, TransformerConfig, head_of
@@ -235,7 +235,8 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
     parser.add_class_arguments(Recipe)
     try:
         # With defaults, arguments that a class leaves out would be those of the default's class.
-        recipe = Recipe(**vars(parser.instantiate(parser.parse_object(values, defaults=False))))
+        with names_of_its_day():
+            recipe = Recipe(**vars(parser.instantiate(parser.parse_object(values, defaults=False))))
     except Exception as error:  # jsonargparse raises many kinds; all mean that the text is no recipe
         raise ValueError(
             f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}"

@@ -15,12 +15,13 @@ from torch import Tensor
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.masking.scores import slot_counters
-from tokenmask.models import MaskedModel, Reuse, ReuseStep
+from tokenmask.models import MaskedModel
 from tokenmask.sampling.constraint import Constraint
 from tokenmask.sampling.pick import PickContext
 from tokenmask.sampling.plan import RunStep
+from tokenmask.sampling.reuse import Reuse, ReuseStep
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import slot_counters
 
 STATISTICS = ("logprob", "entropy", "margin")
 FRESH = "reuse.fresh"  # bool [B, L], the positions that cheap steps compute anew
