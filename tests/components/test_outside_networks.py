@@ -147,6 +147,19 @@ def test_what_a_run_says_of_them(run, capsys):
     assert f"model main: {size:,} parameters, width 64, 2 convolutions of 9\n" in capsys.readouterr().out
 
 
+def test_a_dry_run_says_what_it_does_not_know(run, corpora, tmp_path, capsys):
+    from tokenmask.cli import main
+
+    (tmp_path / "own.yaml").write_text(RECIPE.format(NAME))
+    words = ["train", str(tmp_path / "own.yaml"), "--out", str(tmp_path / "new"), "--corpus", str(corpora[0][0])]
+    for name in ("text", "image"):
+        words += ["--tokenizer", f"{name}={run.folder / 'tokenizers' / name}"]
+    assert main([*words, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert f"parameters: {sum(own.numel() for own in run.models['main'].parameters()):,}\n" in printed
+    assert "for weights, gradients and optimiser; ConvConfig does not say what else it keeps\n" in printed
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
