@@ -17,7 +17,7 @@ from tokenmask.cli.sources import digest, items, unseen
 from tokenmask.corpus import Corpus, Item
 from tokenmask.files import write_text_atomic
 from tokenmask.fitting import Interrupted
-from tokenmask.models import check_shapes
+from tokenmask.models import check_shapes, head_of
 from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.recipes.learners import learner_of
@@ -95,7 +95,9 @@ def _started(run: Run, recipe: Recipe, given: Mapping[str, Tokenizer]) -> dict[s
 
     What does not fit is refused here, before anything is fitted or encoded.
     """
-    check_shapes(recipe.model, run.models["main"].config)
+    other = run.models["main"]
+    check_shapes(recipe.model, other.config)
+    check_shapes(head_of(recipe.model, recipe.head), other.head, "head")
     own = {name: options for name, options in recipe.streams.items() if options.shares is None}
     theirs = {name: tokenizer for name, tokenizer in run.tokenizers.items() if name in own}
     for name, tokenizer in given.items():

@@ -69,10 +69,11 @@ def prepare(
                 f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
-    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
+    seed = recipe.training.seed
+    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, head=recipe.head, seed=seed)
     if recipe.rows == "codebooks":
         books = {name: getattr(used[name], "codebooks", None) for name in layout.names if name not in layout.shares}
-        start_rows(model, {name: own for name, own in books.items() if own is not None}, seed=recipe.training.seed)
+        start_rows(model, {name: own for name, own in books.items() if own is not None}, seed=seed)
     origin = {}
     if start is not None:
         transfer(Run.load(start).models["main"], model)
