@@ -70,7 +70,7 @@ def _token_files(
 ) -> int:
     modality = tokenizer.spec.modality
     found = media(paths, modality, columns=columns)
-    sources = [str(one.loader.value) for one in found]
+    sources = [one.loader.source for one in found]
     targets = _targets([one.name for one in found], sources, out)
     _remove_partials(targets)
     failed: Failed = []

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenmask.recipes.recipe import Recipe
-from tokenmask.tokenizer import load_tokenizer_class
+from tokenmask.tokenizer import Learns, load_tokenizer_class
 
 OWN = {"items", "seed", "folder", "progress"}  # parameters of fit that are no options
 
@@ -20,8 +20,8 @@ def learner(modality: str) -> Any:
     Raises:
         ValueError: there is none, or it does not learn.
     """
-    kind = load_tokenizer_class(modality)
-    if not hasattr(kind, "fit"):
+    kind: Any = load_tokenizer_class(modality)
+    if not isinstance(kind, Learns):
         raise ValueError(f"{kind.__name__} does not learn from data; name a tokenizer folder instead")
     return kind
 

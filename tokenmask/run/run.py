@@ -16,6 +16,7 @@ from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, statistics
 from tokenmask.editing import Region
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.layout import Layout
+from tokenmask.medium import load_media, said
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
@@ -262,10 +263,10 @@ class Run:
         self._check(name)
         tokenizer = self.tokenizers[name]
         kind: Any = tokenizer.media
-        if isinstance(value, str) and tokenizer.spec.modality == "text":
+        if isinstance(value, str) and said(kind, "words"):
             value = kind(value)
         elif isinstance(value, (str, Path)):
-            value = kind.load(value)
+            value = load_media(kind, value)
         return value
 
     def _tokens(self, name: str, value: Any) -> TokenStream:
