@@ -124,7 +124,7 @@ def said(kind: type, what: str) -> Any:
 
 def records_of(kind: Any, path: str | Path) -> Mapping[str, Callable[[], Any]]:
     """The records of a file, see :meth:`Medium.records`, of any media class."""
-    return kind.records(path) if issubclass(kind, Medium) else {"": partial(kind.load, path)}  # type: ignore[return-value]
+    return kind.records(path) if issubclass(kind, Medium) else {"": partial(kind.load, path)}
 
 
 def load_media(kind: Any, path: str | Path) -> Any:

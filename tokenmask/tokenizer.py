@@ -268,13 +268,19 @@ def load_tokenizer_class(name: str) -> type[Tokenizer]:
     """Imports the tokenizer of a modality.
 
     Raises:
-        ValueError: no tokenizer has that name.
+        ValueError: no tokenizer has that name, or its package cannot be imported.
     """
     found = find_tokenizers()
     if name not in found:
         raise ValueError(f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it")
     module, _, attribute = found[name].partition(":")
-    return cast(type[Tokenizer], getattr(importlib.import_module(module), attribute))
+    try:
+        return cast(type[Tokenizer], getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"tokenizer {name!r} must be importable as {found[name]}, but is not ({error}); mend or uninstall what "
+            "brings it"
+        ) from error
 
 
 # Tokenizer folders ----------------------------------------------------------------------------------------------------

@@ -84,7 +84,6 @@ class View(ABC):
         return ()
 
 
-@cache
 def view_of(kind: type) -> View | None:
     """The view of a media class; None if it names none.
 
@@ -92,16 +91,19 @@ def view_of(kind: type) -> View | None:
         ValueError: what it names cannot be imported, or is no view.
     """
     path = said(kind, "view")
-    if not path:
-        return None
+    return _view(path, kind.__name__) if path else None
+
+
+@cache
+def _view(path: str, kind: str) -> View:
     module, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
-            f'the view of {kind.__name__} must be a "module:class" that can be imported, got {path!r} ({error}); '
+            f'the view of {kind} must be a "module:class" that can be imported, got {path!r} ({error}); '
             "mend or install its package"
         ) from error
     if not (isinstance(found, type) and issubclass(found, View)):
-        raise ValueError(f"the view of {kind.__name__} must be a View, but {path} is not; subclass View")
+        raise ValueError(f"the view of {kind} must be a View, but {path} is not; subclass View")
     return found()
