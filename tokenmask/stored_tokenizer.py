@@ -113,8 +113,7 @@ class StoredTokenizer(FolderTokenizer):
         tensors: arrays by name, if there are any.
         """
         self.config, self.tensors = config, dict(tensors or {})
-        identity = fingerprint({"tokenizer": self.name, **asdict(config)}, self.tensors)
-        self._spec = replace(self.make_spec(), fingerprint=identity)
+        self._spec = replace(self.make_spec(), fingerprint=self._identity(config, self.tensors))
 
     @abstractmethod
     def make_spec(self) -> StreamSpec:
@@ -198,7 +197,13 @@ class StoredTokenizer(FolderTokenizer):
     def read_files(cls, config: Any, folder: Path, identity: str, **others: Any) -> Self:
         """With the tensors that are there."""
         path = folder / TENSORS_FILE
-        return cls(config, load_tensors(path)[0]) if path.is_file() else cls(config)
+        tensors = load_tensors(path)[0] if path.is_file() else {}
+        check_fingerprint(folder, identity, cls._identity(config, tensors))  # before anything is made of them
+        return cls(config, tensors)
+
+    @classmethod
+    def _identity(cls, config: Any, tensors: Mapping[str, Tensor]) -> str:
+        return fingerprint({"tokenizer": cls.name, **asdict(config)}, tensors)
 
 
 def _tupled(value: Any) -> Any:

@@ -272,12 +272,14 @@ def _item(key: str, media: dict[str, Loader], group: str, split: str | None, met
 
 def _words_of(modalities: Mapping[str, str], source: Path) -> str:
     """The stream that takes words, what is found in a text file or a caption."""
-    kinds = {modality for modality in modalities.values() if is_words(modality)}
-    return _stream_of(kinds.pop() if len(kinds) == 1 else "text", modalities, source)
+    return _only([name for name, modality in modalities.items() if is_words(modality)], "text", source)
 
 
 def _stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
-    names = [name for name, found in modalities.items() if found == modality]
+    return _only([name for name, found in modalities.items() if found == modality], modality, source)
+
+
+def _only(names: Sequence[str], modality: str, source: Path) -> str:
     if len(names) != 1:
         raise ValueError(
             f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "
