@@ -56,7 +56,10 @@ class Tokenizer(Protocol):
 
     @property
     def spec(self) -> StreamSpec:
-        """What the codes mean; its fingerprint changes with the configuration and with any stored weight."""
+        """What the codes mean; its fingerprint changes with the configuration and with any stored weight.
+
+        Its modality is the name under which a tokenizer of these media is installed: by it, files are found.
+        """
         ...
 
     def encode(self, media: Any) -> TokenStream:

@@ -4,7 +4,7 @@ import random
 import sys
 from pathlib import Path
 
-from tokenmask_dna import Dna, KmerConfig, KmerTokenizer
+from tokenmask_example.dna import Dna, KmerConfig, KmerTokenizer
 
 import tokenmask as tm
 from tokenmask.cli import main

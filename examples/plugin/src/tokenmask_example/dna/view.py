@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from tokenmask.report.views import MIDDLE, Region, Span, View
-from tokenmask_dna.media import Dna
+from tokenmask_example.dna.media import Dna
 
 _LONGEST = 600  # bases
 

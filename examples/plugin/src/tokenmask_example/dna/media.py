@@ -26,7 +26,7 @@ class Dna(Medium):
 
     suffixes: ClassVar[tuple[str, ...]] = (".fa", ".fasta")
     written_suffixes: ClassVar[tuple[str, ...]] = suffixes
-    view: ClassVar[str] = "tokenmask_dna.view:DnaView"
+    view: ClassVar[str] = "tokenmask_example.dna.view:DnaView"
 
     bases: str
     stream: TokenStream | None = field(default=None, compare=False, repr=False)

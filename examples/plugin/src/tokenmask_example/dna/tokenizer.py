@@ -11,7 +11,7 @@ import torch
 
 from tokenmask.stored_tokenizer import StoredTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask_dna.media import Dna
+from tokenmask_example.dna.media import Dna
 
 
 @dataclass(frozen=True)

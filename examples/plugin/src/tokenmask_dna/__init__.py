@@ -1,7 +1,0 @@
-"""DNA for tokenmask: strands in FASTA files, words of k bases as codes."""
-
-from tokenmask_dna.media import Dna
-from tokenmask_dna.tokenizer import KmerConfig, KmerTokenizer
-from tokenmask_dna.view import DnaView
-
-__all__ = ["Dna", "DnaView", "KmerConfig", "KmerTokenizer"]
