@@ -20,7 +20,7 @@ from tokenmask.report.charts import Line, line_chart
 from tokenmask.report.edits import edits_of
 from tokenmask.report.page import Section, make_page
 from tokenmask.report.training import read_metrics
-from tokenmask.report.views import VIEWS
+from tokenmask.report.views import View, view_of
 
 VOID = {"meta", "link", "img", "input", "line", "br"}
 
@@ -141,13 +141,14 @@ def test_edits_change_what_is_marked_and_nothing_else(small_run):
 
 
 def test_every_view_shows_every_way():
-    for kind, (one, other) in media().items():
-        view = VIEWS[kind]
+    for one, other in media().values():
+        view = view_of(type(one))
+        assert isinstance(view, View)
         for text in (view.single(one, "label"), view.brief(one, "label"), view.pair((one, other), ("a", "b"), "label")):
             Page(text)
             assert "label" in text
     large = Image(torch.zeros(600, 300, 3, dtype=torch.uint8))
-    assert 'width="128" height="256"' in VIEWS["image"].single(large, "large")
+    assert 'width="128" height="256"' in view_of(Image).single(large, "large")
 
 
 def test_charts_survive_constants_and_single_points():

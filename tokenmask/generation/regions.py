@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import Locates, NamesGroups, Tokenizer
 
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
@@ -32,8 +32,8 @@ def hole(
     """The codes that a region touches.
 
     Args:
-        tokenizer: of the stream. One that cuts media otherwise than by the clock has a method
-            ``places(media, stream, region) -> bool [*grid]``.
+        tokenizer: of the stream. One that cuts media otherwise than by the clock
+            :class:`~tokenmask.tokenizer.Locates` regions itself.
         media: what the regions are measured in.
         stream: its codes.
         regions: one or more; None is everything.
@@ -124,9 +124,8 @@ def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
 
 def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> Tensor:
     """bool [*grid], places that a region touches."""
-    if hasattr(tokenizer, "places"):
-        touched: Tensor = tokenizer.places(media, stream, region)
-        return touched
+    if isinstance(tokenizer, Locates):
+        return tokenizer.places(media, stream, region)
     spec = stream.spec
     if spec.rate_hz is None:
         raise ValueError(f"a {spec.modality} stream has no clock to place the region {tuple(region)} on; leave it out")
@@ -151,7 +150,7 @@ def _levels(
     parts: Sequence[str] | None,
 ) -> list[int]:
     if parts is not None:
-        names = tuple(getattr(tokenizer, "group_names", ()))
+        names = tuple(tokenizer.group_names) if isinstance(tokenizer, NamesGroups) else ()
         if not names or not set(parts) <= set(names):
             raise ValueError(f"parts must be among {', '.join(names) or '(none here)'}, got {', '.join(parts)}")
         groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)
