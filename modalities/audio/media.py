@@ -5,6 +5,7 @@ Arrow: .wav, .flac or .ogg --AudioClip.load--> float32 samples, and back. Does n
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
@@ -19,7 +20,7 @@ from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
-_CANCELLED = 1e-3  # share of the energy; the mean of even a hundred channels of independent noise keeps 1e-2
+_CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 
@@ -31,6 +32,7 @@ class AudioClip(Timed):
         samples: float32 [channels, time], finite, full scale is -1..1 (more is allowed, and cut by players).
         sample_rate_hz: samples of a channel in a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
+        source: the file it was read from, for messages; does not count either.
     """
 
     written_suffixes: ClassVar[tuple[str, ...]] = tuple(_FORMATS)
@@ -47,6 +49,7 @@ class AudioClip(Timed):
     samples: Tensor
     sample_rate_hz: int
     stream: TokenStream | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.samples.dtype != torch.float32 or self.samples.dim() != 2 or not self.samples.numel():
@@ -93,7 +96,7 @@ class AudioClip(Timed):
         if not Path(path).is_file():
             raise ValueError(f"audio is read from a file, but {path} is none; check the path")
         try:
-            return cls(*read(path, MAX_SAMPLES))
+            return cls(*read(path, MAX_SAMPLES), source=str(path))
         except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
@@ -133,11 +136,24 @@ class AudioClip(Timed):
         return AudioClip(cut(changed, 0, wanted).T.contiguous(), sample_rate_hz)
 
     def mono(self) -> AudioClip:
-        """One channel: the mean of all, or the loudest where channels of opposite sign leave hardly anything of it."""
+        """One channel: the mean of all, as is usual; where channels cancel each other, the loudest, with a warning.
+
+        The mean of channels that have nothing to do with each other keeps 1 / channels of their mean energy, that of
+        equal ones all of it. Channels cancel where it keeps less than half of the first, which for two of equal energy
+        is a correlation below -0.5: then one has most likely its sign turned, and the mean would be another sound.
+        """
         mean = self.samples.mean(0, keepdim=True)
         energies = self.samples.double().square().sum(1)
-        if float(mean.double().square().sum()) < _CANCELLED * float(energies.mean()):
-            mean = self.samples[int(energies.argmax())][None]
+        kept, least = float(mean.double().square().sum()), _CANCELLED * float(energies.mean()) / len(self.samples)
+        if kept < least:
+            loudest = int(energies.argmax())
+            mean = self.samples[loudest][None]
+            share = kept / float(energies.mean())
+            warnings.warn(
+                f"the channels of {self.source or repr(self)} cancel each other (their mean keeps {share:.1%} of the "
+                f"energy); channel {loudest + 1}, the loudest, is taken alone",
+                stacklevel=2,
+            )
         return AudioClip(mean, self.sample_rate_hz)
 
 

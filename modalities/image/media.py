@@ -75,13 +75,13 @@ class Image(Medium):
         from PIL import Image as pillow
         from PIL import ImageOps
 
-        profile = picture.info.get("icc_profile")
+        profile, name = picture.info.get("icc_profile"), str(getattr(picture, "filename", ""))
         signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
             picture = _eight_bits(picture, signed)
         if profile:
-            picture = _to_srgb(picture, profile)
+            picture = _to_srgb(picture, profile, name)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
@@ -111,7 +111,10 @@ class Image(Medium):
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     picture.load()
-                    return cls.from_pillow(picture)
+                    image = cls.from_pillow(picture)
+                    if others := _others(picture):
+                        warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
+                    return image
         except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
@@ -186,7 +189,15 @@ def _eight_bits(picture: Any, signed: bool) -> Any:
     return pillow.frombytes("L", picture.size, grey.to(torch.uint8).numpy().tobytes())
 
 
-def _to_srgb(picture: Any, profile: bytes) -> Any:
+def _others(picture: Any) -> int:
+    """How many frames or pages come after the first; those beside a photograph (MPO) are previews or maps of it."""
+    try:
+        return 0 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1)) - 1
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error):  # the first is whole all the same
+        return 0
+
+
+def _to_srgb(picture: Any, profile: bytes, name: str) -> Any:
     """The colours that the profile means, in sRGB; one that does not fit is said, and the pixels stay."""
     from PIL import ImageCms
 
@@ -200,8 +211,8 @@ def _to_srgb(picture: Any, profile: bytes) -> Any:
     except (ImageCms.PyCMSError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         warnings.warn(
-            f"the colour profile of a picture ({picture.mode}, {picture.width} x {picture.height}) cannot be used "
-            f"({reason}); its pixels are taken as sRGB",
+            f"the colour profile of {name or 'a picture'} ({picture.mode}, {picture.width} x {picture.height}) cannot "
+            f"be used ({reason}); its pixels are taken as sRGB",
             stacklevel=3,
         )
         return picture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+import warnings
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -21,6 +22,7 @@ from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.video.display import mirrored_axes
+from tokenmask.modalities.video.following import count_films
 from tokenmask.modalities.video.times import steady
 from tokenmask.streams import TokenStream
 
@@ -94,7 +96,8 @@ class VideoClip(Timed):
 
         Where frames stay for different times, those that stay longer are repeated, so that at each moment the frame is
         shown that is on then; see :func:`~tokenmask.modalities.video.times.steady`. Turned and mirrored films come
-        upright; a film without times has the rate that it names.
+        upright; a film without times has the rate that it names. Of films that were put one after the other into a
+        file the first is read, with a warning.
 
         Raises:
             ValueError: no such file, no film, cut short, or more than 2**30 pixels.
@@ -105,7 +108,10 @@ class VideoClip(Timed):
             raise ValueError(f"a video is read from a file, but {path} is none; check the path")
         if path.suffix.lower() == ".png":
             return cls(*_read_strip(path))
-        return cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
+        clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
+        if (films := count_films(path)) > 1:
+            warnings.warn(f"{path} holds {films} films one after the other; the first is read: split it", stacklevel=2)
+        return clip
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically.
