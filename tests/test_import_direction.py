@@ -8,9 +8,9 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     *("deprecation", "threads", "ops", "nn", "files", "streams", "medium", "tokenizer", "components"),
     *("tensor_files", "stored_tokenizer", "progress", "processes", "fitting", "corpus"),
-    *("batch", "layout", "masking", "models", "objectives", "procedures", "sampling", "training", "analysis"),
+    *("batch", "layout", "scores", "masking", "models", "objectives", "procedures", "sampling", "training", "analysis"),
     "recipes",
-    *("generation", "editing", "swapping", "run", "evaluation", "report", "demo", "cli"),
+    *("generation", "swapping", "run", "evaluation", "report", "demo", "cli"),
 ]
 EXCEPTED = {"__init__", "__main__", "testing", "data"}  # the lazy face, the command, the public checks, what ships
 MODALITIES_MAY = {

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
-from tokenmask.modalities.eeg.edf import edf_of, read_edf
+from tokenmask.modalities.eeg.edf import read_edf
+from tokenmask.modalities.eeg.edf_write import write_edf
 from tokenmask.modalities.eeg.names import electrode, without_reference
-from tokenmask.modalities.eeg.offset import without_baseline
+from tokenmask.modalities.eeg.offset import LOST_MICROVOLT, lost_seconds, without_baseline
 from tokenmask.modalities.eeg.session import Session
 from tokenmask.streams import TokenStream
 from tokenmask.tensor_files import description_of, load_tensors, save_tensors
@@ -174,6 +175,13 @@ class EegRecording(Timed):
                 f"offsets and drifts below 0.5 Hz were taken away from {int((taken > 0).sum())} of "
                 f"{len(taken)} channels ({found.channels[largest]}: {float(taken[largest]):.4g} microvolts)"
             )
+        lost = lost_seconds(samples, found.sample_rate_hz)
+        if bool(lost.any()):
+            most = int(lost.argmax())
+            notes.append(
+                f"{int((lost > 0).sum())} of {len(lost)} channels have seconds with a mean over {LOST_MICROVOLT:g} "
+                f"microvolts ({found.channels[most]}: {int(lost[most])}), beside which codes lose the wave"
+            )
         return cls(samples, found.sample_rate_hz, found.channels, session=found.session)
 
     @classmethod
@@ -218,20 +226,21 @@ class EegRecording(Timed):
                     arrays["session"] = np.array(json.dumps(self.session.to_json()))
                 np.savez(file, **arrays)
         elif suffix == ".edf":
-            edf = self._as_edf()
-            with writing_atomically(path) as partial:
-                edf.write(partial)
+            self._write_edf(Path(path))
         else:
             raise ValueError(
                 f"a recording is written as .npz, .safetensors or .edf, got {Path(path).name!r}; rename it"
             )
 
-    def _as_edf(self) -> Any:
+    def _write_edf(self, path: Path) -> None:
         try:
-            return edf_of(self.samples, self.sample_rate_hz, self.channels, self.session)
+            with writing_atomically(path) as partial:
+                notes = write_edf(partial, self.samples, self.sample_rate_hz, self.channels, self.session)
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"an EDF file cannot hold {self!r} ({reason}); save it as .npz") from error
+        if notes:
+            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
 
     # Views ------------------------------------------------------------------------------------------------------------
 
@@ -267,7 +276,10 @@ class EegRecording(Timed):
         return replace(self, samples=self.samples[chosen], channels=names, stream=None)
 
     def without_offset(self) -> EegRecording:
-        """Offsets and drifts below 0.5 Hz taken away from channels where they outweigh the wave; others stay."""
+        """Offsets and drifts below 0.5 Hz taken away from channels where they outweigh the wave; others stay.
+
+        See :func:`without_baseline`. Steps leave seconds that are not EEG.
+        """
         return replace(self, samples=without_baseline(self.samples, self.sample_rate_hz)[0], stream=None)
 
     def filtered(self, low_hz: float, high_hz: float = math.inf) -> EegRecording:

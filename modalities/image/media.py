@@ -22,6 +22,7 @@ from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 26
 MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
+_ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +193,8 @@ def _to_srgb(picture: Any, profile: bytes) -> Any:
     if picture.mode in ("P", "PA", "LA", "La", "RGBa") or picture.has_transparency_data:
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     try:
+        if picture.mode == "L" and _space(profile) == "RGB":  # a grey is a colour of three equal parts
+            picture = picture.convert("RGB")
         transform = _transform(profile, picture.mode)
         return picture if transform is None else ImageCms.applyTransform(picture, transform)
     except (ImageCms.PyCMSError, ValueError, OSError) as error:
@@ -204,17 +207,43 @@ def _to_srgb(picture: Any, profile: bytes) -> Any:
         return picture
 
 
+def _space(profile: bytes) -> str:
+    from PIL import ImageCms
+
+    return str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space).strip()
+
+
 @lru_cache(maxsize=8)  # frames of a film share one, and so do the pictures of a camera
 def _transform(profile: bytes, mode: str) -> Any:
-    """Pillow's transform from a profile to sRGB, for pixels of a mode; None where it would change nothing."""
+    """Pillow's transform from a profile to sRGB, for pixels of a mode; None where it would only round.
+
+    Whether a profile is sRGB is seen from what it does to colours: names are given to linear and wider ones too.
+    """
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if (source.profile.profile_description or "").startswith("sRGB"):
-        return None
     if source.profile.xcolor_space.strip() == "GRAY" and mode == "RGBA":
         raise ValueError("it is one of grey, and the pixels have a transparency")
     wanted = "RGBA" if mode == "RGBA" else "RGB"
-    return ImageCms.buildTransform(
+    transform = ImageCms.buildTransform(
         source, ImageCms.createProfile("sRGB"), mode, wanted, ImageCms.Intent.RELATIVE_COLORIMETRIC
     )
+    if mode not in ("RGB", "RGBA", "L"):
+        return transform
+    colours = _colours(mode)
+    picture: Any = ImageCms.applyTransform(colours, transform)
+    changed, same = picture.convert("RGB").tobytes(), colours.convert("RGB").tobytes()
+    return None if max(abs(one - other) for one, other in zip(changed, same, strict=True)) <= _ROUNDED else transform
+
+
+@lru_cache(maxsize=4)
+def _colours(mode: str) -> Any:
+    """A picture of greys and of mixtures of six levels, opaque."""
+    from PIL import Image as pillow
+
+    levels = range(0, 256, 51)
+    mixed = [(red, green, blue) for red in levels for green in levels for blue in levels]
+    colours = [(level, level, level) for level in range(256)] + (mixed if mode != "L" else [])
+    picture = pillow.new("RGB", (len(colours), 1))
+    picture.putdata(colours)
+    return picture.convert(mode)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.media import is_words, suffixes_of
-from tokenmask.cli.runs import deliver, drawing_options, free_paths
+from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
 from tokenmask.run import Run, load
@@ -36,6 +36,7 @@ def edit(arguments: argparse.Namespace) -> int:
         channels=arguments.channel or None,
         parts=arguments.part or None,
         length=arguments.length,
+        given=conditions(run, arguments.given),
         **drawing_options(run, arguments),
     )
     deliver(edited, paths)

@@ -6,12 +6,13 @@ Arrow: paths --> loaders --> raw media. Does not know: tokens, corpora, models.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
+from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.medium import RECORD_MARK, load_media, records_of, said
 from tokenmask.progress import progress_bar
 from tokenmask.tokenizer import find_tokenizers, load_tokenizer_class
@@ -76,6 +77,20 @@ def loaders(kind: Any, path: Path) -> list[tuple[str, Loader]]:
     except (ValueError, OSError):  # reading it tells why
         names = [""]
     return [(name, Loader(kind, path, record=name)) for name in names]
+
+
+@dataclass(frozen=True)
+class Broken(Loader):
+    """What stands where an item should be that cannot become one.
+
+    Args:
+        reason: told when its turn comes, as for a file that cannot be read.
+    """
+
+    reason: str = ""
+
+    def __call__(self) -> Any:
+        raise ValueError(self.reason)
 
 
 class LazyMedia(Sequence[Any]):
@@ -164,42 +179,12 @@ def files(
             raise ValueError(f"{path} does not exist; name files or folders with {modality} in them")
     if not found:
         where = ", ".join(map(str, paths))
-        raise ValueError(f"no {modality} was found in {where}; looked for {', '.join(wanted or ('files',))}")
+        besides = not_looked_at(paths, ()).removeprefix(", ")
+        raise ValueError(
+            f"no {modality} was found in {where}; looked for {', '.join(wanted or ('files',))}"
+            + (f" ({besides})" if besides else "")
+        )
     return found
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """Files of a folder and those below, relative to it, sorted; links that lead nowhere count, hidden ones do not."""
-    paths = (file for file in folder.rglob("*") if file.is_file() or leads_nowhere(file))
-    names = sorted(file.relative_to(folder) for file in paths)
-    return [name for name in names if not any(part.startswith(".") for part in name.parts)]
-
-
-def leads_nowhere(path: Path) -> bool:
-    """Whether this is a link to what is not there."""
-    return path.is_symlink() and not path.exists()
-
-
-def not_looked_at(paths: Sequence[str | Path], taken: Iterable[Path]) -> str:
-    """ ", 3 files not looked at (.md, .opus)": how many files of folders were not taken, and their endings; or "".
-
-    Args:
-        paths: as for :func:`files`.
-        taken: files that were found under them.
-    """
-    seen = set(taken)
-    left = [
-        name
-        for folder in dict.fromkeys(map(Path, paths))
-        if folder.is_dir()
-        for name in visible_files(folder)
-        if folder / name not in seen
-    ]
-    if not left:
-        return ""
-    endings = sorted({name.suffix.lower() or "none" for name in left})
-    shown = ", ".join(endings[:8]) + (", ..." if len(endings) > 8 else "")
-    return f", {len(left)} file{'s' if len(left) > 1 else ''} not looked at ({shown})"
 
 
 def modalities_in(path: Path, among: Collection[str]) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from tokenmask.cli.media import check_written, is_words, suffix_of
 from tokenmask.cli.show import say
 from tokenmask.cli.tokens import SUFFIX, check_new
+from tokenmask.generation import DrawOptions
 from tokenmask.medium import said
 from tokenmask.run import Run, load
 from tokenmask.streams import TokenStream
@@ -22,7 +23,7 @@ def generate(arguments: argparse.Namespace) -> int:
     run = load(arguments.run)
     if arguments.stream not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {arguments.stream!r}")
-    drawing = drawing_options(run, arguments)
+    given, drawing = conditions(run, arguments.given), drawing_options(run, arguments)
     modality = run.tokenizers[arguments.stream].spec.modality
     if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
         raise ValueError(
@@ -31,6 +32,7 @@ def generate(arguments: argparse.Namespace) -> int:
     paths = free_paths(arguments, arguments.stream, modality)
     media = run.generate(
         arguments.stream,
+        given,
         length=arguments.length,
         duration_seconds=arguments.duration,
         **drawing,
@@ -47,11 +49,10 @@ def demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def drawing_options(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What ``Run.generate`` and ``Run.edit`` take alike: what is given, and how codes are drawn."""
+def drawing_options(run: Run, arguments: argparse.Namespace) -> DrawOptions:
+    """How codes are drawn."""
     return {
-        "given": _conditions(run, arguments.given),
-        "negative": _conditions(run, arguments.negative),
+        "negative": conditions(run, arguments.negative),
         "also": [_weighted(run, word) for word in arguments.also],
         "steps": arguments.steps,
         "guidance": arguments.guidance,
@@ -88,7 +89,7 @@ def deliver(media: Sequence[Any], paths: Sequence[Path] | None) -> None:
         say(str(path))
 
 
-def _conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
+def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE words as what is given of each stream."""
     given: dict[str, Any] = {}
     for word in words:
@@ -110,7 +111,7 @@ def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
         number = math.nan
     if not colon or not math.isfinite(number):
         raise ValueError(f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}")
-    return _conditions(run, [rest]), number
+    return conditions(run, [rest]), number
 
 
 def _given(run: Run, name: str, value: str) -> Any:

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli import manifests
+from tokenmask.cli.columns import check_held, check_mapped, check_taken
+from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
 from tokenmask.cli.media import (
+    Broken,
     File,
     Loader,
     files,
     is_held_out,
     is_words,
-    leads_nowhere,
     loaders,
     medium,
     modalities_in,
@@ -36,11 +38,13 @@ class Medium(NamedTuple):
         name: below the folder or beside the manifest that named it, with slashes.
         loader: reads it.
         held_out: whether it is kept for measuring.
+        path: of the file that it is, or that it is a line of; None for words of a manifest.
     """
 
     name: str
     loader: Loader
     held_out: bool
+    path: Path | None
 
 
 def media(
@@ -55,28 +59,44 @@ def media(
         columns: the modality's name -> column of manifests, if that is called otherwise.
 
     Raises:
-        ValueError: a path that does not exist, a manifest row that is no record, or nothing found.
+        ValueError: a path that does not exist, a manifest without any row that is a record, a column that none has,
+            or nothing found.
     """
-    found: dict[tuple[str, Loader], bool] = {}
+    found: dict[tuple[str, Loader], tuple[bool, Path | None]] = {}
+    seen: set[str] = set()
     others: list[str | Path] = []
     for path in map(Path, paths):
         if not _is_manifest(path, {modality: modality}):
             others.append(path)
             continue
-        for item in _manifest(path, {modality: modality}, columns):
+        for item in _manifest(path, {modality: modality}, columns or {}, seen):
             loader = item.media[modality]
             name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
-            found[name, loader] = item.split == HELD_OUT
+            place = None if isinstance(loader.value, str) else loader.value
+            found[name, loader] = item.split == HELD_OUT, place
+    check_mapped(columns or {}, seen)
     kind = medium(modality)
     for file in files(others, modality) if others or not found else ():
         if is_words(modality) and per == "line":
             numbered = lines(file.path)
-            found |= {(f"{file.name}:{n}", Loader(kind, line)): is_held_out(line) for n, line in numbered}
+            for number, line in numbered:
+                found[f"{file.name}:{number}", Loader(kind, line)] = is_held_out(line), file.path
         else:  # the group of a file is that of `corpus build`, so both hold out the same files
             for record, loader in loaders(kind, file.path):
                 name = _record_name(file, record)
-                found[name, loader] = is_held_out(name.removesuffix(file.path.suffix))
-    return [Medium(name, loader, held_out) for (name, loader), held_out in found.items()]
+                found[name, loader] = is_held_out(name.removesuffix(file.path.suffix)), file.path
+    return [Medium(name, loader, *about) for (name, loader), about in found.items()]
+
+
+def unseen_by(paths: Sequence[str | Path], found: Iterable[Medium]) -> str:
+    """What :func:`~tokenmask.cli.folders.not_looked_at` says of folders in which media were found."""
+    return not_looked_at(paths, (one.path for one in found if one.path is not None))
+
+
+def unseen(sources: Sequence[str | Path], found: Iterable[Item]) -> str:
+    """The same, of the sources of items."""
+    values = (loader.value for item in found for loader in item.media.values())
+    return not_looked_at(sources, (value for value in values if isinstance(value, Path)))
 
 
 def items(
@@ -84,7 +104,7 @@ def items(
     modalities: Mapping[str, str],
     *,
     complete: bool = True,
-    every_stream: bool = False,
+    needed: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
 ) -> list[Item]:
     """Items of manifests, folders and text files; of their media only the names are read.
@@ -93,19 +113,18 @@ def items(
         sources: see the help of ``tokenmask corpus build``.
         modalities: stream name -> modality, of the streams that are wanted.
         complete: a folder must hold each modality but text; else it is looked through for what it does hold.
-        every_stream: some item must have each of the streams, where manifests have columns that are none of them.
+        needed: streams that some item must have.
         columns: stream name -> column of manifests, for those that are called otherwise.
 
     Returns:
         items whose media are :class:`~tokenmask.cli.media.Loader` objects.
 
     Raises:
-        ValueError: a source that does not exist or is of no known kind, a manifest row that is no record, or a stream
-            that no item has.
+        ValueError: a source that does not exist or is of no known kind, a manifest without any row that is a record
+            (a row beside others becomes an item that fails), a manifest that names files which no stream takes, a
+            column that no manifest has, or a stream that is needed and that no item has.
     """
-    unknown = sorted(set(columns or ()) - set(modalities))
-    if unknown:
-        raise ValueError(f"columns are mapped to one of the streams {', '.join(modalities)}, got {', '.join(unknown)}")
+    seen: set[str] = set()
     found: list[Item] = []
     for source in map(Path, sources):
         if source.is_dir():
@@ -113,7 +132,9 @@ def items(
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
         elif _is_manifest(source, modalities):
-            found += _manifest(source, modalities, columns)
+            listed = _manifest(source, modalities, columns or {}, seen)
+            check_taken(source, listed, modalities)
+            found += listed
         elif source.suffix == ".txt" and source.is_file():
             name = _words_of(modalities, source)
             kind = medium(modalities[name])
@@ -130,28 +151,14 @@ def items(
             f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
             f"{_why(sources, modalities.values())}"
         )
-    listed = [source for source in map(Path, sources) if source.is_file() and _is_manifest(source, modalities)]
-    if listed and every_stream:
-        _check_held(found, modalities, listed)
+    check_mapped(columns or {}, seen)
+    check_held(found, modalities, needed, sources)
     return found
-
-
-def _check_held(found: Sequence[Item], modalities: Mapping[str, str], listed: Sequence[Path]) -> None:
-    """ValueError if no item has one of the streams, and there are columns that could be it."""
-    held = {name for item in found for name in item.media}
-    lost = [name for name in modalities if name not in held]
-    others = sorted({name for item in found for name in item.metadata})
-    if lost and others:
-        raise ValueError(
-            f"each stream must have a value somewhere, but no row of {', '.join(map(str, listed))} has "
-            f"{' or '.join(lost)}; the other columns are {', '.join(others)}: name one with "
-            f"--map {lost[0]}=COLUMN, or leave the stream out"
-        )
 
 
 def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
     """What there is instead: endings of files that no modality has, modalities that have no ending."""
-    held = {path.suffix.lower() for source in map(Path, sources) for path in source.rglob("*") if path.is_file()}
+    held = {path.suffix.lower() for source in map(Path, sources) if source.is_dir() for path in visible_files(source)}
     known = {modality: suffixes_of(modality) for modality in {*find_tokenizers(), *modalities}}
     others = sorted(held - {""} - {suffix for endings in known.values() for suffix in endings})[:5]
     unknown = sorted(modality for modality in set(modalities) if not known[modality])
@@ -234,29 +241,59 @@ def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
     return path.is_file() and (suffix in manifests.SUFFIXES or listed)
 
 
-def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str] | None = None) -> list[Item]:
-    found = []
-    for number, where, entry in manifests.rows(path, modalities, columns):
-        media: dict[str, Loader] = {}
-        words: list[str] = []
-        paths: list[str] = []
-        for name, modality in modalities.items():
-            value = entry.pop(name, None)
-            if value is None:
-                continue
-            if not isinstance(value, str):
-                raise ValueError(f"{where} must give words or a path for {name!r}, got {type(value).__name__}")
-            if is_words(modality) and not value.strip() and any(entry.get(other) for other in modalities):
-                continue  # an empty caption is none
-            inline = is_words(modality)
-            (words if inline else paths).append(value)
-            media[name] = Loader(medium(modality), value if inline else path.parent / value)
-        key, split = str(entry.pop("key", f"{path.name}:{number}")), entry.pop("split", None)
-        if split not in (None, TRAIN, HELD_OUT):
-            raise ValueError(f"{where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
-        group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-        found.append(_item(key, media, group, split, entry))
-    return found
+def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str], seen: set[str]) -> list[Item]:
+    """Items of the rows; a row that is no record becomes an item that fails, unless all are such.
+
+    Args:
+        path: of the manifest.
+        modalities: stream name -> modality.
+        columns: stream name -> column.
+        seen: gets the names of all columns.
+    """
+    found: list[Item | None] = []
+    broken: list[tuple[int, str, str]] = []
+    for row in manifests.rows(path, modalities, columns):
+        seen.update(row.columns)
+        try:
+            found.append(_item_of(path, row, modalities))
+        except ValueError as error:
+            broken.append((len(found), f"{path.name}:{row.number}", str(error)))
+            found.append(None)
+    good = [item for item in found if item is not None]
+    if broken and not good:
+        raise ValueError(broken[0][2])
+    stream = next((name for name in modalities if any(name in item.media for item in good)), "")
+    for place, key, reason in broken:
+        found[place] = Item(key, {stream: Broken(medium(modalities[stream]), key, reason=reason)}, TRAIN)
+    return [item for item in found if item is not None]
+
+
+def _item_of(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
+    if row.problem:
+        raise ValueError(row.problem)
+    media: dict[str, Loader] = {}
+    words: list[str] = []
+    paths: list[str] = []
+    for name, modality in modalities.items():
+        value = row.values.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
+        if (
+            is_words(modality)
+            and not value.strip()
+            and any(row.values.get(other) for other in modalities if other != name)
+        ):
+            continue  # an empty caption is none
+        inline = is_words(modality)
+        (words if inline else paths).append(value)
+        media[name] = Loader(medium(modality), value if inline else path.parent / value)
+    split = row.values.get("split")
+    if split not in (None, TRAIN, HELD_OUT):
+        raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
+    group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
+    return _item(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
 
 
 def _below(folder: Path, path: Path) -> str:

@@ -97,7 +97,7 @@ def write_report(
     facts = [
         ("Streams", ", ".join(run.layout.names)),
         ("Parameters", f"{size:,}"),
-        ("Width and depth", f"{model.config.width} and {model.config.depth}"),
+        ("Network", model.config.describe()),
         ("Training steps", f"{run.recipe.training.steps:,}"),
         ("Longest sequence", f"{run.recipe.packing.max_positions:,} positions"),
     ]

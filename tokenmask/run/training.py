@@ -69,11 +69,12 @@ def prepare(
                 f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
-    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
+    seed = recipe.training.seed
+    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, head=recipe.head, seed=seed)
     if recipe.rows == "codebooks":
         own = {name: used[name] for name in layout.names if name not in layout.shares}
         books = {name: one.codebooks for name, one in own.items() if isinstance(one, GivesCodebooks)}
-        start_rows(model, books, seed=recipe.training.seed)
+        start_rows(model, books, seed=seed)
     origin = {}
     if start is not None:
         transfer(Run.load(start).models["main"], model)
