@@ -127,14 +127,24 @@ def records_of(kind: Any, path: str | Path) -> Mapping[str, Callable[[], Any]]:
     return kind.records(path) if issubclass(kind, Medium) else {"": partial(kind.load, path)}
 
 
+def file_and_record(path: str | Path) -> tuple[Path, str | None]:
+    """FILE#RECORD in two; (path, None) where there is no such file, or one whose own name holds the mark."""
+    text = str(path)
+    marks = [] if Path(path).exists() else [at for at, letter in enumerate(text) if letter == RECORD_MARK]
+    for at in marks:
+        if Path(text[:at]).is_file():
+            return Path(text[:at]), text[at + 1 :]
+    return Path(path), None
+
+
 def load_media(kind: Any, path: str | Path) -> Any:
     """The item of a file, or of FILE#RECORD.
 
     Raises:
         ValueError: as :meth:`Medium.load`, or a file without such a record.
     """
-    file, mark, name = str(path).rpartition(RECORD_MARK)
-    if not mark or Path(path).exists() or not Path(file).is_file():
+    file, name = file_and_record(path)
+    if name is None:
         return kind.load(path)
     records = records_of(kind, file)
     if name not in records or not name:

@@ -21,8 +21,8 @@ from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 26
-_ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
+_ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)

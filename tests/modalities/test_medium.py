@@ -222,6 +222,8 @@ def test_a_record_is_named_behind_its_file(many: Path, tmp_path: Path) -> None:
     for name in ("four", ""):
         with pytest.raises(ValueError, match=r"a record of .*many\.digits must be one of one, two, three, got"):
             load_media(Digits, f"{many}#{name}")
+    many.write_text("one#1 1234\ntwo 56\n")
+    assert load_media(Digits, f"{many}#one#1") == Digits("1234")
     odd = tmp_path / "a#two.digits"  # a mark in the name of a file names no record
     Digits("7").save(odd)
     assert load_media(Digits, odd) == Digits("7")

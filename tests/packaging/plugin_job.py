@@ -53,8 +53,7 @@ assert set(Dna.load(place / "drawn.fa").bases) <= set("ACGT")
 before = strands["read.9/x"]
 for number, source in enumerate((f"{place / 'data/genes.fasta'}#read.9/x", place / "data/alone.fa")):
     out = place / f"edited{number}.fasta"
-    words = ("edit", source, "--run", place / "run", "--stream", "dna", "--regenerate", "20:31", "--out", out)
-    call(*words)
+    call("edit", source, "--run", place / "run", "--regenerate", "20:31", "--out", out)
 edited = Dna.load(place / "edited0.fasta").bases
 assert len(edited) == len(before) and edited[:20] == before[:20] and edited[32:] == before[32:]
 assert before[-1] == edited[-1] and len(before) % 2 == 1  # the base that has no code is kept

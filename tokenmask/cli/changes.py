@@ -10,6 +10,7 @@ from typing import Any
 from tokenmask.cli.media import is_words, suffixes_of
 from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
 from tokenmask.cli.show import say, waiting
+from tokenmask.medium import file_and_record
 from tokenmask.run import Run, load
 from tokenmask.tokenizer import load_tokenizer
 
@@ -72,7 +73,7 @@ def _kind(run: Run, name: str) -> Any:
 
 def _stream_of(run: Run, media: str) -> str:
     """The one stream whose files end like this one."""
-    suffix = Path(media).suffix.lower()
+    suffix = file_and_record(media)[0].suffix.lower()
     found = [
         name
         for name, tokenizer in run.tokenizers.items()

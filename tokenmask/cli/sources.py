@@ -286,8 +286,9 @@ def _item_of(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> I
             and any(row.values.get(other) for other in modalities if other != name)
         ):
             continue  # an empty caption is none
-        (words if is_words(modality) else paths).append(value)
-        media[name] = Loader(medium(modality), value if is_words(modality) else path.parent / value)
+        inline = is_words(modality)
+        (words if inline else paths).append(value)
+        media[name] = Loader(medium(modality), value if inline else path.parent / value)
     split = row.values.get("split")
     if split not in (None, TRAIN, HELD_OUT):
         raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")

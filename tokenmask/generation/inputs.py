@@ -40,8 +40,7 @@ class Inputs:
     def media(self, name: str, value: Any) -> Any:
         """Media, words or a path -> media."""
         self.check(name)
-        tokenizer = self.tokenizers[name]
-        kind: Any = tokenizer.media
+        kind: Any = self.tokenizers[name].media
         if isinstance(value, str) and said(kind, "words"):
             value = kind(value)
         elif isinstance(value, (str, Path)):
