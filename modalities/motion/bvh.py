@@ -10,13 +10,13 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from tokenmask.files import write_text_atomic
+from tokenmask.modalities.motion.bvh_frames import rows
 from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn, turn_angle
@@ -80,7 +80,7 @@ def save_bvh(clip: MotionClip, path: str | Path, units_per_metre: float = _CENTI
         else:
             columns.append(_zxy_degrees(to_matrix(torch.nn.functional.normalize(turns, dim=-1))))
     rows = torch.cat(columns, 1).tolist()
-    lines += ["MOTION", f"Frames: {len(clip)}", f"Frame Time: {1 / clip.frame_rate_hz:.9f}"]
+    lines += ["MOTION", f"Frames: {len(clip)}", f"Frame Time: {1 / clip.frame_rate_hz:.12f}"]
     lines += [" ".join(f"{number:.6f}" for number in row) for row in rows]
     write_text_atomic(path, "\n".join(lines) + "\n")
 
@@ -130,7 +130,7 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
         text = Path(path).read_text(encoding="utf-8", errors="replace")
         head, *motion = re.split(r"(?m)^[ \t]*MOTION[ \t]*$", text.replace("\ufeff", ""), maxsplit=1)
         names, parents, offsets, channels = _hierarchy(head)
-        table, rate = _rows(motion[0] if motion else "", sum(map(len, channels)), notes)
+        table, rate = rows(motion[0] if motion else "", sum(map(len, channels)), notes)
         root, rotations, skeleton = _motion(table, names, parents, offsets, channels, notes)
         units = units_per_metre or _units(height(skeleton), notes)
         points = tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)
@@ -146,43 +146,6 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
     return clip
-
-
-def _rows(motion: str, width: int, notes: list[str]) -> tuple[Tensor, float]:
-    """The part after MOTION: float64 [frames, width], and frames a second."""
-    begin = re.match(r"\s*Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", motion, re.IGNORECASE)
-    if begin is None:
-        raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
-    announced, rate = int(begin[1]), rate_of(begin[2])
-    lines = [line.split() for line in motion[begin.end() :].splitlines() if line.strip()]
-    counts = [len(line) for line in lines]
-    cut = bool(lines) and bool(sum(counts) % width) and counts[-1] == sum(counts) % width
-    numbers = torch.tensor([float(word) for line in lines[: len(lines) - cut] for word in line], dtype=torch.float64)
-    frames = len(numbers) // width
-    if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
-        raise ValueError(f"{announced} frames of {width} numbers were announced, but {sum(counts)} came")
-    if cut or frames != announced:
-        ending = " before a row that is cut off" if cut else ""
-        notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
-    return numbers.view(frames, width), rate
-
-
-def rate_of(text: str) -> float:
-    """Frames a second, from the time of a frame as it is written, in seconds.
-
-    The digits of a file allow a range of rates; a whole one in it is taken, else one of film and television
-    (24000/1001 and its like), else one of three decimals.
-    """
-    step = Decimal(text)
-    if not (step.is_finite() and step > 0):
-        raise ValueError(f"its frame time must be positive, got {text}")
-    exact, exponent = 1 / float(step), step.as_tuple().exponent
-    unit = float(Decimal(1).scaleb(int(exponent)))
-    whole = float(round(exact))
-    for rate in (whole, whole * 1000 / 1001, round(exact, 3)):
-        if rate > 0 and abs(1 / rate - float(step)) <= min(unit, 0.02 * float(step)):
-            return rate
-    return exact
 
 
 def _motion(

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tokenmask.modalities.motion import MotionClip, Skeleton, load_bvh, save_bvh
-from tokenmask.modalities.motion.bvh import rate_of
+from tokenmask.modalities.motion.bvh_frames import has_few_digits, rate_of
 from tokenmask.modalities.motion.rotations import multiply, turn
 from tokenmask.tokenizer import load_tokenizer
 
@@ -192,13 +192,47 @@ def test_a_body_without_bones_is_one_sentence(tmp_path: Path, text: str) -> None
         *(("0.033333", 30.0), ("0.0333", 30.0), ("0.0333333333", 30.0), ("0.033367", 30000 / 1001)),
         *((".008333", 120.0), ("0.016666", 60.0), ("0.016683", 60000 / 1001), ("8.3333e-3", 120.0)),
         *(("0.041708375", 23.976), ("0.040000", 25.0), ("0.5", 2.0), ("2", 0.5), ("0.02222222", 45.0)),
+        # Padded with zeros, and printed from single floats.
+        *(("0.0333330", 30.0), ("0.01666670", 60.0), ("0.00833300", 120.0), ("0.00416700", 240.0)),
+        *(("0.0333333351", 30.0), ("0.0416666679084301", 24.0), ("0.01666666753590107", 60.0)),
+        *(("0.03336666524410248", 30000 / 1001), ("0.0330000", 1 / 0.033), ("0.0171000", 1 / 0.0171)),
+        # Few digits: a usual rate within a percent, else what is written.
+        *(("0.03", 1 / 0.03), ("0.033", 30.0), ("0.017", 1 / 0.017), ("0.07", 1 / 0.07), ("0.06", 1 / 0.06)),
+        *(("0.008", 125.0), ("0.04", 25.0), ("0.0083", 120.0), ("0.0042", 240.0), ("0.016", 62.5)),
+        # Cut off instead of rounded; of film and television where only that rounds to it.
+        *(("0.0166", 60.0), ("0.033366", 30000 / 1001), ("0.0334", 30000 / 1001), ("0.01668", 60000 / 1001)),
     ],
 )
 def test_rates_are_those_that_the_digits_allow(text: str, rate: float) -> None:
     assert rate_of(text) == pytest.approx(rate, rel=1e-12)
 
 
-@pytest.mark.parametrize("rate", [23.976, 24000 / 1001, 29.97, 30.0, 59.94, 119.88, 25.0])
+@pytest.mark.parametrize(
+    ("text", "few"),
+    [
+        *(("0.03", True), ("0.033", True), ("0.016", True), ("0.017", True), ("0.0042", True)),
+        *(("0.04", False), ("0.008", False), ("0.5", False), ("2", False), ("0.0333", False), ("0.0330000", False)),
+    ],
+)
+def test_few_digits_are_told(tmp_path: Path, text: str, few: bool, clip: MotionClip) -> None:
+    assert has_few_digits(text) == few
+    clip.save(tmp_path / "b.bvh")
+    changed = (tmp_path / "b.bvh").read_text().replace("Frame Time: 0.033333333333", f"Frame Time: {text}")
+    told = rf"its frame time of {text} s has few digits and is read as {rate_of(text):.6g} frames a second; write"
+    assert read(tmp_path, changed, told if few else "").frame_rate_hz == rate_of(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "Infinity", "fast", "1e-400x"])
+def test_times_of_frames_that_are_none(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    clip.save(tmp_path / "b.bvh")
+    changed = (tmp_path / "b.bvh").read_text().replace("Frame Time: 0.033333333333", f"Frame Time: {text}")
+    with pytest.raises(ValueError, match=rf"a\.bvh must be .*its frame time must be positive, got {text}"):
+        read(tmp_path, changed)
+
+
+@pytest.mark.parametrize(
+    "rate", [23.976, 24000 / 1001, 29.97, 30000 / 1001, 30.0, 27.123, 1 / 0.033, 59.94, 119.88, 25.0]
+)
 def test_rates_survive_a_file(tmp_path: Path, clip: MotionClip, rate: float) -> None:
     replace(clip, frame_rate_hz=rate).save(tmp_path / "a.bvh")
     assert MotionClip.load(tmp_path / "a.bvh").frame_rate_hz == pytest.approx(rate, rel=1e-9)
