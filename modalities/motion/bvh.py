@@ -136,7 +136,7 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
         units = units_per_metre or units_of(skeleton, notes)
         points = tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)
         root, skeleton = root / units, replace(skeleton, offsets=points)
-        axis = up or up_axis(root, to_matrix(rotations), skeleton, notes)
+        axis = up or up_axis(root, rotations, skeleton, notes)
         root, rotations, skeleton = turned_upright(root, rotations, skeleton, axis)
         clip = MotionClip(root.float(), rotations.float(), rate, skeleton)
     except (ValueError, ArithmeticError, IndexError, StopIteration) as error:

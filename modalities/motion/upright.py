@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.motion.joints import Skeleton, joint_frames, joint_positions
+from tokenmask.modalities.motion.rotations import to_matrix
 from tokenmask.modalities.motion.units import ends, height
 
 AXES = {"x": (0, 1), "y": (1, 1), "z": (2, 1), "-x": (0, -1), "-y": (1, -1), "-z": (2, -1)}
@@ -27,19 +28,21 @@ _TURNED = {  # where the new x, y and z come from: a turn that brings the axis u
 }
 _ALONG = 0.8  # cosine of the angle to an axis from which on a body stands along it
 _MOSTLY, _RARELY = 0.8, 0.05  # of the frames
+_FRAMES = 2000  # that are looked at, evenly spaced
 _FLOOR = 0.2  # of a body's height: how far from zero the lowest place of the feet may be
 
 
 def up_axis(root: Tensor, rotations: Tensor, skeleton: Skeleton, notes: list[str]) -> str:
     """The axis that points up, one of ``AXES``; what was guessed is noted.
 
-    y, unless the body stands along another axis at rest and, as often as along y, while it moves; or along another one
+    y, unless the body stands along z (or -z, -y) at rest and, as often as along y, while it moves; or along any other
     in nearly all frames, with its feet on a floor at zero and not just above one at y = 0, as of a body that lies.
 
     Args:
         root: float64 [frames, 3], in the unit of the skeleton.
-        rotations: float [frames, joints, 3, 3], each in its parent's frame.
+        rotations: float [frames, joints, 4], quaternions, each in its parent's frame.
         skeleton: the joints.
+        notes: gets what was guessed.
     """
     found, tall = ends(skeleton), height(skeleton)
     if found is None or not tall:
@@ -47,18 +50,23 @@ def up_axis(root: Tensor, rotations: Tensor, skeleton: Skeleton, notes: list[str
     foot, top = found
     still = torch.eye(3, dtype=torch.float64).expand(1, len(skeleton), 3, 3)
     rest = _shares(joint_positions(still, skeleton), foot, top)
-    places = joint_frames(rotations, skeleton)[1]
+    some = slice(None, None, -(-len(root) // _FRAMES))
+    places = joint_frames(to_matrix(rotations[some]), skeleton)[1]
     moving = _shares(places, foot, top)
     lying = max(AXES, key=lambda axis: moving[axis])
-    stands = next((axis for axis in AXES if rest[axis]), "")
-    if stands not in ("", "y") and moving[stands] >= max(moving["y"], _RARELY):
-        notes.append(_turned_note(stands))
-        return stands
+    # Along x bodies of some programs rest that never stand there: each of their bones lies along an x axis of its own.
+    stands = next((axis for axis in ("z", "-z", "-y") if rest[axis]), "")
+    spots = places + root[some, None]
+    lies = _lies_on_floor(spots, "y", tall)
+    if stands and moving[stands] >= moving["y"]:
+        often = moving[stands] >= (_MOSTLY if lies else _RARELY)
+        if often or (not lies and _lies_on_floor(spots, stands, tall)):  # or it crawls over a floor across that axis
+            notes.append(_turned_note(stands))
+            return stands
     if lying == "y" or moving[lying] < _MOSTLY or moving["y"] > _RARELY:
         return "y"
     index, sign = AXES[lying]
-    feet = float((places[:, foot, index] + root[:, index]).mul(sign).min())
-    floor, lies = abs(feet) <= _FLOOR * tall, _lies_on_floor(places + root[:, None], tall)
+    floor = abs(float((sign * spots[:, foot, index]).min())) <= _FLOOR * tall
     if floor and not lies:
         notes.append(_turned_note(lying))
         return lying
@@ -94,10 +102,11 @@ def _shares(places: Tensor, foot: int, top: int) -> dict[str, float]:
     return {axis: float((sign * lines[:, at] > _ALONG).double().mean()) for axis, (at, sign) in AXES.items()}
 
 
-def _lies_on_floor(points: Tensor, tall: float) -> bool:
-    """Whether all joints stay just above a floor at y = 0, as those of a body that lies."""
-    low, high = float(points[..., 1].min()), float(points[..., 1].max())
-    return -0.1 * tall <= low and high <= 0.6 * tall
+def _lies_on_floor(points: Tensor, up: str, tall: float) -> bool:
+    """Whether all joints stay just above a floor at zero of an axis, as those of a body that lies or crawls."""
+    index, sign = AXES[up]
+    heights = sign * points[..., index]
+    return float(heights.min()) >= -0.1 * tall and float(heights.max()) <= 0.6 * tall
 
 
 def _turned_note(axis: str) -> str:

@@ -149,7 +149,7 @@ def laid(clip: MotionClip, axis: tuple[float, float, float], degrees: float, roo
     return replace(clip, rotations=rotations, root_positions=clip.root_positions @ torch.tensor(root).T)
 
 
-X, Z = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
+X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 Z_UP = [[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]  # as a turn about x by 90 degrees moves points
 X_UP = [[0, 1.0, 0], [-1, 0, 0], [0, 0, 1]]
 TURNS = {
@@ -220,6 +220,23 @@ def test_z_up_in_any_order_of_channels(tmp_path: Path, clip: MotionClip, order: 
     frame = iter(angles)
     text = rows(text, lambda numbers: [*numbers[:3], *next(frame), *numbers[6:]])
     assert apart(read(tmp_path, text, "its body stands along z, which was turned up"), still) < 1e-4
+
+
+def crawling(clip: MotionClip) -> MotionClip:
+    """On its belly, a hand above the floor, with bones that do not move."""
+    down = replace(clip, root_positions=clip.root_positions * torch.tensor([1.0, 0, 1]) + torch.tensor([0, 0.2, 2.0]))
+    down.rotations[:, 1:] = torch.tensor([1.0, 0, 0, 0])
+    down.rotations[:, 0] = multiply(turn(Y, torch.tensor(0.785)), turn(X, torch.tensor(math.pi / 2))).float()
+    return down
+
+
+def test_a_body_that_crawls_with_z_up_is_turned_up(tmp_path: Path, clip: MotionClip) -> None:
+    """It never stands: the rest pose tells the axis, and the floor beneath it that the motion has the same."""
+    crawl = crawling(replace(clip, rotations=clip.rotations.clone()))
+    crawl.save(tmp_path / "b.bvh")
+    plain = (tmp_path / "b.bvh").read_text()
+    assert apart(load_bvh(tmp_path / "b.bvh"), crawl) < 1e-4
+    assert apart(read(tmp_path, with_z_up(plain), "its body stands along z, which was turned up"), crawl) < 1e-4
 
 
 def test_a_body_that_lies_down_is_not_turned(tmp_path: Path, clip: MotionClip) -> None:
