@@ -133,6 +133,18 @@ class Locates(Protocol):
 
 
 @runtime_checkable
+class FindsChannels(Protocol):
+    """A tokenizer whose channels have several spellings ("Fp1", "EEG Fp1-Ref")."""
+
+    def channel_places(self, names: Sequence[str], asked: Sequence[str]) -> list[int]:
+        """The places in ``names``, the labels of the channel axis, of the channels that are asked for.
+
+        ValueError in a sentence for one that is not there.
+        """
+        ...
+
+
+@runtime_checkable
 class NamesGroups(Protocol):
     """A tokenizer whose level groups can be edited by name (the parts of a body)."""
 

@@ -22,7 +22,7 @@ from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.eeg.edf import read_edf
 from tokenmask.modalities.eeg.edf_write import write_edf
-from tokenmask.modalities.eeg.names import electrode, without_reference
+from tokenmask.modalities.eeg.names import electrode, find_channels
 from tokenmask.modalities.eeg.offset import LOST_MICROVOLT, lost_seconds, without_baseline
 from tokenmask.modalities.eeg.session import Session
 from tokenmask.streams import TokenStream
@@ -258,20 +258,12 @@ class EegRecording(Timed):
         )
 
     def select(self, channels: Sequence[str]) -> EegRecording:
-        """Some of the channels, in the order asked for; names without regard to case.
+        """Some of the channels, in the order asked for; names without regard to case, "EEG " and reference.
 
         Raises:
-            ValueError: a channel that is not there.
+            ValueError: a channel that is not there, or a name that could be several.
         """
-        rows = {name.casefold(): row for row, name in enumerate(self.channels)}
-        short = {without_reference(name).casefold(): row for row, name in enumerate(self.channels)}
-        found = [
-            rows.get(electrode(name).casefold(), short.get(without_reference(name).casefold())) for name in channels
-        ]
-        absent = [name for name, row in zip(channels, found, strict=True) if row is None]
-        if absent or not channels:
-            raise ValueError(f"channels must be some of {self.channels}, got {absent or 'none'}")
-        chosen = [row for row in found if row is not None]
+        chosen = find_channels(self.channels, channels)
         names = tuple(self.channels[row] for row in chosen)
         return replace(self, samples=self.samples[chosen], channels=names, stream=None)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Locates, NamesGroups, Tokenizer
+from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
@@ -33,7 +33,8 @@ def hole(
 
     Args:
         tokenizer: of the stream. One that cuts media otherwise than by the clock
-            :class:`~tokenmask.tokenizer.Locates` regions itself.
+            :class:`~tokenmask.tokenizer.Locates` regions itself, one whose channels have several spellings
+            :class:`~tokenmask.tokenizer.FindsChannels` itself.
         media: what the regions are measured in.
         stream: its codes.
         regions: one or more; None is everything.
@@ -53,12 +54,9 @@ def hole(
         inside |= torch.ones_like(inside) if region is None else _places(tokenizer, media, stream, region)
     if channels is not None:
         names = stream.labels.get("channel", ())
-        asked = {name.casefold() for name in channels}
-        unknown = [name for name in channels if name.casefold() not in {one.casefold() for one in names}]
-        if unknown or not names:
-            raise ValueError(f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(channels)}")
+        wanted = torch.zeros(len(names), dtype=torch.bool)
+        wanted[_channels(tokenizer, names, channels)] = True
         axis = spec.axes.index("channel")
-        wanted = torch.tensor([name.casefold() in asked for name in names])
         inside &= wanted.view([-1 if index == axis else 1 for index in range(len(spec.axes))])
     open_levels = torch.tensor(_levels(tokenizer, spec.level_groups, levels, parts))
     chosen = inside[..., None] & torch.isin(torch.arange(spec.num_levels), open_levels)
@@ -141,6 +139,18 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
     inside = (steps >= math.floor(start + 1e-6)) & (steps < math.ceil(end - 1e-6))
     shape = [-1 if index == axis else 1 for index in range(len(spec.axes))]
     return inside.view(shape).expand(stream.grid)
+
+
+def _channels(tokenizer: Any, names: Sequence[str], asked: Sequence[str]) -> list[int]:
+    """Places of channels among the labels of a stream."""
+    if names and isinstance(tokenizer, FindsChannels):
+        return tokenizer.channel_places(names, asked)
+    folded = [name.casefold() for name in names]
+    if not asked or not {name.casefold() for name in asked} <= set(folded):
+        raise ValueError(
+            f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(asked) or 'none'}"
+        )
+    return [folded.index(name.casefold()) for name in asked]
 
 
 def _levels(
