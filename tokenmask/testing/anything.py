@@ -65,8 +65,13 @@ def _holdable(value: Any, name: str) -> None:
             raise AssertionError(f"must have arguments that a file can hold, but {name}: {error}") from error
 
 
-def value_requirements(use: Use) -> tuple[Requirement, ...]:
-    """What holds for every component that is a value: it repeats, and touches nothing but its own answer."""
+def value_requirements(use: Use, *, given: bool = True) -> tuple[Requirement, ...]:
+    """What holds for every component that is a value: it repeats, and touches nothing but its own answer.
+
+    Args:
+        use: of a component in a world.
+        given: whether it is given tensors at all.
+    """
 
     def repeats(subject: Any) -> None:
         require(alike(use(subject, World()), use(subject, World())), "must give the same answer to the same question")
@@ -81,8 +86,11 @@ def value_requirements(use: Use) -> tuple[Requirement, ...]:
         for name in ("batch", "seeds", "predictions", "state"):
             before, after = copied(getattr(untouched, name)), copied(getattr(world, name))
             require(alike(before, after), f"must not change what it is given, but changed the {name}")
+        for name, (now, was) in world.lent.items():
+            require(alike(now, was), f"must not change what it is given, but changed the {name.partition(' ')[2]}")
 
-    return comes_back_from_a_file, repeats, leaves_global_draws_alone, leaves_its_inputs_alone
+    always = (comes_back_from_a_file, repeats, leaves_global_draws_alone)
+    return (*always, leaves_its_inputs_alone) if given else always
 
 
 def in_any_company(answers: Callable[[World], Sequence[Tensor]], whole: World | None = None) -> None:

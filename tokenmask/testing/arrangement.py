@@ -25,7 +25,12 @@ def _cases() -> Iterator[Tensor]:
 
 
 def _use(arrangement: Arrangement, world: World) -> list[Any]:
-    return [(arrangement.place(codes), arrangement.positions(*codes.shape)) for codes in _cases()]
+    found: list[Any] = []
+    for codes in _cases():
+        placed, place = arrangement.place(world.lend("codes", codes))
+        placed = world.lend("placed codes", placed)
+        found.append((placed, place, arrangement.restore(placed, codes.shape[1]), arrangement.positions(*codes.shape)))
+    return found
 
 
 def comes_back_as_it_was(arrangement: Arrangement) -> None:

@@ -26,6 +26,10 @@ class Subject:
     layout: Layout
 
 
+def _subject(constraint: Constraint, *, layout: Layout = LAYOUT) -> Subject:
+    return Subject(constraint, layout)
+
+
 def _masks(subject: Subject) -> list[Tensor | None]:
     return [subject.component.allowed(subject.layout, head) for head in range(len(subject.layout.ranges))]
 
@@ -67,8 +71,8 @@ def is_obeyed_by_the_draw(subject: Subject) -> None:
 CONSTRAINTS = Contract(
     "constraint",
     Constraint,
-    (says_it_of_every_code, leaves_a_code_to_draw, is_obeyed_by_the_draw, *value_requirements(_use)),
-    Subject,
+    (says_it_of_every_code, leaves_a_code_to_draw, is_obeyed_by_the_draw, *value_requirements(_use, given=False)),
+    _subject,
 )
 
 

@@ -66,7 +66,9 @@ CORRUPTIONS = Contract(
         corrupts_as_it_says,
         puts_codes_of_the_own_range,
         rows_are_corrupted_alone,
-        *value_requirements(lambda corruption, world: used(Masker(FixedRate(1.0), corruption=corruption), world)),
+        *value_requirements(
+            lambda corruption, world: used(Masker(FixedRate(1.0), corruption=corruption), world), given=False
+        ),
     ),
 )
 

@@ -168,6 +168,10 @@ def is_made_without_arguments(subject: Subject) -> None:
         ) from error
 
 
+def _subject(metric: Metric, *, part: Part | None = None) -> Subject:
+    return Subject(metric, part)
+
+
 METRICS = Contract(
     "metric",
     Metric,
@@ -181,7 +185,7 @@ METRICS = Contract(
         is_made_without_arguments,
         comes_back_from_a_file,
     ),
-    Subject,
+    _subject,
 )
 
 
@@ -192,4 +196,4 @@ def check_metric(metric: Metric, *, part: Part | None = None) -> list[str]:
         metric: any.
         part: what it measures; a few pictures and their names if None.
     """
-    return METRICS.check(metric, own=part)
+    return METRICS.check(metric, part=part)

@@ -56,7 +56,10 @@ class Subject:
 
 
 def _use(subject: Subject, world: World) -> list[Any]:
-    loss = subject.loss(world.masked())
+    masked = world.masked()
+    ids, codes = world.lend("inputs", masked.inputs.ids), world.lend("targets", masked.targets.codes)
+    masked = replace(masked, inputs=replace(masked.inputs, ids=ids), targets=replace(masked.targets, codes=codes))
+    loss = subject.loss(masked)
     return [loss.sum.detach(), loss.weight, loss.parts]
 
 

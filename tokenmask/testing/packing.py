@@ -6,6 +6,7 @@ Does not know: which packing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -42,7 +43,11 @@ def _packed(packing: Packing, record: Record, seed: int = 0, sample: int = 0) ->
 
 
 def _use(packing: Packing, world: World) -> list[Any]:
-    return [(_packed(packing, record, 1, 2), packing.positions(LAYOUT, record)) for record in _records()]
+    found: list[Any] = []
+    for own in _records():
+        record = {name: replace(one, codes=world.lend("codes", one.codes)) for name, one in own.items()}
+        found.append((_packed(packing, record, 1, 2), packing.positions(LAYOUT, record)))
+    return found
 
 
 def takes_what_fits(packing: Packing) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import Pick, PickContext
-from tokenmask.testing.alike import alike, copied, finite
+from tokenmask.testing.alike import alike, finite
 from tokenmask.testing.anything import value_requirements
 from tokenmask.testing.contract import Contract, refusal, require
 from tokenmask.testing.draws import follows_its_keys
@@ -65,9 +65,8 @@ def _cases(world: World | None = None) -> list[_Case]:
 def _use(pick: Pick, world: World) -> list[Any]:
     found = []
     for case in _cases(world):
-        logits, untouched = case.logits(), case.logits()
+        logits = world.lend("logits", case.logits())
         found += [pick(logits, None, case.context(progress=at)) for at in PROGRESS]
-        require(alike(copied(logits), untouched), "must not change what it is given, but changed the logits")
     return found
 
 

@@ -20,7 +20,8 @@ _STEP, _NEAR = 1e-5, 1e-3
 
 
 def _use(process: MaskingProcess, world: World) -> list[Tensor]:
-    return [process.hidden(TIMES), process.hidden_prime(INSIDE), process.weight(INSIDE), process.alpha(INSIDE)]
+    times = world.lend("times", INSIDE)
+    return [process.hidden(times), process.hidden_prime(times), process.weight(times), process.alpha(times)]
 
 
 def begins_at_0_and_ends_at_1(process: MaskingProcess) -> None:

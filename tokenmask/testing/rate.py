@@ -35,9 +35,9 @@ def _said(amount: Amount) -> Tensor:
 
 def _use(rate: Rate, world: World) -> list[Any]:
     given = world.maskable.sum((1, 2))
-    keys = world.batch.sample_ids
+    keys, slots = world.batch.sample_ids, world.lend("numbers of slots", SLOTS)
     return [
-        *(_amount(rate, step=step) for step in STEPS),
+        *(_amount(rate, slots, step) for step in STEPS),
         rate(given, step=0, total_steps=1, seed=3, sample_ids=keys),
     ]
 

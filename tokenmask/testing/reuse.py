@@ -164,6 +164,10 @@ def rows_do_not_matter_to_one_another(subject: Subject) -> None:
             require(torch.equal(mine, its), f"must fill row {number} {company} as among the others, got other codes")
 
 
+def _subject(reuse: Reuse, *, model: MaskedModel | None = None) -> Subject:
+    return Subject(reuse, model)
+
+
 REUSES = Contract(
     "reuse",
     Reuse,
@@ -176,7 +180,7 @@ REUSES = Contract(
         rows_do_not_matter_to_one_another,
         *value_requirements(_use),
     ),
-    Subject,
+    _subject,
 )
 
 
@@ -188,4 +192,4 @@ def check_reuse(reuse: Reuse, *, model: MaskedModel | None = None) -> list[str]:
         model: that it takes, of the layout :data:`tokenmask.testing.LAYOUT`; the first of small ones that it does not
             refuse if None.
     """
-    return REUSES.check(reuse, own=model)
+    return REUSES.check(reuse, model=model)

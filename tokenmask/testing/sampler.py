@@ -86,6 +86,10 @@ def draws_follow_seed_and_keys(subject: Subject) -> None:
     follows_its_keys(lambda seed, keys: subject.filled(World(seed=seed, keys=keys)).batch.ids)
 
 
+def _subject(sampler: Sampler, *, model: MaskedModel | None = None) -> Subject:
+    return Subject(sampler, model)
+
+
 SAMPLERS = Contract(
     "sampler",
     Sampler,
@@ -96,7 +100,7 @@ SAMPLERS = Contract(
         draws_follow_seed_and_keys,
         *value_requirements(_use),
     ),
-    Subject,
+    _subject,
 )
 
 
@@ -108,4 +112,4 @@ def check_sampler(sampler: Sampler, *, model: MaskedModel | None = None) -> list
         model: that its reuse takes, of the layout :data:`tokenmask.testing.LAYOUT`; the first of small ones that is
             not refused if None.
     """
-    return SAMPLERS.check(sampler, own=model)
+    return SAMPLERS.check(sampler, model=model)

@@ -35,7 +35,7 @@ def _contexts(world: World) -> list[ScoreContext]:
 def _use(schedule: Schedule, world: World) -> list[Any]:
     plans = [schedule.plan(initial, _steps(schedule, initial, steps)) for initial, steps in CASES]
     decided = [schedule.reveal(c) for c in _contexts(world)] if isinstance(schedule, DecidingSchedule) else []
-    return [plans, schedule.time(SHARES), decided]
+    return [plans, schedule.time(world.lend("shares", SHARES)), decided]
 
 
 def plans_every_step(schedule: Schedule) -> None:

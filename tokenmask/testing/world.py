@@ -5,7 +5,7 @@ Does not know: what is checked. Everything follows from the numbers of the rows,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -68,6 +68,7 @@ class World:
         num_levels: K at the least.
         seed: added to the seed of each row.
         keys: added to the key of each row.
+        lent: what was lent, beside what it was.
     """
 
     numbers: tuple[int, ...] = tuple(range(len(KEYS)))
@@ -75,6 +76,13 @@ class World:
     num_levels: int = 0
     seed: int = 0
     keys: int = 0
+    lent: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def lend(self, name: str, value: Tensor) -> Tensor:
+        """A copy of a tensor for a component to read, which is looked at again when it was used."""
+        mine = value.clone()
+        self.lent[f"{len(self.lent)}. {name}"] = (mine, value.clone())
+        return mine
 
     @cached_property
     def batch(self) -> Batch:
