@@ -37,7 +37,8 @@ def transplant(
         a new model on the CPU. A new code's rows are the mean of the old ones, weighted by how often they stood for the
         same media, and its bias is log sum_o P(new | old) exp(bias of old). A code that never occurred draws its rows
         from a normal distribution with the mean and deviation of the old level's rows; a level without any relation,
-        and a stream that was absent, keep the initialisation of a fresh model.
+        and a stream that was absent, keep the initialisation of a fresh model. The row of a range is that of the range
+        whose place it takes.
     """
     old, changed = model.layout, changed if changed in model.layout.streams else None
     fresh = MaskedModel.create(model.config, layout, pattern=model.pattern, head=model.head, seed=seed)
