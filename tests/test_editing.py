@@ -65,7 +65,7 @@ def test_seconds_of_audio_motion_and_eeg(shipped):
 
     recording = items.media("eeg", "held-out")[0]
     codes = shipped.tokenizers["eeg"].encode(recording)
-    names = [name.lower() for name in recording.channels[2:4]]
+    names = [recording.channels[2].lower(), f"EEG {recording.channels[3].upper()}-REF"]
     edited = shipped.edit(recording, [(0.25, 0.5)], channels=names, steps=2, seed=1)[0]
     different = changed(codes, edited.stream).any(-1)
     assert different.any() and not different[[0, 1, *range(4, 14)]].any()

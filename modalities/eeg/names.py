@@ -57,6 +57,31 @@ def usual_label(name: str) -> str:
     return f"EEG {name}" if is_electrode(name) and len(name) <= 12 else name
 
 
+def find_channels(names: Sequence[str], asked: Sequence[str]) -> list[int]:
+    """Places of channels that are asked for as people and files spell them ("fp1", "FP1-REF", "EEG Fp1").
+
+    The name itself comes first, without regard to case; else the one that is the same without "EEG " and reference.
+
+    Raises:
+        ValueError: none asked for, one that is not there, or one that could be several.
+    """
+    exact = {name.casefold(): place for place, name in enumerate(names)}
+    short: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        short.setdefault(without_reference(without_eeg(name)).casefold(), []).append(place)
+    found, several = [], []
+    for name in asked:
+        whole = exact.get(electrode(name).casefold(), exact.get(electrode(without_eeg(name)).casefold()))
+        places = short.get(without_reference(without_eeg(name)).casefold(), []) if whole is None else [whole]
+        found.append(places)
+        several += [f"{name}, which could be {' or '.join(names[place] for place in places)}"] * (len(places) > 1)
+    absent = [name for name, places in zip(asked, found, strict=True) if not places] + several
+    if absent or not asked:
+        there = ", ".join(names) or "(none here)"
+        raise ValueError(f"channels must be among {there}, got {'; '.join(absent) or 'none'}")
+    return [places[0] for places in found]
+
+
 def channel_names(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     """Labels of a file as names of channels.
 

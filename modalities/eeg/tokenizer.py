@@ -20,6 +20,7 @@ from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.eeg.figures import fidelity
 from tokenmask.modalities.eeg.fit import eeg_fitting
 from tokenmask.modalities.eeg.media import EegRecording
+from tokenmask.modalities.eeg.names import find_channels
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.scale import gain, normalised, octaves_per_step, scale_codes
@@ -194,6 +195,11 @@ class EegTokenizer(LearnedTokenizer):
         check_stream(self, stream)
         octaves = stream.codes[..., :1].float() * octaves_per_step(self.config)
         return torch.cat([octaves, self._network.quantizer.lookup(stream.codes[..., 1:].to(self.device)).cpu()], -1)
+
+    @staticmethod
+    def channel_places(names: Sequence[str], asked: Sequence[str]) -> list[int]:
+        """Where channels are among the labels of a stream, as people spell them; see :func:`find_channels`."""
+        return find_channels(names, asked)
 
     @property
     def group_names(self) -> tuple[str, ...]:

@@ -17,14 +17,16 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 26
+MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
 _ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Medium):
     """A picture in 8-bit sRGB.
 
     Args:
@@ -40,6 +42,8 @@ class Image:
 
     suffixes: ClassVar[tuple[str, ...]] = (*written_suffixes, ".apng", ".j2k", ".mpo", ".pgm", ".pbm", ".pnm", ".qoi")
     """Endings that are looked for in folders."""
+
+    view: ClassVar[str] = "tokenmask.report.views.pictures:Pictures"
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
@@ -71,13 +75,13 @@ class Image:
         from PIL import Image as pillow
         from PIL import ImageOps
 
-        profile = picture.info.get("icc_profile")
+        profile, name = picture.info.get("icc_profile"), str(getattr(picture, "filename", ""))
         signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
             picture = _eight_bits(picture, signed)
         if profile:
-            picture = _to_srgb(picture, profile)
+            picture = _to_srgb(picture, profile, name)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
@@ -107,7 +111,10 @@ class Image:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     picture.load()
-                    return cls.from_pillow(picture)
+                    image = cls.from_pillow(picture)
+                    if others := _others(picture):
+                        warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
+                    return image
         except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
@@ -116,6 +123,11 @@ class Image:
         raise ValueError(
             f"an image may have up to {MAX_PIXELS} pixels, but {path} is {width} x {height}; shrink it first"
         )
+
+    @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Half of a picture that moves: its first frame is a picture, all of it is a film."""
+        return 0.5 if moves(path) else 1.0
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically; .png loses nothing.
@@ -142,6 +154,19 @@ class Image:
         return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))
 
 
+def moves(path: str | Path) -> bool:
+    """Whether a picture file has more than one frame; False for one that cannot be read or never has."""
+    from PIL import Image as pillow
+
+    if Path(path).suffix.lower() not in MOVING:
+        return False
+    try:
+        with pillow.open(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError):
+        return False
+
+
 # Kinds of pixels ------------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +189,15 @@ def _eight_bits(picture: Any, signed: bool) -> Any:
     return pillow.frombytes("L", picture.size, grey.to(torch.uint8).numpy().tobytes())
 
 
-def _to_srgb(picture: Any, profile: bytes) -> Any:
+def _others(picture: Any) -> int:
+    """How many frames or pages come after the first; those beside a photograph (MPO) are previews or maps of it."""
+    try:
+        return 0 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1)) - 1
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error):  # the first is whole all the same
+        return 0
+
+
+def _to_srgb(picture: Any, profile: bytes, name: str) -> Any:
     """The colours that the profile means, in sRGB; one that does not fit is said, and the pixels stay."""
     from PIL import ImageCms
 
@@ -178,8 +211,8 @@ def _to_srgb(picture: Any, profile: bytes) -> Any:
     except (ImageCms.PyCMSError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         warnings.warn(
-            f"the colour profile of a picture ({picture.mode}, {picture.width} x {picture.height}) cannot be used "
-            f"({reason}); its pixels are taken as sRGB",
+            f"the colour profile of {name or 'a picture'} ({picture.mode}, {picture.width} x {picture.height}) cannot "
+            f"be used ({reason}); its pixels are taken as sRGB",
             stacklevel=3,
         )
         return picture

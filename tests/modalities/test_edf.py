@@ -115,6 +115,31 @@ def test_a_reference_is_no_part_of_a_name(label: str, name: str) -> None:
     assert channel_names([label]) == ([name], [])
 
 
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        *(("Fp1", 0), ("fp1", 0), ("EEG FP1-REF", 0), ("EEG Fp1", 0), ("FP1-LE", 0), (" eeg fp1 ", 0)),
+        *(("C3-A1", 1), ("c3-a2", 2), ("EEG C3-A2", 2), ("T8-P8", 3), ("t8-p8-2", 4), ("Oz", 5), ("EEG OZ-avg", 5)),
+        *(("EEG", 6), ("ECG", 7)),
+    ],
+)
+def test_channels_are_asked_for_as_people_and_files_spell_them(asked: str, wanted: int) -> None:
+    names = ("Fp1", "C3-A1", "C3-A2", "T8-P8", "T8-P8-2", "Oz", "EEG", "ECG")
+    recording = EegRecording(torch.arange(8.0)[:, None].repeat(1, 4), 4, names)
+    assert recording.select([asked]).samples.tolist() == [[float(wanted)] * 4]
+
+
+def test_channels_that_could_be_several_are_refused() -> None:
+    recording = EegRecording(torch.ones(3, 4), 4, ("C3-A1", "C3-A2", "Cz"))
+    with pytest.raises(
+        ValueError,
+        match=r"channels must be among C3-A1, C3-A2, Cz, got Pz; C3, which could be C3-A1 or C3-A2$",
+    ):
+        recording.select(["Pz", "Cz", "C3"])
+    with pytest.raises(ValueError, match=r"channels must be among C3-A1, C3-A2, Cz, got none$"):
+        recording.select([])
+
+
 def test_references_stay_where_they_tell_channels_apart(tmp_path: Path) -> None:
     assert channel_names(["C3-A2", "C3-M2", "O1-A2"]) == (["C3-A2", "C3-M2", "O1"], [])
     assert channel_names(["x", "x-2", "X"]) == (["x", "x-2", "X-3"], ["X-3"])

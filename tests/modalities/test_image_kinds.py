@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_said(tmp_path: Path
     assert np.array_equal(Image.load(tmp_path / "a.png").pixels.numpy(), COLOURS)
     for broken in (b"no profile", screen("adobe")[:150], icc({}, b"GRAY")):
         pillow.fromarray(COLOURS).save(tmp_path / "b.png", icc_profile=broken)
-        with pytest.warns(UserWarning, match="colour profile .* cannot be used .*taken as sRGB"):
+        with pytest.warns(UserWarning, match=r"colour profile of .*b\.png .* cannot be used .*taken as sRGB"):
             assert np.array_equal(Image.load(tmp_path / "b.png").pixels.numpy(), COLOURS)
 
 
@@ -148,3 +149,18 @@ def test_floats_and_deep_integers_have_their_values_or_are_refused_by_kind(tmp_p
     pillow.fromarray(np.array([[0, 100]], dtype=np.int32)).save(path)  # would all be black as 16 bits
     with pytest.raises(ValueError, match="integers with a sign or 32 bits from 0 to 100"):
         Image.load(path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp", ".png"])
+def test_frames_and_pages_after_the_first_are_said(tmp_path: Path, suffix: str) -> None:
+    path, colours = tmp_path / f"a{suffix}", [(200, 30, 40), (20, 200, 60), (10, 10, 250)]
+    first, *others = (pillow.new("RGB", (8, 8), colour) for colour in colours)
+    options = {"lossless": True} if suffix == ".webp" else {}
+    first.save(path, save_all=True, append_images=others, **options)
+    with pytest.warns(UserWarning, match=rf"a\{suffix} has 3 frames or pages; the first is taken"):
+        pixels = Image.load(path).pixels
+    assert pixels[0, 0].tolist() == [200, 30, 40]
+    first.save(path, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Image.load(path).pixels[0, 0].tolist() == [200, 30, 40]

@@ -15,9 +15,20 @@ from tokenmask.cli import manifests
 from tokenmask.cli.columns import check_held, check_mapped, check_taken
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import Broken, File, Loader, files, is_held_out, medium, modalities_in, suffixes_of
+from tokenmask.cli.media import (
+    Broken,
+    File,
+    Loader,
+    files,
+    is_held_out,
+    is_words,
+    loaders,
+    medium,
+    modalities_in,
+    suffixes_of,
+)
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
-from tokenmask.tokenizer import TOKENIZERS
+from tokenmask.tokenizer import find_tokenizers
 
 
 class Medium(NamedTuple):
@@ -66,13 +77,14 @@ def media(
     check_mapped(columns or {}, seen)
     kind = medium(modality)
     for file in files(others, modality) if others or not found else ():
-        if modality == "text" and per == "line":
+        if is_words(modality) and per == "line":
             numbered = lines(file.path)
             for number, line in numbered:
                 found[f"{file.name}:{number}", Loader(kind, line)] = is_held_out(line), file.path
         else:  # the group of a file is that of `corpus build`, so both hold out the same files
-            group = file.name.removesuffix(file.path.suffix)
-            found[file.name, Loader(kind, file.path)] = is_held_out(group), file.path
+            for record, loader in loaders(kind, file.path):
+                name = _record_name(file, record)
+                found[name, loader] = is_held_out(name.removesuffix(file.path.suffix)), file.path
     return [Medium(name, loader, *about) for (name, loader), about in found.items()]
 
 
@@ -124,7 +136,8 @@ def items(
             check_taken(source, listed, modalities)
             found += listed
         elif source.suffix == ".txt" and source.is_file():
-            name, kind = _stream_of("text", modalities, source), medium("text")
+            name = _words_of(modalities, source)
+            kind = medium(modalities[name])
             found += [
                 _item(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
@@ -146,7 +159,7 @@ def items(
 def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
     """What there is instead: endings of files that no modality has, modalities that have no ending."""
     held = {path.suffix.lower() for source in map(Path, sources) if source.is_dir() for path in visible_files(source)}
-    known = {modality: suffixes_of(modality) for modality in {*TOKENIZERS, *modalities}}
+    known = {modality: suffixes_of(modality) for modality in {*find_tokenizers(), *modalities}}
     others = sorted(held - {""} - {suffix for endings in known.values() for suffix in endings})[:5]
     unknown = sorted(modality for modality in set(modalities) if not known[modality])
     said = [f"they have {', '.join(others)} files, an ending of no known modality"] if others else []
@@ -171,37 +184,44 @@ def _digested(value: str | Path) -> str | list[Any]:
 
 def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     """Files of one name are one record: x.png with x.txt, its caption."""
-    others = {name: modality for name, modality in modalities.items() if modality != "text"}
+    others = {name: modality for name, modality in modalities.items() if not is_words(modality)}
     home = folder.resolve().name
     if not others:
-        name, kind = _stream_of("text", modalities, folder), medium("text")
+        name = _words_of(modalities, folder)
         return [
-            _item(f"{home}/{file.name}", {name: Loader(kind, file.path)}, file.name, None, {})
-            for file in files([folder], "text")
+            _item(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
+            for file in files([folder], modalities[name])
         ]
-    groups: dict[Path, dict[str, list[File]]] = {}
+    groups: dict[Path, dict[str, list[tuple[str, Loader]]]] = {}
     for modality in others.values():
         if not suffixes_of(modality):
             raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
         name = _stream_of(modality, modalities, folder)
         for file in files([folder], modality, among=[*others.values()]):
-            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).append(file)
-    captions = _stream_of("text", modalities, folder) if "text" in modalities.values() else ""
+            here = [(_record_name(file, record), loader) for record, loader in loaders(medium(modality), file.path)]
+            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).extend(here)
+    captions = _words_of(modalities, folder) if len(others) < len(modalities) else ""
     found = []
     for path, streams in groups.items():
         if all(len(found_here) == 1 for found_here in streams.values()):
             records = [{name: found_here[0] for name, found_here in streams.items()}]
-        else:  # x.png and x.jpg: two records, which share a caption and a split
-            records = [{name: file} for name, found_here in streams.items() for file in found_here]
+        else:  # x.png and x.jpg, or one file of many: records that share a caption
+            records = [{name: one} for name, found_here in streams.items() for one in found_here]
         caption = path.with_name(path.name + ".txt")
         for record in records:
-            first = next(iter(record.values()))
-            media = {name: Loader(medium(others[name]), file.path) for name, file in record.items()}
+            first, its_loader = next(iter(record.values()))
+            media = {name: loader for name, (_, loader) in record.items()}
             if captions and _says_something(caption):
-                media[captions] = Loader(medium("text"), caption, one_line=True)
-            group = first.name.removesuffix(first.path.suffix)
-            found.append(_item(f"{home}/{first.name}", media, group, None, {}))
+                media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
+            group = first.removesuffix(Path(its_loader.value).suffix)
+            found.append(_item(f"{home}/{first}", media, group, None, {}))
     return found
+
+
+def _record_name(file: File, record: str) -> str:
+    """A file of many records is like a folder of them: genes.fasta holds genes/one.fasta and genes/two.fasta."""
+    ending = file.path.suffix
+    return f"{file.name.removesuffix(ending)}/{record}{ending}" if record else file.name
 
 
 def _says_something(caption: Path) -> bool:
@@ -217,7 +237,7 @@ def _says_something(caption: Path) -> bool:
 def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
     """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
     suffix = path.suffix.lower()
-    listed = suffix == ".txt" and len(modalities) == 1 and "text" not in modalities.values()
+    listed = suffix == ".txt" and len(modalities) == 1 and not any(map(is_words, modalities.values()))
     return path.is_file() and (suffix in manifests.SUFFIXES or listed)
 
 
@@ -261,13 +281,14 @@ def _item_of(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> I
         if not isinstance(value, str):
             raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
         if (
-            modality == "text"
+            is_words(modality)
             and not value.strip()
             and any(row.values.get(other) for other in modalities if other != name)
         ):
             continue  # an empty caption is none
-        (words if modality == "text" else paths).append(value)
-        media[name] = Loader(medium(modality), value if modality == "text" else path.parent / value)
+        inline = is_words(modality)
+        (words if inline else paths).append(value)
+        media[name] = Loader(medium(modality), value if inline else path.parent / value)
     split = row.values.get("split")
     if split not in (None, TRAIN, HELD_OUT):
         raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
@@ -286,8 +307,16 @@ def _item(key: str, media: dict[str, Loader], group: str, split: str | None, met
     return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
 
 
+def _words_of(modalities: Mapping[str, str], source: Path) -> str:
+    """The stream that takes words, what is found in a text file or a caption."""
+    return _only([name for name, modality in modalities.items() if is_words(modality)], "text", source)
+
+
 def _stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
-    names = [name for name, found in modalities.items() if found == modality]
+    return _only([name for name, found in modalities.items() if found == modality], modality, source)
+
+
+def _only(names: Sequence[str], modality: str, source: Path) -> str:
     if len(names) != 1:
         raise ValueError(
             f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "

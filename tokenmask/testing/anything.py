@@ -36,22 +36,25 @@ def comes_back_from_a_file(subject: Any) -> None:
     try:
         class_path(kind)
     except ValueError:
-        arguments = [name for name in inspect.signature(kind).parameters]
-        lost = [name for name in arguments if not hasattr(value, name)]
-        require(
-            not lost, f"must keep its arguments as attributes, or no file could hold it, but lost {', '.join(lost)}"
-        )
-        again = kind(**{name: getattr(value, name) for name in arguments})
+        again = made_again(value)
         require(
             same(value, again), f"must be made again as it was by its arguments, got {again!r} instead of {value!r}"
         )
-        for name in arguments:
+        for name in inspect.signature(kind).parameters:
             _holdable(getattr(value, name), name)
         return
     try:
         named(value, kind, kind.__module__)
     except ValueError as error:
         raise AssertionError(f"must come back from a file as it was, got: {error}") from error
+
+
+def made_again(value: Any) -> Any:
+    """The component made anew from its arguments, which must be its attributes."""
+    arguments = list(inspect.signature(type(value)).parameters)
+    lost = [name for name in arguments if not hasattr(value, name)]
+    require(not lost, f"must keep its arguments as attributes, or no file could hold it, but lost {', '.join(lost)}")
+    return type(value)(**{name: getattr(value, name) for name in arguments})
 
 
 def _holdable(value: Any, name: str) -> None:
@@ -62,8 +65,13 @@ def _holdable(value: Any, name: str) -> None:
             raise AssertionError(f"must have arguments that a file can hold, but {name}: {error}") from error
 
 
-def value_requirements(use: Use) -> tuple[Requirement, ...]:
-    """What holds for every component that is a value: it repeats, and touches nothing but its own answer."""
+def value_requirements(use: Use, *, given: bool = True) -> tuple[Requirement, ...]:
+    """What holds for every component that is a value: it repeats, and touches nothing but its own answer.
+
+    Args:
+        use: of a component in a world.
+        given: whether it is given tensors at all.
+    """
 
     def repeats(subject: Any) -> None:
         require(alike(use(subject, World()), use(subject, World())), "must give the same answer to the same question")
@@ -78,17 +86,21 @@ def value_requirements(use: Use) -> tuple[Requirement, ...]:
         for name in ("batch", "seeds", "predictions", "state"):
             before, after = copied(getattr(untouched, name)), copied(getattr(world, name))
             require(alike(before, after), f"must not change what it is given, but changed the {name}")
+        for name, (now, was) in world.lent.items():
+            require(alike(now, was), f"must not change what it is given, but changed the {name.partition(' ')[2]}")
 
-    return comes_back_from_a_file, repeats, leaves_global_draws_alone, leaves_its_inputs_alone
+    always = (comes_back_from_a_file, repeats, leaves_global_draws_alone)
+    return (*always, leaves_its_inputs_alone) if given else always
 
 
-def in_any_company(answers: Callable[[World], Sequence[Tensor]]) -> None:
+def in_any_company(answers: Callable[[World], Sequence[Tensor]], whole: World | None = None) -> None:
     """AssertionError unless each row has the same answers in any order, among any rows and any padding.
 
     Args:
         answers: float, int or bool [B, ...] of the rows of a world; further axes may have padding behind.
+        whole: the rows; all if None. Where it says K, batches of that K are compared alone.
     """
-    whole = World()
+    whole = whole or World()
     expected = answers(whole)
     for company, world in others(whole):
         for one, other in zip(expected, answers(world), strict=True):

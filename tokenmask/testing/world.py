@@ -5,8 +5,7 @@ Does not know: what is checked. Everything follows from the numbers of the rows,
 
 from __future__ import annotations
 
-from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from tokenmask.batch import ABSENT, FILL, GIVEN, Batch, Sequence, collate
 from tokenmask.layout import Layout
 from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate, ScoreContext
-from tokenmask.models import AttentionPattern, MaskedModel, TransformerConfig
+from tokenmask.models import AttentionPattern, Full, GivenFirst, GroupCausal, MaskedModel, TransformerConfig
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import Progress, Sampler, SamplerState
 from tokenmask.streams import StreamSpec, TokenStream
@@ -69,6 +68,7 @@ class World:
         num_levels: K at the least.
         seed: added to the seed of each row.
         keys: added to the key of each row.
+        lent: what was lent, beside what it was.
     """
 
     numbers: tuple[int, ...] = tuple(range(len(KEYS)))
@@ -76,6 +76,13 @@ class World:
     num_levels: int = 0
     seed: int = 0
     keys: int = 0
+    lent: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def lend(self, name: str, value: Tensor) -> Tensor:
+        """A copy of a tensor for a component to read, which is looked at again when it was used."""
+        mine = value.clone()
+        self.lent[f"{len(self.lent)}. {name}"] = (mine, value.clone())
+        return mine
 
     @cached_property
     def batch(self) -> Batch:
@@ -157,14 +164,15 @@ def others(world: World) -> list[tuple[str, World]]:
     numbers = world.numbers
     found = [
         ("in another order", replace(world, numbers=numbers[::-1])),
-        ("with more padding beside it", replace(world, longer=world.longer + 5, num_levels=5)),
+        ("with more padding beside it", replace(world, longer=world.longer + 5, num_levels=world.num_levels or 5)),
     ]
     return found + [("alone", replace(world, numbers=(number,))) for number in numbers]
 
 
-def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT, **options: bool) -> MaskedModel:
-    """A model of one narrow block, no weight of which is zero."""
-    model = MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2, **options), layout, pattern=pattern)
+def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT) -> MaskedModel:
+    """A model of one narrow block, no weight of which is zero; group-causal ones may be asked for other places."""
+    config = TransformerConfig(width=64, depth=1, heads=2, shifted=isinstance(pattern, GroupCausal))
+    model = MaskedModel.create(config, layout, pattern=pattern)
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -172,12 +180,30 @@ def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT
     return model
 
 
+def model_for(sampler: Sampler) -> MaskedModel:
+    """The first small model that a sampler does not refuse: any pattern, what is given first, group-causal.
+
+    Raises:
+        AssertionError: it refuses them all.
+    """
+    refusals = []
+    for pattern in (Full(), GivenFirst(), GroupCausal()):
+        model = small_model(pattern)
+        try:
+            filled(sampler, World((1,)), model)
+        except ValueError as error:
+            refusals.append(str(error))
+        else:
+            return model
+    raise AssertionError(f"must take a model of one of the patterns, or be checked with model=, got: {refusals[0]}")
+
+
 def filled(sampler: Sampler, world: World, model: MaskedModel) -> SamplerState:
-    """The rows, with everything filled that is to be filled."""
+    """The rows, with everything filled that is to be filled; one model serves whatever names the stages have."""
     start = SamplerState.start(world.batch, model.layout, world.seeds)
-    return sampler.run({"main": model}, model.layout, start)
+    return sampler.run(models_of(sampler, model), model.layout, start)
 
 
-def rows_of(numbers: SequenceOf[int]) -> World:
-    """Rows with these numbers."""
-    return World(tuple(numbers))
+def models_of(sampler: Sampler, model: MaskedModel) -> dict[str, MaskedModel]:
+    """The model under each name that a stage has."""
+    return dict.fromkeys(["main", *(stage.model for stage in sampler.stages)], model)
