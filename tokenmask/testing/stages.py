@@ -1,4 +1,4 @@
-"""Stages: which depth of a multi-level stream a row learns in this step.
+"""Stages: what a row learns first and what later, such as the depths of a multi-level stream.
 
 Does not know: which stages.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.masking import LevelStages
+from tokenmask.masking import Stages
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import follows_its_keys
@@ -19,73 +19,64 @@ from tokenmask.testing.world import LAYOUT, World
 SEEDS = (0, 1, 2)
 
 
-def _depth(stages: LevelStages, world: World, seed: int = 0) -> Tensor:
+def _stage(stages: Stages, world: World, seed: int = 0) -> Tensor:
     batch = world.batch
-    return stages.depth(batch.ids, world.maskable, LAYOUT, seed=seed, sample_ids=batch.sample_ids)
+    return stages.stage(batch.ids, world.maskable, LAYOUT, seed=seed, sample_ids=batch.sample_ids)
 
 
-def _split(stages: LevelStages, world: World, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    return stages.split(world.batch.ids, world.maskable, LAYOUT, _depth(stages, world, seed))
+def _split(stages: Stages, world: World, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    return stages.split(world.batch.ids, world.maskable, LAYOUT, _stage(stages, world, seed))
 
 
-def _use(stages: LevelStages, world: World) -> list[Any]:
-    return [(_depth(stages, world, seed), _split(stages, world, seed)) for seed in SEEDS]
+def _use(stages: Stages, world: World) -> list[Any]:
+    return [(_stage(stages, world, seed), _split(stages, world, seed)) for seed in SEEDS]
 
 
-def draws_a_depth_that_is_there(stages: LevelStages) -> None:
-    """int64 [B], a depth with slots to fill in every row that has any; ``only`` is always that one."""
+def draws_a_stage_for_each_row(stages: Stages) -> None:
+    """int64 [B], not negative."""
     world = World()
-    depths = LAYOUT.depth_of(world.batch.ids)
     for seed in SEEDS:
-        drawn = _depth(stages, world, seed)
-        shape = [len(world.numbers)]
+        drawn, shape = _stage(stages, world, seed), [len(world.numbers)]
         right = drawn.dtype == torch.int64 and list(drawn.shape) == shape
-        require(right, f"depth must be int64 {shape}, got {drawn.dtype} {list(drawn.shape)}")
-        if stages.only is not None:
-            require(
-                bool((drawn == stages.only).all()), f"must draw the depth {stages.only} alone, got {drawn.tolist()}"
-            )
-            continue
-        there = (world.maskable & (depths == drawn[:, None, None])).flatten(1).any(1)
-        missing = ~there & world.maskable.flatten(1).any(1)
-        at = int(missing.int().argmax())
-        require(not bool(missing.any()), f"must draw a depth that row {at} has to fill, got {int(drawn[at])}")
+        require(right, f"stage must be int64 {shape}, got {drawn.dtype} {list(drawn.shape)}")
+        require(bool((drawn >= 0).all()), f"stage must not be negative, got {drawn.tolist()}")
 
 
-def parts_what_is_to_fill(stages: LevelStages) -> None:
-    """Slots of the depth, finer ones, and coarser ones that are seen; none but slots to fill are named."""
-    world = World()
-    depths = LAYOUT.depth_of(world.batch.ids)
+def parts_what_is_to_fill(stages: Stages) -> None:
+    """Slots that are learned and slots of later stages are apart, and none but slots to fill are named."""
+    world, some = World(), False
     for seed in SEEDS:
-        drawn = _depth(stages, world, seed)[:, None, None]
-        own, finer, whole = _split(stages, world, seed)
-        require(
-            torch.equal(own, world.maskable & (depths == drawn)), "must predict all slots of the depth and no others"
-        )
-        require(torch.equal(finer, world.maskable & (depths > drawn)), "must hide all finer slots and no others")
+        learned, later, whole = _split(stages, world, seed)
+        for name, mask in (("learned", learned), ("later", later)):
+            right = mask.dtype == torch.bool and mask.shape == world.batch.ids.shape
+            require(right, f"{name} slots must be bool [B, L, K], got {mask.dtype} {list(mask.shape)}")
+            require(not bool((mask & ~world.maskable).any()), f"{name} slots must be among those that are to be filled")
+        require(not bool((learned & later).any()), "a slot must be learned or of a later stage, but some are both")
         right = whole.dtype == torch.bool and list(whole.shape) == [len(world.numbers)]
-        require(right, f"must say for each row whether its depth is hidden whole, got {list(whole.shape)}")
+        require(right, f"must say for each row whether its stage is hidden whole, got {list(whole.shape)}")
+        some = some or bool(learned.any())
+    require(some, "some row must learn a slot, but none does")
 
 
-def rows_do_not_matter_to_one_another(stages: LevelStages) -> None:
-    """A row's depth follows from its own slots and key."""
-    in_any_company(lambda world: [_depth(stages, world), *_split(stages, world)])
+def rows_do_not_matter_to_one_another(stages: Stages) -> None:
+    """A row's stage follows from its own slots and key."""
+    in_any_company(lambda world: [_stage(stages, world), *_split(stages, world)])
 
 
-def draws_follow_seed_and_keys(stages: LevelStages) -> None:
+def draws_follow_seed_and_keys(stages: Stages) -> None:
     """Another seed and another key draw anew, or nothing is drawn."""
 
     def draw(seed: int, keys: int) -> Tensor:
-        return torch.cat([_depth(stages, World(keys=keys + 50 * number), seed) for number in range(6)])
+        return torch.cat([_stage(stages, World(keys=keys + 50 * number), seed) for number in range(6)])
 
     follows_its_keys(draw)
 
 
 STAGES = Contract(
     "stages",
-    LevelStages,
+    Stages,
     (
-        draws_a_depth_that_is_there,
+        draws_a_stage_for_each_row,
         parts_what_is_to_fill,
         rows_do_not_matter_to_one_another,
         draws_follow_seed_and_keys,
@@ -95,6 +86,6 @@ STAGES = Contract(
 )
 
 
-def check_stages(stages: LevelStages) -> list[str]:
+def check_stages(stages: Stages) -> list[str]:
     """Runs every check of the stages of a masker; see :meth:`Contract.check` for what it returns and raises."""
     return STAGES.check(stages)
