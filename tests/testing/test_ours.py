@@ -28,9 +28,10 @@ def classes_of(base: type) -> Iterator[type]:
     for kind in (base, *base.__subclasses__()):
         if kind is not base:
             yield from classes_of(kind)
-        elif kind.__module__.startswith("tokenmask.") and not kind.__module__.startswith("tokenmask.testing"):
-            if not (inspect.isabstract(kind) or kind.__name__.startswith("_")):
-                yield kind
+            continue
+        ours = kind.__module__.startswith("tokenmask.") and not kind.__module__.startswith("tokenmask.testing")
+        if ours and not (inspect.isabstract(kind) or kind.__name__.startswith("_")):
+            yield kind
 
 
 @pytest.fixture(scope="module")
