@@ -29,9 +29,12 @@ def classes_of(base: type) -> Iterator[type]:
     for kind in (base, *base.__subclasses__()):
         if kind is not base:
             yield from classes_of(kind)
-        elif kind.__module__.startswith("tokenmask.") and not kind.__name__.startswith("_"):
-            if not inspect.isabstract(kind) and not kind.__module__.startswith("tokenmask.testing"):
-                yield kind
+        elif not (inspect.isabstract(kind) or kind.__name__.startswith("_")) and _ships(kind.__module__):
+            yield kind
+
+
+def _ships(module: str) -> bool:
+    return module.startswith("tokenmask.") and not module.startswith("tokenmask.testing")
 
 
 @pytest.fixture(scope="module")

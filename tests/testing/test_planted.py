@@ -1,0 +1,53 @@
+"""A component that breaks one requirement is told so, by name: every requirement of every kind has a planted one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from tests.testing.broken import BROKEN
+from tokenmask.testing import check_component, component_checks
+from tokenmask.testing.component import CONTRACTS
+from tokenmask.testing.tokenizer import TOKENIZERS
+
+REQUIRED = {
+    (contract.kind, requirement.__name__)
+    for contract in CONTRACTS
+    if contract is not TOKENIZERS
+    for requirement in contract.requirements
+}
+
+
+def test_every_requirement_has_a_component_that_breaks_it():
+    """Those of tokenizers are broken in tests/modalities/test_contract.py."""
+    assert set(BROKEN) == REQUIRED
+
+
+@pytest.mark.parametrize(("kind", "requirement"), sorted(REQUIRED))
+def test_a_planted_fault_is_named(kind, requirement):
+    component, options = planted_one(kind, requirement)
+    (check,) = (one for one in component_checks(component, **options) if one.name == requirement)
+    with torch.random.fork_rng(devices=[]), pytest.raises(AssertionError) as told:
+        check()
+    sentence = str(told.value)
+    assert re.match(r"Broken: .*\bmust\b", sentence) and "\n" not in sentence
+    assert "must not fail" not in sentence  # it is named, and not stumbled over
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kind, _ in REQUIRED}))
+def test_all_that_is_broken_is_listed_and_nothing_else(kind):
+    component, options = planted_one(kind, "comes_back_from_a_file")
+    with pytest.raises(AssertionError, match="Broken breaks the contract of ") as told:
+        check_component(component, **options)
+    _, *lines = str(told.value).splitlines()
+    lost = "must keep its arguments as attributes, or no file could hold it, but lost lost"
+    assert f"comes_back_from_a_file: Broken: {lost}" in lines
+    assert {line.partition(":")[0] for line in lines} <= {"comes_back_from_a_file", "goes_on_from_what_is_kept"}
+
+
+def planted_one(kind, requirement):
+    """The component and the options of its check."""
+    made = BROKEN[kind, requirement]
+    return made() if type(made).__name__ == "function" else (made, {})
