@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from tests.testing.broken import BROKEN
+from tests.testing.broken.in_the_loop import CHAINS, halves
+from tests.testing.broken.planting import planted
 from tokenmask.testing import check_component, component_checks
 from tokenmask.testing.component import CONTRACTS
 from tokenmask.testing.tokenizer import TOKENIZERS
@@ -18,6 +20,8 @@ REQUIRED = {
     if contract is not TOKENIZERS
     for requirement in contract.requirements
 }
+MADE_ANEW = {"goes_on_from_what_is_kept", "takes_another_strength", "at_scale_1_is_none", "takes_another_temperature"}
+"""Requirements that make a component of the same class, which one that loses its arguments cannot do."""
 
 
 def test_every_requirement_has_a_component_that_breaks_it():
@@ -36,6 +40,11 @@ def test_a_planted_fault_is_named(kind, requirement):
     assert "must not fail" not in sentence  # it is named, and not stumbled over
 
 
+def test_a_group_causal_policy_is_compared_with_one_pass():
+    with pytest.raises(AssertionError, match="exact_means_equal: Broken: must give what one pass over the chain gives"):
+        check_component(planted(CHAINS, score=halves))
+
+
 @pytest.mark.parametrize("kind", sorted({kind for kind, _ in REQUIRED}))
 def test_all_that_is_broken_is_listed_and_nothing_else(kind):
     component, options = planted_one(kind, "comes_back_from_a_file")
@@ -44,7 +53,7 @@ def test_all_that_is_broken_is_listed_and_nothing_else(kind):
     _, *lines = str(told.value).splitlines()
     lost = "must keep its arguments as attributes, or no file could hold it, but lost lost"
     assert f"comes_back_from_a_file: Broken: {lost}" in lines
-    assert {line.partition(":")[0] for line in lines} <= {"comes_back_from_a_file", "goes_on_from_what_is_kept"}
+    assert {line.partition(":")[0] for line in lines} <= {"comes_back_from_a_file", *MADE_ANEW}
 
 
 def planted_one(kind, requirement):

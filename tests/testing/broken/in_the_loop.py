@@ -9,9 +9,9 @@ import torch
 
 from tests.testing.broken.planting import planted
 from tokenmask.batch import GIVEN
-from tokenmask.sampling import NoReuse, PrefixReuse, Sampler
+from tokenmask.sampling import GroupCausalReuse, NoReuse, PrefixReuse, Sampler
 
-NOTHING, PREFIX, LOOP = NoReuse(), PrefixReuse(), Sampler(2)
+NOTHING, PREFIX, CHAINS, LOOP = NoReuse(), PrefixReuse(), GroupCausalReuse(), Sampler(2)
 
 
 def logits_of(change):
@@ -74,6 +74,11 @@ def by_place(self, models, layout, state):
 
 def always_alike(self, models, layout, state):
     yield from LOOP.iterate(models, layout, replace(state, seeds=state.seeds * 0))
+
+
+def halves(self, model, step, cache):
+    scored = CHAINS.score(model, step, cache)
+    return replace(scored, groups=tuple(group._replace(logits=group.logits / 2) for group in scored.groups))
 
 
 BROKEN: dict[tuple[str, str], Any] = {
