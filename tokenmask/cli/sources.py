@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli import manifests
+from tokenmask.cli.columns import check_held, check_mapped, check_taken
+from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import File, Loader, files, is_held_out, leads_nowhere, medium, modalities_in, suffixes_of
+from tokenmask.cli.media import (
+    Broken,
+    File,
+    Loader,
+    files,
+    is_held_out,
+    is_words,
+    loaders,
+    medium,
+    modalities_in,
+    suffixes_of,
+)
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
-from tokenmask.tokenizer import TOKENIZERS
+from tokenmask.tokenizer import find_tokenizers
 
 
 class Medium(NamedTuple):
@@ -25,11 +38,13 @@ class Medium(NamedTuple):
         name: below the folder or beside the manifest that named it, with slashes.
         loader: reads it.
         held_out: whether it is kept for measuring.
+        path: of the file that it is, or that it is a line of; None for words of a manifest.
     """
 
     name: str
     loader: Loader
     held_out: bool
+    path: Path | None
 
 
 def media(
@@ -44,27 +59,44 @@ def media(
         columns: the modality's name -> column of manifests, if that is called otherwise.
 
     Raises:
-        ValueError: a path that does not exist, a manifest row that is no record, or nothing found.
+        ValueError: a path that does not exist, a manifest without any row that is a record, a column that none has,
+            or nothing found.
     """
-    found: dict[tuple[str, Loader], bool] = {}
+    found: dict[tuple[str, Loader], tuple[bool, Path | None]] = {}
+    seen: set[str] = set()
     others: list[str | Path] = []
     for path in map(Path, paths):
         if not _is_manifest(path, {modality: modality}):
             others.append(path)
             continue
-        for item in _manifest(path, {modality: modality}, columns):
+        for item in _manifest(path, {modality: modality}, columns or {}, seen):
             loader = item.media[modality]
             name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
-            found[name, loader] = item.split == HELD_OUT
+            place = None if isinstance(loader.value, str) else loader.value
+            found[name, loader] = item.split == HELD_OUT, place
+    check_mapped(columns or {}, seen)
     kind = medium(modality)
     for file in files(others, modality) if others or not found else ():
-        if modality == "text" and per == "line":
+        if is_words(modality) and per == "line":
             numbered = lines(file.path)
-            found |= {(f"{file.name}:{n}", Loader(kind, line)): is_held_out(line) for n, line in numbered}
+            for number, line in numbered:
+                found[f"{file.name}:{number}", Loader(kind, line)] = is_held_out(line), file.path
         else:  # the group of a file is that of `corpus build`, so both hold out the same files
-            group = file.name.removesuffix(file.path.suffix)
-            found[file.name, Loader(kind, file.path)] = is_held_out(group)
-    return [Medium(name, loader, held_out) for (name, loader), held_out in found.items()]
+            for record, loader in loaders(kind, file.path):
+                name = _record_name(file, record)
+                found[name, loader] = is_held_out(name.removesuffix(file.path.suffix)), file.path
+    return [Medium(name, loader, *about) for (name, loader), about in found.items()]
+
+
+def unseen_by(paths: Sequence[str | Path], found: Iterable[Medium]) -> str:
+    """What :func:`~tokenmask.cli.folders.not_looked_at` says of folders in which media were found."""
+    return not_looked_at(paths, (one.path for one in found if one.path is not None))
+
+
+def unseen(sources: Sequence[str | Path], found: Iterable[Item]) -> str:
+    """The same, of the sources of items."""
+    values = (loader.value for item in found for loader in item.media.values())
+    return not_looked_at(sources, (value for value in values if isinstance(value, Path)))
 
 
 def items(
@@ -72,7 +104,7 @@ def items(
     modalities: Mapping[str, str],
     *,
     complete: bool = True,
-    every_stream: bool = False,
+    needed: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
 ) -> list[Item]:
     """Items of manifests, folders and text files; of their media only the names are read.
@@ -81,19 +113,18 @@ def items(
         sources: see the help of ``tokenmask corpus build``.
         modalities: stream name -> modality, of the streams that are wanted.
         complete: a folder must hold each modality but text; else it is looked through for what it does hold.
-        every_stream: some item must have each of the streams, where manifests have columns that are none of them.
+        needed: streams that some item must have.
         columns: stream name -> column of manifests, for those that are called otherwise.
 
     Returns:
         items whose media are :class:`~tokenmask.cli.media.Loader` objects.
 
     Raises:
-        ValueError: a source that does not exist or is of no known kind, a manifest row that is no record, or a stream
-            that no item has.
+        ValueError: a source that does not exist or is of no known kind, a manifest without any row that is a record
+            (a row beside others becomes an item that fails), a manifest that names files which no stream takes, a
+            column that no manifest has, or a stream that is needed and that no item has.
     """
-    unknown = sorted(set(columns or ()) - set(modalities))
-    if unknown:
-        raise ValueError(f"columns are mapped to one of the streams {', '.join(modalities)}, got {', '.join(unknown)}")
+    seen: set[str] = set()
     found: list[Item] = []
     for source in map(Path, sources):
         if source.is_dir():
@@ -101,9 +132,12 @@ def items(
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
         elif _is_manifest(source, modalities):
-            found += _manifest(source, modalities, columns)
+            listed = _manifest(source, modalities, columns or {}, seen)
+            check_taken(source, listed, modalities)
+            found += listed
         elif source.suffix == ".txt" and source.is_file():
-            name, kind = _stream_of("text", modalities, source), medium("text")
+            name = _words_of(modalities, source)
+            kind = medium(modalities[name])
             found += [
                 _item(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
@@ -117,29 +151,15 @@ def items(
             f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
             f"{_why(sources, modalities.values())}"
         )
-    listed = [source for source in map(Path, sources) if source.is_file() and _is_manifest(source, modalities)]
-    if listed and every_stream:
-        _check_held(found, modalities, listed)
+    check_mapped(columns or {}, seen)
+    check_held(found, modalities, needed, sources)
     return found
-
-
-def _check_held(found: Sequence[Item], modalities: Mapping[str, str], listed: Sequence[Path]) -> None:
-    """ValueError if no item has one of the streams, and there are columns that could be it."""
-    held = {name for item in found for name in item.media}
-    lost = [name for name in modalities if name not in held]
-    others = sorted({name for item in found for name in item.metadata})
-    if lost and others:
-        raise ValueError(
-            f"each stream must have a value somewhere, but no row of {', '.join(map(str, listed))} has "
-            f"{' or '.join(lost)}; the other columns are {', '.join(others)}: name one with "
-            f"--map {lost[0]}=COLUMN, or leave the stream out"
-        )
 
 
 def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
     """What there is instead: endings of files that no modality has, modalities that have no ending."""
-    held = {path.suffix.lower() for source in map(Path, sources) for path in source.rglob("*") if path.is_file()}
-    known = {modality: suffixes_of(modality) for modality in {*TOKENIZERS, *modalities}}
+    held = {path.suffix.lower() for source in map(Path, sources) if source.is_dir() for path in visible_files(source)}
+    known = {modality: suffixes_of(modality) for modality in {*find_tokenizers(), *modalities}}
     others = sorted(held - {""} - {suffix for endings in known.values() for suffix in endings})[:5]
     unknown = sorted(modality for modality in set(modalities) if not known[modality])
     said = [f"they have {', '.join(others)} files, an ending of no known modality"] if others else []
@@ -164,37 +184,44 @@ def _digested(value: str | Path) -> str | list[Any]:
 
 def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     """Files of one name are one record: x.png with x.txt, its caption."""
-    others = {name: modality for name, modality in modalities.items() if modality != "text"}
+    others = {name: modality for name, modality in modalities.items() if not is_words(modality)}
     home = folder.resolve().name
     if not others:
-        name, kind = _stream_of("text", modalities, folder), medium("text")
+        name = _words_of(modalities, folder)
         return [
-            _item(f"{home}/{file.name}", {name: Loader(kind, file.path)}, file.name, None, {})
-            for file in files([folder], "text")
+            _item(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
+            for file in files([folder], modalities[name])
         ]
-    groups: dict[Path, dict[str, list[File]]] = {}
+    groups: dict[Path, dict[str, list[tuple[str, Loader]]]] = {}
     for modality in others.values():
         if not suffixes_of(modality):
             raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
         name = _stream_of(modality, modalities, folder)
         for file in files([folder], modality, among=[*others.values()]):
-            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).append(file)
-    captions = _stream_of("text", modalities, folder) if "text" in modalities.values() else ""
+            here = [(_record_name(file, record), loader) for record, loader in loaders(medium(modality), file.path)]
+            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).extend(here)
+    captions = _words_of(modalities, folder) if len(others) < len(modalities) else ""
     found = []
     for path, streams in groups.items():
         if all(len(found_here) == 1 for found_here in streams.values()):
             records = [{name: found_here[0] for name, found_here in streams.items()}]
-        else:  # x.png and x.jpg: two records, which share a caption and a split
-            records = [{name: file} for name, found_here in streams.items() for file in found_here]
+        else:  # x.png and x.jpg, or one file of many: records that share a caption
+            records = [{name: one} for name, found_here in streams.items() for one in found_here]
         caption = path.with_name(path.name + ".txt")
         for record in records:
-            first = next(iter(record.values()))
-            media = {name: Loader(medium(others[name]), file.path) for name, file in record.items()}
+            first, its_loader = next(iter(record.values()))
+            media = {name: loader for name, (_, loader) in record.items()}
             if captions and _says_something(caption):
-                media[captions] = Loader(medium("text"), caption, one_line=True)
-            group = first.name.removesuffix(first.path.suffix)
-            found.append(_item(f"{home}/{first.name}", media, group, None, {}))
+                media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
+            group = first.removesuffix(Path(its_loader.value).suffix)
+            found.append(_item(f"{home}/{first}", media, group, None, {}))
     return found
+
+
+def _record_name(file: File, record: str) -> str:
+    """A file of many records is like a folder of them: genes.fasta holds genes/one.fasta and genes/two.fasta."""
+    ending = file.path.suffix
+    return f"{file.name.removesuffix(ending)}/{record}{ending}" if record else file.name
 
 
 def _says_something(caption: Path) -> bool:
@@ -210,32 +237,63 @@ def _says_something(caption: Path) -> bool:
 def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
     """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
     suffix = path.suffix.lower()
-    listed = suffix == ".txt" and len(modalities) == 1 and "text" not in modalities.values()
+    listed = suffix == ".txt" and len(modalities) == 1 and not any(map(is_words, modalities.values()))
     return path.is_file() and (suffix in manifests.SUFFIXES or listed)
 
 
-def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str] | None = None) -> list[Item]:
-    found = []
-    for number, where, entry in manifests.rows(path, modalities, columns):
-        media: dict[str, Loader] = {}
-        words: list[str] = []
-        paths: list[str] = []
-        for name, modality in modalities.items():
-            value = entry.pop(name, None)
-            if value is None:
-                continue
-            if not isinstance(value, str):
-                raise ValueError(f"{where} must give words or a path for {name!r}, got {type(value).__name__}")
-            if modality == "text" and not value.strip() and any(entry.get(other) for other in modalities):
-                continue  # an empty caption is none
-            (words if modality == "text" else paths).append(value)
-            media[name] = Loader(medium(modality), value if modality == "text" else path.parent / value)
-        key, split = str(entry.pop("key", f"{path.name}:{number}")), entry.pop("split", None)
-        if split not in (None, TRAIN, HELD_OUT):
-            raise ValueError(f"{where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
-        group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-        found.append(_item(key, media, group, split, entry))
-    return found
+def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str], seen: set[str]) -> list[Item]:
+    """Items of the rows; a row that is no record becomes an item that fails, unless all are such.
+
+    Args:
+        path: of the manifest.
+        modalities: stream name -> modality.
+        columns: stream name -> column.
+        seen: gets the names of all columns.
+    """
+    found: list[Item | None] = []
+    broken: list[tuple[int, str, str]] = []
+    for row in manifests.rows(path, modalities, columns):
+        seen.update(row.columns)
+        try:
+            found.append(_item_of(path, row, modalities))
+        except ValueError as error:
+            broken.append((len(found), f"{path.name}:{row.number}", str(error)))
+            found.append(None)
+    good = [item for item in found if item is not None]
+    if broken and not good:
+        raise ValueError(broken[0][2])
+    stream = next((name for name in modalities if any(name in item.media for item in good)), "")
+    for place, key, reason in broken:
+        found[place] = Item(key, {stream: Broken(medium(modalities[stream]), key, reason=reason)}, TRAIN)
+    return [item for item in found if item is not None]
+
+
+def _item_of(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
+    if row.problem:
+        raise ValueError(row.problem)
+    media: dict[str, Loader] = {}
+    words: list[str] = []
+    paths: list[str] = []
+    for name, modality in modalities.items():
+        value = row.values.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
+        if (
+            is_words(modality)
+            and not value.strip()
+            and any(row.values.get(other) for other in modalities if other != name)
+        ):
+            continue  # an empty caption is none
+        inline = is_words(modality)
+        (words if inline else paths).append(value)
+        media[name] = Loader(medium(modality), value if inline else path.parent / value)
+    split = row.values.get("split")
+    if split not in (None, TRAIN, HELD_OUT):
+        raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
+    group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
+    return _item(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
 
 
 def _below(folder: Path, path: Path) -> str:
@@ -249,8 +307,16 @@ def _item(key: str, media: dict[str, Loader], group: str, split: str | None, met
     return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
 
 
+def _words_of(modalities: Mapping[str, str], source: Path) -> str:
+    """The stream that takes words, what is found in a text file or a caption."""
+    return _only([name for name, modality in modalities.items() if is_words(modality)], "text", source)
+
+
 def _stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
-    names = [name for name, found in modalities.items() if found == modality]
+    return _only([name for name, found in modalities.items() if found == modality], modality, source)
+
+
+def _only(names: Sequence[str], modality: str, source: Path) -> str:
     if len(names) != 1:
         raise ValueError(
             f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "

@@ -1,4 +1,4 @@
-"""Stages: which depth of a multi-level stream a row learns in this step.
+"""Stages: which stage of a generation a row learns in this step.
 
 Does not know: which stages.
 """
@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.masking import LevelStages
+from tokenmask.masking import Stages
+from tokenmask.testing.alike import alike
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import follows_its_keys
@@ -19,74 +20,72 @@ from tokenmask.testing.world import LAYOUT, World
 SEEDS = (0, 1, 2)
 
 
-def _depth(stages: LevelStages, world: World, seed: int = 0) -> Tensor:
+def _stage(stages: Stages, world: World, seed: int = 0) -> Tensor:
     batch = world.batch
-    return stages.depth(batch.ids, world.maskable, LAYOUT, seed=seed, sample_ids=batch.sample_ids)
+    return stages.stage(batch.ids, world.maskable, LAYOUT, seed=seed, sample_ids=batch.sample_ids)
 
 
-def _split(stages: LevelStages, world: World, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    return stages.split(world.batch.ids, world.maskable, LAYOUT, _depth(stages, world, seed))
+def _split(stages: Stages, world: World, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    return stages.split(world.batch.ids, world.maskable, LAYOUT, _stage(stages, world, seed))
 
 
-def _use(stages: LevelStages, world: World) -> list[Any]:
-    return [(_depth(stages, world, seed), _split(stages, world, seed)) for seed in SEEDS]
+def _use(stages: Stages, world: World) -> list[Any]:
+    return [(_stage(stages, world, seed), _split(stages, world, seed)) for seed in SEEDS]
 
 
-def draws_a_depth_that_is_there(stages: LevelStages) -> None:
-    """int64 [B], a depth with slots to fill in every row that has any; ``only`` is always that one."""
-    world = World()
-    depths = LAYOUT.depth_of(world.batch.ids)
+def draws_a_stage_for_each_row(stages: Stages) -> None:
+    """int64 [B], not negative."""
     for seed in SEEDS:
-        drawn = _depth(stages, world, seed)
-        shape = [len(world.numbers)]
+        drawn, shape = _stage(stages, World(), seed), [len(World().numbers)]
         right = drawn.dtype == torch.int64 and list(drawn.shape) == shape
-        require(right, f"depth must be int64 {shape}, got {drawn.dtype} {list(drawn.shape)}")
-        if stages.only is not None:
-            require(
-                bool((drawn == stages.only).all()), f"must draw the depth {stages.only} alone, got {drawn.tolist()}"
-            )
-            continue
-        there = (world.maskable & (depths == drawn[:, None, None])).flatten(1).any(1)
-        missing = ~there & world.maskable.flatten(1).any(1)
-        at = int(missing.int().argmax())
-        require(not bool(missing.any()), f"must draw a depth that row {at} has to fill, got {int(drawn[at])}")
+        require(right, f"stage must be int64 {shape}, got {drawn.dtype} {list(drawn.shape)}")
+        require(bool((drawn >= 0).all()), f"stage must not be negative, got {drawn.tolist()}")
 
 
-def parts_what_is_to_fill(stages: LevelStages) -> None:
-    """Slots of the depth, finer ones, and coarser ones that are seen; none but slots to fill are named."""
+def parts_what_may_be_hidden(stages: Stages) -> None:
+    """Slots of the stage and later ones, disjoint, among those that may be hidden; rows that are hidden whole."""
     world = World()
-    depths = LAYOUT.depth_of(world.batch.ids)
     for seed in SEEDS:
-        drawn = _depth(stages, world, seed)[:, None, None]
-        own, finer, whole = _split(stages, world, seed)
-        require(
-            torch.equal(own, world.maskable & (depths == drawn)), "must predict all slots of the depth and no others"
-        )
-        require(torch.equal(finer, world.maskable & (depths > drawn)), "must hide all finer slots and no others")
+        own, later, whole = _split(stages, world, seed)
+        for name, slots in (("slots of the stage", own), ("slots of later ones", later)):
+            right = slots.dtype == torch.bool and slots.shape == world.maskable.shape
+            require(right, f"{name} must be bool {list(world.maskable.shape)}, got {slots.dtype} {list(slots.shape)}")
+            within = not bool((slots & ~world.maskable).any())
+            require(within, f"{name} must be slots that may be hidden, but one is given or absent")
+        require(not bool((own & later).any()), "a slot must be of the stage or of a later one, but one is of both")
         right = whole.dtype == torch.bool and list(whole.shape) == [len(world.numbers)]
-        require(right, f"must say for each row whether its depth is hidden whole, got {list(whole.shape)}")
+        require(right, f"must say for each row whether its stage is hidden whole, got {list(whole.shape)}")
 
 
-def rows_do_not_matter_to_one_another(stages: LevelStages) -> None:
-    """A row's depth follows from its own slots and key."""
-    in_any_company(lambda world: [_depth(stages, world), *_split(stages, world)])
+def is_one_call(stages: Stages) -> None:
+    """Called, it does what stage and split do one after the other."""
+    world = World()
+    batch = world.batch
+    called = stages(batch.ids, world.maskable, LAYOUT, seed=0, sample_ids=batch.sample_ids)
+    require(alike(called, _split(stages, world)), "called it must give what stage and then split give, got another")
 
 
-def draws_follow_seed_and_keys(stages: LevelStages) -> None:
+def rows_do_not_matter_to_one_another(stages: Stages) -> None:
+    """A row's stage follows from its own slots and key."""
+    in_any_company(lambda world: [_stage(stages, world), *_split(stages, world)])
+
+
+def draws_follow_seed_and_keys(stages: Stages) -> None:
     """Another seed and another key draw anew, or nothing is drawn."""
 
     def draw(seed: int, keys: int) -> Tensor:
-        return torch.cat([_depth(stages, World(keys=keys + 50 * number), seed) for number in range(6)])
+        return torch.cat([_stage(stages, World(keys=keys + 50 * number), seed) for number in range(6)])
 
     follows_its_keys(draw)
 
 
 STAGES = Contract(
     "stages",
-    LevelStages,
+    Stages,
     (
-        draws_a_depth_that_is_there,
-        parts_what_is_to_fill,
+        draws_a_stage_for_each_row,
+        parts_what_may_be_hidden,
+        is_one_call,
         rows_do_not_matter_to_one_another,
         draws_follow_seed_and_keys,
         *value_requirements(_use),
@@ -95,6 +94,6 @@ STAGES = Contract(
 )
 
 
-def check_stages(stages: LevelStages) -> list[str]:
+def check_stages(stages: Stages) -> list[str]:
     """Runs every check of the stages of a masker; see :meth:`Contract.check` for what it returns and raises."""
     return STAGES.check(stages)

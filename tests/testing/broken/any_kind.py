@@ -41,7 +41,7 @@ GOOD: dict[str, tuple[Any, str, Callable[..., Tensor] | None]] = {
     "process": (Linear(), "hidden", lambda t: t),
     "rate": (ProcessRate(Linear()), "__call__", lambda n, **told: told["sample_ids"]),
     "score": (RandomScore(), "__call__", lambda context: context.batch.sample_ids),
-    "stages": (LevelStages(), "depth", lambda ids, may, layout, seed, sample_ids: sample_ids),
+    "stages": (LevelStages(), "stage", lambda ids, may, layout, seed, sample_ids: sample_ids),
     "chain": (GroupChain(1.0), "__call__", lambda batch, layout, seed: batch.coordinates),
     "masker": (Masker(), "__call__", lambda batch, layout, seed: batch.coordinates),
     "conditioning": (Conditioning(), "__call__", lambda batch, layout, seed: batch.coordinates),

@@ -92,20 +92,23 @@ BROKEN: dict[tuple[str, str], Any] = {
     ("corruption", "corrupts_as_it_says"): planted(
         Corruption(0.5, 0.0, 0.5), mask=first(1.0, then=0.5), keep=first(0.0, then=0.5)
     ),
-    ("stages", "draws_a_depth_that_is_there"): planted(
-        STAGES, depth=lambda self, ids, may, layout, **told: torch.full(ids.shape[:1], 2)
+    ("stages", "draws_a_stage_for_each_row"): planted(
+        STAGES, stage=lambda self, *told, **keys: -STAGES.stage(*told, **keys)
     ),
-    ("stages", "parts_what_is_to_fill"): planted(
-        STAGES, split=lambda self, *told: (STAGES.split(*told)[1], STAGES.split(*told)[0], STAGES.split(*told)[2])
+    ("stages", "parts_what_may_be_hidden"): planted(
+        STAGES, split=lambda self, *told: (STAGES.split(*told)[0], told[1], STAGES.split(*told)[2])
+    ),
+    ("stages", "is_one_call"): planted(
+        STAGES, __call__=lambda self, *told, **keys: STAGES(*told, **{**keys, "seed": keys["seed"] + 1})
     ),
     ("stages", "rows_do_not_matter_to_one_another"): planted(
         STAGES,
-        depth=lambda self, ids, may, layout, seed, sample_ids: STAGES.depth(
+        stage=lambda self, ids, may, layout, seed, sample_ids: STAGES.stage(
             ids, may, layout, seed=seed, sample_ids=torch.arange(len(ids)) + sample_ids[:1]
         ),
     ),
     ("stages", "draws_follow_seed_and_keys"): planted(
-        STAGES, depth=lambda self, *told, **keys: STAGES.depth(*told, **{**keys, "seed": 0})
+        STAGES, stage=lambda self, *told, **keys: STAGES.stage(*told, **{**keys, "seed": 0})
     ),
     ("chain", "asks_every_slot_once"): planted(
         CHAIN, __call__=lambda self, *told, **keys: one_less(CHAIN(*told, **keys))
