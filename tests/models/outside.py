@@ -18,6 +18,7 @@ from tokenmask.models import (
     RangeLogits,
 )
 from tokenmask.nn import RMSNorm
+from tokenmask.ops import Purpose, uniform
 from tokenmask.training import Optimiser
 
 
@@ -107,10 +108,10 @@ class Descent(Optimiser):
 
 @dataclass(frozen=True)
 class Halves(Stages):
-    """Even samples learn their first half, odd ones their second, which sees the first."""
+    """Each row learns its first half, or its second, which sees the first."""
 
     def stage(self, ids, maskable, layout, *, seed, sample_ids):
-        return (sample_ids + seed) % 2
+        return (uniform(seed=seed, counters=sample_ids, purpose=Purpose.dropout) < 0.5).long()
 
     def split(self, ids, maskable, layout, drawn):
         order = maskable.flatten(1).cumsum(1).view_as(maskable)

@@ -1,8 +1,11 @@
 """Heads score a range's own codes; a model is its config, its layout and its weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from tests.models.outside import ConvConfig
 from tests.models.small import randomise, small_batch, small_layout, small_masked
 from tokenmask.layout import Parallel
 from tokenmask.masking.masked_batch import Queries
@@ -109,3 +112,14 @@ def test_a_head_of_its_own_comes_back_and_is_the_one_that_answers(tmp_path):
     assert again.head == head and again.config == TINY and again.heads.table.shape == (layout.num_ids, 64)
     same = MaskedModel.create(TransformerConfig(64, 1, 2, tied=False, head_transform=True), layout, seed=1)
     assert all(torch.equal(one, two) for one, two in zip(again.parameters(), same.parameters(), strict=True))
+
+
+def test_a_backbone_that_answers_at_its_place_is_not_asked_from_elsewhere():
+    layout = small_layout()
+    model, batch = MaskedModel.create(ConvConfig(), layout), small_batch(layout)
+    own = batch.coordinates.flatten(0, 1)[[7, 9]]
+    asked = Queries(torch.tensor([7, 9]), torch.tensor([1, 1]))
+    there = model.logits(batch, replace(asked, coordinates=own))
+    assert torch.equal(there[0].logits, model.logits(batch, asked)[0].logits)
+    with pytest.raises(ValueError, match="a Conv answers at a slot's own place"):
+        model.logits(batch, replace(asked, coordinates=own + 1))

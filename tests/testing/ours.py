@@ -30,7 +30,7 @@ from tokenmask.masking import (
     SpanScore,
     SumScore,
 )
-from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, Window
+from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, RangeHeadsConfig, TransformerConfig, Window
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.procedures import Plain
 from tokenmask.sampling import (
@@ -56,7 +56,7 @@ from tokenmask.sampling import (
     StaleReuse,
     UniformSchedule,
 )
-from tokenmask.training import Packing
+from tokenmask.training import AdamW, Packing
 
 
 def class_weights(layout) -> dict[str, Any]:
@@ -81,6 +81,10 @@ OURS: list[Any] = [
     *(Packing(), Packing(16), Packing(64, 4, {"sound": 3}), Packing(10, 1)),
     *(Parallel(), Parallel("concat"), Flatten(), Delay()),
     *(Full(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
+    *(TransformerConfig(64, 2, 2), TransformerConfig(64, 2, 2, adaln=True, tied=False)),
+    *(TransformerConfig(64, 2, 2, time_input=True, absolute=False), TransformerConfig(64, 2, 2, shifted=True)),
+    *(RangeHeadsConfig(), RangeHeadsConfig(tied=False), RangeHeadsConfig(transform=True)),
+    *(AdamW(), AdamW(muon=True), AdamW(0.0, 0.5, 0.9)),
     *(MaskedCrossEntropy(scope=scope) for scope in ("predicted", "hidden", "valid", "all")),
     *(MaskedCrossEntropy(reduction=how) for how in ("per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits")),
     *(MaskedCrossEntropy(weight="inverse_t"), MaskedCrossEntropy(weight="elbo", process=Cosine(), label_smoothing=0.1)),

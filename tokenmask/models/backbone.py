@@ -82,7 +82,10 @@ class Backbone(nn.Module, ABC):
 
     @property
     def asks_elsewhere(self) -> bool:
-        """Whether a position may be asked for a slot at another place (``queries.coordinates``)."""
+        """Whether a position may be asked for a slot at another place (``queries.coordinates``).
+
+        A model whose backbone says no refuses such queries itself.
+        """
         return False
 
     @property

@@ -110,10 +110,23 @@ class MaskedModel(nn.Module):
         cache: KVCache | None = None,
         read: Reader | None = None,
     ) -> Predictions:
-        """Scores the codes of the queries; arguments as in :meth:`Backbone.forward`, ``read`` as for the head."""
+        """Scores the codes of the queries; arguments as in :meth:`Backbone.forward`, ``read`` as for the head.
+
+        Raises:
+            ValueError: queries at other places than their slots, of a backbone that can't be asked from elsewhere.
+        """
+        self._check_places(inputs, queries)
         hidden = self.backbone(inputs, queries, pattern or self.pattern, group=group, t=t, taps=taps, cache=cache)
         groups = self.heads(hidden.queries, queries.heads, self.backbone.table, read)
         return Predictions(groups, hidden.queries, hidden.taps)
+
+    def _check_places(self, inputs: Batch, queries: Queries) -> None:
+        if queries.coordinates is None or self.backbone.asks_elsewhere:
+            return
+        positions = torch.div(queries.slots, inputs.shape[2], rounding_mode="floor")
+        if not torch.equal(queries.coordinates, inputs.coordinates.flatten(0, 1)[positions]):
+            name = type(self.backbone).__name__
+            raise ValueError(f"a {name} answers at a slot's own place; set model.shifted to ask from elsewhere")
 
     def logits(
         self,

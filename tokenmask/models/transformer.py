@@ -173,17 +173,12 @@ class Transformer(Backbone):
             cache: is filled with the keys and values of every valid position, in order.
 
         Raises:
-            ValueError: too long a sequence, a missing t, an unknown tap, or queries at other places than their slots
-                without ``config.shifted``.
+            ValueError: too long a sequence, a missing t, or an unknown tap.
         """
         rows, length, levels = inputs.shape
         if length > self.config.max_length:
             raise ValueError(f"sequences must have at most max_length {self.config.max_length} positions, got {length}")
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
-        own = inputs.coordinates.flatten(0, 1)[positions]
-        shifted = queries.coordinates is not None and self.asked is not None
-        if queries.coordinates is not None and not shifted and not torch.equal(queries.coordinates, own):
-            raise ValueError("a Transformer answers at a slot's own place; set model.shifted to ask from elsewhere")
         states, probabilities = self._wanted(taps)
         mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
         rotary = self.rotary(inputs.coordinates)
@@ -191,7 +186,7 @@ class Transformer(Backbone):
         x = self.embedding(inputs.ids, inputs.stream)
         if self.absolute is not None:
             x = x + self.absolute(inputs.coordinates)
-        if shifted and queries.coordinates is not None and self.asked is not None:
+        if queries.coordinates is not None and self.asked is not None:
             place, head = asked_of(queries.coordinates, queries.heads, positions, inputs.coordinates)
             x = x + self.asked(place - inputs.coordinates, head)
             query_rotary = self.rotary(place)

@@ -12,6 +12,7 @@ are tried on.
 """
 
 from tokenmask.testing.arrangement import check_arrangement
+from tokenmask.testing.backbone import check_backbone
 from tokenmask.testing.chain import check_chain
 from tokenmask.testing.component import check_component, component_checks
 from tokenmask.testing.conditioning import check_conditioning
@@ -20,9 +21,11 @@ from tokenmask.testing.contract import Check, Contract, refusal
 from tokenmask.testing.corruption import check_corruption
 from tokenmask.testing.draws import global_random_state_untouched
 from tokenmask.testing.guidance import check_guidance
+from tokenmask.testing.head import check_head
 from tokenmask.testing.masker import check_masker
 from tokenmask.testing.metric import check_metric
 from tokenmask.testing.objective import check_objective
+from tokenmask.testing.optimiser import check_optimiser
 from tokenmask.testing.packing import check_packing
 from tokenmask.testing.pattern import check_pattern
 from tokenmask.testing.pick import check_pick
@@ -43,15 +46,18 @@ __all__ = [
     "Check",
     "Contract",
     "check_arrangement",
+    "check_backbone",
     "check_chain",
     "check_component",
     "check_conditioning",
     "check_constraint",
     "check_corruption",
     "check_guidance",
+    "check_head",
     "check_masker",
     "check_metric",
     "check_objective",
+    "check_optimiser",
     "check_packing",
     "check_pattern",
     "check_pick",

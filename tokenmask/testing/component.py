@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from tokenmask.testing.arrangement import ARRANGEMENTS
+from tokenmask.testing.backbone import BACKBONES
 from tokenmask.testing.chain import CHAINS
 from tokenmask.testing.conditioning import CONDITIONINGS
 from tokenmask.testing.constraint import CONSTRAINTS
 from tokenmask.testing.contract import Check, Contract
 from tokenmask.testing.corruption import CORRUPTIONS
 from tokenmask.testing.guidance import GUIDANCES
+from tokenmask.testing.head import HEADS
 from tokenmask.testing.masker import MASKERS
 from tokenmask.testing.metric import METRICS
 from tokenmask.testing.objective import OBJECTIVES
+from tokenmask.testing.optimiser import OPTIMISERS
 from tokenmask.testing.packing import PACKINGS
 from tokenmask.testing.pattern import PATTERNS
 from tokenmask.testing.pick import PICKS
@@ -44,8 +47,11 @@ CONTRACTS: tuple[Contract, ...] = (
     PACKINGS,
     ARRANGEMENTS,
     PATTERNS,
+    BACKBONES,
+    HEADS,
     OBJECTIVES,
     PROCEDURES,
+    OPTIMISERS,
     SCHEDULES,
     PICKS,
     GUIDANCES,

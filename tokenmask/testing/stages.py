@@ -1,4 +1,4 @@
-"""Stages: which stage of a generation a row learns in this step.
+"""Stages: what a row learns first and what later, such as the depths of a multi-level stream.
 
 Does not know: which stages.
 """
@@ -35,26 +35,28 @@ def _use(stages: Stages, world: World) -> list[Any]:
 
 def draws_a_stage_for_each_row(stages: Stages) -> None:
     """int64 [B], not negative."""
+    world = World()
     for seed in SEEDS:
-        drawn, shape = _stage(stages, World(), seed), [len(World().numbers)]
+        drawn, shape = _stage(stages, world, seed), [len(world.numbers)]
         right = drawn.dtype == torch.int64 and list(drawn.shape) == shape
         require(right, f"stage must be int64 {shape}, got {drawn.dtype} {list(drawn.shape)}")
         require(bool((drawn >= 0).all()), f"stage must not be negative, got {drawn.tolist()}")
 
 
-def parts_what_may_be_hidden(stages: Stages) -> None:
-    """Slots of the stage and later ones, disjoint, among those that may be hidden; rows that are hidden whole."""
-    world = World()
+def parts_what_is_to_fill(stages: Stages) -> None:
+    """Slots that are learned and slots of later stages are apart, and none but slots to fill are named."""
+    world, some = World(), False
     for seed in SEEDS:
-        own, later, whole = _split(stages, world, seed)
-        for name, slots in (("slots of the stage", own), ("slots of later ones", later)):
-            right = slots.dtype == torch.bool and slots.shape == world.maskable.shape
-            require(right, f"{name} must be bool {list(world.maskable.shape)}, got {slots.dtype} {list(slots.shape)}")
-            within = not bool((slots & ~world.maskable).any())
-            require(within, f"{name} must be slots that may be hidden, but one is given or absent")
-        require(not bool((own & later).any()), "a slot must be of the stage or of a later one, but one is of both")
+        learned, later, whole = _split(stages, world, seed)
+        for name, mask in (("learned", learned), ("later", later)):
+            right = mask.dtype == torch.bool and mask.shape == world.batch.ids.shape
+            require(right, f"{name} slots must be bool [B, L, K], got {mask.dtype} {list(mask.shape)}")
+            require(not bool((mask & ~world.maskable).any()), f"{name} slots must be among those that are to be filled")
+        require(not bool((learned & later).any()), "a slot must be learned or of a later stage, but some are both")
         right = whole.dtype == torch.bool and list(whole.shape) == [len(world.numbers)]
         require(right, f"must say for each row whether its stage is hidden whole, got {list(whole.shape)}")
+        some = some or bool(learned.any())
+    require(some, "some row must learn a slot, but none does")
 
 
 def is_one_call(stages: Stages) -> None:
@@ -84,7 +86,7 @@ STAGES = Contract(
     Stages,
     (
         draws_a_stage_for_each_row,
-        parts_what_may_be_hidden,
+        parts_what_is_to_fill,
         is_one_call,
         rows_do_not_matter_to_one_another,
         draws_follow_seed_and_keys,

@@ -95,7 +95,7 @@ BROKEN: dict[tuple[str, str], Any] = {
     ("stages", "draws_a_stage_for_each_row"): planted(
         STAGES, stage=lambda self, *told, **keys: -STAGES.stage(*told, **keys)
     ),
-    ("stages", "parts_what_may_be_hidden"): planted(
+    ("stages", "parts_what_is_to_fill"): planted(
         STAGES, split=lambda self, *told: (STAGES.split(*told)[0], told[1], STAGES.split(*told)[2])
     ),
     ("stages", "is_one_call"): planted(

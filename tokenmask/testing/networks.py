@@ -1,13 +1,12 @@
-"""What the checks of networks share: a layout of two streams, a batch of two rows, and who names which tensors.
+"""Networks: a small layout and batch for the checks of backbones and heads, and who names which tensors.
 
 Does not know: any class of ours that is checked.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +24,7 @@ LENGTHS = ((5, 20), (3, 9))
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def layout(fuse: str = "concat", **more: StreamSpec) -> Layout:
+def layout(fuse: Literal["sum", "concat"] = "concat", **more: StreamSpec) -> Layout:
     """Text, and sound of three levels that are joined by ``fuse``; streams of ``more`` come first."""
     return Layout({**more, "text": TEXT, "sound": SOUND}, arrangements={"sound": Parallel(fuse)})
 
@@ -64,13 +63,6 @@ def close(one: Tensor, other: Tensor) -> bool:
     """Whether two results differ by rounding alone; what is not finite is equal to nothing."""
     size = max(1.0, float(other.detach().abs().max())) if other.numel() else 1.0
     return one.shape == other.shape and torch.allclose(one, other, rtol=1e-3, atol=1e-4 * size)
-
-
-def check_value(config: Any) -> None:
-    """AssertionError unless it is a frozen dataclass that equals its copy."""
-    parameters = getattr(type(config), "__dataclass_params__", None)
-    frozen = dataclasses.is_dataclass(config) and parameters is not None and parameters.frozen
-    require(frozen and replace(config) == config, "must be a frozen dataclass that equals its copy; decorate it so")
 
 
 def check_rows(module: nn.Module, other: nn.Module, own: Layout, wider: Layout) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.models.checks import rows
 from tokenmask.batch import FILL, Batch, collate
 from tokenmask.masking import Queries
 from tokenmask.models import AttentionPattern, Backbone, BackboneConfig, Causal, Packed
 from tokenmask.nn import build
 from tokenmask.streams import TokenStream
+from tokenmask.testing import networks
+from tokenmask.testing.anything import comes_back_from_a_file
 from tokenmask.testing.contract import Contract, refusal, require
 from tokenmask.testing.draws import global_random_state_untouched
 
@@ -27,21 +28,21 @@ MIDDLE = 12  # positions from here on are changed where earlier ones must not se
 class Subject:
     """What is checked: a network of a config for a small layout, with moved weights, and a batch that is asked."""
 
-    def __init__(self, config: BackboneConfig) -> None:
-        self.config = config
-        self.layout = rows.layout()
-        self.inputs, self.queries = rows.asked(self.layout, rows.batch_of(self.layout))
+    def __init__(self, component: BackboneConfig) -> None:
+        self.component = component
+        self.layout = networks.layout()
+        self.inputs, self.queries = networks.asked(self.layout, networks.batch_of(self.layout))
         self.times = torch.linspace(0.3, 0.7, self.inputs.shape[0])
 
     def make(self, seed: int = 0, **streams: Any) -> Backbone:
         """A fresh network."""
-        own = rows.layout(**streams)
-        return build(lambda: self.config.build(own), seed)
+        own = networks.layout(**streams)
+        return build(lambda: self.component.build(own), seed)
 
     @cached_property
     def network(self) -> Backbone:
         """With every weight moved."""
-        return rows.moved(self.make())
+        return networks.moved(self.make())
 
     def time(self, t: Tensor | None = None) -> dict[str, Tensor]:
         """The argument ``t``, if the network reads it."""
@@ -58,11 +59,7 @@ class Subject:
         return found
 
 
-def _check_is_a_value(subject: Subject) -> None:
-    rows.check_value(subject.config)
-
-
-def _check_makes_a_backbone(subject: Subject) -> None:
+def makes_a_backbone(subject: Subject) -> None:
     network = subject.make()
     require(isinstance(network, Backbone), f"build must make a Backbone, got {type(network).__name__}")
     count = subject.layout.num_ids
@@ -71,18 +68,18 @@ def _check_makes_a_backbone(subject: Subject) -> None:
     require(all(id(part) in own for part in network.parts()), "parts must be parts of the backbone")
 
 
-def _check_weights_follow_from_the_seed(subject: Subject) -> None:
+def weights_follow_from_the_seed(subject: Subject) -> None:
     first, again, other = (subject.make(seed).state_dict() for seed in (0, 0, 1))
     require(all(torch.equal(first[name], again[name]) for name in first), "weights must follow from the seed")
     require(any(not torch.equal(first[name], other[name]) for name in first), "another seed must give other weights")
 
 
-def _check_names_what_follows_the_layout(subject: Subject) -> None:
-    wider = rows.layout(more=rows.TEXT)
-    rows.check_rows(subject.make(), subject.make(more=rows.TEXT), subject.layout, wider)
+def names_what_follows_the_layout(subject: Subject) -> None:
+    wider = networks.layout(more=networks.TEXT)
+    networks.check_rows(subject.make(), subject.make(more=networks.TEXT), subject.layout, wider)
 
 
-def _check_vectors_are_finite_and_repeat(subject: Subject) -> None:
+def vectors_are_finite_and_repeat(subject: Subject) -> None:
     before = subject.inputs.ids.clone()
     with global_random_state_untouched():
         vectors = subject.ask(subject.inputs, subject.queries)
@@ -93,18 +90,20 @@ def _check_vectors_are_finite_and_repeat(subject: Subject) -> None:
     require(torch.equal(vectors, subject.vectors), "the same input must give the same vectors")
 
 
-def _check_no_queries_are_no_vectors(subject: Subject) -> None:
+def no_queries_are_no_vectors(subject: Subject) -> None:
     none = Queries(subject.queries.slots[:0], subject.queries.heads[:0])
     require(len(subject.ask(subject.inputs, none)) == 0, "no queries must get no vectors")
 
 
-def _check_padding_changes_nothing(subject: Subject) -> None:
-    wide, queries = rows.asked(subject.layout, rows.batch_of(subject.layout, multiple=16))
+def padding_changes_nothing(subject: Subject) -> None:
+    wide, queries = networks.asked(subject.layout, networks.batch_of(subject.layout, multiple=16))
     found = subject.ask(wide, queries)
-    require(rows.close(found, subject.vectors), "a vector must be that of its row alone, but invalid positions count")
+    require(
+        networks.close(found, subject.vectors), "a vector must be that of its row alone, but invalid positions count"
+    )
 
 
-def _check_other_rows_change_nothing(subject: Subject) -> None:
+def other_rows_change_nothing(subject: Subject) -> None:
     inputs, queries = subject.inputs, subject.queries
     size = inputs.shape[1] * inputs.shape[2]
     row = torch.div(queries.slots, size, rounding_mode="floor")
@@ -113,7 +112,7 @@ def _check_other_rows_change_nothing(subject: Subject) -> None:
         alone = Queries(queries.slots[mine] - index * size, queries.heads[mine])
         found = subject.ask(inputs.rows(torch.tensor([index])), alone, **subject.time(subject.times[index][None]))
         require(
-            rows.close(found, subject.vectors[mine]), "a vector must be that of its row alone, but other rows count"
+            networks.close(found, subject.vectors[mine]), "a vector must be that of its row alone, but other rows count"
         )
 
 
@@ -124,7 +123,7 @@ class _Alone(AttentionPattern):
         return query.position == key.position  # type: ignore[no-any-return]
 
 
-def _check_patterns_are_kept_or_refused(subject: Subject) -> None:
+def patterns_are_kept_or_refused(subject: Subject) -> None:
     inputs, queries = subject.inputs, subject.queries
     positions = torch.div(queries.slots, inputs.shape[2], rounding_mode="floor") % inputs.shape[1]
     hidden = torch.where(inputs.valid[..., None], subject.layout.mask_of(inputs.ids), inputs.ids)
@@ -139,17 +138,17 @@ def _check_patterns_are_kept_or_refused(subject: Subject) -> None:
         after, early = subject.ask(other, queries, pattern=pattern), positions < MIDDLE
         name = type(pattern).__name__.strip("_")
         require(
-            rows.close(after[early], before[early]),
+            networks.close(after[early], before[early]),
             f"a position must see no other than the pattern allows, or refuse it, but with {name} it sees later ones",
         )
 
 
-def _check_unknown_taps_are_refused(subject: Subject) -> None:
+def unknown_taps_are_refused(subject: Subject) -> None:
     ask = lambda: subject.ask(subject.inputs, subject.queries, taps=("no such tap",))  # noqa: E731
     refusal(ValueError, ask, "a tap that it does not know")
 
 
-def _check_reads_the_time_as_it_says(subject: Subject) -> None:
+def reads_the_time_as_it_says(subject: Subject) -> None:
     network, (count, _, _) = subject.network, subject.inputs.shape
     early, late = (subject.ask(subject.inputs, subject.queries, t=torch.full((count,), t)) for t in (0.2, 0.9))
     changes = not torch.equal(early, late)
@@ -166,13 +165,13 @@ def _gradients(subject: Subject) -> dict[str, Tensor]:
     return found
 
 
-def _check_weights_get_gradients(subject: Subject) -> None:
+def weights_get_gradients(subject: Subject) -> None:
     found = _gradients(subject).values()
     require(all(bool(own.isfinite().all()) for own in found), "gradients must be finite")
     require(any(bool(own.any()) for own in found), "weights must get a gradient")
 
 
-def _check_recompute_changes_nothing(subject: Subject) -> None:
+def recompute_changes_nothing(subject: Subject) -> None:
     plain = _gradients(subject)
     try:
         subject.network.recompute(True)
@@ -185,10 +184,10 @@ def _check_recompute_changes_nothing(subject: Subject) -> None:
     require(same, "recompute must leave every gradient as it is, bit for bit")
 
 
-def _check_unused_weights_are_told(subject: Subject) -> None:
-    own = rows.layout("sum")
-    network = build(lambda: subject.config.build(own), 0)
-    stream = TokenStream(rows.TEXT, torch.arange(6, dtype=torch.int32)[:, None])
+def unused_weights_are_told(subject: Subject) -> None:
+    own = networks.layout("sum")
+    network = build(lambda: subject.component.build(own), 0)
+    stream = TokenStream(networks.TEXT, torch.arange(6, dtype=torch.int32)[:, None])
     batch = collate([own.pack({"text": stream}, roles={"text": FILL})], multiple=1)
     slots = ((batch.role == FILL) & batch.valid[..., None]).flatten().nonzero().squeeze(1)
     time = {"t": torch.tensor([0.5])} if network.reads_time else {}
@@ -200,7 +199,7 @@ def _check_unused_weights_are_told(subject: Subject) -> None:
 
 
 @torch.no_grad()
-def _check_a_cache_is_filled_or_refused(subject: Subject) -> None:
+def a_cache_is_filled_or_refused(subject: Subject) -> None:
     """A full pass fills a cache, then some positions run anew over it: nothing changed, so neither do their vectors."""
     network, inputs, queries = subject.network, subject.inputs, subject.queries
     count, length, levels = inputs.shape
@@ -212,35 +211,38 @@ def _check_a_cache_is_filled_or_refused(subject: Subject) -> None:
         return
     cache = cache.admit(Packed.of(inputs, inputs.valid, slots))
     full = subject.ask(inputs, queries, cache=cache)
-    require(rows.close(full, subject.vectors), "filling a cache must not change the vectors")
+    require(networks.close(full, subject.vectors), "filling a cache must not change the vectors")
     position = torch.div(queries.slots, levels, rounding_mode="floor")
     chosen = torch.zeros(count * length, dtype=torch.bool)
     chosen[position] = True
     new = Packed.of(inputs, chosen.view(count, length), slots)
     among = Queries((chosen.cumsum(0) - 1)[position] * levels + queries.slots % levels, queries.heads)
-    found = network.extend(new, among, cache.admit(new), **subject.time()).queries
-    require(rows.close(found, full), "positions run over a cache that is not stale must get the vectors of a full pass")
+    t = subject.times if network.reads_time else None
+    found = network.extend(new, among, cache.admit(new), t=t).queries
+    require(
+        networks.close(found, full), "positions run over a cache that is not stale must get the vectors of a full pass"
+    )
 
 
 BACKBONES = Contract(
     kind="backbone",
     base=BackboneConfig,
     requirements=(
-        _check_is_a_value,
-        _check_makes_a_backbone,
-        _check_weights_follow_from_the_seed,
-        _check_names_what_follows_the_layout,
-        _check_vectors_are_finite_and_repeat,
-        _check_no_queries_are_no_vectors,
-        _check_padding_changes_nothing,
-        _check_other_rows_change_nothing,
-        _check_patterns_are_kept_or_refused,
-        _check_unknown_taps_are_refused,
-        _check_reads_the_time_as_it_says,
-        _check_weights_get_gradients,
-        _check_recompute_changes_nothing,
-        _check_unused_weights_are_told,
-        _check_a_cache_is_filled_or_refused,
+        comes_back_from_a_file,
+        makes_a_backbone,
+        weights_follow_from_the_seed,
+        names_what_follows_the_layout,
+        vectors_are_finite_and_repeat,
+        no_queries_are_no_vectors,
+        padding_changes_nothing,
+        other_rows_change_nothing,
+        patterns_are_kept_or_refused,
+        unknown_taps_are_refused,
+        reads_the_time_as_it_says,
+        weights_get_gradients,
+        recompute_changes_nothing,
+        unused_weights_are_told,
+        a_cache_is_filled_or_refused,
     ),
     subject=Subject,
 )

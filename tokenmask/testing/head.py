@@ -10,9 +10,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tests.models.checks import rows
 from tokenmask.models import Head, HeadConfig, RangeLogits
 from tokenmask.nn import build
+from tokenmask.testing import networks
+from tokenmask.testing.anything import comes_back_from_a_file
 from tokenmask.testing.contract import Contract, refusal, require
 from tokenmask.testing.draws import global_random_state_untouched
 
@@ -22,8 +23,8 @@ COUNT = 60  # queries
 class Subject:
     """What is checked: a head with moved weights, and vectors with the ranges that they ask."""
 
-    def __init__(self, config: HeadConfig, width: int = 64) -> None:
-        self.config, self.width, self.layout = config, width, rows.layout()
+    def __init__(self, component: HeadConfig, width: int = 64) -> None:
+        self.component, self.width, self.layout = component, width, networks.layout()
         generator = torch.Generator().manual_seed(0)
         self.hidden = torch.randn(COUNT, width, generator=generator)
         self.table = torch.randn(self.layout.num_ids, width, generator=generator) * 0.02
@@ -32,12 +33,12 @@ class Subject:
 
     def make(self) -> Head:
         """A fresh head."""
-        return build(lambda: self.config.build(self.layout, self.width), 0)
+        return build(lambda: self.component.build(self.layout, self.width), 0)
 
     @cached_property
     def head(self) -> Head:
         """With every weight moved."""
-        return rows.moved(self.make())
+        return networks.moved(self.make())
 
     def ask(self, some: Tensor) -> dict[int, Tensor]:
         """Number of a query among ``some`` -> its logits."""
@@ -50,17 +51,15 @@ class Subject:
         return tuple(self.head(self.hidden, self.heads, self.table))
 
 
-def _check_is_a_value(subject: Subject) -> None:
-    rows.check_value(subject.config)
-
-
-def _check_names_what_follows_the_layout(subject: Subject) -> None:
-    wider = rows.layout(more=rows.TEXT)
+def names_what_follows_the_layout(subject: Subject) -> None:
+    wider = networks.layout(more=networks.TEXT)
     require(isinstance(subject.make(), Head), f"build must make a Head, got {type(subject.make()).__name__}")
-    rows.check_rows(subject.make(), build(lambda: subject.config.build(wider, subject.width), 0), subject.layout, wider)
+    networks.check_rows(
+        subject.make(), build(lambda: subject.component.build(wider, subject.width), 0), subject.layout, wider
+    )
 
 
-def _check_groups_hold_each_query_once(subject: Subject) -> None:
+def groups_hold_each_query_once(subject: Subject) -> None:
     with global_random_state_untouched():
         groups = subject.groups
     numbers = [group.head for group in groups]
@@ -76,28 +75,30 @@ def _check_groups_hold_each_query_once(subject: Subject) -> None:
         require(bool(logits.isfinite().all()), "logits must be finite")
 
 
-def _check_a_query_is_scored_alone(subject: Subject) -> None:
+def a_query_is_scored_alone(subject: Subject) -> None:
     scores = subject.ask(torch.arange(COUNT))
     for query in range(0, COUNT, 7):
         alone = subject.ask(torch.tensor([query]))[0]
-        require(rows.close(alone, scores[query]), "scores must follow from the vector and range of their query alone")
+        require(
+            networks.close(alone, scores[query]), "scores must follow from the vector and range of their query alone"
+        )
     turned = subject.ask(subject.order)
     for place, query in enumerate(subject.order.tolist()):
-        require(rows.close(turned[place], scores[query]), "the order of queries must not change their scores")
+        require(networks.close(turned[place], scores[query]), "the order of queries must not change their scores")
 
 
-def _check_read_stands_in_the_place_of_logits(subject: Subject) -> None:
+def read_stands_in_the_place_of_logits(subject: Subject) -> None:
     reads = subject.head(subject.hidden, subject.heads, subject.table, lambda group: group.logits.logsumexp(1))
     for group, read in zip(subject.groups, reads, strict=True):
         same = group.head == read.head and torch.equal(group.queries, read.queries)
         require(
-            same and rows.close(read.logits, group.logits.logsumexp(1)),
+            same and networks.close(read.logits, group.logits.logsumexp(1)),
             "read must be given the logits of each group, and what it returns stand in their place",
         )
 
 
-def _check_everything_gets_a_gradient(subject: Subject) -> None:
-    head, hidden = rows.moved(subject.make()), subject.hidden.clone().requires_grad_()
+def everything_gets_a_gradient(subject: Subject) -> None:
+    head, hidden = networks.moved(subject.make()), subject.hidden.clone().requires_grad_()
     groups = head(hidden, subject.heads, subject.table)
     torch.autograd.backward(torch.cat([group.logits.flatten() for group in groups]).square().sum())
     unused = [name for name, own in head.named_parameters() if own.grad is None]
@@ -105,12 +106,12 @@ def _check_everything_gets_a_gradient(subject: Subject) -> None:
     require(hidden.grad is not None and bool(hidden.grad.any()), "vectors must get a gradient")
 
 
-def _check_no_queries_are_no_groups(subject: Subject) -> None:
+def no_queries_are_no_groups(subject: Subject) -> None:
     none = subject.head(subject.hidden[:0], subject.heads[:0], subject.table)
     require(none == (), f"no queries must give no groups, got {len(none)}")
 
 
-def _check_other_ranges_are_refused(subject: Subject) -> None:
+def other_ranges_are_refused(subject: Subject) -> None:
     for wrong in (-1, len(subject.layout.ranges)):
         ask = lambda wrong=wrong: subject.head(subject.hidden[:1], torch.tensor([wrong]), subject.table)  # noqa: E731
         refusal(ValueError, ask, f"range {wrong} of {len(subject.layout.ranges)}")
@@ -120,14 +121,14 @@ HEADS = Contract(
     kind="head",
     base=HeadConfig,
     requirements=(
-        _check_is_a_value,
-        _check_names_what_follows_the_layout,
-        _check_groups_hold_each_query_once,
-        _check_a_query_is_scored_alone,
-        _check_read_stands_in_the_place_of_logits,
-        _check_everything_gets_a_gradient,
-        _check_no_queries_are_no_groups,
-        _check_other_ranges_are_refused,
+        comes_back_from_a_file,
+        names_what_follows_the_layout,
+        groups_hold_each_query_once,
+        a_query_is_scored_alone,
+        read_stands_in_the_place_of_logits,
+        everything_gets_a_gradient,
+        no_queries_are_no_groups,
+        other_ranges_are_refused,
     ),
     subject=Subject,
 )

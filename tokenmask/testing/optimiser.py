@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tests.models.checks import rows
 from tokenmask.fitting import load_optimizer_tensors, optimizer_tensors
+from tokenmask.testing.anything import comes_back_from_a_file
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import global_random_state_untouched
 from tokenmask.training import Optimiser
@@ -46,13 +46,13 @@ class Net(nn.Module):
 class Subject:
     """What is checked, at which learning rate."""
 
-    optimiser: Optimiser
+    component: Optimiser
     lr: float = 0.01
 
     def start(self) -> tuple[Net, Made]:
         """A net and its optimisers."""
         net = Net()
-        return net, optimisers_of(self.optimiser, dict(net.named_parameters()), ["inner"], self.lr)
+        return net, optimisers_of(self.component, dict(net.named_parameters()), ["inner"], self.lr)
 
 
 def _steps(net: Net, made: Made, count: int, lr: float) -> None:
@@ -65,17 +65,13 @@ def _steps(net: Net, made: Made, count: int, lr: float) -> None:
             one.step()
 
 
-def _check_is_a_value(subject: Subject) -> None:
-    rows.check_value(subject.optimiser)
-
-
-def _check_takes_every_parameter_once(subject: Subject) -> None:
+def takes_every_parameter_once(subject: Subject) -> None:
     with global_random_state_untouched():
         _, made = subject.start()
     require(all(isinstance(one, torch.optim.Optimizer) for one in made.values()), "make must give torch's optimisers")
 
 
-def _check_follows_the_learning_rate(subject: Subject) -> None:
+def follows_the_learning_rate(subject: Subject) -> None:
     net, made = subject.start()
     before = net.values()
     _steps(net, made, 3, 0.0)
@@ -83,7 +79,7 @@ def _check_follows_the_learning_rate(subject: Subject) -> None:
     require(still, "nothing may move at a learning rate of 0")
 
 
-def _check_moves_what_has_a_gradient(subject: Subject) -> None:
+def moves_what_has_a_gradient(subject: Subject) -> None:
     net, made = subject.start()
     before, first = net.values(), float(net.loss().detach())
     with global_random_state_untouched():
@@ -95,7 +91,18 @@ def _check_moves_what_has_a_gradient(subject: Subject) -> None:
     require(float(net.loss().detach()) < first, "the loss must fall over 20 steps")
 
 
-def _check_goes_on_bit_for_bit(subject: Subject) -> None:
+def repeats(subject: Subject) -> None:
+    """Two trainings alike end alike."""
+    nets = []
+    for _ in range(2):
+        net, made = subject.start()
+        _steps(net, made, 5, subject.lr)
+        nets.append(net)
+    same = all(torch.equal(one, two) for one, two in zip(*(net.parameters() for net in nets), strict=True))
+    require(same, "must give the same weights for the same gradients")
+
+
+def goes_on_bit_for_bit(subject: Subject) -> None:
     net, made = subject.start()
     _steps(net, made, 5, subject.lr)
     shapes = {tuple(own.shape) for own in net.parameters()}
@@ -122,11 +129,12 @@ OPTIMISERS = Contract(
     kind="optimiser",
     base=Optimiser,
     requirements=(
-        _check_is_a_value,
-        _check_takes_every_parameter_once,
-        _check_follows_the_learning_rate,
-        _check_moves_what_has_a_gradient,
-        _check_goes_on_bit_for_bit,
+        comes_back_from_a_file,
+        takes_every_parameter_once,
+        follows_the_learning_rate,
+        moves_what_has_a_gradient,
+        repeats,
+        goes_on_bit_for_bit,
     ),
     subject=Subject,
 )
