@@ -56,7 +56,12 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages that are made here."""
-    made = {"api/index.md": api_index(), "systems.md": systems(), "performance.md": performance(), "limits.md": limits()}
+    made = {
+        "api/index.md": api_index(),
+        "systems.md": systems(),
+        "performance.md": performance(),
+        "limits.md": limits(),
+    }
     made |= {f"api/{name}.md": room(name) for name in rooms()}
     for source, page in PROJECT.items():
         if source != "README.md":
@@ -132,7 +137,12 @@ def _holds_code(path: Path) -> bool:
 
 def systems() -> str:
     """The recipes that ship, from their files."""
-    lines = ["# Systems", "", "Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.", ""]
+    lines = [
+        "# Systems",
+        "",
+        "Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.",
+        "",
+    ]
     lines += ["| recipe | what it does | after |", "|---|---|---|"]
     for path in sorted((ROOT / "tokenmask" / "recipes").glob("*.yaml")):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -184,7 +194,9 @@ def moved(text: str, source: str, page: str) -> str:
         path, _, anchor = target.partition("#")
         full = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
         if not (ROOT / full).exists():
-            raise ValueError(f"a link must lead to a file of the repository, but {target} in {source} does not; mend it")
+            raise ValueError(
+                f"a link must lead to a file of the repository, but {target} in {source} does not; mend it"
+            )
         known = PROJECT.get(full, PROJECT.get(f"{full}/README.md"))
         if known is None and full.startswith("docs/") and full.endswith(".md"):
             known = full.removeprefix("docs/")

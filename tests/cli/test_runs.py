@@ -62,7 +62,12 @@ def test_evaluate_prints_tables_and_saves_them(run, call, capsys):
     assert call(*words) == 0
     output = capsys.readouterr()
     found, head, *rows = output.out.splitlines()
-    assert found == "8 items found" and head.split()[:2] == ["stream", "level"] and "gain nats" in head and "\x1b" not in output.out + output.err
+    assert (
+        found == "8 items found"
+        and head.split()[:2] == ["stream", "level"]
+        and "gain nats" in head
+        and "\x1b" not in output.out + output.err
+    )
     assert "psnr_db  12.5  (3 held-out items)" in output.out and "standard error" in output.out
     assert "image (image)" in output.out and "reconstruction: psnr_db" in output.out
     saved = json.loads((run.folder / "evaluation.json").read_text())

@@ -20,7 +20,7 @@ class Backwards(Score):
 
     def __call__(self, context):
         rows, length, levels = context.is_open.shape
-        return (torch.arange(length, 0, -1.0) * self.slope)[None, :, None].expand(rows, length, levels)
+        return (torch.arange(float(length)) * self.slope)[None, :, None].expand(rows, length, levels)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Corruption:
 class Masker:
     """Hides FILL slots: ``rate`` says how many, ``strategy`` which, ``corruption`` what stands there instead.
 
+    A row's draws do not depend on the rows beside it, but on K: the compiled op numbers slots by position * K + level.
+
     Args:
         rate: how many slots of each row. A Bernoulli rate hides each slot on its own, so it goes with RandomScore only.
         strategy: the score whose highest slots are hidden.

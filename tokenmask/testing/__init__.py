@@ -17,7 +17,7 @@ from tokenmask.testing.chain import check_chain
 from tokenmask.testing.component import check_component, component_checks
 from tokenmask.testing.conditioning import check_conditioning
 from tokenmask.testing.constraint import check_constraint
-from tokenmask.testing.contract import Check, Contract
+from tokenmask.testing.contract import Check, Contract, refusal
 from tokenmask.testing.corruption import check_corruption
 from tokenmask.testing.draws import global_random_state_untouched
 from tokenmask.testing.guidance import check_guidance
@@ -73,5 +73,6 @@ __all__ = [
     "check_tokenizer",
     "component_checks",
     "global_random_state_untouched",
+    "refusal",
     "tokenizer_checks",
 ]

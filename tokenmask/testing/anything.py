@@ -11,12 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
-from tokenmask.components import class_path, named, plain, same
+from tokenmask.components import named, same
 from tokenmask.testing.alike import alike, copied, same_where_both_are
 from tokenmask.testing.contract import Requirement, require
 from tokenmask.testing.draws import global_random_state_untouched
 from tokenmask.testing.world import World, others
 
+_UNNAMED = "to be named in a file"  # what components.class_path says of a class that is not installed
 Use = Callable[[Any, World], Any]
 """Uses what is checked in a world, and gives all that it answers."""
 
@@ -29,24 +30,18 @@ def component_of(subject: Any) -> Any:
 def comes_back_from_a_file(subject: Any) -> None:
     """It is written and read as :mod:`tokenmask.components` does, and is equal.
 
-    A class that no file may name yet (a notebook's) is made again from its attributes.
+    What no file may name yet (a notebook's class, or ours with such a one within) is made again from its attributes.
     """
     value = component_of(subject)
-    kind = type(value)
     try:
-        class_path(kind)
-    except ValueError:
+        named(value, type(value), type(value).__module__)
+    except ValueError as error:
+        if _UNNAMED not in str(error):
+            raise AssertionError(f"must come back from a file as it was, got: {error}") from error
         again = made_again(value)
         require(
             same(value, again), f"must be made again as it was by its arguments, got {again!r} instead of {value!r}"
         )
-        for name in inspect.signature(kind).parameters:
-            _holdable(getattr(value, name), name)
-        return
-    try:
-        named(value, kind, kind.__module__)
-    except ValueError as error:
-        raise AssertionError(f"must come back from a file as it was, got: {error}") from error
 
 
 def made_again(value: Any) -> Any:
@@ -55,14 +50,6 @@ def made_again(value: Any) -> Any:
     lost = [name for name in arguments if not hasattr(value, name)]
     require(not lost, f"must keep its arguments as attributes, or no file could hold it, but lost {', '.join(lost)}")
     return type(value)(**{name: getattr(value, name) for name in arguments})
-
-
-def _holdable(value: Any, name: str) -> None:
-    try:
-        plain(value)
-    except ValueError as error:
-        if "to be named in a file" not in str(error):  # a component within, of the notebook too
-            raise AssertionError(f"must have arguments that a file can hold, but {name}: {error}") from error
 
 
 def value_requirements(use: Use, *, given: bool = True) -> tuple[Requirement, ...]:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import torch
 
-from tokenmask.batch import PAD
 from tokenmask.masking import Corruption, FixedRate, Masker
 from tokenmask.testing.anything import value_requirements
 from tokenmask.testing.contract import Contract, require
-from tokenmask.testing.masker import hides_slots_to_fill_alone, masked_of, rows_do_not_matter_to_one_another, used
+from tokenmask.testing.masker import masked_of, used
 from tokenmask.testing.world import LAYOUT, World
 
 
@@ -46,26 +45,12 @@ def corrupts_as_it_says(corruption: Corruption) -> None:
         require(near, f"must {name} a share of {getattr(corruption, name):g} of the slots, got {found[name]:.3f}")
 
 
-def puts_codes_of_the_own_range(corruption: Corruption) -> None:
-    """In a masker, what is given stays and what is hidden keeps its range."""
-    hides_slots_to_fill_alone(Masker(FixedRate(1.0), corruption=corruption))
-    ids = masked_of(Masker(FixedRate(1.0), corruption=corruption), World()).inputs.ids
-    require(bool((ids[~World().present] == PAD).all()), "must leave absent slots PAD, got an id")
-
-
-def rows_are_corrupted_alone(corruption: Corruption) -> None:
-    """What stands in a slot follows from its own row."""
-    rows_do_not_matter_to_one_another(Masker(FixedRate(1.0), corruption=corruption))
-
-
 CORRUPTIONS = Contract(
     "corruption",
     Corruption,
     (
         shares_are_a_whole,
         corrupts_as_it_says,
-        puts_codes_of_the_own_range,
-        rows_are_corrupted_alone,
         *value_requirements(
             lambda corruption, world: used(Masker(FixedRate(1.0), corruption=corruption), world), given=False
         ),

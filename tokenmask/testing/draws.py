@@ -22,7 +22,10 @@ def global_random_state_untouched() -> Iterator[None]:
     """AssertionError if the block reads or seeds the global generators of torch, numpy or Python."""
     before = _random_state()
     yield
-    require(_random_state() == before, "the global random state was advanced; draw from a generator of your own")
+    require(
+        _random_state() == before,
+        "must leave the global random state alone, but advanced it; draw from a generator of your own",
+    )
 
 
 def _random_state() -> tuple[Any, ...]:

@@ -58,7 +58,13 @@ def one_pair_equals_dense(pattern: AttentionPattern) -> None:
     zero, places = torch.tensor(0), torch.arange(length)
     asked = torch.vmap(torch.vmap(mod, (None, None, None, 0)), (None, None, 0, None))
     for row in range(dense.shape[0]):
-        answer = asked(torch.tensor(row), zero, places, places)
+        try:
+            answer = asked(torch.tensor(row), zero, places, places)
+        except RuntimeError as error:
+            why = str(error).partition("\n")[0]
+            raise AssertionError(
+                f"must answer one pair without looking at its values, got under vmap: {why}"
+            ) from error
         expected = dense[row] & meta.valid[row]
         require(
             torch.equal(answer, expected), "must allow a pair alone what it allows it among all, got another answer"

@@ -73,7 +73,8 @@ def draws_follow_seed_and_keys(revoke: Revoke) -> None:
     """Another seed and another key (row, step) draw anew, or nothing is drawn."""
 
     def draw(seed: int, keys: int) -> Tensor:
-        found = [_revoked(revoke, World(seed=seed, keys=keys + 50 * number), STEPS[0]) for number in range(6)]
+        world = World(seed=seed, keys=keys)
+        found = [_revoked(revoke, world, progress) for progress in STEPS]
         return torch.cat([opened for opened in found if opened is not None] or [torch.zeros(0)])
 
     follows_its_keys(draw)

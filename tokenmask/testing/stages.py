@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.masking import Stages
+from tokenmask.testing.alike import alike
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import follows_its_keys
@@ -58,6 +59,14 @@ def parts_what_is_to_fill(stages: Stages) -> None:
     require(some, "some row must learn a slot, but none does")
 
 
+def is_one_call(stages: Stages) -> None:
+    """Called, it does what stage and split do one after the other."""
+    world = World()
+    batch = world.batch
+    called = stages(batch.ids, world.maskable, LAYOUT, seed=0, sample_ids=batch.sample_ids)
+    require(alike(called, _split(stages, world)), "called it must give what stage and then split give, got another")
+
+
 def rows_do_not_matter_to_one_another(stages: Stages) -> None:
     """A row's stage follows from its own slots and key."""
     in_any_company(lambda world: [_stage(stages, world), *_split(stages, world)])
@@ -78,6 +87,7 @@ STAGES = Contract(
     (
         draws_a_stage_for_each_row,
         parts_what_is_to_fill,
+        is_one_call,
         rows_do_not_matter_to_one_another,
         draws_follow_seed_and_keys,
         *value_requirements(_use),
