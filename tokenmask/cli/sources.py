@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenmask.cli import manifests
+from tokenmask.cli import layouts, manifests
 from tokenmask.cli.columns import check_held, check_mapped, check_taken
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
 from tokenmask.cli.media import Broken, File, Loader, files, is_held_out, medium, modalities_in, suffixes_of
+from tokenmask.cli.packed import Packed, Part, packed
+from tokenmask.cli.show import say
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
 from tokenmask.tokenizer import TOKENIZERS
 
@@ -34,6 +37,14 @@ class Medium(NamedTuple):
     loader: Loader
     held_out: bool
     path: Path | None
+
+
+class Items(list[Item]):
+    """Items, and the files that told about them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[Path] = []
 
 
 def media(
@@ -55,6 +66,12 @@ def media(
     seen: set[str] = set()
     others: list[str | Path] = []
     for path in map(Path, paths):
+        if _is_packed(path, modality):
+            for item in items([path], {modality: modality}):
+                loader = item.media[modality]
+                place = loader.part.container if isinstance(loader, Packed) else loader.value
+                found[item.key, loader] = item.split == HELD_OUT, place
+            continue
         if not _is_manifest(path, {modality: modality}):
             others.append(path)
             continue
@@ -83,8 +100,8 @@ def unseen_by(paths: Sequence[str | Path], found: Iterable[Medium]) -> str:
 
 def unseen(sources: Sequence[str | Path], found: Iterable[Item]) -> str:
     """The same, of the sources of items."""
-    values = (loader.value for item in found for loader in item.media.values())
-    return not_looked_at(sources, (value for value in values if isinstance(value, Path)))
+    taken = [loader.value for item in found for loader in item.media.values() if isinstance(loader.value, Path)]
+    return not_looked_at(sources, [*taken, *getattr(found, "tables", ())])
 
 
 def items(
@@ -94,8 +111,8 @@ def items(
     complete: bool = True,
     needed: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
-) -> list[Item]:
-    """Items of manifests, folders and text files; of their media only the names are read.
+) -> Items:
+    """Items of manifests, folders, archives and text files; of their media only the names are read.
 
     Args:
         sources: see the help of ``tokenmask corpus build``.
@@ -113,9 +130,18 @@ def items(
             column that no manifest has, or a stream that is needed and that no item has.
     """
     seen: set[str] = set()
-    found: list[Item] = []
+    found = Items()
+    by_modality = {modalities[stream]: column for stream, column in (columns or {}).items() if stream in modalities}
     for source in map(Path, sources):
-        if source.is_dir():
+        if source.suffix.lower() == ".tar" and source.is_file():
+            entries = layouts.shard(source, modalities.values())
+            found += _laid_out(source, source.name, entries, modalities)
+        elif source.is_dir() and (layout := layouts.find(source, modalities.values(), by_modality)) is not None:
+            say(f"{source} is read as {layout.name}: {len(layout.entries)} items")
+            found += _laid_out(source, source.resolve().name, layout.entries, modalities)
+            found.tables += layout.tables
+            seen.update(layout.columns, *(entry.metadata for entry in layout.entries))
+        elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
@@ -132,7 +158,7 @@ def items(
         else:
             what = "is none of these" if source.exists() else "does not exist"
             known = ", ".join(manifests.SUFFIXES)
-            raise ValueError(f"a source is a folder, a manifest ({known}) or a .txt file, but {source} {what}")
+            raise ValueError(f"a source is a folder, a manifest ({known}), a .tar or a .txt file, but {source} {what}")
     if not found:
         raise ValueError(
             f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
@@ -158,15 +184,17 @@ def digest(found: Sequence[Item]) -> str:
     """SHA-256, in hex, over the keys, splits, words and file sizes of items: tells when data were changed."""
     hashed = hashlib.sha256()
     for item in found:
-        media = {name: _digested(loader.value) for name, loader in sorted(item.media.items())}
+        media = {name: _digested(loader) for name, loader in sorted(item.media.items())}
         hashed.update(json.dumps([item.key, item.split, media, item.metadata], sort_keys=True).encode())
     return hashed.hexdigest()
 
 
-def _digested(value: str | Path) -> str | list[Any]:
-    if isinstance(value, str):
-        return value
-    return [value.name, value.stat().st_size if value.is_file() else None]
+def _digested(loader: Loader) -> str | list[Any]:
+    if isinstance(loader.value, str):
+        return loader.value
+    part = loader.part if isinstance(loader, Packed) else None
+    path = loader.value if part is None else part.container
+    return [loader.value.name, path.stat().st_size if path.is_file() else None, *([list(part.place)] if part else [])]
 
 
 def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
@@ -202,6 +230,36 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
             group = first.name.removesuffix(first.path.suffix)
             found.append(_item(f"{home}/{first.name}", media, group, None, {}))
     return found
+
+
+def _laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modalities: Mapping[str, str]) -> list[Item]:
+    """Items of entries; an entry that is none becomes an item that fails, and several of one key get numbers."""
+    found: list[Item] = []
+    keys: Counter[str] = Counter()
+    stream = next((name for name in modalities if any(modalities[name] in entry.media for entry in entries)), "")
+    for entry in entries:
+        if not entry.media and not entry.problem:
+            continue
+        keys[entry.key] += 1
+        key = f"{home}/{entry.key}" + (f"#{keys[entry.key]}" if keys[entry.key] > 1 else "")
+        if entry.problem:
+            found.append(Item(key, {stream: Broken(medium(modalities[stream]), key, reason=entry.problem)}, TRAIN))
+            continue
+        media = {
+            _stream_of(modality, modalities, source): _loader(modality, value)
+            for modality, value in entry.media.items()
+        }
+        first = next((value for value in entry.media.values() if isinstance(value, Path)), None)
+        group = entry.key if first is None else Path(_below(source, first)).with_suffix("").as_posix()
+        found.append(_item(key, media, group, entry.split, dict(entry.metadata)))
+    return found
+
+
+def _loader(modality: str, value: str | Path | Part) -> Loader:
+    kind, one_line = medium(modality), modality == "text"
+    if isinstance(value, Part):
+        return packed(kind, value, one_line=one_line)
+    return Loader(kind, value, one_line and isinstance(value, Path))
 
 
 def _says_something(caption: Path) -> bool:
@@ -273,6 +331,16 @@ def _item_of(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> I
         raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
     group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
     return _item(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
+
+
+def _is_packed(path: Path, modality: str) -> bool:
+    """Whether media lie in other files: an archive, or a folder of archives or tables."""
+    if path.suffix.lower() == ".tar" and path.is_file():
+        return True
+    packing = (".tar", ".arrow", ".parquet")
+    names = visible_files(path) if path.is_dir() else []
+    endings = {name.suffix.lower() for name in names}
+    return bool(endings & set(packing)) and not endings & set(suffixes_of(modality))
 
 
 def _below(folder: Path, path: Path) -> str:
