@@ -13,6 +13,7 @@ from PIL import Image as Picture
 
 from tests.worlds import tokenizers
 from tokenmask.cli.layouts import find
+from tokenmask.cli.media import is_held_out
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import Corpus
 
@@ -187,11 +188,9 @@ def test_coco(tmp_path):
     notes += [{"id": 3, "image_id": 8, "caption": "three"}]
     put(tmp_path, {"train2017/a.png": png(0), "train2017/b.png": png(1)})
     put(tmp_path, {"annotations/captions_train2017.json": json.dumps({"images": images, "annotations": notes})})
-    assert read(items([tmp_path], BOTH)) == {
-        "train2017/1": ("one", 0, "train"),
-        "train2017/2": ("two", 0, "train"),
-        "train2017/3": ("three", 1, "train"),
-    }
+    found = items([tmp_path], BOTH)
+    assert words_of(found) == {"train2017/1": ("one", 0), "train2017/2": ("two", 0), "train2017/3": ("three", 1)}
+    assert found[0].split == found[1].split == ("held-out" if is_held_out("train2017/a") else "train")
 
 
 def shard(path, members):
@@ -303,3 +302,13 @@ def test_tables_of_a_hub_with_media_in_them(tmp_path):
         "data/train-0/1": ("dog", 1, "train"),
         "data/train-0/2": ("cat", 2, "train"),
     }
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_split_alone_is_split_as_other_folders_are(tmp_path, split):
+    put(tmp_path, {f"{split}/cat/{number}.png": png(0) for number in range(40)})
+    put(tmp_path, {f"{split}/dog/{number}.png": png(1) for number in range(40)})
+    found = items([tmp_path], BOTH)
+    held_out = {item.key.partition("/")[2] for item in found if item.split == "held-out"}
+    names = [f"{split}/{word}/{number}" for word in ("cat", "dog") for number in range(40)]
+    assert held_out == {f"{name}.png" for name in names if is_held_out(name)} and 2 < len(held_out) < 20

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +15,11 @@ from tokenmask.cli import layouts, manifests
 from tokenmask.cli.columns import check_held, check_mapped, check_taken
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import Broken, File, Loader, files, is_held_out, medium, modalities_in, suffixes_of
-from tokenmask.cli.packed import Packed, Part, packed
+from tokenmask.cli.media import File, Loader, files, is_held_out, medium, modalities_in, suffixes_of
+from tokenmask.cli.packed import Packed
+from tokenmask.cli.records import below, is_manifest, item_of, laid_out, manifest_items, stream_of
 from tokenmask.cli.show import say
-from tokenmask.corpus import HELD_OUT, TRAIN, Item
+from tokenmask.corpus import HELD_OUT, Item
 from tokenmask.tokenizer import TOKENIZERS
 
 
@@ -72,12 +72,12 @@ def media(
                 place = loader.part.container if isinstance(loader, Packed) else loader.value
                 found[item.key, loader] = item.split == HELD_OUT, place
             continue
-        if not _is_manifest(path, {modality: modality}):
+        if not is_manifest(path, {modality: modality}):
             others.append(path)
             continue
-        for item in _manifest(path, {modality: modality}, columns or {}, seen):
+        for item in manifest_items(path, {modality: modality}, columns or {}, seen):
             loader = item.media[modality]
-            name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
+            name = item.key if isinstance(loader.value, str) else below(path.parent, loader.value)
             place = None if isinstance(loader.value, str) else loader.value
             found[name, loader] = item.split == HELD_OUT, place
     check_mapped(columns or {}, seen)
@@ -135,24 +135,24 @@ def items(
     for source in map(Path, sources):
         if source.suffix.lower() == ".tar" and source.is_file():
             entries = layouts.shard(source, modalities.values())
-            found += _laid_out(source, source.name, entries, modalities)
+            found += laid_out(source, source.name, entries, modalities)
         elif source.is_dir() and (layout := layouts.find(source, modalities.values(), by_modality)) is not None:
             say(f"{source} is read as {layout.name}: {len(layout.entries)} items")
-            found += _laid_out(source, source.resolve().name, layout.entries, modalities)
+            found += laid_out(source, source.resolve().name, layout.entries, modalities)
             found.tables += layout.tables
             seen.update(layout.columns, *(entry.metadata for entry in layout.entries))
         elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
-        elif _is_manifest(source, modalities):
-            listed = _manifest(source, modalities, columns or {}, seen)
+        elif is_manifest(source, modalities):
+            listed = manifest_items(source, modalities, columns or {}, seen)
             check_taken(source, listed, modalities)
             found += listed
         elif source.suffix == ".txt" and source.is_file():
-            name, kind = _stream_of("text", modalities, source), medium("text")
+            name, kind = stream_of("text", modalities, source), medium("text")
             found += [
-                _item(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
+                item_of(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
             ]
         else:
@@ -202,19 +202,19 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     others = {name: modality for name, modality in modalities.items() if modality != "text"}
     home = folder.resolve().name
     if not others:
-        name, kind = _stream_of("text", modalities, folder), medium("text")
+        name, kind = stream_of("text", modalities, folder), medium("text")
         return [
-            _item(f"{home}/{file.name}", {name: Loader(kind, file.path)}, file.name, None, {})
+            item_of(f"{home}/{file.name}", {name: Loader(kind, file.path)}, file.name, None, {})
             for file in files([folder], "text")
         ]
     groups: dict[Path, dict[str, list[File]]] = {}
     for modality in others.values():
         if not suffixes_of(modality):
             raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
-        name = _stream_of(modality, modalities, folder)
+        name = stream_of(modality, modalities, folder)
         for file in files([folder], modality, among=[*others.values()]):
             groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).append(file)
-    captions = _stream_of("text", modalities, folder) if "text" in modalities.values() else ""
+    captions = stream_of("text", modalities, folder) if "text" in modalities.values() else ""
     found = []
     for path, streams in groups.items():
         if all(len(found_here) == 1 for found_here in streams.values()):
@@ -228,38 +228,8 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
             if captions and _says_something(caption):
                 media[captions] = Loader(medium("text"), caption, one_line=True)
             group = first.name.removesuffix(first.path.suffix)
-            found.append(_item(f"{home}/{first.name}", media, group, None, {}))
+            found.append(item_of(f"{home}/{first.name}", media, group, None, {}))
     return found
-
-
-def _laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modalities: Mapping[str, str]) -> list[Item]:
-    """Items of entries; an entry that is none becomes an item that fails, and several of one key get numbers."""
-    found: list[Item] = []
-    keys: Counter[str] = Counter()
-    stream = next((name for name in modalities if any(modalities[name] in entry.media for entry in entries)), "")
-    for entry in entries:
-        if not entry.media and not entry.problem:
-            continue
-        keys[entry.key] += 1
-        key = f"{home}/{entry.key}" + (f"#{keys[entry.key]}" if keys[entry.key] > 1 else "")
-        if entry.problem:
-            found.append(Item(key, {stream: Broken(medium(modalities[stream]), key, reason=entry.problem)}, TRAIN))
-            continue
-        media = {
-            _stream_of(modality, modalities, source): _loader(modality, value)
-            for modality, value in entry.media.items()
-        }
-        first = next((value for value in entry.media.values() if isinstance(value, Path)), None)
-        group = entry.key if first is None else Path(_below(source, first)).with_suffix("").as_posix()
-        found.append(_item(key, media, group, entry.split, dict(entry.metadata)))
-    return found
-
-
-def _loader(modality: str, value: str | Path | Part) -> Loader:
-    kind, one_line = medium(modality), modality == "text"
-    if isinstance(value, Part):
-        return packed(kind, value, one_line=one_line)
-    return Loader(kind, value, one_line and isinstance(value, Path))
 
 
 def _says_something(caption: Path) -> bool:
@@ -272,67 +242,6 @@ def _says_something(caption: Path) -> bool:
         return True
 
 
-def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
-    """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
-    suffix = path.suffix.lower()
-    listed = suffix == ".txt" and len(modalities) == 1 and "text" not in modalities.values()
-    return path.is_file() and (suffix in manifests.SUFFIXES or listed)
-
-
-def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str], seen: set[str]) -> list[Item]:
-    """Items of the rows; a row that is no record becomes an item that fails, unless all are such.
-
-    Args:
-        path: of the manifest.
-        modalities: stream name -> modality.
-        columns: stream name -> column.
-        seen: gets the names of all columns.
-    """
-    found: list[Item | None] = []
-    broken: list[tuple[int, str, str]] = []
-    for row in manifests.rows(path, modalities, columns):
-        seen.update(row.columns)
-        try:
-            found.append(_item_of(path, row, modalities))
-        except ValueError as error:
-            broken.append((len(found), f"{path.name}:{row.number}", str(error)))
-            found.append(None)
-    good = [item for item in found if item is not None]
-    if broken and not good:
-        raise ValueError(broken[0][2])
-    stream = next((name for name in modalities if any(name in item.media for item in good)), "")
-    for place, key, reason in broken:
-        found[place] = Item(key, {stream: Broken(medium(modalities[stream]), key, reason=reason)}, TRAIN)
-    return [item for item in found if item is not None]
-
-
-def _item_of(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
-    if row.problem:
-        raise ValueError(row.problem)
-    media: dict[str, Loader] = {}
-    words: list[str] = []
-    paths: list[str] = []
-    for name, modality in modalities.items():
-        value = row.values.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
-        if (
-            modality == "text"
-            and not value.strip()
-            and any(row.values.get(other) for other in modalities if other != name)
-        ):
-            continue  # an empty caption is none
-        (words if modality == "text" else paths).append(value)
-        media[name] = Loader(medium(modality), value if modality == "text" else path.parent / value)
-    split = row.values.get("split")
-    if split not in (None, TRAIN, HELD_OUT):
-        raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
-    group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-    return _item(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
-
-
 def _is_packed(path: Path, modality: str) -> bool:
     """Whether media lie in other files: an archive, or a folder of archives or tables."""
     if path.suffix.lower() == ".tar" and path.is_file():
@@ -341,24 +250,3 @@ def _is_packed(path: Path, modality: str) -> bool:
     names = visible_files(path) if path.is_dir() else []
     endings = {name.suffix.lower() for name in names}
     return bool(endings & set(packing)) and not endings & set(suffixes_of(modality))
-
-
-def _below(folder: Path, path: Path) -> str:
-    """The name of a file below a folder; its own name if it lies elsewhere."""
-    inside = path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts
-    return path.relative_to(folder).as_posix() if inside else path.name
-
-
-def _item(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:
-    """Without a split of its own an item goes with its group: one file, or one wording, is on one side only."""
-    return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
-
-
-def _stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
-    names = [name for name, found in modalities.items() if found == modality]
-    if len(names) != 1:
-        raise ValueError(
-            f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "
-            "name the streams in a .jsonl manifest"
-        )
-    return names[0]
