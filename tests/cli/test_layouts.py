@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import torch
 from PIL import Image as Picture
 
+from tests.cli import foreign
+from tests.modalities.test_humanml import error_of, walk
 from tests.worlds import tokenizers
 from tokenmask.cli.layouts import find
 from tokenmask.cli.media import is_held_out
@@ -312,3 +315,43 @@ def test_one_split_alone_is_split_as_other_folders_are(tmp_path, split):
     held_out = {item.key.partition("/")[2] for item in found if item.split == "held-out"}
     names = [f"{split}/{word}/{number}" for word in ("cat", "dog") for number in range(40)]
     assert held_out == {f"{name}.png" for name in names if is_held_out(name)} and 2 < len(held_out) < 20
+
+
+def test_bids(tmp_path, capsys):
+    events = "onset\tduration\ttrial_type\n0.5\t1\tgo\n1.5\tn/a\tstop\n2\t1\tgo\n3\t1\tn/a\n"
+    foreign.eeg(tmp_path / "files")
+    recording = sorted((tmp_path / "files").glob("*.edf"))[0]
+    for subject in ("sub-01", "sub-02"):
+        put(tmp_path / "d", {f"{subject}/eeg/{subject}_task-x_eeg.edf": recording.read_bytes()})
+    put(tmp_path / "d", {"sub-01/eeg/sub-01_task-x_events.tsv": events, "dataset_description.json": "{}"})
+    put(tmp_path / "d", {"participants.tsv": "participant_id\tage\nsub-01\t30\nsub-02\tn/a\n", "README": "x"})
+    found = items([tmp_path / "d"], {"text": "text", "eeg": "eeg"})
+    assert [item.key for item in found] == [f"d/{name}/eeg/{name}_task-x_eeg.edf" for name in ("sub-01", "sub-02")]
+    assert found[0].media["text"]().text == "go, stop" and "text" not in found[1].media
+    assert [item.metadata for item in found] == [{"age": "30"}, {"age": "n/a"}]
+    assert found[0].media["eeg"]().channels == found[1].media["eeg"]().channels
+    assert "is read as BIDS (recordings, trial_type of their events is text): 2 items" in capsys.readouterr().out
+    assert unseen([tmp_path / "d"], found) == ", 1 file not looked at (none)"
+    found = items([tmp_path / "d"], {"text": "text", "eeg": "eeg"}, columns={"text": "duration"})
+    assert found[0].media["text"]().text == "1"
+
+
+def test_humanml3d(tmp_path, capsys):
+    points = walk().joint_positions().numpy()
+    for name in ("000001", "000002", "M000001"):
+        (tmp_path / "d/new_joints").mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / f"d/new_joints/{name}.npy", points)
+    np.save(tmp_path / "d/Mean.npy", np.zeros(263))
+    lines = "a man walks.#a/DET man/NOUN walk/VERB#0.0#0.0\nhe turns.#he/PRON#1.0#2.5\nsomeone goes.#x#0.0#0.0\n"
+    put(tmp_path / "d", {"texts/000001.txt": lines, "texts/000002.txt": "a jump#a/DET#0.0#0.0\n"})
+    put(tmp_path / "d", {"train.txt": "000001\nM000001\n", "test.txt": "000002\n", "all.txt": "000001\n"})
+    found = items([tmp_path / "d"], {"text": "text", "motion": "motion"})
+    words = [item.media["text"]().text if "text" in item.media else None for item in found]
+    assert words == ["a man walks.", "someone goes.", "a jump", None]
+    assert [item.key for item in found] == ["d/000001", "d/000001#2", "d/000002", "d/M000001"]
+    assert [item.split for item in found] == ["train", "train", "held-out", "train"]
+    assert found[0].metadata == {"pieces": ["he turns.#he/PRON#1.0#2.5"]} and found[2].metadata == {}
+    clip = found[2].media["motion"]()
+    assert float(error_of(clip, torch.from_numpy(points).double()).max()) < 1e-5
+    assert "(new_joints and texts; 1 sentences on pieces are only kept" in capsys.readouterr().out
+    assert unseen([tmp_path / "d"], found) == ", 2 files not looked at (.npy, .txt)"

@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from tokenmask.cli.folders import visible_files
+from tokenmask.cli.layouts.bids import bids
 from tokenmask.cli.layouts.entry import Entry, Layout
+from tokenmask.cli.layouts.motions import humanml3d
 from tokenmask.cli.layouts.pictures import class_folders, coco
 from tokenmask.cli.layouts.saved import saved_datasets
 from tokenmask.cli.layouts.shards import shard, shards
@@ -20,7 +22,10 @@ from tokenmask.cli.layouts.tables import tables
 __all__ = ["Entry", "Layout", "find", "shard"]
 
 Finder = Callable[[Path, list[Path], Collection[str], Mapping[str, str]], Layout | None]
-FINDERS: tuple[Finder, ...] = (saved_datasets, shards, kaldi, ljspeech, coco, librispeech, vctk, tables, class_folders)
+FINDERS: tuple[Finder, ...] = (
+    *(saved_datasets, shards, kaldi, ljspeech, coco, librispeech, vctk, bids, humanml3d),
+    *(tables, class_folders),  # which take what others leave
+)
 
 
 def find(folder: Path, modalities: Collection[str], columns: Mapping[str, str] | None = None) -> Layout | None:
