@@ -1,18 +1,11 @@
 """Modules that have moved into the folder of their modality: the old names still import, with a warning.
 
-Arrow: ``tokenmask.modalities.picture`` --> ``tokenmask.modalities.image.media``. Does not know what is in them.
+Arrow: ``tokenmask.modalities.picture`` --> ``tokenmask.modalities.image.media``. Does not know: what is in them.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
-
-from tokenmask.deprecation import warn_deprecated
+from tokenmask.deprecation import moved_modules
 
 _PACKAGE = "tokenmask.modalities."
 MOVED = {  # since 0.2
@@ -50,21 +43,6 @@ MOVED = {  # since 0.2
 }
 
 
-class _Moved(MetaPathFinder, Loader):
-    """Hands out the module at its new place under its old name: one module, so one of each class."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        known = fullname.startswith(_PACKAGE) and fullname.removeprefix(_PACKAGE) in MOVED
-        return ModuleSpec(fullname, self) if known else None
-
-    def exec_module(self, module: ModuleType) -> None:
-        old = module.__name__
-        new = _PACKAGE + MOVED[old.removeprefix(_PACKAGE)]
-        warn_deprecated(f"the module {old}", instead=new, since="0.2", stacklevel=2)
-        sys.modules[old] = importlib.import_module(new)
-
-
 def install() -> None:
     """Lets the old names be imported; once, however often it is called."""
-    if not any(isinstance(finder, _Moved) for finder in sys.meta_path):
-        sys.meta_path.append(_Moved())
+    moved_modules({_PACKAGE + old: _PACKAGE + new for old, new in MOVED.items()}, since="0.2")

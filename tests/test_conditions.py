@@ -28,14 +28,14 @@ def logits(run, batch):
 
 
 def packed(run, words):
-    given = {} if words is None else {"text": run._tokens("text", words)}
+    given = {} if words is None else {"text": run.inputs.tokens("text", words)}
     request = Request.blank(run.layout, "image", (8, 8), given=given)
     return request.pack(run.layout, run.recipe.packing)
 
 
 def test_each_pass_sees_its_own_condition_only(run):
-    negative, further = ({"text": run._tokens("text", words)} for words in ("red apple", "smiling cat"))
-    given = {"text": run._tokens("text", "sun")}
+    negative, further = ({"text": run.inputs.tokens("text", words)} for words in ("red apple", "smiling cat"))
+    given = {"text": run.inputs.tokens("text", "sun")}
     request = Request.blank(run.layout, "image", (8, 8), given=given, negative=negative, further=(further,))
     sequence, numbers = request.pack(run.layout, run.recipe.packing), []
     numbers = [0] * len(sequence)

@@ -5,8 +5,8 @@ import torch
 
 import tokenmask as tm
 from tests.worlds import tiny_run
-from tokenmask import editing
 from tokenmask.demo import items
+from tokenmask.generation import hole, window
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
 from tokenmask.streams import StreamSpec, TokenStream, cut, pasted
@@ -65,7 +65,7 @@ def test_seconds_of_audio_motion_and_eeg(shipped):
 
     recording = items.media("eeg", "held-out")[0]
     codes = shipped.tokenizers["eeg"].encode(recording)
-    names = [name.lower() for name in recording.channels[2:4]]
+    names = [recording.channels[2].lower(), f"EEG {recording.channels[3].upper()}-REF"]
     edited = shipped.edit(recording, [(0.25, 0.5)], channels=names, steps=2, seed=1)[0]
     different = changed(codes, edited.stream).any(-1)
     assert different.any() and not different[[0, 1, *range(4, 14)]].any()
@@ -75,7 +75,7 @@ def test_seconds_of_audio_motion_and_eeg(shipped):
 def test_words_are_replaced_by_as_many_codes_or_as_asked(run):
     text = Text("the sun and the moon")
     codes = run.tokenizers["text"].encode(text)
-    touched = editing.hole(run.tokenizers["text"], text, codes, [(4, 7)])[:, 0]
+    touched = hole(run.tokenizers["text"], text, codes, [(4, 7)])[:, 0]
     first, count = int(touched.nonzero()[0]), int(touched.sum())
     for length in (None, 1, 9):
         edited = run.edit(text, [(4, 7)], stream="text", length=length, steps=3, seed=1)[0]
@@ -88,7 +88,7 @@ def test_words_are_replaced_by_as_many_codes_or_as_asked(run):
 
 def test_a_character_of_several_bytes_belongs_to_each_of_its_codes(run):
     tokenizer, text = run.tokenizers["text"], Text("a\U0001f600b")
-    touched = editing.hole(tokenizer, text, tokenizer.encode(text), [(1, 2)])
+    touched = hole(tokenizer, text, tokenizer.encode(text), [(1, 2)])
     assert int(touched.sum()) == 4  # no piece of the tiny tokenizer holds the character, so its four bytes do
 
 
@@ -117,9 +117,9 @@ def test_the_window_holds_the_hole_in_its_middle():
     stream = TokenStream(StreamSpec("audio", (8,), ("time",), rate_hz=50.0), torch.zeros(100, 1, dtype=torch.int32))
     chosen = torch.zeros(100, 1, dtype=torch.bool)
     chosen[40:50] = True
-    assert editing.window(stream, chosen, 30) == (30, 60)
-    assert editing.window(stream, chosen.roll(50, 0), 30) == (70, 100)
-    assert editing.window(stream, chosen.roll(-40, 0), 30) == (0, 30)
+    assert window(stream, chosen, 30) == (30, 60)
+    assert window(stream, chosen.roll(50, 0), 30) == (70, 100)
+    assert window(stream, chosen.roll(-40, 0), 30) == (0, 30)
 
 
 SUN = Text("the sun")

@@ -62,7 +62,7 @@ def test_rows_of_other_sizes_and_levels_change_nothing_where_the_schedule_decide
 
 
 def test_logits_are_bit_equal_alone_and_in_a_batch(run):
-    given = [{"text": run._tokens("text", word)} for word in ("sun", "red apple", "dog")]
+    given = [{"text": run.inputs.tokens("text", word)} for word in ("sun", "red apple", "dog")]
     requests = [Request.blank(run.layout, "image", (8, 8), given=one) for one in given]
     sequences = [request.pack(run.layout, run.recipe.packing) for request in requests]
     from tokenmask.batch import collate
@@ -84,7 +84,7 @@ def test_logits_are_bit_equal_alone_and_in_a_batch(run):
 
 
 def test_given_slots_never_change(run):
-    prefix = run._tokens("text", "the sun and the")
+    prefix = run.inputs.tokens("text", "the sun and the")
     stream = run.generate_tokens("text", given={"text": prefix}, length=9, seed=3)[0]
     assert torch.equal(stream.codes[: prefix.grid[0]], prefix.codes)
     assert stream.grid[0] <= prefix.grid[0] + 9

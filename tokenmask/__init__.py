@@ -23,7 +23,17 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.streams import TokenStream as TokenStream
     from tokenmask.training import Trainer as Trainer
 
+from tokenmask.deprecation import moved_modules
+
 __version__ = "0.2.0"
+
+MOVED = {  # old names of modules still import, with a warning
+    "tokenmask.editing": "tokenmask.generation.regions",
+    "tokenmask.masking.scores": "tokenmask.scores",
+    "tokenmask.models.reuse": "tokenmask.sampling.reuse",
+    "tokenmask.sampling.order": "tokenmask.scores.predicted",
+}
+moved_modules(MOVED, since="0.2")
 
 # Loaded on first use (PEP 562), so that `import tokenmask` stays quick and torch waits until it is needed.
 _HOMES = {

@@ -23,7 +23,9 @@ import inspect
 import numbers
 import types
 import typing
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -147,12 +149,21 @@ def component(values: Any, base: type[Component], home: str) -> Component:
     check_homes({"class_path": path}, f"a {base.__name__}")
     module, _, name = path.rpartition(".")
     try:
-        kind = getattr(importlib.import_module(module or home), name, None)
+        with names_of_its_day():
+            kind = getattr(importlib.import_module(module or home), name, None)
     except ImportError as error:
         raise ValueError(f"{path} can't be imported ({error}); install the package that brings it") from error
     if not (isinstance(kind, type) and issubclass(kind, base) and _package(kind.__module__) in homes()):
         raise ValueError(f"{path} must be a {base.__name__}, but is not; install the version that has it")
     return _made(kind, arguments, home)
+
+
+@contextmanager
+def names_of_its_day() -> Iterator[None]:
+    """Around the reading of a file: it may name what has another name by now, without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def check_homes(values: Any, source: str) -> None:

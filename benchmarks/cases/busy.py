@@ -132,7 +132,7 @@ def corpus() -> Path:
     pair = {name: shipped().tokenizers[name] for name in ("text", "image")}
     names = [entry.name for entry in data.emoji()[:PICTURES]]
     items = [
-        Item(name, {"text": pair["text"].decode(shipped()._tokens("text", name)), "image": picture})
+        Item(name, {"text": pair["text"].decode(shipped().inputs.tokens("text", name)), "image": picture})
         for name, picture in zip(names, pictures(), strict=True)
     ]
     build_corpus(items, pair, Path(scratch.name) / "corpus", progress=False, on_error="raise")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
@@ -24,7 +25,7 @@ _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG
 
 
 @dataclass(frozen=True, eq=False)
-class AudioClip:
+class AudioClip(Timed):
     """A piece of sound.
 
     Args:
@@ -42,6 +43,8 @@ class AudioClip:
         *(".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64"),
     )
     """Endings that are looked for in folders."""
+
+    view: ClassVar[str] = "tokenmask.report.views.sounds:Sounds"
 
     samples: Tensor
     sample_rate_hz: int
@@ -74,6 +77,11 @@ class AudioClip:
     def duration_seconds(self) -> float:
         """Length."""
         return self.samples.shape[1] / self.sample_rate_hz
+
+    def between(self, start_seconds: float, end_seconds: float) -> AudioClip:
+        """The samples of a piece of time."""
+        first, stop = steps_between(start_seconds, end_seconds, self.sample_rate_hz, self.samples.shape[1])
+        return AudioClip(self.samples[:, first:stop].clone(), self.sample_rate_hz)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -17,14 +17,16 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 26
+MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
 _ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Medium):
     """A picture in 8-bit sRGB.
 
     Args:
@@ -40,6 +42,8 @@ class Image:
 
     suffixes: ClassVar[tuple[str, ...]] = (*written_suffixes, ".apng", ".j2k", ".mpo", ".pgm", ".pbm", ".pnm", ".qoi")
     """Endings that are looked for in folders."""
+
+    view: ClassVar[str] = "tokenmask.report.views.pictures:Pictures"
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
@@ -120,6 +124,11 @@ class Image:
             f"an image may have up to {MAX_PIXELS} pixels, but {path} is {width} x {height}; shrink it first"
         )
 
+    @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Half of a picture that moves: its first frame is a picture, all of it is a film."""
+        return 0.5 if moves(path) else 1.0
+
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically; .png loses nothing.
 
@@ -143,6 +152,19 @@ class Image:
         if tuple(self.pixels.shape[:2]) == (height, width):
             return Image(self.pixels)
         return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))
+
+
+def moves(path: str | Path) -> bool:
+    """Whether a picture file has more than one frame; False for one that cannot be read or never has."""
+    from PIL import Image as pillow
+
+    if Path(path).suffix.lower() not in MOVING:
+        return False
+    try:
+        with pillow.open(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError):
+        return False
 
 
 # Kinds of pixels ------------------------------------------------------------------------------------------------------

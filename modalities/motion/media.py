@@ -14,16 +14,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.motion.joints import Skeleton, joint_positions
 from tokenmask.modalities.motion.rotations import slerp, to_matrix
 from tokenmask.streams import TokenStream
-from tokenmask.tensor_files import load_tensors, save_tensors
+from tokenmask.tensor_files import description_of, load_tensors, save_tensors
 
 _SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake in a file, not a motion
 
 
 @dataclass(frozen=True, eq=False)
-class MotionClip:
+class MotionClip(Timed):
     """A motion of one skeleton.
 
     Args:
@@ -40,6 +41,8 @@ class MotionClip:
 
     written_suffixes: ClassVar[tuple[str, ...]] = (".bvh", ".safetensors")
     """Endings that can be written; the first if none is asked for."""
+
+    view: ClassVar[str] = "tokenmask.report.views.skeletons:Skeletons"
 
     root_positions: Tensor
     rotations: Tensor
@@ -88,6 +91,15 @@ class MotionClip:
     def joint_positions(self) -> Tensor:
         """Forward kinematics: float32 [frames, joints, 3], metres, in the world."""
         return joint_positions(to_matrix(self.rotations), self.skeleton) + self.root_positions[:, None]
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length, each frame as long as the next."""
+        return len(self) / self.frame_rate_hz
+
+    def between(self, start_seconds: float, end_seconds: float) -> MotionClip:
+        """The frames of a piece of time."""
+        return self.cut(*steps_between(start_seconds, end_seconds, self.frame_rate_hz, len(self)))
 
     def cut(self, start: int, stop: int) -> MotionClip:
         """Frames start .. stop - 1, copied."""
@@ -173,6 +185,12 @@ class MotionClip:
             return MotionClip(tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} must hold a motion, but cannot be read ({error!r}); save it again") from error
+
+    @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Nothing of tensors of other programs, or of other media."""
+        about = description_of(path) if Path(path).suffix.lower() == ".safetensors" else None
+        return float(about is None or "skeleton" in about)
 
     def save(self, path: str | Path) -> None:
         """Writes .safetensors, which loses nothing, or .bvh (see :func:`save_bvh`), atomically.

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
-from tokenmask.modalities.image.media import Image
+from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.following import count_films
 from tokenmask.modalities.video.times import steady
@@ -31,7 +32,7 @@ _PILLOW = (".gif", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
-class VideoClip:
+class VideoClip(Timed):
     """Moving pictures in 8-bit sRGB, at a constant rate, without sound.
 
     Args:
@@ -78,6 +79,16 @@ class VideoClip:
     def duration_seconds(self) -> float:
         """How long it runs."""
         return len(self.frames) / self.frame_rate_hz
+
+    def between(self, start_seconds: float, end_seconds: float) -> VideoClip:
+        """The frames that begin in a piece of time."""
+        first, stop = steps_between(start_seconds, end_seconds, self.frame_rate_hz, len(self.frames))
+        return VideoClip(self.frames[first:stop].clone(), self.frame_rate_hz)
+
+    @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Half of a picture that does not move, where pictures are looked for too."""
+        return 0.5 if Path(path).suffix.lower() in MOVING and not moves(path) else 1.0
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -93,10 +93,10 @@ class Boost(ConfidenceScore):
 '''
 
 
-def install(site: Path, name: str, *, declared: bool = True) -> None:
+def install(site: Path, name: str, *, declared: bool = True, text: str = MODULE) -> None:
     """Writes the module ``name`` into a folder, with an entry point if ``declared``."""
     site.mkdir(exist_ok=True)
-    (site / f"{name}.py").write_text(MODULE)
+    (site / f"{name}.py").write_text(text)
     if declared:
         about = site / f"{name}-1.0.dist-info"
         about.mkdir()

@@ -108,7 +108,7 @@ def test_spans_move_together(layout, batch):
 
 
 def test_halton_covers_every_grid_and_every_prefix_evenly():
-    from tokenmask.masking.scores import halton_ranks
+    from tokenmask.scores import halton_ranks
 
     for height, width in ((8, 8), (5, 7), (64, 64), (96, 96), (1, 13)):
         assert halton_ranks(height, width).sort().values.tolist() == list(range(height * width))

@@ -26,8 +26,8 @@ from tokenmask.masking import (
 )
 from tokenmask.masking.group_chain import chained
 from tokenmask.masking.processes import open_counts
-from tokenmask.masking.scores import ScoreContext, slot_noise
 from tokenmask.ops import Purpose, uniform
+from tokenmask.scores import ScoreContext, slot_noise
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT, SOUND = StreamSpec("text", (4,), ("index",)), StreamSpec("audio", (4, 4), ("time",), rate_hz=1.0)
@@ -177,7 +177,7 @@ def test_a_row_learns_a_depth_that_it_has():
     batch = rows_of(40, audio=1)
     maskable = (batch.role == FILL) & batch.valid[:, :, None] & (batch.stream == 1)[:, :, None]
     maskable[:, :, 0] = False
-    depth = LevelStages((9.0, 1.0)).depth(batch.ids, maskable, LAYOUT, seed=0, sample_ids=batch.sample_ids)
+    depth = LevelStages((9.0, 1.0)).stage(batch.ids, maskable, LAYOUT, seed=0, sample_ids=batch.sample_ids)
     assert depth.tolist() == [1] * 40
 
 

@@ -7,7 +7,6 @@ import torch
 
 from tokenmask.batch import GIVEN, Batch, collate
 from tokenmask.layout import Layout
-from tokenmask.masking.scores import ScoreContext, halton_ranks, qlds_ranks, slot_noise
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
@@ -25,6 +24,7 @@ from tokenmask.sampling import (
     SumScore,
     UniformSchedule,
 )
+from tokenmask.scores import ScoreContext, halton_ranks, qlds_ranks, slot_noise
 from tokenmask.streams import StreamSpec, TokenStream
 
 SPEC = StreamSpec("text", (4,), ("index",))

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, GIVEN, Batch, collate
 from tokenmask.masking import LevelStages, Linear, Masker, ProcessRate, ScoreContext
-from tokenmask.masking.scores import slot_noise
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
+from tokenmask.scores import slot_noise
 from tokenmask.streams import TokenStream
 from tokenmask.training import Packing, code_losses
 

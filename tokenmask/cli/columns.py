@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import suffixes_of
+from tokenmask.cli.media import is_words, suffixes_of
 from tokenmask.corpus import Item
 
 
@@ -55,7 +55,7 @@ def check_taken(path: Path, found: Sequence[Item], modalities: Mapping[str, str]
     """
     held = {name for item in found for name in item.media}
     for name, modality in modalities.items():
-        endings = suffixes_of(modality) if name not in held and modality != "text" else ()
+        endings = suffixes_of(modality) if name not in held and not is_words(modality) else ()
         column = next((one for one in _others(found) if endings and _names_files(found, one, endings)), None)
         if column is not None:
             example = str(next(item.metadata[column] for item in found if item.metadata.get(column)))
@@ -70,7 +70,7 @@ def check_held(
 ) -> None:
     """ValueError if no item has one of the streams that are needed; words may lack where no column could hold them."""
     lost, others = _lost(found, [name for name in modalities if name in needed]), _others(found)
-    if any(modalities[name] != "text" or others for name in lost):
+    if any(not is_words(modalities[name]) or others for name in lost):
         mapping = f"name one of the other columns ({', '.join(others)}) with --map {lost[0]}=COLUMN, " if others else ""
         raise ValueError(
             f"each stream must have a value somewhere, but nothing in {', '.join(map(str, sources))} has "

@@ -6,21 +6,16 @@ Arrow: paths --> loaders --> raw media. Does not know: tokens, corpora, models.
 from __future__ import annotations
 
 import hashlib
-import json
-import struct
-import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
+from tokenmask.medium import RECORD_MARK, load_media, records_of, said
 from tokenmask.progress import progress_bar
 from tokenmask.tokenizer import find_tokenizers, load_tokenizer_class
-
-_HOLDS = {"MotionClip": "motion", "EegRecording": "eeg"}  # by the word in the header of a .safetensors file
-_FILMS = (".gif", ".webp", ".apng")  # pictures, or films if they move
 
 
 class File(NamedTuple):
@@ -43,11 +38,18 @@ class Loader:
         kind: class of the media.
         value: words, or the path of a file.
         one_line: line ends of a text file become blanks.
+        record: name of one of the records of the file; "" is the file as a whole.
     """
 
     kind: Any
     value: str | Path
     one_line: bool = False
+    record: str = ""
+
+    @property
+    def source(self) -> str:
+        """The words, the path, or FILE#RECORD, for messages."""
+        return f"{self.value}{RECORD_MARK}{self.record}" if self.record else str(self.value)
 
     def __call__(self) -> Any:
         if isinstance(self.value, str):
@@ -57,8 +59,24 @@ class Loader:
                 f"{self.value} must lead to a file, but is a link to {self.value.readlink()}, "
                 "which is not there; fetch it"
             )
-        media = self.kind.load(self.value)
-        return self.kind(" ".join(media.text.split())) if self.one_line else media
+        if self.record:
+            return _records(self.kind, self.value, self.value.stat().st_mtime_ns)[self.record]()
+        media = load_media(self.kind, self.value)
+        return self.kind(" ".join(str(media).split())) if self.one_line else media
+
+
+@lru_cache(maxsize=4)  # the records of a file follow each other
+def _records(kind: Any, path: Path, changed: int) -> Mapping[str, Callable[[], Any]]:
+    return records_of(kind, path)
+
+
+def loaders(kind: Any, path: Path) -> list[tuple[str, Loader]]:
+    """(name, loader) of each record of a file; the name is "" where the file is one item, or cannot be read."""
+    try:
+        names = list(records_of(kind, path)) if not leads_nowhere(path) else [""]
+    except (ValueError, OSError):  # reading it tells why
+        names = [""]
+    return [(name, Loader(kind, path, record=name)) for name in names]
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,13 @@ def written_suffixes_of(modality: str) -> tuple[str, ...]:
 
 @cache
 def _endings(modality: str, which: str) -> tuple[str, ...]:
-    return tuple(getattr(medium(modality), which, ())) if modality in find_tokenizers() else ()
+    return tuple(said(medium(modality), which)) if modality in find_tokenizers() else ()
+
+
+@cache
+def is_words(modality: str) -> bool:
+    """Whether its media are words, which are given and printed as they are; False if it is not installed."""
+    return modality in find_tokenizers() and bool(said(medium(modality), "words"))
 
 
 def files(
@@ -146,7 +170,7 @@ def files(
             chosen = [
                 name
                 for name in visible_files(path)
-                if not wanted or (name.suffix.lower() in wanted and _may_be(path / name, modality, among))
+                if not wanted or (name.suffix.lower() in wanted and (suffixes or _may_be(path / name, modality, among)))
             ]
             found += [File(path / name, name.as_posix()) for name in chosen]
         elif path.exists() or path.is_symlink():
@@ -175,46 +199,13 @@ def modalities_in(path: Path, among: Collection[str]) -> set[str]:
 
 
 def _may_be(path: Path, modality: str, among: Collection[str] = ()) -> bool:
-    """False for a file that says it holds something else; a damaged one is taken, and reading it tells why not."""
-    suffix = path.suffix.lower()
-    if suffix in _FILMS and {"image", "video"} <= {modality, *among}:
-        return modality not in ("image", "video") or modality == ("video" if _moves(path) else "image")
-    if suffix == ".npz":
-        return modality != "eeg" or _is_recording(path)
-    held = _held_in(path) if suffix == ".safetensors" else ""
-    return not held or _HOLDS.get(held) == modality
-
-
-def _moves(path: Path) -> bool:
-    """Whether a picture has more than one frame."""
-    from PIL import Image as pillow
-
-    try:
-        with pillow.open(path) as picture:
-            return bool(getattr(picture, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError):
-        return False
-
-
-def _is_recording(path: Path) -> bool:
-    """Whether a .npz file holds the arrays of a recording; True if it cannot be opened."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {"samples.npy", "sample_rate_hz.npy", "channels.npy"} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return True
-
-
-def _held_in(path: Path) -> str:
-    """What a .safetensors file of media says that it holds; "" if nothing can be read there."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {}).get("tokenmask", "{}"))
-            return str(json.loads(header.get("about", "{}")).get("media", "other"))
-    except (SafetensorError, OSError, ValueError, AttributeError, TypeError):
-        return ""
+    """False for a file that says it holds something else, or is more of another medium that is looked for."""
+    claims = {
+        one: float(said(medium(one), "claims")(path))
+        for one in {modality, *among}
+        if one == modality or path.suffix.lower() in suffixes_of(one)
+    }
+    return claims[modality] > 0 and claims[modality] == max(claims.values())
 
 
 def suffix_of(modality: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli.media import Loader
+from tokenmask.medium import load_media
 
 
 class Part(NamedTuple):
@@ -45,15 +46,15 @@ class Packed(Loader):
             path = Path(folder) / f"part{Path(self.part.name).suffix}"
             path.write_bytes(content(self.part))
             try:
-                media = self.kind.load(path)
+                media = load_media(self.kind, path)
             except ValueError as error:
                 raise ValueError(str(error).replace(str(path), str(self.value))) from error
-        return self.kind(" ".join(media.text.split())) if self.one_line else media
+        return self.kind(" ".join(str(media).split())) if self.one_line else media
 
 
 def packed(kind: Any, part: Part, *, one_line: bool = False) -> Packed:
     """A loader of a part; its value is the place as it is told."""
-    return Packed(kind, part.container / part.name, one_line, part)
+    return Packed(kind, part.container / part.name, one_line, part=part)
 
 
 def content(part: Part) -> bytes:

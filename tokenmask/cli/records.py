@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli import layouts, manifests
-from tokenmask.cli.media import Broken, Loader, is_held_out, medium
+from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium
 from tokenmask.cli.packed import Part, packed
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
 
@@ -19,7 +19,7 @@ from tokenmask.corpus import HELD_OUT, TRAIN, Item
 def is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
     """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
     suffix = path.suffix.lower()
-    listed = suffix == ".txt" and len(modalities) == 1 and "text" not in modalities.values()
+    listed = suffix == ".txt" and len(modalities) == 1 and not any(map(is_words, modalities.values()))
     return path.is_file() and (suffix in manifests.SUFFIXES or listed)
 
 
@@ -68,8 +68,9 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
             and any(row.values.get(other) for other in modalities if other != name)
         ):
             continue  # an empty caption is none
-        (words if modality == "text" else paths).append(value)
-        media[name] = Loader(medium(modality), value if modality == "text" else path.parent / value)
+        inline = is_words(modality)
+        (words if inline else paths).append(value)
+        media[name] = Loader(medium(modality), value if inline else path.parent / value)
     split = row.values.get("split")
     if split not in (None, TRAIN, HELD_OUT):
         raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
@@ -85,7 +86,8 @@ def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modaliti
     found: list[Item] = []
     splits = {entry.split for entry in entries} >= {TRAIN, HELD_OUT}
     keys: Counter[str] = Counter()
-    stream = next((name for name in modalities if any(modalities[name] in entry.media for entry in entries)), "")
+    held = {kind for entry in entries for kind in entry.media}
+    stream = next((name for name, one in modalities.items() if one in held or (is_words(one) and "text" in held)), "")
     for entry in entries:
         if not entry.media and not entry.problem:
             continue
@@ -94,20 +96,20 @@ def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modaliti
         if entry.problem:
             found.append(Item(key, {stream: Broken(medium(modalities[stream]), key, reason=entry.problem)}, TRAIN))
             continue
-        media = {
-            stream_of(modality, modalities, source): _loader(modality, value) for modality, value in entry.media.items()
-        }
+        media: dict[str, Loader] = {}
+        for kind, value in entry.media.items():
+            name = words_of(modalities, source) if kind == "text" else stream_of(kind, modalities, source)
+            media[name] = _loader(modalities[name], value, one_line=kind == "text")
         first = next((value for value in entry.media.values() if isinstance(value, Path)), None)
         group = entry.key if first is None else Path(below(source, first)).with_suffix("").as_posix()
         found.append(item_of(key, media, group, entry.split if splits else None, dict(entry.metadata)))
     return found
 
 
-def _loader(modality: str, value: str | Path | Part) -> Loader:
-    kind, one_line = medium(modality), modality == "text"
+def _loader(modality: str, value: str | Path | Part, *, one_line: bool) -> Loader:
     if isinstance(value, Part):
-        return packed(kind, value, one_line=one_line)
-    return Loader(kind, value, one_line and isinstance(value, Path))
+        return packed(medium(modality), value, one_line=one_line)
+    return Loader(medium(modality), value, one_line and isinstance(value, Path))
 
 
 def below(folder: Path, path: Path) -> str:
@@ -121,8 +123,17 @@ def item_of(key: str, media: dict[str, Loader], group: str, split: str | None, m
     return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
 
 
+def words_of(modalities: Mapping[str, str], source: Path) -> str:
+    """The stream that takes words, what is found in a text file or a caption."""
+    return _only([name for name, modality in modalities.items() if is_words(modality)], "text", source)
+
+
 def stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
-    names = [name for name, found in modalities.items() if found == modality]
+    """The stream that takes a modality."""
+    return _only([name for name, found in modalities.items() if found == modality], modality, source)
+
+
+def _only(names: Sequence[str], modality: str, source: Path) -> str:
     if len(names) != 1:
         raise ValueError(
             f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "

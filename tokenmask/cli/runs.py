@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import check_written, suffix_of
+from tokenmask.cli.media import check_written, is_words, suffix_of
 from tokenmask.cli.show import say
 from tokenmask.cli.tokens import SUFFIX, check_new
+from tokenmask.generation import DrawOptions
+from tokenmask.medium import said
 from tokenmask.run import Run, load
 from tokenmask.streams import TokenStream
 
@@ -21,7 +23,7 @@ def generate(arguments: argparse.Namespace) -> int:
     run = load(arguments.run)
     if arguments.stream not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {arguments.stream!r}")
-    drawing = drawing_options(run, arguments)
+    given, drawing = conditions(run, arguments.given), drawing_options(run, arguments)
     modality = run.tokenizers[arguments.stream].spec.modality
     if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
         raise ValueError(
@@ -30,6 +32,7 @@ def generate(arguments: argparse.Namespace) -> int:
     paths = free_paths(arguments, arguments.stream, modality)
     media = run.generate(
         arguments.stream,
+        given,
         length=arguments.length,
         duration_seconds=arguments.duration,
         **drawing,
@@ -46,11 +49,10 @@ def demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def drawing_options(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What ``Run.generate`` and ``Run.edit`` take alike: what is given, and how codes are drawn."""
+def drawing_options(run: Run, arguments: argparse.Namespace) -> DrawOptions:
+    """How codes are drawn."""
     return {
-        "given": _conditions(run, arguments.given),
-        "negative": _conditions(run, arguments.negative),
+        "negative": conditions(run, arguments.negative),
         "also": [_weighted(run, word) for word in arguments.also],
         "steps": arguments.steps,
         "guidance": arguments.guidance,
@@ -67,7 +69,7 @@ def free_paths(arguments: argparse.Namespace, stream: str, modality: str) -> lis
     Raises:
         ValueError: a file is in the way, or its ending cannot be written.
     """
-    if arguments.out is None and modality == "text":
+    if arguments.out is None and is_words(modality):
         return None
     paths = sample_paths(arguments, stream, modality)
     for path in paths:
@@ -79,7 +81,7 @@ def deliver(media: Sequence[Any], paths: Sequence[Path] | None) -> None:
     """Saves samples and names the files, or prints what they say."""
     if paths is None:
         for one in media:
-            say(one.text)
+            say(str(one))
         return
     for path, one in zip(paths, media, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +89,7 @@ def deliver(media: Sequence[Any], paths: Sequence[Path] | None) -> None:
         say(str(path))
 
 
-def _conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
+def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE words as what is given of each stream."""
     given: dict[str, Any] = {}
     for word in words:
@@ -109,16 +111,16 @@ def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
         number = math.nan
     if not colon or not math.isfinite(number):
         raise ValueError(f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}")
-    return _conditions(run, [rest]), number
+    return conditions(run, [rest]), number
 
 
 def _given(run: Run, name: str, value: str) -> Any:
-    """Words or @FILE for text, a path of media or of a token file for the others."""
+    """Words or @FILE for media that are words, a path of media or of a token file for the others."""
     if name not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got something given for {name!r}")
     tokenizer = run.tokenizers[name]
     kind: Any = tokenizer.media
-    if tokenizer.spec.modality != "text":
+    if not said(kind, "words"):
         return TokenStream.load(value) if value.endswith(SUFFIX) else Path(value)
     if value.startswith("@@"):
         return value[1:]

@@ -15,12 +15,12 @@ from tokenmask.cli import layouts, manifests
 from tokenmask.cli.columns import check_held, check_mapped, check_taken
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import File, Loader, files, is_held_out, medium, modalities_in, suffixes_of
+from tokenmask.cli.media import File, Loader, files, is_held_out, is_words, loaders, medium, modalities_in, suffixes_of
 from tokenmask.cli.packed import Packed
-from tokenmask.cli.records import below, is_manifest, item_of, laid_out, manifest_items, stream_of
+from tokenmask.cli.records import below, is_manifest, item_of, laid_out, manifest_items, stream_of, words_of
 from tokenmask.cli.show import say
 from tokenmask.corpus import HELD_OUT, Item
-from tokenmask.tokenizer import TOKENIZERS
+from tokenmask.tokenizer import find_tokenizers
 
 
 class Medium(NamedTuple):
@@ -83,13 +83,14 @@ def media(
     check_mapped(columns or {}, seen)
     kind = medium(modality)
     for file in files(others, modality) if others or not found else ():
-        if modality == "text" and per == "line":
+        if is_words(modality) and per == "line":
             numbered = lines(file.path)
             for number, line in numbered:
                 found[f"{file.name}:{number}", Loader(kind, line)] = is_held_out(line), file.path
         else:  # the group of a file is that of `corpus build`, so both hold out the same files
-            group = file.name.removesuffix(file.path.suffix)
-            found[file.name, Loader(kind, file.path)] = is_held_out(group), file.path
+            for record, loader in loaders(kind, file.path):
+                name = _record_name(file, record)
+                found[name, loader] = is_held_out(name.removesuffix(file.path.suffix)), file.path
     return [Medium(name, loader, *about) for (name, loader), about in found.items()]
 
 
@@ -131,12 +132,13 @@ def items(
     """
     seen: set[str] = set()
     found = Items()
-    by_modality = {modalities[stream]: column for stream, column in (columns or {}).items() if stream in modalities}
+    kinds = [_kind(modality) for modality in modalities.values()]
+    by_modality = {_kind(modalities[name]): column for name, column in (columns or {}).items() if name in modalities}
     for source in map(Path, sources):
         if source.suffix.lower() == ".tar" and source.is_file():
-            entries = layouts.shard(source, modalities.values())
+            entries = layouts.shard(source, kinds)
             found += laid_out(source, source.name, entries, modalities)
-        elif source.is_dir() and (layout := layouts.find(source, modalities.values(), by_modality)) is not None:
+        elif source.is_dir() and (layout := layouts.find(source, kinds, by_modality)) is not None:
             say(f"{source} is read as {layout.name}: {len(layout.entries)} items")
             found += laid_out(source, source.resolve().name, layout.entries, modalities)
             found.tables += layout.tables
@@ -150,7 +152,8 @@ def items(
             check_taken(source, listed, modalities)
             found += listed
         elif source.suffix == ".txt" and source.is_file():
-            name, kind = stream_of("text", modalities, source), medium("text")
+            name = words_of(modalities, source)
+            kind = medium(modalities[name])
             found += [
                 item_of(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
@@ -169,10 +172,15 @@ def items(
     return found
 
 
+def _kind(modality: str) -> str:
+    """What layouts call it: all that takes words is text there."""
+    return "text" if is_words(modality) else modality
+
+
 def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
     """What there is instead: endings of files that no modality has, modalities that have no ending."""
     held = {path.suffix.lower() for source in map(Path, sources) if source.is_dir() for path in visible_files(source)}
-    known = {modality: suffixes_of(modality) for modality in {*TOKENIZERS, *modalities}}
+    known = {modality: suffixes_of(modality) for modality in {*find_tokenizers(), *modalities}}
     others = sorted(held - {""} - {suffix for endings in known.values() for suffix in endings})[:5]
     unknown = sorted(modality for modality in set(modalities) if not known[modality])
     said = [f"they have {', '.join(others)} files, an ending of no known modality"] if others else []
@@ -199,37 +207,44 @@ def _digested(loader: Loader) -> str | list[Any]:
 
 def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     """Files of one name are one record: x.png with x.txt, its caption."""
-    others = {name: modality for name, modality in modalities.items() if modality != "text"}
+    others = {name: modality for name, modality in modalities.items() if not is_words(modality)}
     home = folder.resolve().name
     if not others:
-        name, kind = stream_of("text", modalities, folder), medium("text")
+        name = words_of(modalities, folder)
         return [
-            item_of(f"{home}/{file.name}", {name: Loader(kind, file.path)}, file.name, None, {})
-            for file in files([folder], "text")
+            item_of(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
+            for file in files([folder], modalities[name])
         ]
-    groups: dict[Path, dict[str, list[File]]] = {}
+    groups: dict[Path, dict[str, list[tuple[str, Loader]]]] = {}
     for modality in others.values():
         if not suffixes_of(modality):
             raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
         name = stream_of(modality, modalities, folder)
         for file in files([folder], modality, among=[*others.values()]):
-            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).append(file)
-    captions = stream_of("text", modalities, folder) if "text" in modalities.values() else ""
+            here = [(_record_name(file, record), loader) for record, loader in loaders(medium(modality), file.path)]
+            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).extend(here)
+    captions = words_of(modalities, folder) if len(others) < len(modalities) else ""
     found = []
     for path, streams in groups.items():
         if all(len(found_here) == 1 for found_here in streams.values()):
             records = [{name: found_here[0] for name, found_here in streams.items()}]
-        else:  # x.png and x.jpg: two records, which share a caption and a split
-            records = [{name: file} for name, found_here in streams.items() for file in found_here]
+        else:  # x.png and x.jpg, or one file of many: records that share a caption
+            records = [{name: one} for name, found_here in streams.items() for one in found_here]
         caption = path.with_name(path.name + ".txt")
         for record in records:
-            first = next(iter(record.values()))
-            media = {name: Loader(medium(others[name]), file.path) for name, file in record.items()}
+            first, its_loader = next(iter(record.values()))
+            media = {name: loader for name, (_, loader) in record.items()}
             if captions and _says_something(caption):
-                media[captions] = Loader(medium("text"), caption, one_line=True)
-            group = first.name.removesuffix(first.path.suffix)
-            found.append(item_of(f"{home}/{first.name}", media, group, None, {}))
+                media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
+            group = first.removesuffix(Path(its_loader.value).suffix)
+            found.append(item_of(f"{home}/{first}", media, group, None, {}))
     return found
+
+
+def _record_name(file: File, record: str) -> str:
+    """A file of many records is like a folder of them: genes.fasta holds genes/one.fasta and genes/two.fasta."""
+    ending = file.path.suffix
+    return f"{file.name.removesuffix(ending)}/{record}{ending}" if record else file.name
 
 
 def _says_something(caption: Path) -> bool:

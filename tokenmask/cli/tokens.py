@@ -71,7 +71,7 @@ def encode(arguments: argparse.Namespace) -> int:
 def _token_files(arguments: argparse.Namespace, tokenizer: Tokenizer, out: Path, workers: int | None) -> int:
     paths, modality = arguments.paths, tokenizer.spec.modality
     found = media(paths, modality, columns=mapped(arguments.map, [modality]))
-    sources = [str(one.loader.value) for one in found]
+    sources = [one.loader.source for one in found]
     targets = _targets([one.name for one in found], sources, out)
     _remove_partials(targets)
     failed: Failed = []

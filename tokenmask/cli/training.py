@@ -17,10 +17,10 @@ from tokenmask.cli.sources import digest, items, unseen
 from tokenmask.corpus import Corpus, Item
 from tokenmask.files import write_text_atomic
 from tokenmask.fitting import Interrupted
-from tokenmask.models import check_shapes
+from tokenmask.models import check_shapes, head_of
 from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe
-from tokenmask.recipes.learners import learner_of
+from tokenmask.recipes.learners import brought_by_others, learner_of
 from tokenmask.run import Run, load
 from tokenmask.run import train as train_run
 from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer, load_tokenizer_class
@@ -32,7 +32,8 @@ Corpora = list[tuple[str | Path, float]]
 def train(arguments: argparse.Namespace) -> int:
     """Trains a run, or goes on with it."""
     processes = Processes.join()
-    recipe = load_recipe(arguments.recipe, overrides=arguments.set, tiny=arguments.tiny)
+    others = _streams_of_others(arguments.recipe) if arguments.data else []
+    recipe = load_recipe(arguments.recipe, overrides=[*others, *arguments.set], tiny=arguments.tiny)
     out, code = Path(arguments.out), 0
     folders = dict(word.partition("=")[::2] for word in arguments.tokenizer)
     tokenizers = named_tokenizers(arguments.tokenizer)
@@ -90,12 +91,21 @@ def train(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _streams_of_others(source: str) -> list[str]:
+    """Overrides that give a recipe which leaves out what the data do not hold the media of other packages too."""
+    plain = load_recipe(source)
+    names = brought_by_others(plain) if plain.optional_streams else []
+    return [f"streams.{name}.tokenizer={name}" for name in names]
+
+
 def _started(run: Run, recipe: Recipe, given: Mapping[str, Tokenizer]) -> dict[str, Tokenizer]:
     """The tokenizers given, and those of the run that is started from: its weights know their codes only.
 
     What does not fit is refused here, before anything is fitted or encoded.
     """
-    check_shapes(recipe.model, run.models["main"].config)
+    other = run.models["main"]
+    check_shapes(recipe.model, other.config)
+    check_shapes(head_of(recipe.model, recipe.head), other.head, "head")
     own = {name: options for name, options in recipe.streams.items() if options.shares is None}
     theirs = {name: tokenizer for name, tokenizer in run.tokenizers.items() if name in own}
     for name, tokenizer in given.items():

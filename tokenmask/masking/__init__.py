@@ -15,7 +15,8 @@ from tokenmask.masking.processes import (
     Power,
 )
 from tokenmask.masking.rates import Amount, FixedRate, ProcessRate, Rate
-from tokenmask.masking.scores import (
+from tokenmask.masking.stages import LevelStages, Stages
+from tokenmask.scores import (
     HaltonScore,
     QLDSScore,
     RandomScore,
@@ -25,7 +26,6 @@ from tokenmask.masking.scores import (
     SpanScore,
     SumScore,
 )
-from tokenmask.masking.stages import LevelStages
 
 __all__ = [
     "Amount",
@@ -54,6 +54,7 @@ __all__ = [
     "Score",
     "ScoreContext",
     "SpanScore",
+    "Stages",
     "SumScore",
     "Targets",
     "chained",

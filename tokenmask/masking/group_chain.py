@@ -16,8 +16,8 @@ from tokenmask.batch import ABSENT, FILL, PAD, Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.processes import MaskingProcess, Power, open_counts
-from tokenmask.masking.scores import QLDSScore, RandomScore, Score, ScoreContext
 from tokenmask.ops import Purpose, uniform
+from tokenmask.scores import QLDSScore, RandomScore, Score, ScoreContext
 
 _SHARE, _STEPS, _ORDER = 60, 61, 62  # draws of a row beside those of Conditioning and LevelStages
 

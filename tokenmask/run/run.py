@@ -9,21 +9,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from tokenmask import editing
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, statistics
-from tokenmask.editing import Region
-from tokenmask.generation import Request, fill, growing_axis
+from tokenmask.generation import (
+    DrawOptions,
+    Inputs,
+    Region,
+    Request,
+    check_options,
+    drawn_with,
+    fill,
+    hole,
+    resized,
+    window,
+)
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
-from tokenmask.sampling import AllOf, ClassifierFree, ForbidCodes, Sampler
+from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import Tokenizer, stream_of
+from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import StreamScore, held_out_scores
 
 
@@ -83,16 +92,8 @@ class Run:
         length: int | None = None,
         grid: tuple[int, ...] | None = None,
         duration_seconds: float | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        seed: int | Sequence[int] = 0,
-        num_samples: int = 1,
-        negative: Mapping[str, Any] | None = None,
-        also: Sequence[tuple[Mapping[str, Any], float]] = (),
-        sampler: Sampler | None = None,
         invariant: bool = True,
-        progress: bool = False,
+        **options: Unpack[DrawOptions],
     ) -> list[TokenStream]:
         """Fills a stream.
 
@@ -103,52 +104,37 @@ class Run:
             length: new places along the time axis, or the first one, for a stream of free length.
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
-            steps: of the sampler's longest stage; others keep their ratio to it.
-            guidance: s of u + s (c - u); 1 is none. The strongest, where it moves from step to step.
-            temperature: 0 takes the best code. The first, where it moves from step to step.
-            seed: of every request, or one for each.
-            num_samples: samples of each request; they differ, and the first is the one that num_samples=1 gives.
-            negative: stream name -> what guidance pushes away from, instead of from no condition.
-            also: further conditions, (stream name -> what is given, weight w) each: the logits gain w (c - u).
-            sampler: replaces the recipe's; the options above change it.
             invariant: see :func:`tokenmask.generation.fill`.
-            progress: a bar on stderr.
+            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler and progress; see
+                :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
 
         Raises:
             ValueError: a stream that the run does not have, a length that is missing, zero or too long.
+            TypeError: an option that there is not.
         """
-        self._check(stream)
+        check_options(options, ("length", "grid", "duration_seconds", "invariant"))
+        inputs = self.inputs
+        inputs.check(stream)
         wanted = [dict(one) for one in ([given or {}] if given is None or isinstance(given, Mapping) else given)]
+        seed = options.get("seed", 0)
         seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
         if not wanted or len(seeds) != len(wanted):
             raise ValueError(f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}")
-        if num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-        others = self._others(negative, also)
+        others = inputs.companions(options)
         requests = []
         for one, its_seed in zip(wanted, seeds, strict=True):
-            streams = {name: self._tokens(name, value) for name, value in one.items()}
+            streams = inputs.conditions(one)
             prefix = streams.pop(stream, None)
-            size = self._grid(stream, prefix, length, grid, duration_seconds)
-            names = dict(prefix.labels) if prefix else self.labels.get(stream, {})
-            axes = self.layout.streams[stream].axes
-            names = {axis: own for axis, own in names.items() if size[axes.index(axis)] == len(own)}
+            size = inputs.grid(stream, prefix, length, grid, duration_seconds)
+            names = inputs.names(stream, prefix, size)
             blank = Request.blank(
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
-            requests += [replace(blank, sample=sample) for sample in range(num_samples)]
-        return fill(
-            requests,
-            layout=self.layout,
-            models=self.models,
-            sampler=_adapt(sampler or self.recipe.sampler_of(stream), steps, guidance, temperature, negative, also),
-            packing=self.recipe.packing,
-            invariant=invariant,
-            progress=progress,
-        )
+            requests += [replace(blank, sample=sample) for sample in range(options.get("num_samples", 1))]
+        return self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
 
     @free_cores()
     def edit(
@@ -162,16 +148,8 @@ class Run:
         parts: Sequence[str] | None = None,
         length: int | None = None,
         given: Mapping[str, Any] | None = None,
-        negative: Mapping[str, Any] | None = None,
-        also: Sequence[tuple[Mapping[str, Any], float]] = (),
-        steps: int | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        seed: int = 0,
-        num_samples: int = 1,
-        sampler: Sampler | None = None,
         keep_original: bool | None = None,
-        progress: bool = False,
+        **options: Unpack[DrawOptions],
     ) -> list[Any]:
         """Fills a region of media anew; every code outside of it stays, token for token.
 
@@ -183,134 +161,75 @@ class Run:
             regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text;
                 (left, top, right, bottom) in pixels for images. None is everything.
             stream: name of its stream; needed for words, for paths, and where several streams hold such media.
-            levels, channels, parts: only these, see :func:`tokenmask.editing.hole`.
+            levels, channels, parts: only these, see :func:`tokenmask.generation.hole`.
             length: codes in place of the region, for text; as many as before if None.
-            given, negative, also, steps, guidance, temperature, seed, num_samples, sampler, progress: as in
-                :meth:`generate`.
+            given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
+            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler and progress; see
+                :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
 
         Raises:
             ValueError: a region outside of the media, an unknown stream, level, channel or part.
+            TypeError: an option that there is not.
         """
-        name = stream or self._stream_of(media)
-        self._check(name)
+        mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
+        check_options(options, mine)
+        seed = options.get("seed", 0)
+        if not isinstance(seed, int):
+            raise ValueError(f"an edit has one seed, got {seed!r}")
+        inputs = self.inputs
+        name = stream or inputs.stream_of(media)
+        inputs.check(name)
         tokenizer = self.tokenizers[name]
-        source = media if isinstance(media, TokenStream) else self._media(name, media)
-        codes = self._tokens(name, source)
+        source = media if isinstance(media, TokenStream) else inputs.media(name, media)
+        codes = inputs.tokens(name, source)
         shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
-        hole = editing.hole(tokenizer, shown, codes, regenerate, levels=levels, channels=channels, parts=parts)
-        canvas, open_places = codes, hole
+        chosen = hole(tokenizer, shown, codes, regenerate, levels=levels, channels=channels, parts=parts)
+        canvas, open_places = codes, chosen
         if length is not None:
-            canvas, open_places = editing.resized(codes, hole, length)
+            canvas, open_places = resized(codes, chosen, length)
         first, axis = 0, codes.spec.axes.index("time") if "time" in codes.spec.axes else 0
         most = self.recipe.packing.steps(self.layout, name, canvas)
         if most is not None:
-            first, stop = editing.window(canvas, hole, most)
-            canvas, open_places = cut(canvas, "time", first, stop), hole.narrow(axis, first, stop - first)
-        conditions = {key: self._tokens(key, value) for key, value in (given or {}).items()}
-        request = Request(name, canvas, open_places, conditions, seed=seed, **self._others(negative, also))
-        chosen = _adapt(sampler or self.recipe.sampler_of(name), steps, guidance, temperature, negative, also)
+            first, stop = window(canvas, chosen, most)
+            canvas, open_places = cut(canvas, "time", first, stop), chosen.narrow(axis, first, stop - first)
+        conditions, others = inputs.conditions(given), inputs.companions(options)
+        request = Request(name, canvas, open_places, conditions, seed=seed, **others)
+        sampler = drawn_with(self.recipe.sampler_of(name), options)
         end = codes.spec.end_code
         if end is not None and not bool(open_places[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
-            chosen = replace(chosen, constraint=AllOf((chosen.constraint, ForbidCodes({owner: (end,)}))))
-        filled = fill(
-            [replace(request, sample=sample) for sample in range(num_samples)],
-            layout=self.layout,
-            models=self.models,
-            sampler=chosen,
-            packing=self.recipe.packing,
-            progress=progress,
-        )
+            sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
+        requests = [replace(request, sample=sample) for sample in range(options.get("num_samples", 1))]
+        filled = self._fill(requests, sampler, options)
         edited = [one if most is None else pasted(codes, one, "time", first) for one in filled]
         if keep_original is None:
             keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
         if keep_original:
-            return [tokenizer.decode(one, given=shown, keep=~hole.any(-1)) for one in edited]
+            return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in edited]
         return [tokenizer.decode(one) for one in edited]
 
-    def _check(self, stream: str) -> None:
-        if stream not in self.tokenizers:
-            raise ValueError(f"this run has the streams {', '.join(self.tokenizers)}, got {stream!r}")
+    @property
+    def inputs(self) -> Inputs:
+        """What its streams take: media, words and paths as tokens."""
+        return Inputs(self.layout, self.tokenizers, self.labels)
 
-    def _others(
-        self, negative: Mapping[str, Any] | None, also: Sequence[tuple[Mapping[str, Any], float]]
-    ) -> dict[str, Any]:
-        """The fields of a request beside what is given."""
-        sets = [negative or {}, *(one for one, _ in also)]
-        pushed, *further = [{name: self._tokens(name, value) for name, value in one.items()} for one in sets]
-        return {"negative": pushed, "further": tuple(further)}
-
-    def _stream_of(self, media: Any) -> str:
-        """The stream that holds such media."""
-        kinds = {name: tokenizer.media for name, tokenizer in self.tokenizers.items() if name not in self.layout.shares}
-        if isinstance(media, TokenStream):
-            found = [name for name in kinds if self.layout.streams[name] == media.spec]
-        else:
-            found = [name for name, kind in kinds.items() if type(media) is kind]
-        if len(found) != 1:
-            what = type(media).__name__
-            raise ValueError(f"say which stream this {what} is of with stream=..., one of {', '.join(self.tokenizers)}")
-        return found[0]
-
-    def _media(self, name: str, value: Any) -> Any:
-        """Media, words or a path -> media."""
-        self._check(name)
-        tokenizer = self.tokenizers[name]
-        kind: Any = tokenizer.media
-        if isinstance(value, str) and tokenizer.spec.modality == "text":
-            value = kind(value)
-        elif isinstance(value, (str, Path)):
-            value = kind.load(value)
-        return value
-
-    def _tokens(self, name: str, value: Any) -> TokenStream:
-        """Media, words, a path or a stream -> tokens; media that were generated keep theirs."""
-        if isinstance(value, TokenStream):
-            self._check(name)
-            return value
-        media = self._media(name, value)
-        return stream_of(self.tokenizers[name], media)
-
-    def _grid(
-        self,
-        name: str,
-        prefix: TokenStream | None,
-        length: int | None,
-        grid: tuple[int, ...] | None,
-        duration_seconds: float | None,
-    ) -> tuple[int, ...]:
-        spec = self.layout.streams[name]
-        if duration_seconds is not None:
-            if spec.rate_hz is None:
-                raise ValueError(f"{name!r} has no clock, so ask for a length and not for duration_seconds")
-            length = round(duration_seconds * spec.rate_hz)
-        fixed = tuple(size for size in spec.grid if size is not None)
-        if grid is None and len(fixed) == len(spec.grid):
-            if length is not None and length != fixed[0]:
-                raise ValueError(f"{name!r} always has {' x '.join(map(str, fixed))} places, got length {length}")
-            return fixed
-        if grid is None:
-            if length is None:
-                raise ValueError(f"{name!r} has no fixed size; say how many places to fill with length=...")
-            if length < 1:
-                raise ValueError(f"length must be at least 1, got {length}")
-            grows = growing_axis(spec)
-            names = dict(prefix.labels if prefix else {}) or self.labels.get(name, {})
-            sizes = [
-                len(names[axis]) if axis in names else size for axis, size in zip(spec.axes, spec.grid, strict=True)
-            ]
-            if prefix is not None:
-                sizes = list(prefix.grid)
-            sizes[grows] = length + (prefix.grid[grows] if prefix else 0)
-            if any(size is None for size in sizes):
-                raise ValueError(f"{name!r} is free along {spec.axes}; give the whole grid=...")
-            grid = tuple(size or 0 for size in sizes)
-        return tuple(grid)
+    def _fill(
+        self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
+    ) -> list[TokenStream]:
+        return fill(
+            requests,
+            layout=self.layout,
+            models=self.models,
+            sampler=sampler,
+            packing=self.recipe.packing,
+            invariant=invariant,
+            progress=options.get("progress", False),
+        )
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -335,7 +254,7 @@ class Run:
             ValueError: media of another kind, or a stream that can't be removed.
         """
         if tokenizer is None:
-            self._check(name)
+            self.inputs.check(name)
         return swap(self, name, tokenizer, media, seed)
 
     def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
@@ -390,20 +309,3 @@ class Run:
 def load(folder: str | Path | None = None) -> Run:
     """Opens a run folder, what ``tokenmask train`` or ``make demo`` left; None opens the model that ships."""
     return Run.load(SHIPPED if folder is None else folder)
-
-
-def _adapt(
-    sampler: Sampler,
-    steps: int | None,
-    guidance: float | None,
-    temperature: float | None,
-    negative: Mapping[str, Any] | None = None,
-    also: Sequence[tuple[Mapping[str, Any], float]] = (),
-) -> Sampler:
-    sampler = sampler.adapted(steps, guidance, temperature)
-    if also:
-        base = sampler.guidance if isinstance(sampler.guidance, ClassifierFree) else ClassifierFree(1.0)
-        sampler = replace(sampler, guidance=replace(base, weights=tuple(weight for _, weight in also)))
-    if negative and not isinstance(sampler.guidance, ClassifierFree):
-        raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
-    return sampler

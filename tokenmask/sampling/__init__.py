@@ -1,19 +1,28 @@
 """Sampling: one decode loop and the values it is made of."""
 
-from tokenmask.masking.scores import HaltonScore, QLDSScore, RandomScore, RasterScore, SpanScore, SumScore
-from tokenmask.models import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
-from tokenmask.sampling.order import ConfidenceScore, EntropyScore, MarginScore
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.progress import Progress
+from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import (
+    ConfidenceScore,
+    EntropyScore,
+    HaltonScore,
+    MarginScore,
+    QLDSScore,
+    RandomScore,
+    RasterScore,
+    SpanScore,
+    SumScore,
+)
 
 __all__ = [
     "AllOf",

@@ -18,12 +18,12 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.sampling.guidance import NoGuidance
-from tokenmask.sampling.order import EntropyScore, MarginScore
 from tokenmask.sampling.pick import Pick, PickContext
 from tokenmask.sampling.revoke import NeverRevoke
 from tokenmask.sampling.sampler import Sampler
 from tokenmask.sampling.schedule import DecidingSchedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import EntropyScore, MarginScore
 
 
 def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: Layout, batch: Batch) -> Tensor:

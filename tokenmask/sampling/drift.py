@@ -14,10 +14,11 @@ from torch import Tensor
 
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
-from tokenmask.masking.scores import ScoreContext
-from tokenmask.models import MaskedModel, NoReuse, Reuse, ReuseStep, Scored
+from tokenmask.models import MaskedModel
+from tokenmask.sampling.reuse import NoReuse, Reuse, ReuseStep, Scored
 from tokenmask.sampling.sampler import Sampler
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import ScoreContext
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL
 from tokenmask.layout import Layout
-from tokenmask.masking.scores import Score
-from tokenmask.models import Reuse
 from tokenmask.sampling.guidance import Guidance
 from tokenmask.sampling.pick import Pick
 from tokenmask.sampling.progress import Progress
+from tokenmask.sampling.reuse import Reuse
 from tokenmask.sampling.schedule import DecidingSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import Score
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from tokenmask.batch import FILL
 from tokenmask.masking.processes import Linear, MaskingProcess
-from tokenmask.masking.scores import best, slot_counters
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import best, slot_counters
 
 
 class Revoke(ABC):

@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
-from tokenmask.masking.scores import Score, ScoreContext, best
-from tokenmask.models import MaskedModel, NoReuse, Reuse
+from tokenmask.models import MaskedModel
 from tokenmask.ops import commit
 from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.guidance import Guidance, NoGuidance
-from tokenmask.sampling.order import ConfidenceScore
 from tokenmask.sampling.passes import FRESH, STATISTICS, Predicted, ask
 from tokenmask.sampling.pick import Categorical, Pick
 from tokenmask.sampling.plan import RunStep, Stage, levels_of, planned, steps_of
 from tokenmask.sampling.progress import Progress
+from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import ConfidenceScore, Score, ScoreContext, best
 from tokenmask.threads import look_again
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.masking.processes import ROUNDINGS, Cosine, MaskingProcess, Rounding, open_counts
-from tokenmask.masking.scores import ScoreContext
+from tokenmask.scores import ScoreContext
 
 
 class Schedule(ABC):

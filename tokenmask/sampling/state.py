@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.layout import Layout
-from tokenmask.models.reuse import Cache
+from tokenmask.sampling.reuse import Cache
 
 _STEP_BITS = 16
 

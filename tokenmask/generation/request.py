@@ -1,7 +1,6 @@
-"""Generation: requests become sequences, sequences are filled, filled sequences become streams.
+"""Request: one stream to fill, what is given of it and what else is known.
 
-Arrow: Request --Layout.pack--> SamplerState --Sampler--> Layout.unpack --> TokenStream. Does not know: media,
-tokenizers, where models come from.
+Arrow: media's codes, conditions --**Request.pack**--> Sequence. Does not know: media, tokenizers, models.
 """
 
 from __future__ import annotations
@@ -13,19 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from tokenmask.batch import FILL, GIVEN, Sequence, append, collate
+from tokenmask.batch import FILL, GIVEN, Sequence
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel
-from tokenmask.progress import progress_bar
-from tokenmask.sampling import Sampler, SamplerState
-from tokenmask.sampling.guidance import COMPANION, FURTHER, NEGATIVE
+from tokenmask.sampling.guidance import FURTHER, NEGATIVE
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores
 from tokenmask.training import Packing
-
-INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch; smaller multiples are not (float32, CPU)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,71 +123,6 @@ class Request:
 def growing_axis(spec: StreamSpec) -> int:
     """The axis along which a stream is continued: time where there is time, else the first."""
     return spec.axes.index("time") if "time" in spec.axes else 0
-
-
-@free_cores()
-def fill(
-    requests: SequenceOf[Request],
-    *,
-    layout: Layout,
-    models: Mapping[str, MaskedModel],
-    sampler: Sampler,
-    packing: Packing,
-    invariant: bool = True,
-    max_rows: int = 64,
-    progress: bool = False,
-) -> list[TokenStream]:
-    """Fills every request.
-
-    Args:
-        requests: any mixture of targets, conditions and lengths.
-        layout, models, sampler, packing: of the run.
-        invariant: a request gives the same codes, bit for bit, alone or in any batch and with any number of threads
-            (float32 on one machine); False allows batches of mixed lengths with less padding.
-        max_rows: rows of one batch.
-        progress: a bar on stderr.
-
-    Returns:
-        the target stream of each request, in order; what was given of it is unchanged.
-
-    Raises:
-        ValueError: see :meth:`Request.pack`.
-    """
-    multiple = INVARIANT_MULTIPLE if invariant else 1
-    sequences = [request.pack(layout, packing) for request in requests]
-    companions = [torch.zeros(len(sequence), dtype=torch.int8) for sequence in sequences]
-    for index, request in enumerate(requests):
-        for number, other in request.companions(layout, packing).items():
-            sequences[index] = append(sequences[index], other)
-            companions[index] = torch.nn.functional.pad(companions[index], (0, len(other) - 1), value=number)
-    groups: dict[int, list[int]] = {}
-    for index, sequence in enumerate(sequences):
-        padded = -(-len(sequence) // multiple) * multiple if invariant else 0
-        groups.setdefault(padded, []).append(index)
-    batches = [group[at : at + max_rows] for group in groups.values() for at in range(0, len(group), max_rows)]
-    filled: dict[int, TokenStream] = {}
-    device = next(next(iter(models.values())).parameters()).device
-    with progress_bar("generating", len(batches), 0, progress) as show:
-        for batch_index, members in enumerate(batches):
-            samples = torch.tensor([requests[index].sample for index in members])
-            seeds = torch.tensor([requests[index].seed for index in members])
-            batch = collate([sequences[index] for index in members], samples, multiple=multiple).to(device)
-            numbers = pad_sequence([companions[index] for index in members], batch_first=True).to(device)
-            if bool(numbers.any()):
-                numbers = torch.nn.functional.pad(numbers, (0, batch.shape[1] - numbers.shape[1]))
-                features = {**batch.features, COMPANION: numbers}
-                batch = replace(batch, valid=batch.valid & (numbers == 0), features=features)
-            state = SamplerState.start(batch, layout, seeds.to(device))
-            ids = state.batch.ids.cpu()
-            for part in sampler.alike(layout, state):
-                rows = state if len(part) == len(members) else state.rows(part)
-                ids[part.cpu()] = sampler.run(models, layout, rows).batch.ids.cpu()
-            for row, index in enumerate(members):
-                size, depth = sequences[index].ids.shape
-                done = replace(sequences[index], ids=ids[row, :size, :depth].contiguous())
-                filled[index] = layout.unpack(done)[requests[index].target]
-            show(batch_index + 1, None)
-    return [filled[index] for index in range(len(requests))]
 
 
 def _padded(streams: Mapping[str, TokenStream], packing: Packing) -> dict[str, int]:

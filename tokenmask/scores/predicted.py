@@ -1,7 +1,7 @@
-"""Orders: which open slots are revealed first, from what the model predicts.
+"""Predicted scores: which open slots are revealed first, from what the model predicts of their codes.
 
-Arrow: inside the Sampler loop; scores like those of ``masking/scores.py``, which serve here too (RandomScore,
-HaltonScore). Does not know: how many slots, how codes are drawn, models.
+Arrow: inside the Sampler loop, ScoreContext with predictions --> float32 [B, L, K]. Does not know: how many slots, how
+codes are drawn, models.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tokenmask.masking.scores import Score, ScoreContext, slot_noise
+from tokenmask.scores.noise import slot_noise
+from tokenmask.scores.score import Score, ScoreContext
 
 
 class _Predicted(Score):

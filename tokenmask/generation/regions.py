@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
@@ -32,8 +32,9 @@ def hole(
     """The codes that a region touches.
 
     Args:
-        tokenizer: of the stream. One that cuts media otherwise than by the clock has a method
-            ``places(media, stream, region) -> bool [*grid]``.
+        tokenizer: of the stream. One that cuts media otherwise than by the clock
+            :class:`~tokenmask.tokenizer.Locates` regions itself, one whose channels have several spellings
+            :class:`~tokenmask.tokenizer.FindsChannels` itself.
         media: what the regions are measured in.
         stream: its codes.
         regions: one or more; None is everything.
@@ -53,12 +54,9 @@ def hole(
         inside |= torch.ones_like(inside) if region is None else _places(tokenizer, media, stream, region)
     if channels is not None:
         names = stream.labels.get("channel", ())
-        asked = {name.casefold() for name in channels}
-        unknown = [name for name in channels if name.casefold() not in {one.casefold() for one in names}]
-        if unknown or not names:
-            raise ValueError(f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(channels)}")
+        wanted = torch.zeros(len(names), dtype=torch.bool)
+        wanted[_channels(tokenizer, names, channels)] = True
         axis = spec.axes.index("channel")
-        wanted = torch.tensor([name.casefold() in asked for name in names])
         inside &= wanted.view([-1 if index == axis else 1 for index in range(len(spec.axes))])
     open_levels = torch.tensor(_levels(tokenizer, spec.level_groups, levels, parts))
     chosen = inside[..., None] & torch.isin(torch.arange(spec.num_levels), open_levels)
@@ -124,9 +122,8 @@ def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
 
 def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> Tensor:
     """bool [*grid], places that a region touches."""
-    if hasattr(tokenizer, "places"):
-        touched: Tensor = tokenizer.places(media, stream, region)
-        return touched
+    if isinstance(tokenizer, Locates):
+        return tokenizer.places(media, stream, region)
     spec = stream.spec
     if spec.rate_hz is None:
         raise ValueError(f"a {spec.modality} stream has no clock to place the region {tuple(region)} on; leave it out")
@@ -144,6 +141,18 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
     return inside.view(shape).expand(stream.grid)
 
 
+def _channels(tokenizer: Any, names: Sequence[str], asked: Sequence[str]) -> list[int]:
+    """Places of channels among the labels of a stream."""
+    if names and isinstance(tokenizer, FindsChannels):
+        return tokenizer.channel_places(names, asked)
+    folded = [name.casefold() for name in names]
+    if not asked or not {name.casefold() for name in asked} <= set(folded):
+        raise ValueError(
+            f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(asked) or 'none'}"
+        )
+    return [folded.index(name.casefold()) for name in asked]
+
+
 def _levels(
     tokenizer: Any,
     groups: tuple[tuple[int, ...], ...],
@@ -151,7 +160,7 @@ def _levels(
     parts: Sequence[str] | None,
 ) -> list[int]:
     if parts is not None:
-        names = tuple(getattr(tokenizer, "group_names", ()))
+        names = tuple(tokenizer.group_names) if isinstance(tokenizer, NamesGroups) else ()
         if not names or not set(parts) <= set(names):
             raise ValueError(f"parts must be among {', '.join(names) or '(none here)'}, got {', '.join(parts)}")
         groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)

@@ -1,15 +1,10 @@
-"""Swapping: a model learns the codes of another tokenizer without forgetting anything else.
+"""Relation: which codes of two tokenizers mean the same.
 
-Arrow: (old, new tokenizer, media) --**relate**--> which codes mean the same --**transplant**--> model of a new layout.
-Does not know: runs, training.
-
-What is kept is kept bit for bit: the trunk, and the rows of every other stream and of the controls. The rows of new
-codes come from those of old codes that stand for the same media; where none does, from the rows' moments.
+Arrow: (old, new tokenizer, media) --**relate**--> counts. Does not know: models, runs.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, transfer, unequal
-from tokenmask.models.transfer import ID_ROWS, STREAM_ROWS
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.tokenizer import Tokenizer, stream_of
+from tokenmask.tokenizer import SpellsCodes, Tokenizer, stream_of
 
 Relation = Sequence[Tensor | None]
 """For each new level, float64 [C_new, C_old]: how often the codes stand for the same piece of media; None: unknown."""
@@ -60,7 +52,7 @@ def relate(old: Tokenizer, new: Tokenizer, media: Sequence[Any]) -> list[Tensor 
         else torch.zeros(size, theirs.codebook_sizes[level], dtype=torch.float64)
         for size, level in zip(mine.codebook_sizes, levels, strict=True)
     ]
-    if hasattr(new, "code_texts") and hasattr(old, "code_texts") and counts[0] is not None:
+    if isinstance(new, SpellsCodes) and isinstance(old, SpellsCodes) and counts[0] is not None:
         counts[0] += _by_text(old, new)
         return counts
     for item in media:
@@ -113,67 +105,3 @@ def _places(before: TokenStream, after: TokenStream) -> Tensor:
     for axis, size in zip(before.spec.axes, before.grid, strict=True):
         place = place * size + meshes[axis]
     return place.flatten()
-
-
-@torch.no_grad()
-def transplant(
-    model: MaskedModel, layout: Layout, changed: str | None = None, relation: Relation = (), *, seed: int = 0
-) -> MaskedModel:
-    """The same model for another layout.
-
-    Args:
-        model: of the old layout; untouched.
-        layout: the new one. Streams that are in both, but for ``changed``, keep their rows.
-        changed: the stream whose tokenizer is another one; None if streams were only added or removed.
-        relation: from :func:`relate`, for the levels of ``changed``.
-        seed: of rows that nothing is known about.
-
-    Returns:
-        a new model on the CPU. A new code's rows are the mean of the old ones, weighted by how often they stood for the
-        same media, and its bias is log sum_o P(new | old) exp(bias of old). A code that never occurred draws its rows
-        from a normal distribution with the mean and deviation of the old level's rows; a level without any relation,
-        and a stream that was absent, keep the initialisation of a fresh model.
-    """
-    old, changed = model.layout, changed if changed in model.layout.streams else None
-    fresh = MaskedModel.create(model.config, layout, pattern=model.pattern, seed=seed)
-    family = [] if changed is None else [name for name in layout.names if layout.shares.get(name, name) == changed]
-    transfer(model, fresh, without=family)
-    generator = torch.Generator().manual_seed(seed)
-    state, before = fresh.state_dict(), model.state_dict()
-    for name in family:
-        state[STREAM_ROWS][1 + layout.index(name)] = before[STREAM_ROWS][1 + old.index(name)]
-    for own in (own for own in layout.ranges if own.stream == changed):
-        level = related_level(old.streams[own.stream], layout.streams[own.stream], own.level)
-        counts = relation[own.level] if own.level < len(relation) else None
-        if level is None or counts is None:
-            continue
-        source = old.range(own.stream, level)
-        for name in (name for name in ID_ROWS if name in state):
-            rows = before[name][source.offset : source.mask_id].double()
-            made = _biases(rows, counts) if rows.dim() == 1 else _rows(rows, counts, generator)
-            state[name][own.offset : own.mask_id] = made.to(state[name].dtype)
-            state[name][own.mask_id] = before[name][source.mask_id]
-    return fresh
-
-
-def _rows(rows: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """float64 [C_old, D] and counts [C_new, C_old] -> [C_new, D]."""
-    totals = counts.sum(1, keepdim=True)
-    drawn = torch.randn(len(counts), rows.shape[1], generator=generator, dtype=torch.float64)
-    drawn = rows.mean(0) + drawn * rows.std(0, unbiased=False)
-    return torch.where(totals > 0, counts @ rows / totals.clamp(min=1e-12), drawn)
-
-
-def _biases(biases: Tensor, counts: Tensor) -> Tensor:
-    """float64 [C_old] and counts [C_new, C_old] -> [C_new]."""
-    seen = counts.sum(0) > 0
-    share = counts / counts.sum(0).clamp(min=1e-12)
-    highest = biases.max()
-    mass = (share[:, seen] * (biases[seen] - highest).exp()).sum(1)
-    least = (biases - highest).exp().min() / 2  # a code that never occurred is rarer than the rarest
-    return highest + torch.where(mass > 0, mass, least).clamp(min=math.ulp(0.0)).log()
-
-
-def kept(model: MaskedModel, other: MaskedModel, changed: Sequence[str] = ()) -> bool:
-    """Whether all that two models share is bit-identical: the trunk, and the rows of streams not in ``changed``."""
-    return not unequal(model, other, without=changed)

@@ -1,0 +1,22 @@
+"""Generation: what is asked becomes requests, requests are filled; regions of media become holes in their codes."""
+
+from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
+from tokenmask.generation.inputs import Inputs
+from tokenmask.generation.options import DrawOptions, check_options, drawn_with
+from tokenmask.generation.regions import Region, hole, resized, window
+from tokenmask.generation.request import Request, growing_axis
+
+__all__ = [
+    "INVARIANT_MULTIPLE",
+    "DrawOptions",
+    "Inputs",
+    "Region",
+    "Request",
+    "check_options",
+    "drawn_with",
+    "fill",
+    "growing_axis",
+    "hole",
+    "resized",
+    "window",
+]

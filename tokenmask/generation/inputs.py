@@ -1,0 +1,124 @@
+"""Inputs: what a person gives becomes tokens, and how large a stream is to be.
+
+Arrow: media, words, paths --**Inputs.tokens**--> TokenStream --> Request. Does not know: models, samplers, recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenmask.generation.options import DrawOptions
+from tokenmask.generation.request import growing_axis
+from tokenmask.layout import Layout
+from tokenmask.medium import load_media, said
+from tokenmask.streams import TokenStream
+from tokenmask.tokenizer import Tokenizer, stream_of
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the streams of a system take.
+
+    Args:
+        layout: of its models.
+        tokenizers: by stream name.
+        labels: stream name -> axis -> names of its entries in the data (electrodes); new streams get the same.
+    """
+
+    layout: Layout
+    tokenizers: Mapping[str, Tokenizer]
+    labels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def check(self, stream: str) -> None:
+        """ValueError if there is no such stream."""
+        if stream not in self.tokenizers:
+            raise ValueError(f"this run has the streams {', '.join(self.tokenizers)}, got {stream!r}")
+
+    def media(self, name: str, value: Any) -> Any:
+        """Media, words or a path -> media."""
+        self.check(name)
+        kind: Any = self.tokenizers[name].media
+        if isinstance(value, str) and said(kind, "words"):
+            value = kind(value)
+        elif isinstance(value, (str, Path)):
+            value = load_media(kind, value)
+        return value
+
+    def tokens(self, name: str, value: Any) -> TokenStream:
+        """Media, words, a path or a stream -> tokens; media that were generated keep theirs."""
+        if isinstance(value, TokenStream):
+            self.check(name)
+            return value
+        media = self.media(name, value)
+        return stream_of(self.tokenizers[name], media)
+
+    def conditions(self, given: Mapping[str, Any] | None) -> dict[str, TokenStream]:
+        """What is given of each stream, as tokens."""
+        return {name: self.tokens(name, value) for name, value in (given or {}).items()}
+
+    def companions(self, options: DrawOptions) -> dict[str, Any]:
+        """The fields of a request that hold negative and further conditions."""
+        further = tuple(self.conditions(one) for one, _ in options.get("also", ()))
+        return {"negative": self.conditions(options.get("negative")), "further": further}
+
+    def stream_of(self, media: Any) -> str:
+        """The stream that holds such media."""
+        kinds = {name: tokenizer.media for name, tokenizer in self.tokenizers.items() if name not in self.layout.shares}
+        if isinstance(media, TokenStream):
+            found = [name for name in kinds if self.layout.streams[name] == media.spec]
+        else:
+            found = [name for name, kind in kinds.items() if type(media) is kind]
+        if len(found) != 1:
+            what = type(media).__name__
+            raise ValueError(f"say which stream this {what} is of with stream=..., one of {', '.join(self.tokenizers)}")
+        return found[0]
+
+    def grid(
+        self,
+        name: str,
+        prefix: TokenStream | None,
+        length: int | None,
+        grid: tuple[int, ...] | None,
+        duration_seconds: float | None,
+    ) -> tuple[int, ...]:
+        """The size of all axes of a new stream, its prefix included; see :meth:`tokenmask.run.Run.generate_tokens`.
+
+        Raises:
+            ValueError: a size that is missing, zero, or another one than the stream always has.
+        """
+        spec = self.layout.streams[name]
+        if duration_seconds is not None:
+            if spec.rate_hz is None:
+                raise ValueError(f"{name!r} has no clock, so ask for a length and not for duration_seconds")
+            length = round(duration_seconds * spec.rate_hz)
+        fixed = tuple(size for size in spec.grid if size is not None)
+        if grid is None and len(fixed) == len(spec.grid):
+            if length is not None and length != fixed[0]:
+                raise ValueError(f"{name!r} always has {' x '.join(map(str, fixed))} places, got length {length}")
+            return fixed
+        if grid is None:
+            if length is None:
+                raise ValueError(f"{name!r} has no fixed size; say how many places to fill with length=...")
+            if length < 1:
+                raise ValueError(f"length must be at least 1, got {length}")
+            grows = growing_axis(spec)
+            names = dict(prefix.labels if prefix else {}) or self.labels.get(name, {})
+            sizes = [
+                len(names[axis]) if axis in names else size for axis, size in zip(spec.axes, spec.grid, strict=True)
+            ]
+            if prefix is not None:
+                sizes = list(prefix.grid)
+            sizes[grows] = length + (prefix.grid[grows] if prefix else 0)
+            if any(size is None for size in sizes):
+                raise ValueError(f"{name!r} is free along {spec.axes}; give the whole grid=...")
+            grid = tuple(size or 0 for size in sizes)
+        return tuple(grid)
+
+    def names(self, name: str, prefix: TokenStream | None, size: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
+        """The labels of a new stream of this size: those of its prefix, else of the data, where their number fits."""
+        labels = dict(prefix.labels) if prefix else self.labels.get(name, {})
+        axes = self.layout.streams[name].axes
+        return {axis: own for axis, own in labels.items() if size[axes.index(axis)] == len(own)}

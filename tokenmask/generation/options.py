@@ -1,0 +1,73 @@
+"""Options of a drawing: written once, taken alike by generate, edit and the command line.
+
+Arrow: options + Sampler --**drawn_with**--> Sampler. Does not know: streams, media, requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from tokenmask.sampling import ClassifierFree, Sampler
+
+
+class DrawOptions(TypedDict, total=False):
+    """What may be said of a drawing; what is left out is as the recipe has it, or nothing.
+
+    Keys:
+        steps: of the sampler's longest stage; others keep their ratio to it.
+        guidance: s of u + s (c - u); 1 is none. The strongest, where it moves from step to step.
+        temperature: 0 takes the best code. The first, where it moves from step to step.
+        seed: of every request, 0 if left out; for several requests also one for each.
+        num_samples: samples of each request, 1 if left out; they differ, and the first is the one that 1 gives.
+        negative: stream name -> what guidance pushes away from, instead of from no condition.
+        also: further conditions, (stream name -> what is given, weight w) each: the logits gain w (c - u).
+        sampler: replaces the recipe's; the options above change it.
+        progress: a bar on stderr.
+    """
+
+    steps: int | None
+    guidance: float | None
+    temperature: float | None
+    seed: int | Sequence[int]
+    num_samples: int
+    negative: Mapping[str, Any] | None
+    also: Sequence[tuple[Mapping[str, Any], float]]
+    sampler: Sampler | None
+    progress: bool
+
+
+def check_options(options: Mapping[str, Any], others: Sequence[str]) -> None:
+    """Refuses a misspelt option.
+
+    Args:
+        options: by name.
+        others: names of what the caller takes besides, for the sentence.
+
+    Raises:
+        TypeError: a name that is no option.
+        ValueError: num_samples below 1.
+    """
+    known = [*others, *DrawOptions.__annotations__]
+    unknown = [name for name in options if name not in DrawOptions.__annotations__]
+    if unknown:
+        raise TypeError(f"a drawing has the options {', '.join(known)}, got {', '.join(unknown)}")
+    if options.get("num_samples", 1) < 1:
+        raise ValueError(f"num_samples must be at least 1, got {options['num_samples']}")
+
+
+def drawn_with(sampler: Sampler, options: DrawOptions) -> Sampler:
+    """The sampler with what the options say of it; ``sampler`` is the recipe's.
+
+    Raises:
+        ValueError: a negative condition without guidance.
+    """
+    sampler = options.get("sampler") or sampler
+    sampler = sampler.adapted(options.get("steps"), options.get("guidance"), options.get("temperature"))
+    if also := options.get("also"):
+        base = sampler.guidance if isinstance(sampler.guidance, ClassifierFree) else ClassifierFree(1.0)
+        sampler = replace(sampler, guidance=replace(base, weights=tuple(weight for _, weight in also)))
+    if options.get("negative") and not isinstance(sampler.guidance, ClassifierFree):
+        raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
+    return sampler

@@ -1,0 +1,18 @@
+"""Reuse: what is kept of one step of a generation for the next; a policy a file."""
+
+from tokenmask.sampling.reuse.group_causal import GroupCausalReuse, known_positions
+from tokenmask.sampling.reuse.policy import Cache, NoReuse, Reuse, ReuseStep, Scored
+from tokenmask.sampling.reuse.prefix import PrefixReuse
+from tokenmask.sampling.reuse.stale import StaleReuse
+
+__all__ = [
+    "Cache",
+    "GroupCausalReuse",
+    "NoReuse",
+    "PrefixReuse",
+    "Reuse",
+    "ReuseStep",
+    "Scored",
+    "StaleReuse",
+    "known_positions",
+]

@@ -1,0 +1,78 @@
+"""StaleReuse: cheap steps run a few positions over what a full step kept. See policy.py for the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from tokenmask.batch import Batch
+from tokenmask.models import MaskedModel
+from tokenmask.sampling.reuse.key_values import KeyValues, empty_cache, queries_among
+from tokenmask.sampling.reuse.policy import Reuse, ReuseStep, Scored
+from tokenmask.scores import Score, ScoreContext
+
+
+@dataclass(frozen=True)
+class StaleReuse(Reuse):
+    """Full steps keep all keys and values; cheap steps between them run a few positions anew over the stale rest.
+
+    A full step settles the slots U that it and its cheap steps reveal, as the order ranks them; a cheap step draws the
+    next of them from logits that know the codes drawn since. Approximate: everything outside U is as the last full
+    step saw it. ``sampling.drift`` measures what that costs. Source: ReCAP, arXiv:2505.19089, section 4; with
+    ``where`` a raster of blocks, ``reorder`` and ``recompute`` "chosen" it is the dual cache of Fast-dLLM,
+    arXiv:2505.22618, section 3.2, with "open" its prefix cache.
+
+    Args:
+        pre_full: the first steps of a stage are full ones without cheap ones.
+        n_local: cheap steps after each later full step.
+        where: the score that settles U, where it is not the order's own ranking.
+        reorder: cheap steps rank what is left of U by their own predictions.
+        recompute: "chosen" runs the positions of U and the controls, "open" also every position that is still open.
+    """
+
+    pre_full: int = 0
+    n_local: int = 1
+    where: Score | None = None
+    reorder: bool = False
+    recompute: Literal["chosen", "open"] = "chosen"
+    exact: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.pre_full < 0 or self.n_local < 0:
+            raise ValueError(f"StaleReuse counts steps, so neither may be negative, got {self}")
+        if self.where is not None and self.where.reads_predictions:
+            raise ValueError(f"StaleReuse.where must not read predictions, like RasterScore, got {self.where}")
+
+    def inner(self, steps: int) -> list[int]:
+        """As many single steps as ``pre_full``, then runs of 1 + ``n_local``."""
+        last: list[int] = []
+        while len(last) < steps:
+            run = 1 if len(last) < self.pre_full else min(1 + self.n_local, steps - len(last))
+            last += [len(last) + run - 1] * run
+        return last
+
+    def settles(self, context: ScoreContext) -> Tensor | None:
+        return None if self.where is None else self.where(context)
+
+    def follows(self, ranks: Tensor) -> Tensor | None:
+        return None if self.reorder else ranks
+
+    def fresh(self, chosen: Tensor, is_open: Tensor, inputs: Batch) -> Tensor:
+        return super().fresh(chosen | is_open if self.recompute == "open" else chosen, is_open, inputs)
+
+    def score(self, model: MaskedModel, step: ReuseStep, cache: KeyValues | None) -> Scored:
+        inputs = step.inputs
+        if step.fresh is None or cache is None:
+            everything = inputs.shape[0] * inputs.shape[1]
+            if not step.keep:
+                return Scored(tuple(model.logits(inputs, step.queries, t=step.t, group=step.group)), None, everything)
+            kv = empty_cache(model, inputs, inputs.shape[1])
+            kv = kv.admit(step.packed(inputs.valid, inputs.valid.cumsum(1) - 1))
+            return Scored(
+                model.logits(inputs, step.queries, cache=kv, t=step.t, group=step.group), KeyValues(kv), everything
+            )
+        new = step.packed(step.fresh, inputs.valid.cumsum(1) - 1)
+        groups = model.extend(new, queries_among(new, step, step.fresh), cache.kv, t=step.t)
+        return Scored(groups, cache, len(new))

@@ -1,0 +1,76 @@
+"""Score: which slots. One kind of object for training and for sampling.
+
+Arrow: inside Masker (the best n slots are hidden) and Sampler (the best n slots are revealed); ``ops.choose`` picks
+them under a total order. Does not know: how many slots, ids, models.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from tokenmask.batch import Batch
+from tokenmask.ops import choose
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreContext:
+    """What a score may read.
+
+    Args:
+        batch: coordinates, streams and roles of the slots.
+        is_open: bool [B, L, K], the slots that can be chosen.
+        seeds: int64 [B], seed of each row.
+        keys: int64 [B], tells rows (and steps) of one seed apart; below 2^39.
+        progress: share of the steps of the stage that are done once this one is, (i + 1) / S: 1 / S in the first
+            step, 1 in the last; 0 in training.
+        predictions: of the drawn codes, float32 [B, L, K] each; empty in training: "logprob", "entropy" and "margin"
+            as the codes were drawn, "plain_logprob" and "logit" before temperature and cut-offs (0 where not asked).
+        index, steps: this step of its stage, from 0, and their number.
+        carry: what parts of the sampler carry from step to step.
+    """
+
+    batch: Batch
+    is_open: Tensor
+    seeds: Tensor
+    keys: Tensor
+    progress: float = 0.0
+    predictions: Mapping[str, Tensor] = field(default_factory=dict)
+    index: int = 0
+    steps: int = 1
+    carry: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Score(ABC):
+    """Base of all scores."""
+
+    @property
+    def reads_predictions(self) -> bool:
+        """Whether it needs ``context.predictions``; if not, slots can be chosen before their codes are scored."""
+        return False
+
+    @abstractmethod
+    def __call__(self, context: ScoreContext) -> Tensor:
+        """Returns float32 [B, L, K]; the highest are chosen first. Closed slots may hold anything but NaN."""
+
+    def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
+        """What it wants to find in ``context.carry`` from the next step on, tensors [B, ...] by name.
+
+        An order is asked once in each step, after it ranked the slots.
+        """
+        return {}
+
+
+def best(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:
+    """The ``count`` open slots of each row with the highest scores, see :func:`tokenmask.ops.choose`.
+
+    Args:
+        scores: float32 [B, L, K].
+        is_open: bool [B, L, K].
+        count: int64 [B].
+    """
+    rows = is_open.shape[0]
+    return choose(scores.reshape(rows, -1), is_open.reshape(rows, -1), count).view_as(is_open)
