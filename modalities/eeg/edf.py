@@ -81,7 +81,7 @@ def read_edf(path: Path) -> Voltages:
     spans = [(one.first * wide, (one.first + one.count) * wide) for one in found if one.is_annotations]
     onsets: list[Decimal] = []
     events: list[_Found] = []
-    if spans and "+" in reserved[:5]:
+    if spans:  # by the standard in EDF+ only, but some programs forget to say that it is
         try:
             onsets, events = _annotations(raw, spans)
         except ValueError as error:
@@ -101,7 +101,7 @@ def read_edf(path: Path) -> Voltages:
         rows.append(torch.from_numpy((values + offset) * gain * (one.factor or 1.0)).float())
     moved = [Event(float(onset - first), word, duration) for onset, duration, word in events]
     session = Session(
-        start(head, first),
+        start(head, first, notes),
         "" if text(head[8:88]) == "X X X X" else text(head[8:88]),
         "" if text(head[88:168]) == "Startdate X X X X" else text(head[88:168]),
         tuple(sorted(moved, key=lambda event: event.onset_seconds)),
