@@ -54,17 +54,16 @@ def write_edf(
     notes: list[str] = []
     count, seconds = record_of(samples.shape[1], rate_hz)
     extra = -samples.shape[1] % count
-    values = torch.cat([samples, samples[:, -1:].expand(-1, extra)], 1).double().cpu()
     own = session or Session()
     said = {header.name.casefold(): header for header in own.channels}
     headers = [said.get(name.casefold(), ChannelHeader(name, usual_label(name))) for name in channels]
     signals = []
-    for row, header, label in zip(values, headers, _labels(headers, notes), strict=True):
-        name = header.name
+    for values, header, label in zip(samples, headers, _labels(headers, notes), strict=True):
+        row, name = torch.cat([values, values[-1:].expand(extra)]).double().cpu(), header.name
         unit, factor, limits = _scale(row, header.unit, name, notes)
         signals.append(
             edfio.EdfSignal(
-                row.numpy() / factor,
+                row.div_(factor).numpy(),
                 count / float(seconds),
                 label=label,
                 transducer_type=_plain(header.transducer, 80, f"the transducer of {name}", notes),
