@@ -1,8 +1,8 @@
 """Pages of the site that follow from sources: API by room, systems, performance, and the project's own documents.
 
 Arrow: mkdocs' events --> pages. Does not know: what is in a docstring (roles.py).
-mkdocstrings cannot follow the mapped package of an editable install, so it is given a copy of the sources with modalities
-inside tokenmask.
+mkdocstrings cannot follow the mapped package of an editable install, so it is given a copy of the sources with
+modalities inside tokenmask.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages that are made here."""
-    made = {"api/index.md": api_index(), "systems.md": systems(), "performance.md": performance(), "limits.md": limits()}
+    made = {
+        "api/index.md": api_index(),
+        "systems.md": systems(),
+        "performance.md": performance(),
+        "limits.md": limits(),
+    }
     made |= {f"api/{name}.md": room(name) for name in rooms()}
     for source, page in PROJECT.items():
         if source != "README.md":
@@ -132,7 +137,12 @@ def _holds_code(path: Path) -> bool:
 
 def systems() -> str:
     """The recipes that ship, from their files."""
-    lines = ["# Systems", "", "Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.", ""]
+    lines = [
+        "# Systems",
+        "",
+        "Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.",
+        "",
+    ]
     lines += ["| recipe | what it does | after |", "|---|---|---|"]
     for path in sorted((ROOT / "tokenmask" / "recipes").glob("*.yaml")):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -147,15 +157,15 @@ def performance() -> str:
     path = max((ROOT / "benchmarks" / "results").glob(BENCHMARK))
     run = json.loads(path.read_text(encoding="utf-8"))
     text = (ROOT / "docs" / "site" / "performance.txt").read_text(encoding="utf-8")
-    about = f"{run['device']}, torch {run['torch']}, {run['threads']} thread, {run['date']}, medians of {run['rounds']} rounds"
-    lines = [text.rstrip(), "", "## Figures", "", f"{about} (`{run['command']}`).", ""]
+    about = f"{run['device']}, torch {run['torch']}, {run['threads']} thread, {run['date']}"
+    medians = f"medians of {run['rounds']} rounds (`{run['command']}`)."
+    lines = [text.rstrip(), "", "## Figures", "", f"{about}, {medians}", ""]
     lines += ["| case | what | ms | times ours |", "|---|---|---:|---:|"]
     for row in run["rows"]:
-        if "milliseconds" in row and row["milliseconds"] is not None:
+        if row.get("milliseconds") is not None:
             ratio = row.get("times_ours")
-            lines.append(
-                f"| {row['case']} | {row['name']} | {row['milliseconds']:.3f} | {'' if ratio is None else f'{ratio:.2f}'} |"
-            )
+            cells = (row["case"], row["name"], f"{row['milliseconds']:.3f}", "" if ratio is None else f"{ratio:.2f}")
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -184,7 +194,9 @@ def moved(text: str, source: str, page: str) -> str:
         path, _, anchor = target.partition("#")
         full = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
         if not (ROOT / full).exists():
-            raise ValueError(f"a link must lead to a file of the repository, but {target} in {source} does not; mend it")
+            raise ValueError(
+                f"a link must lead to a file of the repository, but {target} in {source} does not; mend it"
+            )
         known = PROJECT.get(full, PROJECT.get(f"{full}/README.md"))
         if known is None and full.startswith("docs/") and full.endswith(".md"):
             known = full.removeprefix("docs/")
