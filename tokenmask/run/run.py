@@ -75,12 +75,30 @@ class Run:
     # generate ----------------------------------------------------------------------------------------------------
 
     @free_cores()
-    def generate(self, stream: str, given: Any = None, **options: Any) -> list[Any]:
+    def generate(
+        self,
+        stream: str,
+        given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        *,
+        length: int | None = None,
+        grid: tuple[int, ...] | None = None,
+        duration_seconds: float | None = None,
+        invariant: bool = True,
+        **options: Unpack[DrawOptions],
+    ) -> list[Any]:
         """Fills a stream and decodes it: one media object per request and sample, each with its ``stream``.
 
         Arguments are those of :meth:`generate_tokens`.
         """
-        tokens = self.generate_tokens(stream, given, **options)
+        tokens = self.generate_tokens(
+            stream,
+            given,
+            length=length,
+            grid=grid,
+            duration_seconds=duration_seconds,
+            invariant=invariant,
+            **options,
+        )
         return [self.tokenizers[stream].decode(tokens_of_one) for tokens_of_one in tokens]
 
     @free_cores()
