@@ -72,11 +72,11 @@ def test_revocation_of_remdm():
     stage = torch.ones_like(state.is_open)
     odds = torch.tensor([math.exp(-p) for p in (0.5, 0.25, 0.125, 1.0)])
     for index, most in ((0, 1.0), (2, 0.5 / 0.75 * 0.0)):  # t = 3/4: (1 - 1/2) / (1/4) is above 1; s = 0: none
-        found = RevokeDrawn().probability(state, stage, Progress(index, 4))[0, 1:5, 0]
+        found = RevokeDrawn(process=Linear()).probability(state, stage, Progress(index, 4))[0, 1:5, 0]
         assert torch.allclose(found, odds / odds.sum() * most, atol=1e-6)
-    fifth = RevokeDrawn().probability(state, stage, Progress(2, 5))[0, 1:5, 0]
+    fifth = RevokeDrawn(process=Linear()).probability(state, stage, Progress(2, 5))[0, 1:5, 0]
     assert torch.allclose(fifth, odds / odds.sum() * ((1 - 0.8) / 0.6), atol=1e-6)
-    capped = RevokeDrawn(0.1).probability(state, stage, Progress(0, 4))[0, 1:5, 0]
+    capped = RevokeDrawn(0.1, Linear()).probability(state, stage, Progress(0, 4))[0, 1:5, 0]
     assert torch.allclose(capped, odds / odds.sum() * 0.1, atol=1e-6)
 
 
@@ -84,8 +84,8 @@ def test_slots_are_opened_as_often_as_the_law_says():
     state = committed([math.log(p) for p in (0.5, 0.25, 0.125, 1.0)]).rows(torch.zeros(4000, dtype=torch.int64))
     state = replace(state, batch=replace(state.batch, sample_ids=torch.arange(4000)))
     stage = torch.ones_like(state.is_open)
-    share = RevokeDrawn()(state, stage, Progress(0, 4), {})[:, 1:5, 0].double().mean(0)
-    law = RevokeDrawn().probability(state, stage, Progress(0, 4))[0, 1:5, 0].double()
+    share = RevokeDrawn(process=Linear())(state, stage, Progress(0, 4), {})[:, 1:5, 0].double().mean(0)
+    law = RevokeDrawn(process=Linear()).probability(state, stage, Progress(0, 4))[0, 1:5, 0].double()
     assert ((share - law).abs() < 4.5 * (law * (1 - law) / 4000).sqrt()).all()
 
 
