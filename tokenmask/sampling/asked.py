@@ -61,7 +61,7 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
         slots, fresh = mine & carry[_CHOSEN], carry[_FRESH]
     if not bool(slots.any()):
         return None
-    now = mine.flatten(1).sum(1)
+    now = mine.sum((1, 2))
     context = ScoreContext(
         state.batch,
         slots,

@@ -47,11 +47,11 @@ def commit_best(
     ids, still_open = commit(
         state.batch.ids.view(rows, -1),
         proposed.view(rows, -1),
-        ranks.view(rows, -1),
+        ranks.reshape(rows, -1),
         asked.slots.view(rows, -1),
         count,
     )
-    committed = asked.slots & ~still_open.view_as(asked.slots)
+    committed = asked.slots ^ still_open.view_as(asked.slots)
     observed = {**stage.order.observe(told), **stage.guidance.observe(context, seen.taps)}
     carry = asked.carry
     if observed:
@@ -61,7 +61,7 @@ def commit_best(
     return replace(
         state,
         batch=replace(state.batch, ids=ids.view_as(asked.slots)),
-        is_open=state.is_open & ~committed,
+        is_open=state.is_open ^ committed,
         score=torch.where(committed, predicted["logprob"], state.score),
         step=state.step + 1,
         carry=carry,

@@ -36,21 +36,24 @@ def draw(
     state, slots, progress, pick = context.state, seen.slots, context.progress, step.stage.pick
     assert pick is not None
     rows, length, levels = asked.slots.shape
-    counters = slot_counters(asked.context.keys, length, levels).view(-1)[slots]
-    seeds = state.seeds[torch.div(slots, length * levels, rounding_mode="floor")]
+    counters = slot_counters(asked.context.keys, length, levels).view(-1)
     proposed = state.batch.ids.flatten().clone()
     drawn = torch.zeros(len(STATISTICS), rows, length, levels, device=slots.device)
-    predicted = Predicted(dict(zip(STATISTICS, drawn.unbind(), strict=True)), seen.taps)
+    predicted = Predicted(drawn, seen.taps)
     flat, on_grid = drawn.view(len(STATISTICS), -1), progress.on(pick.grid)
     for of in seen.heads:
-        where = slots[of.index]
+        where = slots.index_select(0, of.index)
+        if rows == 1:
+            seeds = state.seeds.expand(len(where))
+        else:
+            seeds = state.seeds[torch.div(where, length * levels, rounding_mode="floor")]
         at = SlotContext(context.layout, state, context.inside, progress, where, of.head)
         allowed = constraint.allowed(at)
         if allowed is not None:
             allowed = allowed.to(of.conditional.device)
         told = PickContext(
-            seeds=seeds[of.index],
-            counters=counters[of.index],
+            seeds=seeds,
+            counters=counters.index_select(0, where),
             guidance=of.scale,
             progress=on_grid,
             allowed=allowed,
@@ -61,7 +64,7 @@ def draw(
             taps=seen.taps,
         )
         codes, *statistics = pick(of.conditional, of.uncond, told)
-        proposed[where] = codes + context.layout.ranges[of.head].offset
-        flat[:, where] = torch.stack(statistics)
+        proposed.index_copy_(0, where, codes + context.layout.ranges[of.head].offset)
+        flat.index_copy_(1, where, torch.stack(statistics))
         predicted.add(where, of, codes)
     return proposed.view_as(asked.slots), predicted

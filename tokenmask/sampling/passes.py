@@ -74,7 +74,7 @@ def ask(
     taps = [*order.taps(asked.context), *pick.taps(context), *guidance.taps(context), *revoke.taps(context)]
     rows, length, levels = asked.slots.shape
     slots = asked.slots.view(-1).nonzero().view(-1)
-    queries = Queries(slots, context.layout.head_of(state.batch.ids.view(-1)[slots]))
+    queries = Queries(slots, context.layout.head_of(state.batch.ids.view(-1).index_select(0, slots)))
     scale, further = guidance.scale(step.progress.on(guidance.grid)), guidance.further(state.batch, context)
     twice = scale != 1.0 or bool(further) or (guided and reuse.keeps)  # a cache holds each row or none
     inputs, repeated, times = state.batch, queries, 1
@@ -124,15 +124,14 @@ def _each_once(wanted: Sequence[Hashable], reuse: Reuse) -> Sequence[Hashable]:
     if not reuse.gives_taps:
         raise ValueError(
             f"{type(reuse).__name__} runs a few positions of a step and keeps the rest, so it has no taps of the "
-            f"model to give, but a part of the sampler asks for {wanted[0]}; use NoReuse"
+            f"model to give, but a part of the sampler asks for {getattr(wanted[0], 'name', wanted[0])!r}; use NoReuse"
         )
     named: dict[Hashable, Hashable] = {}
     for tap in wanted:
         name = getattr(tap, "name", tap)
         if named.setdefault(name, tap) != tap:
             raise ValueError(
-                f"taps of one step must have names of their own, but {tap} and {named[name]} are both {name!r}; "
-                "give one a label"
+                f"taps of one step must have names of their own, but two different ones are {name!r}; label one"
             )
     return tuple(named.values())
 

@@ -43,23 +43,28 @@ class Predicted(Mapping[str, Tensor]):
         taps: what parts of the step asked the model for besides, by name; nothing in a step that asked no slot.
     """
 
-    def __init__(self, drawn: Mapping[str, Tensor], taps: Mapping[str, Tensor] | None = None) -> None:
-        self._values = dict(drawn)
+    def __init__(self, drawn: Tensor, taps: Mapping[str, Tensor] | None = None) -> None:
+        self._drawn = drawn  # float32 [3, B, L, K], the statistics
+        self._values: dict[str, Tensor] = {}
         self._heads: list[tuple[Tensor, HeadLogits, Tensor]] = []  # of each head: its slots, logits, codes
         self.taps: Mapping[str, Tensor] = taps or {}
 
     @classmethod
     def nothing(cls, like: Tensor) -> Predicted:
         """That of a step that asked no slot of the shape of ``like``."""
-        return cls(dict.fromkeys(STATISTICS, torch.zeros_like(like)))
+        return cls(torch.zeros(len(STATISTICS), *like.shape, device=like.device))
 
     def add(self, slots: Tensor, logits: HeadLogits, codes: Tensor) -> None:
         """Notes the answers of a head and the codes that were drawn from them."""
         self._heads.append((slots, logits, codes))
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._values and name in ("plain_logprob", "logit"):
-            value = torch.zeros_like(self._values["logprob"])
+        if name in self._values:
+            return self._values[name]
+        if name in STATISTICS:
+            self._values[name] = self._drawn[STATISTICS.index(name)]
+        elif name in ("plain_logprob", "logit"):
+            value = torch.zeros_like(self._drawn[0])
             for slots, of, codes in self._heads:
                 conditional, uncond = of.conditional, of.uncond
                 logits = conditional if uncond is None else uncond + of.scale * (conditional - uncond)

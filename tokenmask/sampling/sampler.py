@@ -94,6 +94,13 @@ class Sampler:
                 )
 
     @torch.inference_mode()
+    def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
+        """The state after the last step of :meth:`iterate`."""
+        for step in self._steps(models, layout, state):
+            state = step.state
+        return state
+
+    @torch.inference_mode()
     def iterate(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
         """Yields the state after every step; the last one has nothing open.
 
@@ -105,6 +112,9 @@ class Sampler:
         Raises:
             ValueError: a stage names a model that is not there, or slots stay open after the last stage.
         """
+        yield from self._steps(models, layout, state)
+
+    def _steps(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
         plans = [StagePlan.of(layout, state, self._whole(stage)) for stage in stages]
         guided = any(self._is_guided(layout, plan) for plan in plans)
@@ -210,9 +220,3 @@ class Sampler:
             return True
         start = StepContext(layout, plan.start, plan.inside, Progress(0, plan.length))
         return bool(guidance.further(plan.start.batch, start))
-
-    def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
-        """The state after the last step of :meth:`iterate`."""
-        for step in self.iterate(models, layout, state):
-            state = step.state
-        return state
