@@ -12,8 +12,10 @@ from tests.sampling.reuse_worlds import model_of
 from tests.sampling.test_values import LAYOUT, SPEC, TABLE, Table, committed, start, trace
 from tokenmask.batch import GIVEN, collate
 from tokenmask.layout import Layout
-from tokenmask.masking import Cosine, Linear
+from tokenmask.masking import Cosine, Linear, Power
 from tokenmask.models.attention_pattern import Full, Window
+from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.recipes import load_recipe
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
@@ -167,6 +169,55 @@ def test_the_time_is_that_of_the_share_that_is_open():
     model.times.clear()
     Sampler(1, schedule=ProcessSchedule(Linear())).run({"main": model}, LAYOUT, state)
     assert model.times[0] == pytest.approx([0.25])
+
+
+def test_the_time_is_by_the_law_that_the_model_was_trained_with():
+    """Whatever the schedule: with s of the slots open, a cosine rate was at t with sin(pi t / 2) = s."""
+    model = Table()
+    model.config = SimpleNamespace(time_input=True, adaln=False)
+    for schedule in (UniformSchedule(), ProcessSchedule(Linear()), ProcessSchedule(Power(1.0)), ConfidenceAbove(1.0)):
+        model.times.clear()
+        trace(Sampler(4, schedule=schedule, process=Cosine()), model)
+        asked = [2 / math.pi * math.asin(s / 4) for s in (4, 3, 2, 1)]
+        assert [row[0] for row in model.times] == pytest.approx(asked), schedule
+    assert Cosine().time(torch.tensor([0.5, 1.0])).tolist() == pytest.approx([1 / 3, 1.0])
+    assert Linear().time(torch.tensor([0.3])).tolist() == pytest.approx([0.3])
+
+
+def test_a_recipe_says_the_law_of_time_once():
+    recipe = load_recipe("maskgit")
+    assert recipe.sampler.process is None and recipe.sampler_of("image").process == Cosine()
+    assert replace(recipe, objective=MaskedCrossEntropy(weight="elbo")).objective.process is None
+    said = r"said twice: masker\.rate hides by Cosine\(\), and {} is Linear\(\); leave it out"
+    with pytest.raises(ValueError, match=said.format(r"objective\.process")):
+        replace(recipe, objective=MaskedCrossEntropy(weight="elbo", process=Linear()))
+    with pytest.raises(ValueError, match=said.format(r"sampler\.process")):
+        replace(recipe, sampler=Sampler(process=Linear()))
+    with pytest.raises(ValueError, match=said.format(r"samplers\.image\.process")):
+        replace(recipe, samplers={"image": Sampler(process=Linear())})
+    override = ["objective={class_path: MaskedCrossEntropy, init_args: {weight: elbo, process: {class_path: Linear}}}"]
+    with pytest.raises(ValueError, match=said.format(r"objective\.process")):
+        load_recipe("maskgit", overrides=override)
+
+
+def test_a_revocation_takes_its_law_from_the_schedule():
+    cosine = ProcessSchedule(Cosine())
+    assert RevokeDrawn().beside(cosine).process == Cosine()
+    assert RevokeDrawn().beside(UniformSchedule()).process == Linear()
+    assert RevokeDrawn(0.5, Linear()).beside(ConfidenceAbove()) == RevokeDrawn(0.5, Linear())
+    with pytest.raises(ValueError, match=r"must be that of the schedule, Cosine\(\), got Linear\(\); leave it out"):
+        Sampler(schedule=cosine, revoke=RevokeDrawn(process=Linear()))
+    with pytest.raises(ValueError, match=r"needs a masking process, and ConfidenceAbove\(threshold=0.9\) follows none"):
+        Sampler(stages=(Stage(2), Stage(2, schedule=ConfidenceAbove())), revoke=RevokeDrawn())
+    told = []
+
+    class Watch(RevokeDrawn):
+        def probability(self, state, stage, progress):
+            told.append(self.process)
+            return super().probability(state, stage, progress)
+
+    trace(Sampler(stages=(Stage(2), Stage(2, schedule=UniformSchedule())), revoke=Watch()))
+    assert told == [Cosine(), Linear()]
 
 
 @pytest.mark.parametrize("reuse", [None, StaleReuse(n_local=1)])
