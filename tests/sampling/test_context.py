@@ -25,7 +25,9 @@ from tokenmask.sampling import (
     RasterScore,
     Revoke,
     Sampler,
+    SamplerState,
     SlotContext,
+    Stage,
     StaleReuse,
     StepContext,
     SumScore,
@@ -236,6 +238,32 @@ def test_a_row_is_corrupted_alone_as_in_a_batch():
     for row in range(batch.shape[0]):
         alone = sampler.run({"main": model}, layout, start(batch, layout).rows(torch.tensor([row])))
         assert torch.equal(alone.batch.ids[0], together.batch.ids[row])
+
+
+def test_a_generation_may_start_from_codes_and_open_what_it_doubts():
+    """Mask-free editing, as in Muse: nothing is open at first; what is revoked is filled in the next step."""
+
+    class Second(Revoke):
+        def __call__(self, state, stage, progress, predictions):
+            opened = torch.zeros_like(stage)
+            opened[:, 2] = progress.index == 0
+            return opened
+
+    batch = row_of()
+    batch = replace(batch, ids=torch.where(batch.role == 2, OFFSET + 3, batch.ids))
+    nothing = torch.zeros(batch.shape, dtype=torch.bool)
+    state = SamplerState.start(batch, LAYOUT, torch.tensor([0]), nothing)
+    assert torch.equal(state.batch.ids, batch.ids) and not state.is_open.any()
+    sampler = Sampler(stages=(Stage(3),), pick=Categorical(0.0), revoke=Second())
+    steps = [step.state.batch.ids[0, 1:, 0].tolist() for step in sampler.iterate({"main": Table()}, LAYOUT, state)]
+    kept = OFFSET + 3
+    assert steps == [[kept, MASK, kept, kept], [kept, OFFSET, kept, kept], [kept, OFFSET, kept, kept]]
+    half = nothing.clone()
+    half[0, 3:] = True
+    state = SamplerState.start(batch, LAYOUT, torch.tensor([0]), half)
+    assert state.batch.ids[0, 1:, 0].tolist() == [kept, kept, MASK, MASK]
+    with pytest.raises(ValueError, match="is_open may name FILL slots at valid positions only"):
+        SamplerState.start(batch, LAYOUT, torch.tensor([0]), ~nothing)
 
 
 @dataclass(frozen=True)

@@ -46,15 +46,25 @@ class SamplerState:
     counters: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, batch: Batch, layout: Layout, seeds: Tensor) -> SamplerState:
-        """Hides every FILL slot of a batch. What stood there is forgotten; GIVEN slots will never change.
+    def start(cls, batch: Batch, layout: Layout, seeds: Tensor, is_open: Tensor | None = None) -> SamplerState:
+        """Hides FILL slots of a batch. What stood there is forgotten; GIVEN slots will never change.
 
         Args:
             batch: rows to fill.
             layout: gives the MASK of each slot's range.
             seeds: int64 [B].
+            is_open: bool [B, L, K], the FILL slots that are hidden; None hides all. The others keep their codes until
+                a revocation opens them; they count as drawn with log-probability 0. With nothing open the sampler
+                needs ``stages``, since there is no level to make one for.
+
+        Raises:
+            ValueError: an open slot that is not to be filled.
         """
-        is_open = (batch.role == FILL) & batch.valid[:, :, None]
+        may = (batch.role == FILL) & batch.valid[:, :, None]
+        if is_open is None:
+            is_open = may
+        elif bool((is_open & ~may).any()):
+            raise ValueError("is_open may name FILL slots at valid positions only, got others; give them the role FILL")
         ids = torch.where(is_open, layout.mask_of(batch.ids), batch.ids)
         zeros = torch.zeros(batch.shape, device=batch.device)
         return cls(
