@@ -2,6 +2,7 @@
 
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
+from tokenmask.sampling.context import SlotContext, StepContext
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
@@ -58,10 +59,12 @@ __all__ = [
     "Sampler",
     "SamplerState",
     "Schedule",
+    "SlotContext",
     "SpanScore",
     "Stage",
     "StaleReuse",
     "Step",
+    "StepContext",
     "SumScore",
     "UniformSchedule",
     "code_lengths",
