@@ -6,7 +6,7 @@ Does not know: which pick.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,7 +37,7 @@ class _Case:
         slots = self.slots
         row = torch.div(slots, state.is_open[0].numel(), rounding_mode="floor")
         counters = (state.keys[row] + keys << 24) | slots % state.is_open[0].numel()
-        values = {"allowed": None, "slots": slots, "state": state, "head": self.head, **more}
+        values = {"allowed": None, "slots": slots, "state": state, "head": self.head, "layout": LAYOUT, **more}
         return PickContext(self.world.seeds[row] + seed, counters, guidance, progress, **values)
 
     @property
@@ -162,16 +162,7 @@ def slots_do_not_matter_to_one_another(pick: Pick) -> None:
 
 
 def _part(context: PickContext, rows: Tensor) -> PickContext:
-    return PickContext(
-        context.seeds[rows],
-        context.counters[rows],
-        context.guidance,
-        context.progress,
-        context.allowed,
-        context.slots[rows],
-        context.state,
-        context.head,
-    )
+    return replace(context, seeds=context.seeds[rows], counters=context.counters[rows], slots=context.slots[rows])
 
 
 def draws_follow_seed_and_keys(pick: Pick) -> None:
