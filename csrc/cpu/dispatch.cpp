@@ -62,11 +62,11 @@ int64_t sample_codes_cpu(const SampleCodesArgs& args, int64_t begin, int64_t end
   return cpu_kernels().sample_codes(args, begin, end);
 }
 
-void uniform_cpu(const UniformArgs& args, int64_t begin, int64_t end) {
-  cpu_kernels().uniform(args, begin, end);
-}
+void uniform_cpu(const UniformArgs& args, int64_t begin, int64_t end) { cpu_kernels().uniform(args, begin, end); }
 
-int64_t mask_tokens_count(const MaskTokensArgs& args, int64_t row) { return cpu_kernels().mask_tokens_count(args, row); }
+int64_t mask_tokens_count(const MaskTokensArgs& args, int64_t row) {
+  return cpu_kernels().mask_tokens_count(args, row);
+}
 
 int64_t embed_codes_cpu(const EmbedCodesArgs& args, int64_t begin, int64_t end) {
   return cpu_kernels().embed_codes(args, begin, end);

@@ -1,5 +1,5 @@
-// The CPU kernels of one instruction set, and which set runs. Each is the same source (kernels/) compiled again, and all
-// give the same bits, except for the last ones of rotate_and_store and attend_cached.
+// The CPU kernels of one instruction set, and which set runs. Each is the same source (kernels/) compiled
+// again, and all give the same bits, except for the last ones of rotate_and_store and attend_cached.
 #pragma once
 
 #include "tokenmask/cache.h"

@@ -26,7 +26,8 @@ CacheType cache_type(const at::Tensor& tensor, const char* op) {
 }
 
 // Keys and values are used where they are, so they must lie as the kernels expect.
-void check_cache(const at::Tensor& keys, const at::Tensor& values, int64_t heads, int64_t size, const at::Tensor& like) {
+void check_cache(const at::Tensor& keys, const at::Tensor& values, int64_t heads, int64_t size,
+                 const at::Tensor& like) {
   TORCH_CHECK_VALUE(values.dim() == 4 && values.size(2) % kTile == 0, "values must be [B, H, T, D], T a multiple of ",
                     kTile, ", got ", values.sizes());
   const int64_t rows = values.size(0), total = values.size(2);
@@ -80,7 +81,8 @@ Rotation prepare_rotation(const at::Tensor& qkv, const at::Tensor& query_weight,
   r.key_weight = checked(key_weight, "key_weight", qkv.scalar_type(), {size}, qkv);
   r.cos = checked(cos, "cos", at::kFloat, {count, size}, qkv);
   r.sin = checked(sin, "sin", at::kFloat, {count, size}, qkv);
-  TORCH_CHECK_VALUE(query_cos.has_value() == query_sin.has_value(), op, ": give both query_cos and query_sin or neither");
+  TORCH_CHECK_VALUE(query_cos.has_value() == query_sin.has_value(), op,
+                    ": give both query_cos and query_sin or neither");
   r.query_cos = query_cos ? checked(*query_cos, "query_cos", at::kFloat, {count, size}, qkv) : r.cos;
   r.query_sin = query_sin ? checked(*query_sin, "query_sin", at::kFloat, {count, size}, qkv) : r.sin;
   r.row_splits = checked(row_splits, "row_splits", at::kLong, {values.size(0) + 1}, qkv);

@@ -21,15 +21,19 @@ Prepared prepare(const at::Tensor& scores, const at::Tensor& is_open, const at::
   p.is_open = checked(is_open, "is_open", at::kBool, scores.sizes(), scores);
   p.count = checked(count, "count", at::kLong, {scores.size(0)}, scores);
   p.chosen = at::empty(scores.sizes(), is_open.options());
-  p.args = {p.scores.const_data_ptr<float>(), p.is_open.const_data_ptr<bool>(), p.count.const_data_ptr<int64_t>(),
-            p.chosen.mutable_data_ptr<bool>(), scores.size(0), scores.size(1)};
+  p.args = {p.scores.const_data_ptr<float>(),
+            p.is_open.const_data_ptr<bool>(),
+            p.count.const_data_ptr<int64_t>(),
+            p.chosen.mutable_data_ptr<bool>(),
+            scores.size(0),
+            scores.size(1)};
   return p;
 }
 
 at::Tensor choose_on_cpu(const at::Tensor& scores, const at::Tensor& is_open, const at::Tensor& count) {
   const Prepared p = prepare(scores, is_open, count);
-  const int64_t failed = run_rows(p.args.batch, p.args.length,
-                                  [&](int64_t begin, int64_t end) { return choose_cpu(p.args, begin, end); });
+  const int64_t failed =
+      run_rows(p.args.batch, p.args.length, [&](int64_t begin, int64_t end) { return choose_cpu(p.args, begin, end); });
   raise_failure(failed, "choose", "scores of open slots");
   return p.chosen;
 }

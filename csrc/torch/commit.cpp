@@ -39,8 +39,8 @@ std::tuple<at::Tensor, at::Tensor> commit_on_cpu(const at::Tensor& ids, const at
                                                  const at::Tensor& confidence, const at::Tensor& is_open,
                                                  const at::Tensor& count) {
   const Prepared p = prepare(ids, proposed, confidence, is_open, count);
-  const int64_t failed = run_rows(ids.size(0), ids.size(1),
-                                  [&](int64_t begin, int64_t end) { return commit_cpu(p.args, begin, end); });
+  const int64_t failed =
+      run_rows(ids.size(0), ids.size(1), [&](int64_t begin, int64_t end) { return commit_cpu(p.args, begin, end); });
   raise_failure(failed, "commit", "confidence of open slots");
   return {p.out, p.still_open};
 }

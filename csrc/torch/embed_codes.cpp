@@ -57,8 +57,14 @@ PreparedBackward prepare_backward(const at::Tensor& grad, const at::Tensor& ids,
   PreparedBackward p;
   p.grad = checked(grad, "grad", grad.scalar_type(), {ids.size(0), ids.size(1), grad.size(2)}, ids);
   p.out = at::empty({table_rows, grad.size(2)}, grad.options());
-  p.args = {p.grad.const_data_ptr(), nullptr,    nullptr,     p.out.mutable_data_ptr(), float_type(grad, "embed_codes: grad"),
-            ids.size(2),             table_rows, grad.size(2)};
+  p.args = {p.grad.const_data_ptr(),
+            nullptr,
+            nullptr,
+            p.out.mutable_data_ptr(),
+            float_type(grad, "embed_codes: grad"),
+            ids.size(2),
+            table_rows,
+            grad.size(2)};
   return p;
 }
 

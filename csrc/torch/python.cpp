@@ -67,7 +67,9 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.attr("has_cuda") = false;
 #endif
   m.attr("cuda_note") = TOKENMASK_CUDA_NOTE;
-  m.def("cpu_capability", [] { return tokenmask::cpu_kernels().name; }, "Whose CPU kernels run: portable, avx2 or avx512.");
+  m.def(
+      "cpu_capability", [] { return tokenmask::cpu_kernels().name; },
+      "Whose CPU kernels run: portable, avx2 or avx512.");
   m.def("cpu_capabilities", &cpu_capabilities, "Those that this processor can run, the widest last.");
   m.def("use_cpu_capability", &use_cpu_capability, "For tests: run the kernels of this name from now on.");
   m.def("cpu_threads", &cpu_threads, "How many of torch's threads share the work of a kernel.");

@@ -12,7 +12,7 @@ from tokenmask.cli import main
 from tokenmask.cli.about import recipe_headers
 
 ROOT = Path(__file__).parents[2]
-TUTORIALS = ("train", "edit", "swap")
+TUTORIALS = ("train", "edit", "swap", "check")
 OUTSIDE = {("make", "demo"), ("make", "test"), ("pip", "install")}  # set-up, which the tests themselves stand on
 FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
 
@@ -32,7 +32,7 @@ def test_a_tutorial_runs_as_written(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = ROOT / "docs" / f"{name}.md"
     found, spoken = blocks(path), {"__name__": name}
-    assert {kind for kind, _ in found} == {"python", "sh"}
+    assert {kind for kind, _ in found} == ({"python"} if name == "check" else {"python", "sh"})
     for kind, text in found:
         if kind == "python":
             exec(compile(text, str(path), "exec"), spoken)
@@ -56,6 +56,28 @@ def test_the_readme_runs_as_written(tmp_path, monkeypatch):
             assert program == "tokenmask" or (program, words[0]) in OUTSIDE
             assert program != "tokenmask" or main(words) == 0
     assert (tmp_path / "mine.html").stat().st_size > 10_000
+
+
+def test_the_home_of_the_site_runs_as_written(tmp_path, monkeypatch):
+    """Its Python does; its commands are the README's, which the test above runs."""
+    monkeypatch.chdir(tmp_path)
+    readme = [words for kind, text in blocks(ROOT / "README.md") if kind == "sh" for words in commands(text)]
+    spoken: dict[str, object] = {"__name__": "home"}
+    for kind, text in blocks(ROOT / "docs" / "index.md"):
+        if kind == "python":
+            exec(compile(text, "index.md", "exec"), spoken)
+        else:
+            assert all(words in readme for words in commands(text))
+
+
+def test_the_gallery_can_be_made_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ((kind, text),) = blocks(ROOT / "docs" / "gallery.md")
+    assert kind == "python"
+    exec(compile(text, "gallery.md", "exec"), {"__name__": "gallery"})
+    drawn = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert drawn == ["0-0.png", "0-1.png", "1-0.png", "1-1.png", "2-0.png", "2-1.png"]
+    assert len({path.read_bytes() for path in tmp_path.glob("*.png")}) == 6
 
 
 def test_the_table_of_systems_holds_every_recipe():

@@ -1,5 +1,5 @@
-// The CPU kernels without torch, for sanitizers: `make sanitize`. Every instruction set that the processor has must give
-// the results of a plain reading of the headers, on buffers that end exactly where the kernels may.
+// The CPU kernels without torch, for sanitizers: `make sanitize`. Every instruction set that the processor has
+// must give the results of a plain reading of the headers, on buffers that end exactly where the kernels may.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -152,8 +152,8 @@ void check_mask_tokens(int64_t batch, int64_t length) {
     args.slots = slots.get();
     args.targets = targets.get();
     require(kernels->mask_tokens(args, 0, batch) == kNoFailure, "mask_tokens", kernels->name);
-    require(corrupted == expected && slots == expected_slots && targets == expected_targets,
-            "mask_tokens", kernels->name);
+    require(corrupted == expected && slots == expected_slots && targets == expected_targets, "mask_tokens",
+            kernels->name);
   }
 }
 
@@ -242,8 +242,8 @@ void check_sample_codes(int64_t rows, int64_t size, int64_t top_k, double top_p,
       if (known.empty()) {
         for (Array<float>* each : {&logprob, &entropy, &margin}) known.push_back(std::move(*each));
       } else {
-        require(logprob == known[0] && entropy == known[1] && margin == known[2],
-                "statistics of sample_codes", kernels->name);
+        require(logprob == known[0] && entropy == known[1] && margin == known[2], "statistics of sample_codes",
+                kernels->name);
       }
     }
   }
@@ -282,8 +282,7 @@ void check_embed_codes(int64_t positions, int64_t levels, int64_t table_rows, in
   for (const CpuKernels* kernels : kernel_sets()) {
     Array<Stored> out(positions * width), back(table_rows * width);
     const EmbedCodesArgs args = {ids.get(), table.get(), out.get(), type, positions, levels, table_rows, width};
-    require(kernels->embed_codes(args, 0, positions) == kNoFailure && out == expected, "embed_codes",
-            kernels->name);
+    require(kernels->embed_codes(args, 0, positions) == kNoFailure && out == expected, "embed_codes", kernels->name);
     const EmbedCodesBackwardArgs backward = {out.get(), starts.get(), entries.get(), back.get(),
                                              type,      levels,       table_rows,    width};
     kernels->embed_codes_backward(backward, 0, table_rows);
@@ -333,8 +332,8 @@ void check_quantize_residual(int64_t rows, int64_t levels, int64_t codes, int64_
     const int64_t panel = kernels->quantize_panel(), panels = (codes + panel - 1) / panel;
     Array<float> packed(levels * panels * width * panel), biases(levels * panels * panel), sum(rows * width);
     Array<int32_t> out(rows * levels);
-    const QuantizeResidualArgs args = {x.get(),   books.get(), packed.get(), biases.get(), out.get(), sum.get(),
-                                       rows,      width,       levels,       codes,        unit_norm};
+    const QuantizeResidualArgs args = {x.get(), books.get(), packed.get(), biases.get(), out.get(), sum.get(),
+                                       rows,    width,       levels,       codes,        unit_norm};
     require(kernels->quantize_pack(args, 0, levels * panels) == kNoFailure, "quantize_pack", kernels->name);
     require(kernels->quantize_residual(args, 0, rows) == kNoFailure, "quantize_residual", kernels->name);
     require(out == expected && sum == expected_sum, "quantize_residual", kernels->name);
@@ -384,7 +383,8 @@ void check_cache(int64_t rows, int64_t heads, int64_t size, int64_t tiles) {
     for (int64_t j = 0; j < size; ++j) square += double(x[j]) * x[j];
     const double scale = 1 / std::sqrt(square / double(size) + 1e-6);
     const int64_t other = (d + size / 2) % size;
-    return float(scale * (x[d] * weight[d] * cos[position * size + d] + x[other] * weight[other] * sin[position * size + d]));
+    return float(scale *
+                 (x[d] * weight[d] * cos[position * size + d] + x[other] * weight[other] * sin[position * size + d]));
   };
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t m = splits[row]; m < splits[row + 1]; ++m) {

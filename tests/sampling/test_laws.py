@@ -156,7 +156,7 @@ def test_logits_are_those_after_guidance():
 
 def test_the_time_is_that_of_the_share_that_is_open():
     model = Table()
-    model.config = SimpleNamespace(time_input=True, adaln=False)
+    model.backbone = SimpleNamespace(reads_time=True)
     trace(Sampler(4, schedule=UniformSchedule()), model)
     assert [one for row in model.times for one in row] == pytest.approx([1.0, 0.75, 0.5, 0.25])
     model.times.clear()
@@ -174,7 +174,7 @@ def test_the_time_is_that_of_the_share_that_is_open():
 def test_the_time_is_by_the_law_that_the_model_was_trained_with():
     """Whatever the schedule: with s of the slots open, a cosine rate was at t with sin(pi t / 2) = s."""
     model = Table()
-    model.config = SimpleNamespace(time_input=True, adaln=False)
+    model.backbone = SimpleNamespace(reads_time=True)
     for schedule in (UniformSchedule(), ProcessSchedule(Linear()), ProcessSchedule(Power(1.0)), ConfidenceAbove(1.0)):
         model.times.clear()
         trace(Sampler(4, schedule=schedule, process=Cosine()), model)

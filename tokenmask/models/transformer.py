@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,74 +17,13 @@ from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.asked import AskedFeatures, asked_of
 from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta, dense_mask
+from tokenmask.models.backbone import AttentionTap, Backbone, Hidden, Tap
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures
 from tokenmask.nn import Attention, Modulation, RMSNorm, Rotary, SwiGLU, TimeFeatures, pad_rows
 
-
-@dataclass(frozen=True, eq=False)
-class AttentionTap:
-    """Asks for attention probabilities, float32 [B, H, L, C]; 0 in a column that a row does not have.
-
-    Args:
-        layer: number of the block, from 0.
-        columns: key positions: the same for all rows, or int64 [R, C], a line for each row and -1 behind its last;
-            where a step runs R rows several times, as guidance does, the lines begin again.
-        label: key of the result; "attention.{layer}" if empty.
-    """
-
-    layer: int
-    columns: tuple[int, ...] | Tensor
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        """Key of the result."""
-        return self.label or f"attention.{self.layer}"
-
-    def columns_of(self, rows: int, device: torch.device) -> Tensor:
-        """int64 [C], or [B, C] where rows have columns of their own.
-
-        Raises:
-            ValueError: lines that do not go into the number of rows.
-        """
-        if isinstance(self.columns, tuple):
-            return torch.tensor(self.columns, device=device)
-        if self.columns.dim() != 2 or not len(self.columns) or rows % len(self.columns):
-            raise ValueError(
-                "AttentionTap.columns must have a line for each row, int64 [R, C], "
-                f"got {list(self.columns.shape)} for {rows} rows"
-            )
-        return self.columns.to(device).repeat(rows // len(self.columns), 1)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, AttentionTap) or (self.layer, self.name) != (other.layer, other.name):
-            return False
-        ours, theirs = self.columns, other.columns
-        if isinstance(ours, tuple) or isinstance(theirs, tuple):
-            return type(ours) is type(theirs) and ours == theirs
-        return torch.equal(ours, theirs)
-
-    def __hash__(self) -> int:
-        return hash((self.layer, self.name))
-
-
-Tap = str | AttentionTap
 Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
-
-
-@dataclass(frozen=True, eq=False)
-class Hidden:
-    """What a backbone returns.
-
-    Args:
-        queries: float [M, D], normalised, the position of each query.
-        taps: what was asked for besides, by name.
-    """
-
-    queries: Tensor
-    taps: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Block(nn.Module):
@@ -154,7 +92,7 @@ class Block(nn.Module):
         return normed
 
 
-class Transformer(nn.Module):
+class Transformer(Backbone):
     """Pre-norm transformer: RMSNorm, QK-norm, rotary positions over three axes, SwiGLU, optional conditioning on t.
 
     Make it with ``tokenmask.nn.build``.
@@ -177,6 +115,39 @@ class Transformer(nn.Module):
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.norm = RMSNorm(config.width)
         self.modulation = Modulation(config.width, 2) if config.adaln else None
+
+    @property
+    def table(self) -> Tensor:
+        """Of the embedding."""
+        return self.embedding.table
+
+    @property
+    def reads_time(self) -> bool:
+        """With ``time_input`` or ``adaln``."""
+        return self.time is not None
+
+    @property
+    def asks_elsewhere(self) -> bool:
+        """With ``shifted``."""
+        return self.asked is not None
+
+    @property
+    def sometimes_unused(self) -> bool:
+        """Layers that join the levels of a stream, or ask from other places, where a batch lacks these."""
+        return len(self.embedding.fusions) > 0 or self.asked is not None
+
+    def parts(self) -> Sequence[nn.Module]:
+        """The blocks."""
+        return self.blocks
+
+    def recompute(self, on: bool) -> None:
+        for block in self.blocks:
+            block.feed_forward.spares = on
+
+    def empty_cache(self, rows: int, slots: int) -> KVCache:
+        config = self.config
+        size = config.width // config.heads
+        return KVCache.empty(config.depth, config.heads, size, rows, slots, self.table.detach())
 
     def forward(
         self,
@@ -202,17 +173,12 @@ class Transformer(nn.Module):
             cache: is filled with the keys and values of every valid position, in order.
 
         Raises:
-            ValueError: too long a sequence, a missing t, an unknown tap, or queries at other places than their slots
-                without ``config.shifted``.
+            ValueError: too long a sequence, a missing t, or an unknown tap.
         """
         rows, length, levels = inputs.shape
         if length > self.config.max_length:
             raise ValueError(f"sequences must have at most max_length {self.config.max_length} positions, got {length}")
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
-        own = inputs.coordinates.flatten(0, 1)[positions]
-        shifted = queries.coordinates is not None and self.asked is not None
-        if queries.coordinates is not None and not shifted and not torch.equal(queries.coordinates, own):
-            raise ValueError("a Transformer answers at a slot's own place; set model.shifted to ask from elsewhere")
         states, probabilities = self._wanted(taps)
         mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
         rotary = self.rotary(inputs.coordinates)
@@ -220,7 +186,7 @@ class Transformer(nn.Module):
         x = self.embedding(inputs.ids, inputs.stream)
         if self.absolute is not None:
             x = x + self.absolute(inputs.coordinates)
-        if shifted and queries.coordinates is not None and self.asked is not None:
+        if queries.coordinates is not None and self.asked is not None:
             place, head = asked_of(queries.coordinates, queries.heads, positions, inputs.coordinates)
             x = x + self.asked(place - inputs.coordinates, head)
             query_rotary = self.rotary(place)

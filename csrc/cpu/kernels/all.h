@@ -13,8 +13,20 @@
 namespace tokenmask::TM_ISA {
 
 constexpr CpuKernels kernels(const char* name) {
-  return {name,        choose,  commit, mask_tokens_count, mask_tokens, sample_codes, uniform, embed_codes, embed_codes_backward,
-          panel_width, pack_codebooks, quantize_residual, rotate_and_store, attend_cached};
+  return {name,
+          choose,
+          commit,
+          mask_tokens_count,
+          mask_tokens,
+          sample_codes,
+          uniform,
+          embed_codes,
+          embed_codes_backward,
+          panel_width,
+          pack_codebooks,
+          quantize_residual,
+          rotate_and_store,
+          attend_cached};
 }
 
 }  // namespace tokenmask::TM_ISA

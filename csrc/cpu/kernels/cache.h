@@ -41,12 +41,14 @@ TM_HOST_DEVICE void scale_and_turn(const float* x, float scale, const float* wei
 TM_HOST_DEVICE void transpose(Floats (&rows)[kLanes]) {
   for (int width = kLanes; width > 1; width /= 2) {
     Floats shuffled[kLanes];
-    for (int i = 0; i < kLanes / 2; ++i) interleave(rows[i], rows[i + kLanes / 2], shuffled[2 * i], shuffled[2 * i + 1]);
+    for (int i = 0; i < kLanes / 2; ++i)
+      interleave(rows[i], rows[i + kLanes / 2], shuffled[2 * i], shuffled[2 * i + 1]);
     for (int i = 0; i < kLanes; ++i) rows[i] = shuffled[i];
   }
 }
 
-// Writes keys [kTile, size] of the slots of a tile that are present into it, [size, kTile]. Rows of others hold anything.
+// Writes keys [kTile, size] of the slots of a tile that are present
+// into it, [size, kTile]. Rows of others hold anything.
 TM_HOST_DEVICE void store_tile(const float* keys, const bool* present, int64_t size, float* tile) {
   for (int64_t first = 0; first < kTile; first += kLanes) {
     const Mask kept = load_mask(present + first);
@@ -97,10 +99,10 @@ inline void rotate_and_store(const RotateAndStoreArgs& args, int64_t begin, int6
         }
         for (int64_t i = 0; i < 2 * count; ++i) scales[i] = 1.0f / __builtin_sqrtf(scales[i] / float(size) + args.eps);
         for (int64_t h = 0; h < count; ++h) {
-          scale_and_turn(x + h * size, scales[2 * h], query_weight, args.query_cos + p * size, args.query_sin + p * size,
-                         size, query + h * size);
-          scale_and_turn(x + (heads + h) * size, scales[2 * h + 1], key_weight, args.cos + p * size, args.sin + p * size,
-                         size, &turned[(h * kTile + slot % kTile) * size]);
+          scale_and_turn(x + h * size, scales[2 * h], query_weight, args.query_cos + p * size,
+                         args.query_sin + p * size, size, query + h * size);
+          scale_and_turn(x + (heads + h) * size, scales[2 * h + 1], key_weight, args.cos + p * size,
+                         args.sin + p * size, size, &turned[(h * kTile + slot % kTile) * size]);
           memcpy(values + (h * args.total + slot) * size, x + (2 * heads + h) * size, size * sizeof(float));
         }
       }
@@ -180,8 +182,9 @@ TM_HOST_DEVICE void score(const Block& block) {
   if (first < block.padded) score_slots<count, 1>(block, first);
 }
 
-// Scores become weights that are not yet divided by their sum, which is returned; 0 where nothing may be seen. NaN where a
-// score that may be seen is NaN or +inf, or all of them are -inf: softmax has no answer there, and zeros would hide it.
+// Scores become weights that are not yet divided by their sum, which is returned; 0
+// where nothing may be seen. NaN where a score that may be seen is NaN or +inf, or
+// all of them are -inf: softmax has no answer there, and zeros would hide it.
 TM_HOST_DEVICE float soften(float* weights, const bool* allowed, int64_t length, int64_t padded) {
   for (int64_t i = length; i < padded; ++i) weights[i] = -kInfinity;
   if (allowed) {

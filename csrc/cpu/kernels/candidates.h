@@ -13,7 +13,8 @@ struct Candidates {
   int64_t size = 0;
   SelectScratch select;
 
-  TM_HOST_DEVICE explicit Candidates(int64_t most) : z(most), codes(most), keys(most), weights(most), select(most, true) {}
+  TM_HOST_DEVICE explicit Candidates(int64_t most)
+      : z(most), codes(most), keys(most), weights(most), select(most, true) {}
 
   // Codes whose z is at least `cut`, from a row.
   TM_HOST_DEVICE void gather(const float* row, int64_t row_size, float cut) {

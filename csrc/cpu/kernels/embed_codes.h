@@ -10,8 +10,8 @@ constexpr int64_t kColumns = 64;  // whose sums stay in registers while the leve
 // Results of at least so many bytes would only push each other out of the caches near the core.
 constexpr int64_t kStreamedBytes = 8 << 20;
 
-// Columns [begin, end) of a position. Levels are added left to right in float32. The rows of the next position, `next`, are
-// asked for meanwhile.
+// Columns [begin, end) of a position. Levels are added left to right in
+// float32. The rows of the next position, `next`, are asked for meanwhile.
 template <FloatType type, bool streams>
 TM_HOST_DEVICE void embed_columns(const EmbedCodesArgs& args, const int32_t* ids, const int32_t* next, int64_t out,
                                   int64_t begin, int64_t end) {

@@ -71,8 +71,8 @@ TM_HOST_DEVICE Words scale_words(Words words, Words sizes) {
   return (Words)((even >> 32) | (odd & 0xffffffff00000000u));
 }
 
-// The original ids and the new ones of the slots of a list, in whole vectors; the list has room for as many. The new ones
-// are those of `corrupt`. False if a range of random ids is empty.
+// The original ids and the new ones of the slots of a list, in whole vectors; the list has room for
+// as many. The new ones are those of `corrupt`. False if a range of random ids is empty.
 TM_HOST_DEVICE bool corrupt_slots(const MaskTokensArgs& args, int64_t row, const int32_t* slots, int64_t count,
                                   int32_t* targets, int32_t* corrupted) {
   const int32_t* ids = args.ids + row * args.length;

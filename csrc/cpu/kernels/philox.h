@@ -10,8 +10,8 @@ constexpr int kDraws = kLanes / 2;  // counters of a vector
 
 TM_HOST_DEVICE Longs all_long(uint64_t value) { return value + Longs{}; }
 
-// Words 0 to 3 of a draw for each of several vectors of slots, whose chains of steps run side by side. In the first round
-// only word 0 differs between slots, and word 2 alone is new of what the second round multiplies.
+// Words 0 to 3 of a draw for each of several vectors of slots, whose chains of steps run side by side. In the
+// first round only word 0 differs between slots, and word 2 alone is new of what the second round multiplies.
 template <int count>
 TM_HOST_DEVICE void draw(uint64_t seed, const Longs (&slots)[count], Purpose purpose, uint64_t counter,
                          Longs (&words)[count][4]) {
@@ -19,14 +19,14 @@ TM_HOST_DEVICE void draw(uint64_t seed, const Longs (&slots)[count], Purpose pur
   uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
   const uint64_t product1 = kRight * uint32_t(counter);
   const uint32_t first = uint32_t(product1 >> 32) ^ uint32_t(purpose) ^ key0;
-  const uint64_t first1 = counter >> 32 ^ uint64_t{key1}, product0 = kLeft * first;
+  const uint64_t first1 = (counter >> 32) ^ uint64_t(key1), product0 = kLeft * first;
   key0 += 0x9E3779B9u;
   key1 += 0xBB67AE85u;
   for (int v = 0; v < count; ++v) {
     const Longs one = multiply_low(slots[v], kLeft), two = multiply_low((one >> 32) ^ first1, kRight);
-    words[v][0] = (two >> 32) ^ uint64_t{uint32_t(product1) ^ key0};
+    words[v][0] = (two >> 32) ^ uint64_t(uint32_t(product1) ^ key0);
     words[v][1] = two;
-    words[v][2] = one ^ ((product0 >> 32) ^ uint64_t{key1});
+    words[v][2] = one ^ ((product0 >> 32) ^ uint64_t(key1));
     words[v][3] = all_long(product0);
   }
 #pragma GCC unroll 8
@@ -37,8 +37,8 @@ TM_HOST_DEVICE void draw(uint64_t seed, const Longs (&slots)[count], Purpose pur
     for (int v = 0; v < count; ++v) {
       Longs(&c)[4] = words[v];
       const Longs left = multiply_low(c[0], kLeft), right = multiply_low(c[2], kRight);
-      c[0] = (right >> 32) ^ c[1] ^ uint64_t{key0};
-      c[2] = (left >> 32) ^ c[3] ^ uint64_t{key1};
+      c[0] = (right >> 32) ^ c[1] ^ uint64_t(key0);
+      c[2] = (left >> 32) ^ c[3] ^ uint64_t(key1);
       c[1] = right;
       c[3] = left;
     }

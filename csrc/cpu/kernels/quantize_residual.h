@@ -1,6 +1,6 @@
-// Blocks of rows pass through all levels while they stay in cache. A score is |c|^2 / 2 - x c, whose least value is that
-// of the nearest code; it is one chain of fused steps over the width, so every tile size and instruction set gives the
-// same bits. Codebooks are packed in panels of two vectors of codes.
+// Blocks of rows pass through all levels while they stay in cache. A score is |c|^2 / 2 - x c, whose least
+// value is that of the nearest code; it is one chain of fused steps over the width, so every tile size and
+// instruction set gives the same bits. Codebooks are packed in panels of two vectors of codes.
 #pragma once
 
 #include "simd.h"

@@ -10,7 +10,7 @@
 namespace tokenmask::TM_ISA {
 
 constexpr int64_t kBlock = 256;
-constexpr int kCacheLine = 16 / kLanes;            // vectors of a line of cache
+constexpr int kCacheLine = 16 / kLanes;       // vectors of a line of cache
 constexpr int kTogether = 4;                  // vectors of pass 2, a multiple of kCacheLine
 constexpr int kChains = kLanes == 4 ? 8 : 4;  // of pass 1
 constexpr int64_t kStride = kChains * kLanes;

@@ -58,7 +58,8 @@ TM_HOST_DEVICE int32_t pick_key(const Elements& elements, KeyRange range, int ro
   int32_t key = halved;
   if (elements.size <= 4 * kLanes || round % 2 == 1) {
     const int64_t quarter = elements.size / 4;
-    key = middle_of_three(elements.keys[quarter], elements.keys[2 * quarter], elements.keys[elements.size - 1 - quarter]);
+    key =
+        middle_of_three(elements.keys[quarter], elements.keys[2 * quarter], elements.keys[elements.size - 1 - quarter]);
   } else if (range.low < 0 || range.high >= 1 << 24) {  // small positive keys are plain integers
     key = order_key(0.5f * order_value(range.low) + 0.5f * order_value(range.high));
   }
@@ -97,7 +98,8 @@ TM_HOST_DEVICE KeyRange bracket(const Elements& elements, KeyRange range, int64_
                                 SelectScratch& scratch) {
   const double share = double(needed) / double(num_open);
   if (range.low >= 0 && range.high < 1 << 24) {
-    const double width = double(1 << 24), margin = width * (2.5 * __builtin_sqrt(share * (1 - share) / num_open) + 1e-3);
+    const double width = double(1 << 24),
+                 margin = width * (2.5 * __builtin_sqrt(share * (1 - share) / num_open) + 1e-3);
     return {int32_t(width * (1 - share) - margin), int32_t(width * (1 - share) + margin)};
   }
   constexpr int64_t kSample = 4 * kLanes < 32 ? 32 : 4 * kLanes;
@@ -118,18 +120,20 @@ TM_HOST_DEVICE KeyRange bracket(const Elements& elements, KeyRange range, int64_
   const double rank = share * double(count), margin = 2.0 * __builtin_sqrt(rank * (1 - share)) + 1.0;
   KeyRange around = range;
   if (rank - margin >= 1.0) {
-    const Prefix best = select_prefix<false>({sample, nullptr, count}, of_sample, rank_at(rank - margin, count), scratch);
+    const Prefix best =
+        select_prefix<false>({sample, nullptr, count}, of_sample, rank_at(rank - margin, count), scratch);
     around.high = best.rest == 0 ? best.key + 1 : best.key;
   }
   if (rank + margin <= double(count)) {
-    const Prefix worst = select_prefix<false>({sample, nullptr, count}, of_sample, rank_at(rank + margin, count), scratch);
+    const Prefix worst =
+        select_prefix<false>({sample, nullptr, count}, of_sample, rank_at(rank + margin, count), scratch);
     around.low = worst.rest == 0 ? worst.key + 1 : worst.key;
   }
   return around;
 }
 
-// The prefix of the `needed` best of `num_open` open keys, 1 <= needed < num_open. One pass keeps what lies in a bracket
-// and counts what lies above; where that fails, and on short rows, the search starts with the whole row.
+// The prefix of the `needed` best of `num_open` open keys, 1 <= needed < num_open. One pass keeps what lies in a
+// bracket and counts what lies above; where that fails, and on short rows, the search starts with the whole row.
 TM_HOST_DEVICE Prefix select_best(Elements elements, KeyRange range, int64_t num_open, int64_t needed,
                                   SelectScratch& scratch) {
   if (elements.size >= 512) {
@@ -156,7 +160,8 @@ TM_HOST_DEVICE Prefix select_best(Elements elements, KeyRange range, int64_t num
   return select_prefix<false>(elements, range, needed, scratch);
 }
 
-// Closes the elements on the prefix's edge that its rest does not reach; then the prefix is all keys from the result on.
+// Closes the elements on the prefix's edge that its rest does not
+// reach; then the prefix is all keys from the result on.
 template <bool weighted>
 TM_HOST_DEVICE int32_t close_edge(Prefix prefix, int32_t* keys, const int32_t* weights, int64_t size) {
   if (prefix.rest == 0) return prefix.key + 1;

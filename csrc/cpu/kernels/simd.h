@@ -52,8 +52,8 @@ TM_HOST_DEVICE Ints lane_numbers() {
   return numbers;
 }
 
-// What differs between the instruction sets: masks, packing, the larger of two, the fused c - a * b and a * b + c, lanes
-// together.
+// What differs between the instruction sets: masks, packing, the larger
+// of two, the fused c - a * b and a * b + c, lanes together.
 #if TM_LANES == 16
 
 struct Mask {
@@ -65,9 +65,7 @@ TM_HOST_DEVICE Mask equal(Ints a, Ints b) { return {_mm512_cmpeq_epi32_mask((__m
 TM_HOST_DEVICE Mask less(Floats a, Floats b) { return {_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ)}; }
 TM_HOST_DEVICE Mask at_least(Floats a, Floats b) { return {_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GE_OQ)}; }
 TM_HOST_DEVICE Mask equal(Floats a, Floats b) { return {_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ)}; }
-TM_HOST_DEVICE Mask unordered(Floats a, Floats b) {
-  return {_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q)};
-}
+TM_HOST_DEVICE Mask unordered(Floats a, Floats b) { return {_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q)}; }
 TM_HOST_DEVICE Mask operator&(Mask a, Mask b) { return {__mmask16(a.bits & b.bits)}; }
 TM_HOST_DEVICE Mask operator|(Mask a, Mask b) { return {__mmask16(a.bits | b.bits)}; }
 TM_HOST_DEVICE Ints select(Mask m, Ints a, Ints b) {
@@ -100,9 +98,7 @@ TM_HOST_DEVICE Longs multiply_low(Longs a, uint32_t b) {
   return (Longs)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
 }
 TM_HOST_DEVICE Longs multiply_low(Longs a, Longs b) { return (Longs)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
-TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) {
-  return (Ints)_mm512_i32gather_epi32((__m512i)at, from, 4);
-}
+TM_HOST_DEVICE Ints gather(const int32_t* from, Ints at) { return (Ints)_mm512_i32gather_epi32((__m512i)at, from, 4); }
 // Stores past the caches, to an aligned address; threads see them after end_streams.
 constexpr bool kCanStream = true;
 TM_HOST_DEVICE void stream(float* to, Floats v) { _mm512_stream_ps(to, (__m512)v); }
@@ -141,9 +137,7 @@ TM_HOST_DEVICE Mask operator&(Mask a, Mask b) { return {a.lanes & b.lanes}; }
 TM_HOST_DEVICE Mask operator|(Mask a, Mask b) { return {a.lanes | b.lanes}; }
 TM_HOST_DEVICE Ints select(Mask m, Ints a, Ints b) { return m.lanes ? a : b; }
 TM_HOST_DEVICE Floats select(Mask m, Floats a, Floats b) { return m.lanes ? a : b; }
-TM_HOST_DEVICE Mask load_mask(const bool* from) {
-  return {__builtin_convertvector(load<Bytes>(from), Ints) != 0};
-}
+TM_HOST_DEVICE Mask load_mask(const bool* from) { return {__builtin_convertvector(load<Bytes>(from), Ints) != 0}; }
 TM_HOST_DEVICE void store_mask(bool* to, Mask m) { store(to, __builtin_convertvector(m.lanes & 1, Bytes)); }
 template <typename Vector, typename Combine>
 TM_HOST_DEVICE auto over_lanes(Vector v, const Combine& combine) {
@@ -217,7 +211,8 @@ TM_HOST_DEVICE void interleave(Floats a, Floats b, Floats& low, Floats& high) {
   high = (Floats)_mm256_permute2f128_ps(even, odd, 0x31);
 }
 TM_HOST_DEVICE void interleave(Longs a, Longs b, Longs& low, Longs& high) {
-  const __m256i even = _mm256_unpacklo_epi64((__m256i)a, (__m256i)b), odd = _mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
+  const __m256i even = _mm256_unpacklo_epi64((__m256i)a, (__m256i)b),
+                odd = _mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
   low = (Longs)_mm256_permute2x128_si256(even, odd, 0x20);
   high = (Longs)_mm256_permute2x128_si256(even, odd, 0x31);
 }

@@ -13,13 +13,13 @@ enum class CacheType { float32, bfloat16, float16 };
 
 struct RotateAndStoreArgs {
   CacheType type;
-  const void* qkv;  // [count, 3, heads, size]
-  const void *query_weight, *key_weight;                // [size]
-  const float *cos, *sin, *query_cos, *query_sin;       // [count, size]
-  const int64_t* row_splits;                            // [rows + 1]
-  const int64_t* slots;                                 // [count]
-  void *keys, *values;                                  // in place
-  void* query;                                          // [count, heads, size] out
+  const void* qkv;                                 // [count, 3, heads, size]
+  const void *query_weight, *key_weight;           // [size]
+  const float *cos, *sin, *query_cos, *query_sin;  // [count, size]
+  const int64_t* row_splits;                       // [rows + 1]
+  const int64_t* slots;                            // [count]
+  void *keys, *values;                             // in place
+  void* query;                                     // [count, heads, size] out
   int64_t count, rows, heads, size, total;
   float eps;
 };

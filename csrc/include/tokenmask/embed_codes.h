@@ -23,10 +23,10 @@ void embed_codes_cuda(const EmbedCodesArgs& args, int64_t* first_failure, void* 
 // The gradient of the table. Each row sums its positions in ascending order, in float32, so that the result does not
 // depend on threads.
 struct EmbedCodesBackwardArgs {
-  const void* grad;       // [positions, width]
-  const int64_t* starts;  // [table_rows + 1] where each table row's entries start in `entries`
+  const void* grad;        // [positions, width]
+  const int64_t* starts;   // [table_rows + 1] where each table row's entries start in `entries`
   const int64_t* entries;  // indices into the flattened ids, ascending within a row; divided by levels: the position
-  void* out;              // [table_rows, width] out, of the type of grad
+  void* out;               // [table_rows, width] out, of the type of grad
   FloatType type;
   int64_t levels, table_rows, width;
 };
@@ -34,7 +34,8 @@ struct EmbedCodesBackwardArgs {
 // Table rows [begin, end).
 void embed_codes_backward_cpu(const EmbedCodesBackwardArgs& args, int64_t begin, int64_t end);
 
-// `entries` has `size` elements. Those of ids outside the table are in no row's list, and one of them is left in `late`.
+// `entries` has `size` elements. Those of ids outside the table are
+// in no row's list, and one of them is left in `late`.
 void embed_codes_backward_cuda(const EmbedCodesBackwardArgs& args, int64_t size, const LateFailure& late, void* stream);
 
 }  // namespace tokenmask

@@ -10,8 +10,8 @@
 namespace tokenmask {
 
 struct SampleCodesArgs {
-  const void* logits;         // [rows, size]
-  const void* uncond;         // [rows, size] of the same type, or null: no guidance
+  const void* logits;  // [rows, size]
+  const void* uncond;  // [rows, size] of the same type, or null: no guidance
   FloatType type;
   const bool* allowed;        // [size] or [rows, size], or null: all
   const int64_t* counters;    // [rows]
@@ -57,8 +57,8 @@ TM_HOST_DEVICE float entropy_of(double log_mass, int64_t surprise, int64_t mass)
   return float(entropy > 0.0 ? entropy : 0.0);
 }
 
-// The draw: floor(word * total / 2^64), uniform in [0, total). Word 0 is the high half, so `uniform` of the same counter
-// and purpose code gives the leading 24 bits.
+// The draw: floor(word * total / 2^64), uniform in [0, total). Word 0 is the high half,
+// so `uniform` of the same counter and purpose code gives the leading 24 bits.
 TM_HOST_DEVICE int64_t draw_below(const SampleCodesArgs& args, int64_t row, int64_t total) {
   const uint64_t seed = args.seeds ? uint64_t(args.seeds[row]) : args.seed;
   const Random4 words = draw(seed, 0, Purpose::code, uint64_t(args.counters[row]));

@@ -30,8 +30,8 @@ TM_HOST_DEVICE int32_t weight(float x) {
   return int32_t(add(multiply(p, scale), 0.5f));
 }
 
-// What a code adds to the entropy: -x weight(x) in quarters, rounded, at most 4 2^30 / e. As integers these, too, sum to
-// the same in any order. `x` is not below kSmallestExponent.
+// What a code adds to the entropy: -x weight(x) in quarters, rounded, at most 4 2^30 / e. As
+// integers these, too, sum to the same in any order. `x` is not below kSmallestExponent.
 TM_HOST_DEVICE int32_t surprise(float x, int32_t weight) {
   return int32_t(add(multiply(multiply(x, -4.0f), float(weight)), 0.5f));
 }

@@ -204,9 +204,8 @@ void embed_codes_backward(const EmbedCodesBackwardArgs& on_host, int64_t, int64_
   const auto out = bytes_of(args.out, args.table_rows * args.width, size_of(args.type));
   args.grad = static_cast<const char*>(grad), args.starts = starts, args.entries = entries,
   args.out = static_cast<char*>(out);
-  without_failure("embed_codes_backward", [&](const LateFailure& late) {
-    embed_codes_backward_cuda(args, listed, late, nullptr);
-  });
+  without_failure("embed_codes_backward",
+                  [&](const LateFailure& late) { embed_codes_backward_cuda(args, listed, late, nullptr); });
 }
 
 int64_t panel() { return 1; }

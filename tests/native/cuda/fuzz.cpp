@@ -12,10 +12,10 @@
 #include <random>
 #include <vector>
 
+#include "../drawn.h"
 #include "cpu/dispatch.h"
 #include "cuda_bf16.h"
 #include "cuda_fp16.h"
-#include "../drawn.h"
 #ifdef EMULATED
 #include "emulated.h"
 #endif
