@@ -111,20 +111,21 @@ class Recipe:
                 raise ValueError(f"samplers may name the streams {', '.join(self.streams)}, got {name!r}")
         said = {"objective.process": getattr(self.objective, "process", None), "sampler.process": self.sampler.process}
         said |= {f"samplers.{name}.process": sampler.process for name, sampler in self.samplers.items()}
-        law = self._process()
+        law = self.process
         for name, process in said.items():
-            if law is not None and process not in (None, law):
+            if law is not None and isinstance(process, MaskingProcess) and process != law:
                 raise ValueError(
                     f"the law of time is said twice: masker.rate hides by {law}, and {name} is {process}; leave it out"
                 )
 
     def sampler_of(self, stream: str) -> Sampler:
         """The sampler that fills a stream; its process is that of the rate, by which the model was told the time."""
-        sampler, law = self.samplers.get(stream, self.sampler), self._process()
+        sampler, law = self.samplers.get(stream, self.sampler), self.process
         return sampler if law is None else replace(sampler, process=law)
 
-    def _process(self) -> MaskingProcess | None:
-        """The process of the rate, if it has one."""
+    @property
+    def process(self) -> MaskingProcess | None:
+        """The law of time: the masking process of the rate, if it has one."""
         process = getattr(self.masker.rate, "process", None)
         return process if isinstance(process, MaskingProcess) else None
 

@@ -65,7 +65,10 @@ def adapt_old(owner: type, name: str, parameters: int, new: str, adapt: Callable
         adapt: (old method, self, arguments of a new call) -> result of the old one.
     """
     method = owner.__dict__.get(name)
-    if method is None or len(inspect.signature(method).parameters) != parameters:
+    if method is None:
+        return
+    kinds = [one.kind for one in inspect.signature(method).parameters.values()]
+    if len(kinds) != parameters or inspect.Parameter.VAR_POSITIONAL in kinds:
         return
     old = f"{owner.__name__}.{name}{inspect.signature(method)}"
     warn_deprecated(f"the signature {old}", instead=f"{owner.__name__}.{new}", since="0.2", stacklevel=2)

@@ -93,10 +93,9 @@ class Sampler:
                     f"order like RandomScore or QLDSScore and no revocation, got {order} and {self.revoke}"
                 )
 
-    @torch.inference_mode()
     def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
         """The state after the last step of :meth:`iterate`."""
-        for step in self._steps(models, layout, state):
+        for step in self.iterate(models, layout, state):
             state = step.state
         return state
 
@@ -112,9 +111,6 @@ class Sampler:
         Raises:
             ValueError: a stage names a model that is not there, or slots stay open after the last stage.
         """
-        yield from self._steps(models, layout, state)
-
-    def _steps(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
         plans = [StagePlan.of(layout, state, self._whole(stage)) for stage in stages]
         guided = any(self._is_guided(layout, plan) for plan in plans)

@@ -22,7 +22,7 @@ STEPS = [Progress(index, steps) for index, steps in ((0, 2), (0, 8), (3, 8), (6,
 
 def _revoked(revoke: Revoke, world: World, progress: Progress, stage: Tensor | None = None) -> Tensor | None:
     inside = torch.ones_like(world.state.is_open) if stage is None else stage
-    return revoke(world.state, inside, progress, world.predictions)
+    return revoke.beside(UniformSchedule())(world.state, inside, progress, world.predictions)
 
 
 def _use(revoke: Revoke, world: World) -> list[Any]:
