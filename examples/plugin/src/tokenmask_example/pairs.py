@@ -47,8 +47,8 @@ class PairDivergence(Metric):
 
 def pairs(stream: TokenStream) -> Counter[tuple[int, int]]:
     """How often each pair of codes stands side by side."""
-    rows = stream.codes[..., 0].reshape(-1, stream.codes.shape[-2]).tolist()
-    return Counter(pair for row in rows for pair in pairwise(row))
+    rows = stream.codes[..., 0].flatten(0, -2) if stream.codes.dim() > 2 else stream.codes[:, 0][None]
+    return Counter(pair for row in rows.tolist() for pair in pairwise(row))  # none in a stream that ended at once
 
 
 def divergence(some: Sequence[Counter[tuple[int, int]]], others: Sequence[Counter[tuple[int, int]]]) -> float:

@@ -69,9 +69,7 @@ class Remask(Revoke):
 
     def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
         if self.by == "carried" and NAME not in state.carry:
-            raise ValueError(
-                "Remask by 'carried' needs the order RunningConfidence, which carries it; name it as order"
-            )
+            raise ValueError("Remask by 'carried' needs what the order RunningConfidence carries; name it as order")
         sure = state.carry[NAME] if self.by == "carried" else state.score
         filled = stage & (state.batch.role == FILL) & state.batch.valid[:, :, None] & ~state.is_open
         counts = [self.left.plan(count, progress.steps)[progress.index] for count in filled.sum((1, 2)).tolist()]
