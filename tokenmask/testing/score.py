@@ -37,7 +37,7 @@ def _contexts(score: Score, world: World) -> list[ScoreContext]:
 def _tapped(score: Score, context: ScoreContext, world: World) -> ScoreContext:
     """The context with what the score asks of the model."""
     asked = score.taps(replace(context, predictions={}))
-    return replace(context, taps={getattr(tap, "name", tap): _seen(tap, world) for tap in asked})
+    return replace(context, taps={str(getattr(tap, "name", tap)): _seen(tap, world) for tap in asked})
 
 
 def _seen(tap: Hashable, world: World) -> Tensor:
