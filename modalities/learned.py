@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,23 +16,14 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.files import write_text_atomic
 from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors, step_generator
 from tokenmask.modalities.codebook_report import code_usage
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizer
 from tokenmask.nn.init import build
+from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tensor_files import canonical_json, load_tensors, save_tensors
-from tokenmask.tokenizer import (
-    DESCRIPTION_FILE,
-    check_fingerprint,
-    check_free,
-    check_media,
-    check_stream,
-    describe,
-    fingerprint,
-    read_description,
-)
+from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
 WEIGHTS_FILE = "weights.safetensors"
 _KMEANS_VECTORS = 8192
@@ -191,7 +182,7 @@ def doubled(batch: Tensor) -> Tensor:
     return torch.cat([batch, batch]) if len(batch) == 1 else batch
 
 
-class LearnedTokenizer(ABC):
+class LearnedTokenizer(FolderTokenizer):
     """Base of the tokenizers that are a network with a quantiser; see :class:`tokenmask.tokenizer.Tokenizer`.
 
     Weights are rounded to float16 once, when a tokenizer is made, so that one that was fitted and one that was loaded
@@ -200,14 +191,9 @@ class LearnedTokenizer(ABC):
     A tokenizer adds ``media``, ``context_seconds``, ``encode_many``, ``decode``, ``evaluate`` and ``fit``.
     """
 
-    name: ClassVar[str]
-    """The modality, as in ``tokenmask info``."""
-
-    config_class: ClassVar[type]
-    """A frozen dataclass of JSON values (or of dataclasses of them)."""
+    remedy: ClassVar[str] = "fit it again"
 
     _network: Any
-    _spec: StreamSpec
 
     def __init__(self, config: Any, weights: Mapping[str, Tensor]) -> None:
         """Args:
@@ -238,11 +224,6 @@ class LearnedTokenizer(ABC):
     @abstractmethod
     def encode_many(self, items: Sequence[Any]) -> list[TokenStream]:
         """The codes of many items."""
-
-    @property
-    def spec(self) -> StreamSpec:
-        """What the codes mean."""
-        return self._spec
 
     @property
     def device(self) -> torch.device:
@@ -303,38 +284,21 @@ class LearnedTokenizer(ABC):
         vectors: Tensor = self._network.quantizer.lookup(stream.codes.to(self.device)).cpu()
         return vectors
 
-    def save(self, folder: str | Path) -> None:
-        """Writes ``tokenizer.json`` and the weights (safetensors), the description last."""
-        check_free(folder, self._spec.fingerprint)
-        save_tensors(Path(folder) / WEIGHTS_FILE, stored(self._network), {"tokenizer": self.name})
-        text = describe(self.name, asdict(self.config), self._spec.fingerprint)
-        write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
+    def write_files(self, folder: Path) -> None:
+        """Writes the weights (safetensors)."""
+        save_tensors(folder / WEIGHTS_FILE, stored(self._network), {"tokenizer": self.name})
 
     @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
-        values = read_description(folder, cls.name)
-        weights = load_tensors(Path(folder) / WEIGHTS_FILE)[0]
-        try:
-            _check_plausible(values["config"], weights)
-            config = cls.config_class(**{key: _tupled(value) for key, value in values["config"].items()})
-        except TypeError as error:
-            raise ValueError(
-                f"{folder} has a configuration this tokenmask does not know ({error}); fit it again"
-            ) from error
-        tokenizer = cls(config, weights)
-        check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
-        return tokenizer
+    def read_files(cls, config: Any, folder: Path, identity: str, **others: Any) -> Self:
+        """With the weights that are there."""
+        weights = load_tensors(folder / WEIGHTS_FILE)[0]
+        _check_plausible(config, weights)
+        return cls(config, weights)
 
 
-def _check_plausible(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+def _check_plausible(config: Any, weights: Mapping[str, Tensor]) -> None:
     """TypeError for sizes that no network with these weights can have, which would take for ever to build."""
     most = max(sum(value.numel() for value in weights.values()), 1 << 20)
-    for name, value in config.items():
+    for name, value in asdict(config).items():
         if isinstance(value, int) and value > (len(weights) if name.endswith(("blocks", "levels")) else most):
             raise TypeError(f"its weights are too few for {name} {value}")
-
-
-def _tupled(value: Any) -> Any:
-    """JSON has no tuples, frozen configurations have no lists."""
-    return tuple(_tupled(one) for one in value) if isinstance(value, list) else value

@@ -6,8 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    *("deprecation", "threads", "ops", "nn", "files", "streams", "tokenizer", "components", "tensor_files"),
-    *("progress", "processes", "fitting", "corpus"),
+    *("deprecation", "threads", "ops", "nn", "files", "streams", "medium", "tokenizer", "components"),
+    *("tensor_files", "stored_tokenizer", "progress", "processes", "fitting", "corpus"),
     *("batch", "layout", "scores", "masking", "models", "objectives", "procedures", "sampling", "training", "analysis"),
     "recipes",
     *("generation", "swapping", "run", "evaluation", "report", "demo", "cli"),
@@ -20,12 +20,14 @@ MODALITIES_MAY = {
     "nn",
     "files",
     "streams",
+    "medium",
     "tokenizer",
     "tensor_files",
+    "stored_tokenizer",
     "fitting",
     "modalities",
 }
-MAY_MODALITIES = {"recipes", "run", "report", "demo", "cli"}
+MAY_MODALITIES = {"recipes", "run", "evaluation", "report", "demo", "cli"}
 
 
 def imported(source: str, package: str) -> Iterator[tuple[int, str]]:

@@ -89,6 +89,19 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
+def description_of(path: str | Path) -> dict[str, Any] | None:
+    """The description in the header of a safetensors file; {} of another program's, None if it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+            about = json.loads(header.get("about", "{}"))
+    except (SafetensorError, OSError, ValueError, AttributeError, TypeError):
+        return None
+    return about if isinstance(about, dict) else None
+
+
 def canonical_json(value: Any) -> str:
     """JSON text that equal values share: sorted keys, no spaces, no NaN.
 

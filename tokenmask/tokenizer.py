@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, cast, runtime_checkable
@@ -40,16 +40,15 @@ TOKENIZERS = {
 class Tokenizer(Protocol):
     """Turns one kind of media into codes and back.
 
-    A tokenizer that learns also has a class method ``fit(items, *, seed=0, folder=None, progress=True, ...)`` which
-    returns a ready tokenizer, touches no global random state and resumes from ``folder`` where it takes long.
+    What a tokenizer may offer besides is in protocols of their own: :class:`Learns`, :class:`Selects`,
+    :class:`Locates`, :class:`NamesGroups`, :class:`SpellsCodes`, :class:`GivesVectors` and :class:`GivesCodebooks`.
     ``tokenmask.testing.check_tokenizer`` states this contract as checks that any tokenizer can be put through.
     """
 
     media: ClassVar[type]
-    """The media dataclass: units in its field names, ``load(path)`` and ``save(path)``; ``stream`` where generated.
-
-    Its class variables ``suffixes`` and ``written_suffixes`` name the endings of files that are looked for and that can
-    be written, in small letters, the usual one first; without them files have to be named one by one.
+    """The media dataclass, best a :class:`tokenmask.medium.Medium`: that says which files are its own, how many items
+    each holds and how a report shows them. Of a class that has ``load(path)`` and ``save(path)`` alone, files have to
+    be named one by one, and reports have no picture.
     """
 
     context_seconds: ClassVar[float | None]
@@ -57,7 +56,10 @@ class Tokenizer(Protocol):
 
     @property
     def spec(self) -> StreamSpec:
-        """What the codes mean; its fingerprint changes with the configuration and with any stored weight."""
+        """What the codes mean; its fingerprint changes with the configuration and with any stored weight.
+
+        Its modality is the name under which a tokenizer of these media is installed: by it, files are found.
+        """
         ...
 
     def encode(self, media: Any) -> TokenStream:
@@ -90,6 +92,98 @@ class Tokenizer(Protocol):
     def load(cls, folder: str | Path) -> Self:
         """Reads what :meth:`save` wrote and verifies its fingerprint."""
         ...
+
+
+# What a tokenizer may offer besides -----------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A tokenizer class that is made from data: ``tokenmask fit`` and ``train --data`` take it."""
+
+    fit: ClassVar[Callable[..., Any]]
+    """Class method ``fit(items, *, seed=0, folder=None, progress=True, ...) -> tokenizer``: a ready one. It touches no
+    global random state, resumes from ``folder`` where it takes long, and declares the types of its further options,
+    which recipes and commands then know. ValueError where the items do not suffice."""
+
+
+@runtime_checkable
+class Selects(Protocol):
+    """A tokenizer class that cannot learn from every item that it can read, and says from which."""
+
+    def chosen_config(self, items: Sequence[Any]) -> Any:
+        """The configuration that ``fit`` takes for items if none is given."""
+        ...
+
+    def unusable(self, items: Sequence[Any], config: Any = None) -> dict[int, str]:
+        """Numbers of the items that ``fit`` cannot take with a configuration -> why, in words."""
+        ...
+
+
+@runtime_checkable
+class Locates(Protocol):
+    """A tokenizer of media whose regions are no (start, end) in seconds: characters, boxes of pixels, bases."""
+
+    def places(self, media: Any, stream: TokenStream, region: Sequence[float]) -> Tensor:
+        """bool [*grid], the codes of ``stream`` of which the region of ``media`` holds a part.
+
+        ValueError in a sentence for a region of another form, or outside of the media.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsChannels(Protocol):
+    """A tokenizer whose channels have several spellings ("Fp1", "EEG Fp1-Ref")."""
+
+    def channel_places(self, names: Sequence[str], asked: Sequence[str]) -> list[int]:
+        """The places in ``names``, the labels of the channel axis, of the channels that are asked for.
+
+        ValueError in a sentence for one that is not there.
+        """
+        ...
+
+
+@runtime_checkable
+class NamesGroups(Protocol):
+    """A tokenizer whose level groups can be edited by name (the parts of a body)."""
+
+    @property
+    def group_names(self) -> Sequence[str]:
+        """A name for each of ``spec.level_groups``."""
+        ...
+
+
+@runtime_checkable
+class SpellsCodes(Protocol):
+    """A tokenizer whose codes stand for pieces of text, so that another one's can be related to them without media."""
+
+    @property
+    def code_texts(self) -> Sequence[str]:
+        """What each code of level 0 stands for, one string a code; "" for the end code."""
+        ...
+
+
+@runtime_checkable
+class GivesVectors(Protocol):
+    """A tokenizer whose codes have places in a space in which near ones mean alike."""
+
+    def vectors(self, stream: TokenStream) -> Tensor:
+        """float32 [*grid, numbers of a vector], summed over the levels of a group; ValueError for another's stream."""
+        ...
+
+
+@runtime_checkable
+class GivesCodebooks(Protocol):
+    """A tokenizer whose codes have a vector each, from which the rows of a model can start."""
+
+    @property
+    def codebooks(self) -> Sequence[Tensor | None]:
+        """For each level float32 [codes, d]; None for one without."""
+        ...
+
+
+# Fingerprints and checks ----------------------------------------------------------------------------------------------
 
 
 def fingerprint(config: Mapping[str, Any], stored: Mapping[str, Tensor] | bytes = b"") -> str:
@@ -189,13 +283,19 @@ def load_tokenizer_class(name: str) -> type[Tokenizer]:
     """Imports the tokenizer of a modality.
 
     Raises:
-        ValueError: no tokenizer has that name.
+        ValueError: no tokenizer has that name, or its package cannot be imported.
     """
     found = find_tokenizers()
     if name not in found:
         raise ValueError(f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it")
     module, _, attribute = found[name].partition(":")
-    return cast(type[Tokenizer], getattr(importlib.import_module(module), attribute))
+    try:
+        return cast(type[Tokenizer], getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"tokenizer {name!r} must be importable as {found[name]}, but is not ({error}); mend or uninstall what "
+            "brings it"
+        ) from error
 
 
 # Tokenizer folders ----------------------------------------------------------------------------------------------------

@@ -58,8 +58,7 @@ def ours(depth: int, spares: bool) -> Built:
     layout = Layout({"text": StreamSpec("text", (CODES,), ("index",))})
     config = TransformerConfig(WIDTH, depth, HEADS, head_transform=True)
     model = MaskedModel.create(config, layout, seed=0)
-    for block in model.backbone.blocks:
-        block.feed_forward.spares = spares
+    model.backbone.recompute(spares)
     codes, hidden = ids()
     place = layout.range("text")
     clean = Batch(

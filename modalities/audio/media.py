@@ -5,6 +5,7 @@ Arrow: .wav, .flac or .ogg --AudioClip.load--> float32 samples, and back. Does n
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
@@ -13,23 +14,25 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
-_CANCELLED = 1e-3  # share of the energy; the mean of even a hundred channels of independent noise keeps 1e-2
+_CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 
 @dataclass(frozen=True, eq=False)
-class AudioClip:
+class AudioClip(Timed):
     """A piece of sound.
 
     Args:
         samples: float32 [channels, time], finite, full scale is -1..1 (more is allowed, and cut by players).
         sample_rate_hz: samples of a channel in a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
+        source: the file it was read from, for messages; does not count either.
     """
 
     written_suffixes: ClassVar[tuple[str, ...]] = tuple(_FORMATS)
@@ -41,9 +44,12 @@ class AudioClip:
     )
     """Endings that are looked for in folders."""
 
+    view: ClassVar[str] = "tokenmask.report.views.sounds:Sounds"
+
     samples: Tensor
     sample_rate_hz: int
     stream: TokenStream | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.samples.dtype != torch.float32 or self.samples.dim() != 2 or not self.samples.numel():
@@ -72,6 +78,11 @@ class AudioClip:
         """Length."""
         return self.samples.shape[1] / self.sample_rate_hz
 
+    def between(self, start_seconds: float, end_seconds: float) -> AudioClip:
+        """The samples of a piece of time."""
+        first, stop = steps_between(start_seconds, end_seconds, self.sample_rate_hz, self.samples.shape[1])
+        return AudioClip(self.samples[:, first:stop].clone(), self.sample_rate_hz)
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads WAV, FLAC, Ogg Vorbis, Opus, MP3 and what else libsndfile knows, to the end; see :mod:`.reading`.
@@ -85,7 +96,7 @@ class AudioClip:
         if not Path(path).is_file():
             raise ValueError(f"audio is read from a file, but {path} is none; check the path")
         try:
-            return cls(*read(path, MAX_SAMPLES))
+            return cls(*read(path, MAX_SAMPLES), source=str(path))
         except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
@@ -125,11 +136,24 @@ class AudioClip:
         return AudioClip(cut(changed, 0, wanted).T.contiguous(), sample_rate_hz)
 
     def mono(self) -> AudioClip:
-        """One channel: the mean of all, or the loudest where channels of opposite sign leave hardly anything of it."""
+        """One channel: the mean of all, as is usual; where channels cancel each other, the loudest, with a warning.
+
+        The mean of channels that have nothing to do with each other keeps 1 / channels of their mean energy, that of
+        equal ones all of it. Channels cancel where it keeps less than half of the first, which for two of equal energy
+        is a correlation below -0.5: then one has most likely its sign turned, and the mean would be another sound.
+        """
         mean = self.samples.mean(0, keepdim=True)
         energies = self.samples.double().square().sum(1)
-        if float(mean.double().square().sum()) < _CANCELLED * float(energies.mean()):
-            mean = self.samples[int(energies.argmax())][None]
+        kept, least = float(mean.double().square().sum()), _CANCELLED * float(energies.mean()) / len(self.samples)
+        if kept < least:
+            loudest = int(energies.argmax())
+            mean = self.samples[loudest][None]
+            share = kept / float(energies.mean())
+            warnings.warn(
+                f"the channels of {self.source or repr(self)} cancel each other (their mean keeps {share:.1%} of the "
+                f"energy); channel {loudest + 1}, the loudest, is taken alone",
+                stacklevel=2,
+            )
         return AudioClip(mean, self.sample_rate_hz)
 
 

@@ -1,4 +1,4 @@
-"""Sound files as they are met: headers without a length, Ogg streams one after the other, samples that are no sound.
+"""Sound files as they are met: lengths that are wrong or missing, streams one after the other, absurd samples.
 
 Arrow: file --**read**--> float32 [channels, time] and a rate. Does not know: clips, codes, networks.
 """
@@ -6,6 +6,7 @@ Arrow: file --**read**--> float32 [channels, time] and a rate. Does not know: cl
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenmask.modalities.audio.joined import Stream, streams
+
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
 _BLOCK = 1 << 20  # samples of a channel that are read at a time where the length is not known
-_CAPTURE, _FIRST_PAGE = b"OggS", 2  # RFC 3533, section 6
+_UNKNOWN = 1 << 62  # frames; libsndfile's largest number stands for an unknown length
 
 
 def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
     """All samples of a file.
 
     Args:
-        path: of a file that libsndfile reads; Ogg streams that follow each other (RFC 3533, section 4) are joined.
+        path: of a file that libsndfile reads. Streams that follow each other are joined: chained Ogg (RFC 3533, section
+            4) and files of another kind that were put together; a warning counts bytes between them.
         max_samples: of all channels together.
 
     Returns:
-        float32 [channels, time], full scale is -1..1, and the rate in Hz.
+        float32 [channels, time], full scale is -1..1, and the rate in Hz. Where a header announces another length than
+        there is, all that is there, with a warning.
 
     Raises:
         ValueError: too long, streams of different kinds, or a sample beyond 65536 times full scale.
         soundfile.SoundFileError: not readable.
     """
-    with open(path, "rb") as file:
-        is_ogg = file.read(4) == _CAPTURE
-    links = _ogg_links(Path(path).read_bytes()) if is_ogg else []
-    parts = [_read_one(io.BytesIO(link), max_samples) for link in links] if len(links) > 1 else []
-    parts = parts or [_read_one(path, max_samples)]
+    notes: list[str] = []
+    parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
     kinds = sorted({(rate, samples.shape[1]) for samples, rate in parts})
     if len(kinds) > 1:
         held = " and ".join(f"{channels} channel(s) at {rate} Hz" for rate, channels in kinds)
@@ -46,11 +48,55 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
         raise ValueError(f"it has more than {max_samples} samples; cut it")
     rate = kinds[0][0]
     _check_magnitude(samples, rate)
+    if notes:
+        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
     return torch.from_numpy(samples.T.copy()), rate
 
 
-def _read_one(source: str | Path | io.BytesIO, max_samples: int) -> tuple[Any, int]:
-    """float32 [time, channels] and rate of one stream, in blocks where its header does not tell how long it is."""
+def _read_one(stream: Stream, max_samples: int, notes: list[str]) -> tuple[Any, int]:
+    """float32 [time, channels] and rate of one stream; to its end, whatever its header announces."""
+    import soundfile
+
+    announced, held = stream.announced
+    if announced > held:
+        notes.append(f"its header announces {announced} MP3 frames, but {held} are there: it is cut short")
+    with soundfile.SoundFile(_again(stream.source)) as file:
+        frames, channels, rate = int(file.frames), int(file.channels), int(file.samplerate)
+        if frames * channels > max_samples and frames < _UNKNOWN:
+            raise ValueError(f"it has {frames} x {channels} samples, more than {max_samples}; cut it")
+        if stream.kind != b"fLaC" and frames < _UNKNOWN:
+            return file.read(dtype="float32", always_2d=True), rate
+    try:
+        samples = _read_forward(
+            _without_length(stream.source) if stream.kind == b"fLaC" else stream.source, max_samples
+        )
+    except soundfile.SoundFileError:  # what follows the last frame is no frame: as many as the header announces
+        if frames >= _UNKNOWN:
+            raise
+        with soundfile.SoundFile(_again(stream.source)) as file:
+            return file.read(dtype="float32", always_2d=True), rate
+    if frames < _UNKNOWN and len(samples) != frames:
+        notes.append(f"its header announces {frames / rate:g} s, but {len(samples) / rate:g} s are there")
+    return samples, rate
+
+
+def _again(source: str | Path | io.BytesIO) -> str | Path | io.BytesIO:
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    return source
+
+
+def _without_length(source: str | Path | io.BytesIO) -> io.BytesIO:
+    """The same FLAC file whose header says that the length is unknown: a decoder then reads to the end."""
+    data = bytearray(source.getvalue() if isinstance(source, io.BytesIO) else Path(source).read_bytes())
+    data[21] &= 0xF0  # RFC 9639, section 8.2: 36 bits, the last of bytes 18 to 25
+    data[22:26] = bytes(4)
+    tag = 128 if data[-128:-125] == b"TAG" else 0  # an ID3v1 tag is no frame
+    return io.BytesIO(data[: len(data) - tag])
+
+
+def _read_forward(source: str | Path | io.BytesIO, max_samples: int) -> Any:
+    """Samples up to the end, in blocks; one more than allowed at most by a block."""
     import soundfile
 
     class Forward(soundfile.SoundFile):  # type: ignore[misc]
@@ -59,32 +105,13 @@ def _read_one(source: str | Path | io.BytesIO, max_samples: int) -> tuple[Any, i
         def seekable(self) -> bool:
             return False
 
-    with soundfile.SoundFile(source) as file:
-        if file.frames * file.channels <= max_samples:
-            return file.read(dtype="float32", always_2d=True), int(file.samplerate)
-        if file.frames < 1 << 62:  # libsndfile's largest number stands for an unknown length
-            raise ValueError(f"it has {file.frames} x {file.channels} samples, more than {max_samples}; cut it")
     blocks: list[Any] = []
-    with Forward(source) as file:
+    with Forward(_again(source)) as file:
         while sum(block.size for block in blocks) <= max_samples:
-            block = file.read(_BLOCK, dtype="float32", always_2d=True)
-            blocks.append(block)
-            if len(block) < _BLOCK:
+            blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
+            if len(blocks[-1]) < _BLOCK:
                 break
-        return np.concatenate(blocks), int(file.samplerate)
-
-
-def _ogg_links(data: bytes) -> list[bytes]:
-    """The links of a chain, each a whole Ogg file: a first page that comes after others than first ones begins one."""
-    starts, place, opening = [0], 0, True
-    while data[place : place + 4] == _CAPTURE and place + 27 <= len(data):
-        kind, segments = data[place + 5], data[place + 26]
-        is_first = bool(kind & _FIRST_PAGE)
-        if is_first and not opening:
-            starts.append(place)
-        opening = is_first
-        place += 27 + segments + sum(data[place + 27 : place + 27 + segments])
-    return [data[start:end] for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+    return np.concatenate(blocks)
 
 
 def _check_magnitude(samples: Any, rate: int) -> None:

@@ -13,7 +13,6 @@ import math
 import re
 import subprocess
 import sys
-from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,23 +21,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from tokenmask.files import write_text_atomic
 from tokenmask.modalities.audio.codec_frames import CODEC2_MODES, LPCNET_MODES, Frame
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.windows import cut
+from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.tokenizer import (
-    DESCRIPTION_FILE,
-    check_fingerprint,
-    check_free,
-    check_media,
-    check_stream,
-    describe,
-    fingerprint,
-    read_description,
-)
+from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
 _JUDGED_RATE_HZ = 16000  # figures are of this rate, whatever the codec's own
 
@@ -56,7 +46,7 @@ class SystemCodecConfig:
     library_version: str
 
 
-class SystemCodec(ABC):
+class SystemCodec(FolderTokenizer):
     """A codec of libcodec2 as a tokenizer; see :class:`tokenmask.tokenizer.Tokenizer`.
 
     Every field of the codec's frame is a level, in the order of the frame; spare bits are dropped and written as zeros.
@@ -69,9 +59,7 @@ class SystemCodec(ABC):
     The codecs look back as far as they like (pitch tracking, prediction), so pieces do not have the codes of the whole.
     """
 
-    name: ClassVar[str]
-    """As in ``tokenmask info``."""
-
+    config_class: ClassVar[type] = SystemCodecConfig
     media: ClassVar[type] = AudioClip
     context_seconds: ClassVar[float | None] = None
     modes: ClassVar[dict[str, Frame]]
@@ -107,11 +95,6 @@ class SystemCodec(ABC):
             level_groups=self.frame.groups,
             fingerprint=fingerprint(about),
         )
-
-    @property
-    def spec(self) -> StreamSpec:
-        """What the codes mean."""
-        return self._spec
 
     def encode(self, media: AudioClip) -> TokenStream:
         """The codes of a clip; see :meth:`encode_many`."""
@@ -216,34 +199,27 @@ class SystemCodec(ABC):
             figures |= baseline_figures(train, clips, hop, rate, bits)
         return figures
 
-    def save(self, folder: str | Path) -> None:
-        """Writes ``tokenizer.json``; the codec itself stays where it is installed."""
-        check_free(folder, self._spec.fingerprint)
-        config = {"mode": self.config.mode, "library_version": self.config.library_version}
-        write_text_atomic(Path(folder) / DESCRIPTION_FILE, describe(self.name, config, self._spec.fingerprint))
-
     @classmethod
-    def load(cls, folder: str | Path, library: str | Path | None = None) -> Self:
-        """Reads what :meth:`save` wrote; ``library`` as for a new one.
+    def load(cls, folder: str | Path, library: str | Path | None = None, **others: Any) -> Self:
+        """Reads what :meth:`save` wrote, ``tokenizer.json`` alone; the codec stays where it is installed.
 
         Raises:
             ValueError: a damaged folder, or a library of another version than the one that made it.
             ImportError: no library, or one without this codec.
         """
-        values = read_description(folder, cls.name)
-        try:
-            config = SystemCodecConfig(**values["config"])
-        except TypeError as error:
-            raise ValueError(
-                f"{folder} has a configuration this tokenmask does not know ({error}); save it again"
-            ) from error
+        return super().load(folder, library=library, **others)
+
+    @classmethod
+    def read_files(
+        cls, config: SystemCodecConfig, folder: Path, identity: str, library: str | Path | None = None, **others: Any
+    ) -> Self:
+        """With the library of the system, or the one named; ``library`` as for a new one."""
         tokenizer = cls(config.mode, library)
         if tokenizer.config.library_version != config.library_version:
             raise ValueError(
                 f"{folder} was made with version {config.library_version} of {tokenizer._library}, but version "
                 f"{tokenizer.config.library_version} is installed; install that one or encode anew"
             )
-        check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
         return tokenizer
 
     def _prepared(self, clip: AudioClip) -> Tensor:

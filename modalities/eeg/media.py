@@ -19,19 +19,21 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
-from tokenmask.modalities.eeg.edf import edf_of, read_edf
-from tokenmask.modalities.eeg.names import electrode, without_reference
-from tokenmask.modalities.eeg.offset import without_baseline
+from tokenmask.medium import Timed, steps_between
+from tokenmask.modalities.eeg.edf import read_edf
+from tokenmask.modalities.eeg.edf_write import write_edf
+from tokenmask.modalities.eeg.names import electrode, find_channels
+from tokenmask.modalities.eeg.offset import LOST_MICROVOLT, lost_seconds, without_baseline
 from tokenmask.modalities.eeg.session import Session
 from tokenmask.streams import TokenStream
-from tokenmask.tensor_files import load_tensors, save_tensors
+from tokenmask.tensor_files import description_of, load_tensors, save_tensors
 
 MAX_SAMPLES = 1 << 30
 _SUFFIXES = (".edf", ".bdf", ".npz", ".safetensors")
 
 
 @dataclass(frozen=True, eq=False)
-class EegRecording:
+class EegRecording(Timed):
     """Voltages of electrodes over time, without a large offset: EEG is high-passed (see :meth:`without_offset`).
 
     Args:
@@ -48,6 +50,8 @@ class EegRecording:
 
     written_suffixes: ClassVar[tuple[str, ...]] = (".edf", ".npz", ".safetensors")
     """Endings that can be written; the first if none is asked for."""
+
+    view: ClassVar[str] = "tokenmask.report.views.recordings:Recordings"
 
     samples: Tensor
     sample_rate_hz: float
@@ -93,6 +97,11 @@ class EegRecording:
     def duration_seconds(self) -> float:
         """Length."""
         return self.samples.shape[1] / self.sample_rate_hz
+
+    def between(self, start_seconds: float, end_seconds: float) -> EegRecording:
+        """The samples of a piece of time; its session, whose times are of the whole, stays behind."""
+        first, stop = steps_between(start_seconds, end_seconds, self.sample_rate_hz, self.samples.shape[1])
+        return replace(self, samples=self.samples[:, first:stop].clone(), stream=None, session=None)
 
     # Files ------------------------------------------------------------------------------------------------------------
 
@@ -142,15 +151,36 @@ class EegRecording:
         return recording
 
     @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Nothing of arrays and tensors of other programs, or of other media."""
+        if Path(path).suffix.lower() == ".safetensors":
+            about = description_of(path)
+            return float(about is None or about.get("media") == "EegRecording")
+        if Path(path).suffix.lower() != ".npz":
+            return 1.0
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return float({"samples.npy", "sample_rate_hz.npy", "channels.npy"} <= set(archive.namelist()))
+        except (OSError, zipfile.BadZipFile):
+            return 1.0
+
+    @classmethod
     def _read_edf(cls, path: Path, notes: list[str]) -> Self:
         found = read_edf(path)
-        samples, taken = without_baseline(found.samples, found.sample_rate_hz)
+        samples, taken = without_baseline(found.samples, found.sample_rate_hz, in_place=True)
         notes += found.notes
         if bool(taken.any()):
             largest = int(taken.argmax())
             notes.append(
                 f"offsets and drifts below 0.5 Hz were taken away from {int((taken > 0).sum())} of "
                 f"{len(taken)} channels ({found.channels[largest]}: {float(taken[largest]):.4g} microvolts)"
+            )
+        lost = lost_seconds(samples, found.sample_rate_hz)
+        if bool(lost.any()):
+            most = int(lost.argmax())
+            notes.append(
+                f"{int((lost > 0).sum())} of {len(lost)} channels have seconds with a mean over {LOST_MICROVOLT:g} "
+                f"microvolts ({found.channels[most]}: {int(lost[most])}), beside which codes lose the wave"
             )
         return cls(samples, found.sample_rate_hz, found.channels, session=found.session)
 
@@ -196,20 +226,21 @@ class EegRecording:
                     arrays["session"] = np.array(json.dumps(self.session.to_json()))
                 np.savez(file, **arrays)
         elif suffix == ".edf":
-            edf = self._as_edf()
-            with writing_atomically(path) as partial:
-                edf.write(partial)
+            self._write_edf(Path(path))
         else:
             raise ValueError(
                 f"a recording is written as .npz, .safetensors or .edf, got {Path(path).name!r}; rename it"
             )
 
-    def _as_edf(self) -> Any:
+    def _write_edf(self, path: Path) -> None:
         try:
-            return edf_of(self.samples, self.sample_rate_hz, self.channels, self.session)
+            with writing_atomically(path) as partial:
+                notes = write_edf(partial, self.samples, self.sample_rate_hz, self.channels, self.session)
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"an EDF file cannot hold {self!r} ({reason}); save it as .npz") from error
+        if notes:
+            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
 
     # Views ------------------------------------------------------------------------------------------------------------
 
@@ -221,31 +252,27 @@ class EegRecording:
             raise ValueError(f"a sample rate must be positive, got {rate_hz}")
         if rate_hz == self.sample_rate_hz:
             return replace(self, stream=None)
-        values = soxr.resample(self.samples.T.double().cpu().numpy(), self.sample_rate_hz, rate_hz, quality="VHQ")
-        return replace(
-            self, samples=torch.from_numpy(values).float().T.contiguous(), sample_rate_hz=rate_hz, stream=None
-        )
+        rows = [  # one by one, so that a night needs no double of itself in double precision
+            torch.from_numpy(soxr.resample(row.double().cpu().numpy(), self.sample_rate_hz, rate_hz, "VHQ")).float()
+            for row in self.samples
+        ]
+        return replace(self, samples=torch.stack(rows), sample_rate_hz=rate_hz, stream=None)
 
     def select(self, channels: Sequence[str]) -> EegRecording:
-        """Some of the channels, in the order asked for; names without regard to case.
+        """Some of the channels, in the order asked for; names without regard to case, "EEG " and reference.
 
         Raises:
-            ValueError: a channel that is not there.
+            ValueError: a channel that is not there, or a name that could be several.
         """
-        rows = {name.casefold(): row for row, name in enumerate(self.channels)}
-        short = {without_reference(name).casefold(): row for row, name in enumerate(self.channels)}
-        found = [
-            rows.get(electrode(name).casefold(), short.get(without_reference(name).casefold())) for name in channels
-        ]
-        absent = [name for name, row in zip(channels, found, strict=True) if row is None]
-        if absent or not channels:
-            raise ValueError(f"channels must be some of {self.channels}, got {absent or 'none'}")
-        chosen = [row for row in found if row is not None]
+        chosen = find_channels(self.channels, channels)
         names = tuple(self.channels[row] for row in chosen)
         return replace(self, samples=self.samples[chosen], channels=names, stream=None)
 
     def without_offset(self) -> EegRecording:
-        """Offsets and drifts below 0.5 Hz taken away from channels where they outweigh the wave; others stay."""
+        """Offsets and drifts below 0.5 Hz taken away from channels where they outweigh the wave; others stay.
+
+        See :func:`without_baseline`. Steps leave seconds that are not EEG.
+        """
         return replace(self, samples=without_baseline(self.samples, self.sample_rate_hz)[0], stream=None)
 
     def filtered(self, low_hz: float, high_hz: float = math.inf) -> EegRecording:

@@ -17,7 +17,8 @@ _KNOWN = {
     ]
 }
 _EARS = {"a1", "a2", "m1", "m2"}
-_REFERENCES = {"ref", "le", "re", "ler", "ar", "avg", "av", "ave", "car", "a1a2", "a1+a2", "m1m2", "m1+m2", *_EARS}
+_COMMON = {"ref", "avg", "av", "ave", "car"}  # references that leave an ear an electrode like others
+_REFERENCES = {"le", "re", "ler", "ar", "a1a2", "a1+a2", "m1m2", "m1+m2", *_EARS, *_COMMON}
 
 
 def electrode(name: str) -> str:
@@ -29,11 +30,11 @@ def electrode(name: str) -> str:
 
 
 def without_reference(name: str) -> str:
-    """ "FP1-REF", "c4-M1" and "Fc5." are "Fp1", "C4" and "FC5"; pairs of electrodes (FP1-F7, A1-A2) stay."""
+    """ "FP1-REF", "c4-M1", "A1-REF" and "Fc5." are "Fp1", "C4", "A1" and "FC5"; pairs (FP1-F7, A1-A2) stay."""
     bare = electrode(name.strip().rstrip("."))
     first, dash, second = bare.partition("-")
     known = first.strip().casefold()
-    if dash and known in _KNOWN and known not in _EARS and second.strip().casefold() in _REFERENCES:
+    if dash and known in _KNOWN and second.strip().casefold() in (_COMMON if known in _EARS else _REFERENCES):
         return electrode(first)
     return bare if bare.casefold() in _KNOWN else name.strip()
 
@@ -49,6 +50,36 @@ def without_eeg(label: str) -> str:
     """The label without the "EEG " that EDF puts before it."""
     label = label.strip()
     return label[4:].strip() if label[:4].upper() == "EEG " and label[4:].strip() else label
+
+
+def usual_label(name: str) -> str:
+    """How a channel is called in an EDF file: "EEG " before the names of electrodes, where there is room."""
+    return f"EEG {name}" if is_electrode(name) and len(name) <= 12 else name
+
+
+def find_channels(names: Sequence[str], asked: Sequence[str]) -> list[int]:
+    """Places of channels that are asked for as people and files spell them ("fp1", "FP1-REF", "EEG Fp1").
+
+    The name itself comes first, without regard to case; else the one that is the same without "EEG " and reference.
+
+    Raises:
+        ValueError: none asked for, one that is not there, or one that could be several.
+    """
+    exact = {name.casefold(): place for place, name in enumerate(names)}
+    short: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        short.setdefault(without_reference(without_eeg(name)).casefold(), []).append(place)
+    found, several = [], []
+    for name in asked:
+        whole = exact.get(electrode(name).casefold(), exact.get(electrode(without_eeg(name)).casefold()))
+        places = short.get(without_reference(without_eeg(name)).casefold(), []) if whole is None else [whole]
+        found.append(places)
+        several += [f"{name}, which could be {' or '.join(names[place] for place in places)}"] * (len(places) > 1)
+    absent = [name for name, places in zip(asked, found, strict=True) if not places] + several
+    if absent or not asked:
+        there = ", ".join(names) or "(none here)"
+        raise ValueError(f"channels must be among {there}, got {'; '.join(absent) or 'none'}")
+    return [places[0] for places in found]
 
 
 def channel_names(labels: Sequence[str]) -> tuple[list[str], list[str]]:

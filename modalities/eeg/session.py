@@ -1,4 +1,4 @@
-"""What a recording says beside its samples: when it began, who and what was recorded, and what happened when.
+"""What a recording says beside its samples: start, who and what was recorded, events, and headers of channels.
 
 Does not know: samples, files, codes.
 """
@@ -33,6 +33,25 @@ class Event:
 
 
 @dataclass(frozen=True)
+class ChannelHeader:
+    """What a file says of a channel beside its samples.
+
+    Args:
+        name: of the channel in the recording.
+        label: as it stands in the file ("EEG FP1-REF").
+        unit: that the file has its samples in; those of a recording are microvolts.
+        transducer: the kind of electrode.
+        prefilter: the filters of the amplifier.
+    """
+
+    name: str
+    label: str
+    unit: str = "uV"
+    transducer: str = ""
+    prefilter: str = ""
+
+
+@dataclass(frozen=True)
 class Session:
     """The rest of a header, and events.
 
@@ -41,12 +60,14 @@ class Session:
         patient: the local patient identification of EDF.
         recording: the local recording identification of EDF.
         events: in order of their onsets.
+        channels: what the file says of channels, those of which it says more than a name.
     """
 
     start: datetime | None = None
     patient: str = ""
     recording: str = ""
     events: tuple[Event, ...] = ()
+    channels: tuple[ChannelHeader, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values; :meth:`from_json` is the exact inverse."""
@@ -57,4 +78,5 @@ class Session:
         """Rebuilds a session from :meth:`to_json`."""
         start = None if values["start"] is None else datetime.fromisoformat(values["start"])
         events = tuple(Event(**one) for one in values["events"])
-        return cls(start, str(values["patient"]), str(values["recording"]), events)
+        channels = tuple(ChannelHeader(**one) for one in values.get("channels", ()))  # older files have none
+        return cls(start, str(values["patient"]), str(values["recording"]), events, channels)

@@ -20,6 +20,7 @@ from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.eeg.figures import fidelity
 from tokenmask.modalities.eeg.fit import eeg_fitting
 from tokenmask.modalities.eeg.media import EegRecording
+from tokenmask.modalities.eeg.names import find_channels
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.scale import gain, normalised, octaves_per_step, scale_codes
@@ -131,11 +132,11 @@ class EegTokenizer(LearnedTokenizer):
             stream: codes of this tokenizer.
             given: the recording that kept parts come from, at any rate, with as many channels and tokens as the stream.
             keep: bool [channel, time], tokens whose samples are copied from ``given``, or bool [channel, samples of
-                given]; what is not kept is decoded, and fades in over a token.
+                given] at its own rate; what is not kept is decoded, and fades in over a token.
 
         Returns:
-            An EegRecording that keeps the stream, of whole tokens, or as long as ``given``. Channels without labels
-            are named by numbers.
+            An EegRecording at this tokenizer's rate that keeps the stream, of whole tokens, or as long as ``given``.
+            Channels without labels are named by numbers.
 
         Raises:
             TypeError: ``given`` is no EegRecording.
@@ -146,13 +147,15 @@ class EegTokenizer(LearnedTokenizer):
         pair = kept(given, keep)
         if pair is None:
             return made
-        given, keep = pair
-        given = self._at_rate(given)
-        size, stride = tuple(given.samples.shape), self.config.stride
+        (source, keep), stride = pair, self.config.stride
+        given = self._at_rate(source)
+        size = tuple(given.samples.shape)
         if (size[0], -(-size[1] // stride)) != stream.grid:
             raise ValueError(f"given must have the stream's channels and tokens {list(stream.grid)}, got {given!r}")
-        check_keep(keep, stream.grid, size)
-        if tuple(keep.shape) != size:
+        check_keep(keep, stream.grid, tuple(source.samples.shape))
+        if keep.shape != stream.grid:
+            keep = _mask_at(keep, source.sample_rate_hz, given.sample_rate_hz, size[1])
+        elif stream.grid != size:
             keep = keep.repeat_interleave(stride, 1)[:, : size[1]]
         mixed = crossfaded(made.samples[:, : size[1]], given.samples, keep, stride)
         return EegRecording(mixed, made.sample_rate_hz, made.channels, stream, given.session)
@@ -192,6 +195,11 @@ class EegTokenizer(LearnedTokenizer):
         check_stream(self, stream)
         octaves = stream.codes[..., :1].float() * octaves_per_step(self.config)
         return torch.cat([octaves, self._network.quantizer.lookup(stream.codes[..., 1:].to(self.device)).cpu()], -1)
+
+    @staticmethod
+    def channel_places(names: Sequence[str], asked: Sequence[str]) -> list[int]:
+        """Where channels are among the labels of a stream, as people spell them; see :func:`find_channels`."""
+        return find_channels(names, asked)
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -335,6 +343,14 @@ def _names(stream: TokenStream) -> tuple[str, ...]:
     return stream.labels.get("channel") or tuple(str(number + 1) for number in range(stream.grid[0]))
 
 
+def _mask_at(keep: Tensor, from_hz: float, to_hz: float, size: int) -> Tensor:
+    """bool [channel, samples] at another rate: kept is what lies between two kept samples, or on one."""
+    if from_hz == to_hz:
+        return keep
+    places, last = torch.arange(size, dtype=torch.float64) * (from_hz / to_hz), keep.shape[1] - 1
+    return keep[:, places.floor().long().clamp(max=last)] & keep[:, places.ceil().long().clamp(max=last)]
+
+
 def _check_offset(item: EegRecording) -> None:
     """Warns of channels whose wave would be lost beside their offset."""
     taken = without_baseline(item.samples, item.sample_rate_hz)[1]
@@ -342,6 +358,7 @@ def _check_offset(item: EegRecording) -> None:
         largest = int(taken.argmax())
         warnings.warn(
             f"the codes of {item!r} lose the wave beside an offset or drift ({item.channels[largest]}: "
-            f"{float(taken[largest]):.4g} microvolts); encode recording.without_offset()",
+            f"{float(taken[largest]):.4g} microvolts); recording.without_offset() in Python takes it away, as does "
+            "reading an EDF file",
             stacklevel=3,
         )

@@ -17,13 +17,16 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 26
+MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
+_ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Medium):
     """A picture in 8-bit sRGB.
 
     Args:
@@ -39,6 +42,8 @@ class Image:
 
     suffixes: ClassVar[tuple[str, ...]] = (*written_suffixes, ".apng", ".j2k", ".mpo", ".pgm", ".pbm", ".pnm", ".qoi")
     """Endings that are looked for in folders."""
+
+    view: ClassVar[str] = "tokenmask.report.views.pictures:Pictures"
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
@@ -70,13 +75,13 @@ class Image:
         from PIL import Image as pillow
         from PIL import ImageOps
 
-        profile = picture.info.get("icc_profile")
+        profile, name = picture.info.get("icc_profile"), str(getattr(picture, "filename", ""))
         signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
             picture = _eight_bits(picture, signed)
         if profile:
-            picture = _to_srgb(picture, profile)
+            picture = _to_srgb(picture, profile, name)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
@@ -106,7 +111,10 @@ class Image:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     picture.load()
-                    return cls.from_pillow(picture)
+                    image = cls.from_pillow(picture)
+                    if others := _others(picture):
+                        warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
+                    return image
         except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
@@ -115,6 +123,11 @@ class Image:
         raise ValueError(
             f"an image may have up to {MAX_PIXELS} pixels, but {path} is {width} x {height}; shrink it first"
         )
+
+    @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Half of a picture that moves: its first frame is a picture, all of it is a film."""
+        return 0.5 if moves(path) else 1.0
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically; .png loses nothing.
@@ -141,6 +154,19 @@ class Image:
         return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))
 
 
+def moves(path: str | Path) -> bool:
+    """Whether a picture file has more than one frame; False for one that cannot be read or never has."""
+    from PIL import Image as pillow
+
+    if Path(path).suffix.lower() not in MOVING:
+        return False
+    try:
+        with pillow.open(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError):
+        return False
+
+
 # Kinds of pixels ------------------------------------------------------------------------------------------------------
 
 
@@ -163,36 +189,72 @@ def _eight_bits(picture: Any, signed: bool) -> Any:
     return pillow.frombytes("L", picture.size, grey.to(torch.uint8).numpy().tobytes())
 
 
-def _to_srgb(picture: Any, profile: bytes) -> Any:
+def _others(picture: Any) -> int:
+    """How many frames or pages come after the first; those beside a photograph (MPO) are previews or maps of it."""
+    try:
+        return 0 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1)) - 1
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error):  # the first is whole all the same
+        return 0
+
+
+def _to_srgb(picture: Any, profile: bytes, name: str) -> Any:
     """The colours that the profile means, in sRGB; one that does not fit is said, and the pixels stay."""
     from PIL import ImageCms
 
     if picture.mode in ("P", "PA", "LA", "La", "RGBa") or picture.has_transparency_data:
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     try:
+        if picture.mode == "L" and _space(profile) == "RGB":  # a grey is a colour of three equal parts
+            picture = picture.convert("RGB")
         transform = _transform(profile, picture.mode)
         return picture if transform is None else ImageCms.applyTransform(picture, transform)
     except (ImageCms.PyCMSError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         warnings.warn(
-            f"the colour profile of a picture ({picture.mode}, {picture.width} x {picture.height}) cannot be used "
-            f"({reason}); its pixels are taken as sRGB",
+            f"the colour profile of {name or 'a picture'} ({picture.mode}, {picture.width} x {picture.height}) cannot "
+            f"be used ({reason}); its pixels are taken as sRGB",
             stacklevel=3,
         )
         return picture
 
 
+def _space(profile: bytes) -> str:
+    from PIL import ImageCms
+
+    return str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space).strip()
+
+
 @lru_cache(maxsize=8)  # frames of a film share one, and so do the pictures of a camera
 def _transform(profile: bytes, mode: str) -> Any:
-    """Pillow's transform from a profile to sRGB, for pixels of a mode; None where it would change nothing."""
+    """Pillow's transform from a profile to sRGB, for pixels of a mode; None where it would only round.
+
+    Whether a profile is sRGB is seen from what it does to colours: names are given to linear and wider ones too.
+    """
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if (source.profile.profile_description or "").startswith("sRGB"):
-        return None
     if source.profile.xcolor_space.strip() == "GRAY" and mode == "RGBA":
         raise ValueError("it is one of grey, and the pixels have a transparency")
     wanted = "RGBA" if mode == "RGBA" else "RGB"
-    return ImageCms.buildTransform(
+    transform = ImageCms.buildTransform(
         source, ImageCms.createProfile("sRGB"), mode, wanted, ImageCms.Intent.RELATIVE_COLORIMETRIC
     )
+    if mode not in ("RGB", "RGBA", "L"):
+        return transform
+    colours = _colours(mode)
+    picture: Any = ImageCms.applyTransform(colours, transform)
+    changed, same = picture.convert("RGB").tobytes(), colours.convert("RGB").tobytes()
+    return None if max(abs(one - other) for one, other in zip(changed, same, strict=True)) <= _ROUNDED else transform
+
+
+@lru_cache(maxsize=4)
+def _colours(mode: str) -> Any:
+    """A picture of greys and of mixtures of six levels, opaque."""
+    from PIL import Image as pillow
+
+    levels = range(0, 256, 51)
+    mixed = [(red, green, blue) for red in levels for green in levels for blue in levels]
+    colours = [(level, level, level) for level in range(256)] + (mixed if mode != "L" else [])
+    picture = pillow.new("RGB", (len(colours), 1))
+    picture.putdata(colours)
+    return picture.convert(mode)

@@ -14,16 +14,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.motion.joints import Skeleton, joint_positions
 from tokenmask.modalities.motion.rotations import slerp, to_matrix
 from tokenmask.streams import TokenStream
-from tokenmask.tensor_files import load_tensors, save_tensors
+from tokenmask.tensor_files import description_of, load_tensors, save_tensors
 
 _SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake in a file, not a motion
 
 
 @dataclass(frozen=True, eq=False)
-class MotionClip:
+class MotionClip(Timed):
     """A motion of one skeleton.
 
     Args:
@@ -40,6 +41,8 @@ class MotionClip:
 
     written_suffixes: ClassVar[tuple[str, ...]] = (".bvh", ".safetensors")
     """Endings that can be written; the first if none is asked for."""
+
+    view: ClassVar[str] = "tokenmask.report.views.skeletons:Skeletons"
 
     root_positions: Tensor
     rotations: Tensor
@@ -88,6 +91,15 @@ class MotionClip:
     def joint_positions(self) -> Tensor:
         """Forward kinematics: float32 [frames, joints, 3], metres, in the world."""
         return joint_positions(to_matrix(self.rotations), self.skeleton) + self.root_positions[:, None]
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length, each frame as long as the next."""
+        return len(self) / self.frame_rate_hz
+
+    def between(self, start_seconds: float, end_seconds: float) -> MotionClip:
+        """The frames of a piece of time."""
+        return self.cut(*steps_between(start_seconds, end_seconds, self.frame_rate_hz, len(self)))
 
     def cut(self, start: int, stop: int) -> MotionClip:
         """Frames start .. stop - 1, copied."""
@@ -150,14 +162,19 @@ class MotionClip:
 
     @classmethod
     def load(cls, path: str | Path) -> MotionClip:
-        """Reads .safetensors (what :meth:`save` wrote) or .bvh (see :func:`load_bvh`).
+        """Reads .safetensors (what :meth:`save` wrote), .bvh (see :func:`load_bvh`) or .npy (joints or features of
+        HumanML3D, see :mod:`.humanml`; not looked for in folders, where arrays may be anything).
 
         Raises:
             ValueError: no such file, another suffix, or a damaged one.
         """
         kind = Path(path).suffix.lower()
-        if kind not in (".bvh", ".safetensors"):
+        if kind not in (".bvh", ".safetensors", ".npy"):
             raise ValueError(f"a motion file must end in .bvh or .safetensors, got {Path(path).name!r}; rename it")
+        if kind == ".npy":
+            from tokenmask.modalities.motion.humanml import load_npy
+
+            return load_npy(path)
         if kind == ".bvh":
             from tokenmask.modalities.motion.bvh import load_bvh
 
@@ -168,6 +185,12 @@ class MotionClip:
             return MotionClip(tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} must hold a motion, but cannot be read ({error!r}); save it again") from error
+
+    @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Nothing of tensors of other programs, or of other media."""
+        about = description_of(path) if Path(path).suffix.lower() == ".safetensors" else None
+        return float(about is None or "skeleton" in about)
 
     def save(self, path: str | Path) -> None:
         """Writes .safetensors, which loses nothing, or .bvh (see :func:`save_bvh`), atomically.

@@ -1,99 +1,117 @@
-"""How tall a body is and which way it stands: what BVH files do not say, told by the names of joints.
+"""Which way is up in a motion: what BVH files do not say, told by how the body stands at rest and while it moves.
 
-Does not know: files, codes.
+Does not know: files, units, codes.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.motion.joint_names import standard_parts
 from tokenmask.modalities.motion.joints import Skeleton, joint_frames, joint_positions
-from tokenmask.modalities.motion.rotations import multiply
+from tokenmask.modalities.motion.rotations import to_matrix
+from tokenmask.modalities.motion.units import ends, height
 
-UNITS = {"centimetres": 100.0, "metres": 1.0, "inches": 1 / 0.0254, "millimetres": 1000.0, "feet": 1 / 0.3048}
-"""Units of a metre, the usual ones of BVH files first."""
-TALL_METRES = (0.5, 2.5)
-"""From the sole to the top of the trunk, of people and of what is animated like them."""
+AXES = {"x": (0, 1), "y": (1, 1), "z": (2, 1), "-x": (0, -1), "-y": (1, -1), "-z": (2, -1)}
+"""Number and sign of each axis that can point up."""
 
-_QUARTER = (math.sqrt(0.5), -math.sqrt(0.5), 0.0, 0.0)  # about x, from z up to y up
-_UPRIGHT = 0.8  # cosine of the angle to an axis from which on a body stands along it
-
-
-def height(skeleton: Skeleton) -> float | None:
-    """Length of the bones of a leg and the trunk, in the unit of the skeleton; None if names do not tell them."""
-    found = _ends(skeleton)
-    if found is None:
-        return None
-    total = 0.0
-    for joint in found:
-        while joint > 0:
-            total += math.hypot(*skeleton.offsets[joint])
-            joint = skeleton.parents[joint]
-    return total
+_TURNED = {  # where the new x, y and z come from: a turn that brings the axis up
+    "x": ((1, -1), (0, 1), (2, 1)),
+    "y": ((0, 1), (1, 1), (2, 1)),
+    "z": ((0, 1), (2, 1), (1, -1)),
+    "-x": ((1, 1), (0, -1), (2, 1)),
+    "-y": ((0, 1), (1, -1), (2, -1)),
+    "-z": ((0, 1), (2, -1), (1, 1)),
+}
+_ALONG = 0.8  # cosine of the angle to an axis from which on a body stands along it
+_MOSTLY, _RARELY = 0.8, 0.05  # of the frames
+_FRAMES = 2000  # that are looked at, evenly spaced
+_FLOOR = 0.2  # of a body's height: how far from zero the lowest place of the feet may be
 
 
-def unit_of(tall: float | None) -> str:
-    """The first of ``UNITS`` in which a body so tall is as tall as people are; centimetres if there is none."""
-    low, high = TALL_METRES
-    likely = [name for name, units in UNITS.items() if tall is not None and low <= tall / units <= high]
-    return likely[0] if likely else "centimetres"
+def up_axis(root: Tensor, rotations: Tensor, skeleton: Skeleton, notes: list[str]) -> str:
+    """The axis that points up, one of ``AXES``; what was guessed is noted.
 
-
-def stands_along_z(rotations: Tensor, skeleton: Skeleton) -> bool:
-    """Whether z is up: the body stands along z at rest, and not along y while it moves.
-
-    Programs with z up may turn the root so that it moves with y up.
+    y, unless the body stands along z (or -z, -y) at rest and, as often as along y, while it moves; or along any other
+    in nearly all frames, with its feet on a floor at zero and not just above one at y = 0, as of a body that lies.
 
     Args:
-        rotations: float [frames, joints, 3, 3], each in its parent's frame.
+        root: float64 [frames, 3], in the unit of the skeleton.
+        rotations: float [frames, joints, 4], quaternions, each in its parent's frame.
         skeleton: the joints.
+        notes: gets what was guessed.
     """
-    found = _ends(skeleton)
-    if found is None:
-        return False
-    still = torch.eye(3, dtype=torch.float64).expand(len(skeleton), 3, 3)
+    found, tall = ends(skeleton), height(skeleton)
+    if found is None or not tall:
+        return "y"
     foot, top = found
-    rest = joint_positions(still, skeleton)
-    line = rest[top] - rest[foot]
-    if float(line[2]) < _UPRIGHT * float(line.norm()) or not float(line.norm()):
-        return False
-    places = joint_frames(rotations, skeleton)[1]
-    lines = torch.nn.functional.normalize(places[:, top] - places[:, foot], dim=-1)
-    along_y, along_z = (float((lines[:, axis] > _UPRIGHT).double().mean()) for axis in (1, 2))
-    return along_z >= along_y
+    still = torch.eye(3, dtype=torch.float64).expand(1, len(skeleton), 3, 3)
+    rest = _shares(joint_positions(still, skeleton), foot, top)
+    some = slice(None, None, -(-len(root) // _FRAMES))
+    places = joint_frames(to_matrix(rotations[some]), skeleton)[1]
+    moving = _shares(places, foot, top)
+    lying = max(AXES, key=lambda axis: moving[axis])
+    # Along x bodies of some programs rest that never stand there: each of their bones lies along an x axis of its own.
+    stands = next((axis for axis in ("z", "-z", "-y") if rest[axis]), "")
+    spots = places + root[some, None]
+    lies = _lies_on_floor(spots, "y", tall)
+    if stands and moving[stands] >= moving["y"]:
+        often = moving[stands] >= (_MOSTLY if lies else _RARELY)
+        if often or (not lies and _lies_on_floor(spots, stands, tall)):  # or it crawls over a floor across that axis
+            notes.append(_turned_note(stands))
+            return stands
+    if lying == "y" or moving[lying] < _MOSTLY or moving["y"] > _RARELY:
+        return "y"
+    index, sign = AXES[lying]
+    floor = abs(float((sign * spots[:, foot, index]).min())) <= _FLOOR * tall
+    if floor and not lies:
+        notes.append(_turned_note(lying))
+        return lying
+    if floor or not lies:
+        notes.append(f"its body lies along {lying} throughout; if {lying} is up, save {_call(lying)} as .safetensors")
+    return "y"
 
 
-def turned_upright(root: Tensor, rotations: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor, Skeleton]:
-    """A motion with z up as one with y up: x stays, z becomes y, y becomes -z, in the rest pose too.
+def turned_upright(root: Tensor, rotations: Tensor, skeleton: Skeleton, up: str) -> tuple[Tensor, Tensor, Skeleton]:
+    """A motion with another axis up as one with y up, in the rest pose too: of z, x stays, z becomes y, y becomes -z.
 
     Args:
         root: float [frames, 3].
         rotations: float [frames, joints, 4], quaternions.
         skeleton: the joints.
+        up: one of ``AXES``.
     """
-    turn = torch.tensor(_QUARTER, dtype=rotations.dtype)
-    back = turn * torch.tensor([1.0, -1.0, -1.0, -1.0], dtype=rotations.dtype)
-    turned = multiply(multiply(turn.expand_as(rotations), rotations), back.expand_as(rotations))
-    flat = torch.stack([root[:, 0], root[:, 2], -root[:, 1]], -1)
-    flipped = replace(skeleton, offsets=_turned(skeleton.offsets), axes=_turned(skeleton.axes))
-    return flat, turned, flipped
+    order, signs = ([pair[which] for pair in _TURNED[up]] for which in (0, 1))
+    factors = torch.tensor(signs, dtype=root.dtype)
+    # A turn of all axes turns the axis of every rotation, and leaves its angle.
+    turned = torch.cat([rotations[..., :1], rotations[..., 1:][..., order] * factors.to(rotations.dtype)], -1)
+
+    def moved(points: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float, float], ...]:
+        return tuple(tuple(0.0 + sign * point[index] for index, sign in _TURNED[up]) for point in points)  # type: ignore[misc]
+
+    flipped = replace(skeleton, offsets=moved(skeleton.offsets), axes=moved(skeleton.axes))
+    return root[:, order] * factors, turned, flipped
 
 
-def _turned(points: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float, float], ...]:
-    return tuple((x, z, 0.0 - y) for x, y, z in points)
+def _shares(places: Tensor, foot: int, top: int) -> dict[str, float]:
+    """The share of frames in which the body stands along each axis."""
+    lines = torch.nn.functional.normalize((places[:, top] - places[:, foot]).double(), dim=-1)
+    return {axis: float((sign * lines[:, at] > _ALONG).double().mean()) for axis, (at, sign) in AXES.items()}
 
 
-def _ends(skeleton: Skeleton) -> tuple[int, int] | None:
-    """The left foot and the upper end of the trunk."""
-    parts = standard_parts(skeleton)
-    top = parts.get("head", parts.get("neck"))
-    if top is None and "left_upper_arm" in parts:
-        top = skeleton.parents[parts["left_upper_arm"]]
-    foot = parts.get("left_foot")
-    return None if foot is None or not top else (foot, top)
+def _lies_on_floor(points: Tensor, up: str, tall: float) -> bool:
+    """Whether all joints stay just above a floor at zero of an axis, as those of a body that lies or crawls."""
+    index, sign = AXES[up]
+    heights = sign * points[..., index]
+    return float(heights.min()) >= -0.1 * tall and float(heights.max()) <= 0.6 * tall
+
+
+def _turned_note(axis: str) -> str:
+    return f"its body stands along {axis}, which was turned up; if that is wrong, save {_call('y')} as .safetensors"
+
+
+def _call(axis: str) -> str:
+    return f"load_bvh(FILE, up='{axis}')"

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.files import write_text_atomic
+from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
 BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Medium):
     """A piece of text.
 
     Args:
@@ -30,6 +31,9 @@ class Text:
 
     written_suffixes: ClassVar[tuple[str, ...]] = (".txt",)
     """Endings that can be written; the first if none is asked for."""
+
+    words: ClassVar[bool] = True
+    view: ClassVar[str] = "tokenmask.report.views.words:Words"
 
     text: str
     stream: TokenStream | None = field(default=None, compare=False, repr=False)

@@ -19,19 +19,11 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from tokenmask.files import write_bytes_atomic, write_text_atomic
+from tokenmask.files import write_bytes_atomic
 from tokenmask.modalities.text.media import Text
+from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.tokenizer import (
-    DESCRIPTION_FILE,
-    check_fingerprint,
-    check_free,
-    check_media,
-    check_stream,
-    describe,
-    fingerprint,
-    read_description,
-)
+from tokenmask.tokenizer import check_fingerprint, check_media, check_stream, fingerprint
 
 MODEL_FILE = "text.model"
 SPACE_MARK = "\u2581"  # how SentencePiece spells a space; as a character of a text it is coded by its bytes
@@ -66,7 +58,7 @@ class TextTokenizerConfig:
             raise ValueError(f"character_coverage must lie in 0.9..1, got {self.character_coverage}")
 
 
-class TextTokenizer:
+class TextTokenizer(FolderTokenizer):
     """SentencePiece with identity normalisation and byte fallback, so that decoding returns the very string.
 
     Codes 0 .. vocab_size - 2 are pieces and bytes; the last code means "nothing follows", is never emitted by
@@ -77,6 +69,9 @@ class TextTokenizer:
     its three bytes.
     """
 
+    name: ClassVar[str] = "text"
+    config_class: ClassVar[type] = TextTokenizerConfig
+    remedy: ClassVar[str] = "fit it again"
     media: ClassVar[type] = Text
     context_seconds: ClassVar[float | None] = None
 
@@ -287,28 +282,20 @@ class TextTokenizer:
                 return cls(*learn(int(most[1])))
             raise ValueError(_why_not(str(error), vocab_size)) from error
 
-    def save(self, folder: str | Path) -> None:
-        """Writes ``tokenizer.json`` and the SentencePiece model, the description last."""
-        check_free(folder, self._spec.fingerprint)
-        write_bytes_atomic(Path(folder) / MODEL_FILE, self.model)
-        text = describe("text", asdict(self.config), self._spec.fingerprint)
-        write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
+    def write_files(self, folder: Path) -> None:
+        """Writes the SentencePiece model."""
+        write_bytes_atomic(folder / MODEL_FILE, self.model)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
-        values = read_description(folder, "text")
-        path = Path(folder) / MODEL_FILE
+    def read_files(cls, config: TextTokenizerConfig, folder: Path, identity: str, **others: Any) -> Self:
+        """With the model that is there."""
+        path = folder / MODEL_FILE
         try:
-            config, model = TextTokenizerConfig(**values["config"]), path.read_bytes()
-        except TypeError as error:
-            raise ValueError(
-                f"{folder} has a configuration this tokenmask does not know ({error}); fit it again"
-            ) from error
+            model = path.read_bytes()
         except OSError as error:
             raise ValueError(f"{path} cannot be read ({error.strerror}); copy or fit the tokenizer again") from error
-        stored = fingerprint({"tokenizer": "text", **asdict(config)}, model)
-        check_fingerprint(folder, values["fingerprint"], stored)  # before anything parses the model
+        stored = fingerprint({"tokenizer": cls.name, **asdict(config)}, model)
+        check_fingerprint(folder, identity, stored)  # before anything parses the model
         return cls(config, model)
 
 

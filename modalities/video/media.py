@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+import warnings
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
+from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
-from tokenmask.modalities.image.media import Image
+from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.video.display import mirrored_axes
+from tokenmask.modalities.video.following import count_films
 from tokenmask.modalities.video.times import steady
 from tokenmask.streams import TokenStream
 
@@ -29,7 +32,7 @@ _PILLOW = (".gif", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
-class VideoClip:
+class VideoClip(Timed):
     """Moving pictures in 8-bit sRGB, at a constant rate, without sound.
 
     Args:
@@ -77,13 +80,24 @@ class VideoClip:
         """How long it runs."""
         return len(self.frames) / self.frame_rate_hz
 
+    def between(self, start_seconds: float, end_seconds: float) -> VideoClip:
+        """The frames that begin in a piece of time."""
+        first, stop = steps_between(start_seconds, end_seconds, self.frame_rate_hz, len(self.frames))
+        return VideoClip(self.frames[first:stop].clone(), self.frame_rate_hz)
+
+    @classmethod
+    def claims(cls, path: str | Path) -> float:
+        """Half of a picture that does not move, where pictures are looked for too."""
+        return 0.5 if Path(path).suffix.lower() in MOVING and not moves(path) else 1.0
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads what :meth:`save` writes, through Pillow, and all other films (mp4, avi, mkv, webm), through decord.
 
         Where frames stay for different times, those that stay longer are repeated, so that at each moment the frame is
         shown that is on then; see :func:`~tokenmask.modalities.video.times.steady`. Turned and mirrored films come
-        upright; a film without times has the rate that it names.
+        upright; a film without times has the rate that it names. Of films that were put one after the other into a
+        file the first is read, with a warning.
 
         Raises:
             ValueError: no such file, no film, cut short, or more than 2**30 pixels.
@@ -94,7 +108,10 @@ class VideoClip:
             raise ValueError(f"a video is read from a file, but {path} is none; check the path")
         if path.suffix.lower() == ".png":
             return cls(*_read_strip(path))
-        return cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
+        clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
+        if (films := count_films(path)) > 1:
+            warnings.warn(f"{path} holds {films} films one after the other; the first is read: split it", stacklevel=2)
+        return clip
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically.

@@ -7,7 +7,8 @@ from PIL import Image as Picture
 
 from tests.worlds import emoji
 from tokenmask.cli import main
-from tokenmask.cli.media import files, modalities_in, not_looked_at, suffixes_of, written_suffixes_of
+from tokenmask.cli.folders import not_looked_at, visible_files
+from tokenmask.cli.media import files, modalities_in, suffixes_of, written_suffixes_of
 from tokenmask.run import Run
 
 IMAGES = ("a.png", "b.gif", "c.jfif", "d.webp", "e.ppm")
@@ -110,3 +111,32 @@ def test_a_modality_that_is_not_installed_has_no_endings(tmp_path):
     (tmp_path / "a.fasta").write_text("ACGT")
     assert suffixes_of("protein") == written_suffixes_of("protein") == ()
     assert modalities_in(tmp_path, ["protein", "image"]) == set()
+
+
+def test_linked_folders_are_followed_and_loops_are_said(tmp_path, run, call, capsys):
+    folder, elsewhere = tmp_path / "pictures", tmp_path / "elsewhere"
+    for place in (folder / "real", elsewhere / "deep"):
+        place.mkdir(parents=True)
+        put(place, "a.png")
+    put(elsewhere, "b.png")
+    (elsewhere / "back").symlink_to(elsewhere)  # a folder that is here already
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "again").symlink_to(folder / "real")  # the same files by another name: once is enough
+    (folder / "loop").symlink_to(".")
+    (folder / "up").symlink_to("..")
+    names = ["again/a.png", "linked/b.png", "linked/deep/a.png", "real/a.png"]
+    assert [name.as_posix() for name in visible_files(folder)] == names[1:]
+    assert call("encode", folder, "--tokenizer", run.folder / "tokenizers/image", "--out", tmp_path / "tokens") == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("3 encoded, 0 done before, 0 failed, passed over: ") and said.count("passed over") == 2
+    assert all(f"{folder / name} is a link to a folder above it" in said for name in ("loop", "up"))
+    assert (tmp_path / "tokens/linked/deep/a.tokens").is_file()
+    by_link = tmp_path / "by_link"
+    by_link.symlink_to(folder)  # the folder that is named may be a link itself
+    assert [file.name for file in files([by_link], "image")] == names[1:]
+
+
+def test_a_folder_without_what_is_wanted_says_what_it_holds(tmp_path):
+    (tmp_path / "notes.md").write_text("x")
+    with pytest.raises(ValueError, match=r"no image was found in .* \(1 file not looked at \(\.md\)\)"):
+        files([tmp_path], "image")

@@ -20,7 +20,7 @@ class Backwards(Score):
 
     def __call__(self, context):
         rows, length, levels = context.is_open.shape
-        return (torch.arange(length, 0, -1.0) * self.slope)[None, :, None].expand(rows, length, levels)
+        return (torch.arange(float(length)) * self.slope)[None, :, None].expand(rows, length, levels)
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ class Boost(ConfidenceScore):
 '''
 
 
-def install(site: Path, name: str, *, declared: bool = True) -> None:
+def install(site: Path, name: str, *, declared: bool = True, text: str = MODULE) -> None:
     """Writes the module ``name`` into a folder, with an entry point if ``declared``."""
     site.mkdir(exist_ok=True)
-    (site / f"{name}.py").write_text(MODULE)
+    (site / f"{name}.py").write_text(text)
     if declared:
         about = site / f"{name}-1.0.dist-info"
         about.mkdir()

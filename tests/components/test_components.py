@@ -235,7 +235,7 @@ def test_paths_are_those_of_the_public_package():
 # Runs of before -------------------------------------------------------------------------------------------------------
 
 
-def test_the_model_that_ships_is_of_the_first_format_and_opens_and_is_saved_in_the_second(tmp_path):
+def test_the_model_that_ships_is_of_the_first_format_and_opens_and_is_saved_in_the_last(tmp_path):
     folder = tm.load().folder
     assert json.loads((folder / "run.json").read_text())["format"] == 1
     assert "format" not in json.loads((folder / "layout.json").read_text())
@@ -244,7 +244,7 @@ def test_the_model_that_ships_is_of_the_first_format_and_opens_and_is_saved_in_t
     run = tm.load()
     saved = run.save(tmp_path / "again")
     _, about = load_tensors(tmp_path / "again" / "models" / "main.safetensors")
-    assert about["model"]["format"] == 2 and about["model"]["pattern"]["class_path"] == "tokenmask.models.Full"
+    assert about["model"]["format"] == 3 and about["model"]["pattern"]["class_path"] == "tokenmask.models.Full"
     assert json.loads((tmp_path / "again" / "run.json").read_text())["format"] == 2
     assert saved.layout == run.layout and saved.recipe == run.recipe
     assert saved.generate_tokens("image", steps=2, seed=5) == run.generate_tokens("image", steps=2, seed=5)
@@ -258,10 +258,12 @@ def as_format_1(folder: Path) -> None:
     for name, value in arrangements.items():
         arrangements[name] = {"name": value["class_path"].rpartition(".")[2], **value["init_args"]}
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
-    recipe["objective"] = recipe["objective"]["init_args"]
-    for name in ("recompute", "ema"):
+    for name in ("objective", "model"):
+        recipe[name] = recipe[name]["init_args"]
+    for name in ("recompute", "ema", "optimiser"):
         del recipe["training"][name]
-    del recipe["procedure"]
+    for name in ("procedure", "head"):
+        del recipe[name]
     run = json.loads((folder / "run.json").read_text())
     for name, text in {
         "layout.json": json.dumps(layout, indent=2),

@@ -177,7 +177,7 @@ def test_a_row_learns_a_depth_that_it_has():
     batch = rows_of(40, audio=1)
     maskable = (batch.role == FILL) & batch.valid[:, :, None] & (batch.stream == 1)[:, :, None]
     maskable[:, :, 0] = False
-    depth = LevelStages((9.0, 1.0)).depth(batch.ids, maskable, LAYOUT, seed=0, sample_ids=batch.sample_ids)
+    depth = LevelStages((9.0, 1.0)).stage(batch.ids, maskable, LAYOUT, seed=0, sample_ids=batch.sample_ids)
     assert depth.tolist() == [1] * 40
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -86,13 +87,32 @@ def test_a_sample_that_cannot_be_sound_is_refused_by_name(tmp_path: Path, value:
     assert AudioClip.load(tmp_path / "loud.wav").samples.abs().max() > 16000
 
 
-def test_opposite_channels_are_still_heard() -> None:
+def cancelling(*channels: torch.Tensor) -> torch.Tensor:
+    """What becomes of channels that must be said to cancel each other."""
+    with pytest.warns(UserWarning, match=r"AudioClip\(0\.500 s, 2 channel.* cancel each other .* is taken alone"):
+        return AudioClip(torch.stack(channels), RATE).mono().samples[0]
+
+
+def test_opposite_channels_are_still_heard(tmp_path: Path) -> None:
     one = torch.from_numpy(tone(8000)).float()
-    assert torch.equal(AudioClip(torch.stack([one, -one]), RATE).mono().samples[0], one)
-    nearly = AudioClip(torch.stack([one, -0.98 * one]), RATE).mono()
-    assert torch.equal(nearly.samples[0], one)
-    half = AudioClip(torch.stack([one, -0.5 * one]), RATE).mono()  # a quarter of the wave is left: that is the mean
-    assert torch.allclose(half.samples[0], 0.25 * one)
+    other = torch.from_numpy(tone(8000, 1000)).float()
+    assert torch.equal(cancelling(one, -one), one)
+    assert torch.equal(cancelling(-0.98 * one, one), one)
+    assert torch.equal(cancelling(one, -0.5 * one), one)  # the mean would be a quarter of the wave
+    path = tmp_path / "opposite.wav"
+    soundfile.write(path, np.stack([tone(8000), -tone(8000)], 1), RATE, subtype="FLOAT")
+    with pytest.warns(UserWarning, match=re.escape(f"the channels of {path} cancel each other (their mean keeps 0.0%")):
+        assert torch.equal(AudioClip.load(path).mono().samples[0], one)
+    side = cancelling(one + 0.3 * other, 0.3 * other - one)  # the mean would have the quiet tone alone
+    assert abs(float(torch.corrcoef(torch.stack([side, one]))[0, 1])) > 0.9
+
+
+@pytest.mark.filterwarnings("error")
+def test_other_channels_are_averaged() -> None:
+    one, other = (torch.from_numpy(tone(8000, hz)).float() for hz in (440, 1000))
+    for channels in ([one, one], [one, other], [one, 0 * one], [one, -0.2 * one], [one, 0.6 * other - 0.3 * one]):
+        together = torch.stack(channels)
+        assert torch.equal(AudioClip(together, RATE).mono().samples, together.mean(0, keepdim=True))
     noise = torch.randn(64, 8000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(AudioClip(noise, RATE).mono().samples, noise.mean(0, keepdim=True))
     assert torch.equal(AudioClip(torch.zeros(2, 9), RATE).mono().samples, torch.zeros(1, 9))

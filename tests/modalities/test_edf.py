@@ -1,4 +1,4 @@
-"""EDF and BDF files as others write them: units, numbers, labels, rates, gaps, events, offsets, any length and rate."""
+"""EDF and BDF files as others write them: units, numbers, labels, rates, gaps, events, any length and rate."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from tokenmask.modalities.eeg import EegRecording, Event, Session
+from tokenmask.modalities.eeg import ChannelHeader, EegRecording, Event, Session
 from tokenmask.modalities.eeg.names import channel_names, without_reference
-from tokenmask.modalities.eeg.offset import without_baseline
-from tokenmask.tokenizer import load_tokenizer
 
-WEIGHTS = Path(__file__).parents[2] / "tokenmask" / "weights" / "tokenizers"
 HEAD = 256  # bytes of the header, and of that of each signal
 TIME = np.arange(8 * 128) / 128
 WAVE = 40 * np.sin(2 * math.pi * 10 * TIME)
@@ -104,11 +101,43 @@ def test_double_and_blank_labels_get_names_of_their_own(tmp_path: Path) -> None:
     ("label", "name"),
     [
         *(("EEG FP1-REF", "Fp1"), ("C4-M1", "C4"), ("fz-avg", "Fz"), ("EEG O1-LE", "O1"), ("Fc5.", "FC5")),
-        *(("FP1-F7", "FP1-F7"), ("A1-A2", "A1-A2"), ("ECG-REF", "ECG-REF"), ("EEG", "EEG"), ("EEG A2-REF", "A2-REF")),
+        *(
+            ("FP1-F7", "FP1-F7"),
+            ("A1-A2", "A1-A2"),
+            ("ECG-REF", "ECG-REF"),
+            ("EEG", "EEG"),
+            ("EEG A2-REF", "A2"),
+            ("a1-LE", "a1-LE"),
+        ),
     ],
 )
 def test_a_reference_is_no_part_of_a_name(label: str, name: str) -> None:
     assert channel_names([label]) == ([name], [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        *(("Fp1", 0), ("fp1", 0), ("EEG FP1-REF", 0), ("EEG Fp1", 0), ("FP1-LE", 0), (" eeg fp1 ", 0)),
+        *(("C3-A1", 1), ("c3-a2", 2), ("EEG C3-A2", 2), ("T8-P8", 3), ("t8-p8-2", 4), ("Oz", 5), ("EEG OZ-avg", 5)),
+        *(("EEG", 6), ("ECG", 7)),
+    ],
+)
+def test_channels_are_asked_for_as_people_and_files_spell_them(asked: str, wanted: int) -> None:
+    names = ("Fp1", "C3-A1", "C3-A2", "T8-P8", "T8-P8-2", "Oz", "EEG", "ECG")
+    recording = EegRecording(torch.arange(8.0)[:, None].repeat(1, 4), 4, names)
+    assert recording.select([asked]).samples.tolist() == [[float(wanted)] * 4]
+
+
+def test_channels_that_could_be_several_are_refused() -> None:
+    recording = EegRecording(torch.ones(3, 4), 4, ("C3-A1", "C3-A2", "Cz"))
+    with pytest.raises(
+        ValueError,
+        match=r"channels must be among C3-A1, C3-A2, Cz, got Pz; C3, which could be C3-A1 or C3-A2$",
+    ):
+        recording.select(["Pz", "Cz", "C3"])
+    with pytest.raises(ValueError, match=r"channels must be among C3-A1, C3-A2, Cz, got none$"):
+        recording.select([])
 
 
 def test_references_stay_where_they_tell_channels_apart(tmp_path: Path) -> None:
@@ -180,7 +209,7 @@ def test_events_of_bdf_files(tmp_path: Path) -> None:
     data = edfio.BdfSignal(WAVE, 128, label="Cz", physical_dimension="uV")
     edfio.Bdf([data], annotations=[edfio.EdfAnnotation(3.125, 1, "stimulus")]).write(tmp_path / "a.bdf")
     found = EegRecording.load(tmp_path / "a.bdf")
-    assert found.session == Session(events=(Event(3.125, "stimulus", 1),))
+    assert found.session == Session(events=(Event(3.125, "stimulus", 1),), channels=(ChannelHeader("Cz", "Cz"),))
     assert np.abs(found.samples.numpy()[0] - WAVE).max() < 1e-4
 
 
@@ -203,38 +232,6 @@ def test_a_file_that_was_cut_off_has_its_whole_records(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"announces 8 records, but it holds 3 whole ones"):
         found = EegRecording.load(path)
     assert found.samples.shape == (1, 384)
-
-
-# Offsets --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("offset", [100.0, -800.0, 18000.0, 100000.0])
-@pytest.mark.parametrize("drift", [0.0, 50.0])
-def test_the_wave_survives_an_offset_of_any_size(tmp_path: Path, offset: float, drift: float) -> None:
-    values = WAVE + offset + drift * TIME
-    data = edfio.BdfSignal(values, 128, label="EEG Cz", physical_dimension="uV", physical_range=(-200000, 200000))
-    edfio.Bdf([data]).write(tmp_path / "a.bdf")
-    with pytest.warns(UserWarning, match=r"a\.bdf: offsets and drifts below 0\.5 Hz were taken away from 1 of 1 chan"):
-        found = EegRecording.load(tmp_path / "a.bdf")
-    assert np.corrcoef(found.samples.numpy()[0], WAVE)[0, 1] > 0.999
-    tokenizer = load_tokenizer(WEIGHTS / "eeg")
-    made = tokenizer.decode(tokenizer.encode(found))
-    assert np.corrcoef(made.samples.numpy()[0], WAVE)[0, 1] > 0.95
-
-
-def test_ordinary_recordings_stay_bit_for_bit() -> None:
-    noise = np.random.default_rng(0).normal(0, 10, (3, 1280))
-    samples = torch.from_numpy(noise + np.array([[0], [5], [4000]])).float()
-    kept, taken = without_baseline(samples, 128)
-    assert torch.equal(kept[:2], samples[:2])
-    assert taken[:2].tolist() == [0, 0] and abs(float(taken[2]) - 4000) < 1
-    assert np.abs(kept[2].numpy() - noise[2]).max() < 10
-    assert without_baseline(samples[:2], 128)[0].data_ptr() == samples[:2].data_ptr()
-    assert torch.equal(without_baseline(samples[:, :100], 128)[0], samples[:, :100])  # less than a second
-
-
-def test_a_flat_channel_loses_its_offset() -> None:
-    assert without_baseline(torch.full((1, 640), 4e4), 128)[0].abs().max() < 1e-2
 
 
 # Any length and rate --------------------------------------------------------------------------------------------------

@@ -251,6 +251,23 @@ def test_other_rates_are_resampled_with_a_word(tokenizer: EegTokenizer, long: Ee
     assert not torch.equal(mixed.samples[0, 328:472], there.samples[0, 328:472])
 
 
+@pytest.mark.parametrize("rate", [512.0, 64.0, 100.0])
+def test_what_is_kept_may_be_told_at_the_rate_of_the_recording(
+    tokenizer: EegTokenizer, long: EegRecording, rate: float
+) -> None:
+    given = long.resample(rate)
+    keep = torch.ones(given.samples.shape, dtype=torch.bool)
+    keep[0, round(2.5 * rate) : round(3.75 * rate)] = False  # seconds
+    with pytest.warns(UserWarning, match="is resampled"):
+        stream = tokenizer.encode(given)
+        mixed, plain = tokenizer.decode(stream, given=given, keep=keep), tokenizer.decode(stream)
+    there = given.resample(128).samples
+    assert torch.equal(mixed.samples[1:], there[1:])
+    changed = (mixed.samples[0] != there[0]).nonzero()[:, 0]
+    assert 320 - 128 / rate <= int(changed[0]) <= 321 and 478 <= int(changed[-1]) <= 480 + 128 / rate
+    assert torch.equal(mixed.samples[0, 345:455], plain.samples[0, 345:455])  # behind the fades
+
+
 def test_an_offset_that_hides_the_wave_is_told(tokenizer: EegTokenizer, long: EegRecording) -> None:
     shifted = replace(long, samples=long.samples + torch.tensor([[0.0], [4000.0], [0.0]]))
     with pytest.warns(UserWarning, match=r"beside an offset or drift \(O1: 4000 microvolts\).*without_offset"):

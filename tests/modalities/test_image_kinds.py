@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,9 @@ def fixed(*values: float) -> bytes:
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 
-def icc(tags: dict[bytes, bytes], space: bytes = b"RGB ") -> bytes:
+def icc(tags: dict[bytes, bytes], space: bytes = b"RGB ", name: bytes = b"test") -> bytes:
     """A version 2 profile of a screen with these tags."""
-    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    text = b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + b"\0" + bytes(78)
     tags = {b"desc": text, b"cprt": b"text\0\0\0\0none\0", b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249), **tags}
     table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
     for name, data in tags.items():
@@ -88,13 +89,46 @@ def test_profiles_under_transparency_palettes_and_grey(tmp_path: Path) -> None:
     assert np.abs(Image.load(tmp_path / "g.png").pixels.numpy()[0] - shown[:, None]).max() < 2
 
 
+BRADFORD_SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+
+
+def named_srgb(gamma: float, points: tuple[tuple[float, ...], ...], name: bytes) -> bytes:
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    tags = {b"rgb"[i : i + 1] + b"XYZ": b"XYZ \0\0\0\0" + fixed(*points[i]) for i in range(3)}
+    return icc(tags | {letter + b"TRC": curve for letter in (b"r", b"g", b"b")}, name=name)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_profile_is_known_by_what_it_does_not_by_its_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    linear = named_srgb(1, BRADFORD_SRGB, b"sRGB linear")
+    pillow.fromarray(COLOURS).save(path, icc_profile=linear)
+    light = COLOURS / 255
+    wanted = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.abs(Image.load(path).pixels.numpy() - wanted).max() < 2 and np.abs(COLOURS - wanted).max() > 50
+    wide = named_srgb(2.2, PCS["p3"], b"sRGB IEC61966-2.1 wide")
+    pillow.fromarray(COLOURS).save(path, icc_profile=wide)
+    assert np.abs(Image.load(path).pixels.numpy() - srgb(COLOURS, "p3")).max() < 2
+    grey = COLOURS[:, :, 0].copy()
+    pillow.fromarray(grey).save(path, icc_profile=linear)  # a grey with a profile of colours
+    assert np.abs(Image.load(path).pixels.numpy() - wanted[:, :, :1]).max() < 2
+    values = np.arange(4096) / 4095
+    decoded = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    curve = b"curv\0\0\0\0" + struct.pack(">I", 4096) + np.rint(decoded * 65535).astype(">u2").tobytes()
+    tags = {b"rgb"[i : i + 1] + b"XYZ": b"XYZ \0\0\0\0" + fixed(*BRADFORD_SRGB[i]) for i in range(3)}
+    tags |= {letter + b"TRC": curve for letter in (b"r", b"g", b"b")}
+    every = np.arange(768, dtype=np.uint8).reshape(16, 16, 3)
+    pillow.fromarray(every).save(path, icc_profile=icc(tags, name=b"some screen"))
+    assert np.array_equal(Image.load(path).pixels.numpy(), every)  # sRGB by another name: not even rounded
+
+
 def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_said(tmp_path: Path) -> None:
     whole = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     pillow.fromarray(COLOURS).save(tmp_path / "a.png", icc_profile=whole)
     assert np.array_equal(Image.load(tmp_path / "a.png").pixels.numpy(), COLOURS)
     for broken in (b"no profile", screen("adobe")[:150], icc({}, b"GRAY")):
         pillow.fromarray(COLOURS).save(tmp_path / "b.png", icc_profile=broken)
-        with pytest.warns(UserWarning, match="colour profile .* cannot be used .*taken as sRGB"):
+        with pytest.warns(UserWarning, match=r"colour profile of .*b\.png .* cannot be used .*taken as sRGB"):
             assert np.array_equal(Image.load(tmp_path / "b.png").pixels.numpy(), COLOURS)
 
 
@@ -115,3 +149,18 @@ def test_floats_and_deep_integers_have_their_values_or_are_refused_by_kind(tmp_p
     pillow.fromarray(np.array([[0, 100]], dtype=np.int32)).save(path)  # would all be black as 16 bits
     with pytest.raises(ValueError, match="integers with a sign or 32 bits from 0 to 100"):
         Image.load(path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp", ".png"])
+def test_frames_and_pages_after_the_first_are_said(tmp_path: Path, suffix: str) -> None:
+    path, colours = tmp_path / f"a{suffix}", [(200, 30, 40), (20, 200, 60), (10, 10, 250)]
+    first, *others = (pillow.new("RGB", (8, 8), colour) for colour in colours)
+    options = {"lossless": True} if suffix == ".webp" else {}
+    first.save(path, save_all=True, append_images=others, **options)
+    with pytest.warns(UserWarning, match=rf"a\{suffix} has 3 frames or pages; the first is taken"):
+        pixels = Image.load(path).pixels
+    assert pixels[0, 0].tolist() == [200, 30, 40]
+    first.save(path, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Image.load(path).pixels[0, 0].tolist() == [200, 30, 40]

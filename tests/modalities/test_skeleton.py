@@ -166,7 +166,7 @@ def test_bvh_has_the_usual_words(tmp_path: Path, clips: dict[str, MotionClip]) -
     assert lines.count("CHANNELS 1 Zrotation") == 4
     assert lines.count("End Site") == 5
     motion = lines.index("MOTION")
-    assert lines[motion + 1 : motion + 3] == ["Frames: 39", "Frame Time: 0.033333333"]
+    assert lines[motion + 1 : motion + 3] == ["Frames: 39", "Frame Time: 0.033333333333"]
     assert len(lines) == motion + 3 + 39
     assert len(lines[-1].split()) == 6 + 8 * 3 + 4
 

@@ -12,6 +12,7 @@ from PIL import Image as pillow
 from tokenmask.modalities.video import VideoClip
 from tokenmask.modalities.video.times import steady
 
+from .mkv import write_mkv
 from .mov import write_mov
 
 UPRIGHT = (1, 0, 0, 1)
@@ -76,6 +77,71 @@ def test_rounded_durations_are_a_constant_rate(tmp_path: Path, suffix: str, patt
     clip = VideoClip.load(tmp_path / f"a{suffix}")
     assert numbers(clip) == list(range(24))
     assert clip.frame_rate_hz == pytest.approx(24_000 / sum(durations))
+
+
+HELD = [  # ticks that each frame is on, ticks a second, and the milliseconds that files have for it
+    ([1, 1, 2, 1, 1, 2, 1, 1], 30, [33, 34, 67, 33, 33, 67, 34, 33]),
+    ([1, 1, 1, 1, 1, 2, 2, 2, 2, 2], 24, [41, 42, 42, 41, 42, 83, 83, 84, 83, 83]),
+    ([1, 1, 2, 1, 1, 2, 1, 2], 60, [17, 17, 33, 17, 16, 34, 17, 33]),
+    ([1] * 40 + [2] * 8, 30, [33] * 40 + [67] * 8),  # each rounded on its own, so that they drift
+    ([1, 1, 2, 1, 1, 3, 1, 1], 25, [40, 40, 80, 40, 40, 120, 40, 40]),
+]
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".mkv"])
+@pytest.mark.parametrize(("ticks", "rate", "durations"), HELD)
+def test_held_frames_with_rounded_times(
+    tmp_path: Path, suffix: str, ticks: list[int], rate: int, durations: list[int]
+) -> None:
+    frames, path = np.stack([np.full((16, 16, 3), 5 * n, np.uint8) for n in range(len(ticks))]), tmp_path / f"a{suffix}"
+    wanted = [number for number, count in enumerate(ticks) for _ in range(count)]
+    if suffix == ".mkv":
+        pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+        frames = frames.repeat(2, 1).repeat(2, 2)
+        write_mkv(path, frames, [0, *itertools.accumulate(durations)][:-1], sum(durations))
+    else:
+        first, *others = map(pillow.fromarray, frames)
+        first.save(path, save_all=True, append_images=others, duration=durations, lossless=True)
+    clip = VideoClip.load(path)
+    found = clip.frames.float().mean((1, 2, 3)).numpy()
+    assert np.abs(found - frames.mean((1, 2, 3))[wanted]).max() < 1.0 and len(found) == len(wanted)
+    assert clip.frame_rate_hz == pytest.approx(rate, rel=0.01)
+    assert clip.duration_seconds == pytest.approx(sum(durations) / 1000, abs=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e-2])
+@pytest.mark.parametrize("rate", [12, 15, 24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60])
+def test_every_frame_comes_on_within_the_rounding_of_its_time(rate: float, unit: float) -> None:
+    draw = np.random.default_rng(round(rate * 100))
+    ticks = np.concatenate([[0], draw.choice([1, 1, 1, 2, 3, 12], 300).cumsum()])
+    times = np.rint(ticks / rate / unit) * unit
+    chosen, found = steady(times[:-1].tolist(), float(times[-1]), unit)
+    numbers_shown = chosen.numpy()
+    first = np.array([np.flatnonzero(numbers_shown == number)[0] for number in range(300)])
+    assert np.abs(first / found - times[:-1]).max() <= unit / 2 * 1.001
+    assert abs(len(chosen) / found - times[-1]) <= unit / 2 * 1.001 and bool((np.diff(numbers_shown) >= 0).all())
+    assert found == pytest.approx(rate, rel=1e-6) and np.array_equal(first, ticks[:-1])
+
+
+@pytest.mark.parametrize(("centiseconds", "rate"), [([4] * 25, 25.0), ([4, 4, 8, 4, 4, 12], 25.0), ([3, 7, 10], 30.0)])
+def test_rates_of_gif_are_exact(tmp_path: Path, centiseconds: list[int], rate: float) -> None:
+    first, *others = (pillow.fromarray(frame) for frame in grey(len(centiseconds)))
+    path = tmp_path / "a.gif"
+    first.save(path, save_all=True, append_images=others, duration=[10 * one for one in centiseconds])
+    clip = VideoClip.load(path)
+    assert clip.frame_rate_hz == rate
+    wanted = [n for n, one in enumerate(centiseconds) for _ in range(round(one * rate / 100))]
+    assert numbers(clip) == wanted
+
+
+def test_times_without_a_common_step_lose_no_frame() -> None:
+    draw = np.random.default_rng(0)
+    for low, high, late in ((21, 300, 1 / 24), (401, 1300, 1 / 24), (1, 20, 1 / 20)):
+        durations = draw.integers(low, high, 400)
+        times = np.concatenate([[0], durations.cumsum()]) / 1000 * 1.00037
+        chosen, rate = steady(times[:-1].tolist(), float(times[-1]), 1e-5)
+        first = np.array([np.flatnonzero(chosen.numpy() == number)[0] for number in range(400)]) / rate - times[:-1]
+        assert first.min() > -1e-3 and first.max() < late
 
 
 @pytest.mark.parametrize(

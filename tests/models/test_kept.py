@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.models.small import randomise, small_batch, small_layout, small_masked
 from tokenmask.batch import collate
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, TransformerConfig, heads
+from tokenmask.models import MaskedModel, TransformerConfig, range_heads
 from tokenmask.nn import attention, feed_forward, recomputed
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.streams import StreamSpec, TokenStream
@@ -36,7 +36,7 @@ def size(tensors: list[Tensor], model: torch.nn.Module) -> int:
 
 @pytest.fixture
 def everything_is_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module in (attention, feed_forward, heads):
+    for module in (attention, feed_forward, range_heads):
         monkeypatch.setattr(module, "recomputed", lambda function, *inputs: function(*inputs))
     yield
 
@@ -102,7 +102,7 @@ def test_logits_of_many_queries_are_never_all_there(monkeypatch):
     asked = {int((masked.queries.heads == head).sum()) for head in masked.queries.heads.unique()}
     columns = {place.size for place in layout.ranges} - {model.config.width}
     assert max(asked) > 32 and any(t.dim() == 2 and t.shape[0] in asked and t.shape[1] in columns for t in tensors)
-    monkeypatch.setattr(heads, "LOGITS_AT_ONCE", 1)  # 16 queries at a time
+    monkeypatch.setattr(range_heads, "LOGITS_AT_ONCE", 1)  # 16 queries at a time
     parts, tensors, found = run()
     assert not any(t.dim() == 2 and t.shape[1] in columns for t in tensors)
     torch.testing.assert_close(parts, whole)

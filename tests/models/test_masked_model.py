@@ -1,12 +1,16 @@
 """Heads score a range's own codes; a model is its config, its layout and its weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from tests.models.outside import ConvConfig
 from tests.models.small import randomise, small_batch, small_layout, small_masked
 from tokenmask.layout import Parallel
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.models import Full, MaskedModel, TransformerConfig, Window
+from tokenmask.models import Full, MaskedModel, RangeHeadsConfig, TransformerConfig, Window
+from tokenmask.tensor_files import save_tensors
 
 TINY = TransformerConfig(width=64, depth=1, heads=2)
 
@@ -81,8 +85,41 @@ def test_the_models_own_pattern_is_used_unless_a_call_says_otherwise():
 
 
 def test_a_file_about_something_else_is_refused(tmp_path):
-    from tokenmask.tensor_files import save_tensors
-
     save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(1)}, {"tokenizer": 1})
     with pytest.raises(ValueError, match="must hold a saved model, got a file about tokenizer"):
         MaskedModel.load(tmp_path / "x.safetensors")
+
+
+def test_a_file_of_the_format_before_has_the_head_of_its_config(tmp_path):
+    config = TransformerConfig(width=64, depth=1, heads=2, tied=False, head_transform=True)
+    model = MaskedModel.create(config, small_layout(), seed=3)
+    about = {**model.about(), "format": 2}
+    assert about.pop("head")["init_args"] == {"tied": False, "transform": True}
+    save_tensors(tmp_path / "model.safetensors", model.state_dict(), {"model": about})
+    again = MaskedModel.load(tmp_path / "model.safetensors")
+    assert again.head == model.head == RangeHeadsConfig(False, True) and again.config == config
+    assert all(torch.equal(one, two) for one, two in zip(again.parameters(), model.parameters(), strict=True))
+    save_tensors(tmp_path / "later.safetensors", model.state_dict(), {"model": {**about, "format": 4}})
+    with pytest.raises(ValueError, match="it has model format 4, this tokenmask reads up to 3"):
+        MaskedModel.load(tmp_path / "later.safetensors")
+
+
+def test_a_head_of_its_own_comes_back_and_is_the_one_that_answers(tmp_path):
+    head, layout = RangeHeadsConfig(tied=False, transform=True), small_layout()
+    model = MaskedModel.create(TINY, layout, head=head, seed=1)
+    model.save(tmp_path / "model.safetensors")
+    again = MaskedModel.load(tmp_path / "model.safetensors")
+    assert again.head == head and again.config == TINY and again.heads.table.shape == (layout.num_ids, 64)
+    same = MaskedModel.create(TransformerConfig(64, 1, 2, tied=False, head_transform=True), layout, seed=1)
+    assert all(torch.equal(one, two) for one, two in zip(again.parameters(), same.parameters(), strict=True))
+
+
+def test_a_backbone_that_answers_at_its_place_is_not_asked_from_elsewhere():
+    layout = small_layout()
+    model, batch = MaskedModel.create(ConvConfig(), layout), small_batch(layout)
+    own = batch.coordinates.flatten(0, 1)[[7, 9]]
+    asked = Queries(torch.tensor([7, 9]), torch.tensor([1, 1]))
+    there = model.logits(batch, replace(asked, coordinates=own))
+    assert torch.equal(there[0].logits, model.logits(batch, asked)[0].logits)
+    with pytest.raises(ValueError, match="a Conv answers at a slot's own place"):
+        model.logits(batch, replace(asked, coordinates=own + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.models.outside import NarrowHeadConfig
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, TransformerConfig, start_rows
 from tokenmask.streams import StreamSpec
@@ -86,3 +87,13 @@ def test_codebooks_wider_than_the_model_and_narrow_ones():
 def test_a_codebook_of_another_size_is_one_sentence():
     with pytest.raises(ValueError, match="level 0 of 'sound' has 20 codes, got a codebook of 30"):
         start_rows(model(), {"sound": books()[1:] + books()[:1]})
+
+
+def test_a_table_of_another_width_is_turned_into_its_own():
+    layout, config = Layout({"text": TEXT, "sound": SOUND}), TransformerConfig(64, 1, 2)
+    fresh, started = (MaskedModel.create(config, layout, head=NarrowHeadConfig(24), seed=3) for _ in range(2))
+    start_rows(started, {"sound": books()}, seed=5)
+    made, before = rows(started, 0, started.heads.table), rows(fresh, 0, fresh.heads.table)
+    centred = (books()[0] - books()[0].mean(0)).double()
+    wanted = centred @ centred.T * (before.square().mean() * made.numel() / centred.square().sum())
+    torch.testing.assert_close(made @ made.T, wanted, rtol=1e-4, atol=1e-6)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tokenmask.layout import Flatten, Layout
-from tokenmask.models import MaskedModel, TransformerConfig, transfer
+from tokenmask.layout import Flatten, Layout, Parallel
+from tokenmask.models import MaskedModel, TransformerConfig, transfer, unequal
 from tokenmask.streams import StreamSpec
+from tokenmask.swapping import transplant
 
 TEXT = StreamSpec("text", (50,), ("index",), end_code=0, fingerprint="1" * 64)
 SOUND = StreamSpec("audio", (20, 30), ("time",), rate_hz=50.0, fingerprint="2" * 64)
@@ -61,3 +62,32 @@ def test_what_does_not_fit_is_named():
     flat = MaskedModel.create(SHAPE, Layout({"sound": SOUND}, {"sound": Flatten()}), seed=0)
     with pytest.raises(ValueError, match="stream 'sound' must be arranged as in the other model"):
         transfer(source, flat)
+
+
+def test_rows_of_ranges_follow_their_names_too():
+    """What a model that is asked from elsewhere knows of each range, and the layers that join the levels."""
+    shape = replace(SHAPE, shifted=True)
+    joined = {"sound": Parallel("concat")}
+    source = MaskedModel.create(shape, Layout({"text": TEXT, "sound": SOUND}, joined), seed=1)
+    target = MaskedModel.create(shape, Layout({"image": IMAGE, "sound": SOUND, "text": TEXT}, joined), seed=2)
+    with torch.no_grad():
+        source.backbone.asked.table.copy_(torch.arange(3.0)[:, None] + 1)
+        target.backbone.asked.table.fill_(9.0)
+    assert unequal(source, target)
+    assert transfer(source, target) == ("sound", "text") and unequal(source, target) == []
+    assert target.backbone.asked.table[:, 0].tolist() == [9.0, 2.0, 3.0, 1.0]  # image, sound, sound, text
+    fused = [one.backbone.embedding.fusions["sound"].weight for one in (source, target)]
+    assert torch.equal(*fused)
+    swapped = transplant(source, source.layout.replace("sound", replace(SOUND, fingerprint="4" * 64)), "sound", ())
+    assert swapped.backbone.asked.table[:, 0].tolist() == [1.0, 2.0, 3.0]
+    wider = transplant(source, source.layout.add("image", IMAGE), None)
+    assert wider.backbone.asked.table[:, 0].tolist() == [1.0, 2.0, 3.0, 0.0]
+
+
+def test_tensors_that_follow_the_layout_are_named():
+    one = MaskedModel.create(replace(SHAPE, shifted=True), Layout({"sound": SOUND}, {"sound": Parallel("concat")}))
+    rows = one.layout_rows()
+    assert rows.ids == ("backbone.embedding.table", "heads.bias", "heads.table")
+    assert rows.streams == ("backbone.embedding.stream",) and rows.ranges == ("backbone.asked.table",)
+    assert rows.own == {"backbone.embedding.fusions.sound.weight": "sound"}
+    assert len(one.inner_matrices()) == 2 * 4 and all("blocks" in name for name in one.inner_matrices())

@@ -13,6 +13,7 @@ from PIL import Image as Picture
 import tokenmask as tm
 from tests.report.conftest import media
 from tokenmask.demo.showing import held_out_media, prompts
+from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
 from tokenmask.report import Change, Prompt, edit_section, write_report
@@ -20,7 +21,7 @@ from tokenmask.report.charts import Line, line_chart
 from tokenmask.report.edits import edits_of
 from tokenmask.report.page import Section, make_page
 from tokenmask.report.training import read_metrics
-from tokenmask.report.views import VIEWS
+from tokenmask.report.views import View, view_of
 
 VOID = {"meta", "link", "img", "input", "line", "br"}
 
@@ -141,13 +142,28 @@ def test_edits_change_what_is_marked_and_nothing_else(small_run):
 
 
 def test_every_view_shows_every_way():
-    for kind, (one, other) in media().items():
-        view = VIEWS[kind]
+    for one, other in media().values():
+        view = view_of(type(one))
+        assert isinstance(view, View)
         for text in (view.single(one, "label"), view.brief(one, "label"), view.pair((one, other), ("a", "b"), "label")):
             Page(text)
             assert "label" in text
     large = Image(torch.zeros(600, 300, 3, dtype=torch.uint8))
-    assert 'width="128" height="256"' in VIEWS["image"].single(large, "large")
+    assert 'width="128" height="256"' in view_of(Image).single(large, "large")
+
+
+def test_the_middle_of_media_with_a_clock():
+    view, clip = view_of(AudioClip), AudioClip(torch.zeros(1, 32000), 16000)
+    region = view.middle(clip, 12.5)
+    assert region == (pytest.approx(0.7), pytest.approx(1.3))
+    assert view.told(region, clip, clip) == ("0.70 to 1.30 s", [region])
+    assert view.middle(clip, 1.5) is None and view.middle(clip, None) is None  # 3 steps have no middle
+    assert view.interest(clip) == 2.0 and view.added(clip, None) == ()
+    words = view_of(Text)
+    assert words.added(Text("the sun rose"), Text("the")) == [(3.0, 12.0)]
+    text = "one two three four five six seven eight"
+    assert words.middle(Text(text), None) == (14, 23) and words.middle(Text("one"), None) is None
+    assert view_of(Image).middle(Image(torch.zeros(20, 40, 3, dtype=torch.uint8)), None) == (14, 7, 26, 13)
 
 
 def test_charts_survive_constants_and_single_points():

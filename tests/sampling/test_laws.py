@@ -154,7 +154,7 @@ def test_logits_are_those_after_guidance():
 
 def test_the_time_is_that_of_the_share_that_is_open():
     model = Table()
-    model.config = SimpleNamespace(time_input=True, adaln=False)
+    model.backbone = SimpleNamespace(reads_time=True)
     trace(Sampler(4, schedule=UniformSchedule()), model)
     assert [one for row in model.times for one in row] == pytest.approx([1.0, 0.75, 0.5, 0.25])
     model.times.clear()

@@ -10,7 +10,7 @@ import torch
 from tests.sampling.reuse_worlds import filled, model_of, start, world
 from tokenmask.batch import FILL, GIVEN
 from tokenmask.masking import GroupChain, Power, Queries, chained
-from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, ReuseStep, Window
+from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, Window
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.sampling import (
     Categorical,
@@ -35,6 +35,7 @@ from tokenmask.sampling import (
     code_lengths,
     drift,
 )
+from tokenmask.sampling.reuse import ReuseStep
 from tokenmask.sampling.sampler import Sampler as _Sampler  # noqa: F401
 
 

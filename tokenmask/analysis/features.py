@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import GivesVectors, Tokenizer
 
 CELLS = 4  # along each axis
 MOST_DIMENSIONS = 16
@@ -51,7 +51,7 @@ class FeatureSpace:
             raise ValueError(f"a feature space needs 2 training streams at least, got {len(streams)}")
         raw = np.stack([_pooled(tokenizer, stream) for stream in streams])
         centre, deviation = raw.mean(0), raw.std(0)
-        if hasattr(tokenizer, "vectors"):
+        if isinstance(tokenizer, GivesVectors):
             alive = deviation > 1e-6 * max(float(deviation.max()), 1e-12)
             scale = np.where(alive, deviation, np.inf) * np.sqrt(max(int(alive.sum()), 1))
         else:  # rare codes would outweigh all others if every share had the same variance
@@ -63,7 +63,7 @@ class FeatureSpace:
     @property
     def name(self) -> str:
         """What it is, in words."""
-        if hasattr(self.tokenizer, "vectors"):
+        if isinstance(self.tokenizer, GivesVectors):
             return "codebook vectors, means in 4 cells an axis and deviation, standardised on training streams"
         return "square roots of the shares of the codes, total variance of training streams 1"
 
@@ -82,7 +82,7 @@ class FeatureSpace:
 def _pooled(tokenizer: Any, stream: TokenStream) -> np.ndarray:
     """float64 [D]."""
     sizes = stream.spec.codebook_sizes
-    if not hasattr(tokenizer, "vectors"):
+    if not isinstance(tokenizer, GivesVectors):
         shares = [
             (torch.bincount(codes.flatten().long(), minlength=size).double() / max(codes.numel(), 1)).sqrt()
             for codes, size in zip(stream.codes.unbind(-1), sizes, strict=True)

@@ -86,9 +86,8 @@ def _run(folder: Path) -> int:
     say(f"{folder}: {run.recipe.about}")
     say(f"paper: {run.recipe.paper}")
     for name, model in run.models.items():
-        config = model.config
         size = sum(parameter.numel() for parameter in model.parameters())
-        say(f"model {name}: {size:,} parameters, width {config.width}, depth {config.depth}, {config.heads} heads")
+        say(f"model {name}: {size:,} parameters, {model.config.describe()}")
     rows = [
         [name, spec.modality, shape_of(spec), " x ".join(map(str, spec.codebook_sizes)), spec.fingerprint[:12] or "-"]
         for name, spec in run.layout.streams.items()

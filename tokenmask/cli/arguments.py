@@ -12,10 +12,10 @@ from typing import NoReturn, TypeAlias
 
 ON_DEMO = "examples, on what `tokenmask demo` leaves:"
 MANIFEST = (
-    "a manifest, which is a .jsonl file (an object a line), a .csv file (names in the first line) or a .parquet file, "
-    'with words or with paths relative to the manifest by stream name ({"text": "a red rose", "image": "rose.png"}), '
-    'and if you like "key", "split" ("train" or "held-out") and what else you want to keep; for one stream that is not '
-    "text also a .txt file, a path a line"
+    "a manifest, which is a .jsonl file (an object a line), a .csv or .tsv file (names in the first line) or a "
+    ".parquet file, with words or with paths relative to the manifest by stream name "
+    '({"text": "a red rose", "image": "rose.png"}), and if you like "key", "split" ("train" or "held-out") and what '
+    "else you want to keep; for one stream that is not text also a .txt file, a path a line"
 )
 SOURCE = (
     "a folder of media files (those of one name are one record; with same-named .txt captions) or of .txt files, a "

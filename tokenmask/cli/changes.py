@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import suffix_of, suffixes_of
+from tokenmask.cli.media import is_words, suffixes_of
 from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
 from tokenmask.cli.show import say, waiting
+from tokenmask.medium import file_and_record
 from tokenmask.run import Run, load
 from tokenmask.tokenizer import load_tokenizer
 
@@ -22,7 +23,7 @@ def edit(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}")
     modality = run.tokenizers[name].spec.modality
     media: Any = arguments.media
-    if modality != "text":
+    if not is_words(modality):
         media = Path(media)
     elif media.startswith("@"):
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
@@ -72,13 +73,13 @@ def _kind(run: Run, name: str) -> Any:
 
 def _stream_of(run: Run, media: str) -> str:
     """The one stream whose files end like this one."""
-    suffix = Path(media).suffix.lower()
+    suffix = file_and_record(media)[0].suffix.lower()
     found = [
         name
         for name, tokenizer in run.tokenizers.items()
         if suffix and name not in run.layout.shares and suffix in suffixes_of(tokenizer.spec.modality)
     ]
-    if len(found) != 1 or suffix == suffix_of("text"):
+    if len(found) != 1 or is_words(run.tokenizers[found[0]].spec.modality):
         raise ValueError(f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}")
     return found[0]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tokenmask.cli.media import not_looked_at
+from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.show import failures, say, table
-from tokenmask.cli.sources import items
+from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
 from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
@@ -21,7 +21,8 @@ def corpus(arguments: argparse.Namespace) -> int:
         return _show(Path(arguments.folder))
     tokenizers = named_tokenizers(arguments.tokenizer)
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-    found = items(arguments.sources, modalities, every_stream=True, columns=dict(arguments.map))
+    found = items(arguments.sources, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
+    say_left_over(found, modalities)
     return build(found, tokenizers, Path(arguments.out), arguments.workers, arguments.sources)
 
 
@@ -35,13 +36,18 @@ def build(
     """Encodes items into a corpus, says what was done and what was not looked at, and gives the exit code."""
     there = out.is_dir()
     summary = build_corpus(found, tokenizers, out, workers=workers or usual_workers(len(found)))
-    taken = (one.value for item in found for one in item.media.values() if isinstance(one.value, Path))
-    left = not_looked_at(sources, taken)
+    left = unseen(sources, found)
     say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed{left}: {out}")
     code = failures(summary.failed, len(found))
     if code == 2 and not there:
         out.rmdir()
     return code
+
+
+def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
+    """Names the columns of manifests that no stream takes, and the streams that were wanted and that nothing holds."""
+    for sentence in left_over(found, wanted):
+        say(sentence)
 
 
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:

@@ -89,22 +89,26 @@ def _estimate(
     recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corpora, scratch: Path, start: Path | None
 ) -> None:
     """A small model finds out about batches; the real one is only counted, unless a step of it takes a moment."""
-    small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1))
+    small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None)
     trainer = prepare(scratch / "small", small, tokenizers, corpora)
     records, positions, levels = trainer.batch(next(trainer.mixture)).shape
     with torch.device("meta"):
-        model = MaskedModel(recipe.model, trainer.layout, recipe.pattern)
+        model = MaskedModel(recipe.model, trainer.layout, recipe.pattern, recipe.head)
     size = sum(parameter.numel() for parameter in model.parameters())
     state = 16 * size
-    # float32 values that the blocks keep for the backward pass: counted for this transformer, within 5 %.
-    kept = 4 * records * positions * recipe.model.depth * recipe.model.width * (8 + 4 / 3 * recipe.model.ffn)
+    floats = recipe.model.kept_floats(records * positions)
     operations, steps = 6.0 * size * records * positions, recipe.training.steps
     say(f"parameters: {size:,}")
     say(f"positions a step: {records * positions:,} ({records} records x {positions}, {levels} level(s) each)")
-    say(
-        f"memory: about {_bytes(state + kept)} in float32 ({_bytes(state)} for weights, gradients and optimiser, "
-        f"{_bytes(kept)} for activations)"
-    )
+    if floats is None:
+        unsaid = f"{type(recipe.model).__name__} does not say what else it keeps"
+        say(f"memory: about {_bytes(state)} for weights, gradients and optimiser; {unsaid}")
+    else:
+        kept = 4 * floats
+        say(
+            f"memory: about {_bytes(state + kept)} in float32 ({_bytes(state)} for weights, gradients and optimiser, "
+            f"{_bytes(kept)} for activations)"
+        )
     say(f"steps: {steps:,}, each of about {operations:.1e} operations")
     if operations > TRIAL_OPERATIONS:
         say("time: not tried here, a step of this size would take too long")

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from tokenmask.cli.columns import mapped
 from tokenmask.cli.media import LazyMedia, Loader
 from tokenmask.cli.show import failures, figures, say, table
-from tokenmask.cli.sources import media
+from tokenmask.cli.sources import media, unseen_by
 from tokenmask.modalities.codebook_report import CodebookReport
 from tokenmask.progress import progress_bar
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
@@ -24,7 +25,8 @@ def inspect(arguments: argparse.Namespace) -> int:
     """Encodes data, counts codes, and prints and keeps what comes out."""
     tokenizer = load_tokenizer(arguments.tokenizer)
     spec = tokenizer.spec
-    named = [(one.name, one.loader) for one in media(arguments.on, spec.modality, arguments.per)]
+    found = media(arguments.on, spec.modality, arguments.per, mapped(arguments.map, [spec.modality]))
+    named = [(one.name, one.loader) for one in found]
     good: list[Loader] = []
     failed: list[tuple[str, str]] = []
     codes = _codes(tokenizer, named, good, failed)
@@ -40,7 +42,8 @@ def inspect(arguments: argparse.Namespace) -> int:
         "data": [str(path) for path in arguments.on],
     }
     report = CodebookReport(report.counts, tokenizer.evaluate(LazyMedia(good)), about)
-    say(f"{arguments.tokenizer}: {spec.modality} tokenizer {spec.fingerprint[:12]} on {len(good)} items")
+    passed = unseen_by(arguments.on, found)
+    say(f"{arguments.tokenizer}: {spec.modality} tokenizer {spec.fingerprint[:12]} on {len(good)} items{passed}")
     table(report.head, report.rows())
     say("used: codes that occur at all; entropy: of their frequencies, bits a code; at most: log2 of the codebook size")
     figures(dict(report.figures), f"{len(good)} items")

@@ -19,7 +19,7 @@ from tokenmask.corpus import TRAIN, Item
 from tokenmask.files import write_text_atomic
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.learners import learner_of
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import Selects, Tokenizer
 
 FIGURES_FILE = "evaluation.json"
 
@@ -39,7 +39,7 @@ def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loa
             loader = item.media[name]
             splits[loader] = TRAIN if TRAIN in (item.split, splits.get(loader)) else item.split
     modality = recipe.streams[name].tokenizer
-    good, failed = readable([(str(loader.value), loader) for loader in splits], f"reading {modality}")
+    good, failed = readable([(loader.source, loader) for loader in splits], f"reading {modality}")
     training = [loader for loader in good if splits[loader] == TRAIN]
     if training:
         kind, options = learner_of(recipe, name)
@@ -60,12 +60,12 @@ def usable(
 
     Those of training choose the configuration if none is given, as ``fit`` will.
     """
-    if not training or not hasattr(kind, "unusable"):
+    if not training or not isinstance(kind, Selects):
         return list(loaders), []
     config = options.get("config") or kind.chosen_config(LazyMedia(training))
     odd: dict[int, str] = kind.unusable(LazyMedia(loaders), config)
     good = [loader for number, loader in enumerate(loaders) if number not in odd]
-    return good, [(str(loaders[number].value), f"not learned from: {reason}") for number, reason in odd.items()]
+    return good, [(loaders[number].source, f"not learned from: {reason}") for number, reason in odd.items()]
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Manifests: files that name media, one record a row.
 
-Arrow: .jsonl, .csv, .parquet or .txt --**rows**--> values by stream name. Does not know: what media are.
+Arrow: .jsonl, .csv, .tsv, .parquet or .txt --**rows**--> values by stream name. Does not know: what media are.
 """
 
 from __future__ import annotations
@@ -12,54 +12,84 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
-Row = tuple[int, str, dict[str, Any]]
+SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
+Found = tuple[int, str, "dict[str, Any] | ValueError"]  # number, where it is, cells by column or why there are none
+
+
+class Row(NamedTuple):
+    """One row of a manifest.
+
+    Args:
+        number: from 1.
+        where: it is, for messages.
+        values: by stream name, and under "key" and "split".
+        others: by column, of those that no stream takes.
+        columns: all that hold anything.
+        problem: why it is no record; "" if it is one.
+    """
+
+    number: int
+    where: str
+    values: dict[str, Any]
+    others: dict[str, Any]
+    columns: Collection[str] = ()
+    problem: str = ""
 
 
 def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
     """The rows of a manifest that hold anything.
 
     Args:
-        path: ``.jsonl`` (an object a line), ``.csv`` (with a line of names first), ``.parquet`` (a column a name) or
-            ``.txt`` (a path a line, for the only stream).
+        path: ``.jsonl`` (an object a line), ``.csv`` or ``.tsv`` (with a line of names first), ``.parquet`` (a column
+            a name) or ``.txt`` (a path a line, for the only stream).
         streams: names of which a row must have one.
-        columns: stream name -> name of its column, for those that are called otherwise.
+        columns: stream name -> name of its column, for those that are called otherwise. A row without that column
+            gives the stream under its own name; in a row with both, the one of its own name is one of the others.
 
     Yields:
-        number of the row, from 1; where it is, for messages; values by name, without those that are missing. Numbers
-        that JSON does not have (NaN, infinity) become None, dates become words.
+        rows without missing values. Numbers that JSON does not have (NaN, infinity) become None, dates become words.
+        A row that is no record tells why, and does not stop the others.
 
     Raises:
-        ValueError: not readable as its suffix says, or a row without any of the streams.
+        ValueError: not readable as its suffix says.
     """
-    readers = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
+    readers = {".jsonl": _json_lines, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
     found = readers[path.suffix.lower()](path) if path.suffix.lower() in readers else _paths(path, *streams)
     columns = dict(columns or {})
+    names = {name: name for name in ("key", "split", *streams) if name not in columns.values()} | columns
     for number, where, row in found:
-        held = {column: value for column, value in row.items() if column not in (*columns, *columns.values())}
-        named = held | {stream: row[column] for stream, column in columns.items() if column in row}
-        needed = {*streams, "key", "split"}
-        kept = ((name, _as_json(value)) for name, value in named.items() if value is not None)
-        values = {name: value for name, value in kept if value is not None or name not in needed}
-        if not any(name in values for name in streams):
-            raise ValueError(
+        if isinstance(row, ValueError):
+            yield Row(number, where, {}, {}, problem=str(row))
+            continue
+        cells = {column: value for column, value in row.items() if value is not None}
+        taken = {name: column for name, column in names.items() if column in cells}
+        mapped = set(taken.values())
+        taken |= {name: name for name in streams if name not in taken and name in cells and name not in mapped}
+        values = {name: as_json(cells[column]) for name, column in taken.items()}
+        values = {name: value for name, value in values.items() if value is not None}
+        others = {column: as_json(value) for column, value in cells.items() if column not in taken.values()}
+        problem = (
+            ""
+            if any(name in values for name in streams)
+            else (
                 f"{where} must have one of {', '.join(streams)}, got {str(list(row))[:60]}; name columns with "
                 "--map STREAM=COLUMN"
             )
-        yield number, where, values
+        )
+        yield Row(number, where, values, others, cells, problem)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value as JSON can hold it, where there is an obvious way."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {name: _as_json(inner) for name, inner in value.items()}
-    return [_as_json(inner) for inner in value] if isinstance(value, list) else value
+        return {name: as_json(inner) for name, inner in value.items()}
+    return [as_json(inner) for inner in value] if isinstance(value, list) else value
 
 
 def lines(path: Path) -> list[tuple[int, str]]:
@@ -79,33 +109,54 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error})") from error
 
 
-def _json_lines(path: Path) -> Iterator[Row]:
+def _json_lines(path: Path) -> Iterator[Found]:
     for number, line in lines(path):
         where = f"line {number} of {path}"
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error})") from error
-        if not isinstance(entry, dict):
-            raise ValueError(f"{where} must be a JSON object, got {line[:60]!r}")
+            entry = ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error})")
+        if not isinstance(entry, dict | ValueError):
+            entry = ValueError(f"{where} must be a JSON object, got {line[:60]!r}")
         yield number, where, entry
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(path: Path) -> Iterator[Found]:
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     try:
-        head = next(reader, [])
-        for cells in reader:
-            where = f"line {reader.line_num} of {path}"
-            if len(cells) > len(head):
-                raise ValueError(f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}")
-            if any(cells):
-                yield reader.line_num, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}
+        yield from _table(path, ((reader.line_num, cells) for cells in reader))
     except csv.Error as error:
         raise ValueError(f"{path} must be a CSV table, but line {reader.line_num} is not ({error})") from error
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _tsv(path: Path) -> Iterator[Found]:
+    yield from _table(path, ((number, [_unquoted(cell) for cell in line.split("\t")]) for number, line in lines(path)))
+
+
+def _unquoted(cell: str) -> str:
+    """The cell without the quotes that some programs put around one that holds quotes, and others do not."""
+    inner = cell[1:-1]
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if quoted else cell
+
+
+def _table(path: Path, found: Iterator[tuple[int, list[str]]]) -> Iterator[Found]:
+    """Cells by the names in the first line; empty ones are missing."""
+    _, first = next(found, (0, []))
+    head = [name or f"column {number}" for number, name in enumerate(first, 1)]
+    double = sorted({name for name in head if head.count(name) > 1})
+    if double:
+        raise ValueError(f"{path} must have different names in its first line, got {', '.join(double)} more than once")
+    for number, cells in found:
+        where = f"line {number} of {path}"
+        if len(cells) > len(head):
+            reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}"
+            yield number, where, ValueError(reason)
+        elif any(cells):
+            yield number, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}
+
+
+def _parquet(path: Path) -> Iterator[Found]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -121,6 +172,6 @@ def _parquet(path: Path) -> Iterator[Row]:
         raise ValueError(f"{path} must be a whole Parquet table, but cannot be read ({reason})") from error
 
 
-def _paths(path: Path, stream: str) -> Iterator[Row]:
+def _paths(path: Path, stream: str) -> Iterator[Found]:
     for number, line in lines(path):
         yield number, f"line {number} of {path}", {stream: line.strip()}

@@ -6,20 +6,16 @@ Arrow: paths --> loaders --> raw media. Does not know: tokens, corpora, models.
 from __future__ import annotations
 
 import hashlib
-import json
-import struct
-import zipfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
+from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
+from tokenmask.medium import RECORD_MARK, load_media, records_of, said
 from tokenmask.progress import progress_bar
 from tokenmask.tokenizer import find_tokenizers, load_tokenizer_class
-
-_HOLDS = {"MotionClip": "motion", "EegRecording": "eeg"}  # by the word in the header of a .safetensors file
-_FILMS = (".gif", ".webp", ".apng")  # pictures, or films if they move
 
 
 class File(NamedTuple):
@@ -42,11 +38,18 @@ class Loader:
         kind: class of the media.
         value: words, or the path of a file.
         one_line: line ends of a text file become blanks.
+        record: name of one of the records of the file; "" is the file as a whole.
     """
 
     kind: Any
     value: str | Path
     one_line: bool = False
+    record: str = ""
+
+    @property
+    def source(self) -> str:
+        """The words, the path, or FILE#RECORD, for messages."""
+        return f"{self.value}{RECORD_MARK}{self.record}" if self.record else str(self.value)
 
     def __call__(self) -> Any:
         if isinstance(self.value, str):
@@ -56,8 +59,38 @@ class Loader:
                 f"{self.value} must lead to a file, but is a link to {self.value.readlink()}, "
                 "which is not there; fetch it"
             )
-        media = self.kind.load(self.value)
-        return self.kind(" ".join(media.text.split())) if self.one_line else media
+        if self.record:
+            return _records(self.kind, self.value, self.value.stat().st_mtime_ns)[self.record]()
+        media = load_media(self.kind, self.value)
+        return self.kind(" ".join(str(media).split())) if self.one_line else media
+
+
+@lru_cache(maxsize=4)  # the records of a file follow each other
+def _records(kind: Any, path: Path, changed: int) -> Mapping[str, Callable[[], Any]]:
+    return records_of(kind, path)
+
+
+def loaders(kind: Any, path: Path) -> list[tuple[str, Loader]]:
+    """(name, loader) of each record of a file; the name is "" where the file is one item, or cannot be read."""
+    try:
+        names = list(records_of(kind, path)) if not leads_nowhere(path) else [""]
+    except (ValueError, OSError):  # reading it tells why
+        names = [""]
+    return [(name, Loader(kind, path, record=name)) for name in names]
+
+
+@dataclass(frozen=True)
+class Broken(Loader):
+    """What stands where an item should be that cannot become one.
+
+    Args:
+        reason: told when its turn comes, as for a file that cannot be read.
+    """
+
+    reason: str = ""
+
+    def __call__(self) -> Any:
+        raise ValueError(self.reason)
 
 
 class LazyMedia(Sequence[Any]):
@@ -106,7 +139,13 @@ def written_suffixes_of(modality: str) -> tuple[str, ...]:
 
 @cache
 def _endings(modality: str, which: str) -> tuple[str, ...]:
-    return tuple(getattr(medium(modality), which, ())) if modality in find_tokenizers() else ()
+    return tuple(said(medium(modality), which)) if modality in find_tokenizers() else ()
+
+
+@cache
+def is_words(modality: str) -> bool:
+    """Whether its media are words, which are given and printed as they are; False if it is not installed."""
+    return modality in find_tokenizers() and bool(said(medium(modality), "words"))
 
 
 def files(
@@ -131,7 +170,7 @@ def files(
             chosen = [
                 name
                 for name in visible_files(path)
-                if not wanted or (name.suffix.lower() in wanted and _may_be(path / name, modality, among))
+                if not wanted or (name.suffix.lower() in wanted and (suffixes or _may_be(path / name, modality, among)))
             ]
             found += [File(path / name, name.as_posix()) for name in chosen]
         elif path.exists() or path.is_symlink():
@@ -140,42 +179,12 @@ def files(
             raise ValueError(f"{path} does not exist; name files or folders with {modality} in them")
     if not found:
         where = ", ".join(map(str, paths))
-        raise ValueError(f"no {modality} was found in {where}; looked for {', '.join(wanted or ('files',))}")
+        besides = not_looked_at(paths, ()).removeprefix(", ")
+        raise ValueError(
+            f"no {modality} was found in {where}; looked for {', '.join(wanted or ('files',))}"
+            + (f" ({besides})" if besides else "")
+        )
     return found
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """Files of a folder and those below, relative to it, sorted; links that lead nowhere count, hidden ones do not."""
-    paths = (file for file in folder.rglob("*") if file.is_file() or leads_nowhere(file))
-    names = sorted(file.relative_to(folder) for file in paths)
-    return [name for name in names if not any(part.startswith(".") for part in name.parts)]
-
-
-def leads_nowhere(path: Path) -> bool:
-    """Whether this is a link to what is not there."""
-    return path.is_symlink() and not path.exists()
-
-
-def not_looked_at(paths: Sequence[str | Path], taken: Iterable[Path]) -> str:
-    """ ", 3 files not looked at (.md, .opus)": how many files of folders were not taken, and their endings; or "".
-
-    Args:
-        paths: as for :func:`files`.
-        taken: files that were found under them.
-    """
-    seen = set(taken)
-    left = [
-        name
-        for folder in dict.fromkeys(map(Path, paths))
-        if folder.is_dir()
-        for name in visible_files(folder)
-        if folder / name not in seen
-    ]
-    if not left:
-        return ""
-    endings = sorted({name.suffix.lower() or "none" for name in left})
-    shown = ", ".join(endings[:8]) + (", ..." if len(endings) > 8 else "")
-    return f", {len(left)} file{'s' if len(left) > 1 else ''} not looked at ({shown})"
 
 
 def modalities_in(path: Path, among: Collection[str]) -> set[str]:
@@ -190,46 +199,13 @@ def modalities_in(path: Path, among: Collection[str]) -> set[str]:
 
 
 def _may_be(path: Path, modality: str, among: Collection[str] = ()) -> bool:
-    """False for a file that says it holds something else; a damaged one is taken, and reading it tells why not."""
-    suffix = path.suffix.lower()
-    if suffix in _FILMS and {"image", "video"} <= {modality, *among}:
-        return modality not in ("image", "video") or modality == ("video" if _moves(path) else "image")
-    if suffix == ".npz":
-        return modality != "eeg" or _is_recording(path)
-    held = _held_in(path) if suffix == ".safetensors" else ""
-    return not held or _HOLDS.get(held) == modality
-
-
-def _moves(path: Path) -> bool:
-    """Whether a picture has more than one frame."""
-    from PIL import Image as pillow
-
-    try:
-        with pillow.open(path) as picture:
-            return bool(getattr(picture, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError):
-        return False
-
-
-def _is_recording(path: Path) -> bool:
-    """Whether a .npz file holds the arrays of a recording; True if it cannot be opened."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {"samples.npy", "sample_rate_hz.npy", "channels.npy"} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return True
-
-
-def _held_in(path: Path) -> str:
-    """What a .safetensors file of media says that it holds; "" if nothing can be read there."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {}).get("tokenmask", "{}"))
-            return str(json.loads(header.get("about", "{}")).get("media", "other"))
-    except (SafetensorError, OSError, ValueError, AttributeError, TypeError):
-        return ""
+    """False for a file that says it holds something else, or is more of another medium that is looked for."""
+    claims = {
+        one: float(said(medium(one), "claims")(path))
+        for one in {modality, *among}
+        if one == modality or path.suffix.lower() in suffixes_of(one)
+    }
+    return claims[modality] > 0 and claims[modality] == max(claims.values())
 
 
 def suffix_of(modality: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenmask.cli.media import LazyMedia
 from tokenmask.cli.show import say, waiting
-from tokenmask.cli.sources import items
+from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT
 from tokenmask.report import FILE, write_report
 from tokenmask.run import Run, load
@@ -35,6 +35,7 @@ def report(arguments: argparse.Namespace) -> int:
 def media_of(run: Run, sources: Sequence[str]) -> dict[str, Sequence[Any]]:
     """Media of each stream in a person's own data: those that are held out, all of a stream that has none."""
     found = items(sources, {name: tokenizer.spec.modality for name, tokenizer in run.tokenizers.items()})
+    say(f"{len(found)} items found{unseen(sources, found)}")
     media: dict[str, Sequence[Any]] = {}
     for name in run.tokenizers:
         having = [item for item in found if name in item.media]

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import check_written, suffix_of
+from tokenmask.cli.media import check_written, is_words, suffix_of
 from tokenmask.cli.show import say
 from tokenmask.cli.tokens import SUFFIX, check_new
 from tokenmask.generation import DrawOptions
+from tokenmask.medium import said
 from tokenmask.run import Run, load
 from tokenmask.streams import TokenStream
 
@@ -68,7 +69,7 @@ def free_paths(arguments: argparse.Namespace, stream: str, modality: str) -> lis
     Raises:
         ValueError: a file is in the way, or its ending cannot be written.
     """
-    if arguments.out is None and modality == "text":
+    if arguments.out is None and is_words(modality):
         return None
     paths = sample_paths(arguments, stream, modality)
     for path in paths:
@@ -80,7 +81,7 @@ def deliver(media: Sequence[Any], paths: Sequence[Path] | None) -> None:
     """Saves samples and names the files, or prints what they say."""
     if paths is None:
         for one in media:
-            say(one.text)
+            say(str(one))
         return
     for path, one in zip(paths, media, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,12 +115,12 @@ def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
 
 
 def _given(run: Run, name: str, value: str) -> Any:
-    """Words or @FILE for text, a path of media or of a token file for the others."""
+    """Words or @FILE for media that are words, a path of media or of a token file for the others."""
     if name not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got something given for {name!r}")
     tokenizer = run.tokenizers[name]
     kind: Any = tokenizer.media
-    if tokenizer.spec.modality != "text":
+    if not said(kind, "words"):
         return TokenStream.load(value) if value.endswith(SUFFIX) else Path(value)
     if value.startswith("@@"):
         return value[1:]

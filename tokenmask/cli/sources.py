@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenmask.cli import manifests
+from tokenmask.cli import layouts, manifests
+from tokenmask.cli.columns import check_held, check_mapped, check_taken
+from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import File, Loader, files, is_held_out, leads_nowhere, medium, modalities_in, suffixes_of
-from tokenmask.corpus import HELD_OUT, TRAIN, Item
-from tokenmask.tokenizer import TOKENIZERS
+from tokenmask.cli.media import File, Loader, files, is_held_out, is_words, loaders, medium, modalities_in, suffixes_of
+from tokenmask.cli.packed import Packed
+from tokenmask.cli.records import below, is_manifest, item_of, laid_out, manifest_items, stream_of, words_of
+from tokenmask.cli.show import say
+from tokenmask.corpus import HELD_OUT, Item
+from tokenmask.tokenizer import find_tokenizers
 
 
 class Medium(NamedTuple):
@@ -25,11 +30,21 @@ class Medium(NamedTuple):
         name: below the folder or beside the manifest that named it, with slashes.
         loader: reads it.
         held_out: whether it is kept for measuring.
+        path: of the file that it is, or that it is a line of; None for words of a manifest.
     """
 
     name: str
     loader: Loader
     held_out: bool
+    path: Path | None
+
+
+class Items(list[Item]):
+    """Items, and the files that told about them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[Path] = []
 
 
 def media(
@@ -44,27 +59,50 @@ def media(
         columns: the modality's name -> column of manifests, if that is called otherwise.
 
     Raises:
-        ValueError: a path that does not exist, a manifest row that is no record, or nothing found.
+        ValueError: a path that does not exist, a manifest without any row that is a record, a column that none has,
+            or nothing found.
     """
-    found: dict[tuple[str, Loader], bool] = {}
+    found: dict[tuple[str, Loader], tuple[bool, Path | None]] = {}
+    seen: set[str] = set()
     others: list[str | Path] = []
     for path in map(Path, paths):
-        if not _is_manifest(path, {modality: modality}):
+        if _is_packed(path, modality):
+            for item in items([path], {modality: modality}):
+                loader = item.media[modality]
+                place = loader.part.container if isinstance(loader, Packed) else loader.value
+                found[item.key, loader] = item.split == HELD_OUT, place
+            continue
+        if not is_manifest(path, {modality: modality}):
             others.append(path)
             continue
-        for item in _manifest(path, {modality: modality}, columns):
+        for item in manifest_items(path, {modality: modality}, columns or {}, seen):
             loader = item.media[modality]
-            name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
-            found[name, loader] = item.split == HELD_OUT
+            name = item.key if isinstance(loader.value, str) else below(path.parent, loader.value)
+            place = None if isinstance(loader.value, str) else loader.value
+            found[name, loader] = item.split == HELD_OUT, place
+    check_mapped(columns or {}, seen)
     kind = medium(modality)
     for file in files(others, modality) if others or not found else ():
-        if modality == "text" and per == "line":
+        if is_words(modality) and per == "line":
             numbered = lines(file.path)
-            found |= {(f"{file.name}:{n}", Loader(kind, line)): is_held_out(line) for n, line in numbered}
+            for number, line in numbered:
+                found[f"{file.name}:{number}", Loader(kind, line)] = is_held_out(line), file.path
         else:  # the group of a file is that of `corpus build`, so both hold out the same files
-            group = file.name.removesuffix(file.path.suffix)
-            found[file.name, Loader(kind, file.path)] = is_held_out(group)
-    return [Medium(name, loader, held_out) for (name, loader), held_out in found.items()]
+            for record, loader in loaders(kind, file.path):
+                name = _record_name(file, record)
+                found[name, loader] = is_held_out(name.removesuffix(file.path.suffix)), file.path
+    return [Medium(name, loader, *about) for (name, loader), about in found.items()]
+
+
+def unseen_by(paths: Sequence[str | Path], found: Iterable[Medium]) -> str:
+    """What :func:`~tokenmask.cli.folders.not_looked_at` says of folders in which media were found."""
+    return not_looked_at(paths, (one.path for one in found if one.path is not None))
+
+
+def unseen(sources: Sequence[str | Path], found: Iterable[Item]) -> str:
+    """The same, of the sources of items."""
+    taken = [loader.value for item in found for loader in item.media.values() if isinstance(loader.value, Path)]
+    return not_looked_at(sources, [*taken, *getattr(found, "tables", ())])
 
 
 def items(
@@ -72,74 +110,77 @@ def items(
     modalities: Mapping[str, str],
     *,
     complete: bool = True,
-    every_stream: bool = False,
+    needed: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
-) -> list[Item]:
-    """Items of manifests, folders and text files; of their media only the names are read.
+) -> Items:
+    """Items of manifests, folders, archives and text files; of their media only the names are read.
 
     Args:
         sources: see the help of ``tokenmask corpus build``.
         modalities: stream name -> modality, of the streams that are wanted.
         complete: a folder must hold each modality but text; else it is looked through for what it does hold.
-        every_stream: some item must have each of the streams, where manifests have columns that are none of them.
+        needed: streams that some item must have.
         columns: stream name -> column of manifests, for those that are called otherwise.
 
     Returns:
         items whose media are :class:`~tokenmask.cli.media.Loader` objects.
 
     Raises:
-        ValueError: a source that does not exist or is of no known kind, a manifest row that is no record, or a stream
-            that no item has.
+        ValueError: a source that does not exist or is of no known kind, a manifest without any row that is a record
+            (a row beside others becomes an item that fails), a manifest that names files which no stream takes, a
+            column that no manifest has, or a stream that is needed and that no item has.
     """
-    unknown = sorted(set(columns or ()) - set(modalities))
-    if unknown:
-        raise ValueError(f"columns are mapped to one of the streams {', '.join(modalities)}, got {', '.join(unknown)}")
-    found: list[Item] = []
+    seen: set[str] = set()
+    found = Items()
+    kinds = [_kind(modality) for modality in modalities.values()]
+    by_modality = {_kind(modalities[name]): column for name, column in (columns or {}).items() if name in modalities}
     for source in map(Path, sources):
-        if source.is_dir():
+        if source.suffix.lower() == ".tar" and source.is_file():
+            entries = layouts.shard(source, kinds)
+            found += laid_out(source, source.name, entries, modalities)
+        elif source.is_dir() and (layout := layouts.find(source, kinds, by_modality)) is not None:
+            say(f"{source} is read as {layout.name}: {len(layout.entries)} items")
+            found += laid_out(source, source.resolve().name, layout.entries, modalities)
+            found.tables += layout.tables
+            seen.update(layout.columns, *(entry.metadata for entry in layout.entries))
+        elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
-        elif _is_manifest(source, modalities):
-            found += _manifest(source, modalities, columns)
+        elif is_manifest(source, modalities):
+            listed = manifest_items(source, modalities, columns or {}, seen)
+            check_taken(source, listed, modalities)
+            found += listed
         elif source.suffix == ".txt" and source.is_file():
-            name, kind = _stream_of("text", modalities, source), medium("text")
+            name = words_of(modalities, source)
+            kind = medium(modalities[name])
             found += [
-                _item(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
+                item_of(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
             ]
         else:
             what = "is none of these" if source.exists() else "does not exist"
             known = ", ".join(manifests.SUFFIXES)
-            raise ValueError(f"a source is a folder, a manifest ({known}) or a .txt file, but {source} {what}")
+            raise ValueError(f"a source is a folder, a manifest ({known}), a .tar or a .txt file, but {source} {what}")
     if not found:
         raise ValueError(
             f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
             f"{_why(sources, modalities.values())}"
         )
-    listed = [source for source in map(Path, sources) if source.is_file() and _is_manifest(source, modalities)]
-    if listed and every_stream:
-        _check_held(found, modalities, listed)
+    check_mapped(columns or {}, seen)
+    check_held(found, modalities, needed, sources)
     return found
 
 
-def _check_held(found: Sequence[Item], modalities: Mapping[str, str], listed: Sequence[Path]) -> None:
-    """ValueError if no item has one of the streams, and there are columns that could be it."""
-    held = {name for item in found for name in item.media}
-    lost = [name for name in modalities if name not in held]
-    others = sorted({name for item in found for name in item.metadata})
-    if lost and others:
-        raise ValueError(
-            f"each stream must have a value somewhere, but no row of {', '.join(map(str, listed))} has "
-            f"{' or '.join(lost)}; the other columns are {', '.join(others)}: name one with "
-            f"--map {lost[0]}=COLUMN, or leave the stream out"
-        )
+def _kind(modality: str) -> str:
+    """What layouts call it: all that takes words is text there."""
+    return "text" if is_words(modality) else modality
 
 
 def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
     """What there is instead: endings of files that no modality has, modalities that have no ending."""
-    held = {path.suffix.lower() for source in map(Path, sources) for path in source.rglob("*") if path.is_file()}
-    known = {modality: suffixes_of(modality) for modality in {*TOKENIZERS, *modalities}}
+    held = {path.suffix.lower() for source in map(Path, sources) if source.is_dir() for path in visible_files(source)}
+    known = {modality: suffixes_of(modality) for modality in {*find_tokenizers(), *modalities}}
     others = sorted(held - {""} - {suffix for endings in known.values() for suffix in endings})[:5]
     unknown = sorted(modality for modality in set(modalities) if not known[modality])
     said = [f"they have {', '.join(others)} files, an ending of no known modality"] if others else []
@@ -151,50 +192,59 @@ def digest(found: Sequence[Item]) -> str:
     """SHA-256, in hex, over the keys, splits, words and file sizes of items: tells when data were changed."""
     hashed = hashlib.sha256()
     for item in found:
-        media = {name: _digested(loader.value) for name, loader in sorted(item.media.items())}
+        media = {name: _digested(loader) for name, loader in sorted(item.media.items())}
         hashed.update(json.dumps([item.key, item.split, media, item.metadata], sort_keys=True).encode())
     return hashed.hexdigest()
 
 
-def _digested(value: str | Path) -> str | list[Any]:
-    if isinstance(value, str):
-        return value
-    return [value.name, value.stat().st_size if value.is_file() else None]
+def _digested(loader: Loader) -> str | list[Any]:
+    if isinstance(loader.value, str):
+        return loader.value
+    part = loader.part if isinstance(loader, Packed) else None
+    path = loader.value if part is None else part.container
+    return [loader.value.name, path.stat().st_size if path.is_file() else None, *([list(part.place)] if part else [])]
 
 
 def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     """Files of one name are one record: x.png with x.txt, its caption."""
-    others = {name: modality for name, modality in modalities.items() if modality != "text"}
+    others = {name: modality for name, modality in modalities.items() if not is_words(modality)}
     home = folder.resolve().name
     if not others:
-        name, kind = _stream_of("text", modalities, folder), medium("text")
+        name = words_of(modalities, folder)
         return [
-            _item(f"{home}/{file.name}", {name: Loader(kind, file.path)}, file.name, None, {})
-            for file in files([folder], "text")
+            item_of(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
+            for file in files([folder], modalities[name])
         ]
-    groups: dict[Path, dict[str, list[File]]] = {}
+    groups: dict[Path, dict[str, list[tuple[str, Loader]]]] = {}
     for modality in others.values():
         if not suffixes_of(modality):
             raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
-        name = _stream_of(modality, modalities, folder)
+        name = stream_of(modality, modalities, folder)
         for file in files([folder], modality, among=[*others.values()]):
-            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).append(file)
-    captions = _stream_of("text", modalities, folder) if "text" in modalities.values() else ""
+            here = [(_record_name(file, record), loader) for record, loader in loaders(medium(modality), file.path)]
+            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).extend(here)
+    captions = words_of(modalities, folder) if len(others) < len(modalities) else ""
     found = []
     for path, streams in groups.items():
         if all(len(found_here) == 1 for found_here in streams.values()):
             records = [{name: found_here[0] for name, found_here in streams.items()}]
-        else:  # x.png and x.jpg: two records, which share a caption and a split
-            records = [{name: file} for name, found_here in streams.items() for file in found_here]
+        else:  # x.png and x.jpg, or one file of many: records that share a caption
+            records = [{name: one} for name, found_here in streams.items() for one in found_here]
         caption = path.with_name(path.name + ".txt")
         for record in records:
-            first = next(iter(record.values()))
-            media = {name: Loader(medium(others[name]), file.path) for name, file in record.items()}
+            first, its_loader = next(iter(record.values()))
+            media = {name: loader for name, (_, loader) in record.items()}
             if captions and _says_something(caption):
-                media[captions] = Loader(medium("text"), caption, one_line=True)
-            group = first.name.removesuffix(first.path.suffix)
-            found.append(_item(f"{home}/{first.name}", media, group, None, {}))
+                media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
+            group = first.removesuffix(Path(its_loader.value).suffix)
+            found.append(item_of(f"{home}/{first}", media, group, None, {}))
     return found
+
+
+def _record_name(file: File, record: str) -> str:
+    """A file of many records is like a folder of them: genes.fasta holds genes/one.fasta and genes/two.fasta."""
+    ending = file.path.suffix
+    return f"{file.name.removesuffix(ending)}/{record}{ending}" if record else file.name
 
 
 def _says_something(caption: Path) -> bool:
@@ -207,53 +257,11 @@ def _says_something(caption: Path) -> bool:
         return True
 
 
-def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
-    """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
-    suffix = path.suffix.lower()
-    listed = suffix == ".txt" and len(modalities) == 1 and "text" not in modalities.values()
-    return path.is_file() and (suffix in manifests.SUFFIXES or listed)
-
-
-def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str] | None = None) -> list[Item]:
-    found = []
-    for number, where, entry in manifests.rows(path, modalities, columns):
-        media: dict[str, Loader] = {}
-        words: list[str] = []
-        paths: list[str] = []
-        for name, modality in modalities.items():
-            value = entry.pop(name, None)
-            if value is None:
-                continue
-            if not isinstance(value, str):
-                raise ValueError(f"{where} must give words or a path for {name!r}, got {type(value).__name__}")
-            if modality == "text" and not value.strip() and any(entry.get(other) for other in modalities):
-                continue  # an empty caption is none
-            (words if modality == "text" else paths).append(value)
-            media[name] = Loader(medium(modality), value if modality == "text" else path.parent / value)
-        key, split = str(entry.pop("key", f"{path.name}:{number}")), entry.pop("split", None)
-        if split not in (None, TRAIN, HELD_OUT):
-            raise ValueError(f"{where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
-        group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-        found.append(_item(key, media, group, split, entry))
-    return found
-
-
-def _below(folder: Path, path: Path) -> str:
-    """The name of a file below a folder; its own name if it lies elsewhere."""
-    inside = path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts
-    return path.relative_to(folder).as_posix() if inside else path.name
-
-
-def _item(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:
-    """Without a split of its own an item goes with its group: one file, or one wording, is on one side only."""
-    return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
-
-
-def _stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
-    names = [name for name, found in modalities.items() if found == modality]
-    if len(names) != 1:
-        raise ValueError(
-            f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "
-            "name the streams in a .jsonl manifest"
-        )
-    return names[0]
+def _is_packed(path: Path, modality: str) -> bool:
+    """Whether media lie in other files: an archive, or a folder of archives or tables."""
+    if path.suffix.lower() == ".tar" and path.is_file():
+        return True
+    packing = (".tar", ".arrow", ".parquet")
+    names = visible_files(path) if path.is_dir() else []
+    endings = {name.suffix.lower() for name in names}
+    return bool(endings & set(packing)) and not endings & set(suffixes_of(modality))

@@ -43,6 +43,7 @@ def fit(commands: Commands) -> None:
     parser.add_argument("--steps", type=count, metavar="N", help="optimisation steps (default: the tokenizer's own)")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of weights and batches (default: 0)")
     add_per(parser)
+    add_map(parser)
     parser.add_argument(
         "--option",
         action="append",
@@ -123,7 +124,8 @@ def inspect(commands: Commands) -> None:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="media files, or folders that are searched for them; best those that it did not learn from",
+        help=f"media files, folders that are searched for them, or {MANIFEST}; best those that it did not learn from",
     )
     add_per(parser)
+    add_map(parser)
     parser.add_argument("--out", metavar="FOLDER", help="gets report.json, counts.png and perplexity.png")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tokenmask.cli.corpora import build, named_tokenizers
+from tokenmask.cli.columns import mapped
+from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
 from tokenmask.cli.learning import learn, parse_options, report, usable
-from tokenmask.cli.media import check_written, files, not_looked_at, readable, suffix_of
+from tokenmask.cli.media import check_written, files, readable, suffix_of
 from tokenmask.cli.show import failures, say
-from tokenmask.cli.sources import items, media
+from tokenmask.cli.sources import items, media, unseen_by
 from tokenmask.corpus import Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar
@@ -30,7 +31,8 @@ def fit(arguments: argparse.Namespace) -> int:
     kind = learner(modality)
     words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
     options = fit_options(kind, parse_options(words))
-    found = media(arguments.data, modality, arguments.per)
+    found = media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality]))
+    say(f"{len(found)} items of {modality} found{unseen_by(arguments.data, found)}")
     held = {one.loader: one.held_out for one in found}
     good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
     good, odd = usable(kind, good, [loader for loader in good if not held[loader]] or good, options)
@@ -55,22 +57,21 @@ def encode(arguments: argparse.Namespace) -> int:
     if named:
         tokenizers = named_tokenizers(arguments.tokenizer)
         modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-        found = items(arguments.paths, modalities, every_stream=True, columns=dict(arguments.map))
+        found = items(arguments.paths, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
+        say_left_over(found, modalities)
         return build(found, tokenizers, out, workers, arguments.paths)
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    return _token_files(arguments.paths, load_tokenizer(arguments.tokenizer[0]), out, workers, dict(arguments.map))
+    return _token_files(arguments, load_tokenizer(arguments.tokenizer[0]), out, workers)
 
 
-def _token_files(
-    paths: Sequence[str], tokenizer: Tokenizer, out: Path, workers: int | None, columns: Mapping[str, str]
-) -> int:
-    modality = tokenizer.spec.modality
-    found = media(paths, modality, columns=columns)
-    sources = [str(one.loader.value) for one in found]
+def _token_files(arguments: argparse.Namespace, tokenizer: Tokenizer, out: Path, workers: int | None) -> int:
+    paths, modality = arguments.paths, tokenizer.spec.modality
+    found = media(paths, modality, columns=mapped(arguments.map, [modality]))
+    sources = [one.loader.source for one in found]
     targets = _targets([one.name for one in found], sources, out)
     _remove_partials(targets)
     failed: Failed = []
@@ -93,8 +94,7 @@ def _token_files(
                 _save(result[modality], target)
                 encoded += 1
             show(len(found) - len(todo) + number, None)
-    passed = not_looked_at(paths, (one.loader.value for one in found if isinstance(one.loader.value, Path)))
-    say(f"{encoded} encoded, {done} done before, {len(failed)} failed{passed}: {out}")
+    say(f"{encoded} encoded, {done} done before, {len(failed)} failed{unseen_by(paths, found)}: {out}")
     return failures(failed, len(found))
 
 

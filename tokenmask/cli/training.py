@@ -8,18 +8,19 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tokenmask.cli.corpora import build, named_tokenizers
+from tokenmask.cli.columns import mapped
+from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.show import say
-from tokenmask.cli.sources import digest, items
+from tokenmask.cli.sources import digest, items, unseen
 from tokenmask.corpus import Corpus, Item
 from tokenmask.files import write_text_atomic
 from tokenmask.fitting import Interrupted
-from tokenmask.models import check_shapes
+from tokenmask.models import check_shapes, head_of
 from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe, load_recipe
-from tokenmask.recipes.learners import learner_of
+from tokenmask.recipes.learners import brought_by_others, learner_of
 from tokenmask.run import Run, load
 from tokenmask.run import train as train_run
 from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer, load_tokenizer_class
@@ -31,7 +32,8 @@ Corpora = list[tuple[str | Path, float]]
 def train(arguments: argparse.Namespace) -> int:
     """Trains a run, or goes on with it."""
     processes = Processes.join()
-    recipe = load_recipe(arguments.recipe, overrides=arguments.set, tiny=arguments.tiny)
+    others = _streams_of_others(arguments.recipe) if arguments.data else []
+    recipe = load_recipe(arguments.recipe, overrides=[*others, *arguments.set], tiny=arguments.tiny)
     out, code = Path(arguments.out), 0
     folders = dict(word.partition("=")[::2] for word in arguments.tokenizer)
     tokenizers = named_tokenizers(arguments.tokenizer)
@@ -45,14 +47,20 @@ def train(arguments: argparse.Namespace) -> int:
     if start is not None:
         tokenizers = _started(load(start), recipe, tokenizers)
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
+    of_corpora = {name for folder, _ in corpora for name in Corpus(folder).specs}
     found: list[Item] = []
     if arguments.data:
         modalities = {name: options.tokenizer for name, options in recipe.streams.items()}
         modalities |= {name: one.spec.modality for name, one in tokenizers.items()}
-        every, columns = not recipe.optional_streams, dict(arguments.map)
-        found = items(arguments.data, modalities, complete=every, every_stream=every, columns=columns)
+        columns = mapped(arguments.map, modalities)
+        needed = () if recipe.optional_streams else set(tokenizers) - of_corpora  # others are fitted, so refused there
+        complete = not recipe.optional_streams
+        found = items(arguments.data, modalities, complete=complete, needed=needed, columns=columns)
+        say_left_over(found)
+        say(f"{len(found)} items found{unseen(arguments.data, found)}")
+    elif arguments.map:
+        raise ValueError("--map names columns of manifests, which --data gives; add it, or leave --map away")
     if recipe.optional_streams:
-        of_corpora = {name for folder, _ in corpora for name in Corpus(folder).specs}
         held = of_corpora | {name for item in found for name in item.media}
         recipe = recipe.of(held) if held else recipe
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
@@ -83,12 +91,21 @@ def train(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _streams_of_others(source: str) -> list[str]:
+    """Overrides that give a recipe which leaves out what the data do not hold the media of other packages too."""
+    plain = load_recipe(source)
+    names = brought_by_others(plain) if plain.optional_streams else []
+    return [f"streams.{name}.tokenizer={name}" for name in names]
+
+
 def _started(run: Run, recipe: Recipe, given: Mapping[str, Tokenizer]) -> dict[str, Tokenizer]:
     """The tokenizers given, and those of the run that is started from: its weights know their codes only.
 
     What does not fit is refused here, before anything is fitted or encoded.
     """
-    check_shapes(recipe.model, run.models["main"].config)
+    other = run.models["main"]
+    check_shapes(recipe.model, other.config)
+    check_shapes(head_of(recipe.model, recipe.head), other.head, "head")
     own = {name: options for name, options in recipe.streams.items() if options.shares is None}
     theirs = {name: tokenizer for name, tokenizer in run.tokenizers.items() if name in own}
     for name, tokenizer in given.items():

@@ -15,6 +15,7 @@ import numpy as np
 from tokenmask.analysis.features import FeatureSpace
 from tokenmask.analysis.intervals import generator
 from tokenmask.generation import Request, fill, growing_axis
+from tokenmask.medium import said
 from tokenmask.run import Run
 from tokenmask.streams import TokenStream, cut
 from tokenmask.training import StreamScore
@@ -82,7 +83,7 @@ class Part:
     def label(self, streams: Streams) -> str | None:
         """The words that the stream of a record is given with, if it is given words alone."""
         given = [name for name in streams if name != self.name]
-        if len(given) != 1 or self.run.layout.streams[given[0]].modality != "text":
+        if len(given) != 1 or not said(self.run.tokenizers[given[0]].media, "words"):
             return None
         return str(self.run.tokenizers[given[0]].decode(streams[given[0]]))
 

@@ -13,6 +13,7 @@ from typing import Any
 from tokenmask.generation.options import DrawOptions
 from tokenmask.generation.request import growing_axis
 from tokenmask.layout import Layout
+from tokenmask.medium import load_media, said
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer, stream_of
 
@@ -39,12 +40,11 @@ class Inputs:
     def media(self, name: str, value: Any) -> Any:
         """Media, words or a path -> media."""
         self.check(name)
-        tokenizer = self.tokenizers[name]
-        kind: Any = tokenizer.media
-        if isinstance(value, str) and tokenizer.spec.modality == "text":
+        kind: Any = self.tokenizers[name].media
+        if isinstance(value, str) and said(kind, "words"):
             value = kind(value)
         elif isinstance(value, (str, Path)):
-            value = kind.load(value)
+            value = load_media(kind, value)
         return value
 
     def tokens(self, name: str, value: Any) -> TokenStream:

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokenmask.generation.request import growing_axis
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
@@ -32,8 +33,9 @@ def hole(
     """The codes that a region touches.
 
     Args:
-        tokenizer: of the stream. One that cuts media otherwise than by the clock has a method
-            ``places(media, stream, region) -> bool [*grid]``.
+        tokenizer: of the stream. One that cuts media otherwise than by the clock
+            :class:`~tokenmask.tokenizer.Locates` regions itself, one whose channels have several spellings
+            :class:`~tokenmask.tokenizer.FindsChannels` itself.
         media: what the regions are measured in.
         stream: its codes.
         regions: one or more; None is everything.
@@ -53,12 +55,9 @@ def hole(
         inside |= torch.ones_like(inside) if region is None else _places(tokenizer, media, stream, region)
     if channels is not None:
         names = stream.labels.get("channel", ())
-        asked = {name.casefold() for name in channels}
-        unknown = [name for name in channels if name.casefold() not in {one.casefold() for one in names}]
-        if unknown or not names:
-            raise ValueError(f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(channels)}")
+        wanted = torch.zeros(len(names), dtype=torch.bool)
+        wanted[_channels(tokenizer, names, channels)] = True
         axis = spec.axes.index("channel")
-        wanted = torch.tensor([name.casefold() in asked for name in names])
         inside &= wanted.view([-1 if index == axis else 1 for index in range(len(spec.axes))])
     open_levels = torch.tensor(_levels(tokenizer, spec.level_groups, levels, parts))
     chosen = inside[..., None] & torch.isin(torch.arange(spec.num_levels), open_levels)
@@ -95,12 +94,12 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
 
 
 def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
-    """The stretch of time that a model sees of a long stream: around the hole, with as much on either side.
+    """The stretch that a model sees of a long stream: around the hole, with as much on either side.
 
     Args:
-        stream: with a time axis.
+        stream: of any length along time, or along its first axis where it has no time.
         chosen: bool [*grid, K].
-        steps: most steps of time.
+        steps: most steps of that axis.
 
     Returns:
         first step and the one after the last.
@@ -108,15 +107,15 @@ def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
     Raises:
         ValueError: the hole alone is longer.
     """
-    axis = stream.spec.axes.index("time")
+    axis = growing_axis(stream.spec)
     size = stream.grid[axis]
     touched = chosen.movedim(axis, 0).flatten(1).any(1).nonzero().squeeze(1)
     first, stop = int(touched[0]), int(touched[-1]) + 1
     if stop - first > steps:
-        rate = stream.spec.rate_hz
-        longest = f"{steps / rate:g} s" if rate else f"{steps} steps"
+        rate, unit = stream.spec.rate_hz, "steps of time" if "time" in stream.spec.axes else "codes"
+        longest = f"{steps / rate:g} s" if rate else f"{steps} {unit.split()[0]}"
         raise ValueError(
-            f"this model sees {longest} at a time, got a region of {stop - first} steps of time; edit part by part"
+            f"this model sees {longest} at a time, got a region of {stop - first} {unit}; edit part by part"
         )
     start = min(max((first + stop - steps) // 2, 0), max(size - steps, 0))
     return start, min(start + steps, size)
@@ -124,9 +123,8 @@ def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
 
 def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> Tensor:
     """bool [*grid], places that a region touches."""
-    if hasattr(tokenizer, "places"):
-        touched: Tensor = tokenizer.places(media, stream, region)
-        return touched
+    if isinstance(tokenizer, Locates):
+        return tokenizer.places(media, stream, region)
     spec = stream.spec
     if spec.rate_hz is None:
         raise ValueError(f"a {spec.modality} stream has no clock to place the region {tuple(region)} on; leave it out")
@@ -144,6 +142,18 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
     return inside.view(shape).expand(stream.grid)
 
 
+def _channels(tokenizer: Any, names: Sequence[str], asked: Sequence[str]) -> list[int]:
+    """Places of channels among the labels of a stream."""
+    if names and isinstance(tokenizer, FindsChannels):
+        return tokenizer.channel_places(names, asked)
+    folded = [name.casefold() for name in names]
+    if not asked or not {name.casefold() for name in asked} <= set(folded):
+        raise ValueError(
+            f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(asked) or 'none'}"
+        )
+    return [folded.index(name.casefold()) for name in asked]
+
+
 def _levels(
     tokenizer: Any,
     groups: tuple[tuple[int, ...], ...],
@@ -151,7 +161,7 @@ def _levels(
     parts: Sequence[str] | None,
 ) -> list[int]:
     if parts is not None:
-        names = tuple(getattr(tokenizer, "group_names", ()))
+        names = tuple(tokenizer.group_names) if isinstance(tokenizer, NamesGroups) else ()
         if not names or not set(parts) <= set(names):
             raise ValueError(f"parts must be among {', '.join(names) or '(none here)'}, got {', '.join(parts)}")
         groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)

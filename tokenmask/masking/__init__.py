@@ -15,7 +15,7 @@ from tokenmask.masking.processes import (
     Power,
 )
 from tokenmask.masking.rates import Amount, FixedRate, ProcessRate, Rate
-from tokenmask.masking.stages import LevelStages
+from tokenmask.masking.stages import LevelStages, Stages
 from tokenmask.scores import (
     HaltonScore,
     QLDSScore,
@@ -54,6 +54,7 @@ __all__ = [
     "Score",
     "ScoreContext",
     "SpanScore",
+    "Stages",
     "SumScore",
     "Targets",
     "chained",

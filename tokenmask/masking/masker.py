@@ -15,7 +15,7 @@ from tokenmask.layout import Layout
 from tokenmask.masking.group_chain import GroupChain
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.rates import ProcessRate, Rate
-from tokenmask.masking.stages import LevelStages
+from tokenmask.masking.stages import Stages
 from tokenmask.ops import Purpose, mask_tokens, uniform
 from tokenmask.scores import RandomScore, Score, ScoreContext, slot_counters
 
@@ -41,18 +41,20 @@ class Corruption:
 class Masker:
     """Hides FILL slots: ``rate`` says how many, ``strategy`` which, ``corruption`` what stands there instead.
 
+    A row's draws do not depend on the rows beside it, but on K: the compiled op numbers slots by position * K + level.
+
     Args:
         rate: how many slots of each row. A Bernoulli rate hides each slot on its own, so it goes with RandomScore only.
         strategy: the score whose highest slots are hidden.
         corruption: shares of mask, random and kept codes; depths that are hidden whole have MASK alone.
-        stages: how streams of several levels are learned; None hides slots of all levels alike.
+        stages: how streams of several levels are learned, such as LevelStages; None hides slots of all levels alike.
         chain: teaches group-causal decoding in a share of the batches, which it then makes instead of all of the above.
     """
 
     rate: Rate = field(default_factory=ProcessRate)
     strategy: Score = field(default_factory=RandomScore)
     corruption: Corruption = field(default_factory=Corruption)
-    stages: LevelStages | None = None
+    stages: Stages | None = None
     chain: GroupChain | None = None
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ class Masker:
 
         Returns:
             MaskedBatch whose inputs keep the batch's shape and whose targets are the chosen slots, row by row; or what
-            :class:`GroupChain` makes. With ``stages`` the group of a row's positions is the depth that was drawn.
+            :class:`GroupChain` makes. With ``stages`` the group of a row's positions is the stage that was drawn.
 
         Raises:
             ValueError: a rate that hides each slot on its own, with scores or a strategy that would choose among them.
@@ -90,9 +92,9 @@ class Masker:
         heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)
         finer = whole = group = None
         if self.stages is not None:
-            depth = self.stages.depth(batch.ids, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
-            maskable, finer, whole = self.stages.split(batch.ids, maskable, layout, depth)
-            group = depth.to(torch.int32)[:, None].expand(rows, length)
+            stage = self.stages.stage(batch.ids, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
+            maskable, finer, whole = self.stages.split(batch.ids, maskable, layout, stage)
+            group = stage.to(torch.int32)[:, None].expand(rows, length)
         amount = self.rate(
             maskable.sum((1, 2)), step=step, total_steps=total_steps, seed=seed, sample_ids=batch.sample_ids
         )

@@ -36,6 +36,11 @@ class Amount:
 class Rate(ABC):
     """Base of all rates."""
 
+    @property
+    def draws_for_batch(self) -> bool:
+        """Whether the rows of a batch share a draw; if not, a row's amount follows from its own slots and key."""
+        return False
+
     @abstractmethod
     def __call__(self, num_maskable: Tensor, *, step: int, total_steps: int, seed: int, sample_ids: Tensor) -> Amount:
         """Args:
@@ -72,6 +77,10 @@ class ProcessRate(Rate):
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
             raise ValueError(f"ProcessRate needs 0 <= low < high <= 1, got {self.low} and {self.high}")
+
+    @property
+    def draws_for_batch(self) -> bool:
+        return self.per == "batch"
 
     def __call__(self, num_maskable: Tensor, *, step: int, total_steps: int, seed: int, sample_ids: Tensor) -> Amount:
         keys = sample_ids if self.per == "sample" else sample_ids[:1].expand_as(sample_ids)

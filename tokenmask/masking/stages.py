@@ -1,10 +1,11 @@
-"""LevelStages: multi-level streams are learned coarse to fine, one depth at a time.
+"""Stages: what a row learns first and what later, such as streams of several levels coarse to fine.
 
-Arrow: inside Masker, before the rate. Does not know: which slots of a depth are hidden, models.
+Arrow: inside Masker, before the rate. Does not know: which slots of a stage are hidden, models.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +15,46 @@ from tokenmask.layout import Layout
 from tokenmask.ops import Purpose, uniform
 
 
+class Stages(ABC):
+    """Base: each row learns one stage of a generation; a frozen dataclass, named by recipes (``masker.stages``).
+
+    What must hold: the stage of a row follows from the row, its sample id and the seed alone, whatever other rows stand
+    beside it; it is not negative; the slots that are learned and those that are hidden besides are disjoint and among
+    those that may be hidden. Attention patterns know the stage as the group.
+    """
+
+    @abstractmethod
+    def stage(self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor) -> Tensor:
+        """Args:
+            ids: int32 [B, L, K].
+            maskable: bool [B, L, K], the slots that may be hidden.
+            layout: of the ids.
+            seed, sample_ids: the only source of randomness; sample ids are int64 [B].
+
+        Returns:
+            int64 [B], the stage that each row learns.
+        """
+
+    @abstractmethod
+    def split(self, ids: Tensor, maskable: Tensor, layout: Layout, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Args:
+            ids, maskable, layout: as in :meth:`stage`.
+            drawn: int64 [B], what it returned.
+
+        Returns:
+            (bool [B, L, K], slots of the drawn stage, of which the rate hides some; bool [B, L, K], slots of later
+            ones, which are hidden and not predicted; bool [B], rows whose drawn stage is hidden whole).
+        """
+
+    def __call__(
+        self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`stage`, then :meth:`split`."""
+        return self.split(ids, maskable, layout, self.stage(ids, maskable, layout, seed=seed, sample_ids=sample_ids))
+
+
 @dataclass(frozen=True)
-class LevelStages:
+class LevelStages(Stages):
     """Draws one depth for each row: coarser levels are seen, this one is masked and predicted, finer ones are hidden.
 
     Depth counts inside a level group, see :meth:`Layout.depths`; a stream with one level has depth 0 only. Source:
@@ -39,16 +78,8 @@ class LevelStages:
         if self.whole_from is not None and self.whole_from < 1:
             raise ValueError(f"LevelStages.whole_from must be at least 1, got {self.whole_from}")
 
-    def depth(self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor) -> Tensor:
-        """Args:
-            ids: int32 [B, L, K].
-            maskable: bool [B, L, K].
-            layout: gives the depths.
-            seed, sample_ids: the only source of randomness; one draw for each row.
-
-        Returns:
-            int64 [B], the depth that each row learns.
-        """
+    def stage(self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor) -> Tensor:
+        """The depth that each row learns, one draw for each row."""
         depth = layout.depth_of(ids)
         count = int(layout.depths().max()) + 1
         here = torch.stack([(maskable & (depth == d)).flatten(1).any(1) for d in range(count)], 1)
@@ -61,21 +92,8 @@ class LevelStages:
         draw = uniform(seed=seed, counters=sample_ids * 64 + 63, purpose=Purpose.dropout)
         return (draw[:, None] >= cumulative[:, :-1]).sum(1)
 
-    def __call__(
-        self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """:meth:`depth`, then :meth:`split`."""
-        return self.split(ids, maskable, layout, self.depth(ids, maskable, layout, seed=seed, sample_ids=sample_ids))
-
     def split(self, ids: Tensor, maskable: Tensor, layout: Layout, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Args:
-            ids, maskable, layout: as in :meth:`depth`.
-            drawn: int64 [B], what it returned.
-
-        Returns:
-            (bool [B, L, K], slots of the drawn depth; bool [B, L, K], finer ones, which are hidden and not predicted;
-            bool [B], rows whose drawn depth is hidden whole).
-        """
+        """Slots of the drawn depth, slots of finer ones, and rows from ``whole_from`` on."""
         depth, stage = layout.depth_of(ids), drawn[:, None, None]
         whole = torch.zeros_like(drawn, dtype=torch.bool) if self.whole_from is None else drawn >= self.whole_from
         return maskable & (depth == stage), maskable & (depth > stage), whole

@@ -12,29 +12,38 @@ from tokenmask.models.attention_pattern import (
     dense_mask,
     mask_mod,
 )
+from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hidden
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding
-from tokenmask.models.heads import RangeHeads, RangeLogits
-from tokenmask.models.masked_model import MaskedModel, Predictions
+from tokenmask.models.heads import Head, HeadConfig, RangeLogits
+from tokenmask.models.layout_rows import LayoutRows, layout_rows
+from tokenmask.models.masked_model import MaskedModel, Predictions, head_of
+from tokenmask.models.range_heads import RangeHeads, RangeHeadsConfig
 from tokenmask.models.rows import start_rows
 from tokenmask.models.transfer import check_shapes, transfer, unequal
-from tokenmask.models.transformer import AttentionTap, Hidden, Transformer
+from tokenmask.models.transformer import Transformer
 
 __all__ = [
     "AttentionPattern",
     "AttentionTap",
+    "Backbone",
+    "BackboneConfig",
     "Causal",
     "CodeEmbedding",
     "Full",
     "GivenFirst",
     "GroupCausal",
+    "Head",
+    "HeadConfig",
     "Hidden",
     "KVCache",
+    "LayoutRows",
     "MaskedModel",
     "Packed",
     "Predictions",
     "RangeHeads",
+    "RangeHeadsConfig",
     "RangeLogits",
     "SlotMeta",
     "Transformer",
@@ -42,6 +51,8 @@ __all__ = [
     "Window",
     "check_shapes",
     "dense_mask",
+    "head_of",
+    "layout_rows",
     "mask_mod",
     "start_rows",
     "transfer",

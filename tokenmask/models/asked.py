@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tokenmask.layout import Layout
 from tokenmask.models.embedding import CoordinateFeatures
+from tokenmask.models.layout_rows import LayoutRows
 
 
 class AskedFeatures(nn.Module):
@@ -30,6 +31,10 @@ class AskedFeatures(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Zero."""
         self.table.zero_()
+
+    def layout_rows(self) -> LayoutRows:
+        """The table."""
+        return LayoutRows(ranges=("table",))
 
     def forward(self, way: Tensor, heads: Tensor) -> Tensor:
         """Args:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from tokenmask.batch import Batch
 from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta
-from tokenmask.models.config import TransformerConfig
 
 TILE = 16  # as in tokenmask.ops.rotate_and_store
 
@@ -87,10 +86,10 @@ class KVCache:
     meta: SlotMeta
 
     @classmethod
-    def empty(cls, config: TransformerConfig, rows: int, slots: int, like: Tensor) -> KVCache:
-        """Room for ``slots`` positions of each row, with the dtype and device of ``like``."""
-        tiles, size = -(-slots // TILE), config.width // config.heads
-        shape = (config.depth, rows, config.heads, tiles)
+    def empty(cls, layers: int, heads: int, size: int, rows: int, slots: int, like: Tensor) -> KVCache:
+        """Room for ``slots`` positions of each row, heads of ``size``, with the dtype and device of ``like``."""
+        tiles = -(-slots // TILE)
+        shape = (layers, rows, heads, tiles)
         place = (rows, tiles * TILE)
         meta = SlotMeta(
             stream=torch.full(place, -1, dtype=torch.int8, device=like.device),

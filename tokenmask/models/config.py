@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tokenmask.layout import Layout
+from tokenmask.models.backbone import Backbone, BackboneConfig
+from tokenmask.models.heads import HeadConfig
+from tokenmask.models.range_heads import RangeHeadsConfig
+
 MAX_WIDTH, MAX_DEPTH = 1 << 17, 1 << 12  # far beyond any model; larger numbers are mistakes, or meant to fill memory
 
 
 @dataclass(frozen=True)
-class TransformerConfig:
-    """Shape of a :class:`~tokenmask.models.Transformer` and its heads.
+class TransformerConfig(BackboneConfig):
+    """Shape of a :class:`~tokenmask.models.Transformer`, and of its head where none is named.
 
     Args:
         width: D, a multiple of 64 (see "Randomness and invariance" in the architecture).
@@ -23,8 +28,7 @@ class TransformerConfig:
             in which everything is hidden looks the same everywhere, so what starts from nothing needs this.
         time_input: adds features of the masking time t to the embeddings.
         adaln: shifts, scales and gates every block by t (adaLN-Zero).
-        tied: the heads score codes with the embedding table itself.
-        head_transform: a dense layer, GELU and norm before the codes are scored, as in BERT.
+        tied, head_transform: as in :class:`~tokenmask.models.RangeHeadsConfig`.
         shifted: a position may be asked for a slot elsewhere, and is told which: what group-causal decoding needs.
     """
 
@@ -53,3 +57,18 @@ class TransformerConfig:
             raise ValueError(f"width / heads must be a whole even number, got {self.width} and {self.heads}")
         if not 0 < self.ffn <= MAX_WIDTH:
             raise ValueError(f"TransformerConfig.ffn must be positive and at most {MAX_WIDTH}, got {self.ffn}")
+
+    def build(self, layout: Layout) -> Backbone:
+        from tokenmask.models.transformer import Transformer  # here, since it is made of this config
+
+        return Transformer(self, layout)
+
+    def default_head(self) -> HeadConfig:
+        return RangeHeadsConfig(self.tied, self.head_transform)
+
+    def describe(self) -> str:
+        return f"width {self.width}, depth {self.depth}, {self.heads} heads"
+
+    def kept_floats(self, positions: int) -> float:
+        """What the blocks keep: counted, within 5 %."""
+        return positions * self.depth * self.width * (8 + 4 / 3 * self.ffn)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tokenmask.batch import PAD
 from tokenmask.layout import Layout, Parallel
+from tokenmask.models.layout_rows import LayoutRows
 from tokenmask.nn import Linear
 from tokenmask.ops import embed_codes
 
@@ -50,6 +51,12 @@ class CodeEmbedding(nn.Module):
         self.table.normal_(0, 0.02, generator=generator)
         self.stream.normal_(0, 0.02, generator=generator)
         self.table[PAD].zero_()
+
+    def layout_rows(self) -> LayoutRows:
+        """The table, a row for each stream, and the layers that join levels."""
+        joins = {name: list(self.fusions[name].state_dict()) for name, _, _ in self._fused}
+        own = {f"fusions.{stream}.{name}": stream for stream, names in joins.items() for name in names}
+        return LayoutRows(ids=("table",), streams=("stream",), own=own)
 
     def forward(self, ids: Tensor, stream: Tensor) -> Tensor:
         """Args:

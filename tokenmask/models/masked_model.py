@@ -14,18 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
-from tokenmask.components import component, named, plain
+from tokenmask.components import component, named
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import AttentionPattern, Full
+from tokenmask.models.backbone import BackboneConfig, Tap
 from tokenmask.models.cache import KVCache, Packed
-from tokenmask.models.config import TransformerConfig
-from tokenmask.models.heads import RangeHeads, RangeLogits, Reader
-from tokenmask.models.transformer import Tap, Transformer
+from tokenmask.models.heads import HeadConfig, RangeLogits, Reader
+from tokenmask.models.layout_rows import LayoutRows, layout_rows
+from tokenmask.models.range_heads import RangeHeadsConfig
 from tokenmask.nn import build
 from tokenmask.tensor_files import load_tensors, save_tensors
 
-FORMAT = 2  # of what stands beside the weights; 1 named neither config nor pattern by class path, and had no number
+# Of what stands beside the weights. 1 named neither config nor pattern by class path, and had no number; 2 named no
+# head: it was that of the config.
+FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +47,56 @@ class Predictions:
 
 
 class MaskedModel(nn.Module):
-    """A transformer and heads for every range of a layout.
+    """A backbone and a head for every range of a layout.
 
     ``MaskedModel.create(config, layout, seed=0)`` makes one with fresh weights, ``MaskedModel.load(path)`` a saved one.
 
     Args:
-        config: its shape.
+        config: makes the backbone.
         layout: of the ids.
         pattern: who looks at whom, unless a call says otherwise.
+        head: makes the head; the one that the config asks for if None.
+
+    Raises:
+        ValueError: another head than the one that the config asks for, in words of its own.
     """
 
-    def __init__(self, config: TransformerConfig, layout: Layout, pattern: AttentionPattern | None = None) -> None:
+    def __init__(
+        self,
+        config: BackboneConfig,
+        layout: Layout,
+        pattern: AttentionPattern | None = None,
+        head: HeadConfig | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.layout = layout
         self.pattern = pattern or Full()
-        self.backbone = Transformer(config, layout)
-        self.heads = RangeHeads(layout, config.width, tied=config.tied, transform=config.head_transform)
+        self.head = head_of(config, head)
+        self.backbone = config.build(layout)
+        self.heads = self.head.build(layout, self.backbone.width)
 
     @classmethod
     def create(
-        cls, config: TransformerConfig, layout: Layout, *, pattern: AttentionPattern | None = None, seed: int = 0
+        cls,
+        config: BackboneConfig,
+        layout: Layout,
+        *,
+        pattern: AttentionPattern | None = None,
+        head: HeadConfig | None = None,
+        seed: int = 0,
     ) -> MaskedModel:
         """A model on the CPU whose weights depend on the seed alone."""
-        return build(lambda: cls(config, layout, pattern), seed)
+        return build(lambda: cls(config, layout, pattern, head), seed)
+
+    def layout_rows(self) -> LayoutRows:
+        """Which tensors of the state have a row for each id, range or stream."""
+        return layout_rows(self.backbone).within("backbone") + layout_rows(self.heads).within("heads")
+
+    def inner_matrices(self) -> list[str]:
+        """Names of the matrices among the parameters of the backbone's parts, in the order of ``named_parameters``."""
+        inner = {id(own) for part in self.backbone.parts() for own in part.parameters() if own.dim() == 2}
+        return [name for name, own in self.named_parameters() if id(own) in inner]
 
     def forward(
         self,
@@ -81,10 +110,23 @@ class MaskedModel(nn.Module):
         cache: KVCache | None = None,
         read: Reader | None = None,
     ) -> Predictions:
-        """Scores the codes of the queries; arguments as in :meth:`Transformer.forward`, ``read`` as for the heads."""
+        """Scores the codes of the queries; arguments as in :meth:`Backbone.forward`, ``read`` as for the head.
+
+        Raises:
+            ValueError: queries at other places than their slots, of a backbone that can't be asked from elsewhere.
+        """
+        self._check_places(inputs, queries)
         hidden = self.backbone(inputs, queries, pattern or self.pattern, group=group, t=t, taps=taps, cache=cache)
-        groups = self.heads(hidden.queries, queries.heads, self.backbone.embedding.table, read)
+        groups = self.heads(hidden.queries, queries.heads, self.backbone.table, read)
         return Predictions(groups, hidden.queries, hidden.taps)
+
+    def _check_places(self, inputs: Batch, queries: Queries) -> None:
+        if queries.coordinates is None or self.backbone.asks_elsewhere:
+            return
+        positions = torch.div(queries.slots, inputs.shape[2], rounding_mode="floor")
+        if not torch.equal(queries.coordinates, inputs.coordinates.flatten(0, 1)[positions]):
+            name = type(self.backbone).__name__
+            raise ValueError(f"a {name} answers at a slot's own place; set model.shifted to ask from elsewhere")
 
     def logits(
         self,
@@ -109,19 +151,20 @@ class MaskedModel(nn.Module):
         *,
         t: Tensor | None = None,
     ) -> tuple[RangeLogits, ...]:
-        """Scores queries of some positions over a cache; arguments as in :meth:`Transformer.extend`."""
+        """Scores queries of some positions over a cache; arguments as in :meth:`Backbone.extend`."""
         hidden = self.backbone.extend(new, queries, cache, pattern or self.pattern, t=t)
-        return self.heads(hidden.queries, queries.heads, self.backbone.embedding.table)  # type: ignore[no-any-return]
+        return self.heads(hidden.queries, queries.heads, self.backbone.table)  # type: ignore[no-any-return]
 
     def about(self) -> dict[str, Any]:
         """Everything but the weights, as JSON values.
 
         Raises:
-            ValueError: a config, pattern or arrangement that no file could name.
+            ValueError: a config, head, pattern or arrangement that no file could name.
         """
         return {
             "format": FORMAT,
-            "config": plain(self.config),
+            "config": named(self.config, BackboneConfig, "tokenmask.models"),  # type: ignore[type-abstract]
+            "head": named(self.head, HeadConfig, "tokenmask.models"),  # type: ignore[type-abstract]
             "layout": self.layout.to_json(),
             "pattern": named(self.pattern, AttentionPattern, "tokenmask.models"),  # type: ignore[type-abstract]
         }
@@ -146,18 +189,37 @@ class MaskedModel(nn.Module):
         try:
             values = about["model"]
             version = values.get("format", 1)
-            if version not in (1, FORMAT):
+            if version not in (1, 2, FORMAT):
                 raise ValueError(f"it has model format {version}, this tokenmask reads up to {FORMAT}")
             config = {"name": "TransformerConfig", **values["config"]} if version == 1 else values["config"]
-            config = component(config, TransformerConfig, "tokenmask.models")
+            config = component(config, BackboneConfig, "tokenmask.models")  # type: ignore[type-abstract]
+            head = values["head"] if version == FORMAT else None
+            head = head and component(head, HeadConfig, "tokenmask.models")  # type: ignore[type-abstract]
             pattern = component(values["pattern"], AttentionPattern, "tokenmask.models")  # type: ignore[type-abstract]
             layout = Layout.from_json(values["layout"])
             with torch.device("meta"):  # before any memory is taken: what the file says may not be so
-                wanted = {name: value.shape for name, value in cls(config, layout, pattern).state_dict().items()}
+                wanted = {name: value.shape for name, value in cls(config, layout, pattern, head).state_dict().items()}
             if wanted != {name: value.shape for name, value in tensors.items()}:
                 raise ValueError("its weights are not those of the shape it states")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             raise ValueError(f"{path} must hold a whole model that can be made here, but: {error}") from error
-        model = cls.create(config, layout, pattern=pattern)
+        model = cls.create(config, layout, pattern=pattern, head=head)
         model.load_state_dict(tensors)
         return model
+
+
+def head_of(config: BackboneConfig, head: HeadConfig | None) -> HeadConfig:
+    """The head of a model that names ``head``, or none.
+
+    Raises:
+        ValueError: the config asks for another one.
+    """
+    own = config.default_head()
+    if head is None or head == own:
+        return own
+    if own != RangeHeadsConfig():
+        raise ValueError(
+            f"a head is named in one place, but the model's config asks for {own} and the head is {head}; "
+            "leave model.tied and model.head_transform as they are by default"
+        )
+    return head

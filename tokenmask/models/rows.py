@@ -35,11 +35,12 @@ def start_rows(model: MaskedModel, codebooks: Mapping[str, Sequence[Tensor | Non
         ValueError: a codebook with another number of codes than the layout says.
     """
     layout = model.layout
-    tables = [model.backbone.embedding.table, *([] if model.heads.table is None else [model.heads.table])]
+    state = model.state_dict()
+    tables = [state[name] for name in model.layout_rows().ids if state[name].dim() == 2]
     generator = torch.Generator().manual_seed(seed)
     for stream, books in codebooks.items():
         for group in layout.streams[stream].level_groups:
-            turns: dict[int, Tensor] = {}
+            turns: dict[tuple[int, int], Tensor] = {}
             for level in group:
                 book, own = books[level], layout.range(stream, level)
                 if book is None:
@@ -53,11 +54,11 @@ def start_rows(model: MaskedModel, codebooks: Mapping[str, Sequence[Tensor | Non
                 vectors = vectors - vectors.mean(0)
                 if int((vectors.std(0, correction=0) > 0).sum()) < _LEAST_NUMBERS:
                     continue
-                size = vectors.shape[1]
-                if size not in turns:
-                    turns[size] = _rotation(size, model.config.width, generator)
-                turned = vectors @ turns[size]
                 for table in tables:
+                    turn = (vectors.shape[1], table.shape[1])
+                    if turn not in turns:
+                        turns[turn] = _rotation(*turn, generator)
+                    turned = vectors @ turns[turn]
                     rows = table[own.offset : own.offset + own.size]
                     rows.copy_(turned * (rows.double().square().mean() / turned.square().mean()).sqrt())
 

@@ -5,19 +5,18 @@ Arrow: MaskedModel of one layout --**transfer**--> MaskedModel of another. Does 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict
+from collections.abc import Collection, Iterator
+from dataclasses import fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tokenmask.components import same
 from tokenmask.layout import Layout
-from tokenmask.models.config import TransformerConfig
+from tokenmask.models.backbone import BackboneConfig
+from tokenmask.models.heads import HeadConfig
 from tokenmask.models.masked_model import MaskedModel
-
-ID_ROWS = ("backbone.embedding.table", "heads.bias", "heads.table")  # a row for each id
-STREAM_ROWS = "backbone.embedding.stream"  # a row for control positions, then one for each stream
-_FUSIONS = "backbone.embedding.fusions."  # then the name of a stream
 
 
 @torch.no_grad()
@@ -39,55 +38,70 @@ def transfer(source: MaskedModel, target: MaskedModel, *, without: Collection[st
         ValueError: models of different shapes, no stream in common, or one that has other codes in either.
     """
     check_shapes(target.config, source.config)
+    check_shapes(target.head, source.head, "head")
     names = _shared(source.layout, target.layout, without)
     old, new = source.state_dict(), target.state_dict()
-    ids = _related_ids(source.layout, target.layout, names)
-    streams = torch.tensor(
-        [(0, 0), *((1 + source.layout.index(name), 1 + target.layout.index(name)) for name in names)]
-    )
-    for name, value in new.items():
-        if name.startswith(_FUSIONS):
-            if name.removeprefix(_FUSIONS).partition(".")[0] in names:
-                value.copy_(old[name])
-        elif name in ID_ROWS:
-            value[ids[:, 1]] = old[name][ids[:, 0]]
-        elif name == STREAM_ROWS:
-            value[streams[:, 1]] = old[name][streams[:, 0]]
+    for name, rows in _related(source, target, names):
+        if rows is None:
+            new[name].copy_(old[name])
         else:
-            value.copy_(old[name])
+            new[name][rows[:, 1]] = old[name][rows[:, 0]]
     return names
 
 
-def check_shapes(target: TransformerConfig, source: TransformerConfig) -> None:
-    """ValueError unless a model of the one shape can start from one of the other."""
-    mine, theirs = asdict(target), asdict(source)
+def check_shapes(
+    target: BackboneConfig | HeadConfig, source: BackboneConfig | HeadConfig, field: str = "model"
+) -> None:
+    """ValueError unless a model of the one shape can start from one of the other; ``field`` of a recipe says it."""
+    if type(target) is not type(source):
+        raise ValueError(
+            f"a model can start only from one of its own kind, but its {field} is a {type(target).__name__} and that "
+            f"of the other a {type(source).__name__}; name that class as the recipe's {field}"
+        )
+    mine, theirs = _values(target), _values(source)
     for name in mine:
-        if mine[name] != theirs[name]:
+        if not same(mine[name], theirs[name]):
             raise ValueError(
                 f"a model can start only from one of its own shape, but its {name} is {mine[name]} and that of the "
-                f"other {theirs[name]}; set model.{name}={theirs[name]}"
+                f"other {theirs[name]}; set {field}.{name}={theirs[name]}"
             )
+
+
+def _values(config: Any) -> dict[str, Any]:
+    return {own.name: getattr(config, own.name) for own in fields(config)}
 
 
 def unequal(source: MaskedModel, target: MaskedModel, *, without: Collection[str] = ()) -> list[str]:
     """What :func:`transfer` would change: names of tensors that differ in what both models have, bit for bit."""
     names = _shared(source.layout, target.layout, without)
-    ids = _related_ids(source.layout, target.layout, names)
     old, new = source.state_dict(), target.state_dict()
     found = []
-    for name, value in new.items():
-        if name.startswith(_FUSIONS):
-            same = name.removeprefix(_FUSIONS).partition(".")[0] not in names or torch.equal(value, old[name])
-        elif name in ID_ROWS:
-            same = torch.equal(value[ids[:, 1]], old[name][ids[:, 0]])
-        elif name == STREAM_ROWS:
-            places = [(0, 0), *((1 + source.layout.index(own), 1 + target.layout.index(own)) for own in names)]
-            same = all(torch.equal(old[name][before], value[after]) for before, after in places)
-        else:
-            same = torch.equal(value, old[name])
-        if not same:
+    for name, rows in _related(source, target, names):
+        mine, theirs = (new[name], old[name]) if rows is None else (new[name][rows[:, 1]], old[name][rows[:, 0]])
+        if not torch.equal(mine, theirs):
             found.append(name)
     return found
+
+
+def _related(source: MaskedModel, target: MaskedModel, names: tuple[str, ...]) -> Iterator[tuple[str, Tensor | None]]:
+    """Every tensor with something in common, and int64 [n, 2], its rows of the same meaning; None: all of it."""
+    rows, old, new = target.layout_rows(), source.layout, target.layout
+    ids = _related_ids(old, new, names)
+    streams = torch.tensor([(0, 0), *((1 + old.index(name), 1 + new.index(name)) for name in names)])
+    levels = [(name, level) for name in names for level in range(new.streams[name].num_levels)]
+    ranges = torch.tensor([(old.head(*one), new.head(*one)) for one in levels], dtype=torch.int64).view(-1, 2)
+    for name in target.state_dict():
+        if name in rows.own:
+            if rows.own[name] in names:
+                yield name, None
+        elif name in rows.ids:
+            yield name, ids
+        elif name in rows.ranges:
+            yield name, ranges
+        elif name in rows.streams:
+            yield name, streams
+        else:
+            yield name, None
 
 
 def _shared(source: Layout, target: Layout, without: Collection[str] = ()) -> tuple[str, ...]:

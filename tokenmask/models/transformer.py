@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,45 +17,13 @@ from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.asked import AskedFeatures, asked_of
 from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta, dense_mask
+from tokenmask.models.backbone import AttentionTap, Backbone, Hidden, Tap
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures
 from tokenmask.nn import Attention, Modulation, RMSNorm, Rotary, SwiGLU, TimeFeatures, pad_rows
 
-
-@dataclass(frozen=True)
-class AttentionTap:
-    """Asks for attention probabilities; the result is named "attention.{layer}", float32 [B, H, L, C].
-
-    Args:
-        layer: number of the block, from 0.
-        columns: key positions.
-    """
-
-    layer: int
-    columns: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """Key of the result."""
-        return f"attention.{self.layer}"
-
-
-Tap = str | AttentionTap
 Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
-
-
-@dataclass(frozen=True, eq=False)
-class Hidden:
-    """What a backbone returns.
-
-    Args:
-        queries: float [M, D], normalised, the position of each query.
-        taps: what was asked for besides, by name.
-    """
-
-    queries: Tensor
-    taps: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Block(nn.Module):
@@ -125,7 +92,7 @@ class Block(nn.Module):
         return normed
 
 
-class Transformer(nn.Module):
+class Transformer(Backbone):
     """Pre-norm transformer: RMSNorm, QK-norm, rotary positions over three axes, SwiGLU, optional conditioning on t.
 
     Make it with ``tokenmask.nn.build``.
@@ -148,6 +115,39 @@ class Transformer(nn.Module):
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.norm = RMSNorm(config.width)
         self.modulation = Modulation(config.width, 2) if config.adaln else None
+
+    @property
+    def table(self) -> Tensor:
+        """Of the embedding."""
+        return self.embedding.table
+
+    @property
+    def reads_time(self) -> bool:
+        """With ``time_input`` or ``adaln``."""
+        return self.time is not None
+
+    @property
+    def asks_elsewhere(self) -> bool:
+        """With ``shifted``."""
+        return self.asked is not None
+
+    @property
+    def sometimes_unused(self) -> bool:
+        """Layers that join the levels of a stream, or ask from other places, where a batch lacks these."""
+        return len(self.embedding.fusions) > 0 or self.asked is not None
+
+    def parts(self) -> Sequence[nn.Module]:
+        """The blocks."""
+        return self.blocks
+
+    def recompute(self, on: bool) -> None:
+        for block in self.blocks:
+            block.feed_forward.spares = on
+
+    def empty_cache(self, rows: int, slots: int) -> KVCache:
+        config = self.config
+        size = config.width // config.heads
+        return KVCache.empty(config.depth, config.heads, size, rows, slots, self.table.detach())
 
     def forward(
         self,
@@ -173,17 +173,12 @@ class Transformer(nn.Module):
             cache: is filled with the keys and values of every valid position, in order.
 
         Raises:
-            ValueError: too long a sequence, a missing t, an unknown tap, or queries at other places than their slots
-                without ``config.shifted``.
+            ValueError: too long a sequence, a missing t, or an unknown tap.
         """
         rows, length, levels = inputs.shape
         if length > self.config.max_length:
             raise ValueError(f"sequences must have at most max_length {self.config.max_length} positions, got {length}")
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
-        own = inputs.coordinates.flatten(0, 1)[positions]
-        shifted = queries.coordinates is not None and self.asked is not None
-        if queries.coordinates is not None and not shifted and not torch.equal(queries.coordinates, own):
-            raise ValueError("a Transformer answers at a slot's own place; set model.shifted to ask from elsewhere")
         states, probabilities = self._wanted(taps)
         mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
         rotary = self.rotary(inputs.coordinates)
@@ -191,7 +186,7 @@ class Transformer(nn.Module):
         x = self.embedding(inputs.ids, inputs.stream)
         if self.absolute is not None:
             x = x + self.absolute(inputs.coordinates)
-        if shifted and queries.coordinates is not None and self.asked is not None:
+        if queries.coordinates is not None and self.asked is not None:
             place, head = asked_of(queries.coordinates, queries.heads, positions, inputs.coordinates)
             x = x + self.asked(place - inputs.coordinates, head)
             query_rotary = self.rotary(place)

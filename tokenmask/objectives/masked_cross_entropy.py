@@ -113,7 +113,7 @@ class MaskedCrossEntropy(Objective):
                 weights.append(torch.ones_like(plain))
             if len(names):
                 name = _name(model.layout, group.head)
-                parts[f"{name}/nats"] = plain.contiguous().mean()
+                parts[f"{name}/nats"] = plain.detach().contiguous().mean()
                 parts[f"{name}/count"] = torch.tensor(float(len(names)))
         if not chosen:
             none = masked.t.new_zeros(0)

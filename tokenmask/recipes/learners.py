@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokenmask.medium import said
 from tokenmask.recipes.recipe import Recipe
-from tokenmask.tokenizer import load_tokenizer_class
+from tokenmask.tokenizer import TOKENIZERS, Learns, find_tokenizers, load_tokenizer_class
 
 OWN = {"items", "seed", "folder", "progress"}  # parameters of fit that are no options
 
@@ -20,8 +21,8 @@ def learner(modality: str) -> Any:
     Raises:
         ValueError: there is none, or it does not learn.
     """
-    kind = load_tokenizer_class(modality)
-    if not hasattr(kind, "fit"):
+    kind: Any = load_tokenizer_class(modality)
+    if not isinstance(kind, Learns):
         raise ValueError(f"{kind.__name__} does not learn from data; name a tokenizer folder instead")
     return kind
 
@@ -44,6 +45,22 @@ def fit_options(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
             f"options of {kind.__name__}.fit are {', '.join(known)}, each of its kind: {reason}"
         ) from error
     return {name: read[name] for name in values}
+
+
+def brought_by_others(recipe: Recipe) -> list[str]:
+    """Tokenizers of installed packages for media that no stream of a recipe takes and that name their endings.
+
+    A recipe with optional streams can take each as a stream of its name. Where several are for one medium, the first by
+    name is meant; another is named in the recipe.
+    """
+    taken = [load_tokenizer_class(options.tokenizer).media for options in recipe.streams.values()]
+    found: list[str] = []
+    for name in sorted(find_tokenizers().keys() - TOKENIZERS.keys() - recipe.streams.keys()):
+        kind = load_tokenizer_class(name)
+        if isinstance(kind, Learns) and said(kind.media, "suffixes") and kind.media not in taken:
+            found.append(name)
+            taken.append(kind.media)
+    return found
 
 
 def learner_of(recipe: Recipe, name: str) -> tuple[Any, dict[str, Any]]:

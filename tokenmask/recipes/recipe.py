@@ -16,7 +16,7 @@ import yaml
 from tokenmask.components import check_homes, names_of_its_day, plain, same
 from tokenmask.layout import Arrangement, Layout, Parallel
 from tokenmask.masking import Conditioning, Corruption, Masker
-from tokenmask.models import AttentionPattern, Full, TransformerConfig
+from tokenmask.models import AttentionPattern, BackboneConfig, Full, HeadConfig, TransformerConfig, head_of
 from tokenmask.objectives import MaskedCrossEntropy, Objective
 from tokenmask.procedures import Plain, Procedure
 from tokenmask.sampling import Sampler
@@ -65,7 +65,8 @@ class Recipe:
         packing: how long a record may be.
         conditioning: which streams of a training sample are given, filled, dropped.
         masker: how much, where and with what.
-        model: the shared transformer.
+        model: the shared backbone.
+        head: what scores the codes; the one that ``model`` asks for if None.
         rows: where the rows of codes begin: "random", or "codebooks", see :func:`tokenmask.models.start_rows`.
         pattern: who attends to whom.
         objective: the loss.
@@ -82,7 +83,8 @@ class Recipe:
     packing: Packing = field(default_factory=Packing)
     conditioning: Conditioning = field(default_factory=Conditioning)
     masker: Masker = field(default_factory=Masker)
-    model: TransformerConfig = field(default_factory=TransformerConfig)
+    model: BackboneConfig = field(default_factory=TransformerConfig)
+    head: HeadConfig | None = None
     rows: str = "random"
     pattern: AttentionPattern = field(default_factory=Full)
     objective: Objective = field(default_factory=MaskedCrossEntropy)
@@ -97,6 +99,7 @@ class Recipe:
             raise ValueError(f"rows must be one of {', '.join(ROWS)}, got {self.rows!r}")
         if not self.streams:
             raise ValueError("a recipe needs at least one stream, got none")
+        head_of(self.model, self.head)
         for name, options in self.streams.items():
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):  # it names folders
                 raise ValueError(f"a stream's name is made of letters, digits, - and _, got {name!r}")
@@ -227,6 +230,7 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
 
     set_parsing_settings(subclasses_enabled=list(OPEN))
     check_homes(values, f"recipe {source!r}")
+    values = _with_stages_named(values)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe)
     try:
@@ -238,6 +242,19 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
             f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}"
         ) from error
     return recipe
+
+
+def _with_stages_named(values: dict[str, Any]) -> dict[str, Any]:
+    """Recipes may leave out the class of ``masker.stages``, which was LevelStages before there could be others."""
+    masker = values.get("masker")
+    if not isinstance(masker, dict):
+        return values
+    fields = masker.get("init_args", masker)
+    stages = fields.get("stages") if isinstance(fields, dict) else None
+    if not isinstance(stages, dict) or "class_path" in stages:
+        return values
+    fields = {**fields, "stages": {"class_path": "tokenmask.masking.LevelStages", "init_args": stages}}
+    return {**values, "masker": {**masker, "init_args": fields} if "init_args" in masker else fields}
 
 
 def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

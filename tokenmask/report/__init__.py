@@ -20,7 +20,7 @@ from tokenmask.report.prompts import Prompt, draw, prompts_of
 from tokenmask.report.streams import counts_of, reconstructions, stream_section
 from tokenmask.report.training import held_out_section, training_section
 from tokenmask.report.usage import corpus_counts, stream_counts, usage_section
-from tokenmask.report.views import VIEWS
+from tokenmask.report.views import view_of
 from tokenmask.run import Run
 from tokenmask.training import StreamScore
 
@@ -75,12 +75,12 @@ def write_report(
     for name in run.layout.names:
         tell(f"drawing {name}")
         pairs, coded[name] = reconstructions(run, name, (media or {}).get(name, ()))
-        view = VIEWS.get(run.layout.streams[name].modality)
+        view = view_of(run.tokenizers[name].media)
         drawer = drawn_by or run
         wanted = list((prompts or {}).get(name, ())) if prompts and name in prompts else []
         if view is not None and not wanted:
-            wanted = prompts_of(run, name, view.PROMPTS)
-        samples = draw(drawer, name, wanted, view.PER_PROMPT, seed) if view is not None else []
+            wanted = prompts_of(run, name, view.prompts)
+        samples = draw(drawer, name, wanted, view.per_prompt, seed) if view is not None else []
         sections.append(stream_section(drawer, name, pairs, wanted, samples, made_by))
     sections.append(evaluation_section(read_evaluation(run.folder) if evaluation is None else evaluation, made_by))
     if edits is None:
@@ -97,7 +97,7 @@ def write_report(
     facts = [
         ("Streams", ", ".join(run.layout.names)),
         ("Parameters", f"{size:,}"),
-        ("Width and depth", f"{model.config.width} and {model.config.depth}"),
+        ("Network", model.config.describe()),
         ("Training steps", f"{run.recipe.training.steps:,}"),
         ("Longest sequence", f"{run.recipe.packing.max_positions:,} positions"),
     ]

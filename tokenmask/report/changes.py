@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenmask.report.page import Section, figure, grid, heading, note
-from tokenmask.report.views import VIEWS, Span
+from tokenmask.report.views import Span, view_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def _section(title: str, lead: str, changes: Sequence[Change]) -> Section | None
 
 
 def _shown(change: Change) -> str:
-    view = VIEWS.get(change.modality)
+    view = view_of(type(change.before))
     if view is None:
         return figure(note(f"This report has no picture of {change.modality}."), change.caption)
     pair = (change.before, change.after)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tokenmask.medium import said
 from tokenmask.report.page import Section, figure, grid, heading, note
 from tokenmask.report.prompts import Prompt
-from tokenmask.report.views import VIEWS, View
+from tokenmask.report.views import View, view_of
 from tokenmask.run import Run
 from tokenmask.streams import TokenStream
 
@@ -33,18 +34,18 @@ def stream_section(
         made_by: whose samples they are, for the text.
     """
     spec = run.layout.streams[name]
-    view = VIEWS.get(spec.modality)
+    view = view_of(run.tokenizers[name].media)
     if view is None:
         return Section(name, "", note(f"This report has no picture of {spec.modality}."))
     parts = []
     if pairs:
         parts.append(heading(f"{ORIGINAL}, and {CODED}"))
         shown = [figure(view.pair(pair, (ORIGINAL, CODED), f"{name} {at}"), "") for at, pair in enumerate(pairs, 1)]
-        parts.append(grid(shown, "tiles" if spec.modality == "image" else "pairs"))
+        parts.append(grid(shown, "tiles" if view.small else "pairs"))
     if prompts:
         parts.append(heading(f"Samples of {made_by}"))
         shown = [_sample(run, name, view, prompt, drawn) for prompt, drawn in zip(prompts, samples, strict=True)]
-        parts.append(grid(shown, "tiles wide" if spec.modality == "image" else "pairs"))
+        parts.append(grid(shown, "tiles wide" if view.small else "pairs"))
     if not parts:
         return None
     fixed = " x ".join(str(size) for size in spec.grid if size is not None)
@@ -59,21 +60,20 @@ def _sample(run: Run, name: str, view: View, prompt: Prompt, drawn: Sequence[Any
     words, shown = [prompt.caption] if prompt.caption else [], []
     for stream, value in prompt.given.items():
         media = decoded(run, stream, value)
-        modality = run.layout.streams[stream].modality
+        kind = run.tokenizers[stream].media
         if stream == name:
             continue
-        if modality == "text":
+        if said(kind, "words"):
             words += [] if prompt.caption else [f"\u201c{media}\u201d"]
-        elif modality in VIEWS:
-            shown.append(figure(VIEWS[modality].brief(media, f"given {stream}"), f"given {stream}"))
+        elif (beside := view_of(kind)) is not None:
+            shown.append(figure(beside.brief(media, f"given {stream}"), f"given {stream}"))
     caption = ", ".join(words) or ("as given" if shown else "nothing given")
     own = prompt.given.get(name)
-    start = len(str(decoded(run, name, own))) if own is not None and run.layout.streams[name].modality == "text" else 0
+    begun = None if own is None else decoded(run, name, own)
     views = []
     for number, one in enumerate(drawn, 1):
         label = f"{name} for {caption}" + (f", sample {number}" if len(drawn) > 1 else "")
-        spans = [(float(start), float(len(one.text)))] if hasattr(one, "text") else []
-        views.append(view.single(one, label, spans))
+        views.append(view.single(one, label, view.added(one, begun)))
     body = "".join(views) if len(views) == 1 else f'<div class="row">{"".join(views)}</div>'
     if own is not None:
         caption = "the part that is marked was filled in"
@@ -89,11 +89,11 @@ def decoded(run: Run, stream: str, value: Any) -> Any:
 
 def reconstructions(run: Run, name: str, media: Sequence[Any]) -> tuple[list[tuple[Any, Any]], list[TokenStream]]:
     """Some of the media, each with what comes back from its codes, and the codes of all."""
-    view = VIEWS.get(run.layout.streams[name].modality)
-    if view is None or not media or not view.HOW_MANY:
+    view = view_of(run.tokenizers[name].media)
+    if view is None or not media or not view.how_many:
         return [], []
-    step = max(1, len(media) // view.HOW_MANY)
-    chosen = [media[at] for at in range(0, len(media), step)][: view.HOW_MANY]
+    step = max(1, len(media) // view.how_many)
+    chosen = [media[at] for at in range(0, len(media), step)][: view.how_many]
     streams = run.tokenizers[name].encode_many(chosen)
     return [(one, run.tokenizers[name].decode(stream)) for one, stream in zip(chosen, streams, strict=True)], streams
 

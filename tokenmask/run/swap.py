@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tokenmask.corpus import TRAIN
 from tokenmask.layout import Layout
 from tokenmask.swapping import Relation, relate, transplant
-from tokenmask.tokenizer import Tokenizer, tokenizer_name
+from tokenmask.tokenizer import SpellsCodes, Tokenizer, tokenizer_name
 
 if TYPE_CHECKING:
     from tokenmask.run.run import Run
@@ -33,7 +33,7 @@ def swap(run: Run, name: str, tokenizer: Tokenizer | None, media: Sequence[Any] 
             "add it under another name"
         )
     if media is None:
-        media = [] if hasattr(tokenizer, "code_texts") else _examples(run, owner, seed)
+        media = [] if isinstance(tokenizer, SpellsCodes) else _examples(run, owner, seed)
     relation = relate(old, tokenizer, media)
     return _changed(run, owner, tokenizer, run.layout.replace(owner, tokenizer.spec), {owner: relation}, seed)
 

@@ -16,7 +16,7 @@ from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe
 from tokenmask.run.folder import model_path, sha256, write_run
 from tokenmask.run.run import Run
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import GivesCodebooks, Tokenizer
 from tokenmask.training import Trainer
 
 
@@ -69,10 +69,12 @@ def prepare(
                 f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
-    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, seed=recipe.training.seed)
+    seed = recipe.training.seed
+    model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, head=recipe.head, seed=seed)
     if recipe.rows == "codebooks":
-        books = {name: getattr(used[name], "codebooks", None) for name in layout.names if name not in layout.shares}
-        start_rows(model, {name: own for name, own in books.items() if own is not None}, seed=recipe.training.seed)
+        own = {name: used[name] for name in layout.names if name not in layout.shares}
+        books = {name: one.codebooks for name, one in own.items() if isinstance(one, GivesCodebooks)}
+        start_rows(model, books, seed=seed)
     origin = {}
     if start is not None:
         transfer(Run.load(start).models["main"], model)

@@ -147,8 +147,8 @@ def ask(
 
 def _times(model: MaskedModel, state: SamplerState, step: RunStep) -> Tensor:
     """float32 [B], the masking time that a model is told: that of the share of the stage that is open."""
-    config = getattr(model, "config", None)
-    if config is None or not (config.time_input or config.adaln):  # it does not look
+    backbone = getattr(model, "backbone", None)
+    if backbone is None or not backbone.reads_time:  # it does not look
         return torch.full((state.batch.shape[0],), 1 - step.progress.on("before"), device=state.is_open.device)
     assert step.stage.schedule is not None
     share = (state.is_open & step.inside).sum((1, 2)) / step.whole.clamp(min=1)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.tokenizer import Tokenizer, stream_of
+from tokenmask.tokenizer import SpellsCodes, Tokenizer, stream_of
 
 Relation = Sequence[Tensor | None]
 """For each new level, float64 [C_new, C_old]: how often the codes stand for the same piece of media; None: unknown."""
@@ -52,7 +52,7 @@ def relate(old: Tokenizer, new: Tokenizer, media: Sequence[Any]) -> list[Tensor 
         else torch.zeros(size, theirs.codebook_sizes[level], dtype=torch.float64)
         for size, level in zip(mine.codebook_sizes, levels, strict=True)
     ]
-    if hasattr(new, "code_texts") and hasattr(old, "code_texts") and counts[0] is not None:
+    if isinstance(new, SpellsCodes) and isinstance(old, SpellsCodes) and counts[0] is not None:
         counts[0] += _by_text(old, new)
         return counts
     for item in media:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, transfer, unequal
-from tokenmask.models.transfer import ID_ROWS, STREAM_ROWS
 from tokenmask.swapping.relate import Relation, related_level
 
 
@@ -38,23 +37,30 @@ def transplant(
         a new model on the CPU. A new code's rows are the mean of the old ones, weighted by how often they stood for the
         same media, and its bias is log sum_o P(new | old) exp(bias of old). A code that never occurred draws its rows
         from a normal distribution with the mean and deviation of the old level's rows; a level without any relation,
-        and a stream that was absent, keep the initialisation of a fresh model.
+        and a stream that was absent, keep the initialisation of a fresh model. The row of a range is that of the range
+        whose place it takes.
     """
     old, changed = model.layout, changed if changed in model.layout.streams else None
-    fresh = MaskedModel.create(model.config, layout, pattern=model.pattern, seed=seed)
+    fresh = MaskedModel.create(model.config, layout, pattern=model.pattern, head=model.head, seed=seed)
+    follows = fresh.layout_rows()
     family = [] if changed is None else [name for name in layout.names if layout.shares.get(name, name) == changed]
     transfer(model, fresh, without=family)
     generator = torch.Generator().manual_seed(seed)
     state, before = fresh.state_dict(), model.state_dict()
     for name in family:
-        state[STREAM_ROWS][1 + layout.index(name)] = before[STREAM_ROWS][1 + old.index(name)]
+        for tensor in follows.streams:
+            state[tensor][1 + layout.index(name)] = before[tensor][1 + old.index(name)]
     for own in (own for own in layout.ranges if own.stream == changed):
         level = related_level(old.streams[own.stream], layout.streams[own.stream], own.level)
         counts = relation[own.level] if own.level < len(relation) else None
-        if level is None or counts is None:
+        if level is None:
+            continue
+        for name in follows.ranges:
+            state[name][layout.head(own.stream, own.level)] = before[name][old.head(own.stream, level)]
+        if counts is None:
             continue
         source = old.range(own.stream, level)
-        for name in (name for name in ID_ROWS if name in state):
+        for name in follows.ids:
             rows = before[name][source.offset : source.mask_id].double()
             made = _biases(rows, counts) if rows.dim() == 1 else _rows(rows, counts, generator)
             state[name][own.offset : own.mask_id] = made.to(state[name].dtype)

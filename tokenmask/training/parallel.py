@@ -42,8 +42,8 @@ def parallel(together: ModelLoss, processes: Processes, sharding: Sharding) -> n
         together: of a model on its device, with equal weights in every process; changed in place by "full".
         processes: alone, nothing is wrapped.
         sharding: "none": each process holds all weights, gradients and optimiser states
-            (``DistributedDataParallel``). "full": each holds an equal part of each, and gathers a block's weights when
-            it computes with them (``fully_shard``, FSDP2).
+            (``DistributedDataParallel``). "full": each holds an equal part of each, and gathers the weights of a part
+            of the backbone when it computes with them (``fully_shard``, FSDP2).
     """
     model = together.model
     if processes.size == 1:
@@ -51,14 +51,12 @@ def parallel(together: ModelLoss, processes: Processes, sharding: Sharding) -> n
     if sharding == "none":
         from torch.nn.parallel import DistributedDataParallel
 
-        # Layers that join the levels of a stream, or ask from other places, are unused where a batch lacks these.
-        sometimes_unused = len(model.backbone.embedding.fusions) > 0 or model.backbone.asked is not None
-        return DistributedDataParallel(together, find_unused_parameters=sometimes_unused)
+        return DistributedDataParallel(together, find_unused_parameters=model.backbone.sometimes_unused)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(processes.device.type, (processes.size,))
-    for block in model.backbone.blocks:
-        fully_shard(block, mesh=mesh)
+    for part in model.backbone.parts():
+        fully_shard(part, mesh=mesh)
     fully_shard(together, mesh=mesh)
     return together

@@ -21,12 +21,13 @@ from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
 from tokenmask.models import MaskedModel
-from tokenmask.nn import EMA, SwiGLU
+from tokenmask.nn import EMA
 from tokenmask.objectives import Loss, Objective
 from tokenmask.procedures import Plain, Procedure
 from tokenmask.processes import Processes, part_of, whole
 from tokenmask.tensor_files import save_tensors
-from tokenmask.training.muon import Muon
+from tokenmask.training.adamw import AdamW
+from tokenmask.training.optimiser import Optimiser, optimisers_of
 from tokenmask.training.packing import Packing
 from tokenmask.training.parallel import ModelLoss, Sharding, parallel
 
@@ -41,9 +42,9 @@ class Training:
         peak_lr: learning rate after the warm-up; it then falls along a half cosine to ``final_lr_share`` of itself.
         warmup_steps: steps of the linear warm-up.
         final_lr_share: see above.
-        weight_decay: of matrices; vectors (norms, biases) have none. Source: AdamW, arXiv:1711.05101.
-        beta1, beta2: of AdamW.
-        muon: the matrices of the blocks are updated by Muon, all else by AdamW, with one learning rate.
+        weight_decay, beta1, beta2, muon: of :class:`~tokenmask.training.AdamW`, which moves the weights where no other
+            optimiser is named.
+        optimiser: what moves the weights; its settings are its own.
         clip_norm: largest norm of the gradient.
         precision: "float32", or "bfloat16" for autocast.
         sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
@@ -65,6 +66,7 @@ class Training:
     beta1: float = 0.9
     beta2: float = 0.98
     muon: bool = False
+    optimiser: Optimiser | None = None
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
@@ -80,11 +82,25 @@ class Training:
             raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}")
         if not 0 < self.peak_lr < 1e6:
             raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
-        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.weight_decay < 1e6 and self.clip_norm > 0):
+        if not self.clip_norm > 0:
+            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}")
+        self.moves()
+
+    def moves(self) -> Optimiser:
+        """What moves the weights: ``optimiser``, or AdamW with the settings that stand beside it.
+
+        Raises:
+            ValueError: both are set, or AdamW's are out of range.
+        """
+        beside = AdamW(self.weight_decay, self.beta1, self.beta2, self.muon)
+        if self.optimiser is None:
+            return beside
+        if beside != AdamW():
             raise ValueError(
-                "training.beta1 and beta2 must lie in 0..1, weight_decay in 0..1e6 and clip_norm above 0, got "
-                f"{self.beta1}, {self.beta2}, {self.weight_decay} and {self.clip_norm}"
+                f"where training.optimiser is named its settings are its own, got {self.optimiser} beside {beside}; "
+                "leave training.weight_decay, beta1, beta2 and muon as they are by default"
             )
+        return self.optimiser
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -143,16 +159,15 @@ class Trainer:
         self.masker = masker
         self.objective = objective
         self.training = training
-        for layer in self.model.modules():
-            if isinstance(layer, SwiGLU):
-                layer.spares = training.recompute
+        self.model.backbone.recompute(training.recompute)
         self.procedure = procedure or Plain()
         self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
         self._parallel = parallel(together, self.processes, training.sharding)
         self.kept |= self.procedure.state(self.model)  # after the weights are shared out, as `after` will see them
         self.ema = EMA(self.model, training.ema) if training.ema else None
-        self.optimizers = _optimizers(self.model, training)
+        parameters, inner = dict(self.model.named_parameters()), self.model.inner_matrices()
+        self.optimizers = optimisers_of(training.moves(), parameters, inner, training.peak_lr)
         self._draws: Iterator[Draw] = iter(mixture)
 
     @property
@@ -301,22 +316,3 @@ def merge(shares: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, floa
             total = sum(weight for weight, _ in having)
             merged[name] = sum(weight * value for weight, value in having) / total if total else 0.0
     return merged
-
-
-def _optimizers(model: MaskedModel, training: Training) -> dict[str, torch.optim.Optimizer]:
-    """AdamW for everything, or for all but the matrices of the blocks if Muon takes these."""
-    blocks = model.backbone.blocks if training.muon else []
-    inner = {id(parameter) for block in blocks for parameter in block.parameters() if parameter.dim() == 2}
-    outer = [parameter for parameter in model.parameters() if id(parameter) not in inner]
-    groups: list[dict[str, Any]] = [
-        {"params": [parameter for parameter in outer if parameter.dim() >= 2]},
-        {"params": [parameter for parameter in outer if parameter.dim() < 2], "weight_decay": 0.0},
-    ]
-    lr, decay, betas = training.peak_lr, training.weight_decay, (training.beta1, training.beta2)
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        "adamw": torch.optim.AdamW(groups, lr=lr, betas=betas, weight_decay=decay, fused=True)
-    }
-    if inner:
-        matrices = [parameter for parameter in model.parameters() if id(parameter) in inner]
-        optimizers["muon"] = Muon(matrices, lr=lr, weight_decay=decay)
-    return optimizers

@@ -14,6 +14,7 @@ from tokenmask.analysis.intervals import share_interval
 from tokenmask.analysis.recogniser import WORDS, is_installed, words_right
 from tokenmask.evaluation.metric import Metric
 from tokenmask.evaluation.part import Part
+from tokenmask.modalities.audio import AudioClip
 
 DIGITS = tuple(WORDS["digits"].split())
 _SPOKEN_SECONDS = 0.9
@@ -25,7 +26,7 @@ class SpokenDigits(Metric):
     def __call__(self, part: Part) -> Sequence[Figure]:
         """Spoken digits that a recogniser hears right."""
         name = "digits heard by a recogniser"
-        if part.run.layout.streams[part.name].modality != "audio":
+        if not issubclass(part.run.tokenizers[part.name].media, AudioClip):
             return []
         words = {part.label(one) for one in part.train}
         if not set(DIGITS) <= words:

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenmask.report.embed import picture
 from tokenmask.report.page import figure
+from tokenmask.report.views.view import MIDDLE, Region, Span, View
 
-HOW_MANY = 12
-PROMPTS, PER_PROMPT = 8, 4
 _LARGEST = 256  # pixels of a side that is embedded
 
 
-def single(media: Any, label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """An image with boxes (top, left, bottom, right) in pixels."""
-    height, width = media.pixels.shape[:2]
-    marks = "".join(
-        f'<span class="mark" style="top:{100 * top / height:.2f}%;left:{100 * left / width:.2f}%;'
-        f'height:{100 * (bottom - top) / height:.2f}%;width:{100 * (right - left) / width:.2f}%"></span>'
-        for top, left, bottom, right in spans
-    )
-    shrink = max(height, width) / _LARGEST
-    small = media.resize(max(1, round(height / shrink)), max(1, round(width / shrink))) if shrink > 1 else media
-    drawn = picture(small.pixels, label, role="large" if spans else "tile")
-    return f'<span class="boxed">{drawn}{marks}</span>' if spans else drawn
+class Pictures(View):
+    """Shows an :class:`~tokenmask.modalities.image.Image`; spans and regions are boxes in pixels."""
 
+    how_many: ClassVar[int] = 12
+    prompts: ClassVar[int] = 8
+    per_prompt: ClassVar[int] = 4
+    small: ClassVar[bool] = True
 
-def brief(media: Any, label: str) -> str:
-    """The same."""
-    return single(media, label)
+    def single(self, media: Any, label: str, spans: Sequence[Span] = ()) -> str:
+        """An image with boxes (top, left, bottom, right) in pixels."""
+        height, width = media.pixels.shape[:2]
+        marks = "".join(
+            f'<span class="mark" style="top:{100 * top / height:.2f}%;left:{100 * left / width:.2f}%;'
+            f'height:{100 * (bottom - top) / height:.2f}%;width:{100 * (right - left) / width:.2f}%"></span>'
+            for top, left, bottom, right in spans
+        )
+        shrink = max(height, width) / _LARGEST
+        small = media.resize(max(1, round(height / shrink)), max(1, round(width / shrink))) if shrink > 1 else media
+        drawn = picture(small.pixels, label, role="large" if spans else "tile")
+        return f'<span class="boxed">{drawn}{marks}</span>' if spans else drawn
 
+    def pair(self, media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[Span] = ()) -> str:
+        """Two images side by side; with boxes larger, and named."""
+        shown = [self.single(one, f"{name}: {label}", spans) for one, name in zip(media, names, strict=True)]
+        if not spans:
+            return f'<div class="row">{"".join(shown)}</div>'
+        return f'<div class="row">{"".join(figure(one, name) for one, name in zip(shown, names, strict=True))}</div>'
 
-def pair(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """Two images side by side; with boxes larger, and named."""
-    shown = [single(one, f"{name}: {label}", spans) for one, name in zip(media, names, strict=True)]
-    if not spans:
-        return f'<div class="row">{"".join(shown)}</div>'
-    return f'<div class="row">{"".join(figure(one, name) for one, name in zip(shown, names, strict=True))}</div>'
+    def middle(self, media: Any, rate_hz: float | None) -> Region:
+        """A box (left, top, right, bottom)."""
+        (low, high), (height, width) = MIDDLE, media.pixels.shape[:2]
+        return (round(low * width), round(low * height), round(high * width), round(high * height))
+
+    def told(self, region: Region, before: Any, after: Any) -> tuple[str, Sequence[Span]]:
+        """Its size."""
+        left, top, right, bottom = region
+        return f"a box of {right - left:g} x {bottom - top:g} pixels", [(top, left, bottom, right)]

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from tokenmask.report.charts import Line, line_chart, traces
+from tokenmask.report.views.view import Span, View
 
-HOW_MANY = 2
-PROMPTS, PER_PROMPT = 2, 1
 _LONGEST_SECONDS, _LOWEST_HZ, _HIGHEST_HZ, _CHANNELS = 4.0, 1.0, 45.0, 16
 
 
-def single(media: Any, label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """Traces and spectrum of one recording; spans (start, end) in seconds are marked."""
-    return _drawn([media], [""], label, spans)
+class Recordings(View):
+    """Shows an :class:`~tokenmask.modalities.eeg.EegRecording`."""
 
+    how_many: ClassVar[int] = 2
+    prompts: ClassVar[int] = 2
+    per_prompt: ClassVar[int] = 1
 
-def brief(media: Any, label: str) -> str:
-    """Traces alone."""
-    return _traces([media], [""], label, ())[0]
+    def single(self, media: Any, label: str, spans: Sequence[Span] = ()) -> str:
+        """Traces and spectrum of one recording; spans (start, end) in seconds are marked."""
+        return _drawn([media], [""], label, spans)
 
+    def brief(self, media: Any, label: str) -> str:
+        """Traces alone."""
+        return _traces([media], [""], label, ())[0]
 
-def pair(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """Both recordings over each other."""
-    return _drawn(media, names, label, spans)
+    def pair(self, media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[Span] = ()) -> str:
+        """Both recordings over each other."""
+        return _drawn(media, names, label, spans)
 
 
 def _drawn(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[tuple[float, ...]]) -> str:

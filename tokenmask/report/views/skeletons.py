@@ -6,30 +6,31 @@ import base64
 import json
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-HOW_MANY = 3
-PROMPTS, PER_PROMPT = 3, 1
+from tokenmask.report.views.view import Span, View
+
 _LONGEST_SECONDS, _FASTEST_HZ = 6.0, 30.0
 _ACROSS = (0.87, 0.5)  # of x and z, as the page draws them: turned by 30 degrees, so that legs do not hide each other
 
 
-def single(media: Any, label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """One figure; spans (start, end) in seconds are marked on its time line."""
-    return _animation([media], [""], label, spans)
+class Skeletons(View):
+    """Shows a :class:`~tokenmask.modalities.motion.MotionClip`."""
 
+    how_many: ClassVar[int] = 3
+    prompts: ClassVar[int] = 3
+    per_prompt: ClassVar[int] = 1
 
-def brief(media: Any, label: str) -> str:
-    """The same."""
-    return single(media, label)
+    def single(self, media: Any, label: str, spans: Sequence[Span] = ()) -> str:
+        """One figure; spans (start, end) in seconds are marked on its time line."""
+        return _animation([media], [""], label, spans)
 
-
-def pair(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """Figures side by side, turned to face alike in their first frame."""
-    return _animation(media, names, label, spans)
+    def pair(self, media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[Span] = ()) -> str:
+        """Figures side by side, turned to face alike in their first frame."""
+        return _animation(media, names, label, spans)
 
 
 def _animation(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[tuple[float, ...]]) -> str:

@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch.nn.functional import pad
 
 from tokenmask.modalities.audio.mel import log_mel, margin, spectrum
 from tokenmask.report.embed import LONGEST_SECONDS, picture, player
+from tokenmask.report.views.view import Span, View
 
-HOW_MANY = 3
-PROMPTS, PER_PROMPT = 6, 1
 _BANDS, _FFT, _FRAMES = 80, 1024, 100.0  # mel bands, samples of a window, frames a second
 
 
-def single(media: Any, label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """Spectrogram and player; spans (start, end) in seconds are marked."""
-    seconds = min(media.duration_seconds, LONGEST_SECONDS)
-    shares = [(100 * start / seconds, 100 * (end - start) / seconds) for start, end in spans]
-    marks = "".join(f'<span class="mark" style="left:{at:.2f}%;width:{wide:.2f}%"></span>' for at, wide in shares)
-    alt = f"log-mel spectrogram, {seconds:.1f} s: {label}"
-    seen = (
-        f'<div class="heard">{picture(spectrogram(media), alt, role="wide")}{marks}<span class="playhead"></span></div>'
-    )
-    return f'<div class="sound">{seen}{player(media, label)}</div>'
+class Sounds(View):
+    """Shows an :class:`~tokenmask.modalities.audio.AudioClip`."""
 
+    how_many: ClassVar[int] = 3
+    prompts: ClassVar[int] = 6
+    per_prompt: ClassVar[int] = 1
 
-def brief(media: Any, label: str) -> str:
-    """The same."""
-    return single(media, label)
-
-
-def pair(media: Sequence[Any], names: Sequence[str], label: str, spans: Sequence[tuple[float, ...]] = ()) -> str:
-    """Two sounds under each other, named."""
-    return "".join(
-        f'<p class="named">{escape(name)}</p>{single(one, f"{name}: {label}", spans)}'
-        for one, name in zip(media, names, strict=True)
-    )
+    def single(self, media: Any, label: str, spans: Sequence[Span] = ()) -> str:
+        """Spectrogram and player; spans (start, end) in seconds are marked."""
+        seconds = min(media.duration_seconds, LONGEST_SECONDS)
+        shares = [(100 * start / seconds, 100 * (end - start) / seconds) for start, end in spans]
+        marks = "".join(f'<span class="mark" style="left:{at:.2f}%;width:{wide:.2f}%"></span>' for at, wide in shares)
+        alt = f"log-mel spectrogram, {seconds:.1f} s: {label}"
+        drawn = picture(spectrogram(media), alt, role="wide")
+        seen = f'<div class="heard">{drawn}{marks}<span class="playhead"></span></div>'
+        return f'<div class="sound">{seen}{player(media, label)}</div>'
 
 
 def spectrogram(media: Any) -> np.ndarray:

@@ -79,10 +79,10 @@ class GroupCausalReuse(Reuse):
 
     @staticmethod
     def _check(model: MaskedModel) -> None:
-        if not isinstance(model.pattern, GroupCausal) or not model.config.shifted:
+        if not isinstance(model.pattern, GroupCausal) or not model.backbone.asks_elsewhere:
             raise ValueError(
                 "GroupCausalReuse needs a model with the pattern GroupCausal and model.shifted, trained on "
-                f"masker.chain, got {model.pattern} and shifted={model.config.shifted}; use another reuse"
+                f"masker.chain, got {model.pattern} and shifted={model.backbone.asks_elsewhere}; use another reuse"
             )
 
     @staticmethod

@@ -33,7 +33,7 @@ class KeyValues:
 
 
 def empty_cache(model: MaskedModel, inputs: Batch, slots: int) -> KVCache:
-    return KVCache.empty(model.config, inputs.shape[0], slots, model.backbone.embedding.table.detach())
+    return model.backbone.empty_cache(inputs.shape[0], slots)
 
 
 def note(model: MaskedModel, new: Packed, kv: KVCache, pattern: AttentionPattern) -> tuple[KVCache, int]:

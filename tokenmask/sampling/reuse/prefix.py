@@ -38,7 +38,7 @@ class PrefixReuse(Reuse):
 
     @staticmethod
     def _check(model: MaskedModel, inputs: Batch) -> None:
-        if model.config.time_input or model.config.adaln:
+        if model.backbone.reads_time:
             raise ValueError(
                 "PrefixReuse keeps what is given, but this model is told the masking time (time_input, adaln), which "
                 "changes it in every step; use StaleReuse or NoReuse"

@@ -1,4 +1,4 @@
-"""Contract checks that anybody can run on an own component: a tokenizer is one if it passes :func:`check_tokenizer`.
+"""Tokenizers: an object is one if it passes :func:`check_tokenizer`.
 
 Does not know: any modality. In pytest, one test for each check::
 
@@ -10,21 +10,20 @@ Does not know: any modality. In pytest, one test for each check::
 from __future__ import annotations
 
 import dataclasses
-import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor
 
 from tokenmask.files import write_text_atomic
 from tokenmask.streams import TokenStream
+from tokenmask.testing.contract import Check, Contract, refusal, require, run_all
+from tokenmask.testing.draws import global_random_state_untouched
 from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, describe, read_description, stream_of
 
 
@@ -49,25 +48,11 @@ class Subject:
             raise ValueError(f"tokenizer checks need 3 items at least, got {len(self.items)}; pass more media")
 
 
-@dataclass(frozen=True)
-class Check:
-    """One named check; calling it raises AssertionError where the contract is broken."""
-
-    name: str
-    run: Callable[[Subject], None]
-    subject: Subject
-
-    def __call__(self) -> None:
-        self.run(self.subject)
-
-
 def tokenizer_checks(
     tokenizer: Tokenizer, items: Sequence[Any], *, refused: Sequence[Any] = (), suffix: str = ""
 ) -> Iterator[Check]:
     """Yields every check of a tokenizer, ready to be called; see :class:`Subject` for the arguments."""
-    subject = Subject(tokenizer, items, refused, suffix)
-    for run in _CHECKS:
-        yield Check(run.__name__.removeprefix("_check_"), run, subject)
+    yield from TOKENIZERS.named_checks(tokenizer, type(tokenizer).__name__, items=items, refused=refused, suffix=suffix)
 
 
 def check_tokenizer(
@@ -81,52 +66,8 @@ def check_tokenizer(
     Raises:
         AssertionError: names each check that failed, and why.
     """
-    passed: list[str] = []
-    failed: list[str] = []
-    for check in tokenizer_checks(tokenizer, items, refused=refused, suffix=suffix):
-        try:
-            check()
-        except AssertionError as error:
-            failed.append(f"{check.name}: {error}")
-        else:
-            passed.append(check.name)
-    if failed:
-        raise AssertionError(f"{type(tokenizer).__name__} breaks the contract of tokenizers:\n" + "\n".join(failed))
-    return passed
-
-
-@contextmanager
-def global_random_state_untouched() -> Iterator[None]:
-    """AssertionError if the block reads or seeds the global generators of torch, numpy or Python."""
-    before = _random_state()
-    yield
-    _require(_random_state() == before, "the global random state was advanced; draw from a generator of your own")
-
-
-def _random_state() -> tuple[Any, ...]:
-    own: dict[str, Any] = dict(numpy.random.get_state(legacy=False))  # noqa: NPY002 (read, not drawn from)
-    words = own.pop("state")
-    return torch.get_rng_state().tolist(), own, words["key"].tolist(), words["pos"], random.getstate()
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise AssertionError(otherwise)
-
-
-def _refusal(kind: type[Exception], call: Callable[[], object], what: str) -> str:
-    """The message with which a call was refused; it must be one sentence."""
-    try:
-        call()
-    except kind as error:
-        message = str(error)
-        _require(
-            bool(message.strip()) and "\n" not in message, f"{what} must be refused in one sentence, got {message!r}"
-        )
-        return message
-    except Exception as error:
-        raise AssertionError(f"{what} must raise {kind.__name__}, got {type(error).__name__}: {error}") from error
-    raise AssertionError(f"{what} must raise {kind.__name__}, but was accepted")
+    checks = tokenizer_checks(tokenizer, items, refused=refused, suffix=suffix)
+    return run_all(checks, type(tokenizer).__name__, "tokenizers")
 
 
 def _one_by_one(subject: Subject) -> list[TokenStream]:
@@ -142,38 +83,38 @@ def _any_codes(stream: TokenStream, seed: int) -> TokenStream:
 
 def _check_follows_the_protocol(subject: Subject) -> None:
     tokenizer = subject.tokenizer
-    _require(isinstance(tokenizer, Tokenizer), "an attribute or method of tokenmask.tokenizer.Tokenizer is missing")
+    require(isinstance(tokenizer, Tokenizer), "an attribute or method of tokenmask.tokenizer.Tokenizer is missing")
     media = tokenizer.media
-    _require(dataclasses.is_dataclass(media), f"{media.__name__} must be a dataclass")
+    require(dataclasses.is_dataclass(media), f"{media.__name__} must be a dataclass")
     for method in ("load", "save"):
-        _require(callable(getattr(media, method, None)), f"{media.__name__} needs a method {method}(path)")
-    _require(len(tokenizer.spec.fingerprint) == 64, "spec.fingerprint must be 64 hex digits, see tokenizer.fingerprint")
+        require(callable(getattr(media, method, None)), f"{media.__name__} needs a method {method}(path)")
+    require(len(tokenizer.spec.fingerprint) == 64, "spec.fingerprint must be 64 hex digits, see tokenizer.fingerprint")
     context = tokenizer.context_seconds
-    _require(context is None or context >= 0, f"context_seconds must be None or not negative, got {context}")
+    require(context is None or context >= 0, f"context_seconds must be None or not negative, got {context}")
 
 
 def _check_codes_are_of_the_spec(subject: Subject) -> None:
     spec = subject.tokenizer.spec
     for stream in _one_by_one(subject):
-        _require(stream.spec == spec, "a stream must carry the tokenizer's spec")
-        _require(stream.codes.device.type == "cpu", f"codes must be on the CPU, got {stream.codes.device}")
-        _require(stream.codes.numel() > 0, "a stream must hold at least one code")
-        _require(not stream.codes.is_inference(), "codes must be ordinary tensors, not of inference mode")
+        require(stream.spec == spec, "a stream must carry the tokenizer's spec")
+        require(stream.codes.device.type == "cpu", f"codes must be on the CPU, got {stream.codes.device}")
+        require(stream.codes.numel() > 0, "a stream must hold at least one code")
+        require(not stream.codes.is_inference(), "codes must be ordinary tensors, not of inference mode")
         if spec.end_code is not None:
-            _require(spec.end_code not in stream.codes[..., 0].flatten().tolist(), "encode must not emit the end code")
+            require(spec.end_code not in stream.codes[..., 0].flatten().tolist(), "encode must not emit the end code")
 
 
 def _check_codes_repeat(subject: Subject) -> None:
-    _require(_one_by_one(subject) == _one_by_one(subject), "the same media must give the same codes")
+    require(_one_by_one(subject) == _one_by_one(subject), "the same media must give the same codes")
 
 
 def _check_many_equal_one_by_one(subject: Subject) -> None:
     encode_many, items = subject.tokenizer.encode_many, list(subject.items)
     alone = _one_by_one(subject)
-    _require(encode_many(items) == alone, "encode_many must give the codes of encode")
-    _require(encode_many(items[::-1]) == alone[::-1], "the order of a batch must not change codes")
-    _require(encode_many(items[:2]) == alone[:2], "the size of a batch must not change codes")
-    _require(encode_many([]) == [], "encode_many of nothing must be an empty list")
+    require(encode_many(items) == alone, "encode_many must give the codes of encode")
+    require(encode_many(items[::-1]) == alone[::-1], "the order of a batch must not change codes")
+    require(encode_many(items[:2]) == alone[:2], "the size of a batch must not change codes")
+    require(encode_many([]) == [], "encode_many of nothing must be an empty list")
 
 
 def _check_threads_change_nothing(subject: Subject) -> None:
@@ -185,27 +126,25 @@ def _check_threads_change_nothing(subject: Subject) -> None:
             results.append((streams, _one_by_one(subject), [subject.tokenizer.decode(stream) for stream in streams]))
     finally:
         torch.set_num_threads(before)
-    _require(results[0] == results[1], "codes and decoded media must not depend on the number of threads")
+    require(results[0] == results[1], "codes and decoded media must not depend on the number of threads")
 
 
 def _check_decodes_to_its_media(subject: Subject) -> None:
     tokenizer = subject.tokenizer
     for stream in _one_by_one(subject):
         media = tokenizer.decode(stream)
-        _require(
-            isinstance(media, tokenizer.media), f"decode must return {tokenizer.media.__name__}, got {type(media)}"
-        )
-        _require(media == tokenizer.decode(stream), "the same codes must give the same media")
-        _require(getattr(media, "stream", None) == stream, "decoded media must keep their stream")
-        _require(stream_of(tokenizer, media) == stream, "the codes of decoded media must be those they came from")
+        require(isinstance(media, tokenizer.media), f"decode must return {tokenizer.media.__name__}, got {type(media)}")
+        require(media == tokenizer.decode(stream), "the same codes must give the same media")
+        require(getattr(media, "stream", None) == stream, "decoded media must keep their stream")
+        require(stream_of(tokenizer, media) == stream, "the codes of decoded media must be those they came from")
         again = tokenizer.encode(media)
-        _require(again.grid == stream.grid or None in tokenizer.spec.grid, "decoded media must be encodable again")
+        require(again.grid == stream.grid or None in tokenizer.spec.grid, "decoded media must be encodable again")
 
 
 def _check_decodes_any_codes(subject: Subject) -> None:
     for seed, stream in enumerate(_one_by_one(subject)):
         media = subject.tokenizer.decode(_any_codes(stream, seed))
-        _require(isinstance(media, subject.tokenizer.media), "any codes of the codebook must decode")
+        require(isinstance(media, subject.tokenizer.media), "any codes of the codebook must decode")
 
 
 def _check_files_come_back(subject: Subject) -> None:
@@ -216,8 +155,8 @@ def _check_files_come_back(subject: Subject) -> None:
         for item in [*subject.items, subject.tokenizer.decode(subject.tokenizer.encode(subject.items[0]))]:
             path = Path(folder) / f"item{subject.suffix}"
             item.save(path)
-            _require(media.load(path) == item, f"{media.__name__}.load must give back what save wrote")  # type: ignore[attr-defined]
-        _refusal(ValueError, lambda: media.load(Path(folder) / "absent"), "a missing file")  # type: ignore[attr-defined]
+            require(media.load(path) == item, f"{media.__name__}.load must give back what save wrote")  # type: ignore[attr-defined]
+        refusal(ValueError, lambda: media.load(Path(folder) / "absent"), "a missing file")  # type: ignore[attr-defined]
 
 
 def _check_saved_it_comes_back(subject: Subject) -> None:
@@ -227,22 +166,22 @@ def _check_saved_it_comes_back(subject: Subject) -> None:
         tokenizer.save(folder)
         tokenizer.save(folder)
         loaded = type(tokenizer).load(folder)
-        _require(loaded.spec == tokenizer.spec, "a loaded tokenizer must have the same spec and fingerprint")
-        _require(
+        require(loaded.spec == tokenizer.spec, "a loaded tokenizer must have the same spec and fingerprint")
+        require(
             loaded.encode_many(subject.items) == _one_by_one(subject), "a loaded tokenizer must give the same codes"
         )
         stream = tokenizer.encode(subject.items[0])
-        _require(loaded.decode(stream) == tokenizer.decode(stream), "a loaded tokenizer must decode alike")
+        require(loaded.decode(stream) == tokenizer.decode(stream), "a loaded tokenizer must decode alike")
         held = read_description(folder)["tokenizer"]
         write_text_atomic(folder / DESCRIPTION_FILE, describe(held, {}, "0" * 64))
-        _refusal(ValueError, lambda: tokenizer.save(folder), "a folder that holds another tokenizer")
+        refusal(ValueError, lambda: tokenizer.save(folder), "a folder that holds another tokenizer")
 
 
 def _check_damage_is_noticed(subject: Subject) -> None:
     kind = type(subject.tokenizer)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _refusal(ValueError, lambda: kind.load(folder), "an empty folder")
+        refusal(ValueError, lambda: kind.load(folder), "an empty folder")
         subject.tokenizer.save(folder)
         for path in sorted(folder.iterdir()):
             whole = path.read_bytes()
@@ -252,9 +191,9 @@ def _check_damage_is_noticed(subject: Subject) -> None:
                 _flipped(whole, len(whole) - 3),
             ):
                 path.write_bytes(damaged)
-                _refusal(ValueError, lambda: kind.load(folder), f"a damaged {path.name}")
+                refusal(ValueError, lambda: kind.load(folder), f"a damaged {path.name}")
             path.unlink()
-            _refusal(ValueError, lambda: kind.load(folder), f"a folder without {path.name}")
+            refusal(ValueError, lambda: kind.load(folder), f"a folder without {path.name}")
             path.write_bytes(whole)
         kind.load(folder)
 
@@ -267,23 +206,23 @@ def _check_foreign_streams_are_refused(subject: Subject) -> None:
     tokenizer = subject.tokenizer
     stream = tokenizer.encode(subject.items[0])
     foreign = replace(stream, spec=replace(stream.spec, fingerprint="f" * 64))
-    message = _refusal(ValueError, lambda: tokenizer.decode(foreign), "a stream of another tokenizer")
+    message = refusal(ValueError, lambda: tokenizer.decode(foreign), "a stream of another tokenizer")
     for name in (tokenizer.spec.fingerprint[:12], "f" * 12):
-        _require(name in message, f"the refusal of a foreign stream must name both fingerprints, got {message!r}")
-    _refusal(TypeError, lambda: tokenizer.decode(stream.codes), "codes without their spec")  # type: ignore[arg-type]
+        require(name in message, f"the refusal of a foreign stream must name both fingerprints, got {message!r}")
+    refusal(TypeError, lambda: tokenizer.decode(stream.codes), "codes without their spec")  # type: ignore[arg-type]
 
 
 def _check_other_media_are_refused(subject: Subject) -> None:
     tokenizer = subject.tokenizer
     for wrong in (None, 3, "text", torch.zeros(3)):
-        message = _refusal(TypeError, partial(tokenizer.encode, wrong), f"{type(wrong).__name__} as media")
-        _require(
+        message = refusal(TypeError, partial(tokenizer.encode, wrong), f"{type(wrong).__name__} as media")
+        require(
             tokenizer.media.__name__ in message, f"the refusal must name {tokenizer.media.__name__}, got {message!r}"
         )
         batch = [subject.items[0], wrong]
-        _refusal(TypeError, partial(tokenizer.encode_many, batch), "a batch with one wrong item")
+        refusal(TypeError, partial(tokenizer.encode_many, batch), "a batch with one wrong item")
     for refused in subject.refused:
-        _refusal(ValueError, partial(tokenizer.encode, refused), f"the media {refused!r}")
+        refusal(ValueError, partial(tokenizer.encode, refused), f"the media {refused!r}")
 
 
 def _check_media_are_left_alone(subject: Subject) -> None:
@@ -296,8 +235,8 @@ def _check_media_are_left_alone(subject: Subject) -> None:
     codes = stream.codes.clone()
     subject.tokenizer.encode_many(subject.items)
     subject.tokenizer.decode(stream)
-    _require([values(item) for item in subject.items] == before, "encode must not change its media")
-    _require(torch.equal(stream.codes, codes), "decode must not change its codes")
+    require([values(item) for item in subject.items] == before, "encode must not change its media")
+    require(torch.equal(stream.codes, codes), "decode must not change its codes")
 
 
 def _check_global_random_state_is_untouched(subject: Subject) -> None:
@@ -312,25 +251,30 @@ def _check_global_random_state_is_untouched(subject: Subject) -> None:
 
 def _check_figures_are_numbers(subject: Subject) -> None:
     figures = subject.tokenizer.evaluate(subject.items)
-    _require(bool(figures), "evaluate must return figures by name")
+    require(bool(figures), "evaluate must return figures by name")
     for name, value in figures.items():
-        _require(isinstance(value, float), f"evaluate must return floats, but {name} is {value!r}")
+        require(isinstance(value, float), f"evaluate must return floats, but {name} is {value!r}")
 
 
-_CHECKS: tuple[Callable[[Subject], None], ...] = (
-    _check_follows_the_protocol,
-    _check_codes_are_of_the_spec,
-    _check_codes_repeat,
-    _check_many_equal_one_by_one,
-    _check_threads_change_nothing,
-    _check_decodes_to_its_media,
-    _check_decodes_any_codes,
-    _check_files_come_back,
-    _check_saved_it_comes_back,
-    _check_damage_is_noticed,
-    _check_foreign_streams_are_refused,
-    _check_other_media_are_refused,
-    _check_media_are_left_alone,
-    _check_global_random_state_is_untouched,
-    _check_figures_are_numbers,
+TOKENIZERS = Contract(
+    "tokenizer",
+    Tokenizer,
+    (
+        _check_follows_the_protocol,
+        _check_codes_are_of_the_spec,
+        _check_codes_repeat,
+        _check_many_equal_one_by_one,
+        _check_threads_change_nothing,
+        _check_decodes_to_its_media,
+        _check_decodes_any_codes,
+        _check_files_come_back,
+        _check_saved_it_comes_back,
+        _check_damage_is_noticed,
+        _check_foreign_streams_are_refused,
+        _check_other_media_are_refused,
+        _check_media_are_left_alone,
+        _check_global_random_state_is_untouched,
+        _check_figures_are_numbers,
+    ),
+    Subject,
 )

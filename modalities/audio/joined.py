@@ -1,0 +1,163 @@
+"""Sound files in which streams follow each other, and headers that do not tell how long they are.
+
+Arrow: file --**streams**--> files with one stream each. Does not know: how sound is decoded, clips.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from tokenmask.modalities.audio.mpeg import mp3_streams
+
+_CAPTURE, _FIRST_PAGE = b"OggS", 2  # RFC 3533, section 6
+_BEGINNINGS = {  # of other kinds, by their first four bytes
+    b"fLaC": rb"fLaC[\x00\x80]\x00\x00\x22",  # RFC 9639, section 8: STREAMINFO comes first and has 34 bytes
+    b"RIFF": rb"RIFF....WAVE",
+    b"FORM": rb"FORM....AIF[FC]",
+    b"caff": rb"caff\x00\x01\x00\x00",
+    b"riff": rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00",  # Wave64
+    b".snd": rb"\.snd\x00\x00[\x00-\x0f].{4}.\x00\x00\x00[\x01-\x1b]\x00[\x00-\x0b]..\x00\x00\x00[\x01-\x20]",
+}
+_CHUNK = re.compile(rb"[ -~]{4}", re.DOTALL)
+_UNKNOWN = 0x7FFFF000  # sizes from here on stand for an unknown one, as of programs that write into a pipe
+
+
+class Stream(NamedTuple):
+    """A file with one stream.
+
+    Args:
+        source: a path, or what would be in the file.
+        kind: its first four bytes, or b"mp3".
+        announced: MP3 frames that its header counts, and those that it has; (0, 0) where that is not known.
+    """
+
+    source: str | Path | io.BytesIO
+    kind: bytes
+    announced: tuple[int, int] = (0, 0)
+
+
+def streams(path: str | Path, notes: list[str]) -> list[Stream]:
+    """The streams of a file, one after the other; notes get sentences on what is left out or guessed."""
+    if Path(path).stat().st_size < 12:
+        return [Stream(path, b"")]
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        kind = bytes(data[:4])
+        if kind == _CAPTURE:
+            return _cut(path, data, _ogg_links(data, notes), kind)
+        if kind in _BEGINNINGS:
+            return _known(path, data, kind, notes)
+        if kind[:3] == b"ID3" or kind[0] == 0xFF:
+            found = mp3_streams(data[:], notes)
+            return [Stream(io.BytesIO(one.data), b"mp3", (one.announced or 0, one.held)) for one in found] or [
+                Stream(path, kind)
+            ]
+        return [Stream(path, kind)]
+
+
+def _cut(path: str | Path, data: mmap.mmap, parts: list[tuple[int, int]], kind: bytes) -> list[Stream]:
+    if parts == [(0, len(data))]:
+        return [Stream(path, kind)]
+    return [Stream(io.BytesIO(data[start:stop]), kind) for start, stop in parts]
+
+
+def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> list[Stream]:
+    """Streams of kinds that begin with a header like no other."""
+    mark, starts, place = re.compile(_BEGINNINGS[kind], re.DOTALL), [0], _end(data, 0, kind)
+    while (found := mark.search(data, place)) is not None:
+        starts.append(found.start())
+        place = _end(data, found.start(), kind)
+    parts = list(zip(starts, [*starts[1:], len(data)], strict=True))
+    if kind not in (b"RIFF", b"FORM"):
+        return _cut(path, data, parts, kind)
+    result = []
+    for start, stop in parts:
+        patch = _sound_chunk(data, start, stop, kind, notes)
+        whole = Stream(path, kind) if len(parts) == 1 and not patch else Stream(io.BytesIO(data[start:stop]), kind)
+        if patch and isinstance(whole.source, io.BytesIO):
+            place, size = patch
+            for at, value in ((4, stop - start - 8), (place - start, size)):
+                whole.source.getbuffer()[at : at + 4] = value.to_bytes(4, "little" if kind == b"RIFF" else "big")
+        result.append(whole)
+    return result
+
+
+def _end(data: mmap.mmap, start: int, kind: bytes) -> int:
+    """Before where no other stream begins."""
+    place = start + 4
+    if kind == b"fLaC":  # blocks about the sound, which may hold pictures
+        while place + 4 <= len(data):
+            last, place = data[place] & 0x80, place + 4 + int.from_bytes(data[place + 1 : place + 4], "big")
+            if last:
+                break
+    elif kind in (b"RIFF", b"FORM"):
+        found = _find_chunk(data, start, len(data), kind)
+        if found is not None and 0 < found[1] < _UNKNOWN:
+            place = found[0] + 4 + found[1]
+    return min(place, len(data))
+
+
+def _find_chunk(data: mmap.mmap, start: int, stop: int, kind: bytes) -> tuple[int, int] | None:
+    """Where the size of the chunk with samples stands, and the size."""
+    wanted = b"data" if kind == b"RIFF" else b"SSND"
+    place = start + 12
+    while place + 8 <= stop and _CHUNK.match(data, place):
+        size = int.from_bytes(data[place + 4 : place + 8], "little" if kind == b"RIFF" else "big")
+        if data[place : place + 4] == wanted:
+            return place + 4, size
+        place += 8 + size + size % 2
+    return None
+
+
+def _sound_chunk(data: mmap.mmap, start: int, stop: int, kind: bytes, notes: list[str]) -> tuple[int, int] | None:
+    """Where to write which size, if the chunk with samples has none; a chunk that is cut short is said."""
+    found = _find_chunk(data, start, stop, kind)
+    if found is None:
+        return None
+    place, size = found
+    held = stop - place - 4
+    if size >= _UNKNOWN or size <= held:
+        if size or not held or _are_chunks(data, place + 4, stop, kind):
+            return None
+        notes.append(f"its header says that it has no samples, but {held} bytes follow, which are read as samples")
+        return place, held
+    notes.append(f"its header announces {size} bytes of samples, but {held} are there: it is cut short")
+    return None
+
+
+def _are_chunks(data: mmap.mmap, place: int, stop: int, kind: bytes) -> bool:
+    """Whether what follows is chunks to the end, so that there are no samples indeed."""
+    while place + 8 <= stop and _CHUNK.match(data, place):
+        size = int.from_bytes(data[place + 4 : place + 8], "little" if kind == b"RIFF" else "big")
+        place += 8 + size + size % 2
+    return stop <= place <= stop + 1
+
+
+def _ogg_links(data: mmap.mmap, notes: list[str]) -> list[tuple[int, int]]:
+    """The links of a chain, each a whole Ogg file: a first page that comes after others than first ones begins one."""
+    starts: list[int] = [0]
+    ends: list[int] = []
+    place, end, opening, lost = 0, 0, True, 0
+    while place < len(data):
+        kind, segments = (data[place + 5], data[place + 26]) if place + 27 <= len(data) else (0, 0)
+        if data[place : place + 5] != _CAPTURE + b"\0" or place + 27 > len(data):
+            following = data.find(_CAPTURE + b"\0", place + 1)
+            following = len(data) if following < 0 else following
+            lost += len(bytes(data[place:following]).strip(b"\0"))
+            if following == len(data):
+                break
+            place = following
+            continue
+        is_first = bool(kind & _FIRST_PAGE)
+        if is_first and not opening:
+            starts.append(place)
+            ends.append(end)
+        opening = is_first
+        place += 27 + segments + sum(data[place + 27 : place + 27 + segments])
+        end = min(place, len(data))
+    if lost:
+        notes.append(f"{lost} bytes in it are no Ogg pages and are left out")
+    return list(zip(starts, [*ends, end], strict=True))

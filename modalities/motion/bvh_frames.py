@@ -1,0 +1,99 @@
+"""The part of a BVH file after the word MOTION: rows of numbers, and the time of a frame as it was printed.
+
+Does not know: joints, units, skeletons.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+import torch
+from torch import Tensor
+
+_USUAL = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 96, 100, 120, 144, 150, 180, 200, 240, 250)
+_USUAL_HZ = (*_USUAL, 300, 360, 400, 480, 500, 600, 960, 1000)
+_SLOW_HZ = 1.0  # below it, the number may be milliseconds or a rate
+_FEW = 0.004  # of the time of a frame; digits that leave more open are told
+_MOST = 0.011  # by which a rate may differ from what is written: 0.033 is 30 a second
+_PADDED = 1.1e-3  # the same where the last digits are zeros: 0.0333330 is 30 a second, 0.0330000 is not
+_FLOAT32 = 1.2e-7  # relative rounding of numbers that were single floats: 0.0333333351
+
+
+def rows(motion: str, width: int, notes: list[str]) -> tuple[Tensor, float]:
+    """The part after MOTION: float64 [frames, width], and frames a second; what was left out or guessed is noted."""
+    begin = re.match(r"\s*Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", motion, re.IGNORECASE)
+    if begin is None:
+        raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
+    if not re.fullmatch(r"-?\d+", begin[1], re.ASCII):
+        raise ValueError(f"its number of frames must be a whole one, got {begin[1]!r}")
+    announced, rate = int(begin[1]), rate_of(begin[2])
+    if rate < _SLOW_HZ:
+        notes.append(
+            f"its frame time of {begin[2]} is {rate:.3g} frames a second; write it in seconds if it is something else"
+        )
+    if has_few_digits(begin[2]):
+        notes.append(
+            f"its frame time of {begin[2]} s has few digits and is read as {rate:.6g} frames a second; write it with "
+            "more of them if that is wrong"
+        )
+    lines = [line.split() for line in motion[begin.end() :].splitlines() if line.strip()]
+    counts = [len(line) for line in lines]
+    cut = bool(lines) and bool(sum(counts) % width) and counts[-1] == sum(counts) % width
+    numbers = torch.tensor([float(word) for line in lines[: len(lines) - cut] for word in line], dtype=torch.float64)
+    frames = len(numbers) // width
+    if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
+        raise ValueError(f"{announced} frames of {width} numbers were announced, but {sum(counts)} came")
+    if cut or frames != announced:
+        ending = " before a row that is cut off" if cut else ""
+        notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
+    return numbers.view(frames, width), rate
+
+
+def rate_of(text: str) -> float:
+    """Frames a second, from the time of a frame as it is written, in seconds.
+
+    The digits of a file allow a range of rates, rounded or cut off. In it a usual rate is taken, or one of film and
+    television (24000/1001 and its like), or a whole one or one of three decimals that is nearly exact; else the
+    number as it stands.
+    """
+    step = _seconds(text)
+    exact, unit = 1 / float(step), _last_digit(step)
+    padded = _last_digit(step.normalize())
+    usual = float(min(_USUAL_HZ, key=lambda rate: abs(rate / exact - 1)))
+
+    def off(rate: float) -> float:
+        return abs(exact / rate - 1) if rate > 0 else 1.0
+
+    film = usual * 1000 / 1001
+    ranges = [  # the rates that are tried, and how far off they may be, in the order of how much that guesses
+        *((rate, _FLOAT32) for rate in (usual, film)),
+        *((rate, min(0.5 * unit * exact * (1 + 1e-9), _MOST)) for rate in (usual, film)),
+        *((rate, min(unit * exact, _MOST)) for rate in (usual, film)),
+        *((rate, 1e-8) for rate in (float(round(exact)), round(exact, 3))),
+        *((rate, min(padded * exact, _PADDED)) for rate in (usual, film) if padded > unit),
+        (float(round(exact)), min(unit * exact, 1e-4)),
+    ]
+    return next((rate for rate, room in ranges if off(rate) <= room), exact)
+
+
+def has_few_digits(text: str) -> bool:
+    """Whether a time of a frame leaves rates open that differ by a percent; 0.04 s and the like are whole rates."""
+    step = _seconds(text)
+    return 0.5 * _last_digit(step) > _FEW * float(step) and bool(1 / step % 1)
+
+
+def _seconds(text: str) -> Decimal:
+    try:
+        step = Decimal(text)
+    except InvalidOperation:
+        step = Decimal("nan")
+    if not (step.is_finite() and step > 0):
+        raise ValueError(f"its frame time must be positive, got {text}")
+    return step
+
+
+def _last_digit(step: Decimal) -> float:
+    """What one more in the last digit is worth; one of units or more counts as exact."""
+    exponent = int(step.as_tuple().exponent)
+    return float(Decimal(1).scaleb(exponent)) if exponent < 0 else 0.0

@@ -1,0 +1,110 @@
+"""Components of ours, at least one of each class, with the options that their checks need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tokenmask.evaluation.metrics import METRICS
+from tokenmask.layout import Delay, Flatten, Parallel
+from tokenmask.masking import (
+    Arccos,
+    Conditioning,
+    Corruption,
+    Cosine,
+    Exponential,
+    FixedRate,
+    GroupChain,
+    HaltonScore,
+    LevelStages,
+    Linear,
+    Logarithmic,
+    Masker,
+    Polynomial,
+    Power,
+    ProcessRate,
+    QLDSScore,
+    RandomScore,
+    RasterScore,
+    SpanScore,
+    SumScore,
+)
+from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, RangeHeadsConfig, TransformerConfig, Window
+from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.procedures import Plain
+from tokenmask.sampling import (
+    AllOf,
+    AllowAll,
+    Categorical,
+    ClassifierFree,
+    ConfidenceAbove,
+    ConfidenceScore,
+    EntropyScore,
+    ForbidCodes,
+    GroupCausalReuse,
+    MarginScore,
+    NeverRevoke,
+    NoGuidance,
+    NoReuse,
+    PrefixReuse,
+    ProcessSchedule,
+    RevokeDrawn,
+    RevokeLeastLikely,
+    Sampler,
+    Stage,
+    StaleReuse,
+    UniformSchedule,
+)
+from tokenmask.training import AdamW, Packing
+
+
+def class_weights(layout) -> dict[str, Any]:
+    """Of the text alone, rising with the code."""
+    size = layout.range("text").size
+    return {"class_weights": {layout.head("text"): torch.arange(1.0, size + 1)}}
+
+
+OURS: list[Any] = [
+    *(Linear(), Cosine(), Power(), Power(0.5), Polynomial(), Arccos(), Exponential(), Logarithmic(), Logarithmic(4)),
+    *(ProcessRate(), ProcessRate(Linear(), per="batch"), ProcessRate(rounding="bernoulli"), FixedRate(0.3)),
+    ProcessRate(Power(3.0), 0.2, 0.7, rounding="floor", minimum=0),
+    *(RandomScore(), SpanScore(), RasterScore(3), HaltonScore(), QLDSScore()),
+    *(ConfidenceScore(), ConfidenceScore(4.5), MarginScore(), EntropyScore()),
+    *(SumScore((RandomScore(), RasterScore()), (1.0, 0.1)), SumScore((MarginScore(), SpanScore(2)), (1.0, 2.0))),
+    *(Corruption(), Corruption(0.8, 0.1, 0.1), Corruption(0.0, 1.0, 0.0)),
+    *(LevelStages(), LevelStages((1.0, 3.0)), LevelStages(only=1), LevelStages(whole_from=1)),
+    *(GroupChain(), GroupChain(1.0, (QLDSScore(),), Linear(), (2, 3))),
+    *(Masker(), Masker(FixedRate(0.5), HaltonScore(), Corruption(0.8, 0.1, 0.1)), Masker(chain=GroupChain(0.5))),
+    *(Masker(ProcessRate(rounding="bernoulli")), Masker(stages=LevelStages(whole_from=1))),
+    *(Conditioning(), Conditioning(0.5, 0.5, {"text": 0.1}), Conditioning(0.0, 1.0)),
+    *(Packing(), Packing(16), Packing(64, 4, {"sound": 3}), Packing(10, 1)),
+    *(Parallel(), Parallel("concat"), Flatten(), Delay()),
+    *(Full(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
+    *(TransformerConfig(64, 2, 2), TransformerConfig(64, 2, 2, adaln=True, tied=False)),
+    *(TransformerConfig(64, 2, 2, time_input=True, absolute=False), TransformerConfig(64, 2, 2, shifted=True)),
+    *(RangeHeadsConfig(), RangeHeadsConfig(tied=False), RangeHeadsConfig(transform=True)),
+    *(AdamW(), AdamW(muon=True), AdamW(0.0, 0.5, 0.9)),
+    *(MaskedCrossEntropy(scope=scope) for scope in ("predicted", "hidden", "valid", "all")),
+    *(MaskedCrossEntropy(reduction=how) for how in ("per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits")),
+    *(MaskedCrossEntropy(weight="inverse_t"), MaskedCrossEntropy(weight="elbo", process=Cosine(), label_smoothing=0.1)),
+    (MaskedCrossEntropy(weight="class"), {"extra": class_weights}),
+    Plain(),
+    (Plain({"text": (2.0,) + (1.0,) * 10}), {"objective": MaskedCrossEntropy(weight="class")}),
+    *(ProcessSchedule(), ProcessSchedule(grid="ends"), ProcessSchedule(Logarithmic(), "ceil"), UniformSchedule()),
+    ConfidenceAbove(0.6),
+    *(Categorical(), Categorical(0.0), Categorical(3.0, 0.1, grid="after"), Categorical(0.7, None, 5, 0.9, 0.05)),
+    *(NoGuidance(), ClassifierFree(), ClassifierFree(10.0, 1.0, "cosine"), ClassifierFree(2.0, weights=(0.5, 1.0))),
+    *(AllowAll(), ForbidCodes({"text": (10, 1)})),
+    AllOf((ForbidCodes({"text": (10,)}), ForbidCodes({"sound": (0,)}))),
+    *(NeverRevoke(), RevokeLeastLikely(0.5), RevokeDrawn(), RevokeDrawn(0.3, Cosine())),
+    *(NoReuse(), PrefixReuse(), StaleReuse(), StaleReuse(1, 2, RasterScore(3), True, "open"), GroupCausalReuse()),
+    *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),
+    Sampler(2, stages=(Stage(3),), guidance=ClassifierFree(), revoke=RevokeDrawn()),
+    *METRICS,
+]
+
+
+def component_and_options(one: Any) -> tuple[Any, dict[str, Any]]:
+    """An entry of the list above, with its options."""
+    return one if isinstance(one, tuple) else (one, {})

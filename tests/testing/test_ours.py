@@ -1,0 +1,86 @@
+"""Every component that ships passes the public checks of its kind, and none is forgotten."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import tokenmask
+from tests.testing.ours import OURS, component_and_options
+from tokenmask.masking import Masker
+from tokenmask.recipes import Recipe
+from tokenmask.recipes.recipe import OPEN
+from tokenmask.sampling import Sampler, Stage
+from tokenmask.testing import check_component, component_checks
+from tokenmask.testing.component import CONTRACTS, contract_of
+from tokenmask.testing.tokenizer import TOKENIZERS
+from tokenmask.training import Training
+
+
+def classes_of(base: type) -> Iterator[type]:
+    """The base and everything below it that tokenmask brings to be used."""
+    for kind in (base, *base.__subclasses__()):
+        if kind is not base:
+            yield from classes_of(kind)
+            continue
+        if not (inspect.isabstract(kind) or kind.__name__.startswith("_")) and _ships(kind.__module__):
+            yield kind
+
+
+def _ships(module: str) -> bool:
+    return module.startswith("tokenmask.") and not module.startswith("tokenmask.testing")
+
+
+@pytest.fixture(scope="module")
+def _everything_is_imported() -> None:
+    for module in pkgutil.walk_packages(tokenmask.__path__, "tokenmask."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+@pytest.mark.usefixtures("_everything_is_imported")
+@pytest.mark.parametrize("contract", [one for one in CONTRACTS if one is not TOKENIZERS], ids=lambda one: one.kind)
+def test_every_class_of_a_kind_is_checked(contract):
+    """Tokenizers are checked by the tests of their modalities."""
+    ours = {type(component_and_options(one)[0]) for one in OURS}
+    assert {kind for kind in ours if issubclass(kind, contract.base)} == set(classes_of(contract.base))
+
+
+def kinds_in(declared: Any) -> Iterator[type]:
+    """The classes that the type of a field is made of."""
+    if typing.get_origin(declared) is None:
+        if isinstance(declared, type):
+            yield declared
+        return
+    for inner in typing.get_args(declared):
+        yield from kinds_in(inner)
+
+
+def test_every_choice_of_a_recipe_has_a_contract():
+    bases = {contract.base for contract in CONTRACTS}
+    for owner in (Recipe, Masker, Sampler, Stage, Training):
+        for name, declared in typing.get_type_hints(owner).items():
+            for kind in kinds_in(declared):
+                if inspect.isabstract(kind) or kind in OPEN:
+                    assert kind in bases, f"{owner.__name__}.{name}: add the contract of {kind.__name__} to CONTRACTS"
+
+
+@pytest.mark.parametrize("one", OURS, ids=lambda one: repr(component_and_options(one)[0])[:70])
+def test_ours_pass(one):
+    component, options = component_and_options(one)
+    passed = check_component(component, **options)
+    assert passed == [check.name for check in component_checks(component, **options)] and len(passed) >= 5
+    assert passed == [requirement.__name__ for requirement in contract_of(component).requirements]
+
+
+def test_what_is_no_component_is_refused():
+    with pytest.raises(TypeError, match=r"must have one of the bases Rate, Score, .*got str; subclass one"):
+        check_component("a word")
+    with pytest.raises(TypeError, match="check_rate takes a Rate, got Masker; subclass it"):
+        tokenmask.testing.check_rate(Masker())

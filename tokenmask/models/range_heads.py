@@ -1,0 +1,128 @@
+"""RangeHeads: hidden vectors become logits over the codes of one range.
+
+Arrow: Backbone --**RangeHeads**--> Objective, Sampler. Does not know: the shared vocabulary as a whole; a query is
+scored over the codes of its own range only, never over MASK or other streams.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tokenmask.layout import Layout
+from tokenmask.models.heads import Head, HeadConfig, RangeLogits, Reader
+from tokenmask.models.layout_rows import LayoutRows
+from tokenmask.nn import MIN_ROWS, Linear, RMSNorm, linear, pad_rows, recomputed
+
+LOGITS_AT_ONCE = 2**22  # where they are read in parts: 16 MB
+COLUMNS = 16  # a product with another number of columns may round differently with four or more threads
+
+
+@dataclass(frozen=True)
+class RangeHeadsConfig(HeadConfig):
+    """A :class:`RangeHeads`.
+
+    Args:
+        tied: codes are scored with the embedding table itself.
+        transform: a dense layer, GELU and norm before the codes are scored, as in BERT.
+    """
+
+    tied: bool = True
+    transform: bool = False
+
+    def build(self, layout: Layout, width: int) -> Head:
+        return RangeHeads(layout, width, tied=self.tied, transform=self.transform)
+
+
+class RangeHeads(Head):
+    """Scores the codes of each range with the rows of a table, plus a bias for each code.
+
+    Args:
+        layout: gives the ranges.
+        width: D.
+        tied: the table is the embedding table; else the heads hold one of their own.
+        transform: dense, GELU and norm first. Source: BERT, arXiv:1810.04805, published code; MaskGIT keeps it.
+    """
+
+    def __init__(self, layout: Layout, width: int, *, tied: bool = True, transform: bool = False) -> None:
+        super().__init__()
+        self.ranges = layout.ranges
+        self.bias = nn.Parameter(torch.empty(layout.num_ids))
+        self.table = None if tied else nn.Parameter(torch.empty(layout.num_ids, width))
+        self.dense = Linear(width, width) if transform else None
+        self.norm = RMSNorm(width) if transform else None
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Biases zero; an own table is uniform within 1 / sqrt(D)."""
+        self.bias.zero_()
+        if self.table is not None:
+            bound = 1 / math.sqrt(self.table.shape[1])
+            self.table.uniform_(-bound, bound, generator=generator)
+
+    def layout_rows(self) -> LayoutRows:
+        """The biases, and the own table if there is one."""
+        return LayoutRows(ids=("bias",) if self.table is None else ("bias", "table"))
+
+    def forward(
+        self, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None
+    ) -> tuple[RangeLogits, ...]:
+        """Args:
+            hidden: float [M, D], normalised.
+            heads: int64 [M], index of the range that each query asks.
+            embedding: float [num_ids, D], the embedding table, used if tied.
+            read: is given the logits in parts of at most 2^22, and what it returns stands in the place of ``logits``.
+                So they are never all there at once, neither now nor in the backward pass, which computes each part
+                again (and calls ``read`` again) where there are several.
+
+        Returns:
+            One entry for each range that is asked, in ascending order of ``head``; together they hold each query once.
+
+        Raises:
+            ValueError: a head that is no range of the layout.
+        """
+        if not len(heads):
+            return ()
+        low, high = int(heads.min()), int(heads.max())
+        if low < 0 or high >= len(self.ranges):
+            raise ValueError(
+                f"queries must ask one of {len(self.ranges)} ranges, got {low}..{high}; hide code slots only"
+            )
+        count = hidden.shape[0]
+        table = embedding if self.table is None else self.table
+        if self.dense is not None and self.norm is not None:
+            hidden = self.norm(F.gelu(self.dense(pad_rows(hidden))))[:count]
+        groups = []
+        for head in range(low, high + 1):
+            if low == high:
+                index, asked = torch.arange(count, device=hidden.device), hidden
+            else:
+                index = (heads == head).nonzero().squeeze(1)
+                asked = hidden[index]
+            if len(index):
+                first, size = self.ranges[head].offset, self.ranges[head].size
+                wide = slice(first, first + -(-size // COLUMNS) * COLUMNS)
+                rows, bias = pad_rows(table[wide], wide.stop - first), pad_rows(self.bias[wide], wide.stop - first)
+                most = max(LOGITS_AT_ONCE // size // MIN_ROWS, 1) * MIN_ROWS
+                if read is None:
+                    answers = _scores(asked, rows, bias, size)
+                elif len(index) <= most:
+                    answers = _read(read, head, index, size, asked, rows, bias)
+                else:
+                    pairs = zip(torch.split(index, most), torch.split(asked, most), strict=True)
+                    parts = [recomputed(partial(_read, read, head, at, size), some, rows, bias) for at, some in pairs]
+                    answers = torch.cat(parts)
+                groups.append(RangeLogits(head, index, answers))
+        return tuple(groups)
+
+
+def _read(read: Reader, head: int, index: Tensor, size: int, asked: Tensor, rows: Tensor, bias: Tensor) -> Tensor:
+    return read(RangeLogits(head, index, _scores(asked, rows, bias, size)))
+
+
+def _scores(asked: Tensor, rows: Tensor, bias: Tensor, size: int) -> Tensor:
+    return linear(pad_rows(asked), rows, bias)[: len(asked), :size].float().contiguous()

@@ -1,0 +1,105 @@
+"""Conditioning: which streams of a sample are given, filled and dropped.
+
+Does not know: which conditioning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from tokenmask.batch import ABSENT, FILL, GIVEN, Batch
+from tokenmask.masking import Conditioning
+from tokenmask.testing.alike import alike
+from tokenmask.testing.anything import in_any_company, value_requirements
+from tokenmask.testing.contract import Contract, require
+from tokenmask.testing.draws import follows_its_keys
+from tokenmask.testing.world import LAYOUT, World
+
+SEEDS = (0, 1, 2, 3)
+
+
+def _conditioned(conditioning: Conditioning, world: World, seed: int = 0) -> Batch:
+    return conditioning(world.batch, LAYOUT, seed=seed)
+
+
+def _use(conditioning: Conditioning, world: World) -> list[Any]:
+    return [_conditioned(conditioning, world, seed) for seed in SEEDS]
+
+
+def changes_roles_and_validity_alone(conditioning: Conditioning) -> None:
+    """Codes, streams, places and keys stay; what is absent stays absent, and what is there is given or filled."""
+    clean = World().batch
+    for batch in _use(conditioning, World()):
+        rest = replace(batch, role=clean.role, valid=clean.valid)
+        require(alike(rest, clean), "must change nothing of the batch but role and valid")
+        absent = bool(((batch.role == ABSENT) == (clean.role == ABSENT)).all())
+        require(absent, "must leave absent slots absent and no others")
+        known = bool(((batch.role == ABSENT) | (batch.role == GIVEN) | (batch.role == FILL)).all())
+        require(known, "roles must be ABSENT, GIVEN or FILL")
+        require(bool((batch.valid <= clean.valid).all()), "must make no padding valid")
+
+
+def every_row_fills_a_stream(conditioning: Conditioning) -> None:
+    """Something is left to learn in every row: a stream that is filled, whole, and not dropped."""
+    clean = World().batch
+    for batch in _use(conditioning, World()):
+        fill = (batch.role == FILL) & batch.valid[:, :, None]
+        empty = ~fill.flatten(1).any(1)
+        require(not bool(empty.any()), f"must fill a stream of every row, got none in row {int(empty.int().argmax())}")
+        for stream in range(len(LAYOUT.names)):
+            own = (clean.stream == stream) & clean.valid
+            kept, filled = batch.valid & own, (batch.role == FILL).any(-1) & own
+            whole = (kept == own) | ~kept.any(1, keepdim=True)
+            require(bool(whole.all()), "must drop a stream whole or not at all, but dropped a part")
+            dropped = filled & ~batch.valid
+            require(not bool(dropped.any()), "must not drop a stream that is to be filled")
+        controls = (clean.stream < 0) & clean.valid
+        require(bool(batch.valid[controls].all()), "must keep control positions valid, but dropped one")
+
+
+def rows_do_not_matter_to_one_another(conditioning: Conditioning) -> None:
+    """What becomes of a row follows from its own streams and key."""
+
+    def answers(world: World) -> list[Tensor]:
+        batch = _conditioned(conditioning, world)
+        return [batch.role, batch.valid]
+
+    in_any_company(answers)
+
+
+def draws_follow_seed_and_keys(conditioning: Conditioning) -> None:
+    """Another seed and another key draw anew, or nothing is drawn."""
+
+    def draw(seed: int, keys: int) -> Tensor:
+        worlds = [World(keys=keys + 50 * number) for number in range(6)]
+        batches = [_conditioned(conditioning, world, seed) for world in worlds]
+        joined = batches[0]
+        for batch in batches[1:]:
+            joined = joined.join(batch)
+        return joined.role.int() * 2 + joined.valid[:, :, None]
+
+    follows_its_keys(draw)
+
+
+CONDITIONINGS = Contract(
+    "conditioning",
+    Conditioning,
+    (
+        changes_roles_and_validity_alone,
+        every_row_fills_a_stream,
+        rows_do_not_matter_to_one_another,
+        draws_follow_seed_and_keys,
+        *value_requirements(_use),
+    ),
+)
+
+
+def check_conditioning(conditioning: Conditioning) -> list[str]:
+    """Runs every check of a conditioning; see :meth:`Contract.check` for what it returns and raises.
+
+    Its ``odds`` may name the streams "text", "sound" and "picture".
+    """
+    return CONDITIONINGS.check(conditioning)

@@ -1,0 +1,220 @@
+"""Picks: a code for each slot, and how sure the model was of it.
+
+Does not know: which pick.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tokenmask.ops import Purpose, uniform
+from tokenmask.sampling import Pick, PickContext
+from tokenmask.testing.alike import alike, finite
+from tokenmask.testing.anything import value_requirements
+from tokenmask.testing.contract import Contract, refusal, require
+from tokenmask.testing.draws import follows_its_keys
+from tokenmask.testing.world import LAYOUT, World
+
+NAMES = ("codes", "log-probability", "entropy", "margin")
+PROGRESS = (0.0, 0.5, 1.0)
+_NEAR = 2e-3  # of a temperature that is found again from float32
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Logits of the open slots of one range; multiples of 1/8, so that guidance at 1 is exact."""
+
+    world: World
+    head: int
+
+    def context(self, seed: int = 0, keys: int = 0, guidance: float = 1.0, progress: float = 0.5, **more: Any) -> Any:
+        state = self.world.state
+        slots = self.slots
+        row = torch.div(slots, state.is_open[0].numel(), rounding_mode="floor")
+        counters = (state.keys[row] + keys << 24) | slots % state.is_open[0].numel()
+        values = {"allowed": None, "slots": slots, "state": state, "head": self.head, **more}
+        return PickContext(self.world.seeds[row] + seed, counters, guidance, progress, **values)
+
+    @property
+    def slots(self) -> Tensor:
+        state = self.world.state
+        here = state.is_open & (LAYOUT.head_of(state.batch.ids) == self.head)
+        return here.flatten().nonzero().squeeze(1)
+
+    @property
+    def size(self) -> int:
+        return LAYOUT.ranges[self.head].size
+
+    def logits(self, number: int = 0) -> Tensor:
+        counters = self.slots[:, None] * 64 + torch.arange(self.size)
+        draws = uniform(seed=number, counters=counters.flatten(), purpose=Purpose.latent).view(-1, self.size)
+        return (draws * 40).floor() / 8
+
+
+def _cases(world: World | None = None) -> list[_Case]:
+    world = world or World()
+    cases = [_Case(world, head) for head in range(len(LAYOUT.ranges))]
+    return [case for case in cases if len(case.slots)]
+
+
+def _use(pick: Pick, world: World) -> list[Any]:
+    found = []
+    for case in _cases(world):
+        logits = world.lend("logits", case.logits())
+        found += [pick(logits, None, case.context(progress=at)) for at in PROGRESS]
+    return found
+
+
+def draws_codes_of_the_range(pick: Pick) -> None:
+    """Codes int32 in 0..size - 1; statistics float32, finite, in their bounds; also for no slots at all."""
+    for case in _cases():
+        for count in (len(case.slots), 0):
+            logits = case.logits()[:count]
+            context = _part(case.context(), torch.arange(count))
+            answer = pick(logits, None, context)
+            for name, value, dtype in zip(NAMES, answer, (torch.int32, *[torch.float32] * 3), strict=True):
+                right = value.dtype == dtype and list(value.shape) == [count]
+                require(right, f"{name} must be {dtype} [{count}], got {value.dtype} {list(value.shape)}")
+                require(finite(value), f"{name} must be finite, got an infinity or NaN")
+            codes, logprob, entropy, margin = answer
+            inside = bool(((codes >= 0) & (codes < case.size)).all())
+            require(inside, f"codes must lie in 0..{case.size - 1}, got {codes.tolist()[:8]}")
+            require(bool((logprob <= 1e-6).all()), "log-probability must not be above 0")
+            require(bool((entropy >= -1e-5).all()), "entropy must not be negative")
+            require(bool(((margin >= -1e-6) & (margin <= 1 + 1e-6)).all()), "margin must lie in 0..1")
+
+
+def statistics_are_of_one_softmax(pick: Pick) -> None:
+    """Log-probability of the drawn code, entropy and margin are those of the softmax at some temperature."""
+    for case in _cases():
+        logits = case.logits()
+        for progress in PROGRESS:
+            codes, *statistics = pick(logits, None, case.context(progress=progress))
+            heat = _temperature(logits, statistics[1])
+            logprob = (logits.double() / heat[:, None]).log_softmax(1)
+            first, second = logprob.exp().topk(2, 1).values.unbind(1)
+            expected = {"log-probability": logprob.gather(1, codes[:, None].long())[:, 0], "margin": first - second}
+            known = statistics[1] > 1e-3  # else almost all of it is on one code, and the temperature is lost
+            for name, got in (("log-probability", statistics[0]), ("margin", statistics[2])):
+                off = ((got.double() - expected[name]).abs() > _NEAR * (1 + expected[name].abs())) & known
+                at = int(off.int().argmax())
+                require(
+                    not bool(off.any()),
+                    f"{name} must be that of the drawn code in the softmax that has the entropy "
+                    f"{statistics[1][at]:.4g}, {expected[name][at]:.4g}, got {got[at]:.4g}",
+                )
+
+
+def _temperature(logits: Tensor, entropy: Tensor) -> Tensor:
+    """float64 [N], the temperature at which the softmax has an entropy in nats."""
+    low, high = (torch.full(entropy.shape, math.log(one), dtype=torch.float64) for one in (1e-3, 1e3))
+    for _ in range(60):
+        middle = (low + high) / 2
+        logprob = (logits.double() / middle.exp()[:, None]).log_softmax(1)
+        below = -(logprob.exp() * logprob).sum(1) < entropy
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return high.exp()
+
+
+def obeys_what_is_allowed(pick: Pick) -> None:
+    """Codes that are not allowed are never drawn, whether one mask serves all slots or each has its own."""
+    for case in _cases():
+        logits, count = case.logits(), len(case.slots)
+        own = torch.nn.functional.one_hot(torch.arange(count) % case.size, case.size).bool()
+        common = torch.arange(case.size) % 2 == 1
+        for allowed in (common, own):
+            for seed in range(4):
+                codes = pick(logits, None, case.context(seed, allowed=allowed))[0].long()
+                obeyed = allowed[codes] if allowed.dim() == 1 else allowed.gather(1, codes[:, None])
+                require(bool(obeyed.all()), "must draw allowed codes alone, but drew one that is not")
+
+
+def guides_as_it_is_told(pick: Pick) -> None:
+    """At scale 1 the unconditional logits do not matter; at scale 2 it draws as from u + 2 (c - u)."""
+    for case in _cases():
+        logits, other = case.logits(), case.logits(1)
+        for scale in (1.0, 2.0):
+            mixed = other + scale * (logits - other)
+            guided = pick(logits, other, case.context(guidance=scale))
+            plain = pick(mixed, None, case.context())
+            for name, one, two in zip(NAMES, guided, plain, strict=True):
+                near = torch.allclose(one.double(), two.double(), atol=1e-4)
+                require(near, f"{name} at guidance {scale:g} must be of u + {scale:g} (c - u), got another")
+
+
+def slots_do_not_matter_to_one_another(pick: Pick) -> None:
+    """A slot has the same code and statistics alone, among others and in another order."""
+    for case in _cases():
+        whole = pick(case.logits(), None, case.context())
+        last = len(case.slots) - 1
+        for index in ([last], [0], list(range(last, -1, -1))):
+            rows = torch.tensor(index)
+            part = pick(case.logits()[rows], None, _part(case.context(), rows))
+            for name, one, two in zip(NAMES, part, whole, strict=True):
+                require(
+                    alike(one, two[rows]), f"{name} must be the same for a slot alone and among others, got another"
+                )
+
+
+def _part(context: PickContext, rows: Tensor) -> PickContext:
+    return PickContext(
+        context.seeds[rows],
+        context.counters[rows],
+        context.guidance,
+        context.progress,
+        context.allowed,
+        context.slots[rows],
+        context.state,
+        context.head,
+    )
+
+
+def draws_follow_seed_and_keys(pick: Pick) -> None:
+    """Another seed and another counter draw anew; a greedy pick draws nothing and takes the best code."""
+    cases = _cases()
+
+    def draw(seed: int, keys: int) -> Tensor:
+        return torch.cat([pick(torch.zeros_like(c.logits()), None, c.context(seed, keys))[0] for c in cases])
+
+    follows_its_keys(draw)
+    if pick.is_greedy:
+        for case in cases:
+            best = torch.equal(pick(case.logits(), None, case.context())[0].long(), case.logits().argmax(1))
+            require(best, "must take the best code, since it says is_greedy, but took another")
+
+
+def takes_another_temperature(pick: Pick) -> None:
+    """``at`` gives a pick, greedy at 0, or refuses in a sentence."""
+    try:
+        cold = pick.at(0.0)
+    except ValueError:
+        refusal(ValueError, lambda: pick.at(0.0), "another temperature")
+        return
+    require(isinstance(cold, Pick) and cold.is_greedy, "at(0) must be a pick that is greedy, got another")
+    follows_its_keys(lambda seed, keys: cold(_cases()[0].logits(), None, _cases()[0].context(seed, keys))[0])
+
+
+PICKS = Contract(
+    "pick",
+    Pick,
+    (
+        draws_codes_of_the_range,
+        statistics_are_of_one_softmax,
+        obeys_what_is_allowed,
+        guides_as_it_is_told,
+        slots_do_not_matter_to_one_another,
+        draws_follow_seed_and_keys,
+        takes_another_temperature,
+        *value_requirements(_use),
+    ),
+)
+
+
+def check_pick(pick: Pick) -> list[str]:
+    """Runs every check of a pick; see :meth:`Contract.check` for what it returns and raises."""
+    return PICKS.check(pick)

@@ -1,0 +1,108 @@
+"""Scores: which slots are hidden in training and revealed in sampling first.
+
+Does not know: which score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tokenmask.masking import Score, ScoreContext
+from tokenmask.testing.alike import alike, finite
+from tokenmask.testing.anything import in_any_company, value_requirements
+from tokenmask.testing.contract import Contract, require
+from tokenmask.testing.draws import follows_its_keys
+from tokenmask.testing.world import World
+
+STEPS = ((0, 1), (0, 4), (2, 4), (3, 4))
+
+
+def _contexts(score: Score, world: World) -> list[ScoreContext]:
+    """Training, where a score can be used there, and steps of a generation, each with what the last one carried."""
+    found = [] if score.reads_predictions else [world.context(predicted=False)]
+    carry: Mapping[str, Tensor] = {}
+    for index, steps in STEPS:
+        context = replace(world.context(index, steps), carry=carry)
+        found.append(context)
+        carry = {**carry, **score.observe(context)}
+    return found
+
+
+def _use(score: Score, world: World) -> list[Any]:
+    return [(score(context), score.observe(context)) for context in _contexts(score, world)]
+
+
+def scores_every_open_slot(score: Score) -> None:
+    """float32 [B, L, K], finite where a slot is open and never NaN, in training and in every step."""
+    for context in _contexts(score, World()):
+        scores, shape = score(context), context.is_open.shape
+        got = f"{scores.dtype} {list(scores.shape)}"
+        right = scores.dtype == torch.float32 and scores.shape == shape
+        require(right, f"scores must be float32 {list(shape)}, got {got}")
+        require(not bool(scores.isnan().any()), "scores may be anything but NaN, at closed slots too, got NaN")
+        require(finite(scores[context.is_open]), "scores of open slots must be finite, got an infinity")
+
+
+def rows_do_not_matter_to_one_another(score: Score) -> None:
+    """A slot's score follows from its own row alone."""
+
+    def answers(world: World) -> list[Tensor]:
+        found = []
+        for context in _contexts(score, world):
+            found.append(torch.where(context.is_open, score(context), 0.0))
+            found.extend(score.observe(context).values())
+        return found
+
+    in_any_company(answers)
+
+
+def draws_follow_seed_and_keys(score: Score) -> None:
+    """Another seed and another key (row, step) draw anew, or nothing is drawn."""
+
+    def draw(seed: int, keys: int) -> Tensor:
+        context = World(seed=seed, keys=keys).context(1, 4)
+        return torch.where(context.is_open, score(context), 0.0)
+
+    follows_its_keys(draw)
+
+
+def says_whether_it_reads_predictions(score: Score) -> None:
+    """Slots of a score that says that it reads none are chosen before anything is predicted."""
+    if score.reads_predictions:
+        return
+    context = World().context(1, 4)
+    told, untold = score(context), score(replace(context, predictions={}))
+    require(alike(told, untold), "must say reads_predictions, since what is predicted changes its scores")
+
+
+def carries_rows(score: Score) -> None:
+    """What it carries from step to step has a row for each row of the batch."""
+    for context in _contexts(score, World()):
+        for name, value in score.observe(context).items():
+            rows = context.is_open.shape[0]
+            right = isinstance(value, Tensor) and value.dim() >= 1 and value.shape[0] == rows
+            require(right, f"must carry tensors [{rows}, ...], got {name!r} of the shape {list(value.shape)}")
+
+
+SCORES = Contract(
+    "score",
+    Score,
+    (
+        scores_every_open_slot,
+        rows_do_not_matter_to_one_another,
+        draws_follow_seed_and_keys,
+        says_whether_it_reads_predictions,
+        carries_rows,
+        *value_requirements(_use),
+    ),
+)
+
+
+def check_score(score: Score) -> list[str]:
+    """Runs every check of a score (an order, a strategy); see :meth:`Contract.check` for what it returns and raises."""
+    return SCORES.check(score)

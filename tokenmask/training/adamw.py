@@ -1,0 +1,56 @@
+"""AdamW: the usual optimiser, with Muon for the matrices inside a network where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tokenmask.training.muon import Muon
+from tokenmask.training.optimiser import Optimiser
+
+
+@dataclass(frozen=True)
+class AdamW(Optimiser):
+    """AdamW for everything, or for all but the matrices inside the network if Muon takes these.
+
+    Args:
+        weight_decay: of matrices; vectors (norms, biases) have none. Source: AdamW, arXiv:1711.05101.
+        beta1, beta2: of AdamW.
+        muon: the matrices of the blocks are updated by :class:`~tokenmask.training.muon.Muon`, with one learning rate.
+    """
+
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.98
+    muon: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.weight_decay < 1e6):
+            raise ValueError(
+                "beta1 and beta2 of AdamW must lie in 0..1 and weight_decay in 0..1e6, got "
+                f"{self.beta1}, {self.beta2} and {self.weight_decay}"
+            )
+
+    def make(
+        self, parameters: Mapping[str, nn.Parameter], inner: Collection[str], lr: float
+    ) -> dict[str, torch.optim.Optimizer]:
+        taken = set(inner) if self.muon else set()
+        if self.muon and not taken:
+            raise ValueError("training.muon needs matrices inside the network, but this model has none; set it false")
+        outer = [own for name, own in parameters.items() if name not in taken]
+        groups: list[dict[str, Any]] = [
+            {"params": [own for own in outer if own.dim() >= 2]},
+            {"params": [own for own in outer if own.dim() < 2], "weight_decay": 0.0},
+        ]
+        betas = (self.beta1, self.beta2)
+        made: dict[str, torch.optim.Optimizer] = {
+            "adamw": torch.optim.AdamW(groups, lr=lr, betas=betas, weight_decay=self.weight_decay, fused=True)
+        }
+        if taken:
+            matrices = [own for name, own in parameters.items() if name in taken]
+            made["muon"] = Muon(matrices, lr=lr, weight_decay=self.weight_decay)
+        return made
