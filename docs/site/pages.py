@@ -131,7 +131,7 @@ def api_index() -> str:
         "\n".join(
             [
                 *lines,
-                *(f"| [{name}]({name}.md) | {_first_sentence(name)} |" for name in rooms()),
+                *(f"| [{name.removeprefix('tokenmask.')}]({name}.md) | {_first_sentence(name)} |" for name in rooms()),
             ]
         )
         + "\n"
