@@ -19,4 +19,4 @@ def test_an_example_runs_as_written(path: Path, tmp_path, monkeypatch):
 
 def test_the_table_of_plugs_names_every_page():
     table = (ROOT / "docs" / "plugs" / "index.md").read_text(encoding="utf-8")
-    assert all(f"]({path.name})" in table for path in PAGES) and len(PAGES) == 15
+    assert all(f"]({path.name})" in table for path in PAGES) and len(PAGES) == 18

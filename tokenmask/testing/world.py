@@ -23,6 +23,8 @@ TEXT = StreamSpec("text", (11,), ("index",), end_code=10)
 SOUND = StreamSpec("audio", (7, 6, 5), ("time",), rate_hz=50.0)
 PICTURE = StreamSpec("image", (9,), ("row", "column"), grid=(3, 4))
 LAYOUT = Layout({"text": TEXT, "sound": SOUND, "picture": PICTURE})
+"""Text that ends, sound of three levels, and a picture of a fixed size: what components are tried on."""
+
 KEYS = (5, 12, 3, 40, 7, 21, 9)  # sample_ids of the rows
 SEEDS = (8, 1, 6, 1, 30, 2, 4)
 _CODES, _ROLES, _CHANCE = 77, 78, 79  # seeds of the codes, of the roles of row 5, and of what was "predicted"
