@@ -248,6 +248,15 @@ def test_shards_of_webdataset(tmp_path, options, run, call, capsys):
         [loader() for item in found[1:] for loader in item.media.values()]
 
 
+def test_an_archive_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"no archive" * 100)
+    with pytest.raises(ValueError, match=r"a\.tar must be a whole \.tar archive, but cannot be read"):
+        items([tmp_path / "a.tar"], BOTH)
+    shard(tmp_path / "b.tar", {"x.png": png(0), "x.json": "{oh"})
+    with pytest.raises(ValueError, match=r"b\.tar/x\.json must be JSON"):
+        items([tmp_path / "b.tar"], BOTH)
+
+
 def saved(folder, table):
     """As `datasets` saves: a stream of Arrow, beside it two files of JSON."""
     folder.mkdir(parents=True)
