@@ -11,7 +11,9 @@ export MAX_JOBS OMP_WAIT_POLICY
 
 NATIVE := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all data demo test lint kernels sanitize arm cuda-emulated cuda-emulated-long clean
+FORMATTED := $(shell find csrc tests/native -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
+
+.PHONY: all data demo test lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -47,6 +49,12 @@ lint: $(STAMPS)/built
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/python tests/typecheck.py
+	$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
+	$(VENV)/bin/codespell csrc docs modalities tokenmask benchmarks *.md
+
+# The documentation site in build/site; a broken link or an unresolved name fails. mkdocs reads the sources, never runs them.
+docs: $(STAMPS)/packages
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 # Compiles every CUDA kernel; needs nvcc, but neither a GPU nor a torch with CUDA.
 kernels:

@@ -10,6 +10,7 @@ from tokenmask.generation import hole, window
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
 from tokenmask.streams import StreamSpec, TokenStream, cut, pasted
+from tokenmask.training import Packing
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,43 @@ def test_a_long_stream_is_edited_in_a_window(shipped):
     assert rows and set(rows) <= set(range(125, 131))
     with pytest.raises(ValueError, match="edit part by part"):
         shipped.edit(long, [(0.0, 3.0)], steps=1)
+
+
+@pytest.mark.parametrize("length", [None, 1, 5])
+def test_a_long_text_is_edited_in_a_window(run, length):
+    text = Text("the sun and the moon and " * 60)
+    tokenizer, most = run.tokenizers["text"], run.recipe.packing.max_positions
+    codes = tokenizer.encode(text)
+    assert len(codes.codes) > 3 * most
+    touched = hole(tokenizer, text, codes, [(704, 707)])[:, 0]
+    first, count = int(touched.nonzero()[0]), int(touched.sum())
+    edited = run.edit(text, [(704, 707)], stream="text", given={"image": emoji_image()}, length=length, steps=1, seed=1)
+    made = edited[0].stream.codes[:, 0].tolist()
+    room = count if length is None else length
+    assert made[:first] == codes.codes[:first, 0].tolist()
+    assert made[first + room :] == codes.codes[first + count :, 0].tolist()  # and no end code in between
+    assert edited[0].text.startswith(text.text[:690]) and edited[0].text.endswith(text.text[720:])
+    with pytest.raises(ValueError, match=rf"sees \d+ codes at a time, got a region of {len(made)} codes; edit part by"):
+        run.edit(edited[0], None, stream="text", steps=1)
+
+
+def emoji_image():
+    return items.media("image", "held-out")[0]
+
+
+def test_packing_says_how_much_of_a_long_stream_is_seen(run):
+    packing, layout = Packing(max_positions=32, end_multiple=8), run.layout
+    tokenizer = run.tokenizers["text"]
+
+    def text(count):
+        return TokenStream(tokenizer.spec, torch.zeros(count, 1, dtype=torch.int32))
+
+    assert packing.window(layout, "text", text(23), {}) is None  # 24 with its end, and the one position before all
+    assert packing.window(layout, "text", text(24), {}) == ("index", 24)  # 32 with its end do not fit, 24 without do
+    assert packing.window(layout, "text", text(90), {}) == ("index", 31)
+    image = run.tokenizers["image"].encode(emoji_image())
+    assert packing.window(layout, "image", image, {}) is None  # never cut
+    assert Packing(max_positions=100).window(layout, "text", text(90), {"image": image}) == ("index", 35)
 
 
 @pytest.mark.parametrize(("first", "stop"), [(0, 4), (3, 7), (6, 10)])

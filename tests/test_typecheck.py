@@ -12,6 +12,7 @@ def test_the_tree_of_links_holds_every_part(tmp_path):
     parts = {path.name for path in (tmp_path / "tokenmask").iterdir()}
     assert {path.name for path in (ROOT / "tokenmask").glob("*.py")} < parts
     assert (tmp_path / "tokenmask" / "modalities" / "__init__.py").is_file()
+    assert "call-arg" in (tmp_path / "user_script.py").read_text()
 
 
 def test_lint_calls_it():

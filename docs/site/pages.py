@@ -1,8 +1,8 @@
 """Pages of the site that follow from sources: API by room, systems, performance, and the project's own documents.
 
 Arrow: mkdocs' events --> pages. Does not know: what is in a docstring (roles.py).
-mkdocstrings cannot follow the mapped package of an editable install, so it is given a copy of the sources with modalities
-inside tokenmask.
+mkdocstrings cannot follow the mapped package of an editable install, so it is given a copy of the sources with
+modalities inside tokenmask.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 def on_config(config: Any) -> Any:
     """Makes the tree that docstrings are read from, and the places of API pages in the navigation."""
     shutil.rmtree(TREE, ignore_errors=True)
-    for source, place in (("tokenmask", "tokenmask"), ("modalities", "tokenmask/modalities")):
+    for source, place in (
+        ("tokenmask", "tokenmask"),
+        ("modalities", "tokenmask/modalities"),
+    ):
         for path in (ROOT / source).rglob("*.py"):
             copy = TREE / place / path.relative_to(ROOT / source)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +59,12 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages that are made here."""
-    made = {"api/index.md": api_index(), "systems.md": systems(), "performance.md": performance(), "limits.md": limits()}
+    made = {
+        "api/index.md": api_index(),
+        "systems.md": systems(),
+        "performance.md": performance(),
+        "limits.md": limits(),
+    }
     made |= {f"api/{name}.md": room(name) for name in rooms()}
     for source, page in PROJECT.items():
         if source != "README.md":
@@ -84,7 +92,13 @@ def room(name: str) -> str:
     folder = TREE / Path(*name.split("."))
     if not folder.is_dir():
         return f"# {name}\n\n::: {name}\n    options: {{show_root_heading: false, show_root_toc_entry: false}}\n"
-    lines = [f"# {name}", "", f"::: {name}", f"    options: {{members: {_own(folder)}, show_root_heading: false}}", ""]
+    lines = [
+        f"# {name}",
+        "",
+        f"::: {name}",
+        f"    options: {{members: {_own(folder)}, show_root_heading: false}}",
+        "",
+    ]
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(TREE).with_suffix("").parts
         if any(part.startswith("_") and part != "__init__" for part in parts):
@@ -92,7 +106,11 @@ def room(name: str) -> str:
         if path.name != "__init__.py":
             lines += [f"::: {'.'.join(parts)}", ""]
         elif path.parent != folder:
-            lines += [f"::: {'.'.join(parts[:-1])}", f"    options: {{members: {_own(path.parent)}}}", ""]
+            lines += [
+                f"::: {'.'.join(parts[:-1])}",
+                f"    options: {{members: {_own(path.parent)}}}",
+                "",
+            ]
     return "\n".join(lines)
 
 
@@ -108,9 +126,22 @@ def _own(folder: Path) -> str:
 
 def api_index() -> str:
     """Every room with the first sentence of its docstring."""
-    lines = ["# API by room", "", "A folder or file answers one question, and says first what it does not know.", ""]
+    lines = [
+        "# API by room",
+        "",
+        "A folder or file answers one question, and says first what it does not know.",
+        "",
+    ]
     lines += ["| room | what it is |", "|---|---|"]
-    return "\n".join([*lines, *(f"| [{name}]({name}.md) | {_first_sentence(name)} |" for name in rooms())]) + "\n"
+    return (
+        "\n".join(
+            [
+                *lines,
+                *(f"| [{name}]({name}.md) | {_first_sentence(name)} |" for name in rooms()),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _first_sentence(name: str) -> str:
@@ -132,13 +163,25 @@ def _holds_code(path: Path) -> bool:
 
 def systems() -> str:
     """The recipes that ship, from their files."""
-    lines = ["# Systems", "", "Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.", ""]
+    lines = [
+        "# Systems",
+        "",
+        "Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.",
+        "",
+    ]
     lines += ["| recipe | what it does | after |", "|---|---|---|"]
     for path in sorted((ROOT / "tokenmask" / "recipes").glob("*.yaml")):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         lines.append(f"| [`{path.stem}`](#{path.stem}) | {values['about']} | {values['paper']} |")
     for path in sorted((ROOT / "tokenmask" / "recipes").glob("*.yaml")):
-        lines += ["", f"## {path.stem}", "", "```yaml", path.read_text(encoding="utf-8").rstrip(), "```"]
+        lines += [
+            "",
+            f"## {path.stem}",
+            "",
+            "```yaml",
+            path.read_text(encoding="utf-8").rstrip(),
+            "```",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -147,23 +190,28 @@ def performance() -> str:
     path = max((ROOT / "benchmarks" / "results").glob(BENCHMARK))
     run = json.loads(path.read_text(encoding="utf-8"))
     text = (ROOT / "docs" / "site" / "performance.txt").read_text(encoding="utf-8")
-    about = f"{run['device']}, torch {run['torch']}, {run['threads']} thread, {run['date']}, medians of {run['rounds']} rounds"
-    lines = [text.rstrip(), "", "## Figures", "", f"{about} (`{run['command']}`).", ""]
+    about = f"{run['device']}, torch {run['torch']}, {run['threads']} thread, {run['date']}"
+    medians = f"medians of {run['rounds']} rounds (`{run['command']}`)."
+    lines = [text.rstrip(), "", "## Figures", "", f"{about}, {medians}", ""]
     lines += ["| case | what | ms | times ours |", "|---|---|---:|---:|"]
     for row in run["rows"]:
-        if "milliseconds" in row and row["milliseconds"] is not None:
+        if row.get("milliseconds") is not None:
             ratio = row.get("times_ours")
-            lines.append(
-                f"| {row['case']} | {row['name']} | {row['milliseconds']:.3f} | {'' if ratio is None else f'{ratio:.2f}'} |"
+            cells = (
+                row["case"],
+                row["name"],
+                f"{row['milliseconds']:.3f}",
+                "" if ratio is None else f"{ratio:.2f}",
             )
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def limits() -> str:
     """The README's limits."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Limits\n")[2].partition("\n[CONTRIBUTING.md]")[0].strip()
-    assert section, "README.md must have a section '## Limits' before the line on CONTRIBUTING.md"
+    section = text.partition("\n## Limits\n")[2].partition("\n`make docs`")[0].strip()
+    assert section, "README.md must have a section '## Limits' before the line on `make docs`"
     return moved(f"# What it cannot\n\n{section}\n", "README.md", "limits.md")
 
 
@@ -184,7 +232,9 @@ def moved(text: str, source: str, page: str) -> str:
         path, _, anchor = target.partition("#")
         full = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
         if not (ROOT / full).exists():
-            raise ValueError(f"a link must lead to a file of the repository, but {target} in {source} does not; mend it")
+            raise ValueError(
+                f"a link must lead to a file of the repository, but {target} in {source} does not; mend it"
+            )
         known = PROJECT.get(full, PROJECT.get(f"{full}/README.md"))
         if known is None and full.startswith("docs/") and full.endswith(".md"):
             known = full.removeprefix("docs/")

@@ -24,6 +24,7 @@ from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, number, 
 from tokenmask.modalities.eeg.names import channel_names, is_electrode, usual_label
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
 
+_AT_ONCE = 1 << 22  # bytes of records that are read together
 _ONSET = re.compile(rb"[+-]\d+(?:\.\d*)?$")
 
 
@@ -81,7 +82,7 @@ def read_edf(path: Path) -> Voltages:
     spans = [(one.first * wide, (one.first + one.count) * wide) for one in found if one.is_annotations]
     onsets: list[Decimal] = []
     events: list[_Found] = []
-    if spans and "+" in reserved[:5]:
+    if spans:  # by the standard in EDF+ only, but some programs forget to say that it is
         try:
             onsets, events = _annotations(raw, spans)
         except ValueError as error:
@@ -94,20 +95,16 @@ def read_edf(path: Path) -> Voltages:
         slack = duration_slack(text(head[244:252]), seconds)
         _check_gaps(onsets, records, seconds, 0.5 / rate, slack)
     first = onsets[0] if onsets else Decimal(0)
-    rows = []
-    for one in kept:
-        gain, offset = one.scale()
-        values = _integers(raw[:, one.first * wide : (one.first + one.count) * wide], wide)
-        rows.append(torch.from_numpy((values + offset) * gain * (one.factor or 1.0)).float())
+    samples = _samples(raw, kept, wide)
     moved = [Event(float(onset - first), word, duration) for onset, duration, word in events]
     session = Session(
-        start(head, first),
+        start(head, first, notes),
         "" if text(head[8:88]) == "X X X X" else text(head[8:88]),
         "" if text(head[88:168]) == "Startdate X X X X" else text(head[88:168]),
         tuple(sorted(moved, key=lambda event: event.onset_seconds)),
         _headers(kept, names),
     )
-    return Voltages(torch.stack(rows), rate, tuple(names), None if session == Session() else session, tuple(notes))
+    return Voltages(samples, rate, tuple(names), None if session == Session() else session, tuple(notes))
 
 
 def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
@@ -171,6 +168,21 @@ def _voltages(found: Sequence[Signal], seconds: Decimal, notes: list[str]) -> tu
     if out:
         notes.append(f"left out: {', '.join(out)}")
     return [one for one in able if one.count == most], rate
+
+
+def _samples(raw: Any, kept: Sequence[Signal], wide: int) -> Tensor:
+    """Microvolts of signals, float32 [channels, time]; some records at a time, so that a night needs no more memory."""
+    count = kept[0].count
+    samples = torch.empty(len(kept), len(raw) * count)
+    scales = [one.scale() for one in kept]
+    at_once = max(1, _AT_ONCE // raw.shape[1])
+    for begin in range(0, len(raw), at_once):
+        some = np.asarray(raw[begin : begin + at_once])
+        for row, one, (gain, offset) in zip(samples, kept, scales, strict=True):
+            values = _integers(some[:, one.first * wide : (one.first + one.count) * wide], wide)
+            made = torch.from_numpy((values + offset) * gain * (one.factor or 1.0))
+            row[begin * count : begin * count + len(made)] = made
+    return samples
 
 
 def _integers(raw: Any, wide: int) -> Any:

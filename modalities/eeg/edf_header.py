@@ -18,11 +18,13 @@ UNKNOWN_START = datetime(1985, 1, 1)
 STARTDATE = re.compile(r"Startdate (\d\d)-([A-Za-z]{3})-(\d{4})")
 """How EDF+ says day, month and year in the recording's field."""
 
+_UNKNOWN_DAY = (1, 1, 1985)
 _FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)  # bytes of a signal's label, transducer, unit, four limits, filter, ...
 _PREFIXES = {"": 1e6, "m": 1e3, "milli": 1e3, "u": 1.0, "micro": 1.0, "n": 1e-3, "nano": 1e-3}
 _VOLTS = re.compile(r"([a-z]*?)(?:v|volts?)")
 _MICRO = re.compile("^[\u00b5\u03bc\u00e6]")  # the sign, the Greek letter, and byte E6, which is the sign in DOS
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+_NOTHING = re.compile(r"[0xX.:/ -]")  # what stands where nothing is known
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 
 
@@ -133,7 +135,7 @@ def whole(words: str, field: str) -> int:
     return int(Decimal(plain))
 
 
-def start(head: bytes, first: Decimal) -> datetime | None:
+def start(head: bytes, first: Decimal, notes: list[str]) -> datetime | None:
     """Time of the first sample; None if the header does not say it.
 
     Two digits of a year are 1985 to 2084; EDF+ has the year in full in the recording's field, and "yy" for others.
@@ -141,25 +143,35 @@ def start(head: bytes, first: Decimal) -> datetime | None:
     Args:
         head: the first 256 bytes.
         first: seconds from the header's time to the first sample.
+        notes: gets what is there and cannot be read, or says two things.
     """
-    date = re.fullmatch(r"(\d\d?).(\d\d?).(\d\d|yy)", text(head[168:176]), re.IGNORECASE)
-    time = re.fullmatch(r"(\d\d?).(\d\d?).(\d\d?)", text(head[176:184]))
+    day_field, time_field = text(head[168:176]), text(head[176:184])
+    date = re.fullmatch(r"(\d\d?)([./ -])(\d\d?)\2(\d{4}|\d\d|yy)", day_field, re.IGNORECASE)
+    time = re.fullmatch(r"(\d\d?)[.:](\d\d?)[.:](\d\d?)", time_field)
+    day = None if date is None or date[4].lower() == "yy" else (int(date[1]), int(date[3]), _year(date[4]))
     named = STARTDATE.search(text(head[88:168]))
-    if time is None or date is None:
-        return None
     if named and named[2].upper() in MONTHS:
-        day, month, year = int(named[1]), MONTHS.index(named[2].upper()) + 1, int(named[3])
-    elif date[3].isdigit():
-        day, month, year = map(int, date.groups())
-        year += 1900 if year >= 85 else 2000
-    else:
-        return None
+        full = int(named[1]), MONTHS.index(named[2].upper()) + 1, int(named[3])
+        compared = slice(0, 3 if 1985 <= full[2] <= 2084 else 2)  # other years have no room in the date field
+        if day is not None and day != _UNKNOWN_DAY and day[compared] != full[compared]:
+            notes.append(f"it is dated {named[0].split()[1]}, as its recording field says, not {day_field}")
+        day = full
+    elif date is not None and date[2] == "/" and day is not None:
+        notes.append(f"its date {day_field} is read as day, month and year")
     try:
+        if day is None or time is None:
+            raise ValueError
         hour, minute, second = map(int, time.groups())
-        begin = datetime(year, month, day, hour, minute, second) + timedelta(seconds=float(first))
+        begin = datetime(day[2], day[1], day[0], hour, minute, second) + timedelta(seconds=float(first))
     except (ValueError, OverflowError):
+        if _NOTHING.sub("", day_field):
+            notes.append(f"its start, {day_field} at {time_field or 'no time'}, is no date and time, and is left out")
         return None
     return None if begin == UNKNOWN_START else begin
+
+
+def _year(digits: str) -> int:
+    return int(digits) + (0 if len(digits) == 4 else 1900 if int(digits) >= 85 else 2000)
 
 
 def duration_slack(words: str, seconds: Decimal) -> Decimal:

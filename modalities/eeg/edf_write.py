@@ -47,27 +47,25 @@ def write_edf(
         what could not be written as it is, in words.
 
     Raises:
-        ValueError: a label or limits that a header has no room for.
+        ValueError: voltages of a hundred volts, which a header has no room for.
     """
     import edfio
 
     notes: list[str] = []
     count, seconds = record_of(samples.shape[1], rate_hz)
     extra = -samples.shape[1] % count
-    values = torch.cat([samples, samples[:, -1:].expand(-1, extra)], 1).double().cpu()
     own = session or Session()
     said = {header.name.casefold(): header for header in own.channels}
+    headers = [said.get(name.casefold(), ChannelHeader(name, usual_label(name))) for name in channels]
     signals = []
-    for row, name in zip(values, channels, strict=True):
-        header = said.get(name.casefold(), ChannelHeader(name, usual_label(name)))
-        # What a file gave can be shortened; names that came from elsewhere and are too long are refused.
-        room = 16 if name.casefold() in said else max(16, len(header.label))
+    for values, header, label in zip(samples, headers, _labels(headers, notes), strict=True):
+        row, name = torch.cat([values, values[-1:].expand(extra)]).double().cpu(), header.name
         unit, factor, limits = _scale(row, header.unit, name, notes)
         signals.append(
             edfio.EdfSignal(
-                row.numpy() / factor,
+                row.div_(factor).numpy(),
                 count / float(seconds),
-                label=_plain(header.label, room, f"the label {header.label!r}", notes),
+                label=label,
                 transducer_type=_plain(header.transducer, 80, f"the transducer of {name}", notes),
                 physical_dimension=unit,
                 physical_range=limits,
@@ -108,20 +106,41 @@ def _dated(own: Session, in_header: bool) -> str:
 
 
 def _scale(row: Tensor, unit: str, name: str, notes: list[str]) -> tuple[str, float, tuple[float, float]]:
-    """Unit, microvolts in it and limits of a row in it; microvolts where its own unit has no room for the limits."""
-    factor = microvolts(unit) if unit.isascii() and unit.isprintable() and len(unit) <= 8 else None
-    limits = None if factor not in _DECIMALS else _range(row, factor)
-    if factor is None or limits is None:
-        notes.append(f"{name} is written in uV instead of {unit}")
-        return "uV", 1.0, _range(row, 1.0)
-    return unit, factor, limits
+    """Unit, microvolts in it and limits of a row in it: its own unit if that has room for the limits, else another."""
+    own = unit if unit.isascii() and unit.isprintable() and len(unit) <= 8 else ""
+    for one in (own, "uV", "mV", "V"):
+        factor = microvolts(one)
+        limits = None if factor is None or factor not in _DECIMALS else _range(row, factor)
+        if factor is not None and limits is not None:
+            if one != unit:
+                notes.append(f"{name} is written in {one} instead of {unit}")
+            return one, factor, limits
+    raise ValueError(f"a header has no room for the {float(row.abs().max()):.3g} microvolts of {name}")
 
 
-def _range(row: Tensor, factor: float) -> tuple[float, float]:
-    """Limits in a unit, rounded outwards to what eight characters of a header hold."""
-    steps = 10 ** _DECIMALS[factor]
-    low, high = math.floor(float(row.min()) / factor * steps), math.ceil(float(row.max()) / factor * steps)
-    return low / steps, max(high, low + 1) / steps
+def _range(row: Tensor, factor: float) -> tuple[float, float] | None:
+    """Limits in a unit, rounded outwards to what eight characters of a header hold; None if they hold none."""
+    for decimals in range(_DECIMALS[factor], -1, -1):
+        steps = 10**decimals
+        low, high = math.floor(float(row.min()) / factor * steps), math.ceil(float(row.max()) / factor * steps)
+        high = max(high, low + 1)
+        if all(len(f"{limit / steps:.{decimals}f}") <= 8 for limit in (low, high)):
+            return low / steps, high / steps
+    return None
+
+
+def _labels(headers: Sequence[ChannelHeader], notes: list[str]) -> list[str]:
+    """Labels of sixteen characters, those that were different before still different."""
+    made: list[str] = []
+    for header in headers:
+        label, number = _plain(header.label, 16, f"the label {header.label!r}", notes), 2
+        bare = label
+        while bare != header.label and label.casefold() in {one.casefold() for one in made}:
+            label, number = f"{bare[: 15 - len(str(number))]}-{number}", number + 1
+        if label != bare:
+            notes.append(f"the second {bare!r} is written as {label!r}")
+        made.append(label)
+    return made
 
 
 def _plain(text: str, size: int, what: str, notes: list[str]) -> str:

@@ -167,7 +167,7 @@ class EegRecording(Timed):
     @classmethod
     def _read_edf(cls, path: Path, notes: list[str]) -> Self:
         found = read_edf(path)
-        samples, taken = without_baseline(found.samples, found.sample_rate_hz)
+        samples, taken = without_baseline(found.samples, found.sample_rate_hz, in_place=True)
         notes += found.notes
         if bool(taken.any()):
             largest = int(taken.argmax())
@@ -252,10 +252,11 @@ class EegRecording(Timed):
             raise ValueError(f"a sample rate must be positive, got {rate_hz}")
         if rate_hz == self.sample_rate_hz:
             return replace(self, stream=None)
-        values = soxr.resample(self.samples.T.double().cpu().numpy(), self.sample_rate_hz, rate_hz, quality="VHQ")
-        return replace(
-            self, samples=torch.from_numpy(values).float().T.contiguous(), sample_rate_hz=rate_hz, stream=None
-        )
+        rows = [  # one by one, so that a night needs no double of itself in double precision
+            torch.from_numpy(soxr.resample(row.double().cpu().numpy(), self.sample_rate_hz, rate_hz, "VHQ")).float()
+            for row in self.samples
+        ]
+        return replace(self, samples=torch.stack(rows), sample_rate_hz=rate_hz, stream=None)
 
     def select(self, channels: Sequence[str]) -> EegRecording:
         """Some of the channels, in the order asked for; names without regard to case, "EEG " and reference.

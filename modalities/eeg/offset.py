@@ -20,6 +20,7 @@ LOST_MICROVOLT = 300.0
 _HALF_HZ = 0.35  # of a drift of this frequency half is taken at once; of 0.1 Hz 99.9 %, of 0.5 Hz 11 %, of 1 Hz 0.2 %
 _POINTS_HZ = 10.0  # means that a drift is drawn through
 _TIMES = 8  # drifts of hundreds of times the wave are taken in several turns
+_PART = 1 << 20  # samples that are held in double precision together
 _LONG_SECONDS = (
     4.0  # of what is shorter a slow wave and a drift look alike, so only what is too large for a wave counts
 )
@@ -29,7 +30,7 @@ _SLOWEST_HZ = 8.0  # samples of a slower recording are no waves, but values of t
 _LEAST_MICROVOLT = 1.0  # what is below is the rounding of a converter
 
 
-def without_baseline(samples: Tensor, rate_hz: float) -> tuple[Tensor, Tensor]:
+def without_baseline(samples: Tensor, rate_hz: float, *, in_place: bool = False) -> tuple[Tensor, Tensor]:
     """Takes offset and drift away from each channel where they outweigh the wave; others stay bit for bit.
 
     The mean goes first; a drift only where it outweighs what is left then. EEG that was high-passed has less of both
@@ -39,19 +40,21 @@ def without_baseline(samples: Tensor, rate_hz: float) -> tuple[Tensor, Tensor]:
     Args:
         samples: float32 [channels, time], microvolts.
         rate_hz: of the samples.
+        in_place: changes these samples, and needs no memory for others.
 
     Returns:
         the samples, those that came in if nothing was taken; and the root mean square of what was taken, float64
         [channels], 0 where nothing was.
     """
-    taken = torch.zeros(len(samples), dtype=torch.float64)
-    rows = list(samples)
+    taken, made = torch.zeros(len(samples), dtype=torch.float64), samples
     for number, row in enumerate(samples if rate_hz >= _SLOWEST_HZ else ()):
-        values = row.double().cpu()
-        rest = _without(values, rate_hz)
-        if rest is not values:
-            rows[number], taken[number] = rest.float().to(row.device), _rms(values - rest)
-    return (torch.stack(rows) if bool(taken.any()) else samples), taken
+        baseline = _baseline(row.detach().cpu().numpy(), rate_hz)
+        if baseline is None:
+            continue
+        made = samples.clone() if made is samples and not in_place else made
+        made[number] = row.double() - baseline.to(row.device)
+        taken[number] = baseline.square().mean().sqrt()
+    return made, taken
 
 
 def lost_seconds(samples: Tensor, rate_hz: float) -> Tensor:
@@ -70,34 +73,35 @@ def lost_seconds(samples: Tensor, rate_hz: float) -> Tensor:
     return (torch.cat(means, 1).abs() > LOST_MICROVOLT).sum(1).cpu()
 
 
-def _without(values: Tensor, rate_hz: float) -> Tensor:
-    """The row without offset and drift, float64 [time]; itself where it has none."""
-    seconds = len(values) / rate_hz
-    mean = float(values.mean())
+def _baseline(row: Any, rate_hz: float) -> Tensor | None:
+    """Offset and drift of a row float32 [time], float64 [time]; None where it has none.
+
+    Points, the means of a tenth of a second, tell: only what is taken away is drawn at full length.
+    """
+    seconds, size = len(row) / rate_hz, max(round(rate_hz / _POINTS_HZ), 1)
+    points = row[: len(row) // size * size].reshape(-1, size).mean(1, dtype=np.float64)
+    mean, power = float(row.mean(dtype=np.float64)), _power(row)
     least = _LEAST_MICROVOLT if seconds >= _BRIEF_SECONDS else _LARGE_MICROVOLT
-    rest = values - mean if abs(mean) > max(_rms(values - mean), least) else values
+    offset = mean if mean**2 > max(power - mean**2, least**2) else 0.0
+    points, power = points - offset, power - offset * (2 * mean - offset)
     least = _LEAST_MICROVOLT if seconds >= _LONG_SECONDS else _LARGE_MICROVOLT
-    for _ in range(_TIMES):
-        drift = _drift(rest, rate_hz)
-        if drift is None or _rms(drift) <= max(_rms(rest - drift), least):
+    drift = np.zeros_like(points)
+    for _ in range(_TIMES if len(points) >= 4 else 0):
+        smooth = _smoothed(points, rate_hz / size)
+        own = float(np.square(smooth).mean())
+        rest = max(power - 2 * float((points * smooth).mean()) + own, 0.0)
+        if own <= max(rest, least**2):
             break
-        rest = rest - drift
-    return rest
+        points, drift, power = points - smooth, drift + smooth, rest
+    if drift.any():
+        return _drawn(torch.from_numpy(drift), size, len(row)) + offset
+    return torch.full((len(row),), offset, dtype=torch.float64) if offset else None
 
 
-def _rms(values: Tensor) -> float:
-    return float(values.square().mean().sqrt())
-
-
-def _drift(values: Tensor, rate_hz: float) -> Tensor | None:
-    """The slow part of a row, float64 [time]; parabolas are kept whole. None for less than four points."""
-    size = max(round(rate_hz / _POINTS_HZ), 1)
-    points = len(values) // size
-    if points < 4:
-        return None
-    means = values[: points * size].view(points, size).mean(1)
-    smooth = torch.from_numpy(_smoothed(means.numpy(), rate_hz / size))
-    return _drawn(smooth, size, len(values))
+def _power(row: Any) -> float:
+    """Mean square; of a part at a time, so that a night needs no double of itself."""
+    parts = (row[begin : begin + _PART].astype(np.float64) for begin in range(0, len(row), _PART))
+    return sum(float(np.square(part).sum()) for part in parts) / len(row)
 
 
 def _smoothed(points: Any, rate_hz: float) -> Any:

@@ -5,6 +5,7 @@ Arrow: .bvh --load_bvh--> MotionClip --save_bvh--> .bvh. Does not know: codes, f
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import warnings
@@ -17,14 +18,17 @@ from torch import Tensor
 
 from tokenmask.files import write_text_atomic
 from tokenmask.modalities.motion.bvh_frames import rows
+from tokenmask.modalities.motion.bvh_hierarchy import hierarchy
 from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn, turn_angle
 from tokenmask.modalities.motion.units import units_of
 from tokenmask.modalities.motion.upright import AXES, turned_upright, up_axis
 
-MAX_JOINTS = 4096
 _CENTIMETRES = 100.0  # what a unit of a BVH file is to most programs
+_MOST_DEGREES = 1e5  # of an angle: hundreds of turns one way
+_LEAST_RADIANS = 0.1  # what is below is a body that stands still in any unit
+_FARTHEST = 1e4  # metres between a root and the middle of its path
 _STRETCH = 0.02  # of a bone's length, from which on a change of it is told
 _AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 
@@ -128,14 +132,14 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
         raise ValueError(f"up must be one of {', '.join(AXES)} or None, got {up!r}")
     notes: list[str] = []
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
-        head, *motion = re.split(r"(?m)^[ \t]*MOTION[ \t]*$", text.replace("\ufeff", ""), maxsplit=1)
-        names, parents, offsets, channels = _hierarchy(head)
+        head, *motion = re.split(r"(?im)^[ \t]*MOTION[ \t]*$", _text(Path(path).read_bytes()), maxsplit=1)
+        names, parents, offsets, channels = hierarchy(head)
         table, rate = rows(motion[0] if motion else "", sum(map(len, channels)), notes)
         root, rotations, skeleton = _motion(table, names, parents, offsets, channels, notes)
         units = units_per_metre or units_of(skeleton, notes)
         points = tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)
         root, skeleton = root / units, replace(skeleton, offsets=points)
+        _check_path(root)
         axis = up or up_axis(root, rotations, skeleton, notes)
         root, rotations, skeleton = turned_upright(root, rotations, skeleton, axis)
         clip = MotionClip(root.float(), rotations.float(), rate, skeleton)
@@ -145,6 +149,16 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
     return clip
+
+
+def _text(raw: bytes) -> str:
+    """UTF-8 or UTF-16 with its mark, else Latin-1, with line ends of any system."""
+    marked = raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        text = raw.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _motion(
@@ -186,56 +200,29 @@ def _motion(
     if stretched:
         shown = ", ".join(stretched[:5]) + (", ..." if len(stretched) > 5 else "")
         notes.append(f"bones that change their length keep their median one ({shown})")
+    angles = [place for place, name in enumerate(name for own in channels for name in own) if name.endswith("rotation")]
+    _check_angles(table[:, angles], notes)
     points = [(x, y, z) for x, y, z in rest.tolist()]
     skeleton = Skeleton(tuple(names), tuple(parents), tuple(points), tuple(kinds), tuple(axes))
     return root, rotations, skeleton
 
 
-def _hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]], list[list[str]]]:
-    """Names, parents, offsets and channels of the joints of a BVH file's first part, parents first."""
-    names: list[str] = []
-    taken: dict[str, int] = {}
-    parents: list[int] = []
-    offsets: list[tuple[float, ...]] = []
-    channels: list[list[str]] = []
-    open_joints: list[int] = []
-    known = {f"{axis}{what}".lower(): f"{axis}{what}" for axis in "XYZ" for what in ("position", "rotation")}
-    lines = iter([line.strip() for line in text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines()])
-    for line in lines:
-        word, _, rest = line.partition(" ") if "\t" not in line else line.replace("\t", " ").partition(" ")
-        word = word.upper()
-        if word in ("ROOT", "JOINT", "END"):
-            if word == "ROOT" and names:
-                raise ValueError("it holds several skeletons; split it")
-            if word != "ROOT" and not open_joints:
-                raise ValueError(f"its joint {rest!r} has no parent")
-            if len(names) == MAX_JOINTS:
-                raise ValueError(f"it holds more than {MAX_JOINTS} joints")
-            parent = open_joints[-1] if open_joints else -1
-            name = rest.strip() if word != "END" else f"{names[parent]}_end"
-            given = name
-            while name in taken:
-                name = given + "_" * taken[given]
-                taken[given] += 1
-            taken[name] = 1
-            names.append(name)
-            parents.append(parent)
-            offsets.append((0.0, 0.0, 0.0))
-            channels.append([])
-            open_joints.append(len(names) - 1)
-        elif word == "OFFSET":
-            offsets[open_joints[-1]] = tuple(float(part) for part in rest.split())
-            if len(offsets[open_joints[-1]]) != 3:
-                raise ValueError(f"its OFFSET {rest!r} must be three numbers")
-        elif word == "CHANNELS":
-            own = [known.get(word.lower(), word) for word in rest.split()[1:]]
-            if not set(own) <= set(known.values()) or len(own) != int(rest.split()[0]):
-                raise ValueError(f"its channels {rest!r} are not the standard ones")
-            channels[open_joints[-1]] = own
-        elif word == "}":
-            open_joints.pop()
-        elif word not in ("", "{", "HIERARCHY"):
-            raise ValueError(f"its word {word!r} is not of the format")
-    if not names or open_joints:
-        raise ValueError("its hierarchy does not end")
-    return names, parents, offsets, channels
+def _check_angles(degrees: Tensor, notes: list[str]) -> None:
+    """ValueError for angles that no body has; a word about those that look like radians."""
+    largest = float(degrees.abs().max()) if degrees.numel() else 0.0
+    if largest > _MOST_DEGREES:
+        frame = int((degrees.abs() > _MOST_DEGREES).any(1).nonzero()[0]) + 1
+        raise ValueError(f"an angle of its frame {frame} is {largest:g} degrees")
+    if _LEAST_RADIANS < largest <= 2 * math.pi:
+        notes.append(
+            f"none of its angles is larger than {largest:.3g}, which is little for degrees; if they are radians, "
+            "export it in degrees"
+        )
+
+
+def _check_path(root: Tensor) -> None:
+    """ValueError for a root, float64 [frames, 3] in metres, that is further away in a frame than bodies get."""
+    away = (root - root.median(0).values).abs().amax(1)
+    if float(away.max()) > _FARTHEST:
+        frame = int(away.argmax())
+        raise ValueError(f"its root is {float(away[frame]):.3g} m away in frame {frame + 1}")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 _USUAL = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 96, 100, 120, 144, 150, 180, 200, 240, 250)
 _USUAL_HZ = (*_USUAL, 300, 360, 400, 480, 500, 600, 960, 1000)
+_SLOW_HZ = 1.0  # below it, the number may be milliseconds or a rate
 _FEW = 0.004  # of the time of a frame; digits that leave more open are told
 _MOST = 0.011  # by which a rate may differ from what is written: 0.033 is 30 a second
 _PADDED = 1.1e-3  # the same where the last digits are zeros: 0.0333330 is 30 a second, 0.0330000 is not
@@ -24,7 +25,13 @@ def rows(motion: str, width: int, notes: list[str]) -> tuple[Tensor, float]:
     begin = re.match(r"\s*Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", motion, re.IGNORECASE)
     if begin is None:
         raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
+    if not re.fullmatch(r"-?\d+", begin[1], re.ASCII):
+        raise ValueError(f"its number of frames must be a whole one, got {begin[1]!r}")
     announced, rate = int(begin[1]), rate_of(begin[2])
+    if rate < _SLOW_HZ:
+        notes.append(
+            f"its frame time of {begin[2]} is {rate:.3g} frames a second; write it in seconds if it is something else"
+        )
     if has_few_digits(begin[2]):
         notes.append(
             f"its frame time of {begin[2]} s has few digits and is read as {rate:.6g} frames a second; write it with "

@@ -162,14 +162,19 @@ class MotionClip(Timed):
 
     @classmethod
     def load(cls, path: str | Path) -> MotionClip:
-        """Reads .safetensors (what :meth:`save` wrote) or .bvh (see :func:`load_bvh`).
+        """Reads .safetensors (what :meth:`save` wrote), .bvh (see :func:`load_bvh`) or .npy (joints or features of
+        HumanML3D, see :mod:`.humanml`; not looked for in folders, where arrays may be anything).
 
         Raises:
             ValueError: no such file, another suffix, or a damaged one.
         """
         kind = Path(path).suffix.lower()
-        if kind not in (".bvh", ".safetensors"):
+        if kind not in (".bvh", ".safetensors", ".npy"):
             raise ValueError(f"a motion file must end in .bvh or .safetensors, got {Path(path).name!r}; rename it")
+        if kind == ".npy":
+            from tokenmask.modalities.motion.humanml import load_npy
+
+            return load_npy(path)
         if kind == ".bvh":
             from tokenmask.modalities.motion.bvh import load_bvh
 

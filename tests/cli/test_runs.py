@@ -61,8 +61,13 @@ def test_evaluate_prints_tables_and_saves_them(run, call, capsys):
     words = ("evaluate", run.folder, "--quick", "--data", run.folder / "samples")
     assert call(*words) == 0
     output = capsys.readouterr()
-    head, *rows = output.out.splitlines()
-    assert head.split()[:2] == ["stream", "level"] and "gain nats" in head and "\x1b" not in output.out + output.err
+    found, head, *rows = output.out.splitlines()
+    assert (
+        found == "8 items found"
+        and head.split()[:2] == ["stream", "level"]
+        and "gain nats" in head
+        and "\x1b" not in output.out + output.err
+    )
     assert "psnr_db  12.5  (3 held-out items)" in output.out and "standard error" in output.out
     assert "image (image)" in output.out and "reconstruction: psnr_db" in output.out
     saved = json.loads((run.folder / "evaluation.json").read_text())

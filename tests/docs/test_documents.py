@@ -58,6 +58,28 @@ def test_the_readme_runs_as_written(tmp_path, monkeypatch):
     assert (tmp_path / "mine.html").stat().st_size > 10_000
 
 
+def test_the_home_of_the_site_runs_as_written(tmp_path, monkeypatch):
+    """Its Python does; its commands are the README's, which the test above runs."""
+    monkeypatch.chdir(tmp_path)
+    readme = [words for kind, text in blocks(ROOT / "README.md") if kind == "sh" for words in commands(text)]
+    spoken: dict[str, object] = {"__name__": "home"}
+    for kind, text in blocks(ROOT / "docs" / "index.md"):
+        if kind == "python":
+            exec(compile(text, "index.md", "exec"), spoken)
+        else:
+            assert all(words in readme for words in commands(text))
+
+
+def test_the_gallery_can_be_made_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ((kind, text),) = blocks(ROOT / "docs" / "gallery.md")
+    assert kind == "python"
+    exec(compile(text, "gallery.md", "exec"), {"__name__": "gallery"})
+    drawn = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert drawn == ["0-0.png", "0-1.png", "1-0.png", "1-1.png", "2-0.png", "2-1.png"]
+    assert len({path.read_bytes() for path in tmp_path.glob("*.png")}) == 6
+
+
 def test_the_table_of_systems_holds_every_recipe():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition("## Systems")[2].partition("\n## ")[0]

@@ -316,7 +316,7 @@ def test_rates_are_those_that_the_digits_allow(text: str, rate: float) -> None:
     ("text", "few"),
     [
         *(("0.03", True), ("0.033", True), ("0.016", True), ("0.017", True), ("0.0042", True)),
-        *(("0.04", False), ("0.008", False), ("0.5", False), ("2", False), ("0.0333", False), ("0.0330000", False)),
+        *(("0.04", False), ("0.008", False), ("0.5", False), ("1", False), ("0.0333", False), ("0.0330000", False)),
     ],
 )
 def test_few_digits_are_told(tmp_path: Path, text: str, few: bool, clip: MotionClip) -> None:
@@ -454,3 +454,82 @@ def test_a_grown_up_in_inches_is_told(tmp_path: Path, clip: MotionClip) -> None:
     )
     assert found.skeleton.offsets[1] == pytest.approx((0, 0.2 / 2.54, 0), abs=1e-6)
     assert away(read(tmp_path, text, units_per_metre=1 / 0.0254), clip) < 1e-4
+
+
+# What is odd, and what is wrong ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_letters_of_any_coding_and_ends_of_any_line(
+    tmp_path: Path, text: str, clip: MotionClip, coding: str, ends: str
+) -> None:
+    (tmp_path / "a.bvh").write_bytes(
+        text.replace("JOINT Spine", "JOINT R\u00fccken").replace("\n", ends).encode(coding)
+    )
+    found = load_bvh(tmp_path / "a.bvh")
+    assert found.skeleton.names[1] == "R\u00fccken"
+    assert (
+        apart(
+            replace(found, skeleton=replace(found.skeleton, names=("Hips", "Spine", *found.skeleton.names[2:]))), clip
+        )
+        < 1e-4
+    )
+
+
+def test_the_words_of_the_format_in_any_case(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    changed = text.replace("MOTION", "Motion").replace("HIERARCHY", "Hierarchy").replace("OFFSET", "Offset")
+    assert apart(read(tmp_path, changed.replace("CHANNELS", "channels").replace("Frames:", "frames:")), clip) < 1e-4
+
+
+SPINE = "\tOFFSET 0.000000 20.000000 0.000000\n"
+LIST = "\tCHANNELS 3 Zrotation Xrotation Yrotation\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (SPINE, "", "its joint 'Spine' must have an OFFSET"),
+        (SPINE, 2 * SPINE, "its joint 'Spine' has two offsets"),
+        (LIST, 2 * LIST, "its joint 'Spine' has two lists of channels"),
+        ("Frames: 24", "Frames: 24.5", r"its number of frames must be a whole one, got '24\.5'"),
+        ("CHANNELS 3 Z", "CHANNELS 4 Xscale Z", "its channels '4 Xscale Zrotation .*' are not the standard ones"),
+    ],
+)
+def test_what_would_be_guessed_is_refused(tmp_path: Path, text: str, old: str, new: str, reason: str) -> None:
+    assert old in text
+    with pytest.raises(ValueError, match=rf"a\.bvh must be a whole BVH file, but cannot be read \({reason}\)"):
+        read(tmp_path, text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "reason"),
+    [
+        (5, 1e40, r"an angle of its frame 7 is 1e\+40 degrees"),
+        (0, 1e9, r"its root is 1e\+07 m away in frame 7"),
+        (9, math.nan, "rotations of a MotionClip must be finite, but some are not; drop those frames"),
+    ],
+)
+def test_an_absurd_number_is_refused_by_its_frame(
+    tmp_path: Path, text: str, place: int, number: float, reason: str
+) -> None:
+    frames = iter(range(1, FRAMES + 1))
+
+    def spoiled(numbers: list[float]) -> list[float]:
+        return [*numbers[:place], number, *numbers[place + 1 :]] if next(frames) == 7 else numbers
+
+    with pytest.raises(ValueError, match=rf"a\.bvh must be a whole BVH file, but cannot be read \({reason}\)"):
+        read(tmp_path, rows(text, spoiled))
+
+
+def test_radians_are_told(tmp_path: Path, text: str) -> None:
+    changed = rows(text, lambda numbers: [*numbers[:3], *map(math.radians, numbers[3:])])
+    read(
+        tmp_path, changed, r"none of its angles is larger than 0\.\d+, which is little for degrees; if they are radians"
+    )
+
+
+@pytest.mark.parametrize(("step", "rate"), [("33.3333", "0.03"), ("30", "0.0333")])
+def test_times_that_are_no_seconds_are_told(tmp_path: Path, text: str, step: str, rate: str) -> None:
+    changed = re.sub(r"Frame Time: \S+", f"Frame Time: {step}", text)
+    read(tmp_path, changed, rf"its frame time of {step} is {rate} frames a second; write it in seconds")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tokenmask.modalities.eeg import ChannelHeader, EegRecording, Session
+from tokenmask.modalities.eeg import ChannelHeader, EegRecording, Event, Session
 from tokenmask.modalities.eeg.edf_header import duration_slack, microvolts, number
 
 RATE, RECORDS = 128, 8
@@ -231,6 +231,87 @@ def test_a_start_of_python_in_any_year(tmp_path: Path) -> None:
         EegRecording(torch.ones(1, 4), 2, ("Cz",), session=own).save(tmp_path / "b.edf")
         found = EegRecording.load(tmp_path / "b.edf").session
         assert found == Session(datetime(1979, 12, 31), recording=f"Startdate 31-DEC-1979 X X X{field}")
+
+
+@pytest.mark.parametrize("date", [b"00.00.00", b"XX.XX.XX", b"xx-xx-xx", b""])
+def test_dates_that_say_nothing(tmp_path: Path, date: bytes) -> None:
+    assert EegRecording.load(edf(tmp_path / "a.edf", date=date)).session is None
+
+
+@pytest.mark.parametrize(
+    ("date", "recording", "start", "told"),
+    [
+        (b"2.3.2002", b"", datetime(2002, 3, 2, 10, 30), ""),
+        (b"02-03-02", b"", datetime(2002, 3, 2, 10, 30), ""),
+        (b"02/03/02", b"", datetime(2002, 3, 2, 10, 30), "its date 02/03/02 is read as day, month and year"),
+        (b"31.02.05", b"", None, "its start, 31.02.05 at 10.30.00, is no date and time, and is left out"),
+        (b"02-MAR-0", b"", None, "its start, 02-MAR-0 at 10.30.00, is no date and time, and is left out"),
+        (b"02.03.yy", b"", None, "its start, 02.03.yy at 10.30.00, is no date and time, and is left out"),
+        (
+            b"05.06.01",
+            b"Startdate 02-MAR-1999 X X X",
+            datetime(1999, 3, 2, 10, 30),
+            "it is dated 02-MAR-1999, as its re",
+        ),
+    ],
+)
+def test_dates_that_cannot_be_read_or_disagree_are_told(
+    tmp_path: Path, date: bytes, recording: bytes, start: datetime | None, told: str
+) -> None:
+    path = edf(tmp_path / "a.edf", date=date, recording=recording)
+    if told:
+        with pytest.warns(UserWarning, match=rf"a\.edf: {told}"):
+            session = EegRecording.load(path).session
+    else:
+        session = EegRecording.load(path).session
+    assert (session or Session()).start == start
+
+
+# Events ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [b"", b"EDF+C", b"EDF+D"])
+def test_events_are_read_whether_or_not_the_header_says_edf_plus(tmp_path: Path, kind: bytes) -> None:
+    path = edf(tmp_path / "a.edf", kind=kind, onsets=tuple(range(8)))
+    raw, event = path.read_bytes(), b"+3\x14\x14\x00+3.25\x150.5\x14spindle\x14"
+    path.write_bytes(raw.replace(b"+3\x14\x14".ljust(32, b"\x00"), event.ljust(32, b"\x00")))
+    assert EegRecording.load(path).session.events == (Event(3.25, "spindle", 0.5),)  # type: ignore[union-attr]
+
+
+def test_events_before_and_behind_the_samples_are_kept(tmp_path: Path) -> None:
+    events = (Event(-0.5, "before"), Event(1.0, "\u00e9 \u2192 \u8133"), Event(50, "behind"))
+    EegRecording(torch.ones(1, 256), 128, ("Cz",), session=Session(events=events)).save(tmp_path / "a.edf")
+    found = EegRecording.load(tmp_path / "a.edf")
+    assert found.session is not None and found.session.events == events
+
+
+# What has no room -----------------------------------------------------------------------------------------------------
+
+
+def test_long_names_are_shortened_and_stay_different(tmp_path: Path) -> None:
+    names = ("a very long channel name 1", "a very long channel name 2", "Cz")
+    values = torch.from_numpy(np.stack([WAVE, -WAVE, WAVE / 2])).float()
+    with pytest.warns(UserWarning) as caught:
+        EegRecording(values, RATE, names).save(tmp_path / "a.edf")
+    assert [str(one.message) for one in caught] == [
+        f"{tmp_path}/a.edf: the label 'a very long channel name 1' is written as 'a very long chan', as EDF holds 16 "
+        "characters of ASCII; the label 'a very long channel name 2' is written as 'a very long chan', as EDF holds 16 "
+        "characters of ASCII; the second 'a very long chan' is written as 'a very long ch-2'"
+    ]
+    found = EegRecording.load(tmp_path / "a.edf")
+    assert found.channels == ("a very long chan", "a very long ch-2", "Cz")
+    assert (found.samples - values).abs().max() < 0.01
+
+
+@pytest.mark.parametrize(("size", "unit"), [(3e9, "mV"), (3e12, "V")])
+def test_large_values_are_written_in_a_larger_unit(tmp_path: Path, size: float, unit: str) -> None:
+    huge = EegRecording(torch.tensor([[-size, size] * 8]), 8, ("Cz",))
+    with pytest.warns(UserWarning, match=rf"a\.edf: Cz is written in {unit} instead of uV"):
+        huge.save(tmp_path / "a.edf")
+    found = EegRecording.load(tmp_path / "a.edf").samples
+    assert (found - huge.samples).abs().max() < 2 * size / 65535
+    with pytest.raises(ValueError, match=r"\(a header has no room for the 3e\+25 microvolts of Cz\); save it as \.npz"):
+        EegRecording(torch.tensor([[-3e25, 3e25]]), 8, ("Cz",)).save(tmp_path / "b.edf")
 
 
 # Records --------------------------------------------------------------------------------------------------------------

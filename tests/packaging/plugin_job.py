@@ -58,6 +58,12 @@ edited = Dna.load(place / "edited0.fasta").bases
 assert len(edited) == len(before) and edited[:20] == before[:20] and edited[32:] == before[32:]
 assert before[-1] == edited[-1] and len(before) % 2 == 1  # the base that has no code is kept
 
+long = "".join(draw.choices("ACGT", k=2401))  # more codes than the model sees at a time
+Dna(long).save(place / "long.fa")
+call("edit", place / "long.fa", "--run", place / "run", "--regenerate", "2000:2011", "--out", place / "edited.fa")
+edited = Dna.load(place / "edited.fa").bases
+assert len(edited) == len(long) and edited[:2000] == long[:2000] and edited[2012:] == long[2012:]
+
 call("report", place / "run", "--data", place / "data", "--out", place / "report.html")
 page = (place / "report.html").read_text()
 assert "no picture of" not in page and page.count("<code>") == 5  # before and after of two, and a sample

@@ -30,7 +30,8 @@ def classes_of(base: type) -> Iterator[type]:
     for kind in (base, *base.__subclasses__()):
         if kind is not base:
             yield from classes_of(kind)
-        elif not (inspect.isabstract(kind) or kind.__name__.startswith("_")) and _ships(kind.__module__):
+            continue
+        if not (inspect.isabstract(kind) or kind.__name__.startswith("_")) and _ships(kind.__module__):
             yield kind
 
 

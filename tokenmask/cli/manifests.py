@@ -67,9 +67,9 @@ def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None
         taken = {name: column for name, column in names.items() if column in cells}
         mapped = set(taken.values())
         taken |= {name: name for name in streams if name not in taken and name in cells and name not in mapped}
-        values = {name: _as_json(cells[column]) for name, column in taken.items()}
+        values = {name: as_json(cells[column]) for name, column in taken.items()}
         values = {name: value for name, value in values.items() if value is not None}
-        others = {column: _as_json(value) for column, value in cells.items() if column not in taken.values()}
+        others = {column: as_json(value) for column, value in cells.items() if column not in taken.values()}
         problem = (
             ""
             if any(name in values for name in streams)
@@ -81,15 +81,15 @@ def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None
         yield Row(number, where, values, others, cells, problem)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value as JSON can hold it, where there is an obvious way."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {name: _as_json(inner) for name, inner in value.items()}
-    return [_as_json(inner) for inner in value] if isinstance(value, list) else value
+        return {name: as_json(inner) for name, inner in value.items()}
+    return [as_json(inner) for inner in value] if isinstance(value, list) else value
 
 
 def lines(path: Path) -> list[tuple[int, str]]:

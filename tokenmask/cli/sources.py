@@ -11,23 +11,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenmask.cli import manifests
+from tokenmask.cli import layouts, manifests
 from tokenmask.cli.columns import check_held, check_mapped, check_taken
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.manifests import lines
-from tokenmask.cli.media import (
-    Broken,
-    File,
-    Loader,
-    files,
-    is_held_out,
-    is_words,
-    loaders,
-    medium,
-    modalities_in,
-    suffixes_of,
-)
-from tokenmask.corpus import HELD_OUT, TRAIN, Item
+from tokenmask.cli.media import File, Loader, files, is_held_out, is_words, loaders, medium, modalities_in, suffixes_of
+from tokenmask.cli.packed import Packed
+from tokenmask.cli.records import below, is_manifest, item_of, laid_out, manifest_items, stream_of, words_of
+from tokenmask.cli.show import say
+from tokenmask.corpus import HELD_OUT, Item
 from tokenmask.tokenizer import find_tokenizers
 
 
@@ -45,6 +37,14 @@ class Medium(NamedTuple):
     loader: Loader
     held_out: bool
     path: Path | None
+
+
+class Items(list[Item]):
+    """Items, and the files that told about them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[Path] = []
 
 
 def media(
@@ -66,12 +66,18 @@ def media(
     seen: set[str] = set()
     others: list[str | Path] = []
     for path in map(Path, paths):
-        if not _is_manifest(path, {modality: modality}):
+        if _is_packed(path, modality):
+            for item in items([path], {modality: modality}):
+                loader = item.media[modality]
+                place = loader.part.container if isinstance(loader, Packed) else loader.value
+                found[item.key, loader] = item.split == HELD_OUT, place
+            continue
+        if not is_manifest(path, {modality: modality}):
             others.append(path)
             continue
-        for item in _manifest(path, {modality: modality}, columns or {}, seen):
+        for item in manifest_items(path, {modality: modality}, columns or {}, seen):
             loader = item.media[modality]
-            name = item.key if isinstance(loader.value, str) else _below(path.parent, loader.value)
+            name = item.key if isinstance(loader.value, str) else below(path.parent, loader.value)
             place = None if isinstance(loader.value, str) else loader.value
             found[name, loader] = item.split == HELD_OUT, place
     check_mapped(columns or {}, seen)
@@ -95,8 +101,8 @@ def unseen_by(paths: Sequence[str | Path], found: Iterable[Medium]) -> str:
 
 def unseen(sources: Sequence[str | Path], found: Iterable[Item]) -> str:
     """The same, of the sources of items."""
-    values = (loader.value for item in found for loader in item.media.values())
-    return not_looked_at(sources, (value for value in values if isinstance(value, Path)))
+    taken = [loader.value for item in found for loader in item.media.values() if isinstance(loader.value, Path)]
+    return not_looked_at(sources, [*taken, *getattr(found, "tables", ())])
 
 
 def items(
@@ -106,8 +112,8 @@ def items(
     complete: bool = True,
     needed: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
-) -> list[Item]:
-    """Items of manifests, folders and text files; of their media only the names are read.
+) -> Items:
+    """Items of manifests, folders, archives and text files; of their media only the names are read.
 
     Args:
         sources: see the help of ``tokenmask corpus build``.
@@ -125,27 +131,37 @@ def items(
             column that no manifest has, or a stream that is needed and that no item has.
     """
     seen: set[str] = set()
-    found: list[Item] = []
+    found = Items()
+    kinds = [_kind(modality) for modality in modalities.values()]
+    by_modality = {_kind(modalities[name]): column for name, column in (columns or {}).items() if name in modalities}
     for source in map(Path, sources):
-        if source.is_dir():
+        if source.suffix.lower() == ".tar" and source.is_file():
+            entries = layouts.shard(source, kinds)
+            found += laid_out(source, source.name, entries, modalities)
+        elif source.is_dir() and (layout := layouts.find(source, kinds, by_modality)) is not None:
+            say(f"{source} is read as {layout.name}: {len(layout.entries)} items")
+            found += laid_out(source, source.resolve().name, layout.entries, modalities)
+            found.tables += layout.tables
+            seen.update(layout.columns, *(entry.metadata for entry in layout.entries))
+        elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
             found += _folder(source, wanted) if wanted else []
-        elif _is_manifest(source, modalities):
-            listed = _manifest(source, modalities, columns or {}, seen)
+        elif is_manifest(source, modalities):
+            listed = manifest_items(source, modalities, columns or {}, seen)
             check_taken(source, listed, modalities)
             found += listed
         elif source.suffix == ".txt" and source.is_file():
-            name = _words_of(modalities, source)
+            name = words_of(modalities, source)
             kind = medium(modalities[name])
             found += [
-                _item(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
+                item_of(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
             ]
         else:
             what = "is none of these" if source.exists() else "does not exist"
             known = ", ".join(manifests.SUFFIXES)
-            raise ValueError(f"a source is a folder, a manifest ({known}) or a .txt file, but {source} {what}")
+            raise ValueError(f"a source is a folder, a manifest ({known}), a .tar or a .txt file, but {source} {what}")
     if not found:
         raise ValueError(
             f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
@@ -154,6 +170,11 @@ def items(
     check_mapped(columns or {}, seen)
     check_held(found, modalities, needed, sources)
     return found
+
+
+def _kind(modality: str) -> str:
+    """What layouts call it: all that takes words is text there."""
+    return "text" if is_words(modality) else modality
 
 
 def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
@@ -171,15 +192,17 @@ def digest(found: Sequence[Item]) -> str:
     """SHA-256, in hex, over the keys, splits, words and file sizes of items: tells when data were changed."""
     hashed = hashlib.sha256()
     for item in found:
-        media = {name: _digested(loader.value) for name, loader in sorted(item.media.items())}
+        media = {name: _digested(loader) for name, loader in sorted(item.media.items())}
         hashed.update(json.dumps([item.key, item.split, media, item.metadata], sort_keys=True).encode())
     return hashed.hexdigest()
 
 
-def _digested(value: str | Path) -> str | list[Any]:
-    if isinstance(value, str):
-        return value
-    return [value.name, value.stat().st_size if value.is_file() else None]
+def _digested(loader: Loader) -> str | list[Any]:
+    if isinstance(loader.value, str):
+        return loader.value
+    part = loader.part if isinstance(loader, Packed) else None
+    path = loader.value if part is None else part.container
+    return [loader.value.name, path.stat().st_size if path.is_file() else None, *([list(part.place)] if part else [])]
 
 
 def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
@@ -187,20 +210,20 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
     others = {name: modality for name, modality in modalities.items() if not is_words(modality)}
     home = folder.resolve().name
     if not others:
-        name = _words_of(modalities, folder)
+        name = words_of(modalities, folder)
         return [
-            _item(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
+            item_of(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
             for file in files([folder], modalities[name])
         ]
     groups: dict[Path, dict[str, list[tuple[str, Loader]]]] = {}
     for modality in others.values():
         if not suffixes_of(modality):
             raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
-        name = _stream_of(modality, modalities, folder)
+        name = stream_of(modality, modalities, folder)
         for file in files([folder], modality, among=[*others.values()]):
             here = [(_record_name(file, record), loader) for record, loader in loaders(medium(modality), file.path)]
             groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).extend(here)
-    captions = _words_of(modalities, folder) if len(others) < len(modalities) else ""
+    captions = words_of(modalities, folder) if len(others) < len(modalities) else ""
     found = []
     for path, streams in groups.items():
         if all(len(found_here) == 1 for found_here in streams.values()):
@@ -214,7 +237,7 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
             if captions and _says_something(caption):
                 media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
             group = first.removesuffix(Path(its_loader.value).suffix)
-            found.append(_item(f"{home}/{first}", media, group, None, {}))
+            found.append(item_of(f"{home}/{first}", media, group, None, {}))
     return found
 
 
@@ -234,92 +257,11 @@ def _says_something(caption: Path) -> bool:
         return True
 
 
-def _is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
-    """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
-    suffix = path.suffix.lower()
-    listed = suffix == ".txt" and len(modalities) == 1 and not any(map(is_words, modalities.values()))
-    return path.is_file() and (suffix in manifests.SUFFIXES or listed)
-
-
-def _manifest(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str], seen: set[str]) -> list[Item]:
-    """Items of the rows; a row that is no record becomes an item that fails, unless all are such.
-
-    Args:
-        path: of the manifest.
-        modalities: stream name -> modality.
-        columns: stream name -> column.
-        seen: gets the names of all columns.
-    """
-    found: list[Item | None] = []
-    broken: list[tuple[int, str, str]] = []
-    for row in manifests.rows(path, modalities, columns):
-        seen.update(row.columns)
-        try:
-            found.append(_item_of(path, row, modalities))
-        except ValueError as error:
-            broken.append((len(found), f"{path.name}:{row.number}", str(error)))
-            found.append(None)
-    good = [item for item in found if item is not None]
-    if broken and not good:
-        raise ValueError(broken[0][2])
-    stream = next((name for name in modalities if any(name in item.media for item in good)), "")
-    for place, key, reason in broken:
-        found[place] = Item(key, {stream: Broken(medium(modalities[stream]), key, reason=reason)}, TRAIN)
-    return [item for item in found if item is not None]
-
-
-def _item_of(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
-    if row.problem:
-        raise ValueError(row.problem)
-    media: dict[str, Loader] = {}
-    words: list[str] = []
-    paths: list[str] = []
-    for name, modality in modalities.items():
-        value = row.values.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
-        if (
-            is_words(modality)
-            and not value.strip()
-            and any(row.values.get(other) for other in modalities if other != name)
-        ):
-            continue  # an empty caption is none
-        inline = is_words(modality)
-        (words if inline else paths).append(value)
-        media[name] = Loader(medium(modality), value if inline else path.parent / value)
-    split = row.values.get("split")
-    if split not in (None, TRAIN, HELD_OUT):
-        raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
-    group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-    return _item(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
-
-
-def _below(folder: Path, path: Path) -> str:
-    """The name of a file below a folder; its own name if it lies elsewhere."""
-    inside = path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts
-    return path.relative_to(folder).as_posix() if inside else path.name
-
-
-def _item(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:
-    """Without a split of its own an item goes with its group: one file, or one wording, is on one side only."""
-    return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
-
-
-def _words_of(modalities: Mapping[str, str], source: Path) -> str:
-    """The stream that takes words, what is found in a text file or a caption."""
-    return _only([name for name, modality in modalities.items() if is_words(modality)], "text", source)
-
-
-def _stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
-    return _only([name for name, found in modalities.items() if found == modality], modality, source)
-
-
-def _only(names: Sequence[str], modality: str, source: Path) -> str:
-    if len(names) != 1:
-        raise ValueError(
-            f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "
-            "name the streams in a .jsonl manifest"
-        )
-    return names[0]
+def _is_packed(path: Path, modality: str) -> bool:
+    """Whether media lie in other files: an archive, or a folder of archives or tables."""
+    if path.suffix.lower() == ".tar" and path.is_file():
+        return True
+    packing = (".tar", ".arrow", ".parquet")
+    names = visible_files(path) if path.is_dir() else []
+    endings = {name.suffix.lower() for name in names}
+    return bool(endings & set(packing)) and not endings & set(suffixes_of(modality))

@@ -24,15 +24,14 @@ def swapped(run: Run, name: str, tokenizer: Tokenizer) -> tuple[list[Change], li
     """
     other = run.swap_tokenizer(name, tokenizer, media=items.media(name, TRAIN))
     given = [{"label": label} for label in items.EYES.values()]
-    asked = {"given": given, "duration_seconds": 1.0, "seed": 0}
+    drawn = [one.generate(name, given, duration_seconds=1.0, seed=0) for one in (run, other)]
     changes = [
         Change(name, before, after, f"{name} for \u201c{one['label']}\u201d, before any training with the new codes")
-        for one, before, after in zip(given, run.generate(name, **asked), other.generate(name, **asked), strict=True)
+        for one, before, after in zip(given, *drawn, strict=True)
     ]
-    picture = {"given": {"text": "blue heart"}, "seed": 0}
-    pair = run.generate("image", **picture)[0], other.generate("image", **picture)[0]
-    changes.append(Change("image", *pair, "image for \u201cblue heart\u201d"))
-    same = torch.equal(pair[0].stream.codes, pair[1].stream.codes)
+    before, after = (one.generate("image", {"text": "blue heart"}, seed=0)[0] for one in (run, other))
+    changes.append(Change("image", before, after, "image for \u201cblue heart\u201d"))
+    same = torch.equal(before.stream.codes, after.stream.codes)
     kept = "the same codes as before, bit for bit" if same else "other codes than before"
     old, new = (one.spec.fingerprint[:12] for one in (run.tokenizers[name], tokenizer))
     facts = [

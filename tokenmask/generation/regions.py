@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokenmask.generation.request import growing_axis
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
@@ -93,12 +94,12 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
 
 
 def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
-    """The stretch of time that a model sees of a long stream: around the hole, with as much on either side.
+    """The stretch that a model sees of a long stream: around the hole, with as much on either side.
 
     Args:
-        stream: with a time axis.
+        stream: of any length along time, or along its first axis where it has no time.
         chosen: bool [*grid, K].
-        steps: most steps of time.
+        steps: most steps of that axis.
 
     Returns:
         first step and the one after the last.
@@ -106,15 +107,15 @@ def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
     Raises:
         ValueError: the hole alone is longer.
     """
-    axis = stream.spec.axes.index("time")
+    axis = growing_axis(stream.spec)
     size = stream.grid[axis]
     touched = chosen.movedim(axis, 0).flatten(1).any(1).nonzero().squeeze(1)
     first, stop = int(touched[0]), int(touched[-1]) + 1
     if stop - first > steps:
-        rate = stream.spec.rate_hz
-        longest = f"{steps / rate:g} s" if rate else f"{steps} steps"
+        rate, unit = stream.spec.rate_hz, "steps of time" if "time" in stream.spec.axes else "codes"
+        longest = f"{steps / rate:g} s" if rate else f"{steps} {unit.split()[0]}"
         raise ValueError(
-            f"this model sees {longest} at a time, got a region of {stop - first} steps of time; edit part by part"
+            f"this model sees {longest} at a time, got a region of {stop - first} {unit}; edit part by part"
         )
     start = min(max((first + stop - steps) // 2, 0), max(size - steps, 0))
     return start, min(start + steps, size)

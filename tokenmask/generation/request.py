@@ -33,6 +33,7 @@ class Request:
         further: more sets of conditions, each with a weight of its own in the guidance.
         seed: key of all randomness of this request.
         sample: tells the samples of one request apart.
+        cut: whether the canvas is a piece of a longer stream, which no end code follows.
     """
 
     target: str
@@ -43,6 +44,7 @@ class Request:
     further: SequenceOf[Mapping[str, TokenStream]] = ()
     seed: int = 0
     sample: int = 0
+    cut: bool = False
 
     @classmethod
     def blank(
@@ -97,7 +99,8 @@ class Request:
         blank = torch.where(self.hole, _some_code(spec), codes)
         role = torch.where(self.hole, FILL, GIVEN).to(torch.int8)
         lengths = _padded(self.given, packing)
-        if spec.end_code is not None and not bool(self.hole[-1].any()):  # a text that is complete ends as in training
+        complete = spec.end_code is not None and not self.cut and not bool(self.hole[-1].any())
+        if complete:  # a text that is complete ends as in training
             lengths[self.target] = packing.padded_length(spec, len(codes))
             role = torch.cat([role, role.new_full((lengths[self.target] - len(role), *role.shape[1:]), GIVEN)])
         streams = {**self.given, self.target: replace(self.canvas, codes=blank)}

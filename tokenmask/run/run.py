@@ -75,12 +75,30 @@ class Run:
     # generate ----------------------------------------------------------------------------------------------------
 
     @free_cores()
-    def generate(self, stream: str, given: Any = None, **options: Any) -> list[Any]:
+    def generate(
+        self,
+        stream: str,
+        given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        *,
+        length: int | None = None,
+        grid: tuple[int, ...] | None = None,
+        duration_seconds: float | None = None,
+        invariant: bool = True,
+        **options: Unpack[DrawOptions],
+    ) -> list[Any]:
         """Fills a stream and decodes it: one media object per request and sample, each with its ``stream``.
 
         Arguments are those of :meth:`generate_tokens`.
         """
-        tokens = self.generate_tokens(stream, given, **options)
+        tokens = self.generate_tokens(
+            stream,
+            given,
+            length=length,
+            grid=grid,
+            duration_seconds=duration_seconds,
+            invariant=invariant,
+            **options,
+        )
         return [self.tokenizers[stream].decode(tokens_of_one) for tokens_of_one in tokens]
 
     @free_cores()
@@ -189,24 +207,23 @@ class Run:
         codes = inputs.tokens(name, source)
         shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
         chosen = hole(tokenizer, shown, codes, regenerate, levels=levels, channels=channels, parts=parts)
-        canvas, open_places = codes, chosen
-        if length is not None:
-            canvas, open_places = resized(codes, chosen, length)
-        first, axis = 0, codes.spec.axes.index("time") if "time" in codes.spec.axes else 0
-        most = self.recipe.packing.steps(self.layout, name, canvas)
-        if most is not None:
-            first, stop = window(canvas, chosen, most)
-            canvas, open_places = cut(canvas, "time", first, stop), chosen.narrow(axis, first, stop - first)
+        whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
         conditions, others = inputs.conditions(given), inputs.companions(options)
-        request = Request(name, canvas, open_places, conditions, seed=seed, **others)
+        canvas, open_places, first = whole, opened, 0
+        piece = self.recipe.packing.window(self.layout, name, whole, conditions)
+        if piece is not None:
+            first, stop = window(whole, opened, piece[1])
+            canvas = cut(whole, piece[0], first, stop)
+            open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
+        request = Request(name, canvas, open_places, conditions, seed=seed, cut=piece is not None, **others)
         sampler = drawn_with(self.recipe.sampler_of(name), options)
         end = codes.spec.end_code
-        if end is not None and not bool(open_places[-1].any()):  # what follows must not be cut off
+        if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
             sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
         requests = [replace(request, sample=sample) for sample in range(options.get("num_samples", 1))]
         filled = self._fill(requests, sampler, options)
-        edited = [one if most is None else pasted(codes, one, "time", first) for one in filled]
+        edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
         if keep_original is None:
             keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
         if keep_original:

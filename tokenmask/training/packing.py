@@ -113,6 +113,28 @@ class Packing:
             steps -= 1
         return None if steps == stream.grid[axes.index("time")] else steps
 
+    def window(
+        self, layout: Layout, name: str, stream: TokenStream, beside: Mapping[str, TokenStream]
+    ) -> tuple[str, int] | None:
+        """The axis along which a stream is cut to be seen, and most of its steps, as training cuts it; None if it fits.
+
+        Args:
+            layout: of the model.
+            name: of the stream.
+            stream: its codes.
+            beside: the other streams of the record, which take their room first.
+        """
+        steps = self.steps(layout, name, stream)
+        if steps is not None or stream.spec.end_code is None:
+            return None if steps is None else ("time", steps)
+        depth, room = stream.spec.num_levels, self.max_positions - self.positions(layout, beside)
+        arrangement, count = layout.arrangement(name), stream.grid[0]
+        if arrangement.positions(self.padded_length(stream.spec, count), depth) <= room:
+            return None
+        while count > 1 and arrangement.positions(count, depth) > room:
+            count -= 1
+        return stream.spec.axes[0], count
+
 
 def _window(stream: TokenStream, axis: str, length: int, seed: int, sample_id: int) -> TokenStream:
     """``length`` steps of an axis from a drawn start; a stream with a clock keeps its place in the recording."""

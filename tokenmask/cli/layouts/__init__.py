@@ -1,0 +1,47 @@
+"""Layouts: folders of media as they are handed on, with a table or a tree that says which words belong to which file.
+
+Arrow: folder --**find**--> Layout. Does not know: streams, tokens, corpora. One file a family: its functions take a
+folder, the names of its files, modalities and columns, and give a layout, or None where it is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from tokenmask.cli.folders import visible_files
+from tokenmask.cli.layouts.bids import bids
+from tokenmask.cli.layouts.entry import Entry, Layout
+from tokenmask.cli.layouts.motions import humanml3d
+from tokenmask.cli.layouts.pictures import class_folders, coco
+from tokenmask.cli.layouts.saved import saved_datasets
+from tokenmask.cli.layouts.shards import shard, shards
+from tokenmask.cli.layouts.speech import kaldi, librispeech, ljspeech, vctk
+from tokenmask.cli.layouts.tables import tables
+
+__all__ = ["Entry", "Layout", "find", "shard"]
+
+Finder = Callable[[Path, list[Path], Collection[str], Mapping[str, str]], Layout | None]
+FINDERS: tuple[Finder, ...] = (
+    *(saved_datasets, shards, kaldi, ljspeech, coco, librispeech, vctk, bids, humanml3d),
+    *(tables, class_folders),  # which take what others leave
+)
+
+
+def find(folder: Path, modalities: Collection[str], columns: Mapping[str, str] | None = None) -> Layout | None:
+    """The layout of a folder, or None for one that holds files of its own, with captions or without.
+
+    Args:
+        folder: to look through.
+        modalities: that are wanted.
+        columns: modality -> column of tables.
+
+    Raises:
+        ValueError: a table that cannot be read.
+    """
+    files = visible_files(folder)
+    for finder in FINDERS:
+        layout = finder(folder, files, modalities, columns or {})
+        if layout is not None and any(entry.media for entry in layout.entries):
+            return layout
+    return None

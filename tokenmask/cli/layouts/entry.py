@@ -1,0 +1,72 @@
+"""Entries: what every layout of a folder gives, and what names of files and folders say.
+
+Arrow: names --> **Entry**, **Layout**. Does not know: any layout, streams, tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from tokenmask.cli.media import suffixes_of
+from tokenmask.cli.packed import Part
+from tokenmask.corpus import HELD_OUT, TRAIN
+
+WORDS = (  # columns of words, the likeliest first
+    *("text", "caption", "captions", "transcription", "transcript", "sentence", "normalized_text", "description"),
+    *("prompt", "label", "category", "class"),
+)
+SPLITS = {"train": TRAIN, "training": TRAIN} | dict.fromkeys(("val", "valid", "validation", "dev", "test"), HELD_OUT)
+
+
+class Entry(NamedTuple):
+    """One item.
+
+    Args:
+        key: what it is called, below the folder.
+        media: modality -> words, the path of a file, or a part of one.
+        split: "train" or "held-out", where the layout tells.
+        metadata: what is kept besides.
+        problem: why there is none; "" if there is.
+    """
+
+    key: str
+    media: dict[str, str | Path | Part]
+    split: str | None = None
+    metadata: Mapping[str, Any] = MappingProxyType({})
+    problem: str = ""
+
+
+class Layout(NamedTuple):
+    """What was found.
+
+    Args:
+        name: of the layout, with the columns that were taken.
+        entries: its items.
+        tables: files that told about the others.
+        columns: of them that became media or words.
+    """
+
+    name: str
+    entries: list[Entry]
+    tables: list[Path]
+    columns: Collection[str] = ()
+
+
+def modality_of(name: str, modalities: Iterable[str]) -> str | None:
+    """Which of the modalities but text a file of this name is."""
+    suffix = Path(name).suffix.lower()
+    return next((one for one in modalities if one != "text" and suffix in suffixes_of(one)), None)
+
+
+def split_of(name: Path | str) -> str | None:
+    """What the first folder, or the name of a table or shard, says: train-clean-100, val, test.tsv."""
+    first = next(iter(Path(name).parts), "")
+    return SPLITS.get(first.split(".")[0].replace("_", "-").split("-")[0].rstrip("0123456789").lower())
+
+
+def told(columns: Mapping[str, str]) -> str:
+    """ "file_name is image, text is text"."""
+    return ", ".join(f"{column} is {modality}" for modality, column in columns.items())

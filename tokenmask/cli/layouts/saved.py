@@ -1,0 +1,111 @@
+"""Data sets of the library `datasets`: saved to disk (tables of Arrow beside state.json), or Parquet as on its hub.
+
+Arrow: folder --**saved_datasets**--> entries. Does not know: other layouts, how media are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenmask.cli import manifests
+from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, modality_of, split_of, told
+from tokenmask.cli.media import suffixes_of
+from tokenmask.cli.packed import Part, holds_media, table
+
+Classes = Mapping[str, list[str]]  # names of the numbers in a column
+Shards = list[tuple[Path, Classes, str | None]]  # with the split
+
+
+def saved_datasets(
+    folder: Path, files: list[Path], modalities: Collection[str], columns: Mapping[str, str]
+) -> Layout | None:
+    """Rows of the shards; what a column of bytes and paths holds, its paths tell, or its name."""
+    shards: Shards = []
+    about: list[Path] = []
+    for state in [name for name in files if name.name == "state.json" and len(name.parts) <= 2]:
+        place = folder / state.parent
+        try:
+            names = [one["filename"] for one in json.loads((folder / state).read_text())["_data_files"]]
+            info = place / "dataset_info.json"
+            classes = _classes(json.loads(info.read_text())) if info.is_file() else {}
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise ValueError(f"{folder / state} must be as `datasets` saves it, but is not ({error!r})") from error
+        shards += [(place / name, classes, split_of(state.parent)) for name in names]
+        about += [folder / state, info, folder / "dataset_dict.json"]
+    shards = shards or _parquet(folder, files)
+    entries: list[Entry] = []
+    taken: dict[str, str] = {}
+    for path, classes, split in shards:
+        held = table(path)
+        taken = _taken(held, modalities, columns)
+        key = path.relative_to(folder).with_suffix("").as_posix()
+        entries += [_entry(held, path, row, f"{key}/{row}", taken, classes, split) for row in range(len(held))]
+    files_read = [*about, *(path for path, _, _ in shards)]
+    return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
+
+
+def _parquet(folder: Path, files: list[Path]) -> Shards:
+    """Tables with a column of media, and what their schema says of classes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found: Shards = []
+    for name in files:
+        if name.suffix != ".parquet" or len(name.parts) > 3:
+            continue
+        try:
+            schema = pq.read_schema(folder / name)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{folder / name} must be a whole Parquet table, but cannot be read ({error})") from error
+        if any(holds_media(field.type) for field in schema):
+            info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {})
+            found.append((folder / name, _classes(info), split_of(name.name) or split_of(name)))
+    return found
+
+
+def _classes(info: Mapping[str, Any]) -> Classes:
+    features = info.get("features") or {}
+    return {name: kind["names"] for name, kind in features.items() if isinstance(kind, dict) and "names" in kind}
+
+
+def _taken(held: Any, modalities: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """modality -> column."""
+    taken = {one: name for one, name in columns.items() if name in held.column_names}
+    for field in held.schema:
+        if holds_media(field.type):
+            cells = [cell for cell in held[field.name][:64] if cell.is_valid]
+            sample = next((str(cell["path"]) for cell in cells if cell["path"].is_valid), "")
+            modality = modality_of(sample, modalities) or (field.name if field.name in modalities else None)
+            if modality is not None:
+                taken.setdefault(modality, field.name)
+    words = next((one for one in WORDS if one in held.column_names), None)
+    if "text" in modalities and words is not None:
+        taken.setdefault("text", words)
+    return taken
+
+
+def _entry(
+    held: Any, path: Path, row: int, key: str, taken: Mapping[str, str], classes: Classes, split: str | None
+) -> Entry:
+    media: dict[str, str | Path | Part] = {}
+    for modality, column in taken.items():
+        cell = held[column][row]
+        if not cell.is_valid:
+            continue
+        if modality == "text":
+            value, names = cell.as_py(), classes.get(column, [])
+            media[modality] = names[value] if isinstance(value, int) and 0 <= value < len(names) else str(value)
+            continue
+        name, endings = str(cell["path"].as_py() or ""), suffixes_of(modality)
+        if "bytes" in list(cell) and not cell["bytes"].is_valid:
+            media[modality] = path.parent / name
+            continue
+        fits = Path(name).suffix.lower() in endings
+        media[modality] = Part(path, (column, row), f"{row}{Path(name).suffix if fits else endings[0]}")
+    kinds = {field.name: field.type for field in held.schema}
+    others = [name for name, kind in kinds.items() if name not in taken.values() and not holds_media(kind)]
+    kept = {name: manifests.as_json(held[name][row].as_py()) for name in others}
+    return Entry(key, media, split, {name: value for name, value in kept.items() if not isinstance(value, bytes)})

@@ -1,0 +1,93 @@
+"""Speech with words, as LJSpeech, Kaldi, LibriSpeech and VCTK lay it out.
+
+Arrow: folder --**ljspeech**, **kaldi**, **librispeech**, **vctk**--> entries. Does not know: other layouts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from tokenmask.cli import manifests
+from tokenmask.cli.layouts.entry import Entry, Layout, modality_of, split_of
+
+
+def ljspeech(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
+    """metadata.csv without names: id|words|words in full, and wavs/id.wav (LJSpeech and what was made like it)."""
+    path = folder / "metadata.csv"
+    sounds = {name.with_suffix("").name: folder / name for name in files if name.parts[0] in ("wavs", "wav")}
+    if Path("metadata.csv") not in files or not sounds or "audio" not in modalities:
+        return None
+    entries = []
+    for number, line in manifests.lines(path):
+        cells = line.split("|")
+        name = Path(cells[0]).name.removesuffix(".wav")
+        if number == 1 and name not in sounds:
+            return None
+        words = next((one for one in reversed(cells[1:3]) if one.strip()), "")
+        found = name in sounds
+        entries.append(_spoken(name, sounds[name] if found else folder / "wavs" / f"{name}.wav", words, None))
+    return Layout("LJSpeech (metadata.csv and wavs)", entries, [path])
+
+
+def _spoken(key: str, sound: Path, words: str | Path, split: str | None) -> Entry:
+    said = words if isinstance(words, Path) else " ".join(words.split())
+    return Entry(key, {"audio": sound, **({"text": said} if said else {})}, split)
+
+
+def kaldi(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
+    """wav.scp (id and path) and text (id and words) of Kaldi, in the folder or in one a split."""
+    lists = [name for name in files if name.name == "wav.scp"]
+    if not lists or "audio" not in modalities:
+        return None
+    entries, tables = [], []
+    for name in lists:
+        place = folder / name.parent
+        if (place / "segments").is_file():
+            raise ValueError(f"{place} has segments of longer recordings, which are not cut; write them to files first")
+        tables += [path for path in (place / "wav.scp", place / "text") if path.is_file()]
+        words = _keyed(place / "text") if (place / "text").is_file() else {}
+        for key, value in _keyed(place / "wav.scp").items():
+            whole = (name.parent / key).as_posix()
+            if value.endswith("|"):
+                problem = f"{key!r} of {place / 'wav.scp'} must be the path of a file, got a command; run it first"
+                entries.append(Entry(whole, {}, problem=problem))
+                continue
+            sound = next((one for one in (place / value, folder / value) if one.is_file()), place / value)
+            entries.append(_spoken(whole, sound, words.get(key, ""), split_of(name.parent.name)))
+    return Layout("Kaldi (wav.scp and text)", entries, [])
+
+
+def _keyed(path: Path) -> dict[str, str]:
+    """Lines of an id and the rest."""
+    pairs = (line.strip().partition(" ") for _, line in manifests.lines(path))
+    return {key: value.strip() for key, _, value in pairs}
+
+
+def librispeech(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
+    """x.trans.txt (id and words a line) beside the sounds that it names, as in LibriSpeech."""
+    lists = [name for name in files if name.name.endswith(".trans.txt")]
+    if not lists or "audio" not in modalities:
+        return None
+    sounds = {name.with_suffix(""): name for name in files if modality_of(name.name, ["audio"])}
+    entries = []
+    for name in lists:
+        for key, words in _keyed(folder / name).items():
+            sound = sounds.get(name.parent / key, name.parent / f"{key}.flac")
+            entries.append(_spoken((name.parent / key).as_posix(), folder / sound, words, split_of(name)))
+    return Layout("LibriSpeech (.trans.txt beside sounds)", entries, [folder / name for name in lists])
+
+
+def vctk(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
+    """txt/p225/p225_001.txt and wav48.../p225/p225_001.wav or p225_001_mic1.flac, as in VCTK."""
+    words = {name.with_suffix("").parts[-2:]: name for name in files if name.parts[0] == "txt" and len(name.parts) == 3}
+    sounds = [name for name in files if name.parts[0].startswith("wav") and len(name.parts) == 3]
+    if not words or not sounds or "audio" not in modalities:
+        return None
+    entries = []
+    for name in sounds:
+        stem = name.with_suffix("").name
+        said = words.get((name.parts[-2], stem)) or words.get((name.parts[-2], stem.rpartition("_mic")[0]))
+        words_of = "" if said is None else folder / said
+        entries.append(_spoken(name.with_suffix("").as_posix(), folder / name, words_of, None))
+    return Layout("VCTK (txt and wav folders)", entries, [])

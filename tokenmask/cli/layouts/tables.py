@@ -1,0 +1,92 @@
+"""Tables that name files which lie beside them: metadata.csv of Hugging Face, ESC-50, Common Voice.
+
+Arrow: folder --**tables**--> entries. Does not know: other layouts, how media are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from tokenmask.cli import manifests
+from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, modality_of, split_of, told
+from tokenmask.cli.packed import Part
+
+_KINDS = (".csv", ".tsv", ".jsonl")
+_BESIDE = ("", "clips", "audio", "audios", "wavs", "images", "files")  # folders in which tables have their files
+
+
+def tables(folder: Path, files: list[Path], modalities: Collection[str], columns: Mapping[str, str]) -> Layout | None:
+    """Rows of tables in the folder or one below; captions beside the files go before, and so do tables of splits."""
+    stems = {name.with_suffix("") for name in files if name.suffix.lower() == ".txt"}
+    if any(name.with_suffix("") in stems for name in files if modality_of(name.name, modalities)):
+        return None
+    named = [name for name in files if name.suffix.lower() in _KINDS and len(name.parts) <= 2]
+    named += [name for name in files if name.name == "metadata.parquet" and len(name.parts) <= 2]
+    found: dict[Path, list[Entry]] = {}
+    taken: dict[str, str] = {}
+    for name in named:
+        try:
+            rows = list(manifests.rows(folder / name, ()))
+        except ValueError:
+            if name.stem == "metadata":
+                raise
+            continue  # a table of something else
+        places = _places(folder / name, rows, modalities, columns)
+        if places:
+            words = columns.get("text") or next((one for one in WORDS if any(one in row.others for row in rows)), None)
+            words = words if "text" in modalities else None
+            taken |= {modality: column for modality, (column, _) in places.items()} | ({"text": words} if words else {})
+            found[name] = [_entry(folder, name, row, places, words) for row in rows]
+    if not found:
+        return None
+    if any(split_of(name) for name in found):  # beside those of splits lie tables of all, and of what was thrown out
+        found = {name: entries for name, entries in found.items() if split_of(name)}
+    entries = [entry for one in found.values() for entry in one]
+    return Layout(
+        f"{', '.join(map(str, found))} ({told(taken)})", entries, [folder / name for name in found], [*taken.values()]
+    )
+
+
+def _places(
+    path: Path, rows: Sequence[manifests.Row], modalities: Collection[str], columns: Mapping[str, str]
+) -> dict[str, tuple[str, Path]]:
+    """modality -> the column that names its files, and the folder in which they lie, told by the first rows."""
+    found: dict[str, tuple[str, Path]] = {}
+    for column in dict.fromkeys(name for row in rows[:64] for name in row.others):
+        for value in [row.others.get(column) for row in rows[:64]]:
+            modality = modality_of(value, modalities) if isinstance(value, str) else None
+            if (
+                not isinstance(value, str)
+                or modality is None
+                or columns.get(modality, column) != column
+                or modality in found
+            ):
+                continue
+            above = [path.parent / one for one in _BESIDE] + [path.parent.parent / one for one in _BESIDE[1:]]
+            place = next((one for one in above if (one / value).is_file()), None)
+            if place is not None:
+                found[modality] = (column, place)
+    return found
+
+
+def _entry(
+    folder: Path, name: Path, row: manifests.Row, places: Mapping[str, tuple[str, Path]], words: str | None
+) -> Entry:
+    where, others = f"{name}:{row.number}", dict(row.others)
+    if not row.columns:
+        return Entry(where, {}, problem=row.problem)
+    media: dict[str, str | Path | Part] = {}
+    for modality, (column, place) in places.items():
+        value = others.pop(column, None)
+        if isinstance(value, str):
+            media[modality] = place / value
+    paths = [path for path in media.values() if isinstance(path, Path)]
+    value = others.pop(words, None) if words else None
+    if value is not None and str(value).strip():
+        media["text"] = str(value)
+    if not paths:
+        return Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")
+    inside = paths[0].is_relative_to(folder)
+    split = SPLITS.get(str(row.values.get("split", "")).lower()) or split_of(name)
+    return Entry(paths[0].relative_to(folder).as_posix() if inside else where, media, split, others)

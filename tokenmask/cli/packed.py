@@ -1,0 +1,156 @@
+"""Media that lie inside other files: members of tar archives, cells of Arrow and Parquet tables.
+
+Arrow: archive or table --**members**, **cells**--> parts --**Packed**--> raw media. Does not know: layouts of folders.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tokenmask.cli.media import Loader
+from tokenmask.medium import load_media
+
+
+class Part(NamedTuple):
+    """Bytes inside a file.
+
+    Args:
+        container: the file.
+        place: offset and size in a .tar file; column and row of a table.
+        name: what a file with these bytes would be called.
+    """
+
+    container: Path
+    place: tuple[int, int] | tuple[str, int]
+    name: str
+
+
+@dataclass(frozen=True)
+class Packed(Loader):
+    """Reads media out of another file, by a temporary one with their own ending.
+
+    Args:
+        part: where they are.
+    """
+
+    part: Part = Part(Path(), (0, 0), "")
+
+    def __call__(self) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"part{Path(self.part.name).suffix}"
+            path.write_bytes(content(self.part))
+            try:
+                media = load_media(self.kind, path)
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(path), str(self.value))) from error
+        return self.kind(" ".join(str(media).split())) if self.one_line else media
+
+
+def packed(kind: Any, part: Part, *, one_line: bool = False) -> Packed:
+    """A loader of a part; its value is the place as it is told."""
+    return Packed(kind, part.container / part.name, one_line, part=part)
+
+
+def content(part: Part) -> bytes:
+    """The bytes of a part.
+
+    Raises:
+        ValueError: they are not there.
+    """
+    if part.container.suffix == ".tar":
+        offset, size = part.place
+        with part.container.open("rb") as file:
+            file.seek(int(offset))
+            held = file.read(size)
+        if len(held) < size:
+            raise ValueError(f"{part.container / part.name} must have {size} bytes, but {part.container} ends before")
+        return held
+    column, row = part.place
+    cell = _cell(part.container, str(column), row)
+    data: bytes = cell["bytes"] if isinstance(cell, dict) else cell
+    return data
+
+
+def _cell(path: Path, column: str, row: int) -> Any:
+    if path.suffix != ".parquet":
+        return table(path)[column][row].as_py()
+    start = 0
+    for group, count in enumerate(_group_sizes(path)):
+        if row < start + count:
+            return _group(path, column, group)[row - start].as_py()
+        start += count
+    raise ValueError(f"{path} must have more than {row} rows, but has {start}")
+
+
+@lru_cache(maxsize=64)
+def _group_sizes(path: Path) -> list[int]:
+    import pyarrow.parquet as pq
+
+    about = pq.read_metadata(path)
+    return [about.row_group(number).num_rows for number in range(about.num_row_groups)]
+
+
+@lru_cache(maxsize=4)
+def _group(path: Path, column: str, group: int) -> Any:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read_row_group(group, [column])[column]
+
+
+def members(path: Path) -> Iterator[tuple[str, Part]]:
+    """(name, part) of the files in a .tar archive, in its order; hidden ones are left out.
+
+    Raises:
+        ValueError: no archive, or one that is cut short, after what is whole.
+    """
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                hidden = any(one.startswith(".") and one != "." for one in Path(member.name).parts)
+                if member.isfile() and not hidden:
+                    yield member.name, Part(path, (member.offset_data, member.size), member.name)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ValueError(f"{path} must be a whole .tar archive, but cannot be read ({error})") from error
+
+
+def table(path: Path) -> Any:
+    """A table of Arrow, mapped into memory; of Parquet all but the bytes of media.
+
+    Raises:
+        ValueError: not readable.
+    """
+    return _table(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=4)
+def _table(path: Path, changed: int) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.suffix == ".parquet":
+            names = [f"{one.name}.path" if holds_media(one.type) else one.name for one in pq.read_schema(path)]
+            with pq.ParquetFile(path) as file:
+                return file.read(columns=names)
+        source = pa.memory_map(str(path))
+        try:
+            return pa.ipc.open_stream(source).read_all()
+        except pa.ArrowInvalid:
+            return pa.ipc.open_file(source).read_all()
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} must be a whole table, but cannot be read ({reason})") from error
+
+
+def holds_media(kind: Any) -> bool:
+    """Whether a type of Arrow is that of pictures and sounds of the library `datasets`: bytes, a path, or both."""
+    import pyarrow as pa
+
+    return pa.types.is_struct(kind) and {one.name for one in kind.fields} in ({"bytes", "path"}, {"path"})

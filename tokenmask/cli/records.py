@@ -1,0 +1,142 @@
+"""Records to be: items out of rows of manifests and entries of layouts, their keys, groups and splits.
+
+Arrow: rows, entries --**manifest_items**, **laid_out**--> Item. Does not know: where sources are, what media are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenmask.cli import layouts, manifests
+from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium
+from tokenmask.cli.packed import Part, packed
+from tokenmask.corpus import HELD_OUT, TRAIN, Item
+
+
+def is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
+    """A .txt file is one, a list of paths, where no stream takes text and one stream takes all."""
+    suffix = path.suffix.lower()
+    listed = suffix == ".txt" and len(modalities) == 1 and not any(map(is_words, modalities.values()))
+    return path.is_file() and (suffix in manifests.SUFFIXES or listed)
+
+
+def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str], seen: set[str]) -> list[Item]:
+    """Items of the rows; a row that is no record becomes an item that fails, unless all are such.
+
+    Args:
+        path: of the manifest.
+        modalities: stream name -> modality.
+        columns: stream name -> column.
+        seen: gets the names of all columns.
+    """
+    found: list[Item | None] = []
+    broken: list[tuple[int, str, str]] = []
+    for row in manifests.rows(path, modalities, columns):
+        seen.update(row.columns)
+        try:
+            found.append(_of_row(path, row, modalities))
+        except ValueError as error:
+            broken.append((len(found), f"{path.name}:{row.number}", str(error)))
+            found.append(None)
+    good = [item for item in found if item is not None]
+    if broken and not good:
+        raise ValueError(broken[0][2])
+    stream = next((name for name in modalities if any(name in item.media for item in good)), "")
+    for place, key, reason in broken:
+        found[place] = Item(key, {stream: Broken(medium(modalities[stream]), key, reason=reason)}, TRAIN)
+    return [item for item in found if item is not None]
+
+
+def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
+    if row.problem:
+        raise ValueError(row.problem)
+    media: dict[str, Loader] = {}
+    words: list[str] = []
+    paths: list[str] = []
+    for name, modality in modalities.items():
+        value = row.values.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
+        if (
+            modality == "text"
+            and not value.strip()
+            and any(row.values.get(other) for other in modalities if other != name)
+        ):
+            continue  # an empty caption is none
+        inline = is_words(modality)
+        (words if inline else paths).append(value)
+        media[name] = Loader(medium(modality), value if inline else path.parent / value)
+    split = row.values.get("split")
+    if split not in (None, TRAIN, HELD_OUT):
+        raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
+    group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
+    return item_of(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
+
+
+def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modalities: Mapping[str, str]) -> list[Item]:
+    """Items of entries; an entry that is none becomes an item that fails, and several of one key get numbers.
+
+    The splits of the layout count where it has both; a part of one alone is split as all other sources are.
+    """
+    found: list[Item] = []
+    splits = {entry.split for entry in entries} >= {TRAIN, HELD_OUT}
+    keys: Counter[str] = Counter()
+    held = {kind for entry in entries for kind in entry.media}
+    stream = next((name for name, one in modalities.items() if one in held or (is_words(one) and "text" in held)), "")
+    for entry in entries:
+        if not entry.media and not entry.problem:
+            continue
+        keys[entry.key] += 1
+        key = f"{home}/{entry.key}" + (f"#{keys[entry.key]}" if keys[entry.key] > 1 else "")
+        if entry.problem:
+            found.append(Item(key, {stream: Broken(medium(modalities[stream]), key, reason=entry.problem)}, TRAIN))
+            continue
+        media: dict[str, Loader] = {}
+        for kind, value in entry.media.items():
+            name = words_of(modalities, source) if kind == "text" else stream_of(kind, modalities, source)
+            media[name] = _loader(modalities[name], value, one_line=kind == "text")
+        first = next((value for value in entry.media.values() if isinstance(value, Path)), None)
+        group = entry.key if first is None else Path(below(source, first)).with_suffix("").as_posix()
+        found.append(item_of(key, media, group, entry.split if splits else None, dict(entry.metadata)))
+    return found
+
+
+def _loader(modality: str, value: str | Path | Part, *, one_line: bool) -> Loader:
+    if isinstance(value, Part):
+        return packed(medium(modality), value, one_line=one_line)
+    return Loader(medium(modality), value, one_line and isinstance(value, Path))
+
+
+def below(folder: Path, path: Path) -> str:
+    """The name of a file below a folder; its own name if it lies elsewhere."""
+    inside = path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts
+    return path.relative_to(folder).as_posix() if inside else path.name
+
+
+def item_of(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:
+    """Without a split of its own an item goes with its group: one file, or one wording, is on one side only."""
+    return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
+
+
+def words_of(modalities: Mapping[str, str], source: Path) -> str:
+    """The stream that takes words, what is found in a text file or a caption."""
+    return _only([name for name, modality in modalities.items() if is_words(modality)], "text", source)
+
+
+def stream_of(modality: str, modalities: Mapping[str, str], source: Path) -> str:
+    """The stream that takes a modality."""
+    return _only([name for name, found in modalities.items() if found == modality], modality, source)
+
+
+def _only(names: Sequence[str], modality: str, source: Path) -> str:
+    if len(names) != 1:
+        raise ValueError(
+            f"{source} holds {modality}, and {len(names)} streams take it ({', '.join(names) or 'none'}); "
+            "name the streams in a .jsonl manifest"
+        )
+    return names[0]
