@@ -7,6 +7,7 @@ from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
+from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely
@@ -46,6 +47,7 @@ __all__ = [
     "NoReuse",
     "Pick",
     "PickContext",
+    "Predicted",
     "PrefixReuse",
     "ProcessSchedule",
     "Progress",
