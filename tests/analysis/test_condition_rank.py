@@ -1,10 +1,13 @@
 """Condition ranks: a judge that knows the rule ranks the own condition first, one that knows nothing does not."""
 
+import math
+
 import pytest
 import torch
 
 from tests.training import worlds
 from tokenmask.analysis import ConditionRanks, condition_ranks
+from tokenmask.masking import Cosine, Linear
 from tokenmask.streams import TokenStream
 from tokenmask.training import Packing
 
@@ -49,6 +52,23 @@ def test_a_judge_that_knows_nothing_never_wins():
     words, pictures = world(10)
     ranks = condition_ranks(Judge(0.0), Packing(24, 4), "picture", pictures, words, candidates=8)
     assert (ranks.ranks == 7).all()  # ties count against the own condition, and equal masks make all of them ties
+
+
+def test_a_judge_is_told_the_time_of_the_law_that_it_was_trained_with():
+    """Shares are drawn by a linear law, t = share; a model of a cosine rate knows that share as sin(pi t / 2)."""
+    told = []
+
+    class Watch(Judge):
+        def logits(self, inputs, queries, group=None, t=None):
+            told.append(t)
+            return super().logits(inputs, queries, group, t)
+
+    words, pictures = world(10)
+    for process in (None, Linear(), Cosine()):
+        condition_ranks(Watch(1.0), Packing(24, 4), "picture", pictures, words, candidates=4, process=process)
+    plain, linear, cosine = torch.cat(told).chunk(3)
+    assert torch.equal(plain, linear)
+    assert torch.allclose(torch.sin(cosine * (math.pi / 2)), plain, atol=1e-6) and not torch.equal(plain, cosine)
 
 
 def test_wrong_input_gets_one_sentence():

@@ -61,6 +61,7 @@ def test_whole_levels_are_asked_at_once(batch, layout):
     for index, stage in enumerate(stages):
         here = fill[index] & (depth[index] == stage)
         assert int((row == index).sum()) == (int(here.sum()) if stage else max(1, round(0.1 * int(here.sum()))))
+        assert float(masked.t[index]) == (1.0 if stage else pytest.approx(0.1))  # all of a stage is hidden at time 1
 
 
 @pytest.mark.parametrize("rate", [FixedRate(0.3), ProcessRate(Linear())])

@@ -94,6 +94,19 @@ def test_weight_of_other_processes(case):
     assert loss.total.item() == pytest.approx((6 * weights[0] + 2 * weights[1]) / 2 * LN(2), rel=1e-5)
 
 
+def test_the_law_of_time_is_that_of_the_batch(case):
+    model, masked = case
+    said, elbo = replace(masked, process=Cosine()), MaskedCrossEntropy(weight="elbo", reduction="per_row")
+    assert torch.equal(elbo(model, said).total, replace(elbo, process=Cosine())(model, masked).total)
+    assert torch.equal(elbo(model, said).total, replace(elbo, process=Cosine())(model, said).total)
+    with pytest.raises(
+        ValueError, match=r"said twice: the batch was masked by Cosine\(\), and .* is Linear\(\); leave"
+    ):
+        replace(elbo, process=Linear())(model, said)
+    with pytest.raises(ValueError, match="this batch was masked without one; take a ProcessRate"):
+        elbo(model, masked)
+
+
 def test_scopes_by_hand(case):
     model, masked = case
     valid = masked.inputs.valid.clone()
@@ -106,7 +119,7 @@ def test_scopes_by_hand(case):
         clean=replace(masked.clean, role=role),
         targets=Targets(torch.tensor([1]), torch.tensor([0]), torch.ones(1)),
     )
-    sums = {"predicted": (2, 1), "hidden": (8, 4), "valid": (10 + 6, 7), "all": (20, 8)}
+    sums = {"predicted": (2, 1), "hidden": (8, 4), "filled": (9 + 5, 5), "valid": (10 + 6, 7), "all": (20, 8)}
     for scope, (total, count) in sums.items():
         loss = MaskedCrossEntropy(scope=scope)(model, masked)
         assert loss.total.item() == pytest.approx(total / count * LN(2), rel=1e-6), scope
@@ -218,9 +231,7 @@ def test_nothing_to_predict_is_zero_with_a_gradient():
 
 def test_refusals(case):
     model, masked = case
-    with pytest.raises(ValueError, match="'elbo' and a process go together, got 'elbo' and None"):
-        MaskedCrossEntropy(weight="elbo")
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match=r"only weight 'elbo' takes a process, got 'none' and Linear\(\)"):
         MaskedCrossEntropy(process=Linear())
     with pytest.raises(ValueError, match=r"label_smoothing must lie in 0\.\.1, got 1"):
         MaskedCrossEntropy(label_smoothing=1)

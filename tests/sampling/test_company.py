@@ -7,6 +7,7 @@ import torch
 
 import tokenmask as tm
 from tokenmask.generation import Request, fill
+from tokenmask.masking import Linear
 from tokenmask.sampling import (
     Categorical,
     ConfidenceAbove,
@@ -35,7 +36,7 @@ def sound(run, frames: int, seed: int) -> Request:
 
 
 @pytest.mark.parametrize(
-    "sampler", [DECIDING, replace(DECIDING, revoke=RevokeDrawn(0.5))], ids=["deciding", "and revoking"]
+    "sampler", [DECIDING, replace(DECIDING, revoke=RevokeDrawn(0.5, Linear()))], ids=["deciding", "and revoking"]
 )
 def test_a_schedule_that_decides(run, sampler):
     """Of seven levels each; a row that is done waits for the others, and its next level begins where it would alone."""

@@ -12,8 +12,10 @@ from tests.sampling.reuse_worlds import model_of
 from tests.sampling.test_values import LAYOUT, SPEC, TABLE, Table, committed, start, trace
 from tokenmask.batch import GIVEN, collate
 from tokenmask.layout import Layout
-from tokenmask.masking import Cosine, Linear
+from tokenmask.masking import Cosine, Linear, Power
 from tokenmask.models.attention_pattern import Full, Window
+from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.recipes import load_recipe
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
@@ -72,11 +74,11 @@ def test_revocation_of_remdm():
     stage = torch.ones_like(state.is_open)
     odds = torch.tensor([math.exp(-p) for p in (0.5, 0.25, 0.125, 1.0)])
     for index, most in ((0, 1.0), (2, 0.5 / 0.75 * 0.0)):  # t = 3/4: (1 - 1/2) / (1/4) is above 1; s = 0: none
-        found = RevokeDrawn().probability(state, stage, Progress(index, 4))[0, 1:5, 0]
+        found = RevokeDrawn(process=Linear()).probability(state, stage, Progress(index, 4))[0, 1:5, 0]
         assert torch.allclose(found, odds / odds.sum() * most, atol=1e-6)
-    fifth = RevokeDrawn().probability(state, stage, Progress(2, 5))[0, 1:5, 0]
+    fifth = RevokeDrawn(process=Linear()).probability(state, stage, Progress(2, 5))[0, 1:5, 0]
     assert torch.allclose(fifth, odds / odds.sum() * ((1 - 0.8) / 0.6), atol=1e-6)
-    capped = RevokeDrawn(0.1).probability(state, stage, Progress(0, 4))[0, 1:5, 0]
+    capped = RevokeDrawn(0.1, Linear()).probability(state, stage, Progress(0, 4))[0, 1:5, 0]
     assert torch.allclose(capped, odds / odds.sum() * 0.1, atol=1e-6)
 
 
@@ -84,8 +86,8 @@ def test_slots_are_opened_as_often_as_the_law_says():
     state = committed([math.log(p) for p in (0.5, 0.25, 0.125, 1.0)]).rows(torch.zeros(4000, dtype=torch.int64))
     state = replace(state, batch=replace(state.batch, sample_ids=torch.arange(4000)))
     stage = torch.ones_like(state.is_open)
-    share = RevokeDrawn()(state, stage, Progress(0, 4), {})[:, 1:5, 0].double().mean(0)
-    law = RevokeDrawn().probability(state, stage, Progress(0, 4))[0, 1:5, 0].double()
+    share = RevokeDrawn(process=Linear())(state, stage, Progress(0, 4), {})[:, 1:5, 0].double().mean(0)
+    law = RevokeDrawn(process=Linear()).probability(state, stage, Progress(0, 4))[0, 1:5, 0].double()
     assert ((share - law).abs() < 4.5 * (law * (1 - law) / 4000).sqrt()).all()
 
 
@@ -167,6 +169,55 @@ def test_the_time_is_that_of_the_share_that_is_open():
     model.times.clear()
     Sampler(1, schedule=ProcessSchedule(Linear())).run({"main": model}, LAYOUT, state)
     assert model.times[0] == pytest.approx([0.25])
+
+
+def test_the_time_is_by_the_law_that_the_model_was_trained_with():
+    """Whatever the schedule: with s of the slots open, a cosine rate was at t with sin(pi t / 2) = s."""
+    model = Table()
+    model.backbone = SimpleNamespace(reads_time=True)
+    for schedule in (UniformSchedule(), ProcessSchedule(Linear()), ProcessSchedule(Power(1.0)), ConfidenceAbove(1.0)):
+        model.times.clear()
+        trace(Sampler(4, schedule=schedule, process=Cosine()), model)
+        asked = [2 / math.pi * math.asin(s / 4) for s in (4, 3, 2, 1)]
+        assert [row[0] for row in model.times] == pytest.approx(asked), schedule
+    assert Cosine().time(torch.tensor([0.5, 1.0])).tolist() == pytest.approx([1 / 3, 1.0])
+    assert Linear().time(torch.tensor([0.3])).tolist() == pytest.approx([0.3])
+
+
+def test_a_recipe_says_the_law_of_time_once():
+    recipe = load_recipe("maskgit")
+    assert recipe.sampler.process is None and recipe.sampler_of("image").process == Cosine()
+    assert replace(recipe, objective=MaskedCrossEntropy(weight="elbo")).objective.process is None
+    said = r"said twice: masker\.rate hides by Cosine\(\), and {} is Linear\(\); leave it out"
+    with pytest.raises(ValueError, match=said.format(r"objective\.process")):
+        replace(recipe, objective=MaskedCrossEntropy(weight="elbo", process=Linear()))
+    with pytest.raises(ValueError, match=said.format(r"sampler\.process")):
+        replace(recipe, sampler=Sampler(process=Linear()))
+    with pytest.raises(ValueError, match=said.format(r"samplers\.image\.process")):
+        replace(recipe, samplers={"image": Sampler(process=Linear())})
+    override = ["objective={class_path: MaskedCrossEntropy, init_args: {weight: elbo, process: {class_path: Linear}}}"]
+    with pytest.raises(ValueError, match=said.format(r"objective\.process")):
+        load_recipe("maskgit", overrides=override)
+
+
+def test_a_revocation_takes_its_law_from_the_schedule():
+    cosine = ProcessSchedule(Cosine())
+    assert RevokeDrawn().beside(cosine).process == Cosine()
+    assert RevokeDrawn().beside(UniformSchedule()).process == Linear()
+    assert RevokeDrawn(0.5, Linear()).beside(ConfidenceAbove()) == RevokeDrawn(0.5, Linear())
+    with pytest.raises(ValueError, match=r"must be that of the schedule, Cosine\(\), got Linear\(\); leave it out"):
+        Sampler(schedule=cosine, revoke=RevokeDrawn(process=Linear()))
+    with pytest.raises(ValueError, match=r"needs a masking process, and ConfidenceAbove\(threshold=0.9\) follows none"):
+        Sampler(stages=(Stage(2), Stage(2, schedule=ConfidenceAbove())), revoke=RevokeDrawn())
+    told = []
+
+    class Watch(RevokeDrawn):
+        def probability(self, state, stage, progress):
+            told.append(self.process)
+            return super().probability(state, stage, progress)
+
+    trace(Sampler(stages=(Stage(2), Stage(2, schedule=UniformSchedule())), revoke=Watch()))
+    assert told == [Cosine(), Linear()]
 
 
 @pytest.mark.parametrize("reuse", [None, StaleReuse(n_local=1)])

@@ -255,7 +255,7 @@ def test_revoked_slots_open_again_and_are_filled_in_time():
 def test_rows_moves_every_field():
     batch = batch_of({"text": text(4)}, {"text": text(4, 1)}, {"text": text(4, 2)})
     state = SamplerState.start(batch, LAYOUT, torch.tensor([1, 2, 3]))
-    state = replace(state, carry={"noise": torch.arange(3)}, log_weight=torch.tensor([0.0, 1.0, 2.0]))
+    state = replace(state, carry={"noise": torch.arange(3)})
     picked = state.rows(torch.tensor([2, 2, 0, 1]))
     for item in fields(state):
         value, chosen = getattr(state, item.name), getattr(picked, item.name)

@@ -20,7 +20,7 @@ from torch import Tensor
 from tests.training import worlds
 from tokenmask.batch import Batch
 from tokenmask.fitting import Interrupted, fit
-from tokenmask.masking import Linear, Masker, ProcessRate
+from tokenmask.masking import Masker, ProcessRate
 from tokenmask.masking.rates import Amount
 from tokenmask.models import MaskedModel
 from tokenmask.objectives import Loss, MaskedCrossEntropy
@@ -73,16 +73,13 @@ class Noted(Trainer):
 
 def run(folder: Path, job: dict[str, Any], processes: Processes) -> None:
     """One training; see the tests for what a job may say."""
-    objective = dict(job.get("objective", {}))
-    if objective.get("weight") == "elbo":
-        objective["process"] = Linear()
     trainer = worlds.make_trainer(
         folder / "corpus",
         job["steps"],
         job.get("batch_size", 8),
         kind=Noted,
         processes=processes,
-        objective=MaskedCrossEntropy(**objective),
+        objective=MaskedCrossEntropy(**job.get("objective", {})),
         masker=MASKERS[job.get("masker", "rows")],
         batch_positions=job.get("batch_positions"),
         procedure=Follow() if "procedure" in job else None,

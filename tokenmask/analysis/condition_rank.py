@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL, GIVEN, Batch, collate
-from tokenmask.masking import LevelStages, Linear, Masker, ProcessRate, ScoreContext
+from tokenmask.masking import LevelStages, Linear, Masker, MaskingProcess, ProcessRate, ScoreContext
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
 from tokenmask.scores import slot_noise
@@ -67,6 +67,7 @@ def condition_ranks(
     draws: int = 2,
     seed: int = 0,
     batch_size: int = 64,
+    process: MaskingProcess | None = None,
 ) -> ConditionRanks:
     """Ranks each stream's own condition by the masked cross-entropy of the stream under it.
 
@@ -83,6 +84,7 @@ def condition_ranks(
         draws: masks of each pair.
         seed: of masks and candidates.
         batch_size: rows of a pass.
+        process: that of the rate in training, for models that are told the time.
 
     Raises:
         ValueError: fewer conditions than candidates.
@@ -106,7 +108,7 @@ def condition_ranks(
         keys = torch.tensor([n * draws + draw for n, _, draw in part])
         batch = collate(sequences, keys, multiple=16)
         masked = masker(batch, layout, seed=seed, scores=_noise_inside(batch, layout.index(target), seed))
-        losses = code_losses(model, masked).double()
+        losses = code_losses(model, masked, process).double()
         row = torch.div(masked.queries.slots, batch.shape[1] * batch.shape[2], rounding_mode="floor")
         row = row[masked.targets.queries]
         sums = torch.zeros(len(part), dtype=torch.float64).index_add(0, row, losses)

@@ -140,7 +140,7 @@ class Masker:
             hidden=corrupted != batch.ids,
             dropped=torch.zeros_like(maskable),
             group=group,
-            t=amount.t,
+            t=amount.t if whole is None else torch.where(whole, 1.0, amount.t),  # as a sampler says of such a stage
             row_of_sample=torch.arange(rows, device=batch.device),
             clean=batch,
             process=amount.process,

@@ -37,6 +37,15 @@ class MaskingProcess(ABC):
         """:meth:`hidden` of one number, on the host and in double precision."""
         return float(self.hidden(torch.tensor(t, dtype=torch.float64)))
 
+    def time(self, share: Tensor) -> Tensor:
+        """The time at which ``share`` is hidden, float of its shape: the inverse of :meth:`hidden`, by bisection."""
+        low, high = torch.zeros_like(share, dtype=torch.float64), torch.ones_like(share, dtype=torch.float64)
+        for _ in range(26):  # finer than a float32
+            middle = (low + high) / 2
+            below = self.hidden(middle) < share
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return high.to(share.dtype)
+
     def alpha(self, t: Tensor) -> Tensor:
         """Share still visible at time t."""
         return 1 - self.hidden(t)
@@ -56,6 +65,9 @@ class Linear(MaskingProcess):
 
     def hidden(self, t: Tensor) -> Tensor:
         return t
+
+    def time(self, share: Tensor) -> Tensor:
+        return share
 
     def hidden_prime(self, t: Tensor) -> Tensor:
         return torch.ones_like(t)

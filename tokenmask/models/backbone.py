@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
@@ -21,22 +22,51 @@ from tokenmask.models.heads import HeadConfig
 from tokenmask.models.range_heads import RangeHeadsConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttentionTap:
-    """Asks for attention probabilities; the result is named "attention.{layer}", float32 [B, H, L, C].
+    """Asks for attention probabilities, float32 [B, H, L, C]; 0 in a column that a row does not have.
 
     Args:
         layer: number of the block, from 0.
-        columns: key positions.
+        columns: key positions: the same for all rows, or int64 [R, C], a line for each row and -1 behind its last;
+            where a step runs R rows several times, as guidance does, the lines begin again.
+        label: key of the result; "attention.{layer}" if empty.
     """
 
     layer: int
-    columns: tuple[int, ...]
+    columns: tuple[int, ...] | Tensor
+    label: str = ""
 
     @property
     def name(self) -> str:
         """Key of the result."""
-        return f"attention.{self.layer}"
+        return self.label or f"attention.{self.layer}"
+
+    def columns_of(self, rows: int, device: torch.device) -> Tensor:
+        """int64 [C], or [B, C] where rows have columns of their own.
+
+        Raises:
+            ValueError: lines that do not go into the number of rows.
+        """
+        if isinstance(self.columns, tuple):
+            return torch.tensor(self.columns, device=device)
+        if self.columns.dim() != 2 or not len(self.columns) or rows % len(self.columns):
+            raise ValueError(
+                "AttentionTap.columns must have a line for each row, int64 [R, C], "
+                f"got {list(self.columns.shape)} for {rows} rows"
+            )
+        return self.columns.to(device).repeat(rows // len(self.columns), 1)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AttentionTap) or (self.layer, self.name) != (other.layer, other.name):
+            return False
+        ours, theirs = self.columns, other.columns
+        if isinstance(ours, tuple) or isinstance(theirs, tuple):
+            return type(ours) is type(theirs) and ours == theirs
+        return torch.equal(ours, theirs)
+
+    def __hash__(self) -> int:
+        return hash((self.layer, self.name))
 
 
 Tap = str | AttentionTap

@@ -195,9 +195,8 @@ class Transformer(Backbone):
             x = x + condition[:rows, None]
         tapped: dict[str, Tensor] = {}
         for index, block in enumerate(self.blocks):
-            if index in probabilities:
-                tap = probabilities[index]
-                columns = torch.tensor(tap.columns, device=x.device)
+            for tap in probabilities.get(index, ()):
+                columns = tap.columns_of(rows, x.device)
                 seen = block.attention_input(x, condition)
                 tapped[tap.name] = block.attention.probabilities(seen, rotary, mask, columns, query_rotary)
             store = None if cache is None else cache.store_of(index, inputs.valid)
@@ -265,12 +264,13 @@ class Transformer(Backbone):
             raise ValueError("this model was made with time_input or adaln and needs the masking time t, got None")
         return self.time(t)  # type: ignore[no-any-return]
 
-    def _wanted(self, taps: Sequence[Tap]) -> tuple[set[int], dict[int, AttentionTap]]:
+    def _wanted(self, taps: Sequence[Tap]) -> tuple[set[int], dict[int, list[AttentionTap]]]:
         names = {f"layer.{index}": index for index in range(self.config.depth)}
-        states, probabilities = set(), {}
+        states: set[int] = set()
+        probabilities: dict[int, list[AttentionTap]] = {}
         for tap in taps:
             if isinstance(tap, AttentionTap) and 0 <= tap.layer < self.config.depth:
-                probabilities[tap.layer] = tap
+                probabilities.setdefault(tap.layer, []).append(tap)
             elif isinstance(tap, str) and tap in names:
                 states.add(names[tap])
             else:

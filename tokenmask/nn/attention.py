@@ -122,16 +122,20 @@ class Attention(nn.Module):
 
         Args:
             x, rotary, mask, query_rotary: as in :meth:`forward`.
-            columns: int64 [C], key positions.
+            columns: int64 [C], key positions, or [B, C], those of each row; -1 is none.
 
         Returns:
-            float32 [B, H, L, C]; over all columns they would sum to 1.
+            float32 [B, H, L, C]; over all columns they would sum to 1, and where there is none they are 0.
         """
         query, key, _ = self._turned(self.qkv(x), rotary, query_rotary)
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-        return torch.softmax(scores.float(), -1)[..., columns]
+        found = torch.softmax(scores.float(), -1)
+        if columns.dim() == 1:
+            return found[..., columns]
+        places = columns[:, None, None].expand(*found.shape[:-1], -1)
+        return found.gather(-1, places.clamp(min=0)).masked_fill(places < 0, 0.0)
 
     def _turned(self, qkv: Tensor, rotary: Turn | None, query_rotary: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = qkv.view(*qkv.shape[:-1], 3, self.heads, -1).unbind(2)

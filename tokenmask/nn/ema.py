@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -32,22 +30,3 @@ class EMA:
         values = dict(module.named_parameters())
         torch._foreach_lerp_(list(self.means.values()), [values[name] for name in self.means], 1 - decay)
         self.updates += 1
-
-    @torch.no_grad()
-    def copy_to(self, module: nn.Module) -> None:
-        """Writes the means into the parameters."""
-        for name, value in module.named_parameters():
-            value.copy_(self.means[name])
-
-    def load(self, means: Mapping[str, Tensor], updates: int) -> None:
-        """Takes saved means back.
-
-        Raises:
-            ValueError: other names than those of the module.
-        """
-        if set(means) != set(self.means):
-            names = sorted(set(means) ^ set(self.means))
-            raise ValueError(f"saved means must have the module's parameters, but {names[:3]} differ")
-        for name, value in means.items():
-            self.means[name].copy_(value)
-        self.updates = updates

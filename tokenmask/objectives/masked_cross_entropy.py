@@ -22,7 +22,7 @@ from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.models import MaskedModel, Predictions, RangeLogits
 from tokenmask.objectives.objective import Loss, Objective
 
-Scope = Literal["predicted", "hidden", "valid", "all"]
+Scope = Literal["predicted", "hidden", "filled", "valid", "all"]
 Weight = Literal["none", "inverse_t", "elbo", "class"]
 Reduction = Literal["per_token", "per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits"]
 MIN_T = 1e-3  # smallest masking time that a weight sees; LLaDA and MDLM draw none below it
@@ -38,12 +38,15 @@ class MaskedCrossEntropy(Objective):
         "predicted": the masker's targets, with their weights (MAGNeT, arXiv:2401.04577, published code: one level only;
             BERT, arXiv:1810.04805, section 3.1: kept and replaced tokens too).
         "hidden": every slot whose code is hidden or replaced (MDLM, arXiv:2406.07524, equation 10).
-        "valid": every code slot at a valid position (valeoai's port of MaskGIT, arXiv:2310.14400, published code).
+        "filled": every FILL slot at a valid position, hidden or not (the port of MaskGIT, arXiv:2310.14400, published
+            code: all codes of the image and not its class; its softmax has an entry for the mask beside the codes).
+        "valid": every code slot at a valid position, those of given streams too.
         "all": every code slot, also at the positions of a dropped condition.
     ``weight``, a factor of each term:
         "none": 1 (MaskGIT, MAGNeT).
         "inverse_t": 1 / t of the row (LLaDA, arXiv:2502.09992, equation 3).
-        "elbo": -alpha'(t) / (1 - alpha(t)) of ``process`` (MD4, arXiv:2406.04329, equation 5; 1 / t if it is linear).
+        "elbo": -alpha'(t) / (1 - alpha(t)) of the process that made t, which the batch says (MD4, arXiv:2406.04329,
+            equation 5; 1 / t if it is linear).
         "class": ``extra["class_weights"]``, float [size] for each head index; terms without an entry count 1. As in
             ``torch.nn.functional.cross_entropy``, "per_token" then divides by the sum of these weights, not by N.
         The two that depend on t see it no smaller than 0.001.
@@ -61,7 +64,7 @@ class MaskedCrossEntropy(Objective):
     Args:
         scope, weight, reduction: see above.
         label_smoothing: share of the target spread evenly over all codes of the range.
-        process: the masking process that "elbo" needs.
+        process: what "elbo" takes where a batch says no process; where it says one, it must be this one. Leave it out.
     """
 
     scope: Scope = "predicted"
@@ -73,8 +76,8 @@ class MaskedCrossEntropy(Objective):
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in 0..1, got {self.label_smoothing}")
-        if (self.weight == "elbo") != (self.process is not None):
-            raise ValueError(f"weight 'elbo' and a process go together, got {self.weight!r} and {self.process}")
+        if self.process is not None and self.weight != "elbo":
+            raise ValueError(f"only weight 'elbo' takes a process, got {self.weight!r} and {self.process}")
 
     def __call__(self, model: MaskedModel, masked: MaskedBatch, extra: Mapping[str, Any] | None = None) -> Loss:
         """Args:
@@ -87,7 +90,8 @@ class MaskedCrossEntropy(Objective):
             plain mean cross-entropy of its targets, and their number ("audio.2/count").
 
         Raises:
-            ValueError: class weights are missing, or a scope other than "predicted" on inputs that were reordered.
+            ValueError: class weights are missing, a scope other than "predicted" on inputs that were reordered, or
+                weight "elbo" without a process, or with another one than that of the batch.
         """
         queries, targets = _asked(self.scope, masked, model.layout)
 
@@ -121,7 +125,7 @@ class MaskedCrossEntropy(Objective):
         order = torch.cat(chosen)
         row = torch.div(queries.slots[targets.queries[order]], masked.inputs.ids[0].numel(), rounding_mode="floor")
         weight = torch.cat(weights)
-        factor = weight * targets.weights[order] * self._time_weight(masked.t)[row]
+        factor = weight * targets.weights[order] * self._time_weight(masked)[row]
         terms, weight = torch.cat(losses) * factor, self._weight(weight, row, masked)
         return Loss(self._sum(terms, row, masked), weight, parts)
 
@@ -139,14 +143,29 @@ class MaskedCrossEntropy(Objective):
         weights: Mapping[int, Tensor] = extra["class_weights"]
         return weights
 
-    def _time_weight(self, t: Tensor) -> Tensor:
+    def _time_weight(self, masked: MaskedBatch) -> Tensor:
         """float32 [B]."""
-        t = t.clamp(min=MIN_T)
+        t = masked.t.clamp(min=MIN_T)
         if self.weight == "inverse_t":
             return 1 / t
-        if self.weight == "elbo" and self.process is not None:
-            return self.process.weight(t)
+        if self.weight == "elbo":
+            return self._process(masked).weight(t)
         return torch.ones_like(t)
+
+    def _process(self, masked: MaskedBatch) -> MaskingProcess:
+        own, said = self.process, masked.process
+        process = said or own
+        if process is None:
+            raise ValueError(
+                "weight 'elbo' needs the process that made t, and this batch was masked without one; take a "
+                "ProcessRate, or another weight"
+            )
+        if own not in (None, process):
+            raise ValueError(
+                f"the law of time is said twice: the batch was masked by {said}, and the objective's process is {own}; "
+                "leave objective.process out"
+            )
+        return process
 
     def _sum(self, terms: Tensor, row: Tensor, masked: MaskedBatch) -> Tensor:
         """The sum that the reduction divides."""
@@ -185,8 +204,10 @@ def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, 
     wanted = (clean.role != ABSENT) & (heads >= 0)
     if scope == "hidden":
         wanted = wanted & masked.hidden
-    if scope == "valid":
+    if scope in ("filled", "valid"):
         wanted = wanted & inputs.valid[:, :, None]
+    if scope == "filled":
+        wanted = wanted & (clean.role == FILL)
     slots = wanted.flatten().nonzero().squeeze(1)
     ids = clean.ids.flatten()[slots]
     codes = (ids - layout.first_of(ids)).long()

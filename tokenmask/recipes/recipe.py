@@ -15,7 +15,7 @@ import yaml
 
 from tokenmask.components import check_homes, names_of_its_day, plain, same
 from tokenmask.layout import Arrangement, Layout, Parallel
-from tokenmask.masking import Conditioning, Corruption, Masker
+from tokenmask.masking import Conditioning, Corruption, Masker, MaskingProcess
 from tokenmask.models import AttentionPattern, BackboneConfig, Full, HeadConfig, TransformerConfig, head_of
 from tokenmask.objectives import MaskedCrossEntropy, Objective
 from tokenmask.procedures import Plain, Procedure
@@ -109,10 +109,25 @@ class Recipe:
         for name in self.samplers:
             if name not in self.streams:
                 raise ValueError(f"samplers may name the streams {', '.join(self.streams)}, got {name!r}")
+        said = {"objective.process": getattr(self.objective, "process", None), "sampler.process": self.sampler.process}
+        said |= {f"samplers.{name}.process": sampler.process for name, sampler in self.samplers.items()}
+        law = self.process
+        for name, process in said.items():
+            if law is not None and isinstance(process, MaskingProcess) and process != law:
+                raise ValueError(
+                    f"the law of time is said twice: masker.rate hides by {law}, and {name} is {process}; leave it out"
+                )
 
     def sampler_of(self, stream: str) -> Sampler:
-        """The sampler that fills a stream."""
-        return self.samplers.get(stream, self.sampler)
+        """The sampler that fills a stream; its process is that of the rate, by which the model was told the time."""
+        sampler, law = self.samplers.get(stream, self.sampler), self.process
+        return sampler if law is None else replace(sampler, process=law)
+
+    @property
+    def process(self) -> MaskingProcess | None:
+        """The law of time: the masking process of the rate, if it has one."""
+        process = getattr(self.masker.rate, "process", None)
+        return process if isinstance(process, MaskingProcess) else None
 
     def with_streams(self, layout: Layout, changed: Mapping[str, str]) -> Recipe:
         """The recipe of a layout with streams swapped, added or removed.

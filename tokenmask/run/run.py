@@ -314,7 +314,8 @@ class Run:
         records = self.records(HELD_OUT)
         if not records:
             raise ValueError(f"the corpora of {self.folder} hold no held-out records to score; build them with a split")
-        return held_out_scores(self.models["main"], self.recipe.packing, records, totals, draws=draws, seed=seed)
+        model, packing, process = self.models["main"], self.recipe.packing, self.recipe.process
+        return held_out_scores(model, packing, records, totals, draws=draws, seed=seed, process=process)
 
     def _corpora(self, split: str) -> list[Corpus]:
         if not self.corpora:

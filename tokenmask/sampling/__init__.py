@@ -2,10 +2,12 @@
 
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
+from tokenmask.sampling.context import SlotContext, StepContext
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
+from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely
@@ -45,6 +47,7 @@ __all__ = [
     "NoReuse",
     "Pick",
     "PickContext",
+    "Predicted",
     "PrefixReuse",
     "ProcessSchedule",
     "Progress",
@@ -58,10 +61,12 @@ __all__ = [
     "Sampler",
     "SamplerState",
     "Schedule",
+    "SlotContext",
     "SpanScore",
     "Stage",
     "StaleReuse",
     "Step",
+    "StepContext",
     "SumScore",
     "UniformSchedule",
     "code_lengths",

@@ -1,33 +1,47 @@
 """Constraints: which codes may be drawn.
 
-Arrow: inside the Sampler loop. Does not know: slots, orders, models.
+Arrow: inside the Sampler loop, SlotContext --> bool [V] or [N, V]. Does not know: orders, models.
 """
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tokenmask.layout import Layout
+from tokenmask.sampling.context import SlotContext, adapt_old
 
 
 class Constraint(ABC):
-    """Base of all constraints."""
+    """Base of all constraints. A subclass with ``allowed(layout, head)``, as in tokenmask 0.1, is told to change."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        adapt_old(cls, "allowed", 3, "allowed(self, context)", lambda old, one, at: old(one, at.layout, at.head))
 
     @abstractmethod
-    def allowed(self, layout: Layout, head: int) -> Tensor | None:
-        """bool [size of the range ``head``], True for codes that may be drawn; None allows all."""
+    def allowed(self, context: SlotContext) -> Tensor | None:
+        """Which codes of the range ``context.head`` may be drawn.
+
+        Args:
+            context: layout, state (what stands in the row so far), slots and step.
+
+        Returns:
+            True for codes that may be drawn, one at the least: bool [V] for all slots alike, bool [N, V] for each slot
+            of ``context.slots``, or None, which allows all. A row's own must not depend on other rows.
+        """
 
 
 @dataclass(frozen=True)
 class AllowAll(Constraint):
     """Every code of a slot's range may be drawn."""
 
-    def allowed(self, layout: Layout, head: int) -> Tensor | None:
+    def allowed(self, context: SlotContext) -> Tensor | None:
         return None
 
 
@@ -41,8 +55,8 @@ class ForbidCodes(Constraint):
 
     codes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def allowed(self, layout: Layout, head: int) -> Tensor | None:
-        owner = layout.ranges[head]
+    def allowed(self, context: SlotContext) -> Tensor | None:
+        owner = context.layout.ranges[context.head]
         forbidden = self.codes.get(owner.stream, ()) if owner.level == 0 else ()
         if not forbidden:
             return None
@@ -63,6 +77,7 @@ class AllOf(Constraint):
 
     parts: tuple[Constraint, ...] = ()
 
-    def allowed(self, layout: Layout, head: int) -> Tensor | None:
-        masks = [mask for part in self.parts if (mask := part.allowed(layout, head)) is not None]
-        return torch.stack(masks).all(0) if masks else None
+    def allowed(self, context: SlotContext) -> Tensor | None:
+        device = context.slots.device
+        masks = [mask.to(device) for part in self.parts if (mask := part.allowed(context)) is not None]
+        return functools.reduce(torch.logical_and, masks) if masks else None

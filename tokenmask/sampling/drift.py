@@ -75,6 +75,7 @@ class _Watched(Reuse):
 
     def __init__(self, policy: Reuse) -> None:
         self.policy = policy
+        self.gives_taps = policy.gives_taps  # type: ignore[misc]
         self.means: list[tuple[float, int]] = []
 
     def inner(self, steps: int) -> list[int]:

@@ -1,6 +1,6 @@
 """Guidance: which extra inputs are run beside the conditional ones, and how strongly they push.
 
-Arrow: inside the Sampler loop. Does not know: codes, orders, models. One parametrisation everywhere:
+Arrow: inside the Sampler loop, StepContext --> batches. Does not know: orders, models. One parametrisation everywhere:
 u + s (c - u) + sum_j w_j (c_j - u); c: what is given, u: nothing or a negative condition, c_j: further conditions.
 
 All conditions of a row stand in one sequence. Those beside the given ones (*companions*) are invalid in its main pass;
@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
+from tokenmask.sampling.context import StepContext, adapt_old
 from tokenmask.sampling.progress import Grid
 
 COMPANION = "companion"  # name of the feature; its values: 0 is the main pass, then
@@ -27,11 +29,18 @@ NEGATIVE, FURTHER = 1, 2  # what is pushed away from; the first of the further c
 class Guidance(ABC):
     """Base of all guidance.
 
+    A subclass whose ``unconditional`` and ``further`` take the batch alone, as in tokenmask 0.1, is told to change.
+
     Attributes:
         grid: the progress that :meth:`scale` is told.
     """
 
     grid: Grid = "before"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("unconditional", "further"):
+            adapt_old(cls, name, 2, f"{name}(self, batch, context)", lambda old, one, batch, _: old(one, batch))
 
     @abstractmethod
     def scale(self, progress: float) -> float:
@@ -42,12 +51,33 @@ class Guidance(ABC):
         raise ValueError(f"guidance can be set for ClassifierFree and NoGuidance, got {self}; leave guidance out")
 
     @abstractmethod
-    def unconditional(self, batch: Batch) -> Batch:
-        """The same rows without their conditions, or with their negative ones, equal in shape."""
+    def unconditional(self, batch: Batch, context: StepContext) -> Batch:
+        """The same rows without their conditions, with their negative ones or with a part of them hidden.
 
-    def further(self, batch: Batch) -> Sequence[tuple[Batch, float]]:
-        """The same rows under each further condition, and its weight."""
+        Args:
+            batch: the rows as they stand.
+            context: what is open in them, their seeds and draws (``context.state.draws``), and the step.
+
+        Returns:
+            rows of equal shape in the same order, each a function of its own row alone.
+        """
+
+    def further(self, batch: Batch, context: StepContext) -> Sequence[tuple[Batch, float]]:
+        """The same rows under each further condition, and its weight; as many in every step."""
         return ()
+
+    def taps(self, context: StepContext) -> Sequence[Hashable]:
+        """What it wants of the model besides logits, see :meth:`Score.taps`; :meth:`observe` is given it."""
+        return ()
+
+    def observe(self, context: StepContext, seen: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What it wants to find in ``context.state.carry`` from the next step on, tensors [B, ...] by name.
+
+        Args:
+            context: as the other methods were given it.
+            seen: taps of the conditional pass, by name.
+        """
+        return {}
 
 
 @dataclass(frozen=True)
@@ -60,7 +90,7 @@ class NoGuidance(Guidance):
     def at(self, strength: float) -> Guidance:
         return ClassifierFree(strength)
 
-    def unconditional(self, batch: Batch) -> Batch:
+    def unconditional(self, batch: Batch, context: StepContext) -> Batch:
         return batch
 
 
@@ -99,10 +129,10 @@ class ClassifierFree(Guidance):
         start, end = (1 + (one - 1) / strongest * (strength - 1) for one in (self.start, self.end))
         return replace(self, start=start, end=end)
 
-    def unconditional(self, batch: Batch) -> Batch:
+    def unconditional(self, batch: Batch, context: StepContext | None = None) -> Batch:
         return _enable(self._bare(batch), NEGATIVE)
 
-    def further(self, batch: Batch) -> Sequence[tuple[Batch, float]]:
+    def further(self, batch: Batch, context: StepContext | None = None) -> Sequence[tuple[Batch, float]]:
         bare = self._bare(batch)
         return [(_enable(bare, FURTHER + index), weight) for index, weight in enumerate(self.weights)]
 

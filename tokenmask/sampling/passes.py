@@ -1,120 +1,106 @@
-"""Passes: one step asks the model, with and without conditions, and draws a code for every slot that is asked.
+"""Passes: one step asks the model, with and without conditions, for logits of the slots that are asked.
 
-Arrow: inside the Sampler loop, SamplerState + RunStep --**ask**--> Seen. Does not know: which slots are kept.
+Arrow: inside the Sampler loop, Asked + RunStep --**ask**--> Seen. Does not know: codes, which slots are kept.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tokenmask.batch import Batch
-from tokenmask.layout import Layout
+from tokenmask.masking import MaskingProcess
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import MaskedModel
-from tokenmask.sampling.constraint import Constraint
-from tokenmask.sampling.pick import PickContext
-from tokenmask.sampling.plan import RunStep
+from tokenmask.sampling.asked import Asked
+from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.plan import RunStep, schedule_of
+from tokenmask.sampling.predicted import HeadLogits
 from tokenmask.sampling.reuse import Reuse, ReuseStep
-from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import slot_counters
-
-STATISTICS = ("logprob", "entropy", "margin")
-FRESH = "reuse.fresh"  # bool [B, L], the positions that cheap steps compute anew
+from tokenmask.sampling.reuse.policy import Cache
+from tokenmask.sampling.revoke import Revoke
 
 
-class Predicted(Mapping[str, Tensor]):
-    """What a step predicted of the codes that it drew, float32 [B, L, K] by name; 0 at slots that it did not ask.
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a step saw.
 
-    "logprob", "entropy" and "margin" are those of the draw; "plain_logprob" and "logit", before temperature and
-    cut-offs, are computed when they are first read.
+    Args:
+        slots: int64 [M], those that were asked, indices into the flattened [B * L * K] slots of the state.
+        heads: the answers; together they hold each slot once.
+        taps: what parts of the step asked for besides, of the conditional pass, by name, [B, ...] each.
+        cache: of the reuse policy, for the next step.
+        counters: of the state, with this step's.
     """
 
-    def __init__(self, drawn: Mapping[str, Tensor]) -> None:
-        self._values = dict(drawn)
-        # Of each head: slots, c, u and s of u + s (c - u), codes.
-        self.heads: list[tuple[Tensor, Tensor, Tensor | None, float, Tensor]] = []
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._values and name in ("plain_logprob", "logit"):
-            value = torch.zeros_like(self._values["logprob"])
-            for slots, conditional, uncond, scale, codes in self.heads:
-                logits = conditional if uncond is None else uncond + scale * (conditional - uncond)
-                chosen = logits.gather(1, codes[:, None].long()).squeeze(1)
-                value.view(-1)[slots] = chosen if name == "logit" else chosen - logits.logsumexp(1)
-            self._values[name] = value
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((*STATISTICS, "plain_logprob", "logit"))
-
-    def __len__(self) -> int:
-        return len(STATISTICS) + 2
+    slots: Tensor
+    heads: Sequence[HeadLogits]
+    taps: Mapping[str, Tensor]
+    cache: Cache | None
+    counters: Mapping[str, int]
 
 
 def ask(
     model: MaskedModel,
-    layout: Layout,
-    state: SamplerState,
-    asked: Tensor,
-    ranks: Tensor | None,
-    *,
+    context: StepContext,
     step: RunStep,
+    asked: Asked,
     reuse: Reuse,
-    constraint: Constraint,
+    revoke: Revoke,
     guided: bool,
-) -> tuple[Tensor, Predicted, SamplerState]:
-    """Draws a code for every slot of ``asked``.
+    process: MaskingProcess | None,
+) -> Seen:
+    """Logits of every slot that is asked.
 
     Args:
-        model, layout: of the stage.
-        state: before the step.
-        asked: bool [B, L, K].
-        ranks: float32 [B, L, K], by which the slots were chosen, or None.
+        model: of the stage.
+        context: the step that is taken.
         step: as planned.
-        reuse, constraint: the sampler's.
+        asked: which slots.
+        reuse: runs the model.
+        revoke: may want taps, as order, pick and guidance of the stage may.
         guided: whether any step of the generation is guided.
+        process: by which the model was told the masking time; None is the schedule's own.
 
-    Returns:
-        ids int32 [B, L, K] with the drawn codes, what was predicted, and the state with its cache and counters.
+    Raises:
+        ValueError: parts that want taps of a reuse that gives none, or two that want different ones of one name.
     """
-    _, length, levels = asked.shape
-    stage = step.stage
-    assert stage.guidance is not None and stage.pick is not None
-    slots = asked.flatten().nonzero().squeeze(1)
-    queries = Queries(slots, layout.head_of(state.batch.ids.flatten()[slots]))
-    scale, further = stage.guidance.scale(step.progress.on(stage.guidance.grid)), stage.guidance.further(state.batch)
+    state, guidance, order, pick = context.state, step.stage.guidance, step.stage.order, step.stage.pick
+    assert guidance is not None and order is not None and pick is not None
+    taps = [*order.taps(asked.context), *pick.taps(context), *guidance.taps(context), *revoke.taps(context)]
+    rows, length, levels = asked.slots.shape
+    slots = asked.slots.view(-1).nonzero().view(-1)
+    queries = Queries(slots, context.layout.head_of(state.batch.ids.view(-1).index_select(0, slots)))
+    scale, further = guidance.scale(step.progress.on(guidance.grid)), guidance.further(state.batch, context)
     twice = scale != 1.0 or bool(further) or (guided and reuse.keeps)  # a cache holds each row or none
-    batches = [state.batch]
+    inputs, repeated, times = state.batch, queries, 1
+    t = _times(model, context, step, process)
     if twice:
-        batches += [stage.guidance.unconditional(state.batch), *(batch for batch, _ in further)]
-    inputs, times = functools.reduce(Batch.join, batches), len(batches)
-    size = asked.numel()
-    repeated = queries
-    if times > 1:
-        repeated = Queries(torch.cat([slots + index * size for index in range(times)]), queries.heads.repeat(times))
+        unconditional = guidance.unconditional(state.batch, context)
+        batches = [state.batch, unconditional, *(batch for batch, _ in further)]
+        inputs, times = functools.reduce(Batch.join, batches), len(batches)
+        size = rows * length * levels
+        every = torch.cat([slots + number * size for number in range(times)])
+        repeated, t = Queries(every, queries.heads.repeat(times)), t.repeat(times)
     answer = reuse.score(
         model,
         ReuseStep(
             inputs,
             repeated,
-            t=_times(model, state, step) if times == 1 else _times(model, state, step).repeat(times),
-            order=None if ranks is None else ranks.repeat(times, 1, 1),
-            fresh=state.carry[FRESH].repeat(times, 1) if step.cheap else None,
-            keep=step.cheap_follow and not step.cheap,
-            group=None if step.group is None else step.group.repeat(times, 1),
+            t,
+            order=_repeated(asked.ranks, times),
+            fresh=_repeated(asked.fresh, times),
+            keep=step.keeps,
+            group=_repeated(step.group, times),
+            taps=_each_once(taps, reuse) if taps else (),
         ),
         state.cache,
     )
-    counters = slot_counters(state.keys, length, levels).flatten()[slots]
-    seeds = state.seeds[torch.div(slots, length * levels, rounding_mode="floor")]
-    proposed = state.batch.ids.flatten().clone()
-    drawn = torch.zeros(len(STATISTICS), size, device=asked.device)
-    predicted = Predicted({name: value.view_as(asked) for name, value in zip(STATISTICS, drawn, strict=True)})
+    heads = []
     for head, index, logits in answer.groups:
         uncond, strength = None, scale
         if twice:  # each pass repeats the queries of the first, head by head
@@ -123,33 +109,45 @@ def ask(
             if others:
                 terms = [weight * (other - uncond) for other, (_, weight) in zip(others, further, strict=True)]
                 logits, uncond, strength = uncond + scale * (logits - uncond) + sum(terms), None, 1.0
-        where, allowed = slots[index], constraint.allowed(layout, head)
-        context = PickContext(
-            seeds=seeds[index],
-            counters=counters[index],
-            guidance=strength,
-            progress=step.progress.on(stage.pick.grid),
-            allowed=None if allowed is None else allowed.to(logits.device),
-            slots=where,
-            state=state,
-            head=head,
+        heads.append(HeadLogits(head, index, logits, uncond, strength))
+    taps_seen = answer.taps if times == 1 else {name: value[:rows] for name, value in answer.taps.items()}
+    counters = _counted(
+        state.counters,
+        forward_passes=answer.passes,
+        computed_positions=answer.computed,
+        queries=len(slots) * times,
+    )
+    return Seen(slots, heads, taps_seen, answer.cache, counters)
+
+
+def _each_once(wanted: Sequence[Hashable], reuse: Reuse) -> Sequence[Hashable]:
+    if not reuse.gives_taps:
+        raise ValueError(
+            f"{type(reuse).__name__} runs a few positions of a step and keeps the rest, so it has no taps of the "
+            f"model to give, but a part of the sampler asks for {getattr(wanted[0], 'name', wanted[0])!r}; use NoReuse"
         )
-        codes, *statistics = stage.pick(logits, uncond, context)
-        proposed[where] = codes + layout.ranges[head].offset
-        drawn[:, where] = torch.stack(statistics)
-        predicted.heads.append((where, logits, uncond, strength, codes))
-    counted = dict(state.counters)
-    news = {"forward_passes": answer.passes, "computed_positions": answer.computed, "queries": len(repeated)}
-    for name, value in news.items():
-        counted[name] = counted.get(name, 0) + value
-    return proposed.view_as(asked), predicted, replace(state, counters=counted, cache=answer.cache)
+    named: dict[Hashable, Hashable] = {}
+    for tap in wanted:
+        name = getattr(tap, "name", tap)
+        if named.setdefault(name, tap) != tap:
+            raise ValueError(
+                f"taps of one step must have names of their own, but two different ones are {name!r}; label one"
+            )
+    return tuple(named.values())
 
 
-def _times(model: MaskedModel, state: SamplerState, step: RunStep) -> Tensor:
+def _repeated(value: Tensor | None, times: int) -> Tensor | None:
+    return value if value is None or times == 1 else value.repeat(times, *[1] * (value.dim() - 1))
+
+
+def _counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
+    return {**counters, **{name: counters.get(name, 0) + value for name, value in more.items()}}
+
+
+def _times(model: MaskedModel, context: StepContext, step: RunStep, process: MaskingProcess | None) -> Tensor:
     """float32 [B], the masking time that a model is told: that of the share of the stage that is open."""
-    backbone = getattr(model, "backbone", None)
+    backbone, is_open = getattr(model, "backbone", None), context.state.is_open
     if backbone is None or not backbone.reads_time:  # it does not look
-        return torch.full((state.batch.shape[0],), 1 - step.progress.on("before"), device=state.is_open.device)
-    assert step.stage.schedule is not None
-    share = (state.is_open & step.inside).sum((1, 2)) / step.whole.clamp(min=1)
-    return step.stage.schedule.time(share)
+        return torch.full((is_open.shape[0],), 1 - step.progress.on("before"), device=is_open.device)
+    share = context.is_open.sum((1, 2)) / step.whole.clamp(min=1)
+    return schedule_of(step.stage).time(share) if process is None else process.time(share)

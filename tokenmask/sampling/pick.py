@@ -6,12 +6,14 @@ Arrow: inside the Sampler loop, a thin face on ``ops.sample_codes``. Does not kn
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from tokenmask.ops import sample_codes
-from tokenmask.sampling.progress import Grid
+from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.progress import Grid, Progress
 from tokenmask.sampling.state import SamplerState
 
 
@@ -27,6 +29,8 @@ class PickContext:
         slots: int64 [N], indices into the flattened [B * L * K] slots of the state.
         state: before the step.
         head: the range of the codes, as in :class:`Layout`.
+        step: index and number of steps of the stage.
+        taps: what the step saw of the model besides logits, by name, [B, ...] each.
     """
 
     seeds: Tensor
@@ -37,6 +41,8 @@ class PickContext:
     slots: Tensor
     state: SamplerState
     head: int
+    step: Progress = Progress(0, 1)
+    taps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Pick(ABC):
@@ -56,6 +62,10 @@ class Pick(ABC):
     def at(self, temperature: float) -> Pick:
         """The same pick with another temperature at progress 0; what comes after keeps its ratio to it."""
         raise ValueError(f"temperature can be set for Categorical, got {self}; leave temperature out")
+
+    def taps(self, context: StepContext) -> Sequence[Hashable]:
+        """What it wants of the model besides logits, see :meth:`Score.taps`; it finds them in its context."""
+        return ()
 
     @abstractmethod
     def __call__(

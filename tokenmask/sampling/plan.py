@@ -1,6 +1,6 @@
 """Plan: stages, schedule and reuse become steps, each of which says what it may fill and how much of it.
 
-Arrow: SamplerState + stages --**planned**--> RunStep by RunStep. Does not know: models' answers, codes, orders' scores.
+Arrow: SamplerState + stages --**StagePlan**--> RunStep by RunStep. Does not know: answers of models, codes, scores.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class RunStep:
         stage: the stage, with all of its parts.
         inside: bool [B, L, K], slots of the stage.
         open_after: int64 [B], slots of each row that stay open after this step.
-        open_at_end: the same after the last cheap step that follows this one.
-        cheap: whether this is a cheap step.
-        cheap_follow: whether the next step is one.
+        open_at_end: the same after the last cheap step of the inner run.
+        inner: place in its inner run: 0 is a full step, what follows is cheap.
+        cheap_follow: whether the next step is a cheap one.
         progress: where in the stage.
         group: int32 [B, L], for attention patterns; None means 0.
         whole: int64 [B], the slots of the stage in streams that are filled, given ones too; what a share is a share of.
@@ -67,11 +67,21 @@ class RunStep:
     inside: Tensor
     open_after: Tensor
     open_at_end: Tensor
-    cheap: bool
+    inner: int
     cheap_follow: bool
     progress: Progress
     group: Tensor | None
     whole: Tensor
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it runs a few positions over what its full step kept."""
+        return self.inner > 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it is a full step that cheap ones follow."""
+        return self.cheap_follow and not self.cheap
 
     @property
     def is_last(self) -> bool:
@@ -85,55 +95,89 @@ def levels_of(layout: Layout, state: SamplerState) -> list[int]:
     return sorted(set(depths))
 
 
-def steps_of(layout: Layout, state: SamplerState, stage: Stage) -> int:
-    """The number of steps of a stage that begins in this state."""
-    assert stage.schedule is not None
-    counts = (stage_slots(layout, state, stage) & state.is_open).sum((1, 2)).tolist()
-    return max(1, *(stage.schedule.steps(count, stage.steps) for count in counts))
-
-
-def planned(layout: Layout, state: SamplerState, stage: Stage, reuse: Reuse) -> Iterator[RunStep]:
-    """The steps of a stage that begins in this state.
+@dataclass(frozen=True, eq=False)
+class StagePlan:
+    """A stage of a generation that starts in a state: which slots, and how many steps; :meth:`steps` makes them.
 
     Args:
-        layout: of the models.
-        state: at the start of the stage.
         stage: with all of its parts.
-        reuse: says which steps are cheap.
-
-    Raises:
-        ValueError: a schedule that decides in each step, with a reuse that settles slots beforehand.
+        inside: bool [B, L, K], the slots that it may fill.
+        start: the state that it was planned in.
+        counts: open slots of the stage in each row, there.
+        length: number of steps; the most, where the schedule decides in the step.
     """
-    schedule, inside, device = stage.schedule, stage_slots(layout, state, stage), state.is_open.device
-    assert schedule is not None
-    counts = (inside & state.is_open).sum((1, 2)).tolist()
-    steps = max(1, *(schedule.steps(count, stage.steps) for count in counts))
-    last = reuse.inner(steps)
-    if isinstance(schedule, DecidingSchedule) and (reuse.order_first or last != list(range(steps))):
-        raise ValueError(
-            f"{type(reuse).__name__} settles slots before their codes are scored, so it needs a schedule that "
-            f"knows its counts beforehand, got {schedule}; take NoReuse or PrefixReuse"
-        )
-    plans = [schedule.plan(count, max(1, schedule.steps(count, stage.steps))) for count in counts]
-    after = torch.tensor([plan + [0] * (steps - len(plan)) for plan in plans], device=device).T
-    member = state.batch.stream[:, :, None] == torch.arange(len(layout.names), device=device)
-    filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
-    mine = (member & filled[:, None]).any(-1, keepdim=True) & (state.batch.role != ABSENT)
-    whole = (mine & inside & state.batch.valid[:, :, None]).sum((1, 2))
-    depth = min(stage.levels or (0,))
-    group = torch.full(state.batch.stream.shape, depth, dtype=torch.int32, device=device) if depth else None
-    for index in range(steps):
-        yield RunStep(
-            stage=stage,
-            inside=inside,
-            open_after=after[index],
-            open_at_end=after[last[index]],
-            cheap=index > 0 and last[index] == last[index - 1],
-            cheap_follow=last[index] > index,
-            progress=Progress(index, steps),
-            group=group,
-            whole=whole,
-        )
+
+    stage: Stage
+    inside: Tensor
+    start: SamplerState
+    counts: list[int]
+    length: int
+
+    @classmethod
+    def of(cls, layout: Layout, state: SamplerState, stage: Stage) -> StagePlan:
+        """Args:
+        layout: of the models.
+        state: at the start of the generation.
+        stage: with all of its parts.
+        """
+        inside = stage_slots(layout, state, stage)
+        counts = (inside & state.is_open).sum((1, 2)).tolist()
+        return cls(stage, inside, state, counts, _length(schedule_of(stage), stage.steps, counts))
+
+    def steps(self, layout: Layout, state: SamplerState, reuse: Reuse) -> Iterator[RunStep]:
+        """The steps, one by one.
+
+        Args:
+            layout: of the models.
+            state: at the start of the stage.
+            reuse: says which steps are cheap.
+
+        Raises:
+            ValueError: a schedule that decides in each step, with a reuse that settles slots beforehand.
+        """
+        stage, inside, schedule, device = self.stage, self.inside, schedule_of(self.stage), state.is_open.device
+        counts, steps = self.counts, self.length
+        if state is not self.start:  # a stage before it may have filled some of its slots
+            counts = (inside & state.is_open).sum((1, 2)).tolist()
+            steps = _length(schedule, stage.steps, counts)
+        last = reuse.inner(steps)
+        if isinstance(schedule, DecidingSchedule) and (reuse.order_first or last != list(range(steps))):
+            raise ValueError(
+                f"{type(reuse).__name__} settles slots before their codes are scored, so it needs a schedule that "
+                f"knows its counts beforehand, got {schedule}; take NoReuse or PrefixReuse"
+            )
+        plans = [schedule.plan(count, max(1, schedule.steps(count, stage.steps))) for count in counts]
+        after = torch.tensor([plan + [0] * (steps - len(plan)) for plan in plans], device=device).T.contiguous()
+        member = state.batch.stream[:, :, None] == torch.arange(len(layout.names), device=device)
+        filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
+        mine = (member & filled[:, None]).any(-1, keepdim=True) & (state.batch.role != ABSENT)
+        whole = (mine & inside & state.batch.valid[:, :, None]).sum((1, 2))
+        depth = min(stage.levels or (0,))
+        group = torch.full(state.batch.stream.shape, depth, dtype=torch.int32, device=device) if depth else None
+        inner = 0
+        for index, open_after in enumerate(after.unbind()):
+            inner = inner + 1 if index and last[index] == last[index - 1] else 0
+            yield RunStep(
+                stage=stage,
+                inside=inside,
+                open_after=open_after,
+                open_at_end=after[last[index]],
+                inner=inner,
+                cheap_follow=last[index] > index,
+                progress=Progress(index, steps),
+                group=group,
+                whole=whole,
+            )
+
+
+def schedule_of(stage: Stage) -> Schedule:
+    """The schedule of a stage with all of its parts."""
+    assert stage.schedule is not None
+    return stage.schedule
+
+
+def _length(schedule: Schedule, steps: int, counts: list[int]) -> int:
+    return max(1, *(schedule.steps(count, steps) for count in counts))
 
 
 def stage_slots(layout: Layout, state: SamplerState, stage: Stage) -> Tensor:

@@ -7,32 +7,45 @@ step, so what is revoked is filled again in time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL
-from tokenmask.masking.processes import Linear, MaskingProcess
-from tokenmask.ops import Purpose, uniform
+from tokenmask.masking.processes import MaskingProcess
+from tokenmask.ops import Purpose
+from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.progress import Progress
+from tokenmask.sampling.schedule import Schedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import best, slot_counters
+from tokenmask.scores import best
 
 
 class Revoke(ABC):
     """Base of all revocations."""
 
+    def taps(self, context: StepContext) -> Sequence[Hashable]:
+        """What it wants of the model besides logits, see :meth:`Score.taps`; it finds them in ``predictions.taps``."""
+        return ()
+
+    def beside(self, schedule: Schedule) -> Revoke:
+        """The same revocation in a stage of that schedule, with what it takes from there.
+
+        Raises:
+            ValueError: one that the schedule contradicts.
+        """
+        return self
+
     @abstractmethod
-    def __call__(
-        self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Mapping[str, Tensor]
-    ) -> Tensor | None:
+    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
         """Args:
             state: after a step.
             stage: bool [B, L, K], slots of the running stage.
             progress: of that step; not called after the last step of a stage.
-            predictions: what the step predicted, see :class:`ScoreContext`.
+            predictions: what the step predicted, see :class:`ScoreContext`, and the taps that it saw.
 
         Returns:
             bool [B, L, K], slots to open again, or None. Only FILL slots of the stage may be named.
@@ -43,9 +56,7 @@ class Revoke(ABC):
 class NeverRevoke(Revoke):
     """What is committed stays."""
 
-    def __call__(
-        self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Mapping[str, Tensor]
-    ) -> Tensor | None:
+    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
         return None
 
 
@@ -61,9 +72,7 @@ class RevokeLeastLikely(Revoke):
 
     share: float = 0.1
 
-    def __call__(
-        self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Mapping[str, Tensor]
-    ) -> Tensor | None:
+    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
         committed = _committed(state, stage)
         count = committed.sum((1, 2)).double() * (self.share * (1 - progress.on("after")))
         return best(-state.score, committed, count.floor().long())
@@ -80,31 +89,46 @@ class RevokeDrawn(Revoke):
 
     Args:
         cap: upper bound of the factor; 1 leaves the published "conf" law.
-        process: gives alpha; the schedule's own is right.
+        process: gives alpha; None takes that of the schedule, which it must be where the schedule has one.
     """
 
     cap: float = 1.0
-    process: MaskingProcess = field(default_factory=Linear)
+    process: MaskingProcess | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.cap <= 1:
             raise ValueError(f"RevokeDrawn.cap must lie in 0..1 and above 0, got {self.cap}")
 
+    def beside(self, schedule: Schedule) -> RevokeDrawn:
+        law = schedule.law()
+        if law is None and self.process is None:
+            raise ValueError(
+                f"RevokeDrawn needs a masking process, and {schedule} follows none; set RevokeDrawn.process, for "
+                "example to Linear"
+            )
+        if law is not None and self.process not in (None, law):
+            raise ValueError(
+                f"the law of time is said twice: RevokeDrawn.process must be that of the schedule, {law}, "
+                f"got {self.process}; leave it out"
+            )
+        return self if self.process is not None else replace(self, process=law)
+
     def probability(self, state: SamplerState, stage: Tensor, progress: Progress) -> Tensor:
-        """float32 [B, L, K], how probably each slot is opened; 0 for slots that are not committed."""
+        """float32 [B, L, K], how probably each slot is opened; 0 for slots that are not committed.
+
+        Raises:
+            ValueError: no process, and no schedule to take it from; see :meth:`beside`.
+        """
+        if self.process is None:
+            raise ValueError("RevokeDrawn needs a masking process; set its process, or take it beside a schedule")
         committed = _committed(state, stage)
         conf = torch.where(committed, -state.score.exp(), -torch.inf).flatten(1).softmax(1).nan_to_num(0.0)
         done, steps = progress.index + 1, progress.steps
         alpha_t, alpha_s = (1 - self.process.share(1 - min(one / steps, 1.0)) for one in (done, done + 1))
         return conf.view_as(state.score) * min(self.cap, (1 - alpha_s) / alpha_t if alpha_t > 0 else 1.0)
 
-    def __call__(
-        self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Mapping[str, Tensor]
-    ) -> Tensor | None:
-        rows, length, levels = state.is_open.shape
-        counters = slot_counters(state.keys, length, levels).flatten()
-        seeds = state.seeds[:, None, None].expand(rows, length, levels).flatten()
-        draws = uniform(seed=seeds, counters=counters, purpose=Purpose.mask).view_as(state.score)
+    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
+        draws = state.draws(Purpose.mask)
         return draws < self.probability(state, stage, progress)
 
 

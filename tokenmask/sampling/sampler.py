@@ -6,7 +6,6 @@ Arrow: SamplerState --**Sampler.iterate**--> SamplerState with nothing open. Doe
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,19 +13,24 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
+from tokenmask.masking import MaskingProcess
 from tokenmask.models import MaskedModel
-from tokenmask.ops import commit
+from tokenmask.sampling.asked import asked_of
+from tokenmask.sampling.committed import commit_best, reopened
 from tokenmask.sampling.constraint import AllowAll, Constraint
+from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.drawn import draw
 from tokenmask.sampling.guidance import Guidance, NoGuidance
-from tokenmask.sampling.passes import FRESH, STATISTICS, Predicted, ask
+from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
-from tokenmask.sampling.plan import RunStep, Stage, levels_of, planned, steps_of
+from tokenmask.sampling.plan import Stage, StagePlan, levels_of, schedule_of
+from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import ConfidenceScore, Score, ScoreContext, best
+from tokenmask.scores import ConfidenceScore, Score
 from tokenmask.threads import look_again
 
 
@@ -45,9 +49,6 @@ class Step:
     state: SamplerState
 
 
-_CHOSEN, _RANKS = "reuse.chosen", "reuse.ranks"  # what a full step settles for cheap ones
-
-
 @dataclass(frozen=True)
 class Sampler:
     """Draw a code for every open slot, reveal the best few, repeat.
@@ -64,6 +65,9 @@ class Sampler:
         constraint: which codes may be drawn.
         revoke: which committed slots are opened again, before a full step.
         reuse: what is kept of one step for the next.
+        process: the masking process by which a model was told the masking time in training, so that it is told the
+            same of the share that is open; a recipe takes that of its rate. None is the schedule's own law. Models
+            that are told no time do not need it.
     """
 
     steps: int = 12
@@ -75,16 +79,25 @@ class Sampler:
     constraint: Constraint = field(default_factory=AllowAll)
     revoke: Revoke = field(default_factory=NeverRevoke)
     reuse: Reuse = field(default_factory=NoReuse)
+    process: MaskingProcess | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"Sampler.steps must be at least 1, got {self.steps}")
+        for schedule in [stage.schedule or self.schedule for stage in self.stages] or [self.schedule]:
+            self.revoke.beside(schedule)
         for order in (self.order, *(stage.order for stage in self.stages if stage.order)):
             if self.reuse.order_first and (order.reads_predictions or not isinstance(self.revoke, NeverRevoke)):
                 raise ValueError(
                     f"{type(self.reuse).__name__} chooses slots before it scores them, once for all, so it needs an "
                     f"order like RandomScore or QLDSScore and no revocation, got {order} and {self.revoke}"
                 )
+
+    def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
+        """The state after the last step of :meth:`iterate`."""
+        for step in self.iterate(models, layout, state):
+            state = step.state
+        return state
 
     @torch.inference_mode()
     def iterate(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
@@ -99,31 +112,37 @@ class Sampler:
             ValueError: a stage names a model that is not there, or slots stay open after the last stage.
         """
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
-        stages = tuple(self._whole(stage) for stage in stages)
-        lengths = [steps_of(layout, state, stage) for stage in stages]
-        scales = {_scale(stage, Progress(i, n)) for stage, n in zip(stages, lengths, strict=True) for i in range(n)}
-        guided = scales - {1.0} != set() or any(bool(_guidance(stage).further(state.batch)) for stage in stages)
-        total, done, begins = sum(lengths), 0, state.step
-        for number, (stage, length) in enumerate(zip(stages, lengths, strict=True)):
+        plans = [StagePlan.of(layout, state, self._whole(stage)) for stage in stages]
+        guided = any(self._is_guided(layout, plan) for plan in plans)
+        total, done, begins = sum(plan.length for plan in plans), 0, state.step
+        for number, plan in enumerate(plans):
+            stage = plan.stage
             if stage.model not in models:
                 raise ValueError(f"stage model must be one of {', '.join(models)}, got {stage.model!r}")
-            if number and stage.model != stages[number - 1].model:
+            if number and stage.model != plans[number - 1].stage.model:
                 state = replace(state, cache=None)
-            for step in planned(layout, state, stage, self.reuse):
+            decides, revoke = isinstance(stage.schedule, DecidingSchedule), self.revoke.beside(schedule_of(stage))
+            for step in plan.steps(layout, state, self.reuse):
                 look_again()
-                decides = isinstance(stage.schedule, DecidingSchedule)
-                going_on = (state.is_open & step.inside).any(-1, keepdim=True).any(1, keepdim=True) if decides else None
-                state, predicted = self._step(models[stage.model], layout, state, step, guided)
+                context = StepContext(layout, state, step.inside, step.progress)
+                asked = asked_of(state, step, self.reuse)
+                if asked is None:
+                    state, predicted = replace(state, step=state.step + 1), Predicted.nothing(state.score)
+                else:
+                    seen = ask(models[stage.model], context, step, asked, self.reuse, revoke, guided, self.process)
+                    proposed, predicted = draw(seen, asked, context, step, self.constraint)
+                    state = commit_best(context, step, asked, seen, proposed, predicted)
                 if not step.is_last and not step.cheap_follow:
-                    revoked = self.revoke(state, step.inside, step.progress, predicted)
-                    if revoked is not None:  # where the schedule decides, a row that was done before stays so
-                        inside = step.inside if going_on is None else step.inside & going_on
-                        state = _reopen(state, revoked & inside, layout)
+                    revoked = revoke(state, step.inside, step.progress, predicted)
+                    if revoked is not None:
+                        # Where the schedule decides, a row that was done before stays so.
+                        going_on = context.is_open.any(-1, keepdim=True).any(1, keepdim=True) if decides else True
+                        state = reopened(state, revoked & step.inside & going_on, layout)
                 yield Step(done, total, state)
                 done += 1
                 if decides and not bool((state.is_open & step.inside).any()):
                     break
-            begins += length
+            begins += plan.length
             state = replace(state, step=begins)  # the same for every row, whenever the last one was done
         if bool(state.is_open.any()):
             raise ValueError("the sampler's stages must cover every level with open slots; add a stage for the rest")
@@ -189,103 +208,11 @@ class Sampler:
             guidance=stage.guidance or self.guidance,
         )
 
-    def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
-        """The state after the last step of :meth:`iterate`."""
-        for step in self.iterate(models, layout, state):
-            state = step.state
-        return state
-
-    def _step(
-        self, model: MaskedModel, layout: Layout, state: SamplerState, step: RunStep, guided: bool
-    ) -> tuple[SamplerState, Mapping[str, Tensor]]:
-        """Ask, pick, commit. Slots that are settled before are chosen first, then drawn."""
-        order, schedule = step.stage.order, step.stage.schedule
-        assert order is not None and schedule is not None
-        mine = state.is_open & step.inside
-        is_open = mine & state.carry[_CHOSEN] if step.cheap else mine
-        if not bool(is_open.any()):
-            nothing = torch.zeros_like(state.score)
-            return replace(state, step=state.step + 1), Predicted(dict.fromkeys(STATISTICS, nothing))
-        now = mine.flatten(1).sum(1)
-        context = ScoreContext(
-            state.batch,
-            is_open,
-            state.seeds,
-            state.keys,
-            step.progress.on("after"),
-            index=step.progress.index,
-            steps=step.progress.steps,
-            carry=state.carry,
-        )
-        settles = step.cheap_follow and not step.cheap
-        settled = self.reuse.settles(context) if settles else None
-        if settled is not None:
-            is_open = best(settled, is_open, now - step.open_at_end)
-            context = replace(context, is_open=is_open)
-        ranks = None
-        if step.cheap:
-            ranks = self.reuse.follows(state.carry[_RANKS])
-        elif self.reuse.order_first:
-            ranks = order(context)
-        count = now - step.open_after
-        draw = functools.partial(
-            ask, model, layout, reuse=self.reuse, constraint=self.constraint, guided=guided, step=step
-        )
-        if ranks is not None:
-            committed = best(ranks, is_open, count)
-            proposed, predicted, state = draw(state, committed, ranks)
-            ids = torch.where(committed, proposed, state.batch.ids)
-        else:
-            proposed, predicted, state = draw(state, is_open, None)
-            context = replace(context, predictions=predicted)
-            ranks = order(context)
-            if isinstance(schedule, DecidingSchedule) and not step.is_last:
-                count = torch.minimum(schedule.reveal(context).clamp(min=1), now)
-            rows = is_open.shape[0]
-            ids, still_open = commit(
-                state.batch.ids.view(rows, -1),
-                proposed.view(rows, -1),
-                ranks.view(rows, -1),
-                is_open.view(rows, -1),
-                count,
-            )
-            ids, committed = ids.view_as(is_open), is_open & ~still_open.view_as(is_open)
-        carry = {**state.carry, **_observed(state.carry, order.observe(context), is_open)}
-        if settles:
-            chosen = best(ranks.masked_fill(committed, torch.inf), is_open, now - step.open_at_end)
-            fresh = self.reuse.fresh(chosen, mine, state.batch)
-            carry = {**carry, _CHOSEN: chosen, _RANKS: ranks, FRESH: fresh}
-        state = replace(
-            state,
-            batch=replace(state.batch, ids=ids),
-            is_open=state.is_open & ~committed,
-            score=torch.where(committed, predicted["logprob"], state.score),
-            step=state.step + 1,
-            carry=carry,
-        )
-        return state, predicted
-
-
-def _observed(carry: Mapping[str, Tensor], seen: Mapping[str, Tensor], is_open: Tensor) -> dict[str, Tensor]:
-    """What the order carries on: new for the rows that this step asked, as it was for those with nothing open."""
-    if not seen:
-        return {}
-    asked = is_open.flatten(1).any(1)
-    return {
-        name: torch.where(asked.view(-1, *[1] * (value.dim() - 1)), value, carry[name]) if name in carry else value
-        for name, value in seen.items()
-    }
-
-
-def _guidance(stage: Stage) -> Guidance:
-    assert stage.guidance is not None
-    return stage.guidance
-
-
-def _scale(stage: Stage, progress: Progress) -> float:
-    return _guidance(stage).scale(progress.on(_guidance(stage).grid))
-
-
-def _reopen(state: SamplerState, revoked: Tensor, layout: Layout) -> SamplerState:
-    ids = torch.where(revoked, layout.mask_of(state.batch.ids), state.batch.ids)
-    return replace(state, batch=replace(state.batch, ids=ids), is_open=state.is_open | revoked)
+    def _is_guided(self, layout: Layout, plan: StagePlan) -> bool:
+        """Whether any step of a stage runs more than the conditional pass."""
+        guidance, steps = plan.stage.guidance, range(plan.length)
+        assert guidance is not None
+        if any(guidance.scale(Progress(index, plan.length).on(guidance.grid)) != 1.0 for index in steps):
+            return True
+        start = StepContext(layout, plan.start, plan.inside, Progress(0, plan.length))
+        return bool(guidance.further(plan.start.batch, start))

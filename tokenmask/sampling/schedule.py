@@ -11,10 +11,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from tokenmask.masking.processes import ROUNDINGS, Cosine, MaskingProcess, Rounding, open_counts
+from tokenmask.masking.processes import ROUNDINGS, Cosine, Linear, MaskingProcess, Rounding, open_counts
 from tokenmask.scores import ScoreContext
 
 
@@ -29,13 +28,20 @@ class Schedule(ABC):
     def plan(self, initial: int, steps: int) -> list[int]:
         """How many of ``initial`` slots are still open after each of ``steps`` steps; the last entry is 0."""
 
+    def law(self) -> MaskingProcess | None:
+        """The masking process whose share of slots is open at each time, or None where there is no such law."""
+        return None
+
     def time(self, share: Tensor) -> Tensor:
-        """The masking time in 0..1 at which ``share`` of the slots is open; a model that is told the time gets it.
+        """The masking time in 0..1 at which ``share`` of the slots is open, by its own law; ``share`` without one.
+
+        A model that is told the time gets it, unless ``Sampler.process`` names the law that it was trained with.
 
         Args:
             share: float32 [B], in 0..1.
         """
-        return share
+        law = self.law()
+        return share if law is None else law.time(share)
 
 
 class DecidingSchedule(Schedule):
@@ -69,13 +75,8 @@ class ProcessSchedule(Schedule):
     rounding: Rounding = "floor"
     grid: Literal["after", "ends"] = "after"
 
-    def time(self, share: Tensor) -> Tensor:
-        low, high = torch.zeros_like(share, dtype=torch.float64), torch.ones_like(share, dtype=torch.float64)
-        for _ in range(26):  # finer than a float32
-            middle = (low + high) / 2
-            below = self.process.hidden(middle) < share
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return high.to(share.dtype)
+    def law(self) -> MaskingProcess:
+        return self.process
 
     def plan(self, initial: int, steps: int) -> list[int]:
         if self.grid == "ends":
@@ -88,6 +89,9 @@ class ProcessSchedule(Schedule):
 @dataclass(frozen=True)
 class UniformSchedule(Schedule):
     """Reveals n // steps slots a step, one more in each of the first n % steps. Source: LLaDA, arXiv:2502.09992."""
+
+    def law(self) -> MaskingProcess:
+        return Linear()
 
     def plan(self, initial: int, steps: int) -> list[int]:
         each, more = divmod(initial, steps)

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.layout import Layout
+from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling.reuse import Cache
+from tokenmask.scores import slot_counters
 
 _STEP_BITS = 16
 
@@ -26,11 +28,9 @@ class SamplerState:
         batch: ids (MASK at open slots), streams, roles, coordinates, valid; ``batch.sample_ids`` tells the samples of
             one request apart.
         is_open: bool [B, L, K], slots still to fill.
-        initial_open: int64 [B, K], how many slots of each level were open at the start; on the host.
         score: float32 [B, L, K], natural log-probability of each committed code when it was drawn; 0 elsewhere.
         seeds: int64 [B], seed of each row.
         step: steps taken so far, over all stages.
-        log_weight: float32 [B], importance weight of each row (particles).
         carry: named tensors [B, ...] that a part of the sampler carries from step to step.
         cache: what the sampler's reuse policy keeps; None before the first step and for policies that keep nothing.
         counters: what was computed so far ("forward_passes", "computed_positions", "queries").
@@ -38,41 +38,58 @@ class SamplerState:
 
     batch: Batch
     is_open: Tensor
-    initial_open: Tensor
     score: Tensor
     seeds: Tensor
     step: int
-    log_weight: Tensor
     carry: Mapping[str, Tensor] = field(default_factory=dict)
     cache: Cache | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, batch: Batch, layout: Layout, seeds: Tensor) -> SamplerState:
-        """Hides every FILL slot of a batch. What stood there is forgotten; GIVEN slots will never change.
+    def start(cls, batch: Batch, layout: Layout, seeds: Tensor, is_open: Tensor | None = None) -> SamplerState:
+        """Hides FILL slots of a batch. What stood there is forgotten; GIVEN slots will never change.
 
         Args:
             batch: rows to fill.
             layout: gives the MASK of each slot's range.
             seeds: int64 [B].
+            is_open: bool [B, L, K], the FILL slots that are hidden; None hides all. The others keep their codes until
+                a revocation opens them; they count as drawn with log-probability 0. With nothing open the sampler
+                needs ``stages``, since there is no level to make one for.
+
+        Raises:
+            ValueError: an open slot that is not to be filled.
         """
-        is_open = (batch.role == FILL) & batch.valid[:, :, None]
+        may = (batch.role == FILL) & batch.valid[:, :, None]
+        if is_open is None:
+            is_open = may
+        elif bool((is_open & ~may).any()):
+            raise ValueError("is_open may name FILL slots at valid positions only, got others; give them the role FILL")
         ids = torch.where(is_open, layout.mask_of(batch.ids), batch.ids)
         zeros = torch.zeros(batch.shape, device=batch.device)
         return cls(
             batch=replace(batch, ids=ids),
             is_open=is_open,
-            initial_open=is_open.sum(1).cpu(),
             score=zeros,
             seeds=seeds,
             step=0,
-            log_weight=torch.zeros(batch.shape[0], device=batch.device),
         )
 
     @property
     def keys(self) -> Tensor:
         """int64 [B], tells (sample, step) pairs of one seed apart: what randomness is keyed by."""
         return (self.batch.sample_ids << _STEP_BITS) | self.step
+
+    def draws(self, purpose: Purpose) -> Tensor:
+        """One uniform in [0, 1) for each slot, float32 [B, L, K], of its row's seed and sample and the step alone.
+
+        Args:
+            purpose: what for; two purposes share no bits. Slots are revoked by ``Purpose.mask``.
+        """
+        rows, length, levels = self.is_open.shape
+        counters = slot_counters(self.keys, length, levels).flatten()
+        seeds = self.seeds[:, None, None].expand(rows, length, levels).flatten()
+        return uniform(seed=seeds, counters=counters, purpose=purpose).view(rows, length, levels)
 
     def rows(self, index: Tensor) -> SamplerState:
         """The rows at int64 ``index`` [N] in every field, in that order; repeats allowed."""
@@ -85,9 +102,7 @@ class SamplerState:
             cache=cache,
             batch=self.batch.rows(index),
             is_open=self.is_open[index],
-            initial_open=self.initial_open[index.cpu()],
             score=self.score[index],
             seeds=self.seeds[index],
-            log_weight=self.log_weight[index],
             carry={name: value[index] for name, value in self.carry.items()},
         )

@@ -5,7 +5,7 @@ Arrow: ScoreContext --> float32 [B, L, K]. Does not know: what the model predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,6 +84,9 @@ class SumScore(Score):
     def __call__(self, context: ScoreContext) -> Tensor:
         scores = [weight * term(context) for term, weight in zip(self.terms, self.weights, strict=True)]
         return torch.stack(scores).sum(dim=0)
+
+    def taps(self, context: ScoreContext) -> Sequence[Hashable]:
+        return [tap for term in self.terms for tap in term.taps(context)]
 
     def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
         return {name: value for term in self.terms for name, value in term.observe(context).items()}

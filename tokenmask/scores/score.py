@@ -7,7 +7,7 @@ them under a total order. Does not know: how many slots, ids, models.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -31,6 +31,7 @@ class ScoreContext:
             as the codes were drawn, "plain_logprob" and "logit" before temperature and cut-offs (0 where not asked).
         index, steps: this step of its stage, from 0, and their number.
         carry: what parts of the sampler carry from step to step.
+        taps: what the step saw of the model besides logits, by name, [B, ...] each; what :meth:`Score.taps` asked for.
     """
 
     batch: Batch
@@ -42,6 +43,7 @@ class ScoreContext:
     index: int = 0
     steps: int = 1
     carry: Mapping[str, Tensor] = field(default_factory=dict)
+    taps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Score(ABC):
@@ -55,6 +57,17 @@ class Score(ABC):
     @abstractmethod
     def __call__(self, context: ScoreContext) -> Tensor:
         """Returns float32 [B, L, K]; the highest are chosen first. Closed slots may hold anything but NaN."""
+
+    def taps(self, context: ScoreContext) -> Sequence[Hashable]:
+        """What it wants of the model besides logits: names such as "layer.0", or :class:`models.AttentionTap`.
+
+        As an order it is asked once in each step, before the model, and finds them in ``context.taps``, as the
+        conditional pass gave them. A score that asks for some must say that it reads predictions.
+
+        Args:
+            context: of the step, without predictions and taps.
+        """
+        return ()
 
     def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
         """What it wants to find in ``context.carry`` from the next step on, tensors [B, ...] by name.

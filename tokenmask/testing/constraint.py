@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
-from tokenmask.sampling import Constraint, Sampler, SamplerState
+from tokenmask.sampling import Constraint, Progress, Sampler, SamplerState, SlotContext
 from tokenmask.testing.anything import value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.world import LAYOUT, World, filled, small_model
@@ -31,7 +31,11 @@ def _subject(constraint: Constraint, *, layout: Layout = LAYOUT) -> Subject:
 
 
 def _masks(subject: Subject) -> list[Tensor | None]:
-    return [subject.component.allowed(subject.layout, head) for head in range(len(subject.layout.ranges))]
+    """What is allowed in the first step of a generation at two slots of each range."""
+    state, slots = World().state, torch.tensor([1, 2])
+    inside, progress, layout = torch.ones_like(state.is_open), Progress(0, 3), subject.layout
+    contexts = [SlotContext(layout, state, inside, progress, slots, head) for head in range(len(layout.ranges))]
+    return [subject.component.allowed(context) for context in contexts]
 
 
 def _use(subject: Subject, world: World) -> list[Any]:
@@ -39,11 +43,11 @@ def _use(subject: Subject, world: World) -> list[Any]:
 
 
 def says_it_of_every_code(subject: Subject) -> None:
-    """None, or bool [size] for every range."""
+    """None, bool [size], or bool [N, size] for N slots, for every range."""
     for place, mask in zip(subject.layout.ranges, _masks(subject), strict=True):
         name = f"level {place.level} of {place.stream!r}"
         if mask is not None:
-            right = mask.dtype == torch.bool and list(mask.shape) == [place.size]
+            right = mask.dtype == torch.bool and list(mask.shape) in ([place.size], [2, place.size])
             require(right, f"allowed must be bool [{place.size}] for {name}, got {mask.dtype} {list(mask.shape)}")
 
 
@@ -51,7 +55,7 @@ def leaves_a_code_to_draw(subject: Subject) -> None:
     """At least one code of every range may be drawn."""
     for place, mask in zip(subject.layout.ranges, _masks(subject), strict=True):
         name = f"level {place.level} of {place.stream!r}"
-        require(mask is None or bool(mask.any()), f"must allow a code of {name} at least, got none")
+        require(mask is None or bool(mask.any(-1).all()), f"must allow a code of {name} at least, got none")
 
 
 def is_obeyed_by_the_draw(subject: Subject) -> None:
@@ -64,7 +68,7 @@ def is_obeyed_by_the_draw(subject: Subject) -> None:
     for head, mask in enumerate(masks):
         here = world.maskable & (heads == head)
         codes = (done.batch.ids - LAYOUT.ranges[head].offset)[here].long()
-        obeyed = mask is None or bool(mask[codes].all())
+        obeyed = mask is None or mask.dim() == 2 or bool(mask[codes].all())  # what a slot may hold changes in the steps
         require(obeyed, f"a generation must hold codes of {LAYOUT.ranges[head].stream!r} that are allowed alone")
 
 

@@ -6,6 +6,7 @@ Does not know: which guidance.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,21 +14,32 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
-from tokenmask.sampling import Guidance, NoGuidance, Sampler
+from tokenmask.sampling import Guidance, NoGuidance, Progress, Sampler, StepContext
 from tokenmask.testing.alike import alike
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, refusal, require
-from tokenmask.testing.world import World, filled, small_model
+from tokenmask.testing.world import LAYOUT, World, filled, small_model
 
 PROGRESS = [number / 12 for number in range(13)]
 
 
+def _context(world: World) -> StepContext:
+    """The first of three steps that fill the world."""
+    state = replace(world.state, batch=world.batch)
+    return StepContext(LAYOUT, state, torch.ones_like(state.is_open), Progress(0, 3))
+
+
+def _further(guidance: Guidance, world: World) -> Sequence[tuple[Batch, float]]:
+    return guidance.further(world.batch, _context(world))
+
+
 def _passes(guidance: Guidance, world: World) -> list[Batch]:
-    return [guidance.unconditional(world.batch), *(batch for batch, _ in guidance.further(world.batch))]
+    passes = [batch for batch, _ in _further(guidance, world)]
+    return [guidance.unconditional(world.batch, _context(world)), *passes]
 
 
 def _use(guidance: Guidance, world: World) -> list[Any]:
-    weights = [weight for _, weight in guidance.further(world.batch)]
+    weights = [weight for _, weight in _further(guidance, world)]
     return [_passes(guidance, world), weights, [guidance.scale(progress) for progress in PROGRESS]]
 
 
@@ -41,7 +53,7 @@ def scale_is_a_number(guidance: Guidance) -> None:
         scale = guidance.scale(progress)
         right = isinstance(scale, float | int) and math.isfinite(scale)
         require(right, f"scale({progress:g}) must be a finite number, got {scale!r}")
-    for _, weight in guidance.further(World().batch):
+    for _, weight in _further(guidance, World()):
         right = isinstance(weight, float | int) and math.isfinite(weight)
         require(right, f"further conditions need a finite weight, got {weight!r}")
 
@@ -63,7 +75,7 @@ def drops_the_conditions(guidance: Guidance) -> None:
     """Without conditions no stream is left that has nothing to fill, where the guidance pushes at all."""
     if not _pushes(guidance):
         return
-    batch = guidance.unconditional(World().batch)
+    batch = guidance.unconditional(World().batch, _context(World()))
     for stream in range(int(batch.stream.max()) + 1):
         own = batch.stream == stream
         given = ~((batch.role == FILL).any(-1) & own).any(1, keepdim=True)
@@ -100,7 +112,7 @@ def at_scale_1_is_none(guidance: Guidance) -> None:
         weak = guidance.at(1.0)
     except ValueError:
         return
-    if guidance.further(World().batch):
+    if _further(guidance, World()):
         return
     model, world = small_model(), World()
     mine, plain = (filled(Sampler(3, guidance=one), world, model) for one in (weak, NoGuidance()))

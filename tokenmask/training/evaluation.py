@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, Batch, collate
 from tokenmask.corpus import Record
-from tokenmask.masking import LevelStages, Linear, MaskedBatch, Masker, ProcessRate
+from tokenmask.masking import LevelStages, Linear, MaskedBatch, Masker, MaskingProcess, ProcessRate
 from tokenmask.models import MaskedModel
 from tokenmask.training.packing import Packing
 
@@ -68,12 +68,22 @@ def unigram_log_probabilities(counts: Sequence[Tensor]) -> list[Tensor]:
 
 
 @torch.inference_mode()
-def code_losses(model: MaskedModel, masked: MaskedBatch) -> Tensor:
-    """Cross-entropy of each target, float32 [N], nats."""
+def code_losses(model: MaskedModel, masked: MaskedBatch, process: MaskingProcess | None = None) -> Tensor:
+    """Cross-entropy of each target, float32 [N], nats.
+
+    Args:
+        model: in any mode; not changed.
+        masked: the batch.
+        process: by which the model was told the masking time in training; it is told the time at which that one hides
+            the share that was to be hidden here. None: the time of the batch.
+    """
+    t = masked.t
+    if process is not None and masked.process is not None and process != masked.process:
+        t = process.time(masked.process.hidden(t))
     losses = torch.zeros(len(masked.targets))
     codes = torch.zeros(len(masked.queries), dtype=torch.int64)
     codes[masked.targets.queries] = masked.targets.codes
-    for _, index, logits in model.logits(masked.inputs, masked.queries, group=masked.group, t=masked.t):
+    for _, index, logits in model.logits(masked.inputs, masked.queries, group=masked.group, t=t):
         losses[index] = torch.nn.functional.cross_entropy(logits.float(), codes[index], reduction="none")
     return losses[masked.targets.queries]
 
@@ -87,6 +97,7 @@ def held_out_scores(
     draws: int = 4,
     seed: int = 0,
     batch_size: int = 64,
+    process: MaskingProcess | None = None,
 ) -> list[StreamScore]:
     """Scores every stream of held-out records, with its conditions given and without them, under the same masks.
 
@@ -101,6 +112,7 @@ def held_out_scores(
         draws: masks of each record.
         seed: of the masks.
         batch_size: rows of a pass.
+        process: that of the rate in training, for models that are told the time; see :func:`code_losses`.
 
     Returns:
         for each stream that occurs: one score per level without conditions, then one per level with them.
@@ -118,7 +130,7 @@ def held_out_scores(
         for group, conditioned in groups:
             together = tuple(sorted({n for record in group for n in record.streams}))
             given = tuple(n for n in together if n != name) if conditioned else ()
-            table = _losses(model, packing, group, name, conditioned, counts[name], draws, seed, batch_size)
+            table = _losses(model, packing, group, name, conditioned, counts[name], draws, seed, batch_size, process)
             alone = table if not conditioned else alone  # the same codes in the same order
             scores += _summary(table, alone if given else None, name, together, given, len(group))
     return scores
@@ -134,6 +146,7 @@ def _losses(
     draws: int,
     seed: int,
     batch_size: int,
+    process: MaskingProcess | None,
 ) -> Tensor:
     """float64 [codes, 4]: record, level, cross-entropy, unigram cross-entropy of every hidden code of a stream."""
     layout = model.layout
@@ -151,7 +164,7 @@ def _losses(
         keys = torch.tensor([index * draws + draw for index, draw in part])
         batch = _only(collate(sequences, keys, multiple=16), layout.index(name), conditioned)
         masked = masker(batch, layout, seed=seed)
-        loss = code_losses(model, masked)
+        loss = code_losses(model, masked, process)
         heads, codes = masked.queries.heads[masked.targets.queries], masked.targets.codes
         level = levels[heads]
         unigram = -torch.stack([unigrams[k][c] for k, c in zip(level.tolist(), codes.tolist(), strict=True)])

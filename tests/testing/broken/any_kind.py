@@ -52,7 +52,7 @@ GOOD: dict[str, tuple[Any, str, Callable[..., Tensor] | None]] = {
     "procedure": (Plain(), "loss", lambda model, masked, objective, kept: masked.inputs.coordinates),
     "schedule": (UniformSchedule(), "time", lambda share: share),
     "pick": (Categorical(), "__call__", lambda logits, uncond, context: logits),
-    "guidance": (ClassifierFree(), "unconditional", lambda batch: batch.coordinates),
+    "guidance": (ClassifierFree(), "unconditional", lambda batch, context: batch.coordinates),
     "constraint": (AllowAll(), "allowed", None),
     "revoke": (RevokeLeastLikely(0.5), "__call__", lambda state, stage, progress, seen: state.score),
     "reuse": (NoReuse(), "score", lambda model, step, cache: step.inputs.coordinates),

@@ -11,6 +11,7 @@ import torch
 
 from tests.testing.broken.planting import planted
 from tokenmask.batch import FILL
+from tokenmask.masking import Linear
 from tokenmask.sampling import (
     AllowAll,
     Categorical,
@@ -27,7 +28,7 @@ EVEN, SURE, PICK, PUSH, LEAST, DRAWN = (
     Categorical(),
     ClassifierFree(),
     RevokeLeastLikely(0.5),
-    RevokeDrawn(),
+    RevokeDrawn(process=Linear()),
 )
 
 
@@ -49,9 +50,9 @@ def above(self, *told):
 def alternating():
     turn = itertools.count()
 
-    def allowed(self, layout, head):
-        size = layout.ranges[head].size
-        return torch.arange(size) % 2 == next(turn) // len(layout.ranges) % 2
+    def allowed(self, context):
+        ranges = context.layout.ranges
+        return torch.arange(ranges[context.head].size) % 2 == next(turn) // len(ranges) % 2
 
     return allowed
 
@@ -90,22 +91,26 @@ BROKEN: dict[tuple[str, str], Any] = {
     ("pick", "takes_another_temperature"): planted(PICK, at=lambda self, temperature: self),
     ("guidance", "scale_is_a_number"): planted(PUSH, scale=lambda self, progress: math.log(progress + 1e-9) * math.inf),
     ("guidance", "passes_keep_rows_as_they_are"): planted(
-        PUSH, unconditional=lambda self, batch: without(PUSH.unconditional(batch), (batch.role == FILL).any(-1))
+        PUSH,
+        unconditional=lambda self, batch, context: without(PUSH.unconditional(batch), (batch.role == FILL).any(-1)),
     ),
-    ("guidance", "drops_the_conditions"): planted(PUSH, unconditional=lambda self, batch: batch),
+    ("guidance", "drops_the_conditions"): planted(PUSH, unconditional=lambda self, batch, context: batch),
     ("guidance", "rows_do_not_matter_to_one_another"): planted(
         PUSH,
-        unconditional=lambda self, batch: without(PUSH.unconditional(batch), batch.valid & (len(batch.ids) == 1)),
+        unconditional=lambda self, batch, context: without(
+            PUSH.unconditional(batch), batch.valid & (len(batch.ids) == 1)
+        ),
     ),
     ("guidance", "takes_another_strength"): planted(PUSH, at=lambda self, strength: ClassifierFree(2 * strength)),
     ("guidance", "at_scale_1_is_none"): planted(
         PUSH, at=lambda self, strength: ClassifierFree(4.0 if strength == 1 else strength)
     ),
     ("constraint", "says_it_of_every_code"): planted(
-        AllowAll(), allowed=lambda self, layout, head: torch.ones(layout.ranges[head].size)
+        AllowAll(), allowed=lambda self, context: torch.ones(context.layout.ranges[context.head].size)
     ),
     ("constraint", "leaves_a_code_to_draw"): planted(
-        AllowAll(), allowed=lambda self, layout, head: torch.zeros(layout.ranges[head].size, dtype=torch.bool)
+        AllowAll(),
+        allowed=lambda self, context: torch.zeros(context.layout.ranges[context.head].size, dtype=torch.bool),
     ),
     ("constraint", "is_obeyed_by_the_draw"): planted(AllowAll(), allowed=alternating()),
     ("revoke", "opens_committed_slots_alone"): planted(

@@ -99,6 +99,7 @@ def _ranks(part: Part, split: str, records: Sequence[Streams]) -> list[Figure]:
             candidates=candidates,
             draws=part.draws,
             seed=part.seed,
+            process=part.run.recipe.process,
         )
         first = (ranks.ranks == 0).double().numpy()
         found.append(

@@ -7,7 +7,8 @@ know: codes, orders, how many slots a step reveals. A policy owns the cache that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
@@ -44,6 +45,7 @@ class ReuseStep:
         fresh: bool [B, L], the positions that a cheap step computes anew; None in a full step.
         keep: cheap steps follow this full one.
         group: int32 [B, L], what attention patterns know as the group; None means 0.
+        taps: what is wanted of the model besides logits; only of policies that give taps.
     """
 
     inputs: Batch
@@ -53,6 +55,7 @@ class ReuseStep:
     fresh: Tensor | None = None
     keep: bool = False
     group: Tensor | None = None
+    taps: Sequence[Any] = ()
 
     def packed(self, chosen: Tensor, slots: Tensor) -> Packed:
         """The chosen positions, as :meth:`Packed.of`, with their groups."""
@@ -71,12 +74,14 @@ class Scored:
         cache: for the next step.
         computed: positions that went through the model, padding included where there was any.
         passes: times the model was run.
+        taps: what was asked for besides, by name, a row for each of the inputs.
     """
 
     groups: tuple[RangeLogits, ...]
     cache: Any
     computed: int
     passes: int = 1
+    taps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Reuse(ABC):
@@ -87,11 +92,14 @@ class Reuse(ABC):
         keeps: something is kept from step to step, so that a generation of which any step is guided must be so in all.
         order_first: slots are chosen before their codes are scored, so that only these are asked; the order may then
             not read predictions.
+        gives_taps: it hands taps of the model on. A step that runs a few positions has none for the others, so a
+            policy that keeps something refuses the parts of a sampler that ask for taps.
     """
 
     exact: ClassVar[bool] = True
     keeps: ClassVar[bool] = True
     order_first: ClassVar[bool] = False
+    gives_taps: ClassVar[bool] = False
 
     def inner(self, steps: int) -> list[int]:
         """The last step of the inner run that each step of a stage belongs to; the first one of a run is full."""
@@ -100,7 +108,8 @@ class Reuse(ABC):
     def settles(self, context: ScoreContext) -> Tensor | None:
         """The score, float32 [B, L, K], by which a full step settles the slots that it and its cheap steps reveal.
 
-        None: as the order ranks them once their codes are scored.
+        None: as the order ranks them once their codes are scored. The cheap steps find what was settled, see
+        :func:`tokenmask.sampling.asked.asked_of`, which with the plan is all that asks a policy for choices.
         """
         return None
 
@@ -113,8 +122,8 @@ class Reuse(ABC):
 
         Args:
             chosen: bool [B, L, K], the settled slots.
-            is_open: bool [B, L, K], all open ones.
-            inputs: the rows.
+            is_open: bool [B, L, K], all that were open in the full step.
+            inputs: the rows as the first cheap step finds them.
         """
         return (chosen.any(-1) | (inputs.stream < 0)) & inputs.valid
 
@@ -128,7 +137,11 @@ class NoReuse(Reuse):
     """Every step runs every position."""
 
     keeps: ClassVar[bool] = False
+    gives_taps: ClassVar[bool] = True
 
     def score(self, model: MaskedModel, step: ReuseStep, cache: Any) -> Scored:
-        groups = tuple(model.logits(step.inputs, step.queries, t=step.t, group=step.group))
-        return Scored(groups, None, step.inputs.shape[0] * step.inputs.shape[1])
+        computed = step.inputs.shape[0] * step.inputs.shape[1]
+        if step.taps:
+            seen = model(step.inputs, step.queries, t=step.t, group=step.group, taps=step.taps)
+            return Scored(seen.groups, None, computed, taps=seen.taps)
+        return Scored(tuple(model.logits(step.inputs, step.queries, t=step.t, group=step.group)), None, computed)

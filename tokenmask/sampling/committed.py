@@ -1,0 +1,84 @@
+"""Commit: the best of the drawn codes are written; what was written may be opened again.
+
+Arrow: inside the Sampler loop, drawn codes --**commit_best**, **reopened**--> SamplerState. Does not know: models,
+where codes come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from tokenmask.layout import Layout
+from tokenmask.ops import commit
+from tokenmask.sampling.asked import RANKS, Asked
+from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.passes import Seen
+from tokenmask.sampling.plan import RunStep
+from tokenmask.sampling.predicted import Predicted
+from tokenmask.sampling.schedule import DecidingSchedule
+from tokenmask.sampling.state import SamplerState
+
+
+def commit_best(
+    context: StepContext, step: RunStep, asked: Asked, seen: Seen, proposed: Tensor, predicted: Predicted
+) -> SamplerState:
+    """The state with the best of the drawn codes.
+
+    Args:
+        context: the step that is taken.
+        step: as planned.
+        asked: which slots were asked, and by what they are ranked if that was known before.
+        seen: what the model answered.
+        proposed: int32 [B, L, K], ids with the drawn codes.
+        predicted: of them.
+    """
+    state, stage, rows = context.state, step.stage, asked.slots.shape[0]
+    assert stage.order is not None and stage.schedule is not None and stage.guidance is not None
+    ranks, count, told = asked.ranks, asked.count, asked.context
+    if ranks is None:
+        told = replace(told, predictions=predicted, taps=seen.taps)
+        ranks = stage.order(told)
+        if isinstance(stage.schedule, DecidingSchedule) and not step.is_last:
+            count = torch.minimum(stage.schedule.reveal(told).clamp(min=1), asked.open)
+    ids, still_open = commit(
+        state.batch.ids.view(rows, -1),
+        proposed.view(rows, -1),
+        ranks.reshape(rows, -1),
+        asked.slots.view(rows, -1),
+        count,
+    )
+    committed = asked.slots ^ still_open.view_as(asked.slots)
+    observed = {**stage.order.observe(told), **stage.guidance.observe(context, seen.taps)}
+    carry = asked.carry
+    if observed:
+        carry = {**carry, **_for_rows(observed, carry, told.is_open.flatten(1).any(1))}
+    if step.keeps:
+        carry = {**carry, RANKS: ranks}
+    return replace(
+        state,
+        batch=replace(state.batch, ids=ids.view_as(asked.slots)),
+        is_open=state.is_open ^ committed,
+        score=torch.where(committed, predicted["logprob"], state.score),
+        step=state.step + 1,
+        carry=carry,
+        cache=seen.cache,
+        counters=seen.counters,
+    )
+
+
+def reopened(state: SamplerState, revoked: Tensor, layout: Layout) -> SamplerState:
+    """The state with bool [B, L, K] ``revoked`` slots open again."""
+    ids = torch.where(revoked, layout.mask_of(state.batch.ids), state.batch.ids)
+    return replace(state, batch=replace(state.batch, ids=ids), is_open=state.is_open | revoked)
+
+
+def _for_rows(observed: Mapping[str, Tensor], carry: Mapping[str, Tensor], asked: Tensor) -> dict[str, Tensor]:
+    """What is carried on: new for the rows that this step asked, as it was for those with nothing open."""
+    return {
+        name: torch.where(asked.view(-1, *[1] * (value.dim() - 1)), value, carry[name]) if name in carry else value
+        for name, value in observed.items()
+    }

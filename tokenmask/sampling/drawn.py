@@ -1,0 +1,70 @@
+"""Drawn: what a step saw becomes a code for every slot that it asked, and what is known of each.
+
+Arrow: inside the Sampler loop, Seen --**draw**--> Drawn. Does not know: models, which slots are kept.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tokenmask.sampling.asked import Asked
+from tokenmask.sampling.constraint import Constraint
+from tokenmask.sampling.context import SlotContext, StepContext
+from tokenmask.sampling.passes import Seen
+from tokenmask.sampling.pick import PickContext
+from tokenmask.sampling.plan import RunStep
+from tokenmask.sampling.predicted import STATISTICS, Predicted
+from tokenmask.scores import slot_counters
+
+
+def draw(
+    seen: Seen, asked: Asked, context: StepContext, step: RunStep, constraint: Constraint
+) -> tuple[Tensor, Predicted]:
+    """Draws a code for every slot that was asked.
+
+    Args:
+        seen: logits of the slots.
+        asked: what was asked.
+        context: the step that is taken.
+        step: as planned; its stage says how codes are drawn.
+        constraint: which codes may be drawn.
+
+    Returns:
+        ids int32 [B, L, K] with the drawn codes, and what was predicted.
+    """
+    state, slots, progress, pick = context.state, seen.slots, context.progress, step.stage.pick
+    assert pick is not None
+    rows, length, levels = asked.slots.shape
+    counters = slot_counters(asked.context.keys, length, levels).view(-1)
+    proposed = state.batch.ids.flatten().clone()
+    drawn = torch.zeros(len(STATISTICS), rows, length, levels, device=slots.device)
+    predicted = Predicted(drawn, seen.taps)
+    flat, on_grid = drawn.view(len(STATISTICS), -1), progress.on(pick.grid)
+    for of in seen.heads:
+        where = slots.index_select(0, of.index)
+        if rows == 1:
+            seeds = state.seeds.expand(len(where))
+        else:
+            seeds = state.seeds[torch.div(where, length * levels, rounding_mode="floor")]
+        at = SlotContext(context.layout, state, context.inside, progress, where, of.head)
+        allowed = constraint.allowed(at)
+        if allowed is not None:
+            allowed = allowed.to(of.conditional.device)
+        told = PickContext(
+            seeds=seeds,
+            counters=counters.index_select(0, where),
+            guidance=of.scale,
+            progress=on_grid,
+            allowed=allowed,
+            slots=where,
+            state=state,
+            head=of.head,
+            step=progress,
+            taps=seen.taps,
+        )
+        codes, *statistics = pick(of.conditional, of.uncond, told)
+        proposed.index_copy_(0, where, codes + context.layout.ranges[of.head].offset)
+        flat.index_copy_(1, where, torch.stack(statistics))
+        predicted.add(where, of, codes)
+    return proposed.view_as(asked.slots), predicted

@@ -1,0 +1,87 @@
+"""Predicted: what a step knows of the codes that it drew.
+
+Arrow: inside the Sampler loop, logits and codes --> values by name. Does not know: models, how codes were drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+STATISTICS = ("logprob", "entropy", "margin")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLogits:
+    """The answers of one head, u + s (c - u) of them.
+
+    Args:
+        head: the range of the codes.
+        index: int64 [N], which of the step's slots they answer.
+        conditional: c, float32 [N, V].
+        uncond: u, the same, or None where c is all.
+        scale: s.
+    """
+
+    head: int
+    index: Tensor
+    conditional: Tensor
+    uncond: Tensor | None
+    scale: float
+
+
+class Predicted(Mapping[str, Tensor]):
+    """What a step predicted of the codes that it drew, float32 [B, L, K] by name; 0 at slots that it did not ask.
+
+    "logprob", "entropy" and "margin" are those of the draw; "plain_logprob" and "logit", before temperature and
+    cut-offs, are computed when they are first read.
+
+    Attributes:
+        taps: what parts of the step asked the model for besides, by name; nothing in a step that asked no slot.
+    """
+
+    def __init__(self, drawn: Tensor, taps: Mapping[str, Tensor] | None = None) -> None:
+        self._drawn = drawn  # float32 [3, B, L, K], the statistics
+        self._values: dict[str, Tensor] = {}
+        self._heads: list[tuple[Tensor, HeadLogits, Tensor]] = []  # of each head: its slots, logits, codes
+        self.taps: Mapping[str, Tensor] = taps or {}
+
+    @classmethod
+    def nothing(cls, like: Tensor) -> Predicted:
+        """That of a step that asked no slot of the shape of ``like``."""
+        return cls(torch.zeros(len(STATISTICS), *like.shape, device=like.device))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Tensor], taps: Mapping[str, Tensor] | None = None) -> Predicted:
+        """One whose values are known, float32 [B, L, K] by name: "logprob" and any others."""
+        made = cls.nothing(values["logprob"])
+        made._values, made.taps = dict(values), taps or {}
+        return made
+
+    def add(self, slots: Tensor, logits: HeadLogits, codes: Tensor) -> None:
+        """Notes the answers of a head and the codes that were drawn from them."""
+        self._heads.append((slots, logits, codes))
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name in self._values:
+            return self._values[name]
+        if name in STATISTICS:
+            self._values[name] = self._drawn[STATISTICS.index(name)]
+        elif name in ("plain_logprob", "logit"):
+            value = torch.zeros_like(self._drawn[0])
+            for slots, of, codes in self._heads:
+                conditional, uncond = of.conditional, of.uncond
+                logits = conditional if uncond is None else uncond + of.scale * (conditional - uncond)
+                chosen = logits.gather(1, codes[:, None].long()).squeeze(1)
+                value.view(-1)[slots] = chosen if name == "logit" else chosen - logits.logsumexp(1)
+            self._values[name] = value
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*STATISTICS, "plain_logprob", "logit"))
+
+    def __len__(self) -> int:
+        return len(STATISTICS) + 2
