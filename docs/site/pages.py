@@ -91,14 +91,8 @@ def room(name: str) -> str:
     """The page of a room: what it says of itself, then each of its files."""
     folder = TREE / Path(*name.split("."))
     if not folder.is_dir():
-        return f"# {name}\n\n::: {name}\n    options: {{show_root_heading: false, show_root_toc_entry: false}}\n"
-    lines = [
-        f"# {name}",
-        "",
-        f"::: {name}",
-        f"    options: {{members: {_own(folder)}, show_root_heading: false}}",
-        "",
-    ]
+        return f"::: {name}\n    options: {{heading_level: 1}}\n"
+    lines = [f"::: {name}", f"    options: {{heading_level: 1, members: {_own(folder)}}}", ""]
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(TREE).with_suffix("").parts
         if any(part.startswith("_") and part != "__init__" for part in parts):
@@ -137,7 +131,7 @@ def api_index() -> str:
         "\n".join(
             [
                 *lines,
-                *(f"| [{name}]({name}.md) | {_first_sentence(name)} |" for name in rooms()),
+                *(f"| [{name.removeprefix('tokenmask.')}]({name}.md) | {_first_sentence(name)} |" for name in rooms()),
             ]
         )
         + "\n"

@@ -252,11 +252,13 @@ class EegRecording(Timed):
             raise ValueError(f"a sample rate must be positive, got {rate_hz}")
         if rate_hz == self.sample_rate_hz:
             return replace(self, stream=None)
-        rows = [  # one by one, so that a night needs no double of itself in double precision
-            torch.from_numpy(soxr.resample(row.double().cpu().numpy(), self.sample_rate_hz, rate_hz, "VHQ")).float()
-            for row in self.samples
-        ]
-        return replace(self, samples=torch.stack(rows), sample_rate_hz=rate_hz, stream=None)
+        made: Tensor | None = None
+        for number, row in enumerate(self.samples):  # one by one: a night has no room for its double in doubles
+            values = soxr.resample(row.double().cpu().numpy(), self.sample_rate_hz, rate_hz, quality="VHQ")
+            made = torch.empty(len(self.channels), len(values)) if made is None else made
+            made[number] = torch.from_numpy(values)
+        assert made is not None  # a recording has a channel or more
+        return replace(self, samples=made, sample_rate_hz=rate_hz, stream=None)
 
     def select(self, channels: Sequence[str]) -> EegRecording:
         """Some of the channels, in the order asked for; names without regard to case, "EEG " and reference.

@@ -6,10 +6,10 @@ Arrow: .bvh --load_bvh--> MotionClip --save_bvh--> .bvh. Does not know: codes, f
 from __future__ import annotations
 
 import codecs
+import itertools
 import math
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,16 +132,17 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
         raise ValueError(f"up must be one of {', '.join(AXES)} or None, got {up!r}")
     notes: list[str] = []
     try:
-        head, *motion = re.split(r"(?im)^[ \t]*MOTION[ \t]*$", _text(Path(path).read_bytes()), maxsplit=1)
-        names, parents, offsets, channels = hierarchy(head)
-        table, rate = rows(motion[0] if motion else "", sum(map(len, channels)), notes)
+        with Path(path).open(encoding=_coding(Path(path))) as file:
+            names, parents, offsets, channels = hierarchy(_head(file))
+            table, rate = rows(file, sum(map(len, channels)), notes)
         root, rotations, skeleton = _motion(table, names, parents, offsets, channels, notes)
         units = units_per_metre or units_of(skeleton, notes)
         points = tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)
         root, skeleton = root / units, replace(skeleton, offsets=points)
         _check_path(root)
         axis = up or up_axis(root, rotations, skeleton, notes)
-        root, rotations, skeleton = turned_upright(root, rotations, skeleton, axis)
+        if axis != "y":
+            root, rotations, skeleton = turned_upright(root, rotations, skeleton, axis)
         clip = MotionClip(root.float(), rotations.float(), rate, skeleton)
     except (ValueError, ArithmeticError, IndexError, StopIteration) as error:
         reason = " ".join(str(error).split()) or "it ends too early"
@@ -151,14 +152,19 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
     return clip
 
 
-def _text(raw: bytes) -> str:
-    """UTF-8 or UTF-16 with its mark, else Latin-1, with line ends of any system."""
-    marked = raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+def _coding(path: Path) -> str:
+    """UTF-16 with its mark, else one that takes any byte: numbers are the same in all others."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+
+
+def _head(lines: Iterator[str]) -> str:
+    """What stands before the word MOTION; its names are UTF-8 or Latin-1."""
+    text = "".join(itertools.takewhile(lambda line: line.strip().upper() != "MOTION", lines))
     try:
-        text = raw.decode("utf-16" if marked else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        return text.encode("latin-1").decode("utf-8-sig")
+    except UnicodeError:
+        return text
 
 
 def _motion(
@@ -169,26 +175,29 @@ def _motion(
     channels: Sequence[Sequence[str]],
     notes: list[str],
 ) -> tuple[Tensor, Tensor, Skeleton]:
-    """Root float64 [frames, 3], rotations float64 [frames, joints, 4] and skeleton, in the unit of the file."""
+    """Root float64 [frames, 3], rotations float32 [frames, joints, 4] and skeleton, in the unit of the file."""
     rest = torch.tensor(offsets, dtype=torch.float64)
     root = rest[0].repeat(len(table), 1)
     rest[0] = 0
-    rotations = torch.zeros(len(table), len(names), 4, dtype=torch.float64)
-    rotations[..., 0] = 1
+    rotations = torch.empty(len(table), len(names), 4)
     kinds, axes, place = [], [], 0
     stretched: list[str] = []
+    largest = 0.0
     for joint, own in enumerate(channels):
         turns = [name[0] for name in own if name.endswith("rotation")]
         kinds.append("ball" if not joint or len(turns) > 1 else "hinge" if turns else "fixed")
         axes.append(_AXES[turns[0]] if kinds[-1] == "hinge" else (0.0, 0.0, 0.0))
-        moved = {}
+        moved, turned = {}, torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64).repeat(len(table), 1)
         for name in own:
             column = table[:, place]
             place += 1
             if name.endswith("rotation"):
-                rotations[:, joint] = multiply(rotations[:, joint], turn(_AXES[name[0]], column.deg2rad()))
+                _check_angles(column)
+                largest = max(largest, float(column.abs().max()))
+                turned = multiply(turned, turn(_AXES[name[0]], column.deg2rad()))
             else:
                 moved["XYZ".index(name[0])] = column
+        rotations[:, joint] = turned
         for axis, column in moved.items():
             if not joint:
                 root[:, axis] = column
@@ -200,24 +209,21 @@ def _motion(
     if stretched:
         shown = ", ".join(stretched[:5]) + (", ..." if len(stretched) > 5 else "")
         notes.append(f"bones that change their length keep their median one ({shown})")
-    angles = [place for place, name in enumerate(name for own in channels for name in own) if name.endswith("rotation")]
-    _check_angles(table[:, angles], notes)
-    points = [(x, y, z) for x, y, z in rest.tolist()]
-    skeleton = Skeleton(tuple(names), tuple(parents), tuple(points), tuple(kinds), tuple(axes))
-    return root, rotations, skeleton
-
-
-def _check_angles(degrees: Tensor, notes: list[str]) -> None:
-    """ValueError for angles that no body has; a word about those that look like radians."""
-    largest = float(degrees.abs().max()) if degrees.numel() else 0.0
-    if largest > _MOST_DEGREES:
-        frame = int((degrees.abs() > _MOST_DEGREES).any(1).nonzero()[0]) + 1
-        raise ValueError(f"an angle of its frame {frame} is {largest:g} degrees")
     if _LEAST_RADIANS < largest <= 2 * math.pi:
         notes.append(
             f"none of its angles is larger than {largest:.3g}, which is little for degrees; if they are radians, "
             "export it in degrees"
         )
+    points = [(x, y, z) for x, y, z in rest.tolist()]
+    skeleton = Skeleton(tuple(names), tuple(parents), tuple(points), tuple(kinds), tuple(axes))
+    return root, rotations, skeleton
+
+
+def _check_angles(degrees: Tensor) -> None:
+    """ValueError for an angle, float64 [frames], that no body has."""
+    if float(degrees.abs().max()) > _MOST_DEGREES:
+        frame = int((degrees.abs() > _MOST_DEGREES).nonzero()[0])
+        raise ValueError(f"an angle of its frame {frame + 1} is {float(degrees[frame]):g} degrees")
 
 
 def _check_path(root: Tensor) -> None:

@@ -6,6 +6,8 @@ Does not know: joints, units, skeletons.
 from __future__ import annotations
 
 import re
+from array import array
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
 import torch
@@ -20,14 +22,46 @@ _PADDED = 1.1e-3  # the same where the last digits are zeros: 0.0333330 is 30 a 
 _FLOAT32 = 1.2e-7  # relative rounding of numbers that were single floats: 0.0333333351
 
 
-def rows(motion: str, width: int, notes: list[str]) -> tuple[Tensor, float]:
-    """The part after MOTION: float64 [frames, width], and frames a second; what was left out or guessed is noted."""
-    begin = re.match(r"\s*Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", motion, re.IGNORECASE)
-    if begin is None:
-        raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
+def rows(lines: Iterator[str], width: int, notes: list[str]) -> tuple[Tensor, float]:
+    """What follows the word MOTION: float64 [frames, width], and frames a second; what was left out is noted.
+
+    Args:
+        lines: of the file, read one by one: an hour of motion is a text of gigabytes as words.
+        width: numbers in a row.
+        notes: gets what was left out or guessed.
+    """
+    announced, rate, rest = _begin(lines, notes)
+    numbers, last = array("d"), rest.split()
+    for line in lines:
+        words = line.split()
+        if words:
+            numbers.extend(map(float, last))
+            last = words
+    came = len(numbers) + len(last)
+    cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
+    if not cut:
+        numbers.extend(map(float, last))
+    frames = len(numbers) // width
+    if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
+        raise ValueError(f"{announced} frames of {width} numbers were announced, but {came} came")
+    if cut or frames != announced:
+        ending = " before a row that is cut off" if cut else ""
+        notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
+    return torch.frombuffer(numbers, dtype=torch.float64).view(frames, width), rate
+
+
+def _begin(lines: Iterator[str], notes: list[str]) -> tuple[int, float, str]:
+    """The number of frames that is announced, frames a second, and what else stands in their line."""
+    text, begin = "", None
+    while begin is None:
+        line = next((line for line in lines if line.strip()), None)
+        if line is None or text.count("\n") >= 4:
+            raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
+        text += f"{line.strip()}\n"
+        begin = re.match(r"Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", text, re.IGNORECASE)
     if not re.fullmatch(r"-?\d+", begin[1], re.ASCII):
         raise ValueError(f"its number of frames must be a whole one, got {begin[1]!r}")
-    announced, rate = int(begin[1]), rate_of(begin[2])
+    rate = rate_of(begin[2])
     if rate < _SLOW_HZ:
         notes.append(
             f"its frame time of {begin[2]} is {rate:.3g} frames a second; write it in seconds if it is something else"
@@ -37,17 +71,7 @@ def rows(motion: str, width: int, notes: list[str]) -> tuple[Tensor, float]:
             f"its frame time of {begin[2]} s has few digits and is read as {rate:.6g} frames a second; write it with "
             "more of them if that is wrong"
         )
-    lines = [line.split() for line in motion[begin.end() :].splitlines() if line.strip()]
-    counts = [len(line) for line in lines]
-    cut = bool(lines) and bool(sum(counts) % width) and counts[-1] == sum(counts) % width
-    numbers = torch.tensor([float(word) for line in lines[: len(lines) - cut] for word in line], dtype=torch.float64)
-    frames = len(numbers) // width
-    if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
-        raise ValueError(f"{announced} frames of {width} numbers were announced, but {sum(counts)} came")
-    if cut or frames != announced:
-        ending = " before a row that is cut off" if cut else ""
-        notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
-    return numbers.view(frames, width), rate
+    return int(begin[1]), rate, text[begin.end() :]
 
 
 def rate_of(text: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
@@ -18,6 +19,10 @@ from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import from_matrix, to_matrix, turn
 
 RATE_HZ, FEATURES = 20.0, 263
+_UNREADABLE = (  # what NumPy raises over a damaged header
+    *(OSError, ValueError, TypeError, KeyError, EOFError, SyntaxError, OverflowError, MemoryError, RecursionError),
+    TokenError,
+)
 NAMES = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
     *("spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder"),
@@ -42,8 +47,9 @@ def load_npy(path: str | Path) -> MotionClip:
     """
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} must be an array of NumPy, but cannot be read ({error}); save it again") from error
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} must be an array of NumPy, but cannot be read ({reason}); save it again") from error
     features = values.ndim == 2 and values.shape[1] == FEATURES
     if not len(values) or not (features or values.shape[1:] == (len(NAMES), 3)) or values.dtype.kind != "f":
         raise ValueError(

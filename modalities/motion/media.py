@@ -139,10 +139,11 @@ class MotionClip(Timed):
         before = places.floor().long().clamp(0, len(self) - 1)
         after = (before + 1).clamp(max=len(self) - 1)
         share = (places - before).clamp(0, 1)[:, None]
-        positions, rotations = self.root_positions.double(), self.rotations.double()
+        places_before, places_after = (self.root_positions[at].double() for at in (before, after))
+        turns_before, turns_after = (self.rotations[at].double() for at in (before, after))
         return MotionClip(
-            torch.lerp(positions[before], positions[after], share).float(),
-            slerp(rotations[before], rotations[after], share[:, None]).float(),
+            torch.lerp(places_before, places_after, share).float(),
+            slerp(turns_before, turns_after, share[:, None]).float(),
             rate_hz,
             self.skeleton,
         )

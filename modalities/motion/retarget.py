@@ -9,6 +9,7 @@ with arms down, and of some every bone lies along its own x axis (LaFAN).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -20,6 +21,7 @@ from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import from_matrix, matmul3, to_matrix, turn
 
 _STRAIGHT = 0.05  # sine of the angle at a knee below which its axis is taken from the body, not from the bones
+_AT_ONCE = 4096  # frames, so that an hour needs no more memory than its result
 _NOTHING = 1e-6  # metres; a shorter bone points nowhere
 _NEXT = {
     "hip_joint": "upper_leg",
@@ -60,9 +62,20 @@ def retargeted(clip: MotionClip, skeleton: Skeleton) -> MotionClip:
             "a motion is retargeted by the length of its legs, but all their joints are in one place; export it with "
             "the offsets of its joints"
         )
-    turned, points = joint_frames(to_matrix(clip.rotations.double()), clip.skeleton)
-    axes = matmul3(turned, source.axes.expand_as(turned))  # where left, up and front of each joint point
     bones = [_Bone.between(source, target, joint) for joint in range(len(skeleton))]
+    rotations = torch.empty(len(clip), len(skeleton), 4)
+    for begin in range(0, len(clip), _AT_ONCE):
+        part = clip.rotations[begin : begin + _AT_ONCE]
+        rotations[begin : begin + len(part)] = _followed(part, source, target, bones)
+    path = clip.root_positions.double() * (target.leg / source.leg)
+    return MotionClip(path.float(), rotations, clip.frame_rate_hz, skeleton)
+
+
+def _followed(rotations: Tensor, source: _Body, target: _Body, bones: Sequence[_Bone | None]) -> Tensor:
+    """Rotations float32 [frames, joints, 4] of one body -> of the other, frame by frame."""
+    skeleton = target.skeleton
+    turned, points = joint_frames(to_matrix(rotations.double()), source.skeleton)
+    axes = matmul3(turned, source.axes.expand_as(turned))  # where left, up and front of each joint point
     world: list[Tensor] = [matmul3(axes[:, 0], target.axes.T)]
     for joint, parent in enumerate(skeleton.parents[1:], 1):
         bone, kind = bones[joint], skeleton.kinds[joint]
@@ -79,8 +92,7 @@ def retargeted(clip: MotionClip, skeleton: Skeleton) -> MotionClip:
     local = [world[0]]
     for joint, parent in enumerate(skeleton.parents[1:], 1):
         local.append(matmul3(world[parent].transpose(1, 2), world[joint]))
-    path = clip.root_positions.double() * (target.leg / source.leg)
-    return MotionClip(path.float(), from_matrix(torch.stack(local, 1)).float(), clip.frame_rate_hz, skeleton)
+    return from_matrix(torch.stack(local, 1)).float()
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,7 +70,7 @@ def up_axis(root: Tensor, rotations: Tensor, skeleton: Skeleton, notes: list[str
     if floor and not lies:
         notes.append(_turned_note(lying))
         return lying
-    if floor or not lies:
+    if not lies or (floor and lying[-1] != "x"):  # hardly a file has x up, and many bodies crawl along it
         notes.append(f"its body lies along {lying} throughout; if {lying} is up, save {_call(lying)} as .safetensors")
     return "y"
 

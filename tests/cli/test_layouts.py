@@ -248,6 +248,15 @@ def test_shards_of_webdataset(tmp_path, options, run, call, capsys):
         [loader() for item in found[1:] for loader in item.media.values()]
 
 
+def test_an_archive_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"no archive" * 100)
+    with pytest.raises(ValueError, match=r"a\.tar must be a whole \.tar archive, but cannot be read"):
+        items([tmp_path / "a.tar"], BOTH)
+    shard(tmp_path / "b.tar", {"x.png": png(0), "x.json": "{oh"})
+    with pytest.raises(ValueError, match=r"b\.tar/x\.json must be JSON"):
+        items([tmp_path / "b.tar"], BOTH)
+
+
 def saved(folder, table):
     """As `datasets` saves: a stream of Arrow, beside it two files of JSON."""
     folder.mkdir(parents=True)
@@ -355,3 +364,16 @@ def test_humanml3d(tmp_path, capsys):
     assert float(error_of(clip, torch.from_numpy(points).double()).max()) < 1e-5
     assert "(new_joints and texts; 1 sentences on pieces are only kept" in capsys.readouterr().out
     assert unseen([tmp_path / "d"], found) == ", 2 files not looked at (.npy, .txt)"
+
+
+def test_a_damaged_shard_of_a_data_set_is_refused(tmp_path):
+    saved(tmp_path / "d", rows([0, 1, 2], tmp_path / "files"))
+    path = tmp_path / "d/data-00000-of-00001.arrow"
+    whole = path.read_bytes()
+    offsets = np.array([0, *np.cumsum([len(png(0)), len(png(1))])], np.int32).tobytes()  # of the bytes of the pictures
+    assert whole.count(offsets) == 1
+    for damaged in (whole[:100], whole[:-200], whole.replace(offsets, np.array([0, -9, 1 << 30], np.int32).tobytes())):
+        path.unlink()
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"data-00000-of-00001\.arrow must be a whole table, but cannot be read"):
+            items([tmp_path / "d"], BOTH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tokenmask.modalities.motion import MotionClip, Skeleton, load_bvh, save_bvh
+from tokenmask.modalities.motion import MotionClip, Skeleton, bvh_frames, load_bvh, save_bvh
 from tokenmask.modalities.motion.bvh_frames import has_few_digits, rate_of
 from tokenmask.modalities.motion.rotations import multiply, turn
 from tokenmask.tokenizer import load_tokenizer
@@ -533,3 +534,18 @@ def test_radians_are_told(tmp_path: Path, text: str) -> None:
 def test_times_that_are_no_seconds_are_told(tmp_path: Path, text: str, step: str, rate: str) -> None:
     changed = re.sub(r"Frame Time: \S+", f"Frame Time: {step}", text)
     read(tmp_path, changed, rf"its frame time of {step} is {rate} frames a second; write it in seconds")
+
+
+def test_long_files_need_little_more_memory_than_their_motion(tmp_path: Path, text: str) -> None:
+    """Rows are read one by one: as words, the numbers would take more than ten times as much as they do."""
+    head, motion = text.split("MOTION\n")
+    lines = motion.splitlines()
+    (tmp_path / "a.bvh").write_text("\n".join([f"{head}MOTION", "Frames: 24000", lines[1], *lines[2:] * 1000]))
+    with (tmp_path / "a.bvh").open() as file:
+        next(line for line in file if line == "MOTION\n")
+        tracemalloc.start()
+        table, rate = bvh_frames.rows(file, 51, [])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (table.shape, rate) == ((24000, 51), 30.0)
+    assert torch.equal(table[:24], table[-24:]) and peak < 1.5 * 8 * table.numel()

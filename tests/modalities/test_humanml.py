@@ -117,3 +117,12 @@ def test_other_arrays_are_refused(tmp_path: Path, values: np.ndarray, said: str)
     np.save(tmp_path / "a.npy", values, allow_pickle=True)
     with pytest.raises(ValueError, match=rf"a\.npy .*{said}"):
         MotionClip.load(tmp_path / "a.npy")
+
+
+def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", walk(3).joint_positions().numpy())
+    whole = (tmp_path / "a.npy").read_bytes()
+    for damaged in (whole[:40], whole[:9], whole.replace(b"}", b"{"), whole.replace(b"22", b"99"), b""):
+        (tmp_path / "b.npy").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"b\.npy must"):
+            MotionClip.load(tmp_path / "b.npy")

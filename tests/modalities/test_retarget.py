@@ -15,6 +15,7 @@ from tokenmask.modalities.motion import (
     Skeleton,
     load_deepmimic,
     load_urdf_skeleton,
+    retarget,
 )
 from tokenmask.modalities.motion.joint_names import standard_parts
 
@@ -259,6 +260,17 @@ def test_bodies_of_other_sizes_are_fitted_together(tmp_path: Path) -> None:
     assert tokenizer.decode(tokenizer.encode(clips[2])).skeleton == clips[0].skeleton
     (tmp_path / "other.bvh").write_text(bvh(mixamo()))
     assert len(tokenizer.encode(MotionClip.load(tmp_path / "other.bvh")).codes) == 6
+
+
+@pytest.mark.parametrize("name", ["lafan", "mixamo", "cmu"])
+def test_long_motions_are_brought_over_in_parts(
+    name: str, bodies: dict[str, MotionClip], humanoid: Skeleton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bodies[name].on(humanoid)
+    monkeypatch.setattr(retarget, "_AT_ONCE", 7)
+    parts = bodies[name].on(humanoid)
+    assert torch.equal(parts.root_positions, whole.root_positions)
+    assert (parts.rotations - whole.rotations).abs().max() < 1e-6
 
 
 def test_joints_without_a_known_name_are_listed(bodies: dict[str, MotionClip], humanoid: Skeleton) -> None:

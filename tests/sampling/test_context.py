@@ -21,6 +21,7 @@ from tokenmask.sampling import (
     ForbidCodes,
     Guidance,
     NoReuse,
+    Predicted,
     PrefixReuse,
     RasterScore,
     Revoke,
@@ -329,5 +330,7 @@ def test_what_a_step_predicted_is_a_mapping_of_five_values_and_taps():
             assert isinstance(predictions, Mapping) and len(predictions) == 5 and predictions.taps == {}
             assert torch.allclose(predictions["logprob"][0, 1:5, 0], TABLE[:, 0].log(), atol=1e-5)
 
+    known = Predicted.of({"logprob": torch.tensor([[[-1.0]]]), "logit": torch.tensor([[[2.0]]])}, {"layer.0": TABLE})
+    assert known["logit"].item() == 2.0 and known["margin"].item() == 0.0 and known.taps["layer.0"] is TABLE
     assert row_of().shape == (1, 5, 1)
     trace(Sampler(2, schedule=UniformSchedule(), pick=Categorical(0.0), revoke=Reads()))

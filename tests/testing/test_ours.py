@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 import tokenmask
 from tests.testing.ours import OURS, component_and_options
+from tokenmask.cli.about import recipe_headers
 from tokenmask.masking import Masker
-from tokenmask.recipes import Recipe
+from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.recipes.recipe import OPEN
 from tokenmask.sampling import Sampler, Stage
 from tokenmask.testing import check_component, component_checks
@@ -84,3 +86,21 @@ def test_what_is_no_component_is_refused():
         check_component("a word")
     with pytest.raises(TypeError, match="check_rate takes a Rate, got Masker; subclass it"):
         tokenmask.testing.check_rate(Masker())
+
+
+def components_in(value: Any) -> Iterator[Any]:
+    """Every component of a recipe, at any depth."""
+    if isinstance(value, tuple(contract.base for contract in CONTRACTS if contract is not TOKENIZERS)):
+        yield value
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
+        yield from components_in(inner)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(recipe_headers()))
+def test_what_recipes_choose_passes(name):
+    for component in {repr(one): one for one in components_in(load_recipe(name, tiny=True))}.values():
+        if not (isinstance(component, Sampler) and any(stage.levels for stage in component.stages)):  # of other streams
+            check_component(component)

@@ -18,8 +18,10 @@ MANIFEST = (
     "else you want to keep; for one stream that is not text also a .txt file, a path a line"
 )
 SOURCE = (
-    "a folder of media files (those of one name are one record; with same-named .txt captions) or of .txt files, a "
-    f".txt file (each line a record), or {MANIFEST}"
+    "a folder of media files (those of one name are one record; with same-named .txt captions) or of .txt files, or "
+    "one laid out as ImageFolder, COCO, LJSpeech, LibriSpeech, VCTK, Kaldi, Common Voice, ESC-50, BIDS, HumanML3D, "
+    "Hugging Face (metadata.csv or .jsonl, Parquet, saved to disk) or WebDataset; a .tar file of that kind; a .txt "
+    f"file (each line a record); or {MANIFEST}"
 )
 HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 

@@ -63,7 +63,7 @@ def content(part: Part) -> bytes:
     Raises:
         ValueError: they are not there.
     """
-    if part.container.suffix == ".tar":
+    if part.container.suffix.lower() == ".tar":
         offset, size = part.place
         with part.container.open("rb") as file:
             file.seek(int(offset))
@@ -71,10 +71,16 @@ def content(part: Part) -> bytes:
         if len(held) < size:
             raise ValueError(f"{part.container / part.name} must have {size} bytes, but {part.container} ends before")
         return held
+    import pyarrow as pa
+
     column, row = part.place
-    cell = _cell(part.container, str(column), row)
-    data: bytes = cell["bytes"] if isinstance(cell, dict) else cell
-    return data
+    try:
+        cell = _cell(part.container, str(column), row)
+        held = cell["bytes"]
+        return bytes(held) if held is not None else (part.container.parent / str(cell["path"])).read_bytes()
+    except (pa.ArrowException, OSError, LookupError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"row {row} of {part.container} must hold a file, but cannot be read ({reason})") from error
 
 
 def _cell(path: Path, column: str, row: int) -> Any:
@@ -141,9 +147,11 @@ def _table(path: Path, changed: int) -> Any:
                 return file.read(columns=names)
         source = pa.memory_map(str(path))
         try:
-            return pa.ipc.open_stream(source).read_all()
+            held = pa.ipc.open_stream(source).read_all()
         except pa.ArrowInvalid:
-            return pa.ipc.open_file(source).read_all()
+            held = pa.ipc.open_file(source).read_all()
+        held.validate(full=True)  # a damaged one would end the process
+        return held
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must be a whole table, but cannot be read ({reason})") from error

@@ -82,11 +82,17 @@ def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modaliti
     """Items of entries; an entry that is none becomes an item that fails, and several of one key get numbers.
 
     The splits of the layout count where it has both; a part of one alone is split as all other sources are.
+
+    Raises:
+        ValueError: all entries are none.
     """
     found: list[Item] = []
     splits = {entry.split for entry in entries} >= {TRAIN, HELD_OUT}
     keys: Counter[str] = Counter()
     held = {kind for entry in entries for kind in entry.media}
+    problem = next((entry.problem for entry in entries if entry.problem), "")
+    if problem and not held:
+        raise ValueError(problem)
     stream = next((name for name, one in modalities.items() if one in held or (is_words(one) and "text" in held)), "")
     for entry in entries:
         if not entry.media and not entry.problem:

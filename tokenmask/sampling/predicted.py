@@ -54,6 +54,13 @@ class Predicted(Mapping[str, Tensor]):
         """That of a step that asked no slot of the shape of ``like``."""
         return cls(torch.zeros(len(STATISTICS), *like.shape, device=like.device))
 
+    @classmethod
+    def of(cls, values: Mapping[str, Tensor], taps: Mapping[str, Tensor] | None = None) -> Predicted:
+        """One whose values are known, float32 [B, L, K] by name: "logprob" and any others."""
+        made = cls.nothing(values["logprob"])
+        made._values, made.taps = dict(values), taps or {}
+        return made
+
     def add(self, slots: Tensor, logits: HeadLogits, codes: Tensor) -> None:
         """Notes the answers of a head and the codes that were drawn from them."""
         self._heads.append((slots, logits, codes))

@@ -85,7 +85,7 @@ def check_constraint(constraint: Constraint, *, layout: Layout = LAYOUT) -> list
 
     Args:
         constraint: any.
-        layout: whose codes it knows. The usual one has "text" of 11 codes (10 is the end code), "sound" of three
-            levels of 7, 6 and 5, and "picture" of 9.
+        layout: whose codes it knows. The usual one has "text" of 11 codes (10 is the end code), "audio" of three
+            levels of 7, 6 and 5, and "image" of 9.
     """
     return CONSTRAINTS.check(constraint, layout=layout)

@@ -26,11 +26,11 @@ def _records() -> list[Record]:
     """Short and long ones."""
     return [
         {"text": some_stream("text", 3, 1)},
-        {"sound": some_stream("sound", 5, 2)},
-        {"text": some_stream("text", 2, 3), "picture": some_stream("picture", 0, 3)},
+        {"audio": some_stream("audio", 5, 2)},
+        {"text": some_stream("text", 2, 3), "image": some_stream("image", 0, 3)},
         {"text": some_stream("text", 300, 4)},
-        {"text": some_stream("text", 7, 5), "sound": some_stream("sound", 6, 5)},
-        {"text": some_stream("text", 200, 6), "sound": some_stream("sound", 4, 6)},
+        {"text": some_stream("text", 7, 5), "audio": some_stream("audio", 6, 5)},
+        {"text": some_stream("text", 200, 6), "audio": some_stream("audio", 4, 6)},
     ]
 
 
@@ -125,7 +125,7 @@ def keeps_roles(packing: Packing) -> None:
 
 def refuses_what_it_cannot_cut(packing: Packing) -> None:
     """A record that does not fit and cannot be cut is refused in a sentence."""
-    picture = {"picture": some_stream("picture", 0, 1)}
+    picture = {"image": some_stream("image", 0, 1)}
     if packing.max_positions < 1 + 12:
         refusal(ValueError, lambda: packing(LAYOUT, picture), "a record that is too long")
 
@@ -149,6 +149,6 @@ PACKINGS = Contract(
 def check_packing(packing: Packing) -> list[str]:
     """Runs every check of a packing; see :meth:`Contract.check` for what it returns and raises.
 
-    Its ``budgets`` may name the streams "text", "sound" and "picture".
+    Its ``budgets`` may name the streams "text", "audio" and "image".
     """
     return PACKINGS.check(packing)

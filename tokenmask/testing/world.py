@@ -20,9 +20,11 @@ from tokenmask.sampling import Progress, Sampler, SamplerState
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT = StreamSpec("text", (11,), ("index",), end_code=10)
-SOUND = StreamSpec("audio", (7, 6, 5), ("time",), rate_hz=50.0)
-PICTURE = StreamSpec("image", (9,), ("row", "column"), grid=(3, 4))
-LAYOUT = Layout({"text": TEXT, "sound": SOUND, "picture": PICTURE})
+AUDIO = StreamSpec("audio", (7, 6, 5), ("time",), rate_hz=50.0)
+IMAGE = StreamSpec("image", (9,), ("row", "column"), grid=(3, 4))
+LAYOUT = Layout({"text": TEXT, "audio": AUDIO, "image": IMAGE})
+"""Text that ends, sound of three levels, and a picture of a fixed size: what components are tried on."""
+
 KEYS = (5, 12, 3, 40, 7, 21, 9)  # sample_ids of the rows
 SEEDS = (8, 1, 6, 1, 30, 2, 4)
 _CODES, _ROLES, _CHANCE = 77, 78, 79  # seeds of the codes, of the roles of row 5, and of what was "predicted"
@@ -31,7 +33,7 @@ _CODES, _ROLES, _CHANCE = 77, 78, 79  # seeds of the codes, of the roles of row 
 def some_stream(name: str, size: int, key: int) -> TokenStream:
     """Codes of a stream of the layout that follow from a key; a picture has a size of its own."""
     spec = LAYOUT.streams[name]
-    grid = (3, 4) if name == "picture" else (size,)
+    grid = (3, 4) if name == "image" else (size,)
     places = torch.Size(grid).numel()
     counters = torch.arange(places * spec.num_levels) + (key << 12)
     draws = uniform(seed=_CODES, counters=counters, purpose=Purpose.code).view(*grid, spec.num_levels)
@@ -45,12 +47,12 @@ def _sequences() -> list[Sequence]:
     partly = torch.where(chance < 0.5, FILL, GIVEN).to(torch.int8)
     rows: list[tuple[dict[str, int], dict[str, int | Tensor]]] = [
         ({"text": 5}, {}),
-        ({"text": 3, "sound": 6}, {"text": GIVEN}),
-        ({"text": 2, "picture": 0}, {"text": GIVEN}),
-        ({"sound": 9}, {}),
-        ({"text": 4, "sound": 5, "picture": 0}, {"text": GIVEN, "picture": GIVEN}),
-        ({"text": 2, "picture": 0}, {"text": GIVEN, "picture": partly}),
-        ({"text": 4, "sound": 4}, {"text": GIVEN, "sound": GIVEN}),
+        ({"text": 3, "audio": 6}, {"text": GIVEN}),
+        ({"text": 2, "image": 0}, {"text": GIVEN}),
+        ({"audio": 9}, {}),
+        ({"text": 4, "audio": 5, "image": 0}, {"text": GIVEN, "image": GIVEN}),
+        ({"text": 2, "image": 0}, {"text": GIVEN, "image": partly}),
+        ({"text": 4, "audio": 4}, {"text": GIVEN, "audio": GIVEN}),
     ]
     return [
         LAYOUT.pack({name: some_stream(name, size, key) for name, size in sizes.items()}, roles=roles)
