@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.packaging.trained import DUS, trained
+from tests.packaging.trained import RECIPES, trained
 from tests.sampling.test_values import Table, trace
 from tokenmask.evaluation import evaluate
+from tokenmask.recipes import load_recipe, recipe_yaml
 from tokenmask.sampling import Categorical, Sampler
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.testing import check_component, check_schedule
@@ -93,12 +94,20 @@ def test_dilated_order_reveals_level_by_level(installed):
 def test_dilated_is_named_trained_saved_and_reopened(installed, corpus, tmp_path):
     from tokenmask_example.dilated import Dilated
 
-    run = trained(tmp_path, corpus, DUS, steps=4)
-    assert run.recipe.sampler.order == run.recipe.sampler.schedule == Dilated(8)
+    run = trained(tmp_path, corpus, "dus", steps=4)
+    assert run.recipe.sampler.order == run.recipe.sampler.schedule == Dilated(32)
     text = (tmp_path / "run/recipe.yaml").read_text()
     assert text.count("class_path: tokenmask_example.dilated.Dilated") == 2
     lines = (PLUGIN / "src/tokenmask_example/dilated.py").read_text().splitlines()
     assert len(lines) <= 40
+
+
+@pytest.mark.parametrize("name", ["rcr", "uncage"])
+def test_every_recipe_reads_back_to_an_equal_one(installed, name, tmp_path):
+    recipe = load_recipe(RECIPES / f"{name}.yaml")
+    (tmp_path / "resolved.yaml").write_text(recipe_yaml(recipe))
+    assert load_recipe(tmp_path / "resolved.yaml") == recipe
+    assert "tokenmask_example." in (tmp_path / "resolved.yaml").read_text()
 
 
 def test_divergence_by_hand(installed):
@@ -118,7 +127,7 @@ def _stream(spec, codes):
 
 
 def test_a_metric_is_found_by_its_entry_point(installed, corpus, tmp_path):
-    run = trained(tmp_path, corpus, DUS, steps=2)
+    run = trained(tmp_path, corpus, "dus", steps=2, overrides=("sampler.pick.temperature=1.0",))
     figures = {figure.name: figure for figure in evaluate(run, samples=4, draws=1).streams[0].figures}
     found = figures["divergence of neighbouring codes of text"]
     assert 0 < found.value <= 1 and found.count == 4 and "training streams" in found.beside

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from tests.packaging.trained import GIDD, trained
+from tests.packaging.trained import trained
 from tests.sampling.test_values import LAYOUT, MASK, OFFSET, Table, trace
 from tokenmask.batch import collate
 from tokenmask.corpus import HELD_OUT
@@ -164,7 +164,7 @@ def test_a_pick_revises_codes_and_hides_them_again(installed):
 def test_gidd_trains_reopens_and_generates(installed, corpus, tmp_path):
     from tokenmask_example.gidd import Ancestral, GiddBound, Hybrid
 
-    run = trained(tmp_path, corpus, GIDD, steps=40)
+    run = trained(tmp_path, corpus, "gidd", steps=40)
     assert run.recipe.sampler_of("text").process == Hybrid(0.2) and run.recipe.sampler.pick == Ancestral()
     packed = [run.recipe.packing(run.layout, one.streams) for one in run.records(HELD_OUT)]
     batch = collate(packed, multiple=8)
