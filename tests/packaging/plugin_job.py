@@ -1,5 +1,6 @@
 """What a user of examples/plugin does, through commands; run where it is installed. Arguments: an empty folder."""
 
+import json
 import random
 import sys
 from pathlib import Path
@@ -69,4 +70,10 @@ page = (place / "report.html").read_text()
 assert "no picture of" not in page and page.count("<code>") == 5  # before and after of two, and a sample
 assert "dna: bases 21 to 40" in page  # the middle of the held-out strand of 61 bases, as the view names it
 assert f"<mark>{strands['read.1/x'][21:40]}</mark>" in page
+
+# a metric of the package, by its entry point
+call("evaluate", place / "run", "--quick")
+found = json.loads((place / "run/evaluation.json").read_text())
+figures = [figure["name"] for stream in found["streams"] for figure in stream["figures"]]
+assert figures.count("divergence of neighbouring codes of dna") == 1 and len(figures) > 3, figures
 sys.stdout.write("done\n")

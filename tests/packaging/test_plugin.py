@@ -1,6 +1,7 @@
 """examples/plugin: what it brings is found, named, saved and reopened; its modality, order and metric in values."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,23 @@ def test_a_modality_of_another_package_takes_part(site, tmp_path):
     assert result.returncode == 0 and result.stdout.endswith("done\n"), result.stdout + result.stderr
 
 
-def test_a_modality_is_a_folder_of_four_small_files():
-    files = sorted((PLUGIN / "src/tokenmask_example/dna").glob("*.py"))
-    assert [file.name for file in files] == ["__init__.py", "media.py", "tokenizer.py", "view.py"]
-    assert sum(len(file.read_text().splitlines()) for file in files) <= 175
+PARTS = {
+    "DUS": "dilated.py",
+    "GIDD": "gidd/*.py",
+    "DNA": "dna/*.py",
+    "metric": "pairs.py",
+    "RCR": "running_confidence.py",
+    "UNCAGE": "uncage.py",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_tables_of_files_and_lines_are_right(part):
+    files = sorted((PLUGIN / "src/tokenmask_example").glob(PARTS[part]))
+    lines = sum(len(file.read_text().splitlines()) for file in files)
+    assert f"| {part} | {len(files)} | {lines} |" in (PLUGIN / "README.md").read_text()
+    table = (HERE.parents[1] / "CONTRIBUTING.md").read_text()
+    assert re.search(rf"\| (a )?{part} \| [^|]+ \| {len(files)} \| {lines} \|", table)
 
 
 def test_every_component_keeps_its_contract(installed):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import tokenmask as tm
 from tests.sampling.test_values import Table, trace
 from tokenmask.batch import GIVEN, collate
 from tokenmask.layout import Layout
@@ -109,6 +110,26 @@ def test_an_order_by_contrast_reveals_places_of_one_subject_first(installed):
     assert [[n for n, hidden in enumerate(row) if not hidden] for row in steps[:2]] == [[1, 3], [1, 2, 3, 4]]
     words = [int(place) for place in (batch.stream[0] == 0).nonzero()[[1, 3]]]
     assert model.asked == [[(0, [words]), (1, [words])]] * 2  # the third step looks at no maps
+
+
+def test_pictures_of_the_model_that_ships(installed):
+    """Without weight, or once it guides no more, it is the order beneath, bit for bit; a batch changes no row of it."""
+    from tokenmask_example.uncage import ContrastiveAttention
+
+    run = tm.load()
+    order = ContrastiveAttention(((0,), (2,)), layers=(0, 1), stream=run.layout.index("text"), weight=200.0)
+    prompts = ["red apple", "a cat and a dog"]
+
+    def drawn(order, prompts, count=2, **more):
+        sampler = replace(run.recipe.sampler_of("image"), order=replace(order, **more))
+        found = []
+        for prompt in prompts:
+            found += run.generate_tokens("image", given={"text": prompt}, steps=4, num_samples=count, sampler=sampler)
+        return torch.stack([one.codes for one in found])
+
+    plain, guided = drawn(order, prompts, weight=0.0), drawn(order, prompts)
+    assert torch.equal(plain, drawn(order, prompts, until=0)) and not torch.equal(plain, guided)
+    assert torch.equal(guided[[0, 2]], drawn(order, prompts, count=1))
 
 
 def test_maps_are_blurred_over_the_grid(installed):
