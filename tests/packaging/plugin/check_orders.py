@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tokenmask_example.running_confidence import FillAll, Remask, RunningConfidence
+from tokenmask_example.uncage import ContrastiveAttention
 
 import tokenmask as tm
 from tests.sampling.test_values import Table, trace
@@ -27,9 +29,7 @@ class SurerLater(Table):
         yield 0, torch.arange(len(queries)), table[queries.slots % inputs.shape[1] - 1]
 
 
-def test_running_confidence_hides_what_was_filled_early_again(installed):
-    from tokenmask_example.running_confidence import FillAll, Remask, RunningConfidence
-
+def test_running_confidence_hides_what_was_filled_early_again():
     rcr = Sampler(4, schedule=FillAll(), order=RunningConfidence(), pick=Categorical(0.0), revoke=Remask())
     expected = [
         [0, -1, -1, -1],  # 0.9, 0.5, 0.6, 0.4: three of four are hidden again
@@ -49,9 +49,7 @@ def test_running_confidence_hides_what_was_filled_early_again(installed):
     assert counts == [math.floor(10 * (1 - (step + 1) / 4)) for step in range(4)] == [7, 5, 2, 0]
 
 
-def test_running_confidence_opens_an_early_code_for_a_surer_late_one(installed):
-    from tokenmask_example.running_confidence import FillAll, Remask, RunningConfidence
-
+def test_running_confidence_opens_an_early_code_for_a_surer_late_one():
     table = CONFIDENT.clone()
     table[0] = torch.tensor([0.65, 0.25, 0.05, 0.05])
     rcr = Sampler(4, schedule=FillAll(), order=RunningConfidence(), pick=Categorical(0.0), revoke=Remask())
@@ -85,9 +83,7 @@ def scene(columns: int = 6):
     return layout, collate([layout.pack(streams, roles={"text": GIVEN})], multiple=1)
 
 
-def test_contrast_of_maps_by_hand(installed):
-    from tokenmask_example.uncage import ContrastiveAttention
-
+def test_contrast_of_maps_by_hand():
     maps = torch.tensor([[[0.5, 0.2, 0.1], [0.1, 0.6, 0.3], [0.1, 0.2, 0.9]]])  # words: red ball, box
     contrast = ContrastiveAttention(((0, 1), (2,))).contrast(maps)
     # ball: min(red, ball) - box; box: box - max(red, ball); the larger of both
@@ -97,9 +93,7 @@ def test_contrast_of_maps_by_hand(installed):
     assert torch.equal(ContrastiveAttention(((0, 1),)).contrast(maps[..., :2]), maps[..., :2].amin(-1))
 
 
-def test_an_order_by_contrast_reveals_places_of_one_subject_first(installed):
-    from tokenmask_example.uncage import ContrastiveAttention
-
+def test_an_order_by_contrast_reveals_places_of_one_subject_first():
     layout, batch = scene()
     maps = torch.tensor([[0.3, 0.3], [0.8, 0.1], [0.4, 0.2], [0.1, 0.7], [0.5, 0.0], [0.2, 0.3]])  # |.|: 0 7 2 6 5 1
     order = ContrastiveAttention(((1,), (3,)), layers=(0, 1), weight=100.0, blur=0.0, until=2, noise=0.1)
@@ -112,9 +106,8 @@ def test_an_order_by_contrast_reveals_places_of_one_subject_first(installed):
     assert model.asked == [[(0, [words]), (1, [words])]] * 2  # the third step looks at no maps
 
 
-def test_pictures_of_the_model_that_ships(installed):
+def test_pictures_of_the_model_that_ships():
     """Without weight, or once it guides no more, it is the order beneath, bit for bit; a batch changes no row of it."""
-    from tokenmask_example.uncage import ContrastiveAttention
 
     run = tm.load()
     order = ContrastiveAttention(((0,), (2,)), layers=(0, 1), stream=run.layout.index("text"), weight=200.0)
@@ -132,9 +125,7 @@ def test_pictures_of_the_model_that_ships(installed):
     assert torch.equal(guided[[0, 2]], drawn(order, prompts, count=1))
 
 
-def test_maps_are_blurred_over_the_grid(installed):
-    from tokenmask_example.uncage import ContrastiveAttention
-
+def test_maps_are_blurred_over_the_grid():
     _, batch = scene(3)
     is_open = (batch.stream == 1)[:, :, None]
     context = ScoreContext(batch, is_open, torch.tensor([0]), torch.tensor([0]))

@@ -5,8 +5,11 @@ import math
 
 import pytest
 import torch
+from tokenmask_example.gidd import Ancestral, GiddBound, Hybrid
+from tokenmask_example.gidd.objective import bound_terms, elbo_weights
+from tokenmask_example.gidd.pick import posterior
 
-from tests.packaging.trained import trained
+from tests.packaging.plugin.trained import trained
 from tests.sampling.test_values import LAYOUT, MASK, OFFSET, Table, trace
 from tokenmask.batch import collate
 from tokenmask.corpus import HELD_OUT
@@ -17,9 +20,7 @@ from tokenmask.streams import TokenStream
 from tokenmask.testing.world import World, small_model
 
 
-def test_hybrid_noise_by_hand(installed):
-    from tokenmask_example.gidd import Hybrid
-
+def test_hybrid_noise_by_hand():
     law, half = Hybrid(0.2), torch.tensor(0.5, dtype=torch.float64)
     # B = 2 * 0.2 / 0.8 = 0.5, c = 0.5 * 0.5 = 0.25, C = 1.25: 0.4 stays, 0.4 is MASK, 0.2 random
     assert float(law.hidden(half)) == pytest.approx(0.6) and float(law.random_share(half)) == pytest.approx(1 / 3)
@@ -30,9 +31,7 @@ def test_hybrid_noise_by_hand(installed):
         Hybrid(1.0)
 
 
-def test_noise_has_the_shares_of_the_process(installed):
-    from tokenmask_example.gidd import Hybrid
-
+def test_noise_has_the_shares_of_the_process():
     batch = collate(
         [LAYOUT.pack({"text": TokenStream(LAYOUT.streams["text"], torch.zeros(4000, 1).int())})], multiple=1
     )
@@ -44,10 +43,8 @@ def test_noise_has_the_shares_of_the_process(installed):
     assert torch.equal(masked.hidden, masked.inputs.ids != batch.ids) and masked.process == Hybrid(0.2)
 
 
-def test_weights_and_terms_are_those_of_the_bound(installed):
+def test_weights_and_terms_are_those_of_the_bound():
     """Against the definition: w = ((beta pi)'_z - alpha' / alpha (beta pi)_z) / q_t(z | x), KL and r by their sums."""
-    from tokenmask_example.gidd.objective import bound_terms, elbo_weights
-    from tokenmask_example.gidd.process import Hybrid
 
     law, size, draw = Hybrid(0.3, 1.0), 3, torch.Generator().manual_seed(0)
     logits = torch.randn(4, size, generator=draw)
@@ -72,10 +69,7 @@ def test_weights_and_terms_are_those_of_the_bound(installed):
         assert float(terms[row].detach()) == pytest.approx(float(divergence + ratio - ratio.log() - 1), rel=1e-4)
 
 
-def test_without_random_codes_it_is_the_bound_of_mdlm(installed):
-    from tokenmask_example.gidd import GiddBound, Hybrid
-    from tokenmask_example.gidd.objective import bound_terms, elbo_weights
-
+def test_without_random_codes_it_is_the_bound_of_mdlm():
     logits = torch.tensor([[2.0, 0.0, -1.0, 0.5]])
     hidden, t = torch.tensor([4]), torch.tensor([0.3], dtype=torch.float64)
     loss = elbo_weights(Hybrid(0.0), 4, torch.tensor([1]), hidden, t) * bound_terms(
@@ -92,10 +86,8 @@ def test_without_random_codes_it_is_the_bound_of_mdlm(installed):
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.3])
-def test_over_one_slot_the_bound_is_the_entropy(installed, p):
+def test_over_one_slot_the_bound_is_the_entropy(p):
     """With the best answer there is without a neighbour, the data's own shares, whatever the noise."""
-    from tokenmask_example.gidd import Hybrid
-    from tokenmask_example.gidd.objective import bound_terms, elbo_weights
 
     shares, law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), Hybrid(p)
     angle = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000 * math.pi / 2
@@ -112,10 +104,7 @@ def test_over_one_slot_the_bound_is_the_entropy(installed, p):
     assert float(total) == pytest.approx(float(entropy), rel=5e-3)
 
 
-def test_a_step_back_is_bayes_rule(installed):
-    from tokenmask_example.gidd import Hybrid
-    from tokenmask_example.gidd.pick import posterior
-
+def test_a_step_back_is_bayes_rule():
     law, size = Hybrid(0.3), 3
     t, s = torch.tensor(0.7, dtype=torch.float64), torch.tensor(0.4, dtype=torch.float64)
     likely = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
@@ -147,9 +136,7 @@ class Sees(Table):
         yield 0, torch.arange(len(queries)), self.table.expand(len(queries), 4)
 
 
-def test_a_pick_revises_codes_and_hides_them_again(installed):
-    from tokenmask_example.gidd import Ancestral, Hybrid
-
+def test_a_pick_revises_codes_and_hides_them_again():
     ancestral, model = Sampler(6, pick=Ancestral(Hybrid(0.5))), Sees()
     rows = [[-1] * 40, *trace(ancestral, model, slots=40)]
     changes = [(a, b) for before, after in itertools.pairwise(rows) for a, b in zip(before, after, strict=True)]
@@ -161,9 +148,7 @@ def test_a_pick_revises_codes_and_hides_them_again(installed):
     assert [ids[: len(seen[0])] for ids, _ in model.shown] == [row[: len(model.shown[0][0])] for row in seen]
 
 
-def test_gidd_trains_reopens_and_generates(installed, corpus, tmp_path):
-    from tokenmask_example.gidd import Ancestral, GiddBound, Hybrid
-
+def test_gidd_trains_reopens_and_generates(corpus, tmp_path):
     run = trained(tmp_path, corpus, "gidd", steps=40)
     assert run.recipe.sampler_of("text").process == Hybrid(0.2) and run.recipe.sampler.pick == Ancestral()
     packed = [run.recipe.packing(run.layout, one.streams) for one in run.records(HELD_OUT)]

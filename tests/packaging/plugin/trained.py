@@ -7,7 +7,7 @@ from tokenmask.components import same
 from tokenmask.recipes import load_recipe, recipe_yaml
 from tokenmask.run import Run, train
 
-RECIPES = Path(__file__).parents[2] / "examples" / "plugin" / "recipes"
+RECIPES = Path(__file__).parents[3] / "examples" / "plugin" / "recipes"
 
 
 def trained(place: Path, corpus: Path, recipe: str, steps: int, overrides: tuple[str, ...] = ()) -> Run:
