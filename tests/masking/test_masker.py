@@ -12,6 +12,7 @@ from tokenmask.masking import (
     Cosine,
     FixedRate,
     HaltonScore,
+    LevelStages,
     Linear,
     Masker,
     ProcessRate,
@@ -20,11 +21,21 @@ from tokenmask.masking import (
     SumScore,
 )
 
+
+class Noisy(Linear):
+    """Half of what is hidden at t = 1 shows random codes, none at t = 0."""
+
+    def random_share(self, t):
+        return t / 2
+
+
 MASKERS = [
     Masker(),
     Masker(FixedRate(0.15), RandomScore(), Corruption(0.8, 0.1, 0.1)),
     Masker(ProcessRate(Linear(), rounding="bernoulli")),
     Masker(ProcessRate(Cosine(), per="batch"), SpanScore(3)),
+    Masker(ProcessRate(Noisy())),
+    Masker(ProcessRate(Noisy(), rounding="bernoulli"), corruption=Corruption(0.8, 0.1, 0.1)),
     Masker(ProcessRate(Linear()), HaltonScore()),
     Masker(ProcessRate(Linear()), SumScore((HaltonScore(), RandomScore()), (0.1, 1.0)), Corruption(0.5, 0.5, 0.0)),
 ]
@@ -48,7 +59,8 @@ def test_targets_are_the_clean_codes_of_slots_that_may_be_hidden(masker, batch, 
     shown = masked.inputs.ids.flatten()[slots]
     low = layout.offsets()[heads]
     assert ((shown >= low) & (shown <= low + layout.sizes()[heads])).all()
-    if masker.corruption == Corruption():
+    noisy = isinstance(getattr(masker.rate, "process", None), Noisy)
+    if masker.corruption == Corruption() and not noisy:
         assert torch.equal(shown, layout.mask_of(clean))
 
 
@@ -95,6 +107,24 @@ def test_corruption_shares_within_five_standard_errors(layout, batch):
     for share, expected in (((shown == layout.mask_of(clean)), 0.8), (shown == clean, kept)):
         error = (expected * (1 - expected) / len(slots)) ** 0.5
         assert abs(float(share.double().mean()) - expected) < 5 * error
+
+
+def test_a_process_shows_random_codes_in_the_place_of_mask(layout, batch):
+    masker = Masker(ProcessRate(Noisy(), low=0.8, high=0.8001, rounding="bernoulli"))
+    masked = masker(batch, layout, seed=4)
+    plain = replace(masker, rate=replace(masker.rate, process=Linear()))(batch, layout, seed=4)
+    slots = masked.queries.slots
+    assert torch.equal(slots, plain.queries.slots)  # which are hidden, and what is asked, does not change
+    shown, clean = masked.inputs.ids.flatten()[slots], batch.ids.flatten()[slots]
+    random = shown != layout.mask_of(clean)
+    count = len(slots)
+    assert abs(random.double().mean() - 0.4) < 5 * (0.24 / count) ** 0.5
+    codes, sizes = (shown - layout.first_of(clean))[random], layout.sizes()[layout.head_of(clean)][random]
+    assert bool(((codes >= 0) & (codes < sizes)).all())
+    assert abs((codes / (sizes - 1)).double().mean() - 0.5) < 5 * (1 / 8 / int(random.sum())) ** 0.5
+    levels = Masker(ProcessRate(Noisy()), stages=LevelStages(whole_from=1))(batch, layout, seed=4)
+    whole = (levels.t == 1)[:, None, None] & (levels.inputs.ids != batch.ids)
+    assert bool(whole.any()) and torch.equal(levels.inputs.ids[whole], layout.mask_of(batch.ids)[whole])
 
 
 def test_spans_move_together(layout, batch):

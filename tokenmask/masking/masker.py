@@ -102,7 +102,7 @@ class Masker:
         context = ScoreContext(batch, maskable, seeds, batch.sample_ids)
         if amount.probability is not None:
             _refuse_choice(self.strategy if scores is None else scores)
-            draws = _bernoulli_draws(context)
+            draws = _draws(context, Purpose.mask)
             probability = amount.probability if whole is None else torch.where(whole, 1.0, amount.probability)
             maskable = maskable & (draws < probability[:, None, None])
             count = torch.full_like(batch.sample_ids, length * levels)
@@ -131,6 +131,10 @@ class Masker:
             sample_ids=batch.sample_ids,
         )
         corrupted = corrupted.view(rows, length, levels)
+        odds = None if amount.process is None else amount.process.random_share(amount.t)
+        if odds is not None:
+            odds = odds if whole is None else odds.masked_fill(whole, 0.0)
+            corrupted = _noised(corrupted, slots, odds, context, low, mask_ids)
         codes = (batch.ids - low).flatten()[slots].long()
         number = torch.arange(len(slots), device=batch.device)
         return MaskedBatch(
@@ -156,9 +160,17 @@ def _refuse_choice(scores: Score | Tensor) -> None:
         )
 
 
-def _bernoulli_draws(context: ScoreContext) -> Tensor:
-    """One uniform for each slot that decides whether it is hidden, float32 [B, L, K]."""
+def _noised(ids: Tensor, slots: Tensor, odds: Tensor, context: ScoreContext, low: Tensor, mask_ids: Tensor) -> Tensor:
+    """The ids with a random code of its range in the place of MASK, at a share ``odds`` of each row's chosen slots."""
+    chosen = torch.zeros_like(ids, dtype=torch.bool)
+    chosen.view(-1)[slots] = True
+    chosen &= (ids == mask_ids) & (_draws(context, Purpose.corruption) < odds[:, None, None])
+    return torch.where(chosen, low + (_draws(context, Purpose.code) * (mask_ids - low)).to(ids.dtype), ids)
+
+
+def _draws(context: ScoreContext, purpose: Purpose) -> Tensor:
+    """One uniform for each slot, float32 [B, L, K]."""
     rows, length, levels = context.is_open.shape
     counters = slot_counters(context.keys, length, levels).reshape(-1)
     seeds = context.seeds[:, None, None].expand(rows, length, levels).reshape(-1)
-    return uniform(seed=seeds, counters=counters, purpose=Purpose.mask).view(rows, length, levels)
+    return uniform(seed=seeds, counters=counters, purpose=purpose).view(rows, length, levels)

@@ -33,6 +33,11 @@ class MaskingProcess(ABC):
     def hidden_prime(self, t: Tensor) -> Tensor:
         """Derivative of :meth:`hidden` by t."""
 
+    def random_share(self, t: Tensor) -> Tensor | None:
+        """Of the slots hidden at time t, the share that shows a random code of its range and not MASK, float of t's
+        shape, in 0..1; None: all show what :class:`Corruption` says."""
+        return None
+
     def share(self, t: float) -> float:
         """:meth:`hidden` of one number, on the host and in double precision."""
         return float(self.hidden(torch.tensor(t, dtype=torch.float64)))

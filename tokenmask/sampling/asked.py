@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from tokenmask.batch import FILL
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.reuse import Reuse
 from tokenmask.sampling.state import SamplerState
@@ -53,6 +54,8 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
         reuse: settles, in a full step, what the cheap steps after it reveal.
     """
     mine, carry, ranks, fresh = state.is_open & step.inside, state.carry, None, None
+    if step.revises:
+        mine = step.inside & (state.batch.role == FILL) & state.batch.valid[:, :, None]
     slots = mine
     if step.cheap:
         if _OPEN not in carry:  # the full step had nothing open
@@ -84,7 +87,7 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
     elif reuse.order_first:
         assert step.stage.order is not None
         ranks = step.stage.order(context)
-    count = now - step.open_after
+    count = now if step.revises else now - step.open_after
     if ranks is not None:
         slots = best(ranks, slots, count)
     return Asked(slots, count, now, context, ranks, fresh, carry)

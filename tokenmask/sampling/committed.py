@@ -38,6 +38,8 @@ def commit_best(
     """
     state, stage, rows = context.state, step.stage, asked.slots.shape[0]
     assert stage.order is not None and stage.schedule is not None and stage.guidance is not None
+    if step.revises:
+        return _revised(context, step, asked, seen, proposed, predicted)
     ranks, count, told = asked.ranks, asked.count, asked.context
     if ranks is None:
         told = replace(told, predictions=predicted, taps=seen.taps)
@@ -65,6 +67,27 @@ def commit_best(
         score=torch.where(committed, predicted["logprob"], state.score),
         step=state.step + 1,
         carry=carry,
+        cache=seen.cache,
+        counters=seen.counters,
+    )
+
+
+def _revised(
+    context: StepContext, step: RunStep, asked: Asked, seen: Seen, proposed: Tensor, predicted: Predicted
+) -> SamplerState:
+    """The state with all that a revising pick drew, MASK too."""
+    state, hidden = context.state, asked.slots & (proposed == context.layout.mask_of(proposed))
+    if step.is_last and bool(hidden.any()):
+        raise ValueError(
+            f"{type(step.stage.pick).__name__} must answer codes in the last step of a stage, "
+            f"but left {int(hidden.sum())} slots hidden"
+        )
+    return replace(
+        state,
+        batch=replace(state.batch, ids=proposed),
+        is_open=state.is_open & ~asked.slots | hidden,
+        score=torch.where(asked.slots & ~hidden, predicted["logprob"], state.score),
+        step=state.step + 1,
         cache=seen.cache,
         counters=seen.counters,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tokenmask.masking import MaskingProcess
 from tokenmask.sampling.asked import Asked
 from tokenmask.sampling.constraint import Constraint
 from tokenmask.sampling.context import SlotContext, StepContext
@@ -19,7 +20,12 @@ from tokenmask.scores import slot_counters
 
 
 def draw(
-    seen: Seen, asked: Asked, context: StepContext, step: RunStep, constraint: Constraint
+    seen: Seen,
+    asked: Asked,
+    context: StepContext,
+    step: RunStep,
+    constraint: Constraint,
+    process: MaskingProcess | None = None,
 ) -> tuple[Tensor, Predicted]:
     """Draws a code for every slot that was asked.
 
@@ -29,6 +35,7 @@ def draw(
         context: the step that is taken.
         step: as planned; its stage says how codes are drawn.
         constraint: which codes may be drawn.
+        process: the sampler's.
 
     Returns:
         ids int32 [B, L, K] with the drawn codes, and what was predicted.
@@ -62,9 +69,13 @@ def draw(
             head=of.head,
             step=progress,
             taps=seen.taps,
+            process=process,
+            layout=context.layout,
         )
         codes, *statistics = pick(of.conditional, of.uncond, told)
         proposed.index_copy_(0, where, codes + context.layout.ranges[of.head].offset)
         flat.index_copy_(1, where, torch.stack(statistics))
+        if step.revises:
+            codes = codes.clamp(max=of.conditional.shape[1] - 1)  # a slot that is hidden again has no code
         predicted.add(where, of, codes)
     return proposed.view_as(asked.slots), predicted

@@ -147,7 +147,7 @@ def _counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
 def _times(model: MaskedModel, context: StepContext, step: RunStep, process: MaskingProcess | None) -> Tensor:
     """float32 [B], the masking time that a model is told: that of the share of the stage that is open."""
     backbone, is_open = getattr(model, "backbone", None), context.state.is_open
-    if backbone is None or not backbone.reads_time:  # it does not look
+    if backbone is None or not backbone.reads_time or step.revises:  # it does not look, or goes by the steps
         return torch.full((is_open.shape[0],), 1 - step.progress.on("before"), device=is_open.device)
     share = context.is_open.sum((1, 2)) / step.whole.clamp(min=1)
     return schedule_of(step.stage).time(share) if process is None else process.time(share)

@@ -8,9 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from torch import Tensor
 
+from tokenmask.layout import Layout
+from tokenmask.masking import MaskingProcess
 from tokenmask.ops import sample_codes
 from tokenmask.sampling.context import StepContext
 from tokenmask.sampling.progress import Grid, Progress
@@ -31,6 +34,8 @@ class PickContext:
         head: the range of the codes, as in :class:`Layout`.
         step: index and number of steps of the stage.
         taps: what the step saw of the model besides logits, by name, [B, ...] each.
+        process: the masking process of the sampler, which is that of training; None if it has none.
+        layout: of the state's ids.
     """
 
     seeds: Tensor
@@ -43,6 +48,16 @@ class PickContext:
     head: int
     step: Progress = Progress(0, 1)
     taps: Mapping[str, Tensor] = field(default_factory=dict)
+    process: MaskingProcess | None = None
+    layout: Layout | None = None
+
+    @property
+    def stands(self) -> Tensor:
+        """int64 [N], the code that stands in each slot before the step; V, one past the last, where it is MASK."""
+        if self.layout is None:
+            raise ValueError("PickContext.stands needs the layout of the ids; make the context with layout=")
+        ids = self.state.batch.ids.flatten()[self.slots]
+        return (ids - self.layout.first_of(ids)).long()
 
 
 class Pick(ABC):
@@ -50,9 +65,13 @@ class Pick(ABC):
 
     Attributes:
         grid: the progress that it is told.
+        revises: whether it draws every slot of the stage that is to be filled anew in every step, those that hold codes
+            too. It may then answer V, one past the last code, which hides the slot; in the last step it answers codes.
+            The order has no say, and of the schedule only the number of steps counts.
     """
 
     grid: Grid = "before"
+    revises: ClassVar[bool] = False
 
     @property
     def is_greedy(self) -> bool:

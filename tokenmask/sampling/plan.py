@@ -84,6 +84,11 @@ class RunStep:
         return self.cheap_follow and not self.cheap
 
     @property
+    def revises(self) -> bool:
+        """Whether slots that hold codes are drawn anew too."""
+        return self.stage.pick is not None and self.stage.pick.revises
+
+    @property
     def is_last(self) -> bool:
         """Whether the stage ends with this step."""
         return self.progress.index == self.progress.steps - 1
@@ -133,7 +138,8 @@ class StagePlan:
             reuse: says which steps are cheap.
 
         Raises:
-            ValueError: a schedule that decides in each step, with a reuse that settles slots beforehand.
+            ValueError: a schedule that decides in each step, with a reuse that settles slots beforehand; either of them
+                with a pick that revises.
         """
         stage, inside, schedule, device = self.stage, self.inside, schedule_of(self.stage), state.is_open.device
         counts, steps = self.counts, self.length
@@ -145,6 +151,12 @@ class StagePlan:
             raise ValueError(
                 f"{type(reuse).__name__} settles slots before their codes are scored, so it needs a schedule that "
                 f"knows its counts beforehand, got {schedule}; take NoReuse or PrefixReuse"
+            )
+        settles = reuse.order_first or last != list(range(steps))
+        if stage.pick is not None and stage.pick.revises and (settles or isinstance(schedule, DecidingSchedule)):
+            raise ValueError(
+                f"{type(stage.pick).__name__} draws every slot in every step, so it needs a schedule that knows its "
+                f"counts beforehand and no cheap steps, got {schedule} and {reuse}; take UniformSchedule and NoReuse"
             )
         plans = [schedule.plan(count, max(1, schedule.steps(count, stage.steps))) for count in counts]
         after = torch.tensor([plan + [0] * (steps - len(plan)) for plan in plans], device=device).T.contiguous()

@@ -130,7 +130,7 @@ class Sampler:
                     state, predicted = replace(state, step=state.step + 1), Predicted.nothing(state.score)
                 else:
                     seen = ask(models[stage.model], context, step, asked, self.reuse, revoke, guided, self.process)
-                    proposed, predicted = draw(seen, asked, context, step, self.constraint)
+                    proposed, predicted = draw(seen, asked, context, step, self.constraint, self.process)
                     state = commit_best(context, step, asked, seen, proposed, predicted)
                 if not step.is_last and not step.cheap_follow:
                     revoked = revoke(state, step.inside, step.progress, predicted)

@@ -5,15 +5,16 @@ Does not know: which pick.
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tokenmask.ops import Purpose, uniform
-from tokenmask.sampling import Pick, PickContext
+from tokenmask.sampling import Pick, PickContext, Progress
 from tokenmask.testing.alike import alike, finite
 from tokenmask.testing.anything import value_requirements
 from tokenmask.testing.contract import Contract, refusal, require
@@ -37,7 +38,7 @@ class _Case:
         slots = self.slots
         row = torch.div(slots, state.is_open[0].numel(), rounding_mode="floor")
         counters = (state.keys[row] + keys << 24) | slots % state.is_open[0].numel()
-        values = {"allowed": None, "slots": slots, "state": state, "head": self.head, **more}
+        values = {"allowed": None, "slots": slots, "state": state, "head": self.head, "layout": LAYOUT, **more}
         return PickContext(self.world.seeds[row] + seed, counters, guidance, progress, **values)
 
     @property
@@ -71,19 +72,23 @@ def _use(pick: Pick, world: World) -> list[Any]:
 
 
 def draws_codes_of_the_range(pick: Pick) -> None:
-    """Codes int32 in 0..size - 1; statistics float32, finite, in their bounds; also for no slots at all."""
-    for case in _cases():
+    """Codes int32 in 0..size - 1; statistics float32, finite, in their bounds; also for no slots at all.
+
+    One that revises may answer size, for MASK, but in the last step.
+    """
+    for case, step in itertools.product(_cases(), (Progress(0, 4), Progress(3, 4))):
+        most = case.size - 1 if step.index == 3 or not pick.revises else case.size
         for count in (len(case.slots), 0):
             logits = case.logits()[:count]
-            context = _part(case.context(), torch.arange(count))
+            context = _part(case.context(step=step), torch.arange(count))
             answer = pick(logits, None, context)
             for name, value, dtype in zip(NAMES, answer, (torch.int32, *[torch.float32] * 3), strict=True):
                 right = value.dtype == dtype and list(value.shape) == [count]
                 require(right, f"{name} must be {dtype} [{count}], got {value.dtype} {list(value.shape)}")
                 require(finite(value), f"{name} must be finite, got an infinity or NaN")
             codes, logprob, entropy, margin = answer
-            inside = bool(((codes >= 0) & (codes < case.size)).all())
-            require(inside, f"codes must lie in 0..{case.size - 1}, got {codes.tolist()[:8]}")
+            inside = bool(((codes >= 0) & (codes <= most)).all())
+            require(inside, f"codes must lie in 0..{most}, got {codes.tolist()[:8]}")
             require(bool((logprob <= 1e-6).all()), "log-probability must not be above 0")
             require(bool((entropy >= -1e-5).all()), "entropy must not be negative")
             require(bool(((margin >= -1e-6) & (margin <= 1 + 1e-6)).all()), "margin must lie in 0..1")
@@ -162,16 +167,7 @@ def slots_do_not_matter_to_one_another(pick: Pick) -> None:
 
 
 def _part(context: PickContext, rows: Tensor) -> PickContext:
-    return PickContext(
-        context.seeds[rows],
-        context.counters[rows],
-        context.guidance,
-        context.progress,
-        context.allowed,
-        context.slots[rows],
-        context.state,
-        context.head,
-    )
+    return replace(context, seeds=context.seeds[rows], counters=context.counters[rows], slots=context.slots[rows])
 
 
 def draws_follow_seed_and_keys(pick: Pick) -> None:

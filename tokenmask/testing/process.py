@@ -87,6 +87,19 @@ def share_is_hidden_of_one_number(process: MaskingProcess) -> None:
         )
 
 
+def random_share_is_a_share(process: MaskingProcess) -> None:
+    """Where hidden slots may show random codes, their share lies in 0..1, for each time in its own dtype."""
+    for times in (TIMES, TIMES.float().view(1, 101)):
+        share = process.random_share(times)
+        if share is None:
+            continue
+        got = f"got {share.dtype} {list(share.shape)}"
+        right = share.dtype == times.dtype and share.shape == times.shape
+        require(right, f"random_share must keep dtype and shape, {got} for {times.dtype} {list(times.shape)}")
+        within = finite(share) and bool(((share >= 0) & (share <= 1)).all())
+        require(within, f"random_share must lie in 0..1, got {float(share.min()):g} to {float(share.max()):g}")
+
+
 PROCESSES = Contract(
     "process",
     MaskingProcess,
@@ -97,6 +110,7 @@ PROCESSES = Contract(
         derivative_is_right,
         weight_is_that_of_the_bound,
         share_is_hidden_of_one_number,
+        random_share_is_a_share,
         *value_requirements(_use),
     ),
     plural="processes",

@@ -5,7 +5,7 @@ Does not know: which score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.masking import Score, ScoreContext
+from tokenmask.models import AttentionTap
 from tokenmask.testing.alike import alike, finite
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
@@ -28,9 +29,31 @@ def _contexts(score: Score, world: World) -> list[ScoreContext]:
     carry: Mapping[str, Tensor] = {}
     for index, steps in STEPS:
         context = replace(world.context(index, steps), carry=carry)
-        found.append(context)
+        found.append(_tapped(score, context, world))
         carry = {**carry, **score.observe(context)}
     return found
+
+
+def _tapped(score: Score, context: ScoreContext, world: World) -> ScoreContext:
+    """The context with what the score asks of the model."""
+    asked = score.taps(replace(context, predictions={}))
+    return replace(context, taps={str(getattr(tap, "name", tap)): _seen(tap, world) for tap in asked})
+
+
+def _seen(tap: Hashable, world: World) -> Tensor:
+    """What a model may have shown, by row and place: float32 [B, L, 8], or [B, 2, L, C] of attention."""
+    places = world.chance(5)[:, :, :1]
+    if not isinstance(tap, AttentionTap):
+        return places * torch.arange(1, 9) % 1
+    columns = tap.columns_of(len(world.numbers), places.device).expand(len(world.numbers), -1)[:, None]
+    seen = torch.where(columns >= 0, (places + 0.37 * (columns + 1)) % 1 / 8, 0.0)
+    return torch.stack([seen, seen.square()], 1)
+
+
+def says_that_it_reads_predictions_if_it_taps(score: Score) -> None:
+    """Taps are there once the model was asked, which is too late for a score that reads no predictions."""
+    asked = any(score.taps(world_context) for world_context in _contexts(score, World()))
+    require(score.reads_predictions or not asked, "must say reads_predictions, since it asks for taps of the model")
 
 
 def _use(score: Score, world: World) -> list[Any]:
@@ -65,7 +88,8 @@ def draws_follow_seed_and_keys(score: Score) -> None:
     """Another seed and another key (row, step) draw anew, or nothing is drawn."""
 
     def draw(seed: int, keys: int) -> Tensor:
-        context = World(seed=seed, keys=keys).context(1, 4)
+        world = World(seed=seed, keys=keys)
+        context = _tapped(score, world.context(1, 4), world)
         return torch.where(context.is_open, score(context), 0.0)
 
     follows_its_keys(draw)
@@ -97,6 +121,7 @@ SCORES = Contract(
         rows_do_not_matter_to_one_another,
         draws_follow_seed_and_keys,
         says_whether_it_reads_predictions,
+        says_that_it_reads_predictions_if_it_taps,
         carries_rows,
         *value_requirements(_use),
     ),

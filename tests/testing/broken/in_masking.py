@@ -65,6 +65,7 @@ BROKEN: dict[tuple[str, str], Any] = {
     ("process", "derivative_is_right"): planted(LAW, hidden_prime=lambda self, t: torch.ones_like(t)),
     ("process", "weight_is_that_of_the_bound"): planted(LAW, weight=lambda self, t: LAW.hidden_prime(t)),
     ("process", "share_is_hidden_of_one_number"): planted(LAW, share=lambda self, t: 1 - t),
+    ("process", "random_share_is_a_share"): planted(LAW, random_share=lambda self, t: 1 + t),
     ("rate", "says_a_count_or_a_probability"): planted(
         RATE, __call__=lambda self, n, **told: replace(RATE(n, **told), count=RATE(n, **told).count + 1)
     ),
@@ -87,6 +88,7 @@ BROKEN: dict[tuple[str, str], Any] = {
     ("score", "says_whether_it_reads_predictions"): planted(
         QLDSScore(), __call__=lambda self, c: c.predictions.get("logprob", torch.zeros(c.is_open.shape))
     ),
+    ("score", "says_that_it_reads_predictions_if_it_taps"): planted(SCORE, taps=lambda self, context: ["layer.0"]),
     ("score", "carries_rows"): planted(SCORE, observe=lambda self, context: {"seen": torch.zeros(2, 3)}),
     ("corruption", "shares_are_a_whole"): half(planted(Corruption())),
     ("corruption", "corrupts_as_it_says"): planted(
