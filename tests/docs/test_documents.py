@@ -71,13 +71,22 @@ def test_the_home_of_the_site_runs_as_written(tmp_path, monkeypatch):
 
 
 def test_the_gallery_can_be_made_again(tmp_path, monkeypatch):
+    """The lines of its page as they stand, but for fewer seeds and words."""
     monkeypatch.chdir(tmp_path)
-    ((kind, text),) = blocks(ROOT / "docs" / "gallery.md")
-    assert kind == "python"
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    ((_, text),) = blocks(ROOT / "docs" / "gallery.md")
+    for long, short in (
+        ("in (0, 1)", "in (0,)"),
+        ('("zero", "three", "seven")', '("seven",)'),
+        ('"steps": 12', '"steps": 2'),
+    ):
+        assert long in text
+        text = text.replace(long, short)
     exec(compile(text, "gallery.md", "exec"), {"__name__": "gallery"})
-    drawn = sorted(path.name for path in tmp_path.glob("*.png"))
-    assert drawn == ["0-0.png", "0-1.png", "1-0.png", "1-1.png", "2-0.png", "2-1.png"]
-    assert len({path.read_bytes() for path in tmp_path.glob("*.png")}) == 6
+    made, kept = ({path.name for path in (root / "gallery").iterdir()} for root in (tmp_path, ROOT / "docs"))
+    assert len(made) == 7 and made < kept and len(kept) == 15
+    assert all(f"gallery/{name}" in page for name in kept)
+    assert len({path.read_bytes() for path in (tmp_path / "gallery").iterdir()}) == 7
 
 
 def test_the_table_of_systems_holds_every_recipe():

@@ -217,7 +217,10 @@ CASES: dict[str, Case] = {
     "edf of 9,999 signals": (_changed(FORMATS["edf"], *_edf_header(signals="9999")), EEG),
     "edf of 99,999,999 records": (_changed(FORMATS["edf"], *_edf_header(records="99999999")), EEG),
     "edf of records without length": (_changed(FORMATS["edf"], *_edf_header(duration="0")), EEG),
-    "edf of records of 1e-9 seconds": (_changed(FORMATS["edf"], *_edf_header(duration="1e-9")), EEG),
+    "edf of records of 1e-9 seconds that begin a second apart": (
+        _changed(FORMATS["edf"], *_edf_header(duration="1e-9")),
+        EEG,
+    ),
     "edf with a header of 99,999,999 bytes": (_changed(FORMATS["edf"], *_edf_header(header="99999999")), EEG),
     "recording without a rate": (
         _lying("a.safetensors", _zeros, {"media": "EegRecording", "channels": ["a", "b"]}),
