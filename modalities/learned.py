@@ -11,14 +11,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors, step_generator
 from tokenmask.modalities.codebook_report import code_usage
-from tokenmask.modalities.quantizers.residual import GroupedQuantizer, ResidualQuantizer
 from tokenmask.nn.init import build
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
@@ -27,12 +26,6 @@ from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
 WEIGHTS_FILE = "weights.safetensors"
 _KMEANS_VECTORS = 8192
-
-
-class Quantised(Protocol):
-    """A network with a quantiser inside."""
-
-    quantizer: ResidualQuantizer | GroupedQuantizer
 
 
 Quantise = Callable[[Tensor], Tensor]

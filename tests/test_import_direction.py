@@ -55,7 +55,7 @@ def offence(part: str, other: str) -> str | None:
     if other == "modalities":
         return None if part in MAY_MODALITIES else f"only {sorted(MAY_MODALITIES)} import modalities, not {part}"
     if part not in ORDER:
-        return f"{part} has no place in the order; give it one in this test and in the architecture"
+        return f"{part} has no place in the order; give it one in this test and in CONTRIBUTING.md"
     if other in EXCEPTED or other.startswith("_"):
         return None
     if other not in ORDER or ORDER.index(other) > ORDER.index(part):

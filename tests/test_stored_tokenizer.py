@@ -193,3 +193,16 @@ def test_a_package_that_cannot_be_imported_is_one_sentence(monkeypatch: pytest.M
         monkeypatch.setattr(home, "entry_points", lambda group, value=value: [SimpleNamespace(name="x", value=value)])
         with pytest.raises(ValueError, match=f"tokenizer 'x' must be importable as {value}, but is not"):
             load_tokenizer_class("x")
+
+
+def test_a_configuration_within_a_configuration_is_refused(tmp_path: Path) -> None:
+    """It would come back as a mapping, with the same fingerprint."""
+
+    @dataclass(frozen=True)
+    class Nested(TableConfig):
+        inner: TableConfig = TableConfig()
+
+    tokenizer = TableTokenizer(Nested(), {"table": torch.arange(-3, 1)})
+    with pytest.raises(ValueError, match="must hold JSON values and tuples, got a dataclass in inner; put its fields"):
+        tokenizer.save(tmp_path / "t")
+    assert not (tmp_path / "t").exists()

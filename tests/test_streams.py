@@ -118,3 +118,8 @@ def test_unreadable_files_are_one_sentence(tmp_path: Path) -> None:
     path.write_text("hello")
     with pytest.raises(ValueError, match="not a readable token stream"):
         TokenStream.load(path)
+
+
+def test_a_stream_with_an_end_has_one_axis():
+    with pytest.raises(ValueError, match="a stream with an end code must have one axis"):
+        StreamSpec("some", (4,), ("row", "column"), end_code=3)

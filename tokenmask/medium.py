@@ -22,7 +22,7 @@ class Medium(ABC):
     """Base of a kind of media: a frozen dataclass with units in its field names, one object for one item.
 
     Media are equal by value, and have a field ``stream: TokenStream | None = None`` that does not count in that: the
-    codes that they were decoded from. ``tests/modalities/check_medium.py`` states this contract as checks.
+    codes that they were decoded from. ``tokenmask.testing.check_medium`` states this contract as checks.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
@@ -36,7 +36,7 @@ class Medium(ABC):
     and printed in commands as they are, stand in manifests themselves, and caption the files beside them."""
 
     view: ClassVar[str] = ""
-    """ "module:class" of the :class:`tokenmask.report.views.View` that shows it; "" for none.."""
+    """ "module:class" of the :class:`tokenmask.report.views.View` that shows it; "" for none."""
 
     @classmethod
     @abstractmethod

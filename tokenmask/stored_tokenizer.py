@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -42,7 +42,7 @@ class FolderTokenizer(ABC):
     """The name of its entry point, as in ``tokenmask info``."""
 
     config_class: ClassVar[type]
-    """A frozen dataclass of JSON values, tuples and dataclasses of them; it refuses values that cannot be."""
+    """A frozen dataclass of JSON values and tuples of them, none of which is a dataclass; it refuses what cannot be."""
 
     remedy: ClassVar[str] = "save it again"
     """What to do about a folder whose configuration is not known, for the sentence that says so."""
@@ -76,6 +76,12 @@ class FolderTokenizer(ABC):
 
     def save(self, folder: str | Path) -> None:
         """Writes ``tokenizer.json`` and what belongs to it, the description last; another tokenizer's is refused."""
+        nested = [one.name for one in fields(self.config) if is_dataclass(getattr(self.config, one.name))]
+        if nested:
+            raise ValueError(
+                f"the configuration of {type(self).__name__} must hold JSON values and tuples, got a dataclass in "
+                f"{', '.join(nested)}; put its fields beside the others"
+            )
         check_free(folder, self.spec.fingerprint)
         self.write_files(Path(folder))
         text = describe(self.name, asdict(self.config), self.spec.fingerprint)

@@ -64,6 +64,8 @@ class StreamSpec:
             raise ValueError(f"rate_hz must be positive and belongs to a time axis, got {self.rate_hz} for {self.axes}")
         if self.end_code is not None and not 0 <= self.end_code < self.codebook_sizes[0]:
             raise ValueError(f"end_code must be a code of level 0, got {self.end_code} of {self.codebook_sizes[0]}")
+        if self.end_code is not None and len(self.axes) > 1:
+            raise ValueError(f"a stream with an end code must have one axis, got {self.axes}; leave end_code out")
 
     @property
     def num_levels(self) -> int:

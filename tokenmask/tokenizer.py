@@ -41,7 +41,8 @@ class Tokenizer(Protocol):
     """Turns one kind of media into codes and back.
 
     What a tokenizer may offer besides is in protocols of their own: :class:`Learns`, :class:`Selects`,
-    :class:`Locates`, :class:`NamesGroups`, :class:`SpellsCodes`, :class:`GivesVectors` and :class:`GivesCodebooks`.
+    :class:`Locates`, :class:`FindsChannels`, :class:`NamesGroups`, :class:`SpellsCodes`, :class:`GivesVectors` and
+    :class:`GivesCodebooks`.
     ``tokenmask.testing.check_tokenizer`` states this contract as checks that any tokenizer can be put through.
     """
 
@@ -264,7 +265,7 @@ def tokenizer_name(tokenizer: Tokenizer) -> str:
 
 
 def find_tokenizers() -> dict[str, str]:
-    """Where each tokenizer is, by modality: "module:class". Nothing of them is imported.
+    """Where each tokenizer is, by name: "module:class". Nothing of them is imported.
 
     Raises:
         ValueError: an installed package claims a name that is taken.
@@ -280,7 +281,7 @@ def find_tokenizers() -> dict[str, str]:
 
 
 def load_tokenizer_class(name: str) -> type[Tokenizer]:
-    """Imports the tokenizer of a modality.
+    """Imports the tokenizer of a name.
 
     Raises:
         ValueError: no tokenizer has that name, or its package cannot be imported.

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from tests.modalities.check_medium import check_medium
 from tokenmask.files import write_text_atomic
 from tokenmask.medium import Medium, Timed, load_media, records_of, said, steps_between
 from tokenmask.modalities.audio import AudioClip
@@ -23,6 +22,7 @@ from tokenmask.modalities.video import VideoClip
 from tokenmask.report.views import View, view_of
 from tokenmask.streams import TokenStream
 from tokenmask.tensor_files import save_tensors
+from tokenmask.testing import check_medium
 from tokenmask.tokenizer import TOKENIZERS, load_tokenizer_class
 
 
@@ -192,7 +192,7 @@ def test_a_file_of_many_must_be_refused_as_one(many: Path) -> None:
 
 
 def test_a_class_that_is_no_medium_is_named() -> None:
-    with pytest.raises(AssertionError, match="int must be a Medium"):
+    with pytest.raises(TypeError, match="check_medium takes a Medium, got int"):
         check_medium([1, 2], exact=".int")
 
 

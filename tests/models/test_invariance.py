@@ -1,6 +1,6 @@
 """Logits of a row are bit-equal alone or in any batch, and with any number of threads (float32, CPU).
 
-Rows are padded to a multiple of 64; see "Randomness and invariance" in the architecture.
+Rows are padded to a multiple of 64.
 """
 
 import pytest

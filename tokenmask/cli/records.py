@@ -63,7 +63,7 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         if not isinstance(value, str):
             raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
         if (
-            modality == "text"
+            is_words(modality)
             and not value.strip()
             and any(row.values.get(other) for other in modalities if other != name)
         ):

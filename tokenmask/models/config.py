@@ -17,7 +17,7 @@ class TransformerConfig(BackboneConfig):
     """Shape of a :class:`~tokenmask.models.Transformer`, and of its head where none is named.
 
     Args:
-        width: D, a multiple of 64 (see "Randomness and invariance" in the architecture).
+        width: D, a multiple of 64 (rows are equal in any batch where it is).
         depth: number of blocks.
         heads: attention heads; D / heads must be even.
         ffn: the feed-forward layer has about as many weights as an ungated one of ``ffn`` times the width.

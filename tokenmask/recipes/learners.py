@@ -15,13 +15,13 @@ from tokenmask.tokenizer import TOKENIZERS, Learns, find_tokenizers, load_tokeni
 OWN = {"items", "seed", "folder", "progress"}  # parameters of fit that are no options
 
 
-def learner(modality: str) -> Any:
-    """The tokenizer class of a modality.
+def learner(name: str) -> Any:
+    """The tokenizer class of a name.
 
     Raises:
         ValueError: there is none, or it does not learn.
     """
-    kind: Any = load_tokenizer_class(modality)
+    kind: Any = load_tokenizer_class(name)
     if not isinstance(kind, Learns):
         raise ValueError(f"{kind.__name__} does not learn from data; name a tokenizer folder instead")
     return kind

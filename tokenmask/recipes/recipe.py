@@ -15,7 +15,7 @@ import yaml
 
 from tokenmask.components import check_homes, names_of_its_day, plain, same
 from tokenmask.layout import Arrangement, Layout, Parallel
-from tokenmask.masking import Conditioning, Corruption, Masker, MaskingProcess
+from tokenmask.masking import Conditioning, Corruption, GroupChain, Masker, MaskingProcess
 from tokenmask.models import AttentionPattern, BackboneConfig, Full, HeadConfig, TransformerConfig, head_of
 from tokenmask.objectives import MaskedCrossEntropy, Objective
 from tokenmask.procedures import Plain, Procedure
@@ -24,7 +24,14 @@ from tokenmask.training import Packing, Training
 
 FOLDER = Path(__file__).parent
 ROWS = ("random", "codebooks")
-OPEN = (Packing, Conditioning, Masker, Corruption, Sampler)  # classes that are their own base, and may be subclassed
+OPEN = (
+    Packing,
+    Conditioning,
+    Masker,
+    GroupChain,
+    Corruption,
+    Sampler,
+)  # classes that are their own base, and may be subclassed
 _MOST_BYTES = 1 << 20  # of a YAML file
 
 
@@ -42,7 +49,7 @@ class StreamOptions:
     """One stream of a recipe.
 
     Args:
-        tokenizer: the modality, a name out of ``tokenmask info``.
+        tokenizer: the name of a tokenizer out of ``tokenmask info``.
         fit: options of the tokenizer's ``fit``, for a tokenizer that is trained with the recipe.
         arrangement: how its levels share positions.
         shares: another stream whose tokenizer and ranges it uses (labels that are words like any other).

@@ -23,6 +23,7 @@ from tokenmask.testing.draws import global_random_state_untouched
 from tokenmask.testing.guidance import check_guidance
 from tokenmask.testing.head import check_head
 from tokenmask.testing.masker import check_masker
+from tokenmask.testing.medium import check_medium
 from tokenmask.testing.metric import check_metric
 from tokenmask.testing.objective import check_objective
 from tokenmask.testing.optimiser import check_optimiser
@@ -55,6 +56,7 @@ __all__ = [
     "check_guidance",
     "check_head",
     "check_masker",
+    "check_medium",
     "check_metric",
     "check_objective",
     "check_optimiser",

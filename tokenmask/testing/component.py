@@ -18,6 +18,7 @@ from tokenmask.testing.corruption import CORRUPTIONS
 from tokenmask.testing.guidance import GUIDANCES
 from tokenmask.testing.head import HEADS
 from tokenmask.testing.masker import MASKERS
+from tokenmask.testing.medium import MEDIA
 from tokenmask.testing.metric import METRICS
 from tokenmask.testing.objective import OBJECTIVES
 from tokenmask.testing.optimiser import OPTIMISERS
@@ -61,6 +62,7 @@ CONTRACTS: tuple[Contract, ...] = (
     SAMPLERS,
     METRICS,
     TOKENIZERS,
+    MEDIA,
 )
 """One of each kind; a new kind is a line."""
 

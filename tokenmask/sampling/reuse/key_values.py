@@ -45,7 +45,7 @@ def note(model: MaskedModel, new: Packed, kv: KVCache, pattern: AttentionPattern
     return kv, len(new)
 
 
-def queries_among(new: Packed, step: ReuseStep, chosen: Tensor) -> Queries:
+def queries_among(step: ReuseStep, chosen: Tensor) -> Queries:
     """The step's queries as slots of packed positions, every one of which must have been packed."""
     levels = step.inputs.shape[2]
     number = (chosen.flatten().cumsum(0) - 1)[torch.div(step.queries.slots, levels, rounding_mode="floor")]

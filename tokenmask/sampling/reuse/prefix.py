@@ -33,7 +33,7 @@ class PrefixReuse(Reuse):
             cache = KeyValues(kv)
         new = step.packed(filled, slots)
         kv = cache.kv.admit(new)
-        groups = model.extend(new, queries_among(new, step, filled), kv, t=step.t)
+        groups = model.extend(new, queries_among(step, filled), kv, t=step.t)
         return Scored(groups, KeyValues(kv), computed + len(new))
 
     @staticmethod

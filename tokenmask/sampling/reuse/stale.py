@@ -74,5 +74,5 @@ class StaleReuse(Reuse):
                 model.logits(inputs, step.queries, cache=kv, t=step.t, group=step.group), KeyValues(kv), everything
             )
         new = step.packed(step.fresh, inputs.valid.cumsum(1) - 1)
-        groups = model.extend(new, queries_among(new, step, step.fresh), cache.kv, t=step.t)
+        groups = model.extend(new, queries_among(step, step.fresh), cache.kv, t=step.t)
         return Scored(groups, cache, len(new))
