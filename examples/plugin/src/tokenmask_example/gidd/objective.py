@@ -44,8 +44,7 @@ class GiddBound(Objective):
             raise ValueError("GiddBound needs inputs that stand as in the clean batch; leave masker.chain out")
         slots = ((clean.role == FILL) & clean.valid[:, :, None]).flatten().nonzero().squeeze(1)
         ids, seen = clean.ids.flatten()[slots], inputs.ids.flatten()[slots]
-        first = layout.first_of(ids)
-        right, stands = (ids - first).long(), (seen - first).long()
+        right, stands = layout.codes_of(ids), layout.codes_of(seen)
         t = masked.t[torch.div(slots, clean.ids[0].numel(), rounding_mode="floor")].double()
 
         def read(group: RangeLogits) -> Tensor:
