@@ -188,3 +188,11 @@ def hidden(layout):
 
     sequence = layout.pack(record())
     return replace(sequence, ids=layout.mask_of(sequence.ids))
+
+
+def test_codes_of_ids_are_those_of_their_own_range():
+    layout = Layout({"text": StreamSpec("text", (4,), ("index",)), "audio": StreamSpec("audio", (3, 2), ("time",))})
+    first, coarse, fine = (one.offset for one in layout.ranges)
+    ids = torch.tensor([first, first + 3, first + 4, coarse + 2, fine + 1, fine + 2, 0], dtype=torch.int32)
+    codes = layout.codes_of(ids)
+    assert codes.tolist() == [0, 3, 4, 2, 1, 2, 0] and codes.dtype == torch.int64  # 4 and the last 2 are MASK

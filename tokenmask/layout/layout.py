@@ -181,6 +181,10 @@ class Layout:
         """The id of code 0 of each id's range, int32; PAD and controls stay as they are. A code is an id less this."""
         return self._by_range(ids, self.offsets(ids.device), ids)
 
+    def codes_of(self, ids: Tensor) -> Tensor:
+        """The code that each id stands for in its own range, int64; the size of the range for MASK, 0 for the rest."""
+        return (ids - self.first_of(ids)).long()
+
     def mask_of(self, ids: Tensor) -> Tensor:
         """The MASK id of each id's range, int32; PAD and controls stay as they are."""
         return self._by_range(ids, self.offsets(ids.device) + self.sizes(ids.device), ids)

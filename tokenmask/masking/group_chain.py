@@ -124,7 +124,7 @@ def chained(batch: Batch, layout: Layout, group: Tensor, score: Tensor) -> Maske
         coordinates=batch.coordinates.flatten(0, 1)[torch.div(slot, levels, rounding_mode="floor")],
     )
     own = batch.ids.flatten()[slot]
-    codes = (own - layout.first_of(own)).long()
+    codes = layout.codes_of(own)
     last = group.flatten(1).amax(1)[:, None, None]
     return MaskedBatch(
         inputs=inputs,

@@ -210,7 +210,7 @@ def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, 
         wanted = wanted & (clean.role == FILL)
     slots = wanted.flatten().nonzero().squeeze(1)
     ids = clean.ids.flatten()[slots]
-    codes = (ids - layout.first_of(ids)).long()
+    codes = layout.codes_of(ids)
     number = torch.arange(len(slots), device=slots.device)
     return Queries(slots, heads.flatten()[slots]), Targets(number, codes, torch.ones(len(slots), device=slots.device))
 

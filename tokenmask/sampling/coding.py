@@ -55,7 +55,7 @@ def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: La
     if not isinstance(sampler.revoke, NeverRevoke):
         raise ValueError(f"code lengths need a sampler that revokes nothing, got {sampler.revoke}; use NeverRevoke")
     state = SamplerState.start(batch, layout, torch.zeros_like(batch.sample_ids))
-    known = _Known(batch.ids - layout.first_of(batch.ids))
+    known = _Known(layout.codes_of(batch.ids))
     stages = tuple(replace(stage, pick=None, guidance=None) for stage in sampler.stages)
     forced = replace(sampler, pick=known, guidance=NoGuidance(), stages=stages)
     numbered = replace(state.batch, sample_ids=torch.arange(batch.shape[0], device=batch.device))

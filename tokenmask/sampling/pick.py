@@ -56,8 +56,7 @@ class PickContext:
         """int64 [N], the code that stands in each slot before the step; V, one past the last, where it is MASK."""
         if self.layout is None:
             raise ValueError("PickContext.stands needs the layout of the ids; make the context with layout=")
-        ids = self.state.batch.ids.flatten()[self.slots]
-        return (ids - self.layout.first_of(ids)).long()
+        return self.layout.codes_of(self.state.batch.ids.flatten()[self.slots])
 
 
 class Pick(ABC):

@@ -148,6 +148,21 @@ def test_a_pick_revises_codes_and_hides_them_again():
     assert [ids[: len(seen[0])] for ids, _ in model.shown] == [row[: len(model.shown[0][0])] for row in seen]
 
 
+def test_the_last_step_ends_at_0_however_far_times_stay_from_it():
+    assert trace(Sampler(2, pick=Ancestral(Hybrid(0.5), eps=0.4)), Sees(), slots=40)[-1] == [1] * 40
+
+
+def test_weights_of_training_by_hand():
+    right, stands = torch.tensor([0, 0, 0]), torch.tensor([0, 1, 3])  # right, random, MASK, of three codes
+    t, elbo = torch.full((3,), 0.5, dtype=torch.float64), torch.tensor([-1.0, 5.0, 4.0], dtype=torch.float64)
+    law = Hybrid(0.2)  # B = 0.5
+    kept = 0.5 / 4 * math.exp(0.5 / (1 + math.exp(0.5)))
+    assert GiddBound()._chosen(law, 3, right, stands, t, elbo).tolist() == pytest.approx([kept, 1.0, 2.0])
+    assert GiddBound(most=1.5)._chosen(law, 3, right, stands, t, elbo).tolist() == pytest.approx([kept, 1.0, 1.5])
+    assert GiddBound("clip")._chosen(law, 3, right, stands, t, elbo).tolist() == [0.0, 2.0, 2.0]
+    assert GiddBound("elbo")._chosen(law, 3, right, stands, t, elbo).tolist() == [-1.0, 5.0, 4.0]
+
+
 def test_gidd_trains_reopens_and_generates(corpus, tmp_path):
     run = trained(tmp_path, corpus, "gidd", steps=40)
     assert run.recipe.sampler_of("text").process == Hybrid(0.2) and run.recipe.sampler.pick == Ancestral()

@@ -54,7 +54,8 @@ def test_running_confidence_opens_an_early_code_for_a_surer_late_one():
     table[0] = torch.tensor([0.65, 0.25, 0.05, 0.05])
     rcr = Sampler(4, schedule=FillAll(), order=RunningConfidence(), pick=Categorical(0.0), revoke=Remask())
     # 0.65 stays in the first step; in the second 0.7, 0.7 and 0.94 are all surer, so it goes.
-    assert trace(rcr, SurerLater(table))[:2] == [[0, -1, -1, -1], [-1, -1, 1, 1]]
+    for by in ("probability", "carried"):
+        assert trace(replace(rcr, revoke=Remask(by=by)), SurerLater(table))[:2] == [[0, -1, -1, -1], [-1, -1, 1, 1]]
 
 
 class Looks(Table):

@@ -27,7 +27,7 @@ class GiddBound(Objective):
     the bound of MDLM: the cross-entropy of hidden slots over t.
 
     Args:
-        weights: "elbo": those of the bound; "clip": the same, cut to ``most``; "dynamic": 2 for hidden slots, 1 for
+        weights: "elbo": those of the bound; "clip": the same, cut to 0..``most``; "dynamic": 2 for hidden slots, 1 for
             random codes, B / (N + 1) exp(gamma sigmoid(-t) / 2) for right ones, cut likewise, as in the published code.
         most: the largest weight of "clip" and "dynamic".
     """
@@ -44,8 +44,7 @@ class GiddBound(Objective):
             raise ValueError("GiddBound needs inputs that stand as in the clean batch; leave masker.chain out")
         slots = ((clean.role == FILL) & clean.valid[:, :, None]).flatten().nonzero().squeeze(1)
         ids, seen = clean.ids.flatten()[slots], inputs.ids.flatten()[slots]
-        first = layout.first_of(ids)
-        right, stands = (ids - first).long(), (seen - first).long()
+        right, stands = layout.codes_of(ids), layout.codes_of(seen)
         t = masked.t[torch.div(slots, clean.ids[0].numel(), rounding_mode="floor")].double()
 
         def read(group: RangeLogits) -> Tensor:
@@ -71,7 +70,7 @@ class GiddBound(Objective):
         if self.weights == "elbo":
             return elbo
         if self.weights == "clip":
-            return elbo.clamp(max=self.most)
+            return elbo.clamp(0.0, self.most)
         kept = process.scale / (size + 1) * torch.exp(process.gamma / 2 * torch.sigmoid(-t))
         return torch.where(stands == right, kept, torch.where(stands == size, 2.0, 1.0)).clamp(max=self.most)
 
