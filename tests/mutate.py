@@ -1,15 +1,18 @@
 """Plants one mistake at a time in a file and asks its tests: python tests/mutate.py FILE.py TESTS...; not in CI.
 
+With --sample N only N of the mistakes, drawn with --seed.
+
 Prints each mistake that every test let pass, and how many were caught. A mistake is a changed operator, comparison,
 sign or number. Each runs in a process of its own, forked from one that has torch loaded.
 """
 
+import argparse
 import ast
 import copy
 import importlib.machinery
 import os
+import random
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -48,13 +51,23 @@ def survives(path: Path, tree: ast.Module, tests: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    path, tests, caught, total = Path(sys.argv[1]).resolve(), sys.argv[2:], 0, 0
-    source = ast.parse(path.read_text())
-    for number, original in enumerate(ast.walk(source)):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=lambda path: Path(path).resolve())
+    parser.add_argument("tests", nargs="+")
+    parser.add_argument("--sample", type=int, help="plant only so many, drawn at random")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    path, source = arguments.path, ast.parse(arguments.path.read_text())
+    places = [number for number, node in enumerate(ast.walk(source)) if mistakes(copy.deepcopy(node))]
+    total = len(places)
+    if arguments.sample is not None and arguments.sample < total:
+        places = sorted(random.Random(arguments.seed).sample(places, arguments.sample))
+    caught = 0
+    for number in places:
         tree = copy.deepcopy(source)
-        if mistakes(next(node for n, node in enumerate(ast.walk(tree)) if n == number)):
-            total += 1
-            caught += not (alive := survives(path, ast.fix_missing_locations(tree), tests))
-            if alive:
-                print(f"{path.name}:{original.lineno}: {ast.unparse(original)}", flush=True)
-    print(f"{path.name}: {caught} of {total} caught")
+        original = ast.unparse(node := next(node for n, node in enumerate(ast.walk(tree)) if n == number))
+        mistakes(node)
+        caught += not (alive := survives(path, ast.fix_missing_locations(tree), arguments.tests))
+        if alive:
+            print(f"{path.name}:{node.lineno}: {original}", flush=True)
+    print(f"{path.name}: {caught} of {len(places)} caught, of {total} that could be planted")
