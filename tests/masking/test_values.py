@@ -59,6 +59,7 @@ def amount(rate, slots: int = 10, step: int = 0):
         (ProcessRate(Linear(), minimum=9), lambda u: torch.ceil(10 * u).clamp(min=9)),
         (ProcessRate(Linear(), minimum=20), lambda u: torch.full_like(u, 10)),
         (ProcessRate(Linear(), per="batch"), lambda u: torch.ceil(10 * u[:1]).expand(3)),
+        (ProcessRate(Linear(), high=0.01), lambda u: torch.full_like(u, 1)),
         (FixedRate(0.35), lambda u: torch.full_like(u, 4)),  # 3.5 rounds to even
         (FixedRate(0.01), lambda u: torch.full_like(u, 1)),
     ],
@@ -67,6 +68,13 @@ def amount(rate, slots: int = 10, step: int = 0):
 def test_rates(rate, law):
     draws = uniform(seed=7, counters=torch.arange(3), purpose=Purpose.rate).double()
     assert amount(rate).count.tolist() == law(draws).tolist()
+
+
+def test_rates_where_nothing_is_said():
+    assert FixedRate() == FixedRate(0.15) and amount(FixedRate(), slots=100).count.tolist() == [15] * 3  # BERT
+    assert ProcessRate() == ProcessRate(Cosine(), 0.0, 1.0, "sample", "ceil", 1)
+    said = [rate.draws_for_batch for rate in (FixedRate(), ProcessRate(), ProcessRate(per="batch"))]
+    assert said == [False, False, True]
 
 
 def test_a_share_above_one_is_refused():
@@ -94,6 +102,11 @@ def test_a_bernoulli_rate_is_the_share_of_its_process():
 )
 def test_open_counts(process, rounding, counts):
     assert open_counts(process, 10, 4, rounding) == counts
+
+
+def test_fewer_slots_than_steps_are_revealed_one_by_one():
+    assert open_counts(Linear(), 2, 4) == [1, 0, 0, 0]
+    assert open_counts(Linear(), 0, 2) == [0, 0]
 
 
 def test_a_bernoulli_rate_refuses_whatever_would_choose():

@@ -253,6 +253,7 @@ def test_what_a_person_asks_for_scales_what_the_recipe_says():
     )
     assert asked.stages[2].pick == Categorical(1.0) and asked.stages[0].pick is None
     assert ClassifierFree(1.0, 3.0).at(2.0) == ClassifierFree(1.0, 2.0)
+    assert ClassifierFree(1.0, 1.0).at(3.0) == ClassifierFree(3.0) and ClassifierFree().scale(0.0) == 2.0
     assert Sampler(12).adapted(steps=3).steps == 3 and Sampler().adapted(guidance=2.0).guidance == ClassifierFree(2.0)
     assert sampler.adapted() == sampler
     assert start().step == 0
