@@ -1,6 +1,7 @@
 """Layout, Sequence and Batch: exact inverses, ranges that survive a swap, coordinates that align."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -171,6 +172,10 @@ def test_roles_follow_their_slots():
             lambda layout: layout.pack({"image": stream(StreamSpec("image", (16,), ("index",)), (2,))}),
             "encode it again",
         ),
+        (
+            lambda layout: layout.pack({"audio": stream(replace(AUDIO, rate_hz=25.0), (4,))}),
+            "stream 'audio' must be .*rate_hz=50.0.*, got .*rate_hz=25.0",  # though the fingerprint is the same
+        ),
         (lambda layout: Layout({}), "at least one stream"),
         (lambda layout: Layout(SPECS, shares={"image": "text"}), "same codebook_sizes"),
         (lambda layout: Layout(SPECS, controls=("SEP",)), "begin with 'BOS'"),
@@ -184,7 +189,5 @@ def test_wrong_input_gets_one_sentence(call, sentence):
 
 
 def hidden(layout):
-    from dataclasses import replace
-
     sequence = layout.pack(record())
     return replace(sequence, ids=layout.mask_of(sequence.ids))

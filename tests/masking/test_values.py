@@ -202,6 +202,16 @@ def test_stages_are_drawn_by_their_odds():
     assert abs(float(first) - 0.75) < 4.5 * (0.75 * 0.25 / 4000) ** 0.5
 
 
+def test_a_depth_follows_from_the_key_of_its_row():
+    batch = rows_of(100, audio=1)
+    maskable = (batch.role == FILL) & batch.valid[:, :, None] & (batch.stream == 1)[:, :, None]
+    batch = replace(batch, sample_ids=torch.arange(100))
+    draw = uniform(seed=5, counters=torch.arange(100) * 64 + 63, purpose=Purpose.dropout)  # 0 .. 62: conditions
+    for odds in ((3.0, 1.0), (0.3, 0.1)):  # relative to each other alone
+        depth = LevelStages(odds).stage(batch.ids, maskable, LAYOUT, seed=5, sample_ids=batch.sample_ids)
+        assert depth.tolist() == (draw >= 0.75).long().tolist()
+
+
 def test_conditions_are_dropped_one_by_one():
     three = Layout({name: StreamSpec(name, (4,), ("index",)) for name in ("a", "b", "c")})
     streams = {name: TokenStream(spec, torch.zeros(1, 1, dtype=torch.int32)) for name, spec in three.streams.items()}

@@ -67,6 +67,23 @@ def test_drawn_codes_follow_the_softmax_of_distances() -> None:
     assert torch.equal(book(one)[1], book.nearest(one))  # encoding draws nothing
 
 
+def test_each_level_moves_towards_what_is_left_for_it() -> None:
+    config = ResidualQuantizerConfig(2, VectorQuantizerConfig(2, 1, decay=0.5, revive_below=0.0))
+    book = build(lambda: ResidualQuantizer(config), seed=0)
+    for level, values in zip(book._books(), ([0.0, 10.0], [-1.0, 2.0]), strict=True):
+        level.codebook.copy_(torch.tensor(values)[:, None])
+        level.ema_sum.copy_(level.codebook)
+        level.ema_count.fill_(1.0)
+    x = torch.tensor([[9.0], [13.0], [-1.0], [2.0]])  # 10 is taken twice and 0 twice; -1, 3, -1 and 2 are left
+    codes = book.nearest(x)
+    assert codes.tolist() == [[1, 0], [1, 1], [0, 0], [0, 1]]
+    book.update(x, codes, step_generator(0, 0))
+    first, second = (level.codebook.flatten().tolist() for level in book._books())
+    # Half of what was, half of what comes: counts (1 + 2) / 2, sums (0 + 1) / 2 and (10 + 22) / 2.
+    assert first == pytest.approx([0.5 / 1.5, 16 / 1.5])
+    assert second == pytest.approx([-1.5 / 1.5, 3.5 / 1.5])  # sums (-1 - 2) / 2 and (2 + 5) / 2
+
+
 def test_levels_learn_what_the_ones_before_leave() -> None:
     book, x = residual(3, codes=8), latents(2000)
     book.start_from(x, per_step=2000, generator=step_generator(0, 0))
