@@ -126,6 +126,19 @@ def test_a_bernoulli_rate_refuses_whatever_would_choose():
     assert Masker(Half())(rows_of(), LAYOUT, seed=0).t.tolist() == [0.5]
 
 
+def test_a_rate_is_told_the_slots_and_the_step():
+    told = []
+
+    class Watch(Rate):
+        def __call__(self, num_maskable, *, step, total_steps, seed, sample_ids):
+            told.append((num_maskable.tolist(), step, total_steps, seed, sample_ids.tolist()))
+            return Amount(torch.ones(len(num_maskable)), count=torch.ones_like(num_maskable))
+
+    Masker(Watch())(rows_of(2), LAYOUT, seed=3)
+    Masker(Watch())(rows_of(2), LAYOUT, seed=3, step=4, total_steps=9)
+    assert told == [([4, 4], 0, 1, 3, [0, 1]), ([4, 4], 4, 9, 3, [0, 1])]
+
+
 def test_a_kind_of_random_score_is_called():
     class LastFirst(RandomScore):
         def __call__(self, context):
@@ -221,6 +234,27 @@ def test_conditions_are_dropped_one_by_one():
     assert there[:, 0].all()
     pairs = (there[:, 1].long() * 2 + there[:, 2]).bincount(minlength=4).double()
     assert float(((pairs - 1000).square() / 1000).sum()) < 21.1  # a quarter each: false alarm 1e-4
+
+
+def test_what_is_filled_and_dropped_follows_from_the_key_of_a_row():
+    three = Layout({name: StreamSpec(name, (4,), ("index",)) for name in ("a", "b", "c")})
+    streams = {name: TokenStream(spec, torch.zeros(1, 1, dtype=torch.int32)) for name, spec in three.streams.items()}
+    batch = collate([three.pack(streams)] * 200, torch.arange(200), multiple=1)
+    drawn = Conditioning(drop=0.5, joint=0.25, odds={"b": 2.0})(batch, three, seed=1)
+    draws = [uniform(seed=1, counters=torch.arange(200) * 64 + n, purpose=Purpose.dropout) for n in range(5)]
+    target = (draws[0] >= 0.25).long() + (draws[0] >= 0.75)  # a is to fill in a quarter of the rows, b in half
+    for n in range(3):
+        filled = (target == n) | (draws[1] < 0.25)
+        assert torch.equal(drawn.role[:, n + 1, 0] == FILL, filled)
+        assert torch.equal(drawn.valid[:, n + 1], filled | (draws[2 + n] >= 0.5))
+    every = Conditioning(drop=0.0, joint=0.0)(batch, three, seed=1)
+    assert bool(every.valid.all()) and bool(((every.role == FILL).sum((1, 2)) == 1).all())
+
+
+@pytest.mark.parametrize("wrong", [{"drop": -0.1}, {"drop": 1.1}, {"joint": -0.1}, {"joint": 1.1}])
+def test_odds_of_conditions_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match="drop and joint are probabilities"):
+        Conditioning(**wrong)
 
 
 def test_a_chain_asks_its_groups_in_turn():
