@@ -124,6 +124,26 @@ def test_delay_shifts_levels_and_flatten_takes_turns():
     assert int((flat.ids[1:] != PAD).sum()) == 5 + 1
 
 
+@pytest.mark.parametrize(
+    ("arrangement", "codes", "placed", "place"),
+    [
+        (Parallel(), [[5, 6], [7, 8]], [[5, 6], [7, 8]], [0, 1]),
+        (Flatten(), [[5, 6], [7, 8]], [[5, -1], [-1, 6], [7, -1], [-1, 8]], [0, 0, 1, 1]),
+        (Delay(), [[5, 6], [7, 8]], [[5, -1], [7, 6], [-1, 8]], [0, 1, 2]),
+        (Delay(), [[5, 6]], [[5, -1], [-1, 6]], [0, 1]),
+        (Delay(), [], [], []),
+        (Flatten(), [], [], []),
+    ],
+    ids=str,
+)
+def test_places_of_two_levels(arrangement, codes, placed, place):
+    codes = torch.tensor(codes, dtype=torch.int32).view(-1, 2)
+    found, where = arrangement.place(codes)
+    assert found.tolist() == placed and where.tolist() == place
+    assert torch.equal(arrangement.restore(found, 2), codes)
+    assert arrangement.positions(len(codes), 2) == len(placed)
+
+
 def test_end_codes_pad_and_are_cut_again():
     layout = Layout({"text": TEXT})
     text = stream(TEXT, (3,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -70,6 +72,19 @@ def test_training_has_a_gradient_and_nothing_to_update() -> None:
     book.start_from(x, per_step=50, generator=step_generator(0, 0))
     assert list(before) == ["sizes"]
     assert torch.equal(before["sizes"], book.sizes)
+
+
+def test_the_gradient_is_that_of_the_bounded_number() -> None:
+    """y = tanh(x + shift) h - offset in steps of size // 2, with h = (size - 1) 1.001 / 2; y' = h (1 - tanh^2)."""
+    x = torch.tensor([[0.0, 0.0], [0.5, -1.0]], requires_grad=True)
+    quantizer(5, 8)(x)[0].sum().backward()
+    five, eight = 2.002, 3.5035
+    shift = math.atanh(0.5 / eight)  # an even number of levels has none at 0
+    expected = [
+        [five / 2, eight * (1 - (0.5 / eight) ** 2) / 4],
+        [five * (1 - math.tanh(0.5) ** 2) / 2, eight * (1 - math.tanh(shift - 1) ** 2) / 4],
+    ]
+    assert x.grad is not None and torch.allclose(x.grad, torch.tensor(expected), atol=1e-5)
 
 
 @pytest.mark.parametrize("sizes", [(), (2, 8), (8, 0), (2048, 2048, 2048)])
