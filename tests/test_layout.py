@@ -77,6 +77,40 @@ def test_replace_keeps_every_other_row_and_goes_back():
     assert smaller.num_ids == layout.num_ids
 
 
+def test_streams_come_and_go_and_ranges_stay():
+    """Ids: PAD, four controls, then a 5 .. 8 and its MASK, b 10 .. 12 and 14 .. 17 with theirs, c 19 .. 22."""
+    a, b, c = (
+        StreamSpec("text", (4,), ("index",)),
+        StreamSpec("audio", (3, 4), ("time",)),
+        StreamSpec("text", (4,), ("index",)),
+    )
+    layout = Layout({"a": a, "b": b}, arrangements={"b": Delay()}).add("c", c)
+    assert [(r.stream, r.level, r.offset, r.size) for r in layout.ranges] == [
+        ("a", 0, 5, 4),
+        ("b", 0, 10, 3),
+        ("b", 1, 14, 4),
+        ("c", 0, 19, 4),
+    ]
+    less = layout.remove("b")
+    assert [r.offset for r in less.ranges] == [5, 19] and less.arrangements == {"c": Parallel()}
+    assert layout.remove("a").arrangements == {"b": Delay(), "c": Parallel()}
+    # Nine ids are free between a and c: two levels of 3 and 4 codes with their MASKs fit, of 4 and 4 do not.
+    assert [r.offset for r in less.add("d", b).ranges] == [5, 19, 10, 14]
+    assert [r.offset for r in less.add("d", replace(b, codebook_sizes=(4, 4))).ranges] == [5, 19, 24, 29]
+    with pytest.raises(ValueError, match="'a' can't be removed: it is the only one"):
+        Layout({"a": a}).remove("a")
+    with pytest.raises(ValueError, match="'a' can't be removed: c shares its ranges"):
+        Layout({"a": a, "b": b, "c": c}, shares={"c": "a"}).remove("a")
+
+
+def test_labels_stay_with_a_stream_that_is_not_cut():
+    words = StreamSpec("text", (9,), ("channel",), end_code=8)
+    layout, labels = Layout({"x": words}), {"channel": ("Fz", "Cz")}
+    two = TokenStream(words, torch.tensor([[3], [4]], dtype=torch.int32), labels=labels)
+    assert layout.unpack(layout.pack({"x": two}))["x"].labels == labels
+    assert layout.unpack(layout.pack({"x": two}, lengths={"x": 3}))["x"].labels == {}
+
+
 def test_json_round_trip():
     layout = Layout(SPECS, arrangements={"audio": Delay(), "eeg": Parallel("concat")}, ticks_per_second=25.0)
     assert Layout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
@@ -190,7 +224,7 @@ def test_roles_follow_their_slots():
         (lambda layout: layout.unpack(hidden(layout)), "hidden slots"),
         (
             lambda layout: layout.pack({"image": stream(StreamSpec("image", (16,), ("index",)), (2,))}),
-            "encode it again",
+            r"the tokenizer i of this layout, got codes of \(none\); encode it again",
         ),
         (
             lambda layout: layout.pack({"audio": stream(replace(AUDIO, rate_hz=25.0), (4,))}),

@@ -180,6 +180,12 @@ def test_spans_share_a_draw_and_start_with_their_stream():
     assert torch.equal(SpanScore(2)(context)[0, 1:], expected[0, 1:])
 
 
+def test_scores_where_nothing_is_said():
+    assert SpanScore() == SpanScore(3) and SpanScore(1).span == 1 and RasterScore() == RasterScore(1)
+    with pytest.raises(ValueError, match="a weight for each term, got 0 and 0"):
+        SumScore((), ())
+
+
 def test_blocks_of_a_raster_are_equally_good():
     batch = rows_of(slots=4)
     everything = torch.ones(batch.shape, dtype=torch.bool)

@@ -22,6 +22,7 @@ def latents(count: int, width: int) -> Tensor:
 
 
 def test_digits_by_hand() -> None:
+    assert FiniteScalarQuantizerConfig().sizes == (8, 8, 8)
     book = quantizer(3, 4)
     assert (book.codebook_sizes, book.width, book.groups) == ((12,), 2, ((0,),))
     far = torch.tensor([[-9.0, -9.0], [9.0, -9.0], [-9.0, 9.0], [9.0, 9.0], [0.0, 0.0]])
@@ -87,7 +88,7 @@ def test_the_gradient_is_that_of_the_bounded_number() -> None:
     assert x.grad is not None and torch.allclose(x.grad, torch.tensor(expected), atol=1e-5)
 
 
-@pytest.mark.parametrize("sizes", [(), (2, 8), (8, 0), (2048, 2048, 2048)])
+@pytest.mark.parametrize("sizes", [(), (2, 8), (8, 0), (2048, 2048, 2048), (2048, 1024, 1024)])
 def test_settings_out_of_range_are_one_sentence(sizes: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="sizes must be one or more numbers of levels"):
         FiniteScalarQuantizerConfig(sizes)
