@@ -1,5 +1,6 @@
 """Each part of the sampler against a table that a person can check: four slots, four codes."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from tokenmask.batch import GIVEN, Batch, collate
 from tokenmask.layout import Layout
+from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
@@ -111,6 +113,32 @@ def test_the_noise_of_confidence_is_gumbel_and_fades(progress):
     gumbel = -torch.log(-torch.log(slot_noise(seen).double() + 2.0**-25)).flatten()
     expected = logprob + 4.5 * (1 - progress) * gumbel
     assert torch.allclose(ConfidenceScore(4.5)(seen).flatten().double(), expected, atol=1e-4)
+
+
+def test_the_ends_of_the_noise_are_finite(monkeypatch):
+    draws = torch.tensor([0.0, 1 - 2.0**-24, 0.5, 0.25]).view(1, 4, 1)
+    monkeypatch.setattr("tokenmask.scores.predicted.slot_noise", lambda context: draws)
+    found = ConfidenceScore(1.0)(context(0.0, logprob=torch.zeros(4))).flatten().tolist()
+    # -ln(-ln u): u = 2^-25 gives -ln(25 ln 2), u = 1 - 2^-24 gives 24 ln 2
+    wanted = [-math.log(25 * math.log(2)), 24 * math.log(2), -math.log(math.log(2)), -math.log(2 * math.log(2))]
+    assert found == pytest.approx(wanted, abs=1e-5)
+
+
+def test_draws_are_keyed_by_seed_key_position_and_level():
+    batch = row_of()
+    seen = ScoreContext(batch, torch.ones(1, 5, 2, dtype=torch.bool), torch.tensor([7]), torch.tensor([3]))
+    keys = torch.tensor([[3 << 24 | place << 6 | level for level in (0, 1)] for place in range(5)])
+    drawn = uniform(seed=7, counters=keys.flatten(), purpose=Purpose.order).view(1, 5, 2)
+    assert torch.equal(slot_noise(seen), drawn)
+    shared = slot_noise(seen, torch.tensor([[4, 4, 2, 0, 1]]))  # all levels of a place share its draw
+    assert torch.equal(shared, drawn[:, [4, 4, 2, 0, 1], :1].expand(1, 5, 2))
+
+
+def test_which_orders_read_predictions():
+    said = {type(one).__name__: one.reads_predictions for one in (ConfidenceScore(), EntropyScore(), RasterScore())}
+    assert said == {"ConfidenceScore": True, "EntropyScore": True, "RasterScore": False}
+    assert SumScore((RasterScore(), MarginScore()), (1.0, 1.0)).reads_predictions
+    assert not SumScore((RasterScore(),), (1.0,)).reads_predictions
 
 
 def test_gumbel_noise_chooses_as_a_softmax_does():
