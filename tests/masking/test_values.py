@@ -181,6 +181,9 @@ def test_spans_share_a_draw_and_start_with_their_stream():
 
 
 def test_scores_where_nothing_is_said():
+    batch = rows_of()
+    untold = ScoreContext(batch, torch.ones(batch.shape, dtype=torch.bool), torch.tensor([0]), torch.tensor([0]))
+    assert (untold.progress, untold.index, untold.steps) == (0.0, 0, 1)
     assert SpanScore() == SpanScore(3) and SpanScore(1).span == 1 and RasterScore() == RasterScore(1)
     with pytest.raises(ValueError, match="a weight for each term, got 0 and 0"):
         SumScore((), ())
