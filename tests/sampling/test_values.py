@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tokenmask.batch import GIVEN, Batch, collate
+from tokenmask.batch import FILL, GIVEN, Batch, collate
 from tokenmask.layout import Layout
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import (
@@ -19,6 +19,7 @@ from tokenmask.sampling import (
     PickContext,
     ProcessSchedule,
     Progress,
+    QLDSScore,
     RasterScore,
     RevokeLeastLikely,
     Sampler,
@@ -317,3 +318,21 @@ def test_low_discrepancy_points():
     assert halton_ranks(2, 3).tolist() == [5, 3, 1, 2, 0, 4]
     # QLDS on one axis, (1/2 + n / 1.618) mod 1: .118 .736 .354 .972 .590 -> cells 0 3 1 0 2
     assert qlds_ranks(4, 1).tolist() == [0, 2, 3, 1]
+    # QLDS on 2 rows, 3 columns: 1/2 + n (.7549, .5698) mod 1 rounds to (1, 0) (0, 2) (0, 1) (1, 2) (1, 1) (0, 0)
+    assert qlds_ranks(2, 3).tolist() == [5, 2, 1, 0, 4, 3]
+
+
+def test_each_stream_of_each_row_has_a_grid_of_its_own():
+    image = StreamSpec("image", (4,), ("row", "column"))
+    layout = Layout({"image": image, "text": SPEC})
+    rows = [
+        {"image": TokenStream(image, torch.zeros(*grid, 1, dtype=torch.int32)),
+         "text": TokenStream(SPEC, torch.zeros(words, 1, dtype=torch.int32))}
+        for grid, words in (((2, 3), 4), ((1, 3), 2))
+    ]  # fmt: skip
+    batch = collate([layout.pack(row) for row in rows], multiple=1)
+    seen = ScoreContext(batch, batch.role == FILL, torch.zeros(2).long(), torch.zeros(2).long())
+    found = -HaltonScore()(seen)[:, 1:, 0]
+    assert found[0].tolist() == [5, 3, 1, 2, 0, 4, 3, 1, 0, 2]  # 2 x 3 cells, then 1/2 1/4 3/4 1/8 on four words
+    assert found[1, :5].tolist() == [2, 0, 1, 1, 0]  # 1/3 2/3 1/9 on three columns, then 1/2 1/4 on two words
+    assert (-QLDSScore()(seen)[0, 1:, 0]).tolist() == [5, 2, 1, 0, 4, 3, 0, 2, 3, 1]

@@ -84,6 +84,17 @@ def test_each_level_moves_towards_what_is_left_for_it() -> None:
     assert second == pytest.approx([-1.5 / 1.5, 3.5 / 1.5])  # sums (-1 - 2) / 2 and (2 + 5) / 2
 
 
+def test_a_level_that_is_dropped_adds_neither_codes_nor_loss() -> None:
+    config = ResidualQuantizerConfig(2, VectorQuantizerConfig(2, 1, commitment=0.25), level_dropout=1.0)
+    book = build(lambda: ResidualQuantizer(config), seed=0)
+    for level, values in zip(book._books(), ([0.0, 10.0], [-1.0, 2.0]), strict=True):
+        level.codebook.copy_(torch.tensor(values)[:, None])
+    x = torch.tensor([[8.5]])  # 10, then -1 for the -1.5 that are left; of two levels fewer is one
+    for draw, value, loss in ((None, 9.0, (1.5**2 + 0.5**2) / 4), (step_generator(0, 0), 10.0, 1.5**2 / 4)):
+        quantised, codes, commitment = book(x, draw=draw)
+        assert quantised.item() == value and codes.tolist() == [[1, 0]] and commitment.item() == loss
+
+
 def test_levels_learn_what_the_ones_before_leave() -> None:
     book, x = residual(3, codes=8), latents(2000)
     book.start_from(x, per_step=2000, generator=step_generator(0, 0))
@@ -103,6 +114,7 @@ def test_groups_are_residual_quantisers_side_by_side() -> None:
     first, second = both._parts()
     assert torch.equal(codes[:, :2], first.nearest(x[:, :3].contiguous()))
     assert torch.equal(codes[:, 2:], second.nearest(x[:, 3:].contiguous()))
+    assert torch.equal(both.lookup(codes.view(5, 8, 3)), both.lookup(codes).view(5, 8, 19))
     assert torch.equal(both.lookup(codes), torch.cat([first.lookup(codes[:, :2]), second.lookup(codes[:, 2:])], 1))
 
 
