@@ -214,6 +214,12 @@ def test_picks(pick, progress, shares):
     assert ((found - expected).abs() <= 4.5 * error).all()
 
 
+def test_what_a_pick_says_of_itself():
+    picks = (Categorical(), Categorical(0.0), Categorical(0.0, 1.0), Categorical(1.0, 0.0))
+    assert [pick.is_greedy for pick in picks] == [False, True, False, False]
+    assert not Categorical.revises and keyed(torch.zeros(1)).step == Progress(0, 1)
+
+
 def test_a_pick_says_log_probability_entropy_and_margin():
     found = Categorical(0.0)(TABLE.log(), None, keyed(torch.zeros(4, dtype=torch.int64)))
     assert found[0].tolist() == [0, 0, 0, 0]

@@ -118,6 +118,23 @@ def test_groups_are_residual_quantisers_side_by_side() -> None:
     assert torch.equal(both.lookup(codes), torch.cat([first.lookup(codes[:, :2]), second.lookup(codes[:, 2:])], 1))
 
 
+def test_each_group_learns_from_its_own_numbers_and_codes() -> None:
+    configs = [
+        ResidualQuantizerConfig(2, VectorQuantizerConfig(4, 3)),
+        ResidualQuantizerConfig(1, VectorQuantizerConfig(4, 2)),
+    ]
+    both, alone = (build(lambda: GroupedQuantizer(configs), seed=0) for _ in range(2))
+    x = latents(40, 5)
+    codes = both.nearest(x)
+    both.update(x, codes, step_generator(0, 0))
+    draw = step_generator(0, 0)  # revives codes of one part after the other
+    first, second = alone._parts()
+    first.update(x[:, :3], codes[:, :2], draw)
+    second.update(x[:, 3:], codes[:, 2:], draw)
+    assert all(torch.equal(one, other) for one, other in zip(both.codebooks, alone.codebooks, strict=True))
+    assert not torch.equal(both.codebooks[2], build(lambda: GroupedQuantizer(configs), seed=0).codebooks[2])
+
+
 def test_kmeans_finds_clusters_that_stand_apart() -> None:
     centres = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
     x = centres.repeat(30, 1) + latents(90, 2)
