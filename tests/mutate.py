@@ -1,19 +1,26 @@
 """Plants one mistake at a time in a file and asks its tests: python tests/mutate.py FILE.py TESTS...; not in CI.
 
 Prints each mistake that every test let pass, and how many were caught. A mistake is a changed operator, comparison,
-sign or number. Each runs in a process of its own, forked from one that has torch loaded.
+sign or number, outside of annotations and decorators; with --sample N only N of them are planted, drawn with --seed.
+
+Each runs in a process of its own. One in the body of a function is put into the loaded module, which takes no longer
+than the tests, but shows nothing where the function has run before them; one elsewhere is loaded with the module.
 """
 
+import argparse
 import ast
 import copy
+import functools
+import gc
 import importlib.machinery
 import os
+import random
 import signal
-import sys
+import types
 from pathlib import Path
 
 import pytest
-import torch  # noqa: F401  # once, before the forks
+import torch
 
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.GtE, ast.LtE: ast.Lt,
          ast.Gt: ast.LtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.BitAnd: ast.BitOr,
@@ -34,27 +41,116 @@ def mistakes(node: ast.AST) -> bool:
     return True
 
 
-def survives(path: Path, tree: ast.Module, tests: list[str]) -> bool:
+def below(source: ast.Module, kind: type, *fields: str) -> set[ast.AST]:
+    """All nodes in those fields of the nodes of a kind."""
+    parts = [getattr(node, field) for node in ast.walk(source) if isinstance(node, kind) for field in fields]
+    roots = [one for part in parts for one in (part if isinstance(part, list) else [part]) if one is not None]
+    return {node for root in roots for node in ast.walk(root)}
+
+
+class Mutant:
+    """A file with one mistake."""
+
+    def __init__(self, path: Path, source: ast.Module, number: int) -> None:
+        tree = copy.deepcopy(source)
+        node = next(node for n, node in enumerate(ast.walk(tree)) if n == number)
+        self.path, self.name = path, f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+        mistakes(node)
+        self.code = compile(ast.fix_missing_locations(tree), str(path), "exec")
+
+    def put(self) -> None:
+        """Into the functions of a module that is loaded."""
+        codes, found = [self.code], {}
+        for code in codes:
+            found[code.co_qualname, code.co_firstlineno] = code
+            codes += [one for one in code.co_consts if isinstance(one, types.CodeType)]
+        for one in gc.get_objects():
+            if type(one) is types.FunctionType and one.__code__.co_filename.endswith(self.path.name):
+                key = one.__code__.co_qualname, one.__code__.co_firstlineno
+                if Path(one.__code__.co_filename).resolve() == self.path and key in found:
+                    one.__code__ = found[key]
+
+    def loaded(self, options: list[str]) -> int:
+        """What pytest answers where the module is loaded with the mistake."""
+        plain, path, mine = importlib.machinery.SourceFileLoader.get_code, self.path, self.code
+        importlib.machinery.SourceFileLoader.get_code = lambda loader, name: (
+            mine if Path(loader.path).resolve() == path else plain(loader, name)
+        )
+        return int(pytest.main(options))
+
+
+def passes(run) -> bool:
+    """Whether ``run``, in a process of its own, returns 0."""
     child = os.fork()
     if child == 0:
         signal.alarm(60)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        plain, code = importlib.machinery.SourceFileLoader.get_code, compile(tree, str(path), "exec")
-        importlib.machinery.SourceFileLoader.get_code = lambda loader, name: (
-            code if Path(loader.path).resolve() == path else plain(loader, name)
-        )
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+        code = 1
+        try:
+            code = int(run())
+        finally:
+            os._exit(code)
     return os.waitpid(child, 0)[1] == 0
 
 
+class Loop:
+    """Lets pytest collect once, then runs what it found with each mutant; numbers of those that pass go to a pipe."""
+
+    def __init__(self, mutants: dict[int, Mutant], pipe: int) -> None:
+        self.mutants, self.pipe = mutants, pipe
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        def run(mutant: Mutant | None) -> bool:
+            if mutant is not None:
+                mutant.put()
+            session.config.pluginmanager.unregister(self)
+            session.config.hook.pytest_runtestloop(session=session)
+            return session.testsfailed > 0
+
+        if session.testsfailed or not passes(lambda: run(None)):
+            raise pytest.UsageError("the tests fail without any mistake")
+        for number, mutant in self.mutants.items():
+            if passes(functools.partial(run, mutant)):
+                os.write(self.pipe, b"%d\n" % number)
+        return True
+
+
 if __name__ == "__main__":
-    path, tests, caught, total = Path(sys.argv[1]).resolve(), sys.argv[2:], 0, 0
-    source = ast.parse(path.read_text())
-    for number, original in enumerate(ast.walk(source)):
-        tree = copy.deepcopy(source)
-        if mistakes(next(node for n, node in enumerate(ast.walk(tree)) if n == number)):
-            total += 1
-            caught += not (alive := survives(path, ast.fix_missing_locations(tree), tests))
-            if alive:
-                print(f"{path.name}:{original.lineno}: {ast.unparse(original)}", flush=True)
-    print(f"{path.name}: {caught} of {total} caught")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=lambda path: Path(path).resolve())
+    parser.add_argument("tests", nargs="+")
+    parser.add_argument("--sample", type=int, help="plant only so many, drawn at random")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    source, options = ast.parse(given.path.read_text()), ["-x", "-q", "-p", "no:cacheprovider", *given.tests]
+    typing = below(source, ast.AnnAssign, "annotation") | below(source, ast.arg, "annotation")
+    typing |= below(source, ast.FunctionDef, "returns", "decorator_list") | below(
+        source, ast.ClassDef, "decorator_list"
+    )
+    inside = below(source, ast.FunctionDef, "body")
+    nodes = list(enumerate(ast.walk(source)))
+    places = [number for number, node in nodes if node not in typing and mistakes(copy.deepcopy(node))]
+    total = len(places)
+    if given.sample is not None and given.sample < total:
+        places = sorted(random.Random(given.seed).sample(places, given.sample))
+    mutants = {number: Mutant(given.path, source, number) for number in places}
+    fast = {number: mutants[number] for number, node in nodes if number in mutants and node in inside}
+
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os._exit(int(pytest.main(options, plugins=[Loop(fast, writes)])))
+    os.close(writes)
+    with os.fdopen(reads) as pipe:
+        left = {int(line) for line in pipe}
+    if os.waitpid(child, 0)[1] != 0:
+        raise SystemExit("the tests fail without any mistake")
+    for number, mutant in mutants.items():
+        if number not in fast and passes(functools.partial(mutant.loaded, options)):
+            left.add(number)
+    for number in sorted(left):
+        print(mutants[number].name)
+    print(f"{given.path.name}: {len(places) - len(left)} of {len(places)} caught, {total} could be planted")

@@ -1,6 +1,7 @@
 """Layout, Sequence and Batch: exact inverses, ranges that survive a swap, coordinates that align."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -76,6 +77,40 @@ def test_replace_keeps_every_other_row_and_goes_back():
     assert smaller.num_ids == layout.num_ids
 
 
+def test_streams_come_and_go_and_ranges_stay():
+    """Ids: PAD, four controls, then a 5 .. 8 and its MASK, b 10 .. 12 and 14 .. 17 with theirs, c 19 .. 22."""
+    a, b, c = (
+        StreamSpec("text", (4,), ("index",)),
+        StreamSpec("audio", (3, 4), ("time",)),
+        StreamSpec("text", (4,), ("index",)),
+    )
+    layout = Layout({"a": a, "b": b}, arrangements={"b": Delay()}).add("c", c)
+    assert [(r.stream, r.level, r.offset, r.size) for r in layout.ranges] == [
+        ("a", 0, 5, 4),
+        ("b", 0, 10, 3),
+        ("b", 1, 14, 4),
+        ("c", 0, 19, 4),
+    ]
+    less = layout.remove("b")
+    assert [r.offset for r in less.ranges] == [5, 19] and less.arrangements == {"c": Parallel()}
+    assert layout.remove("a").arrangements == {"b": Delay(), "c": Parallel()}
+    # Nine ids are free between a and c: two levels of 3 and 4 codes with their MASKs fit, of 4 and 4 do not.
+    assert [r.offset for r in less.add("d", b).ranges] == [5, 19, 10, 14]
+    assert [r.offset for r in less.add("d", replace(b, codebook_sizes=(4, 4))).ranges] == [5, 19, 24, 29]
+    with pytest.raises(ValueError, match="'a' can't be removed: it is the only one"):
+        Layout({"a": a}).remove("a")
+    with pytest.raises(ValueError, match="'a' can't be removed: c shares its ranges"):
+        Layout({"a": a, "b": b, "c": c}, shares={"c": "a"}).remove("a")
+
+
+def test_labels_stay_with_a_stream_that_is_not_cut():
+    words = StreamSpec("text", (9,), ("channel",), end_code=8)
+    layout, labels = Layout({"x": words}), {"channel": ("Fz", "Cz")}
+    two = TokenStream(words, torch.tensor([[3], [4]], dtype=torch.int32), labels=labels)
+    assert layout.unpack(layout.pack({"x": two}))["x"].labels == labels
+    assert layout.unpack(layout.pack({"x": two}, lengths={"x": 3}))["x"].labels == {}
+
+
 def test_json_round_trip():
     layout = Layout(SPECS, arrangements={"audio": Delay(), "eeg": Parallel("concat")}, ticks_per_second=25.0)
     assert Layout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
@@ -121,6 +156,26 @@ def test_delay_shifts_levels_and_flatten_takes_turns():
     flat = Layout({"audio": AUDIO}, arrangements={"audio": Flatten()}).pack({"audio": codes})
     assert [row[level % 3] for level, row in enumerate(flat.ids[1:].tolist())] == [a + 1, b + 2, c + 3, a + 4, b + 5, c]
     assert int((flat.ids[1:] != PAD).sum()) == 5 + 1
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "codes", "placed", "place"),
+    [
+        (Parallel(), [[5, 6], [7, 8]], [[5, 6], [7, 8]], [0, 1]),
+        (Flatten(), [[5, 6], [7, 8]], [[5, -1], [-1, 6], [7, -1], [-1, 8]], [0, 0, 1, 1]),
+        (Delay(), [[5, 6], [7, 8]], [[5, -1], [7, 6], [-1, 8]], [0, 1, 2]),
+        (Delay(), [[5, 6]], [[5, -1], [-1, 6]], [0, 1]),
+        (Delay(), [], [], []),
+        (Flatten(), [], [], []),
+    ],
+    ids=str,
+)
+def test_places_of_two_levels(arrangement, codes, placed, place):
+    codes = torch.tensor(codes, dtype=torch.int32).view(-1, 2)
+    found, where = arrangement.place(codes)
+    assert found.tolist() == placed and where.tolist() == place
+    assert torch.equal(arrangement.restore(found, 2), codes)
+    assert arrangement.positions(len(codes), 2) == len(placed)
 
 
 def test_end_codes_pad_and_are_cut_again():
@@ -169,7 +224,11 @@ def test_roles_follow_their_slots():
         (lambda layout: layout.unpack(hidden(layout)), "hidden slots"),
         (
             lambda layout: layout.pack({"image": stream(StreamSpec("image", (16,), ("index",)), (2,))}),
-            "encode it again",
+            r"the tokenizer i of this layout, got codes of \(none\); encode it again",
+        ),
+        (
+            lambda layout: layout.pack({"audio": stream(replace(AUDIO, rate_hz=25.0), (4,))}),
+            "stream 'audio' must be .*rate_hz=50.0.*, got .*rate_hz=25.0",  # though the fingerprint is the same
         ),
         (lambda layout: Layout({}), "at least one stream"),
         (lambda layout: Layout(SPECS, shares={"image": "text"}), "same codebook_sizes"),
@@ -184,8 +243,6 @@ def test_wrong_input_gets_one_sentence(call, sentence):
 
 
 def hidden(layout):
-    from dataclasses import replace
-
     sequence = layout.pack(record())
     return replace(sequence, ids=layout.mask_of(sequence.ids))
 

@@ -44,8 +44,7 @@ def nearest(vectors: Tensor, centroids: Tensor) -> Tensor:
     """Index of the nearest centroid by Euclidean distance, the lower one of equals; [N, w], [K, w] -> int64 [N]."""
     lengths = centroids.square().sum(1)
     size = max(1, _TOGETHER // len(centroids))
-    parts = [(lengths - 2 * (part @ centroids.T)).argmin(1) for part in torch.split(vectors, size)]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long, device=vectors.device)
+    return torch.cat([(lengths - 2 * (part @ centroids.T)).argmin(1) for part in torch.split(vectors, size)])
 
 
 def _drawn(count: int, wanted: int, generator: torch.Generator) -> Tensor:

@@ -44,6 +44,38 @@ def test_derivative_and_weight(process):
     assert torch.allclose(process.weight(t), -process.alpha_prime(t) / (1 - process.alpha(t)))
 
 
+def test_a_time_for_each_share():
+    """The time at which half is hidden, and back again."""
+    halves = {
+        Linear(): 1 / 2,
+        Cosine(): 1 / 3,
+        Power(2.0): 1 - math.sqrt(1 / 2),
+        Polynomial(2.0): math.sqrt(1 / 2),
+        Arccos(): 1 - math.cos(math.pi / 4),
+        Exponential(4): math.log(8 / 5, 4),  # 1 - 4^-t = 3/8
+        Logarithmic(4): 1 / 2,  # 1 - t = 4^-1/2
+    }
+    for process, t in halves.items():
+        assert process.time(torch.tensor([0.5])).tolist() == pytest.approx([t], abs=1e-6), process
+
+
+def test_the_logarithmic_law_ends_before_1():
+    """With 4 slots everything is hidden from t = 3/4 on, where a quarter of a slot is left."""
+    t = torch.tensor([0.5, 0.74, 0.76, 1.0], dtype=torch.float64)
+    assert Logarithmic(4).hidden(t).tolist() == pytest.approx([0.5, math.log(0.26, 0.25), 1.0, 1.0])
+    slopes = [1 / (0.5 * math.log(4)), 1 / (0.26 * math.log(4)), 0.0, 0.0]
+    assert Logarithmic(4).hidden_prime(t).tolist() == pytest.approx(slopes)
+
+
+def test_settings_where_none_are_given():
+    assert (Power(), Polynomial(), Exponential(), Logarithmic()) == (
+        Power(2.0),
+        Polynomial(2.0),
+        Exponential(256),
+        Logarithmic(256),
+    )
+
+
 def test_weights_of_the_papers():
     t = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     assert torch.allclose(Linear().weight(t), 1 / t)

@@ -59,6 +59,7 @@ def amount(rate, slots: int = 10, step: int = 0):
         (ProcessRate(Linear(), minimum=9), lambda u: torch.ceil(10 * u).clamp(min=9)),
         (ProcessRate(Linear(), minimum=20), lambda u: torch.full_like(u, 10)),
         (ProcessRate(Linear(), per="batch"), lambda u: torch.ceil(10 * u[:1]).expand(3)),
+        (ProcessRate(Linear(), high=0.01), lambda u: torch.full_like(u, 1)),
         (FixedRate(0.35), lambda u: torch.full_like(u, 4)),  # 3.5 rounds to even
         (FixedRate(0.01), lambda u: torch.full_like(u, 1)),
     ],
@@ -67,6 +68,13 @@ def amount(rate, slots: int = 10, step: int = 0):
 def test_rates(rate, law):
     draws = uniform(seed=7, counters=torch.arange(3), purpose=Purpose.rate).double()
     assert amount(rate).count.tolist() == law(draws).tolist()
+
+
+def test_rates_where_nothing_is_said():
+    assert FixedRate() == FixedRate(0.15) and amount(FixedRate(), slots=100).count.tolist() == [15] * 3  # BERT
+    assert ProcessRate() == ProcessRate(Cosine(), 0.0, 1.0, "sample", "ceil", 1)
+    said = [rate.draws_for_batch for rate in (FixedRate(), ProcessRate(), ProcessRate(per="batch"))]
+    assert said == [False, False, True]
 
 
 def test_a_share_above_one_is_refused():
@@ -96,6 +104,11 @@ def test_open_counts(process, rounding, counts):
     assert open_counts(process, 10, 4, rounding) == counts
 
 
+def test_fewer_slots_than_steps_are_revealed_one_by_one():
+    assert open_counts(Linear(), 2, 4) == [1, 0, 0, 0]
+    assert open_counts(Linear(), 0, 2) == [0, 0]
+
+
 def test_a_bernoulli_rate_refuses_whatever_would_choose():
     own = ProcessRate(Linear(), rounding="bernoulli")
     with pytest.raises(ValueError, match=r"hides each slot on its own, so nothing may choose.*got RasterScore"):
@@ -111,6 +124,19 @@ def test_a_bernoulli_rate_refuses_whatever_would_choose():
     with pytest.raises(ValueError, match="got RasterScore"):
         Masker(Half(), RasterScore())(rows_of(), LAYOUT, seed=0)
     assert Masker(Half())(rows_of(), LAYOUT, seed=0).t.tolist() == [0.5]
+
+
+def test_a_rate_is_told_the_slots_and_the_step():
+    told = []
+
+    class Watch(Rate):
+        def __call__(self, num_maskable, *, step, total_steps, seed, sample_ids):
+            told.append((num_maskable.tolist(), step, total_steps, seed, sample_ids.tolist()))
+            return Amount(torch.ones(len(num_maskable)), count=torch.ones_like(num_maskable))
+
+    Masker(Watch())(rows_of(2), LAYOUT, seed=3)
+    Masker(Watch())(rows_of(2), LAYOUT, seed=3, step=4, total_steps=9)
+    assert told == [([4, 4], 0, 1, 3, [0, 1]), ([4, 4], 4, 9, 3, [0, 1])]
 
 
 def test_a_kind_of_random_score_is_called():
@@ -154,6 +180,15 @@ def test_spans_share_a_draw_and_start_with_their_stream():
     assert torch.equal(SpanScore(2)(context)[0, 1:], expected[0, 1:])
 
 
+def test_scores_where_nothing_is_said():
+    batch = rows_of()
+    untold = ScoreContext(batch, torch.ones(batch.shape, dtype=torch.bool), torch.tensor([0]), torch.tensor([0]))
+    assert (untold.progress, untold.index, untold.steps) == (0.0, 0, 1)
+    assert SpanScore() == SpanScore(3) and SpanScore(1).span == 1 and RasterScore() == RasterScore(1)
+    with pytest.raises(ValueError, match="a weight for each term, got 0 and 0"):
+        SumScore((), ())
+
+
 def test_blocks_of_a_raster_are_equally_good():
     batch = rows_of(slots=4)
     everything = torch.ones(batch.shape, dtype=torch.bool)
@@ -189,6 +224,16 @@ def test_stages_are_drawn_by_their_odds():
     assert abs(float(first) - 0.75) < 4.5 * (0.75 * 0.25 / 4000) ** 0.5
 
 
+def test_a_depth_follows_from_the_key_of_its_row():
+    batch = rows_of(100, audio=1)
+    maskable = (batch.role == FILL) & batch.valid[:, :, None] & (batch.stream == 1)[:, :, None]
+    batch = replace(batch, sample_ids=torch.arange(100))
+    draw = uniform(seed=5, counters=torch.arange(100) * 64 + 63, purpose=Purpose.dropout)  # 0 .. 62: conditions
+    for odds in ((3.0, 1.0), (0.3, 0.1)):  # relative to each other alone
+        depth = LevelStages(odds).stage(batch.ids, maskable, LAYOUT, seed=5, sample_ids=batch.sample_ids)
+        assert depth.tolist() == (draw >= 0.75).long().tolist()
+
+
 def test_conditions_are_dropped_one_by_one():
     three = Layout({name: StreamSpec(name, (4,), ("index",)) for name in ("a", "b", "c")})
     streams = {name: TokenStream(spec, torch.zeros(1, 1, dtype=torch.int32)) for name, spec in three.streams.items()}
@@ -198,6 +243,27 @@ def test_conditions_are_dropped_one_by_one():
     assert there[:, 0].all()
     pairs = (there[:, 1].long() * 2 + there[:, 2]).bincount(minlength=4).double()
     assert float(((pairs - 1000).square() / 1000).sum()) < 21.1  # a quarter each: false alarm 1e-4
+
+
+def test_what_is_filled_and_dropped_follows_from_the_key_of_a_row():
+    three = Layout({name: StreamSpec(name, (4,), ("index",)) for name in ("a", "b", "c")})
+    streams = {name: TokenStream(spec, torch.zeros(1, 1, dtype=torch.int32)) for name, spec in three.streams.items()}
+    batch = collate([three.pack(streams)] * 200, torch.arange(200), multiple=1)
+    drawn = Conditioning(drop=0.5, joint=0.25, odds={"b": 2.0})(batch, three, seed=1)
+    draws = [uniform(seed=1, counters=torch.arange(200) * 64 + n, purpose=Purpose.dropout) for n in range(5)]
+    target = (draws[0] >= 0.25).long() + (draws[0] >= 0.75)  # a is to fill in a quarter of the rows, b in half
+    for n in range(3):
+        filled = (target == n) | (draws[1] < 0.25)
+        assert torch.equal(drawn.role[:, n + 1, 0] == FILL, filled)
+        assert torch.equal(drawn.valid[:, n + 1], filled | (draws[2 + n] >= 0.5))
+    every = Conditioning(drop=0.0, joint=0.0)(batch, three, seed=1)
+    assert bool(every.valid.all()) and bool(((every.role == FILL).sum((1, 2)) == 1).all())
+
+
+@pytest.mark.parametrize("wrong", [{"drop": -0.1}, {"drop": 1.1}, {"joint": -0.1}, {"joint": 1.1}])
+def test_odds_of_conditions_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match="drop and joint are probabilities"):
+        Conditioning(**wrong)
 
 
 def test_a_chain_asks_its_groups_in_turn():

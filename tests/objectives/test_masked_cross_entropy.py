@@ -15,7 +15,7 @@ from tokenmask.layout import Layout
 from tokenmask.masking import Cosine, Linear, Polynomial
 from tokenmask.masking.masked_batch import Targets
 from tokenmask.models import MaskedModel, Predictions, RangeLogits, TransformerConfig
-from tokenmask.objectives import MaskedCrossEntropy
+from tokenmask.objectives import Loss, MaskedCrossEntropy
 from tokenmask.streams import StreamSpec, TokenStream
 
 LN = math.log
@@ -227,6 +227,11 @@ def test_nothing_to_predict_is_zero_with_a_gradient():
         loss.total.backward()
         assert loss.total.item() == 0 and loss.parts == {}
     assert all(parameter.grad.eq(0).all() for parameter in model.parameters())
+
+
+def test_a_total_is_divided_by_any_weight_but_0():
+    three = torch.tensor(3.0)
+    assert [Loss(three, torch.tensor(weight)).total.item() for weight in (2.0, 0.5, 0.0)] == [1.5, 6.0, 3.0]
 
 
 def test_refusals(case):

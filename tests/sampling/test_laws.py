@@ -82,6 +82,26 @@ def test_revocation_of_remdm():
     assert torch.allclose(capped, odds / odds.sum() * 0.1, atol=1e-6)
 
 
+def test_revocation_shares_its_odds_among_all_levels_of_a_row():
+    spec = StreamSpec("audio", (4, 4), ("time",), rate_hz=1.0)
+    layout = Layout({"audio": spec})
+    packed = layout.pack({"audio": TokenStream(spec, torch.zeros(2, 2, dtype=torch.int32))})
+    state = SamplerState.start(collate([packed], multiple=1), layout, torch.tensor([0]))
+    nothing = RevokeDrawn(process=Linear()).probability(state, state.is_open, Progress(0, 4))
+    assert nothing.tolist() == torch.zeros(1, 3, 2).tolist()  # all is open, so there is nothing to open
+    score = torch.tensor([[[0.0, 0.0], [0.5, 0.25], [0.125, 1.0]]]).log().clamp(min=-9)
+    state = replace(state, is_open=torch.zeros_like(state.is_open), score=score)
+    found = RevokeDrawn(process=Linear()).probability(state, torch.ones(1, 3, 2, dtype=torch.bool), Progress(0, 4))
+    odds = torch.tensor([[math.exp(-p) for p in row] for row in ((0.5, 0.25), (0.125, 1.0))])
+    assert torch.allclose(found[0, 1:], odds / odds.sum()) and found[0, 0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("cap", [0.0, 1.5])
+def test_a_cap_outside_of_0_to_1_is_refused(cap):
+    with pytest.raises(ValueError, match=rf"RevokeDrawn\.cap must lie in 0\.\.1 and above 0, got {cap}"):
+        RevokeDrawn(cap)
+
+
 def test_slots_are_opened_as_often_as_the_law_says():
     state = committed([math.log(p) for p in (0.5, 0.25, 0.125, 1.0)]).rows(torch.zeros(4000, dtype=torch.int64))
     state = replace(state, batch=replace(state.batch, sample_ids=torch.arange(4000)))
@@ -253,6 +273,7 @@ def test_what_a_person_asks_for_scales_what_the_recipe_says():
     )
     assert asked.stages[2].pick == Categorical(1.0) and asked.stages[0].pick is None
     assert ClassifierFree(1.0, 3.0).at(2.0) == ClassifierFree(1.0, 2.0)
+    assert ClassifierFree(1.0, 1.0).at(3.0) == ClassifierFree(3.0) and ClassifierFree().scale(0.0) == 2.0
     assert Sampler(12).adapted(steps=3).steps == 3 and Sampler().adapted(guidance=2.0).guidance == ClassifierFree(2.0)
     assert sampler.adapted() == sampler
     assert start().step == 0

@@ -1,12 +1,14 @@
 """Each part of the sampler against a table that a person can check: four slots, four codes."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from tokenmask.batch import GIVEN, Batch, collate
+from tokenmask.batch import FILL, GIVEN, Batch, collate
 from tokenmask.layout import Layout
+from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
@@ -17,6 +19,7 @@ from tokenmask.sampling import (
     PickContext,
     ProcessSchedule,
     Progress,
+    QLDSScore,
     RasterScore,
     RevokeLeastLikely,
     Sampler,
@@ -113,6 +116,32 @@ def test_the_noise_of_confidence_is_gumbel_and_fades(progress):
     assert torch.allclose(ConfidenceScore(4.5)(seen).flatten().double(), expected, atol=1e-4)
 
 
+def test_the_ends_of_the_noise_are_finite(monkeypatch):
+    draws = torch.tensor([0.0, 1 - 2.0**-24, 0.5, 0.25]).view(1, 4, 1)
+    monkeypatch.setattr("tokenmask.scores.predicted.slot_noise", lambda context: draws)
+    found = ConfidenceScore(1.0)(context(0.0, logprob=torch.zeros(4))).flatten().tolist()
+    # -ln(-ln u): u = 2^-25 gives -ln(25 ln 2), u = 1 - 2^-24 gives 24 ln 2
+    wanted = [-math.log(25 * math.log(2)), 24 * math.log(2), -math.log(math.log(2)), -math.log(2 * math.log(2))]
+    assert found == pytest.approx(wanted, abs=1e-5)
+
+
+def test_draws_are_keyed_by_seed_key_position_and_level():
+    batch = row_of()
+    seen = ScoreContext(batch, torch.ones(1, 5, 2, dtype=torch.bool), torch.tensor([7]), torch.tensor([3]))
+    keys = torch.tensor([[3 << 24 | place << 6 | level for level in (0, 1)] for place in range(5)])
+    drawn = uniform(seed=7, counters=keys.flatten(), purpose=Purpose.order).view(1, 5, 2)
+    assert torch.equal(slot_noise(seen), drawn)
+    shared = slot_noise(seen, torch.tensor([[4, 4, 2, 0, 1]]))  # all levels of a place share its draw
+    assert torch.equal(shared, drawn[:, [4, 4, 2, 0, 1], :1].expand(1, 5, 2))
+
+
+def test_which_orders_read_predictions():
+    said = {type(one).__name__: one.reads_predictions for one in (ConfidenceScore(), EntropyScore(), RasterScore())}
+    assert said == {"ConfidenceScore": True, "EntropyScore": True, "RasterScore": False}
+    assert SumScore((RasterScore(), MarginScore()), (1.0, 1.0)).reads_predictions
+    assert not SumScore((RasterScore(),), (1.0,)).reads_predictions
+
+
 def test_gumbel_noise_chooses_as_a_softmax_does():
     """The best of logprob + Gumbel is a draw from softmax(logprob): its sign and its scale, seen from outside."""
     rows = 4000
@@ -183,6 +212,12 @@ def test_picks(pick, progress, shares):
     found, expected = draws(pick, progress), torch.tensor(shares, dtype=torch.float64)
     error = (expected * (1 - expected) / 4000).sqrt()
     assert ((found - expected).abs() <= 4.5 * error).all()
+
+
+def test_what_a_pick_says_of_itself():
+    picks = (Categorical(), Categorical(0.0), Categorical(0.0, 1.0), Categorical(1.0, 0.0))
+    assert [pick.is_greedy for pick in picks] == [False, True, False, False]
+    assert not Categorical.revises and keyed(torch.zeros(1)).step == Progress(0, 1)
 
 
 def test_a_pick_says_log_probability_entropy_and_margin():
@@ -289,3 +324,21 @@ def test_low_discrepancy_points():
     assert halton_ranks(2, 3).tolist() == [5, 3, 1, 2, 0, 4]
     # QLDS on one axis, (1/2 + n / 1.618) mod 1: .118 .736 .354 .972 .590 -> cells 0 3 1 0 2
     assert qlds_ranks(4, 1).tolist() == [0, 2, 3, 1]
+    # QLDS on 2 rows, 3 columns: 1/2 + n (.7549, .5698) mod 1 rounds to (1, 0) (0, 2) (0, 1) (1, 2) (1, 1) (0, 0)
+    assert qlds_ranks(2, 3).tolist() == [5, 2, 1, 0, 4, 3]
+
+
+def test_each_stream_of_each_row_has_a_grid_of_its_own():
+    image = StreamSpec("image", (4,), ("row", "column"))
+    layout = Layout({"image": image, "text": SPEC})
+    rows = [
+        {"image": TokenStream(image, torch.zeros(*grid, 1, dtype=torch.int32)),
+         "text": TokenStream(SPEC, torch.zeros(words, 1, dtype=torch.int32))}
+        for grid, words in (((2, 3), 4), ((1, 3), 2))
+    ]  # fmt: skip
+    batch = collate([layout.pack(row) for row in rows], multiple=1)
+    seen = ScoreContext(batch, batch.role == FILL, torch.zeros(2).long(), torch.zeros(2).long())
+    found = -HaltonScore()(seen)[:, 1:, 0]
+    assert found[0].tolist() == [5, 3, 1, 2, 0, 4, 3, 1, 0, 2]  # 2 x 3 cells, then 1/2 1/4 3/4 1/8 on four words
+    assert found[1, :5].tolist() == [2, 0, 1, 1, 0]  # 1/3 2/3 1/9 on three columns, then 1/2 1/4 on two words
+    assert (-QLDSScore()(seen)[0, 1:, 0]).tolist() == [5, 2, 1, 0, 4, 3, 0, 2, 3, 1]

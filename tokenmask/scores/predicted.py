@@ -40,8 +40,9 @@ class ConfidenceScore(_Predicted):
         score = context.predictions["logprob"]
         scale = self.noise * (1 - context.progress)
         if scale > 0:
-            half = 2.0**-25  # centres the 24-bit uniforms in (0, 1), so that both logarithms are finite
-            score = score - scale * torch.log(-torch.log(slot_noise(context) + half))
+            # Half a step centres the 24-bit uniforms in (0, 1); a float32 rounds the last one up to 1, so it is held.
+            inside = (slot_noise(context) + 2.0**-25).clamp(max=1 - 2.0**-24)
+            score = score - scale * torch.log(-torch.log(inside))
         return score
 
 

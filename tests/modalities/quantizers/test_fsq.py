@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ def latents(count: int, width: int) -> Tensor:
 
 
 def test_digits_by_hand() -> None:
+    assert FiniteScalarQuantizerConfig().sizes == (8, 8, 8)
     book = quantizer(3, 4)
     assert (book.codebook_sizes, book.width, book.groups) == ((12,), 2, ((0,),))
     far = torch.tensor([[-9.0, -9.0], [9.0, -9.0], [-9.0, 9.0], [9.0, 9.0], [0.0, 0.0]])
@@ -72,7 +75,20 @@ def test_training_has_a_gradient_and_nothing_to_update() -> None:
     assert torch.equal(before["sizes"], book.sizes)
 
 
-@pytest.mark.parametrize("sizes", [(), (2, 8), (8, 0), (2048, 2048, 2048)])
+def test_the_gradient_is_that_of_the_bounded_number() -> None:
+    """y = tanh(x + shift) h - offset in steps of size // 2, with h = (size - 1) 1.001 / 2; y' = h (1 - tanh^2)."""
+    x = torch.tensor([[0.0, 0.0], [0.5, -1.0]], requires_grad=True)
+    quantizer(5, 8)(x)[0].sum().backward()
+    five, eight = 2.002, 3.5035
+    shift = math.atanh(0.5 / eight)  # an even number of levels has none at 0
+    expected = [
+        [five / 2, eight * (1 - (0.5 / eight) ** 2) / 4],
+        [five * (1 - math.tanh(0.5) ** 2) / 2, eight * (1 - math.tanh(shift - 1) ** 2) / 4],
+    ]
+    assert x.grad is not None and torch.allclose(x.grad, torch.tensor(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(), (2, 8), (8, 0), (2048, 2048, 2048), (2048, 1024, 1024)])
 def test_settings_out_of_range_are_one_sentence(sizes: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="sizes must be one or more numbers of levels"):
         FiniteScalarQuantizerConfig(sizes)

@@ -74,6 +74,12 @@ def test_it_stands_where_a_residual_quantiser_stands() -> None:
     assert all(torch.equal(before[name], value) for name, value in book.state_dict().items())
 
 
+def test_settings_of_the_paper_and_the_smallest_ones() -> None:
+    assert RandomProjectionQuantizerConfig() == RandomProjectionQuantizerConfig(8192, 64, 16, 1, True)
+    book = quantizer(codes=2, width=1, code_width=1)
+    assert book.codebook_sizes == (2,) and book.codebook.abs().flatten().tolist() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("settings", [{"codes": 1}, {"width": 0}, {"code_width": 0}, {"levels": 0}])
 def test_settings_out_of_range_are_one_sentence(settings: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="a random-projection quantiser needs"):

@@ -67,6 +67,34 @@ def test_drawn_codes_follow_the_softmax_of_distances() -> None:
     assert torch.equal(book(one)[1], book.nearest(one))  # encoding draws nothing
 
 
+def test_each_level_moves_towards_what_is_left_for_it() -> None:
+    config = ResidualQuantizerConfig(2, VectorQuantizerConfig(2, 1, decay=0.5, revive_below=0.0))
+    book = build(lambda: ResidualQuantizer(config), seed=0)
+    for level, values in zip(book._books(), ([0.0, 10.0], [-1.0, 2.0]), strict=True):
+        level.codebook.copy_(torch.tensor(values)[:, None])
+        level.ema_sum.copy_(level.codebook)
+        level.ema_count.fill_(1.0)
+    x = torch.tensor([[9.0], [13.0], [-1.0], [2.0]])  # 10 is taken twice and 0 twice; -1, 3, -1 and 2 are left
+    codes = book.nearest(x)
+    assert codes.tolist() == [[1, 0], [1, 1], [0, 0], [0, 1]]
+    book.update(x, codes, step_generator(0, 0))
+    first, second = (level.codebook.flatten().tolist() for level in book._books())
+    # Half of what was, half of what comes: counts (1 + 2) / 2, sums (0 + 1) / 2 and (10 + 22) / 2.
+    assert first == pytest.approx([0.5 / 1.5, 16 / 1.5])
+    assert second == pytest.approx([-1.5 / 1.5, 3.5 / 1.5])  # sums (-1 - 2) / 2 and (2 + 5) / 2
+
+
+def test_a_level_that_is_dropped_adds_neither_codes_nor_loss() -> None:
+    config = ResidualQuantizerConfig(2, VectorQuantizerConfig(2, 1, commitment=0.25), level_dropout=1.0)
+    book = build(lambda: ResidualQuantizer(config), seed=0)
+    for level, values in zip(book._books(), ([0.0, 10.0], [-1.0, 2.0]), strict=True):
+        level.codebook.copy_(torch.tensor(values)[:, None])
+    x = torch.tensor([[8.5]])  # 10, then -1 for the -1.5 that are left; of two levels fewer is one
+    for draw, value, loss in ((None, 9.0, (1.5**2 + 0.5**2) / 4), (step_generator(0, 0), 10.0, 1.5**2 / 4)):
+        quantised, codes, commitment = book(x, draw=draw)
+        assert quantised.item() == value and codes.tolist() == [[1, 0]] and commitment.item() == loss
+
+
 def test_levels_learn_what_the_ones_before_leave() -> None:
     book, x = residual(3, codes=8), latents(2000)
     book.start_from(x, per_step=2000, generator=step_generator(0, 0))
@@ -86,7 +114,25 @@ def test_groups_are_residual_quantisers_side_by_side() -> None:
     first, second = both._parts()
     assert torch.equal(codes[:, :2], first.nearest(x[:, :3].contiguous()))
     assert torch.equal(codes[:, 2:], second.nearest(x[:, 3:].contiguous()))
+    assert torch.equal(both.lookup(codes.view(5, 8, 3)), both.lookup(codes).view(5, 8, 19))
     assert torch.equal(both.lookup(codes), torch.cat([first.lookup(codes[:, :2]), second.lookup(codes[:, 2:])], 1))
+
+
+def test_each_group_learns_from_its_own_numbers_and_codes() -> None:
+    configs = [
+        ResidualQuantizerConfig(2, VectorQuantizerConfig(4, 3)),
+        ResidualQuantizerConfig(1, VectorQuantizerConfig(4, 2)),
+    ]
+    both, alone = (build(lambda: GroupedQuantizer(configs), seed=0) for _ in range(2))
+    x = latents(40, 5)
+    codes = both.nearest(x)
+    both.update(x, codes, step_generator(0, 0))
+    draw = step_generator(0, 0)  # revives codes of one part after the other
+    first, second = alone._parts()
+    first.update(x[:, :3], codes[:, :2], draw)
+    second.update(x[:, 3:], codes[:, 2:], draw)
+    assert all(torch.equal(one, other) for one, other in zip(both.codebooks, alone.codebooks, strict=True))
+    assert not torch.equal(both.codebooks[2], build(lambda: GroupedQuantizer(configs), seed=0).codebooks[2])
 
 
 def test_kmeans_finds_clusters_that_stand_apart() -> None:
