@@ -127,6 +127,15 @@ def test_a_metric_of_a_package_is_in_the_table(run, monkeypatch):
         metric.installed_metrics()
 
 
+def test_a_table_names_the_space_that_a_figure_asked_for(run):
+    told = []
+    found = evaluate(run, samples=8, draws=1, metrics=[lambda part: told.append((part.compared_in, part)) or []])
+    assert [table.features for table in found.streams] == ["", ""]
+    for before, part in told:
+        assert before == part.compared_in == ""
+        assert part.space.name and part.compared_in == part.space.name
+
+
 def _generated(run):
     found = []
     evaluate(run, samples=8, draws=1, metrics=[lambda part: found.append(part) or []])

@@ -100,6 +100,16 @@ def test_options_reach_the_sampler(run):
     assert len(unconditional) == 2
 
 
+def test_an_option_that_is_none_is_one_left_out(run):
+    nothing = dict.fromkeys(("steps", "guidance", "temperature", "seed", "num_samples", "negative", "also", "sampler"))
+    plain = run.generate_tokens("image", given={"text": "sun"})
+    assert len(plain) == 1 and run.generate_tokens("image", given={"text": "sun"}, **nothing) == plain
+    edited = run.edit(plain[0], **nothing)
+    assert len(edited) == 1 and edited[0] == run.edit(plain[0], num_samples=1, seed=0)[0]
+    with pytest.raises(TypeError, match=r"sampler, progress, got guidence; write one of these names, or leave it out"):
+        run.generate("image", guidence=2.0)
+
+
 def test_not_invariant_batches_still_give_valid_streams(run):
     given = [{"text": "sun"}, {"text": "smiling cat with a hat"}]
     for stream in run.generate_tokens("image", given=given, invariant=False, steps=3):

@@ -26,8 +26,19 @@ from tokenmask.masking import (
 )
 from tokenmask.masking.group_chain import chained
 from tokenmask.masking.processes import open_counts
+from tokenmask.masking.row_draws import (
+    CHAIN,
+    CHAIN_ORDER,
+    CHAIN_STEPS,
+    DROP,
+    JOINT,
+    MOST_STREAMS,
+    STAGE,
+    TARGET,
+    row_draws,
+)
 from tokenmask.ops import Purpose, uniform
-from tokenmask.scores import ScoreContext, slot_noise
+from tokenmask.scores import ScoreContext, slot_noise, slot_uniforms
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT, SOUND = StreamSpec("text", (4,), ("index",)), StreamSpec("audio", (4, 4), ("time",), rate_hz=1.0)
@@ -283,3 +294,53 @@ def test_a_chain_reveals_few_first_and_best_first():
     # sqrt(1/2) of 4 slots stay open after the first of two groups: 2 (floor of 2.8) and 2
     assert masked.targets.codes[masked.targets.queries.argsort()].tolist() == [0, 1, 2, 3]
     assert asked.tolist() == [1, 1, 2, 2]
+
+
+def test_a_rate_of_ones_own_that_hides_each_slot_alone_is_refused_as_early_as_ours():
+    class Half(Rate):
+        each_slot_alone = True
+
+        def __call__(self, num_maskable, *, step, total_steps, seed, sample_ids):
+            half = torch.full(num_maskable.shape, 0.5)
+            return Amount(half, probability=half)
+
+    for rate in (Half(), ProcessRate(Linear(), rounding="bernoulli")):
+        assert rate.each_slot_alone and Masker(rate).rate is rate
+        with pytest.raises(ValueError, match=r"hides each slot on its own.*got RasterScore"):
+            Masker(rate, RasterScore())
+    assert not ProcessRate().each_slot_alone and not FixedRate(0.5).each_slot_alone
+
+
+def test_no_two_choices_of_a_row_share_a_draw():
+    numbers = [TARGET, JOINT, *range(DROP, DROP + MOST_STREAMS), CHAIN, CHAIN_STEPS, CHAIN_ORDER, STAGE]
+    assert sorted(numbers) == list(range(64))
+    rows = torch.tensor([0, 5])
+    counters = torch.cat([torch.arange(64), 320 + torch.arange(64)])
+    every = uniform(seed=3, counters=counters, purpose=Purpose.dropout).view(2, 64)
+    assert torch.equal(row_draws(rows, 0, seed=3, count=64), every)
+    assert torch.equal(row_draws(rows, STAGE, seed=3), every[:, 63:])
+
+
+def test_more_streams_than_draws_are_refused():
+    """The 59th stream would be dropped by the draw that says whether its batch is a chain."""
+
+    def given(count: int):
+        layout = Layout({f"s{n:02}": StreamSpec("text", (4,), ("index",)) for n in range(count)})
+        word = TokenStream(TEXT, torch.zeros(1, 1, dtype=torch.int32))
+        batch = collate([layout.pack({"s00": word, f"s{count - 1:02}": word})], torch.tensor([4]))
+        return Conditioning(drop=0.5, odds={"s00": 1.0, f"s{count - 1:02}": 0.0})(batch, layout, seed=0)
+
+    last = row_draws(torch.tensor([4]), DROP + 57, seed=0) < 0.5
+    assert bool(given(58).valid[0].all()) != bool(last)
+    with pytest.raises(ValueError, match="draws for at most 58 streams, one each, got 59; take fewer"):
+        given(59)
+
+
+def test_uniforms_of_slots_are_those_of_seed_key_and_place():
+    seeds, keys = torch.tensor([3, 9]), torch.tensor([1, 2])
+    found = slot_uniforms(seeds, keys, (5, 2), Purpose.mask)
+    one = uniform(seed=9, counters=torch.tensor([2 << 24 | 4 << 6 | 1]), purpose=Purpose.mask)
+    assert found.shape == (2, 5, 2) and found[1, 4, 1] == one
+    shared = slot_uniforms(seeds, keys, (5, 2), Purpose.mask, torch.tensor([[0, 0, 1, 1, 4]] * 2))
+    assert torch.equal(shared[:, :, 0], shared[:, :, 1]) and torch.equal(shared[:, 4, 0], found[:, 4, 0])
+    assert torch.equal(shared[:, 0], shared[:, 1]) and torch.equal(shared[:, 2, 0], found[:, 1, 0])

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +11,7 @@ import torch
 from tests.sampling.reuse_worlds import model_of
 from tests.sampling.test_values import LAYOUT, SPEC, TABLE, Table, committed, start, trace
 from tokenmask.batch import GIVEN, collate
+from tokenmask.generation import drawn_with
 from tokenmask.layout import Layout
 from tokenmask.masking import Cosine, Linear, Power
 from tokenmask.models.attention_pattern import Full, Window
@@ -22,6 +23,7 @@ from tokenmask.sampling import (
     ConfidenceAbove,
     ConfidenceScore,
     GroupCausalReuse,
+    Guidance,
     MarginScore,
     NoGuidance,
     ProcessSchedule,
@@ -35,6 +37,7 @@ from tokenmask.sampling import (
     StaleReuse,
     UniformSchedule,
 )
+from tokenmask.scores import ScoreContext
 from tokenmask.streams import StreamSpec, TokenStream
 
 
@@ -296,3 +299,76 @@ def test_which_positions_each_pass_of_guidance_sees():
         ([1, 0, 0, 1, 1], 0.5),
         ([1, 0, 1, 1, 1], 0.25),
     ]
+
+
+def test_further_conditions_reach_every_stage_and_are_not_put_in_the_place_of_a_guidance():
+    @dataclass(frozen=True)
+    class Own(ClassifierFree):
+        low: float = 0.5
+
+    stages = (Stage(2), Stage(2, guidance=Own(3.0, low=0.7)), Stage(1, guidance=NoGuidance()))
+    asked = Sampler(stages=stages).adapted(also=(0.5, 1.0))
+    assert [guidance.weights for guidance in asked.guidances] == [(0.5, 1.0)] * 3
+    assert asked.guidances[1] == Own(3.0, low=0.7, weights=(0.5, 1.0))  # its kind and its own fields stay
+    assert [guidance.scale(0.5) for guidance in asked.guidances] == [1.0, 3.0, 1.0]
+    assert ClassifierFree(2.0, weights=(9.0,)).beside([0.25]) == ClassifierFree(2.0, weights=(0.25,))
+    assert NoGuidance().beside([0.25]) == ClassifierFree(1.0, weights=(0.25,))
+    assert Sampler(2).adapted(also=(2.0,)).guidances == (ClassifierFree(1.0, weights=(2.0,)),)
+
+
+class Still(Guidance):
+    """A guidance of one's own: three times the difference from nothing changed."""
+
+    def scale(self, progress):
+        return 3.0
+
+    def unconditional(self, batch, context):
+        return batch
+
+
+def test_a_guidance_that_takes_no_further_conditions_says_so():
+    options = {"also": [({"text": "moon"}, 0.5)]}
+    with pytest.raises(ValueError, match=r"go with ClassifierFree and NoGuidance, got .*Still.*; leave them out, or"):
+        drawn_with(Sampler(2, guidance=Still()), options)
+    everywhere = Sampler(stages=(Stage(2, guidance=ClassifierFree(2.0)),), guidance=Still())  # which guides nothing
+    assert drawn_with(everywhere, options).guidances == (ClassifierFree(2.0, weights=(0.5,)),)
+
+
+def test_a_negative_condition_needs_one_stage_that_pushes_away():
+    class Away(Still):
+        @property
+        def pushes_away(self):
+            return True
+
+    options = {"negative": {"text": "moon"}}
+    for guidance in (Away(), ClassifierFree(2.0), ClassifierFree(1.0, 3.0), ClassifierFree(1.0, weights=(0.5,))):
+        for sampler in (Sampler(2, guidance=guidance), Sampler(stages=(Stage(2, guidance=guidance), Stage(2)))):
+            assert drawn_with(sampler, options) == sampler
+    refused = (NoGuidance(), Still(), ClassifierFree(1.0), ClassifierFree(1.0, 1.0))
+    for guidance in refused:
+        for sampler in (Sampler(2, guidance=guidance), Sampler(stages=(Stage(2, guidance=guidance),))):
+            with pytest.raises(ValueError, match="needs guidance to push away from it"):
+                drawn_with(sampler, options)
+
+
+def test_confidence_is_ranked_and_cut_off_by_plain_probabilities_where_papers_do():
+    """At T = 2 the code of probability 0.97 has 0.76 in the draw: Fast-dLLM's 0.9 holds of the former."""
+    sure = torch.tensor([[0.97, 0.01, 0.01, 0.01]] * 4)
+    pick = Coldest(2.0)
+    sampler = Sampler(4, schedule=ConfidenceAbove(0.9), order=ConfidenceScore(plain=True), pick=pick)
+    assert trace(sampler, Table(sure)) == [[0, 0, 0, 0]]
+    told = ScoreContext(
+        start().batch, start().is_open, torch.zeros(1), torch.zeros(1),
+        predictions={"logprob": torch.tensor([-1.0]), "plain_logprob": torch.tensor([-2.0])},
+    )  # fmt: skip
+    assert ConfidenceScore()(told).tolist() == [-1.0] and ConfidenceScore(plain=True)(told).tolist() == [-2.0]
+
+
+@dataclass(frozen=True)
+class Coldest(Categorical):
+    """Takes the best code, and says what a draw at its temperature would have said of it."""
+
+    def __call__(self, logits, uncond, context):
+        codes, *_ = Categorical(0.0)(logits, uncond, context)
+        logprob = (logits / self.temperature).log_softmax(1)
+        return codes, logprob.gather(1, codes[:, None].long()).squeeze(1), -logprob[:, 0], logprob[:, 0]

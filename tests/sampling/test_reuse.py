@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -31,12 +31,15 @@ from tokenmask.sampling import (
     Sampler,
     Stage,
     StaleReuse,
+    SumScore,
     UniformSchedule,
     code_lengths,
     drift,
 )
+from tokenmask.sampling.drift import Drift
 from tokenmask.sampling.reuse import ReuseStep
 from tokenmask.sampling.sampler import Sampler as _Sampler  # noqa: F401
+from tokenmask.scores import Score
 
 
 class Recorded:
@@ -330,6 +333,50 @@ def test_code_lengths_of_a_sampler_are_those_of_one_pass(levels):
     assert torch.equal(plain > 0, bits > 0) and not torch.equal(plain, reused)
     with pytest.raises(ValueError, match="an order that a decoder can repeat"):
         code_lengths(Sampler(2), {"main": model}, layout, batch)
+
+
+def test_an_order_of_ones_own_says_whether_a_decoder_can_repeat_it():
+    @dataclass(frozen=True)
+    class Flat(EntropyScore):
+        """Highest entropy first, and a score that reads predictions but no drawn code."""
+
+        def __call__(self, context):
+            return -super().__call__(context)
+
+    class Mixed(Score):
+        reads_predictions, reads_drawn_codes = True, False
+
+        def __call__(self, context):
+            return context.predictions["margin"] - context.predictions["entropy"]
+
+    layout, batch = world()
+    models, plain = {"main": model_of(layout)}, start(batch, layout).is_open
+    for order in (Flat(), Mixed(), SumScore((EntropyScore(), QLDSScore()), (1.0, 0.1))):
+        bits = code_lengths(Sampler(4, order=order), models, layout, batch)
+        assert torch.equal(bits > 0, plain)
+    with pytest.raises(ValueError, match="not by drawn codes, got SumScore"):
+        code_lengths(Sampler(4, order=SumScore((EntropyScore(), ConfidenceScore()), (1.0, 1.0))), models, layout, batch)
+
+
+def test_drift_asks_a_policy_that_keeps_nothing_as_one():
+    """Guided in half of its steps: a policy that keeps nothing runs each row once in the others, watched or not."""
+    seen = []
+
+    class Forgets(NoReuse):
+        exact = False
+
+        def score(self, model, step, cache):
+            seen.append(step.inputs.shape[0])
+            return super().score(model, step, cache)
+
+    class Half(ClassifierFree):
+        def scale(self, progress):
+            return 3.0 if progress < 0.5 else 1.0
+
+    layout, batch = world()
+    sampler = Sampler(4, order=QLDSScore(), guidance=Half(), reuse=Forgets())
+    measured = drift(sampler, {"main": model_of(layout)}, layout, start(batch, layout))
+    assert seen == [6, 6, 3, 3] and measured == Drift(0.0, 0.0, 0.0, 1.0)
 
 
 def test_code_lengths_are_those_of_a_decoder():

@@ -13,6 +13,7 @@ from tokenmask.batch import FILL, GIVEN
 from tokenmask.masking import Linear
 from tokenmask.sampling import (
     Categorical,
+    ClassifierFree,
     ConfidenceAbove,
     Pick,
     PickContext,
@@ -91,3 +92,18 @@ def test_it_refuses_what_it_cannot_go_with():
     told = PickContext(torch.zeros(1), torch.zeros(1), 1.0, 0.0, None, torch.zeros(1).long(), start(), 0)
     with pytest.raises(ValueError, match="needs the layout of the ids"):
         _ = told.stands
+
+
+def test_a_guidance_observes_beside_a_pick_that_revises():
+    """It is asked in every step, and finds what it noted; rows that are done keep theirs."""
+    found = []
+
+    class Counts(ClassifierFree):
+        def observe(self, context, seen):
+            before = context.state.carry.get("mine", torch.zeros(1))
+            found.append(before.tolist())
+            return {"mine": before + 1}
+
+    state = start()
+    done = Sampler(3, pick=Turns(), guidance=Counts(1.0)).run({"main": Table()}, LAYOUT, state)
+    assert found == [[0.0], [1.0], [2.0]] and done.carry["mine"].tolist() == [3.0]

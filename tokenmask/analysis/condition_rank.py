@@ -97,7 +97,7 @@ def condition_ranks(
     layout, masker = model.layout, Masker(ProcessRate(Linear()), stages=LevelStages(only=0))
     jobs = [(n, c, draw) for n in range(len(streams)) for c in range(candidates) for draw in range(draws)]
     others = _candidates(len(conditions), candidates, seed)
-    total = torch.zeros(len(streams), candidates, dtype=torch.float64)
+    total, device = torch.zeros(len(streams), candidates, dtype=torch.float64), next(model.parameters()).device
     for start in range(0, len(jobs), batch_size):
         part = jobs[start : start + batch_size]
         sequences = []
@@ -108,7 +108,7 @@ def condition_ranks(
         keys = torch.tensor([n * draws + draw for n, _, draw in part])
         batch = collate(sequences, keys, multiple=16)
         masked = masker(batch, layout, seed=seed, scores=_noise_inside(batch, layout.index(target), seed))
-        losses = code_losses(model, masked, process).double()
+        losses = code_losses(model, masked.to(device), process).double().cpu()
         row = torch.div(masked.queries.slots, batch.shape[1] * batch.shape[2], rounding_mode="floor")
         row = row[masked.targets.queries]
         sums = torch.zeros(len(part), dtype=torch.float64).index_add(0, row, losses)

@@ -62,9 +62,8 @@ def evaluate(
         shown = (media or {}).get(name, ())
         part = Part(run, name, own[TRAIN], own[HELD_OUT], samples, seed, min(draws, 2), its, shown)
         figures = [figure for metric in chosen for figure in metric(part)]
-        space = vars(part).get("space")  # where a metric has asked for it
         spec = run.layout.streams[name]
-        tables.append(StreamFigures(name, spec.modality, space.name if space else "", tuple(figures)))
+        tables.append(StreamFigures(name, spec.modality, part.compared_in, tuple(figures)))
     about = {"draws": draws, "seed": seed, "samples": samples}
     return Evaluation(tuple(tables), tuple(scores), about)
 

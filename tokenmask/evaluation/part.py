@@ -27,7 +27,7 @@ LEAST = 4  # training and held-out records without which there is no space
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What is measured of one stream with one set of conditions.
+    """What is measured of one stream, with whatever conditions its records hold.
 
     Args:
         run: evaluated.
@@ -79,6 +79,12 @@ class Part:
         if len(self.chosen) < LEAST or len(self.train) < LEAST:
             return None
         return FeatureSpace.fit(self.run.tokenizers[self.name], self.windows)
+
+    @property
+    def compared_in(self) -> str:
+        """The name of :attr:`space`, if a figure has asked for it and there is one; else nothing."""
+        space: FeatureSpace | None = vars(self).get("space")
+        return "" if space is None else space.name
 
     def label(self, streams: Streams) -> str | None:
         """The words that the stream of a record is given with, if it is given words alone."""

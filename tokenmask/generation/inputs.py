@@ -61,7 +61,7 @@ class Inputs:
 
     def companions(self, options: DrawOptions) -> dict[str, Any]:
         """The fields of a request that hold negative and further conditions."""
-        further = tuple(self.conditions(one) for one, _ in options.get("also", ()))
+        further = tuple(self.conditions(one) for one, _ in options.get("also") or ())
         return {"negative": self.conditions(options.get("negative")), "further": further}
 
     def stream_of(self, media: Any) -> str:

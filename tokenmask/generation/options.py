@@ -6,10 +6,9 @@ Arrow: options + Sampler --**drawn_with**--> Sampler. Does not know: streams, me
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypedDict
 
-from tokenmask.sampling import ClassifierFree, Sampler
+from tokenmask.sampling import Sampler
 
 
 class DrawOptions(TypedDict, total=False):
@@ -30,20 +29,26 @@ class DrawOptions(TypedDict, total=False):
     steps: int | None
     guidance: float | None
     temperature: float | None
-    seed: int | Sequence[int]
-    num_samples: int
+    seed: int | Sequence[int] | None
+    num_samples: int | None
     negative: Mapping[str, Any] | None
-    also: Sequence[tuple[Mapping[str, Any], float]]
+    also: Sequence[tuple[Mapping[str, Any], float]] | None
     sampler: Sampler | None
     progress: bool
 
 
-def check_options(options: Mapping[str, Any], others: Sequence[str]) -> None:
-    """Refuses a misspelt option.
+_DEFAULTS: Mapping[str, Any] = {"seed": 0, "num_samples": 1}
+
+
+def check_options(options: Mapping[str, Any], others: Sequence[str]) -> tuple[int | Sequence[int], int]:
+    """Refuses a misspelt option, and says those that have a value of their own when left out or None.
 
     Args:
         options: by name.
         others: names of what the caller takes besides, for the sentence.
+
+    Returns:
+        seed and num_samples.
 
     Raises:
         TypeError: a name that is no option.
@@ -52,22 +57,27 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> None:
     known = [*others, *DrawOptions.__annotations__]
     unknown = [name for name in options if name not in DrawOptions.__annotations__]
     if unknown:
-        raise TypeError(f"a drawing has the options {', '.join(known)}, got {', '.join(unknown)}")
-    if options.get("num_samples", 1) < 1:
-        raise ValueError(f"num_samples must be at least 1, got {options['num_samples']}")
+        raise TypeError(
+            f"a drawing has the options {', '.join(known)}, got {', '.join(unknown)}; write one of these names, or "
+            "leave it out"
+        )
+    seed, samples = (default if options.get(name) is None else options[name] for name, default in _DEFAULTS.items())
+    if samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {samples}; ask for one or more, or leave it out")
+    return seed, samples
 
 
 def drawn_with(sampler: Sampler, options: DrawOptions) -> Sampler:
     """The sampler with what the options say of it; ``sampler`` is the recipe's.
 
     Raises:
-        ValueError: a negative condition without guidance.
+        ValueError: a negative condition where no stage pushes away from one, or further conditions and a guidance
+            that takes none.
     """
     sampler = options.get("sampler") or sampler
-    sampler = sampler.adapted(options.get("steps"), options.get("guidance"), options.get("temperature"))
-    if also := options.get("also"):
-        base = sampler.guidance if isinstance(sampler.guidance, ClassifierFree) else ClassifierFree(1.0)
-        sampler = replace(sampler, guidance=replace(base, weights=tuple(weight for _, weight in also)))
-    if options.get("negative") and not isinstance(sampler.guidance, ClassifierFree):
+    weights = tuple(weight for _, weight in options.get("also") or ())
+    steps, guidance, temperature = options.get("steps"), options.get("guidance"), options.get("temperature")
+    sampler = sampler.adapted(steps, guidance, temperature, weights or None)
+    if options.get("negative") and not any(one.pushes_away for one in sampler.guidances):
         raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
     return sampler

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, Batch
 from tokenmask.layout import Layout
-from tokenmask.ops import Purpose, uniform
+from tokenmask.masking.row_draws import DROP, JOINT, MOST_STREAMS, TARGET, row_draws
 
 
 @dataclass(frozen=True)
@@ -49,27 +48,27 @@ class Conditioning:
             a batch with GIVEN and FILL roles and with dropped conditions invalid.
 
         Raises:
-            ValueError: odds for a stream that the layout lacks, or a row whose streams all have odds 0.
+            ValueError: odds for a stream that the layout lacks, a row whose streams all have odds 0, or a layout of
+                more than 58 streams.
         """
         for name in self.odds:
             layout.index(name)
         count = len(layout.names)
+        if count > MOST_STREAMS:
+            raise ValueError(
+                f"Conditioning has draws for at most {MOST_STREAMS} streams, one each, got {count}; take fewer streams"
+            )
         present = (batch.stream[:, :, None] == torch.arange(count, device=batch.device)).any(1)
         odds = torch.tensor([self.odds.get(name, 1.0) for name in layout.names], device=batch.device) * present
         if bool((odds.sum(1) <= 0).any()):
             raise ValueError("every record needs a stream with odds above 0 to fill; raise Conditioning.odds")
-        draws = self._draws(batch.sample_ids, count + 2, seed)
+        draws = row_draws(batch.sample_ids, 0, seed=seed, count=DROP + count)
         cumulative = (odds / odds.sum(1, keepdim=True)).cumsum(1)
-        target = (draws[:, :1] >= cumulative[:, :-1]).sum(1)
-        joint = draws[:, 1] < self.joint
+        target = (draws[:, TARGET, None] >= cumulative[:, :-1]).sum(1)
+        joint = draws[:, JOINT] < self.joint
         filled = (torch.nn.functional.one_hot(target, count).bool() | joint[:, None]) & present
-        dropped = present & ~filled & (draws[:, 2:] < self.drop)
+        dropped = present & ~filled & (draws[:, DROP:] < self.drop)
         slot_filled = filled.gather(1, batch.stream.long().clamp(min=0)) & (batch.stream >= 0)
         role = torch.where(slot_filled[:, :, None], FILL, GIVEN).to(torch.int8)
         role = torch.where(batch.role == ABSENT, batch.role, role)
         return replace(batch, role=role).drop(dropped)
-
-    @staticmethod
-    def _draws(sample_ids: Tensor, count: int, seed: int) -> Tensor:
-        counters = sample_ids[:, None] * 64 + torch.arange(count, device=sample_ids.device)
-        return uniform(seed=seed, counters=counters.flatten(), purpose=Purpose.dropout).view(-1, count)

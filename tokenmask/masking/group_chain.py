@@ -16,10 +16,8 @@ from tokenmask.batch import ABSENT, FILL, PAD, Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.processes import MaskingProcess, Power, open_counts
-from tokenmask.ops import Purpose, uniform
+from tokenmask.masking.row_draws import CHAIN, CHAIN_ORDER, CHAIN_STEPS, row_draws
 from tokenmask.scores import QLDSScore, RandomScore, Score, ScoreContext
-
-_SHARE, _STEPS, _ORDER = 60, 61, 62  # draws of a row beside those of Conditioning and LevelStages
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,15 @@ class GroupChain:
 
     def drawn(self, batch: Batch, seed: int) -> bool:
         """Whether this batch is a chain."""
-        return self.share >= 1 or float(_draw(batch.sample_ids[:1], _SHARE, seed)) < self.share
+        return self.share >= 1 or float(row_draws(batch.sample_ids[:1], CHAIN, seed=seed)) < self.share
 
     def __call__(self, batch: Batch, layout: Layout, *, seed: int) -> MaskedBatch:
         """The chains of all rows; FILL slots at valid positions are predicted, all of them."""
         maskable = (batch.role == FILL) & batch.valid[:, :, None]
         low, high = self.steps
-        steps = low + (_draw(batch.sample_ids, _STEPS, seed) * (high - low + 1)).long().clamp(max=high - low)
-        which = (_draw(batch.sample_ids, _ORDER, seed) * len(self.orders)).long().clamp(max=len(self.orders) - 1)
+        steps, which = (row_draws(batch.sample_ids, number, seed=seed)[:, 0] for number in (CHAIN_STEPS, CHAIN_ORDER))
+        steps = low + (steps * (high - low + 1)).long().clamp(max=high - low)
+        which = (which * len(self.orders)).long().clamp(max=len(self.orders) - 1)
         context = ScoreContext(batch, maskable, torch.full_like(batch.sample_ids, seed), batch.sample_ids)
         scores = torch.stack([order(context) for order in self.orders])
         score = scores[which, torch.arange(len(which), device=which.device)]
@@ -179,7 +178,3 @@ def _pad(values: Tensor, length: int) -> Tensor:
 def _sizes(open_after: Sequence[int], initial: int) -> list[int]:
     before = [initial, *open_after[:-1]]
     return [b - a for b, a in zip(before, open_after, strict=True)]
-
-
-def _draw(sample_ids: Tensor, number: int, seed: int) -> Tensor:
-    return uniform(seed=seed, counters=sample_ids * 64 + number, purpose=Purpose.dropout)

@@ -16,8 +16,8 @@ from tokenmask.masking.group_chain import GroupChain
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.rates import ProcessRate, Rate
 from tokenmask.masking.stages import Stages
-from tokenmask.ops import Purpose, mask_tokens, uniform
-from tokenmask.scores import RandomScore, Score, ScoreContext, slot_counters
+from tokenmask.ops import Purpose, mask_tokens
+from tokenmask.scores import RandomScore, Score, ScoreContext, slot_uniforms
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Masker:
     chain: GroupChain | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.rate, ProcessRate) and self.rate.rounding == "bernoulli":
+        if self.rate.each_slot_alone:
             _refuse_choice(self.strategy)
 
     def __call__(
@@ -170,7 +170,4 @@ def _noised(ids: Tensor, slots: Tensor, odds: Tensor, context: ScoreContext, low
 
 def _draws(context: ScoreContext, purpose: Purpose) -> Tensor:
     """One uniform for each slot, float32 [B, L, K]."""
-    rows, length, levels = context.is_open.shape
-    counters = slot_counters(context.keys, length, levels).reshape(-1)
-    seeds = context.seeds[:, None, None].expand(rows, length, levels).reshape(-1)
-    return uniform(seed=seeds, counters=counters, purpose=purpose).view(rows, length, levels)
+    return slot_uniforms(context.seeds, context.keys, context.is_open.shape[1:], purpose)

@@ -41,6 +41,11 @@ class Rate(ABC):
         """Whether the rows of a batch share a draw; if not, a row's amount follows from its own slots and key."""
         return False
 
+    @property
+    def each_slot_alone(self) -> bool:
+        """Whether its amounts are probabilities; a masker then refuses whatever would choose among the slots."""
+        return False
+
     @abstractmethod
     def __call__(self, num_maskable: Tensor, *, step: int, total_steps: int, seed: int, sample_ids: Tensor) -> Amount:
         """Args:
@@ -81,6 +86,10 @@ class ProcessRate(Rate):
     @property
     def draws_for_batch(self) -> bool:
         return self.per == "batch"
+
+    @property
+    def each_slot_alone(self) -> bool:
+        return self.rounding == "bernoulli"
 
     def __call__(self, num_maskable: Tensor, *, step: int, total_steps: int, seed: int, sample_ids: Tensor) -> Amount:
         keys = sample_ids if self.per == "sample" else sample_ids[:1].expand_as(sample_ids)

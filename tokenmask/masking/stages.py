@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
-from tokenmask.ops import Purpose, uniform
+from tokenmask.masking.row_draws import STAGE, row_draws
 
 
 class Stages(ABC):
@@ -89,8 +89,7 @@ class LevelStages(Stages):
         weight[: len(self.odds)] = torch.tensor(self.odds[:count], device=ids.device)
         weight = weight * here
         cumulative = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9)).cumsum(1)
-        draw = uniform(seed=seed, counters=sample_ids * 64 + 63, purpose=Purpose.dropout)
-        return (draw[:, None] >= cumulative[:, :-1]).sum(1)
+        return (row_draws(sample_ids, STAGE, seed=seed) >= cumulative[:, :-1]).sum(1)
 
     def split(self, ids: Tensor, maskable: Tensor, layout: Layout, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Slots of the drawn depth, slots of finer ones, and rows from ``whole_from`` on."""

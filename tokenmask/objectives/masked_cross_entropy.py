@@ -97,7 +97,7 @@ class MaskedCrossEntropy(Objective):
 
         def read(group: RangeLogits) -> Tensor:
             """float32 [n, 2]: plain and smoothed cross-entropy of the targets of some queries."""
-            names, place = _targets_of(group, queries, targets)
+            names, place = targets_of(group, queries, targets)
             logits = group.logits if place is None else group.logits[place]
             plain = F.cross_entropy(logits, targets.codes[names], reduction="none")
             return torch.stack([plain.detach(), self._smoothed(plain, logits)], 1)
@@ -107,7 +107,7 @@ class MaskedCrossEntropy(Objective):
         losses, weights, chosen, parts = [], [], [], {}
         for group in predictions.groups:
             plain, smoothed = group.logits.unbind(1)  # what read made of them
-            names, _ = _targets_of(group, queries, targets)
+            names, _ = targets_of(group, queries, targets)
             codes = targets.codes[names]
             losses.append(smoothed)
             chosen.append(names)
@@ -215,8 +215,17 @@ def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, 
     return Queries(slots, heads.flatten()[slots]), Targets(number, codes, torch.ones(len(slots), device=slots.device))
 
 
-def _targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[Tensor, Tensor | None]:
-    """The targets of a group's queries, in the order of these, and the row of its logits for each (None: i for i)."""
+def targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[Tensor, Tensor | None]:
+    """The targets of a group's queries, in the order of these, and the row of its logits for each.
+
+    Args:
+        group: what a model answered of some of the queries.
+        queries: all of them.
+        targets: of the queries; one may have several or none.
+
+    Returns:
+        (int64 [n], indices into the targets; int64 [n], indices into ``group.logits``, or None for 0 .. n - 1).
+    """
     place = torch.full((len(queries),), -1, dtype=torch.int64, device=group.queries.device)
     place[group.queries] = torch.arange(len(group.queries), device=place.device)
     rows = place[targets.queries]

@@ -133,11 +133,10 @@ class Run:
             ValueError: a stream that the run does not have, a length that is missing, zero or too long.
             TypeError: an option that there is not.
         """
-        check_options(options, ("length", "grid", "duration_seconds", "invariant"))
+        seed, samples = check_options(options, ("length", "grid", "duration_seconds", "invariant"))
         inputs = self.inputs
         inputs.check(stream)
         wanted = [dict(one) for one in ([given or {}] if given is None or isinstance(given, Mapping) else given)]
-        seed = options.get("seed", 0)
         seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
         if not wanted or len(seeds) != len(wanted):
             raise ValueError(f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}")
@@ -151,7 +150,7 @@ class Run:
             blank = Request.blank(
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
-            requests += [replace(blank, sample=sample) for sample in range(options.get("num_samples", 1))]
+            requests += [replace(blank, sample=sample) for sample in range(samples)]
         return self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
 
     @free_cores()
@@ -195,8 +194,7 @@ class Run:
             TypeError: an option that there is not.
         """
         mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
-        check_options(options, mine)
-        seed = options.get("seed", 0)
+        seed, samples = check_options(options, mine)
         if not isinstance(seed, int):
             raise ValueError(f"an edit has one seed, got {seed!r}")
         inputs = self.inputs
@@ -221,7 +219,7 @@ class Run:
         if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
             sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
-        requests = [replace(request, sample=sample) for sample in range(options.get("num_samples", 1))]
+        requests = [replace(request, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, sampler, options)
         edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
         if keep_original is None:

@@ -23,7 +23,6 @@ from tokenmask.sampling.revoke import NeverRevoke
 from tokenmask.sampling.sampler import Sampler
 from tokenmask.sampling.schedule import DecidingSchedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import EntropyScore, MarginScore
 
 
 def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: Layout, batch: Batch) -> Tensor:
@@ -45,9 +44,10 @@ def code_lengths(sampler: Sampler, models: Mapping[str, MaskedModel], layout: La
         ValueError: an order that reads the drawn codes, a schedule that decides by them, or a revocation.
     """
     for order in (sampler.order, *(stage.order for stage in sampler.stages if stage.order)):
-        if order.reads_predictions and not isinstance(order, EntropyScore | MarginScore):
+        if order.reads_drawn_codes:
             raise ValueError(
-                f"code lengths need an order that a decoder can repeat (fixed, EntropyScore, MarginScore), got {order}"
+                f"code lengths need an order that a decoder can repeat (fixed, EntropyScore, MarginScore), "
+                f"not by drawn codes, got {order}"
             )
     for schedule in (sampler.schedule, *(stage.schedule for stage in sampler.stages if stage.schedule)):
         if isinstance(schedule, DecidingSchedule):

@@ -38,8 +38,10 @@ def commit_best(
     """
     state, stage, rows = context.state, step.stage, asked.slots.shape[0]
     assert stage.order is not None and stage.schedule is not None and stage.guidance is not None
+    observed = stage.guidance.observe(context, seen.taps)
     if step.revises:
-        return _revised(context, step, asked, seen, proposed, predicted)
+        noted = _for_rows(observed, state.carry, asked.slots.flatten(1).any(1))
+        return replace(_revised(context, step, asked, seen, proposed, predicted), carry={**state.carry, **noted})
     ranks, count, told = asked.ranks, asked.count, asked.context
     if ranks is None:
         told = replace(told, predictions=predicted, taps=seen.taps)
@@ -54,7 +56,7 @@ def commit_best(
         count,
     )
     committed = asked.slots ^ still_open.view_as(asked.slots)
-    observed = {**stage.order.observe(told), **stage.guidance.observe(context, seen.taps)}
+    observed = {**stage.order.observe(told), **observed}
     carry = asked.carry
     if observed:
         carry = {**carry, **_for_rows(observed, carry, told.is_open.flatten(1).any(1))}

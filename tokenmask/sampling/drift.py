@@ -75,7 +75,8 @@ class _Watched(Reuse):
 
     def __init__(self, policy: Reuse) -> None:
         self.policy = policy
-        self.gives_taps = policy.gives_taps  # type: ignore[misc]
+        self.exact, self.keeps = policy.exact, policy.keeps  # type: ignore[misc]
+        self.order_first, self.gives_taps = policy.order_first, policy.gives_taps  # type: ignore[misc]
         self.means: list[tuple[float, int]] = []
 
     def inner(self, steps: int) -> list[int]:

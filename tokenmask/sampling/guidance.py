@@ -50,6 +50,25 @@ class Guidance(ABC):
         """The same law, scaled so that its strongest s is ``strength``."""
         raise ValueError(f"guidance can be set for ClassifierFree and NoGuidance, got {self}; leave guidance out")
 
+    def beside(self, weights: Sequence[float]) -> Guidance:
+        """The same guidance with these weights of the further conditions, in place of any that it has.
+
+        Args:
+            weights: one for each further condition; the logits gain w (c - u).
+
+        Raises:
+            ValueError: it takes none.
+        """
+        raise ValueError(
+            f"further conditions go with ClassifierFree and NoGuidance, got {self}; leave them out, or write the "
+            "guidance's beside"
+        )
+
+    @property
+    def pushes_away(self) -> bool:
+        """Whether it ever pushes away from a negative condition of a row, if there is one."""
+        return False
+
     @abstractmethod
     def unconditional(self, batch: Batch, context: StepContext) -> Batch:
         """The same rows without their conditions, with their negative ones or with a part of them hidden.
@@ -90,6 +109,9 @@ class NoGuidance(Guidance):
     def at(self, strength: float) -> Guidance:
         return ClassifierFree(strength)
 
+    def beside(self, weights: Sequence[float]) -> Guidance:
+        return ClassifierFree(1.0, weights=tuple(weights))
+
     def unconditional(self, batch: Batch, context: StepContext) -> Batch:
         return batch
 
@@ -128,6 +150,14 @@ class ClassifierFree(Guidance):
         strongest = max(self.start - 1, self.end - 1, key=abs)
         start, end = (1 + (one - 1) / strongest * (strength - 1) for one in (self.start, self.end))
         return replace(self, start=start, end=end)
+
+    def beside(self, weights: Sequence[float]) -> Guidance:
+        return replace(self, weights=tuple(weights))
+
+    @property
+    def pushes_away(self) -> bool:
+        """Not where s is always 1 and nothing else pushes from u."""
+        return bool(self.weights) or any(self.scale(number / 64) != 1 for number in range(65))
 
     def unconditional(self, batch: Batch, context: StepContext | None = None) -> Batch:
         return _enable(self._bare(batch), NEGATIVE)

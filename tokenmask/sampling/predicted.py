@@ -36,8 +36,8 @@ class HeadLogits:
 class Predicted(Mapping[str, Tensor]):
     """What a step predicted of the codes that it drew, float32 [B, L, K] by name; 0 at slots that it did not ask.
 
-    "logprob", "entropy" and "margin" are those of the draw; "plain_logprob" and "logit", before temperature and
-    cut-offs, are computed when they are first read.
+    "logprob", "entropy" and "margin" are as the pick says them, for ``ops.sample_codes`` after temperature and before
+    any filter (at T = 0, of T = 1); "plain_logprob" and "logit", before temperature, are computed when first read.
 
     Attributes:
         taps: what parts of the step asked the model for besides, by name; nothing in a step that asked no slot.

@@ -82,7 +82,8 @@ class RevokeLeastLikely(Revoke):
 class RevokeDrawn(Revoke):
     """Opens each committed slot with a probability of its own, larger where its code was less likely when drawn.
 
-    With p the probability of a slot's code when it was drawn, the softmax of -p over the committed slots of a row,
+    With p the probability of a slot's code when it was drawn, after temperature (``state.score``; ours is the published
+    one at the temperatures 1 and 0), the softmax of -p over the committed slots of a row,
     times min(cap, (1 - alpha_s) / alpha_t); t is the time of the step that follows, s that after it. Source: ReMDM,
     arXiv:2503.00307, section 4, its "conf" law with the bound of "cap", and its published code. There a slot that was
     opened waits for the next step; here the step that follows may fill it at once.

@@ -6,7 +6,7 @@ Arrow: SamplerState --**Sampler.iterate**--> SamplerState with nothing open. Doe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -169,8 +169,17 @@ class Sampler:
             parts.setdefault(tuple(key), []).append(row)
         return [torch.tensor(rows, device=state.is_open.device) for rows in parts.values()]
 
+    @property
+    def guidances(self) -> tuple[Guidance, ...]:
+        """That of each stage."""
+        return tuple(stage.guidance or self.guidance for stage in self.stages) or (self.guidance,)
+
     def adapted(
-        self, steps: int | None = None, guidance: float | None = None, temperature: float | None = None
+        self,
+        steps: int | None = None,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        also: Sequence[float] | None = None,
     ) -> Sampler:
         """The sampler with what a person asks for, in proportion to what it says itself.
 
@@ -178,6 +187,7 @@ class Sampler:
             steps: of its longest stage; others keep their ratio to that one, with at least 1.
             guidance: strongest scale, see :meth:`Guidance.at`; a stage that says that it has none keeps none.
             temperature: at the start, see :meth:`Pick.at`; a stage that says that it takes the best codes still does.
+            also: weights of further conditions, in every stage, see :meth:`Guidance.beside`.
         """
         sampler, stages = self, self.stages
         if steps is not None:
@@ -196,6 +206,10 @@ class Sampler:
                 for s in stages
             )
             sampler = replace(sampler, pick=self.pick.at(temperature))
+        if also is not None:
+            stages = tuple(replace(s, guidance=s.guidance and s.guidance.beside(also)) for s in stages)
+            if not stages or any(s.guidance is None for s in stages):  # where it guides anything
+                sampler = replace(sampler, guidance=sampler.guidance.beside(also))
         return replace(sampler, stages=stages)
 
     def _whole(self, stage: Stage) -> Stage:

@@ -106,7 +106,7 @@ class ConfidenceAbove(DecidingSchedule):
     slots, and takes as few as its predictions allow. Source: Fast-dLLM, arXiv:2505.22618, section 3.3.
 
     Args:
-        threshold: probability of the drawn code, 0..1.
+        threshold: probability of the drawn code before temperature, 0..1.
     """
 
     threshold: float = 0.9
@@ -119,5 +119,5 @@ class ConfidenceAbove(DecidingSchedule):
         return initial
 
     def reveal(self, context: ScoreContext) -> Tensor:
-        sure = context.predictions["logprob"] >= math.log(self.threshold)
+        sure = context.predictions["plain_logprob"] >= math.log(self.threshold)
         return (sure & context.is_open).sum((1, 2))

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.layout import Layout
-from tokenmask.ops import Purpose, uniform
+from tokenmask.ops import Purpose
 from tokenmask.sampling.reuse import Cache
-from tokenmask.scores import slot_counters
+from tokenmask.scores import slot_uniforms
 
 _STEP_BITS = 16
 
@@ -86,10 +86,7 @@ class SamplerState:
         Args:
             purpose: what for; two purposes share no bits. Slots are revoked by ``Purpose.mask``.
         """
-        rows, length, levels = self.is_open.shape
-        counters = slot_counters(self.keys, length, levels).flatten()
-        seeds = self.seeds[:, None, None].expand(rows, length, levels).flatten()
-        return uniform(seed=seeds, counters=counters, purpose=purpose).view(rows, length, levels)
+        return slot_uniforms(self.seeds, self.keys, self.is_open.shape[1:], purpose)
 
     def rows(self, index: Tensor) -> SamplerState:
         """The rows at int64 ``index`` [N] in every field, in that order; repeats allowed."""

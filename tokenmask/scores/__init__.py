@@ -2,7 +2,7 @@
 
 from tokenmask.scores.fixed import RandomScore, RasterScore, SpanScore, SumScore
 from tokenmask.scores.grid import HaltonScore, QLDSScore, halton_ranks, qlds_ranks
-from tokenmask.scores.noise import slot_counters, slot_noise
+from tokenmask.scores.noise import slot_counters, slot_noise, slot_uniforms
 from tokenmask.scores.predicted import ConfidenceScore, EntropyScore, MarginScore
 from tokenmask.scores.score import Score, ScoreContext, best
 
@@ -23,4 +23,5 @@ __all__ = [
     "qlds_ranks",
     "slot_counters",
     "slot_noise",
+    "slot_uniforms",
 ]

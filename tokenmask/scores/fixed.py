@@ -81,6 +81,10 @@ class SumScore(Score):
     def reads_predictions(self) -> bool:
         return any(term.reads_predictions for term in self.terms)
 
+    @property
+    def reads_drawn_codes(self) -> bool:
+        return any(term.reads_drawn_codes for term in self.terms)
+
     def __call__(self, context: ScoreContext) -> Tensor:
         scores = [weight * term(context) for term, weight in zip(self.terms, self.weights, strict=True)]
         return torch.stack(scores).sum(dim=0)

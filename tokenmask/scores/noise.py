@@ -1,10 +1,12 @@
 """Noise: one draw for each slot, a function of (seed, key, position, level) alone.
 
-Arrow: ScoreContext --**slot_noise**--> uniforms, counters of ``ops.uniform``. Does not know: scores.
+Arrow: keys and seeds of rows --**slot_uniforms**--> uniforms of any purpose; ScoreContext --**slot_noise**--> those of
+an order. Does not know: scores.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -33,6 +35,27 @@ def _slot_numbers(length: int, levels: int, device: torch.device) -> Tensor:
         return position | torch.arange(levels, device=device)
 
 
+def slot_uniforms(
+    seeds: Tensor, keys: Tensor, size: Sequence[int], purpose: Purpose, places: Tensor | None = None
+) -> Tensor:
+    """One uniform in [0, 1) for each slot, float32 [B, L, K], of its row's seed and key and its place alone.
+
+    Args:
+        seeds: int64 [B].
+        keys: int64 [B], below 2^39.
+        size: (L, K).
+        purpose: what for; two purposes share no bits.
+        places: int64 [B, L], numbers instead of the positions; the levels of a position then share a draw.
+    """
+    length, levels = size
+    shape = (len(keys), length, levels)
+    counters = slot_counters(keys, length, levels)
+    if places is not None:
+        counters = ((keys[:, None, None] << _SLOT_BITS) | (places << _LEVEL_BITS)[:, :, None]).expand(shape)
+    every = seeds[:, None, None].expand(shape)
+    return uniform(seed=every.reshape(-1), counters=counters.reshape(-1), purpose=purpose).view(shape)
+
+
 def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
     """One uniform in [0, 1) for each slot, float32 [B, L, K].
 
@@ -40,11 +63,4 @@ def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
         context: seeds, keys and shape.
         places: int64 [B, L], draws by these numbers instead of the positions, so that equal numbers share a draw.
     """
-    rows, length, levels = context.is_open.shape
-    counters = slot_counters(context.keys, length, levels)
-    if places is not None:
-        counters = (context.keys[:, None, None] << _SLOT_BITS) | (places << _LEVEL_BITS)[:, :, None]
-        counters = counters.expand(rows, length, levels)
-    seeds = context.seeds[:, None, None].expand(rows, length, levels)
-    flat = uniform(seed=seeds.reshape(-1), counters=counters.reshape(-1), purpose=Purpose.order)
-    return flat.view(rows, length, levels)
+    return slot_uniforms(context.seeds, context.keys, context.is_open.shape[1:], Purpose.order, places)

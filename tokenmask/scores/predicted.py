@@ -28,16 +28,19 @@ class ConfidenceScore(_Predicted):
     """Log-probability of the drawn code plus Gumbel noise that fades out.
 
     The noise has scale ``noise * (1 - progress)``; 0 is the pure low-confidence order of LLaDA (arXiv:2502.09992).
-    Source: MaskGIT, arXiv:2202.04200, section 3.2 and published code, where the scale is 4.5.
+    Source: MaskGIT, arXiv:2202.04200, section 3.2 and published code, where the scale is 4.5. Both rank by the
+    probability before temperature, as ``plain`` does; without it ours is theirs at the temperatures 1 and 0 alone.
 
     Args:
         noise: scale of the Gumbel noise at the start.
+        plain: takes the probability of the logits before temperature, instead of the one that the code was drawn with.
     """
 
     noise: float = 0.0
+    plain: bool = False
 
     def __call__(self, context: ScoreContext) -> Tensor:
-        score = context.predictions["logprob"]
+        score = context.predictions["plain_logprob" if self.plain else "logprob"]
         scale = self.noise * (1 - context.progress)
         if scale > 0:
             # Half a step centres the 24-bit uniforms in (0, 1); a float32 rounds the last one up to 1, so it is held.
@@ -50,13 +53,24 @@ class ConfidenceScore(_Predicted):
 class MarginScore(_Predicted):
     """Probability of the best code minus that of the second. Source: arXiv:2502.06768, section 4.1."""
 
+    @property
+    def reads_drawn_codes(self) -> bool:
+        return False
+
     def __call__(self, context: ScoreContext) -> Tensor:
         return context.predictions["margin"]
 
 
 @dataclass(frozen=True)
 class EntropyScore(_Predicted):
-    """Lowest entropy first. Source: arXiv:2505.24857, section 3 (entropy-bounded unmasking)."""
+    """Lowest entropy first.
+
+    Source: EB-Sampler, arXiv:2505.24857, section 3: its ranking alone; there the count follows from a bound.
+    """
+
+    @property
+    def reads_drawn_codes(self) -> bool:
+        return False
 
     def __call__(self, context: ScoreContext) -> Tensor:
         return -context.predictions["entropy"]

@@ -28,7 +28,8 @@ class ScoreContext:
         progress: share of the steps of the stage that are done once this one is, (i + 1) / S: 1 / S in the first
             step, 1 in the last; 0 in training.
         predictions: of the drawn codes, float32 [B, L, K] each; empty in training: "logprob", "entropy" and "margin"
-            as the codes were drawn, "plain_logprob" and "logit" before temperature and cut-offs (0 where not asked).
+            as :func:`tokenmask.ops.sample_codes` says them, after temperature and before any filter (at T = 0, of
+            T = 1); "plain_logprob" and "logit" before temperature (0 where not asked).
         index, steps: this step of its stage, from 0, and their number.
         carry: what parts of the sampler carry from step to step.
         taps: what the step saw of the model besides logits, by name, [B, ...] each; what :meth:`Score.taps` asked for.
@@ -53,6 +54,14 @@ class Score(ABC):
     def reads_predictions(self) -> bool:
         """Whether it needs ``context.predictions``; if not, slots can be chosen before their codes are scored."""
         return False
+
+    @property
+    def reads_drawn_codes(self) -> bool:
+        """Whether it needs to know which codes were drawn, beyond the distributions that they were drawn from.
+
+        If not, a decoder can repeat the order, see :func:`tokenmask.sampling.code_lengths`.
+        """
+        return self.reads_predictions
 
     @abstractmethod
     def __call__(self, context: ScoreContext) -> Tensor:

@@ -18,6 +18,7 @@ from tokenmask.batch import ABSENT, FILL, GIVEN, Batch, collate
 from tokenmask.corpus import Record
 from tokenmask.masking import LevelStages, Linear, MaskedBatch, Masker, MaskingProcess, ProcessRate
 from tokenmask.models import MaskedModel
+from tokenmask.objectives import targets_of
 from tokenmask.training.packing import Packing
 
 
@@ -69,23 +70,24 @@ def unigram_log_probabilities(counts: Sequence[Tensor]) -> list[Tensor]:
 
 @torch.inference_mode()
 def code_losses(model: MaskedModel, masked: MaskedBatch, process: MaskingProcess | None = None) -> Tensor:
-    """Cross-entropy of each target, float32 [N], nats.
+    """Cross-entropy of each target, float32 [N], nats, on the device of the batch.
 
     Args:
         model: in any mode; not changed.
-        masked: the batch.
+        masked: the batch, on the model's device; a query may have several targets or none.
         process: by which the model was told the masking time in training; it is told the time at which that one hides
             the share that was to be hidden here. None: the time of the batch.
     """
     t = masked.t
     if process is not None and masked.process is not None and process != masked.process:
         t = process.time(masked.process.hidden(t))
-    losses = torch.zeros(len(masked.targets))
-    codes = torch.zeros(len(masked.queries), dtype=torch.int64)
-    codes[masked.targets.queries] = masked.targets.codes
-    for _, index, logits in model.logits(masked.inputs, masked.queries, group=masked.group, t=t):
-        losses[index] = torch.nn.functional.cross_entropy(logits.float(), codes[index], reduction="none")
-    return losses[masked.targets.queries]
+    queries, targets = masked.queries, masked.targets
+    losses = torch.zeros(len(targets), device=targets.codes.device)
+    for group in model.logits(masked.inputs, queries, group=masked.group, t=t):
+        names, place = targets_of(group, queries, targets)
+        logits = (group.logits if place is None else group.logits[place]).float()
+        losses[names] = torch.nn.functional.cross_entropy(logits, targets.codes[names], reduction="none")
+    return losses
 
 
 def held_out_scores(
@@ -155,7 +157,7 @@ def _losses(
     unigrams, end_code = unigram_log_probabilities(counts), layout.streams[name].end_code
     jobs = [(index, draw) for index in range(len(records)) for draw in range(draws)]
     jobs.sort(key=lambda job: packing.positions(layout, records[job[0]].streams))
-    rows = []
+    rows, device = [], next(model.parameters()).device
     passes = itertools.product(sorted(set(own.tolist())), range(0, len(jobs), batch_size))
     for depth, start in passes:
         masker = Masker(ProcessRate(Linear()), stages=LevelStages(only=depth))
@@ -164,7 +166,7 @@ def _losses(
         keys = torch.tensor([index * draws + draw for index, draw in part])
         batch = _only(collate(sequences, keys, multiple=16), layout.index(name), conditioned)
         masked = masker(batch, layout, seed=seed)
-        loss = code_losses(model, masked, process)
+        loss = code_losses(model, masked.to(device), process).cpu()
         heads, codes = masked.queries.heads[masked.targets.queries], masked.targets.codes
         level = levels[heads]
         unigram = -torch.stack([unigrams[k][c] for k, c in zip(level.tolist(), codes.tolist(), strict=True)])
