@@ -56,6 +56,7 @@ def test_what_is_given_stays_and_scores_are_those_of_the_draw():
     ids = [(step.state.batch.ids[0, 1:5, 0] - OFFSET).tolist() for step in done]
     assert ids == [[0, 0, 0, 0], [1, 0, 1, 1], [2, 0, 2, 2]]
     assert done[-1].state.score[0, 1:5, 0].tolist() == [-0.25, 0, -0.25, -0.25]
+    assert [step.state.step for step in done] == [1, 2, 3] and not Turns().is_greedy  # each draws by a key of its own
     assert not bool(done[-1].state.is_open.any()) and int((role == FILL).sum()) == 3
 
 

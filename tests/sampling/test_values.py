@@ -319,6 +319,32 @@ def test_guidance(guidance, progress, scale):
     assert guidance.scale(progress) == pytest.approx(scale)
 
 
+def test_what_is_carried_stays_for_a_row_that_is_done():
+    """Level by level: one place is done in the first of four steps, two places in the second."""
+    spec = StreamSpec("audio", (4, 4), ("time",), rate_hz=1.0)
+    layout = Layout({"audio": spec})
+    streams = [{"audio": TokenStream(spec, torch.zeros(places, 2, dtype=torch.int32))} for places in (1, 2)]
+    state = SamplerState.start(
+        collate([layout.pack(one) for one in streams], multiple=1), layout, torch.zeros(2).long()
+    )
+
+    class Even:
+        def logits(self, inputs, queries, t=None, **more):
+            for head in queries.heads.unique().tolist():
+                index = (queries.heads == head).nonzero().squeeze(1)
+                yield head, index, torch.zeros(len(index), 4)
+
+    class Counts(RasterScore):
+        def observe(self, context):
+            last = torch.full((2,), context.index)
+            return {"last": last, "slots": last[:, None, None].expand(2, 3, 2)}
+
+    sampler = Sampler(4, schedule=UniformSchedule(), order=Counts())
+    *_, step = sampler.iterate({"main": Even()}, layout, state)
+    assert step.state.carry["last"].tolist() == [0, 1]
+    assert step.state.carry["slots"][:, 2, 1].tolist() == [0, 1]
+
+
 def test_low_discrepancy_points():
     # Halton, bases 2 and 3: (1/2, 1/3) (1/4, 2/3) (3/4, 1/9) (1/8, 4/9) (5/8, 7/9) (3/8, 2/9) on 2 rows, 3 columns
     assert halton_ranks(2, 3).tolist() == [5, 3, 1, 2, 0, 4]
