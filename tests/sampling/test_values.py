@@ -12,6 +12,7 @@ from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
+    ConfidenceAbove,
     ConfidenceScore,
     EntropyScore,
     HaltonScore,
@@ -180,6 +181,13 @@ def test_what_an_order_and_a_pick_are_told_of_the_step():
 )
 def test_schedules(schedule, initial, steps, after):
     assert schedule.plan(initial, steps) == after
+
+
+def test_a_threshold_is_reached_where_it_is_met():
+    seen = context(0.0, logprob=torch.tensor([0.0, 0.0, -0.1, 0.0]))
+    assert ConfidenceAbove(1.0).reveal(seen).tolist() == [3]
+    assert ConfidenceAbove(0.9).reveal(seen).tolist() == [4]  # ln .9 = -.105
+    assert ConfidenceAbove().threshold == 0.9 and ConfidenceAbove().plan(4, 3) == [4, 4, 0]
 
 
 def keyed(seeds, guidance: float = 1.0, progress: float = 0.0, allowed=None) -> PickContext:
