@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.sampling.reuse_worlds import filled, model_of, world
-from tests.sampling.test_values import LAYOUT, MASK, OFFSET, Table, row_of, start, trace
+from tests.sampling.test_values import LAYOUT, MASK, OFFSET, TABLE, Table, row_of, start, trace
 from tokenmask.batch import FILL, GIVEN
 from tokenmask.masking import Linear
 from tokenmask.sampling import (
@@ -17,6 +17,7 @@ from tokenmask.sampling import (
     ConfidenceAbove,
     Pick,
     PickContext,
+    Revoke,
     Sampler,
     SamplerState,
     Stage,
@@ -57,7 +58,21 @@ def test_what_is_given_stays_and_scores_are_those_of_the_draw():
     ids = [(step.state.batch.ids[0, 1:5, 0] - OFFSET).tolist() for step in done]
     assert ids == [[0, 0, 0, 0], [1, 0, 1, 1], [2, 0, 2, 2]]
     assert done[-1].state.score[0, 1:5, 0].tolist() == [-0.25, 0, -0.25, -0.25]
+    assert [step.state.step for step in done] == [1, 2, 3] and not Turns().is_greedy  # each draws by a key of its own
     assert not bool(done[-1].state.is_open.any()) and int((role == FILL).sum()) == 3
+
+
+def test_what_was_predicted_is_of_the_codes_that_were_drawn():
+    seen = []
+
+    class Watch(Revoke):
+        def __call__(self, state, stage, progress, predictions):
+            seen.append(predictions["plain_logprob"][0, 1:5, 0].exp())
+
+    trace(Sampler(6, pick=Turns(), revoke=Watch()), Table())
+    for code in range(4):
+        assert torch.allclose(seen[code], TABLE[:, code])
+    assert torch.allclose(seen[4], TABLE[:, 3])  # hidden again: the last code stands for none
 
 
 def test_hidden_again_is_open_again():

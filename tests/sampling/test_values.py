@@ -12,6 +12,7 @@ from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
+    ConfidenceAbove,
     ConfidenceScore,
     EntropyScore,
     HaltonScore,
@@ -182,6 +183,13 @@ def test_schedules(schedule, initial, steps, after):
     assert schedule.plan(initial, steps) == after
 
 
+def test_a_threshold_is_reached_where_it_is_met():
+    seen = context(0.0, logprob=torch.tensor([0.0, 0.0, -0.1, 0.0]))
+    assert ConfidenceAbove(1.0).reveal(seen).tolist() == [3]
+    assert ConfidenceAbove(0.9).reveal(seen).tolist() == [4]  # ln .9 = -.105
+    assert ConfidenceAbove().threshold == 0.9 and ConfidenceAbove().plan(4, 3) == [4, 4, 0]
+
+
 def keyed(seeds, guidance: float = 1.0, progress: float = 0.0, allowed=None) -> PickContext:
     """The context of slots 0, 1, ... of a row whose state nobody looks at."""
     slots = torch.arange(len(seeds))
@@ -317,6 +325,32 @@ def test_only_committed_slots_of_the_stage_that_were_filled_are_revoked():
 )
 def test_guidance(guidance, progress, scale):
     assert guidance.scale(progress) == pytest.approx(scale)
+
+
+def test_what_is_carried_stays_for_a_row_that_is_done():
+    """Level by level: one place is done in the first of four steps, two places in the second."""
+    spec = StreamSpec("audio", (4, 4), ("time",), rate_hz=1.0)
+    layout = Layout({"audio": spec})
+    streams = [{"audio": TokenStream(spec, torch.zeros(places, 2, dtype=torch.int32))} for places in (1, 2)]
+    state = SamplerState.start(
+        collate([layout.pack(one) for one in streams], multiple=1), layout, torch.zeros(2).long()
+    )
+
+    class Even:
+        def logits(self, inputs, queries, t=None, **more):
+            for head in queries.heads.unique().tolist():
+                index = (queries.heads == head).nonzero().squeeze(1)
+                yield head, index, torch.zeros(len(index), 4)
+
+    class Counts(RasterScore):
+        def observe(self, context):
+            last = torch.full((2,), context.index)
+            return {"last": last, "slots": last[:, None, None].expand(2, 3, 2)}
+
+    sampler = Sampler(4, schedule=UniformSchedule(), order=Counts())
+    *_, step = sampler.iterate({"main": Even()}, layout, state)
+    assert step.state.carry["last"].tolist() == [0, 1]
+    assert step.state.carry["slots"][:, 2, 1].tolist() == [0, 1]
 
 
 def test_low_discrepancy_points():

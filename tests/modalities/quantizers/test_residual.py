@@ -95,6 +95,13 @@ def test_a_level_that_is_dropped_adds_neither_codes_nor_loss() -> None:
         assert quantised.item() == value and codes.tolist() == [[1, 0]] and commitment.item() == loss
 
 
+def test_without_a_temperature_the_nearest_code_is_taken() -> None:
+    assert VectorQuantizerConfig() == VectorQuantizerConfig(512, 16, 0.99, 0.05, 0.25, False, 0.0)
+    book = build(lambda: VectorQuantizer(VectorQuantizerConfig(2, 1)), seed=0)
+    book.codebook.copy_(torch.tensor([[0.0], [10.0]]))
+    assert book(torch.tensor([[9.0], [1.0]]), step_generator(0, 0))[1].tolist() == [1, 0]
+
+
 def test_levels_learn_what_the_ones_before_leave() -> None:
     book, x = residual(3, codes=8), latents(2000)
     book.start_from(x, per_step=2000, generator=step_generator(0, 0))
