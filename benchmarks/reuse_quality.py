@@ -124,7 +124,7 @@ def main() -> None:
                 "training_steps": runs[name].recipe.training.steps,
                 "held_out_records": held_out.shape[0],
                 "seeds": arguments.seeds,
-                "slots": int(((held_out.role == FILL) & held_out.valid[:, :, None]).sum()),
+                "slots": int(held_out.to_fill.sum()),
                 "torch": torch.__version__,
                 "rows": [asdict(row) for row in rows],
             }

@@ -94,6 +94,11 @@ class Batch:
         """Device of every tensor of the batch."""
         return self.ids.device
 
+    @property
+    def to_fill(self) -> Tensor:
+        """bool [B, L, K], the FILL slots at valid positions."""
+        return (self.role == FILL) & self.valid[:, :, None]
+
     def rows(self, index: Tensor) -> Batch:
         """The rows at int64 ``index`` [N], in that order; repeats allowed."""
         return self._each(lambda tensor: tensor[index])

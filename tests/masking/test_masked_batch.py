@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.models.small import small_batch, small_layout, small_masked
+from tokenmask.batch import ABSENT, FILL, GIVEN
 from tokenmask.masking.masked_batch import MaskedBatch, Targets
 
 
@@ -54,3 +55,9 @@ def test_rows_take_along_what_is_theirs(masked):
             own = masked.row_of_sample[first : first + len(part.t)]
             assert torch.equal(part.clean.ids, masked.clean.ids[own]) and torch.equal(part.dropped, masked.dropped[own])
             assert torch.equal(part.row_of_sample, torch.arange(len(part.t)))
+
+
+def test_what_is_to_fill_stands_at_valid_positions():
+    role, valid = torch.tensor([[[FILL, GIVEN], [FILL, FILL], [ABSENT, FILL]]]), torch.tensor([[True, False, True]])
+    some = replace(small_batch(small_layout()).rows(torch.tensor([0])), role=role, valid=valid)
+    assert some.to_fill.tolist() == [[[True, False], [False, False], [False, True]]]

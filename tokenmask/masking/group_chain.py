@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tokenmask.batch import ABSENT, FILL, PAD, Batch
+from tokenmask.batch import ABSENT, PAD, Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
 from tokenmask.masking.processes import MaskingProcess, Power, open_counts
@@ -54,7 +54,7 @@ class GroupChain:
 
     def __call__(self, batch: Batch, layout: Layout, *, seed: int) -> MaskedBatch:
         """The chains of all rows; FILL slots at valid positions are predicted, all of them."""
-        maskable = (batch.role == FILL) & batch.valid[:, :, None]
+        maskable = batch.to_fill
         low, high = self.steps
         steps, which = (row_draws(batch.sample_ids, number, seed=seed)[:, 0] for number in (CHAIN_STEPS, CHAIN_ORDER))
         steps = low + (steps * (high - low + 1)).long().clamp(max=high - low)

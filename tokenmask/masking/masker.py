@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tokenmask.batch import FILL, Batch
+from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.group_chain import GroupChain
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
@@ -88,7 +88,7 @@ class Masker:
         if self.chain is not None and self.chain.drawn(batch, seed):
             return self.chain(batch, layout, seed=seed)
         rows, length, levels = batch.shape
-        maskable = (batch.role == FILL) & batch.valid[:, :, None]
+        maskable = batch.to_fill
         heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)
         finer = whole = group = None
         if self.stages is not None:

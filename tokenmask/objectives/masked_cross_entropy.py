@@ -238,7 +238,7 @@ def targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[
 def _fill_slots(masked: MaskedBatch) -> Tensor:
     """int64 [B]: FILL slots, hidden or not, of the clean row behind each row of the inputs."""
     clean = masked.clean
-    count = ((clean.role == FILL) & clean.valid[:, :, None]).sum((1, 2))
+    count = clean.to_fill.sum((1, 2))
     return count[masked.row_of_sample]
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from tokenmask.batch import FILL
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.reuse import Reuse
 from tokenmask.sampling.state import SamplerState
@@ -55,7 +54,7 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
     """
     mine, carry, ranks, fresh = state.is_open & step.inside, state.carry, None, None
     if step.revises:
-        mine = step.inside & (state.batch.role == FILL) & state.batch.valid[:, :, None]
+        mine = step.inside & state.batch.to_fill
     slots = mine
     if step.cheap:
         if _OPEN not in carry:  # the full step had nothing open

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tokenmask.batch import FILL
 from tokenmask.masking.processes import MaskingProcess
 from tokenmask.ops import Purpose
 from tokenmask.sampling.context import StepContext
@@ -134,4 +133,4 @@ class RevokeDrawn(Revoke):
 
 
 def _committed(state: SamplerState, stage: Tensor) -> Tensor:
-    return stage & (state.batch.role == FILL) & state.batch.valid[:, :, None] & ~state.is_open
+    return stage & state.batch.to_fill & ~state.is_open

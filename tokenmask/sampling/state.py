@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tokenmask.batch import FILL, Batch
+from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.ops import Purpose
 from tokenmask.sampling.reuse import Cache
@@ -60,7 +60,7 @@ class SamplerState:
         Raises:
             ValueError: an open slot that is not to be filled.
         """
-        may = (batch.role == FILL) & batch.valid[:, :, None]
+        may = batch.to_fill
         if is_open is None:
             is_open = may
         elif bool((is_open & ~may).any()):

@@ -189,7 +189,7 @@ def unused_weights_are_told(subject: Subject) -> None:
     network = build(lambda: subject.component.build(own), 0)
     stream = TokenStream(networks.TEXT, torch.arange(6, dtype=torch.int32)[:, None])
     batch = collate([own.pack({"text": stream}, roles={"text": FILL})], multiple=1)
-    slots = ((batch.role == FILL) & batch.valid[..., None]).flatten().nonzero().squeeze(1)
+    slots = batch.to_fill.flatten().nonzero().squeeze(1)
     time = {"t": torch.tensor([0.5])} if network.reads_time else {}
     vectors = network(batch, Queries(slots, torch.zeros_like(slots)), **time).queries
     torch.autograd.backward(vectors.square().sum())

@@ -81,7 +81,7 @@ def every_row_fills_a_stream(subject: Subject) -> None:
     """Something is left to learn in every row: a stream that is filled, whole, and not dropped."""
     clean = subject.rows.batch
     for batch in subject.drawn():
-        fill = (batch.role == FILL) & batch.valid[:, :, None]
+        fill = batch.to_fill
         empty = ~fill.flatten(1).any(1)
         require(not bool(empty.any()), f"must fill a stream of every row, got none in row {int(empty.int().argmax())}")
         for stream in range(len(subject.layout.names)):

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from tokenmask.batch import FILL, GIVEN, Batch, collate
+from tokenmask.batch import GIVEN, Batch, collate
 from tokenmask.layout import Layout, Parallel
 from tokenmask.masking import Queries
 from tokenmask.models import layout_rows
@@ -44,7 +44,7 @@ def batch_of(own: Layout, lengths: tuple[tuple[int, int], ...] = LENGTHS, multip
 
 def asked(own: Layout, batch: Batch) -> tuple[Batch, Queries]:
     """The batch with every third position of the sound hidden, and its slots."""
-    hidden = (batch.role == FILL) & batch.valid[..., None] & (torch.arange(batch.shape[1]) % 3 == 0)[None, :, None]
+    hidden = batch.to_fill & (torch.arange(batch.shape[1]) % 3 == 0)[None, :, None]
     slots = hidden.flatten().nonzero().squeeze(1)
     inputs = replace(batch, ids=torch.where(hidden, own.mask_of(batch.ids), batch.ids))
     return inputs, Queries(slots, own.head_of(batch.ids).flatten()[slots])

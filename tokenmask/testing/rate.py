@@ -71,6 +71,14 @@ def says_a_count_or_a_probability(rate: Rate) -> None:
             )
 
 
+def says_whether_each_slot_is_alone(rate: Rate) -> None:
+    """``each_slot_alone`` tells a masker beforehand that amounts are probabilities."""
+    for step in STEPS:
+        found = _amount(rate, step=step).probability is not None
+        said = f"must give a probability where each_slot_alone says so, and only there; it is {rate.each_slot_alone}"
+        require(found == rate.each_slot_alone, said)
+
+
 def more_time_hides_no_less(rate: Rate) -> None:
     """t = 0 hides nothing and t = 1 everything, so of rows of one size a larger t hides no less."""
     amount = _amount(rate, torch.full((64,), 40))
@@ -104,6 +112,7 @@ RATES = Contract(
     Rate,
     (
         says_a_count_or_a_probability,
+        says_whether_each_slot_is_alone,
         more_time_hides_no_less,
         each_row_counts_for_itself,
         draws_follow_seed_and_keys,

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.batch import FILL
 from tokenmask.sampling import Predicted, Progress, Revoke, Sampler, UniformSchedule
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
@@ -35,7 +34,7 @@ def opens_committed_slots_alone(revoke: Revoke) -> None:
     state = world.state
     first = LAYOUT.depth_of(state.batch.ids) == 0
     for stage in (torch.ones_like(state.is_open), first):
-        committed = stage & (state.batch.role == FILL) & state.batch.valid[:, :, None]
+        committed = stage & state.batch.to_fill
         for progress in STEPS:
             opened = _revoked(revoke, world, progress, stage)
             if opened is None:

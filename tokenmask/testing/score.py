@@ -21,6 +21,7 @@ from tokenmask.testing.draws import follows_its_keys
 from tokenmask.testing.world import World
 
 STEPS = ((0, 1), (0, 4), (2, 4), (3, 4))
+_OF_ALL_CODES = ("entropy", "margin")  # what is predicted of a slot whatever was drawn
 
 
 def _contexts(score: Score, world: World) -> list[ScoreContext]:
@@ -104,6 +105,17 @@ def says_whether_it_reads_predictions(score: Score) -> None:
     require(alike(told, untold), "must say reads_predictions, since what is predicted changes its scores")
 
 
+def says_whether_it_reads_drawn_codes(score: Score) -> None:
+    """A decoder, which knows the distributions and not the codes, can repeat a score that says that it reads none."""
+    if score.reads_drawn_codes:
+        return
+    for context in _contexts(score, World()):
+        others = {name: 2 * value - 1 for name, value in context.predictions.items() if name not in _OF_ALL_CODES}
+        other = replace(context, predictions={**context.predictions, **others})
+        same = alike(score(context), score(other))
+        require(same, "must say reads_drawn_codes, since what is predicted of the drawn codes changes its scores")
+
+
 def carries_rows(score: Score) -> None:
     """What it carries from step to step has a row for each row of the batch."""
     for context in _contexts(score, World()):
@@ -122,6 +134,7 @@ SCORES = Contract(
         draws_follow_seed_and_keys,
         says_whether_it_reads_predictions,
         says_that_it_reads_predictions_if_it_taps,
+        says_whether_it_reads_drawn_codes,
         carries_rows,
         *value_requirements(_use),
     ),

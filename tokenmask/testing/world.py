@@ -103,7 +103,7 @@ class World:
     @cached_property
     def maskable(self) -> Tensor:
         """bool [B, L, K], the slots that may be hidden."""
-        return (self.batch.role == FILL) & self.batch.valid[:, :, None]
+        return self.batch.to_fill
 
     @cached_property
     def present(self) -> Tensor:

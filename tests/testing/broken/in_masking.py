@@ -24,6 +24,7 @@ from tokenmask.masking import (
     QLDSScore,
     RandomScore,
 )
+from tokenmask.scores import ConfidenceScore
 
 LAW, RATE, SCORE, STAGES = Cosine(), ProcessRate(Linear()), RandomScore(), LevelStages()
 CHAIN, MASKER, GIVES = GroupChain(1.0), Masker(FixedRate(0.5)), Conditioning(0.5)
@@ -69,6 +70,7 @@ BROKEN: dict[tuple[str, str], Any] = {
     ("rate", "says_a_count_or_a_probability"): planted(
         RATE, __call__=lambda self, n, **told: replace(RATE(n, **told), count=RATE(n, **told).count + 1)
     ),
+    ("rate", "says_whether_each_slot_is_alone"): planted(RATE, each_slot_alone=True),
     ("rate", "more_time_hides_no_less"): planted(
         RATE, __call__=lambda self, n, **told: replace(RATE(n, **told), count=n - RATE(n, **told).count)
     ),
@@ -88,6 +90,7 @@ BROKEN: dict[tuple[str, str], Any] = {
     ("score", "says_whether_it_reads_predictions"): planted(
         QLDSScore(), __call__=lambda self, c: c.predictions.get("logprob", torch.zeros(c.is_open.shape))
     ),
+    ("score", "says_whether_it_reads_drawn_codes"): planted(ConfidenceScore(), reads_drawn_codes=False),
     ("score", "says_that_it_reads_predictions_if_it_taps"): planted(SCORE, taps=lambda self, context: ["layer.0"]),
     ("score", "carries_rows"): planted(SCORE, observe=lambda self, context: {"seen": torch.zeros(2, 3)}),
     ("corruption", "shares_are_a_whole"): half(planted(Corruption())),

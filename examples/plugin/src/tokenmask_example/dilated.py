@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 
-from tokenmask.batch import FILL
 from tokenmask.sampling import Schedule
 from tokenmask.scores import Score
 
@@ -35,6 +34,6 @@ class Dilated(Score, Schedule):
         return [sum(n for other, n in places.items() if other > group) for group in sorted(places)] or [0]
 
     def __call__(self, context):
-        place = (((context.batch.role == FILL) & context.batch.valid[:, :, None]).cumsum(1) - 1).clamp(min=0)
+        place = (context.batch.to_fill.cumsum(1) - 1).clamp(min=0)
         levels = torch.tensor(self.levels(), device=place.device)
         return -(place // self.block * self.block + levels[place % self.block]).float()

@@ -12,7 +12,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tokenmask.batch import FILL
 from tokenmask.masking import Linear
 from tokenmask.sampling import Predicted, ProcessSchedule, Progress, Revoke, SamplerState, Schedule
 from tokenmask.scores import Score, ScoreContext, best
@@ -71,6 +70,6 @@ class Remask(Revoke):
         if self.by == "carried" and NAME not in state.carry:
             raise ValueError("Remask by 'carried' needs what the order RunningConfidence carries; name it as order")
         sure = state.carry[NAME] if self.by == "carried" else state.score
-        filled = stage & (state.batch.role == FILL) & state.batch.valid[:, :, None] & ~state.is_open
+        filled = stage & state.batch.to_fill & ~state.is_open
         counts = [self.left.plan(count, progress.steps)[progress.index] for count in filled.sum((1, 2)).tolist()]
         return best(-sure, filled, torch.tensor(counts, device=filled.device))

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tokenmask.batch import FILL
 from tokenmask.masking import MaskedBatch, Queries
 from tokenmask.models import MaskedModel, RangeLogits
 from tokenmask.objectives import Loss, Objective
@@ -42,7 +41,7 @@ class GiddBound(Objective):
         process, layout, inputs, clean = hybrid(masked.process), model.layout, masked.inputs, masked.clean
         if inputs.shape != clean.shape or not torch.equal(inputs.coordinates, clean.coordinates):
             raise ValueError("GiddBound needs inputs that stand as in the clean batch; leave masker.chain out")
-        slots = ((clean.role == FILL) & clean.valid[:, :, None]).flatten().nonzero().squeeze(1)
+        slots = clean.to_fill.flatten().nonzero().squeeze(1)
         ids, seen = clean.ids.flatten()[slots], inputs.ids.flatten()[slots]
         right, stands = layout.codes_of(ids), layout.codes_of(seen)
         t = masked.t[torch.div(slots, clean.ids[0].numel(), rounding_mode="floor")].double()
