@@ -81,6 +81,9 @@ def plain(value: Any, declared: Any = Any) -> Any:
         if isinstance(value, base) and not isinstance(value, enum.Enum):
             return kind(value)
     if isinstance(value, Mapping):
+        odd = next((key for key in value if not isinstance(key, str)), None)
+        if odd is not None:  # JSON would make a word of it
+            raise ValueError(f"a file holds mappings whose keys are words, got the key {odd!r}; write it as a word")
         inner = _inside(declared, Mapping, 1)
         return {key: plain(item, inner) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -230,9 +233,18 @@ def _arguments(kind: type) -> dict[str, Any]:
         hints = {}
     if own and own.init:
         names = [field.name for field in dataclasses.fields(owner) if field.init]
+        once = [name for name in list(inspect.signature(made).parameters)[1:] if name not in names]
+        if once:
+            raise ValueError(f"{kind.__name__} must keep {', '.join(once)} to be written to a file; make it a field")
     else:
-        wanted = list(inspect.signature(made).parameters.values())[1:] if owner is not object else ()
-        names = [each.name for each in wanted if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+        wanted = list(inspect.signature(made).parameters.values())[1:] if owner is not object else []
+        loose = [str(each) for each in wanted if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+        if loose:
+            raise ValueError(
+                f"{kind.__name__} must name each of its arguments to be written to a file, but it takes "
+                f"{', '.join(loose)}; give each a name, or write it as a dataclass"
+            )
+        names = [each.name for each in wanted]
     return {name: hints.get(name, Any) for name in names}
 
 

@@ -184,7 +184,7 @@ def test_schedules(schedule, initial, steps, after):
 
 
 def test_a_threshold_is_reached_where_it_is_met():
-    seen = context(0.0, logprob=torch.tensor([0.0, 0.0, -0.1, 0.0]))
+    seen = context(0.0, plain_logprob=torch.tensor([0.0, 0.0, -0.1, 0.0]))
     assert ConfidenceAbove(1.0).reveal(seen).tolist() == [3]
     assert ConfidenceAbove(0.9).reveal(seen).tolist() == [4]  # ln .9 = -.105
     assert ConfidenceAbove().threshold == 0.9 and ConfidenceAbove().plan(4, 3) == [4, 4, 0]

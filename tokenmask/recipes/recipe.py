@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -259,6 +259,7 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
         # With defaults, arguments that a class leaves out would be those of the default's class.
         with names_of_its_day():
             recipe = Recipe(**vars(parser.instantiate(parser.parse_object(values, defaults=False))))
+        _refuse_none(recipe)
     except Exception as error:  # jsonargparse raises many kinds; all mean that the text is no recipe
         raise ValueError(
             f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}"
@@ -277,6 +278,17 @@ def _with_stages_named(values: dict[str, Any]) -> dict[str, Any]:
         return values
     fields = {**fields, "stages": {"class_path": "tokenmask.masking.LevelStages", "init_args": stages}}
     return {**values, "masker": {**masker, "init_args": fields} if "init_args" in masker else fields}
+
+
+def _refuse_none(value: Any) -> None:
+    """TypeError for a part that is null where nothing may be; a parser takes null for any class."""
+    hints = get_type_hints(type(value))
+    for one in fields(value):
+        held = getattr(value, one.name)
+        if held is None and type(None) not in get_args(hints[one.name]):
+            raise TypeError(f"{type(value).__name__}.{one.name} must not be null; leave it out, or name a class")
+        if is_dataclass(held) and not isinstance(held, type):
+            _refuse_none(held)
 
 
 def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

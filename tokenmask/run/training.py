@@ -16,6 +16,7 @@ from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe
 from tokenmask.run.folder import model_path, sha256, write_run
 from tokenmask.run.run import Run
+from tokenmask.tensor_files import canonical_json
 from tokenmask.tokenizer import GivesCodebooks, Tokenizer
 from tokenmask.training import Trainer
 
@@ -75,6 +76,7 @@ def prepare(
         own = {name: used[name] for name in layout.names if name not in layout.shares}
         books = {name: one.codebooks for name, one in own.items() if isinstance(one, GivesCodebooks)}
         start_rows(model, books, seed=seed)
+    canonical_json(model.about())  # before anything is written or trained: what could not be saved is refused
     origin = {}
     if start is not None:
         transfer(Run.load(start).models["main"], model)

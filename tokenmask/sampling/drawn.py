@@ -13,7 +13,7 @@ from tokenmask.sampling.asked import Asked
 from tokenmask.sampling.constraint import Constraint
 from tokenmask.sampling.context import SlotContext, StepContext
 from tokenmask.sampling.passes import Seen
-from tokenmask.sampling.pick import PickContext
+from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.predicted import STATISTICS, Predicted
 from tokenmask.scores import slot_counters
@@ -73,9 +73,23 @@ def draw(
             layout=context.layout,
         )
         codes, *statistics = pick(of.conditional, of.uncond, told)
+        if type(pick) is not Categorical:
+            _check_codes(pick, codes, of.conditional, hides=step.revises)
         proposed.index_copy_(0, where, codes + context.layout.ranges[of.head].offset)
         flat.index_copy_(1, where, torch.stack(statistics))
         if step.revises:
             codes = codes.clamp(max=of.conditional.shape[1] - 1)  # a slot that is hidden again has no code
         predicted.add(where, of, codes)
     return proposed.view_as(asked.slots), predicted
+
+
+def _check_codes(pick: Pick, codes: Tensor, logits: Tensor, *, hides: bool) -> None:
+    """ValueError for codes of a pick of one's own that are none: they would be codes of another level."""
+    rows, most = logits.shape[0], logits.shape[1] - 1 + hides
+    if not isinstance(codes, Tensor) or codes.shape != (rows,) or codes.dtype != torch.int32:
+        kind = type(codes).__name__
+        found = f"{codes.dtype} {list(codes.shape)}" if isinstance(codes, Tensor) else kind
+        raise ValueError(f"{type(pick).__name__} must answer codes int32 [{rows}], got {found}; mend its __call__")
+    if rows and not (int(codes.min()) >= 0 and int(codes.max()) <= most):
+        found = f"{int(codes.min())}..{int(codes.max())}"
+        raise ValueError(f"{type(pick).__name__} must answer codes in 0..{most}, got {found}; mend its __call__")

@@ -137,7 +137,8 @@ class Sampler:
                     if revoked is not None:
                         # Where the schedule decides, a row that was done before stays so.
                         going_on = context.is_open.any(-1, keepdim=True).any(1, keepdim=True) if decides else True
-                        state = reopened(state, revoked & step.inside & going_on, layout)
+                        inside = step.inside & state.batch.to_fill  # never what is given
+                        state = reopened(state, revoked & inside & going_on, layout)
                 yield Step(done, total, state)
                 done += 1
                 if decides and not bool((state.is_open & step.inside).any()):
