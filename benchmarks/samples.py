@@ -116,7 +116,7 @@ def motions(run: Run, **options: Any) -> list[Figure]:
     """Whether a training clip of the asked name is the nearest by poses."""
     names = asked.motion_names()
     known = [(one.name, poses(one.train)) for one in items.motions()]
-    known += [(items._other_side(one.name), poses(one.train.mirrored())) for one in items.motions()]
+    known += [(items.other_side(one.name), poses(one.train.mirrored())) for one in items.motions()]
     made = run.generate(
         "motion", given=[{"text": n} for n in names], duration_seconds=1.4, num_samples=2, seed=asked.SEED, **options
     )

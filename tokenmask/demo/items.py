@@ -212,7 +212,7 @@ def _motions(varied: bool, validation: bool) -> list[Item]:
             for version, clip in enumerate(versions):
                 key = _key(f"{number} {split}", version)
                 items.append(Item(key, {"text": Text(one.name), "motion": clip}, split))
-                pair = {"text": Text(_other_side(one.name)), "motion": clip.mirrored()}
+                pair = {"text": Text(other_side(one.name)), "motion": clip.mirrored()}
                 items.append(Item(f"{key} (mirrored)", pair, split))
     return items
 
@@ -259,6 +259,6 @@ def _key(name: str, version: int) -> str:
     return f"{name} (version {version})" if version else name
 
 
-def _other_side(name: str) -> str:
+def other_side(name: str) -> str:
     swap = {"left": "right", "right": "left"}
     return " ".join(swap.get(word, word) for word in name.split())
