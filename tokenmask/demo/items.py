@@ -158,6 +158,12 @@ def _emoji(validation: bool, mirrored: bool, eightfold: bool) -> list[Item]:
     return items
 
 
+def unmoved(records: Sequence[Item]) -> list[Item]:
+    """Those of :func:`corpora` with eight versions of each training picture whose pixels are where they were."""
+    moved = tuple(f" (version {number})" for number, move in enumerate(MOVES) if move != MOVES[0])
+    return [record for record in records if not record.key.endswith(moved)]
+
+
 def captions_of(entry: data.Emoji, names: Collection[str]) -> list[str]:
     """Eight captions of a picture: its name, and at two places its keywords, but none that is another one's name."""
     own = [keyword for keyword in entry.keywords if keyword not in names] or [entry.name]
