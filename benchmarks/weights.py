@@ -73,7 +73,7 @@ def main() -> None:
     build_corpus(
         items.unmoved(emoji), {n: tokenizers[n] for n in ("text", "image")}, corpus / "still", on_error="raise"
     )
-    first = load_recipe("five", overrides=[*FIRST, *arguments.set])
+    first = load_recipe("five", overrides=[*arguments.set, *FIRST])
     train(home / "first", first, tokenizers, [(corpus / name, weight) for name, weight in FIRST_WEIGHTS.items()])
     homes = [(corpus / name, weight) for name, weight in WEIGHTS.items()]
     run = train(home / "run", recipe, tokenizers, homes, start=home / "first")
