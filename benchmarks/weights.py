@@ -33,7 +33,7 @@ WEIGHTS = {"still": 10.0, "speech": 5.0, "motion": 1.5, "eeg": 0.25, "verses": 0
 # second one, recipe five as it stands, starts from its weights and has them where they are, which teaches each of them.
 FIRST = (
     *("training.steps=1200", "training.batch_size=64", "training.peak_lr=6e-3", "training.warmup_steps=60"),
-    *("training.final_lr_share=1.0", "training.checkpoint_every=200"),
+    *("training.final_lr_share=1.0", "training.decay_share=1.0", "training.checkpoint_every=200"),
 )
 
 
