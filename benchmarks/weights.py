@@ -113,6 +113,7 @@ def install(run: Run, made: Path) -> None:
     for name in KEPT:
         shutil.copyfile(run.folder / name, fresh / name)
     about = json.loads((fresh / "run.json").read_text(encoding="utf-8"))
+    about.pop("started_from", None)  # a folder of the machine that made them
     write_text_atomic(fresh / "run.json", json.dumps(about | {"corpora": []}, indent=2) + "\n")
     (fresh / "models").mkdir()
     run.models["main"].save(fresh / "models" / "main.safetensors", half=True)
