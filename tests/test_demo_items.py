@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tokenmask import data
 from tokenmask.corpus import HELD_OUT, TRAIN
 from tokenmask.demo import items
 
@@ -52,3 +53,33 @@ def test_versions_are_what_they_are_said_to_be():
     assert torch.equal(later.rotations, first.rotations[1:])
     faster = varied["motion"]["0 train (version 6)"].media["motion"]
     assert faster.frame_rate_hz == 1.25 * first.frame_rate_hz
+
+
+def test_eight_versions_of_a_training_picture():
+    found = {item.key: item for item in items.corpora(mirrored=False, eightfold=True)["emoji"]}
+    held_out = keys(found.values(), HELD_OUT)
+    assert held_out == {key for key in keys(PLAIN["emoji"], HELD_OUT) if "mirrored" not in key}
+    assert len(found) == 8 * 928 + len(held_out) and len(held_out) == 98
+    for key in held_out:
+        assert found[key].media["text"].text == key
+    slices = [found[f"slice of pizza{version}"] for version in ("", *(f" (version {n})" for n in range(1, 8)))]
+    captions = [item.media["text"].text for item in slices]
+    assert captions == ["slice of pizza"] * 3 + ["pizza"] + ["slice of pizza"] * 3 + ["pizza"]
+    pixels = [item.media["image"].pixels for item in slices]
+    assert all(torch.equal(one, pixels[0]) for one in pixels[:4])
+    right, left, down, up = pixels[4:]
+    assert torch.equal(right[:, 1:], pixels[0][:, :-1]) and bool((right[:, 0] == 255).all())
+    assert torch.equal(left[:, :-1], pixels[0][:, 1:]) and bool((left[:, -1] == 255).all())
+    assert torch.equal(down[1:], pixels[0][:-1]) and bool((down[0] == 255).all())
+    assert torch.equal(up[:-1], pixels[0][1:]) and bool((up[-1] == 255).all())
+
+
+def test_a_keyword_that_names_another_picture_is_no_caption():
+    entries = data.emoji()
+    names = {entry.name for entry in entries}
+    face = next(entry for entry in entries if entry.name == "mouse face")
+    assert face.keywords == ("mouse",) and "mouse" in names
+    assert items.captions_of(face, names) == ["mouse face"] * 8
+    cloud = next(entry for entry in entries if len([k for k in entry.keywords if k not in names]) > 1)
+    first, second = [k for k in cloud.keywords if k not in names][:2]
+    assert items.captions_of(cloud, names) == [cloud.name] * 3 + [first] + [cloud.name] * 3 + [second]

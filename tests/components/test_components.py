@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import shutil
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -26,7 +27,7 @@ from tokenmask.recipes import load_recipe, recipe_yaml, same_recipe
 from tokenmask.run import train
 from tokenmask.run.folder import write_run
 from tokenmask.sampling import Categorical, Sampler
-from tokenmask.tensor_files import load_tensors
+from tokenmask.tensor_files import load_tensors, save_tensors
 
 TINY = TransformerConfig(width=64, depth=1, heads=2)
 
@@ -235,18 +236,23 @@ def test_paths_are_those_of_the_public_package():
 # Runs of before -------------------------------------------------------------------------------------------------------
 
 
-def test_the_model_that_ships_is_of_the_first_format_and_opens_and_is_saved_in_the_last(tmp_path):
-    folder = tm.load().folder
+def test_a_run_as_it_shipped_in_the_first_format_opens_and_is_saved_in_the_last(tmp_path):
+    """``format-1`` holds the files of the model that shipped before, word for word; its weights are today's."""
+    shipped, folder = tm.load(), tmp_path / "old"
+    shutil.copytree(Path(__file__).parent / "format-1", folder)
+    shutil.copytree(shipped.folder / "tokenizers", folder / "tokenizers")
+    tensors, _ = load_tensors(shipped.folder / "models" / "main.safetensors")
+    about = json.loads((folder / "model.json").read_text())
+    save_tensors(folder / "models" / "main.safetensors", tensors, about)
     assert json.loads((folder / "run.json").read_text())["format"] == 1
     assert "format" not in json.loads((folder / "layout.json").read_text())
-    _, about = load_tensors(folder / "models" / "main.safetensors")
     assert about["model"]["pattern"] == {"name": "Full"} and "format" not in about["model"]
-    run = tm.load()
+    run = tm.load(folder)
     saved = run.save(tmp_path / "again")
     _, about = load_tensors(tmp_path / "again" / "models" / "main.safetensors")
     assert about["model"]["format"] == 3 and about["model"]["pattern"]["class_path"] == "tokenmask.models.Full"
     assert json.loads((tmp_path / "again" / "run.json").read_text())["format"] == 2
-    assert saved.layout == run.layout and saved.recipe == run.recipe
+    assert saved.layout == run.layout == shipped.layout and saved.recipe == run.recipe
     assert saved.generate_tokens("image", steps=2, seed=5) == run.generate_tokens("image", steps=2, seed=5)
 
 

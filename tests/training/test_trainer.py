@@ -1,5 +1,6 @@
 """Trainer: learns, resumes bit for bit, and is judged beside a unigram."""
 
+import math
 import os
 import subprocess
 import sys
@@ -90,7 +91,24 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine():
     assert all(training.lr(step) > training.lr(step + 1) for step in range(10, 109))
 
 
-@pytest.mark.parametrize("options", [{"steps": 0}, {"batch_size": 0}, {"peak_lr": 0.0}, {"checkpoint_every": 0}])
+def test_learning_rate_is_held_and_falls_in_the_last_part():
+    training = Training(steps=110, warmup_steps=10, peak_lr=1.0, final_lr_share=0.1, decay_share=0.4)
+    assert training.lr(9) == training.lr(10) == training.lr(69) == training.lr(70) == 1.0
+    assert [training.lr(step) for step in (80, 90, 100, 110)] == pytest.approx([0.868198, 0.55, 0.231802, 0.1])
+    assert all(training.lr(step) > training.lr(step + 1) for step in range(70, 109))
+
+
+def test_learning_rate_that_falls_from_the_warm_up_on_is_that_of_earlier_versions():
+    training = Training(steps=777, warmup_steps=13, peak_lr=3e-3)
+    for step in range(13, 777):
+        share = 0.05 + (1 - 0.05) * (1 + math.cos(math.pi * ((step - 13) / (777 - 13)))) / 2
+        assert training.lr(step) == 3e-3 * share
+
+
+WRONG = [{"steps": 0}, {"batch_size": 0}, {"peak_lr": 0.0}, {"checkpoint_every": 0}, {"decay_share": 0.0}]
+
+
+@pytest.mark.parametrize("options", [*WRONG, {"decay_share": 1.5}])
 def test_wrong_training_gets_one_sentence(options):
     with pytest.raises(ValueError, match=r"^training"):
         Training(**options)

@@ -50,8 +50,27 @@ def words_right(clips: Sequence[np.ndarray], transcripts: Sequence[str], group: 
     for word in wanted:
         if word not in known:
             raise ValueError(f"transcripts of {group} must be single words out of {known}, got {word!r}")
-    decoder = _recogniser(known)
-    return [_heard(decoder, clip) == word for clip, word in zip(clips, wanted, strict=True)]
+    return [heard == word for heard, word in zip(words_heard(clips, known), wanted, strict=True)]
+
+
+def words_heard(clips: Sequence[np.ndarray], words: Sequence[str]) -> list[str]:
+    """Which of some words is heard in each clip, "" for none.
+
+    Args:
+        clips: float32 [time] at 16 kHz, one word each.
+        words: lower case, in the dictionary of :func:`in_dictionary`.
+
+    Raises:
+        ImportError: pocketsphinx is not installed.
+    """
+    decoder = _recogniser(words)
+    return [_heard(decoder, clip) for clip in clips]
+
+
+def in_dictionary(words: Sequence[str]) -> list[str]:
+    """Those of some words, lower case, that the recogniser knows how to say."""
+    decoder = _recogniser(["one"])
+    return [word for word in words if decoder.lookup_word(word)]
 
 
 def _recogniser(words: Sequence[str]) -> Any:

@@ -91,12 +91,16 @@ def main(folder: Path, overrides: Sequence[str] = ()) -> None:
     _say(f"{time.monotonic() - started:.0f} s")
 
 
-def build_corpora(
-    tokenizers: dict[str, Tokenizer], folder: Path, *, varied: bool = False, validation: bool = False
-) -> None:
-    """Encodes the five corpora of the data that ships, see :func:`items.corpora`; those that are there are left."""
+def build_corpora(tokenizers: dict[str, Tokenizer], folder: Path, **options: bool) -> None:
+    """Encodes the five corpora of the data that ships; those that are there are left.
+
+    Args:
+        tokenizers: of every stream.
+        folder: gets a folder for each corpus.
+        options: of :func:`items.corpora`.
+    """
     named = {**tokenizers, "label": tokenizers["text"]}
-    for name, records in items.corpora(varied=varied, validation=validation).items():
+    for name, records in items.corpora(**options).items():
         own = {stream: named[stream] for stream in named if any(stream in item.media for item in records)}
         built = build_corpus(records, own, folder / name, on_error="raise")
         _say(f"{name}: {built.written + built.skipped} records of {' + '.join(own)}")

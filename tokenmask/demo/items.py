@@ -5,11 +5,12 @@ Arrow: ``tokenmask.data`` --> media and corpus items. Does not know: tokens, mod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from tokenmask import data
@@ -34,6 +35,8 @@ PIECES = (
 POLES = ((1, 0), (-1, 0), (1, 4), (-1, 4), (1, 8), (-1, 8), (1, 12), (-1, 12))  # of EEG: (sign, samples cut off)
 _CODE_SECONDS = 0.02  # of speech
 _LONGEST_CUT = 16  # samples of EEG, those of a code: what is cut at either end leaves whole codes
+MOVES = ((0, 0), (0, 0), (0, 0), (0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))  # of a picture: pixels right and down
+KEYWORD_AT = (3, 7)  # places of the eight versions of a picture whose caption is a keyword
 _REPEATS = 6  # captions are few beside verses; repeated, their words become single codes
 
 
@@ -103,7 +106,9 @@ def media(modality: str, split: str) -> Sequence[Any]:
     raise ValueError(f"the data that ships holds {', '.join(STREAMS)}, got {modality!r}")
 
 
-def corpora(*, varied: bool = False, validation: bool = False) -> dict[str, list[Item]]:
+def corpora(
+    *, varied: bool = False, validation: bool = False, mirrored: bool = True, eightfold: bool = False
+) -> dict[str, list[Item]]:
     """The records of each corpus: captioned images, transcribed speech, named motion, labelled EEG, text alone.
 
     Args:
@@ -112,9 +117,15 @@ def corpora(*, varied: bool = False, validation: bool = False) -> dict[str, list
             records never do.
         validation: leaves out what is held out and holds out part of the training records in its place, to choose
             settings by.
+        mirrored: emoji come mirrored too, those held out as well. It halves how often a model sees each picture.
+        eightfold: a training picture comes eight times, four of them moved by a pixel, which codes it differently and
+            keeps a model from learning the pictures by heart too soon. Two of the eight have a keyword for a caption,
+            if there is one, so that a model learns words that names spell otherwise ("pizza" is a keyword of "slice of
+            pizza"). Held-out pictures come once, with their names.
     """
-    named = {"emoji": _emoji, "speech": _speech, "motion": _motions, "eeg": _eeg, "verses": _verses}
-    return {name: make(varied, validation) for name, make in named.items()}
+    named = {"speech": _speech, "motion": _motions, "eeg": _eeg, "verses": _verses}
+    found = {name: make(varied, validation) for name, make in named.items()}
+    return {"emoji": _emoji(validation, mirrored, eightfold), **found}
 
 
 def _split(split: str, number: int, every: int, validation: bool) -> str | None:
@@ -126,16 +137,49 @@ def _split(split: str, number: int, every: int, validation: bool) -> str | None:
     return HELD_OUT if number % every == 0 else TRAIN
 
 
-def _emoji(varied: bool, validation: bool) -> list[Item]:
-    """Each picture with its name, and mirrored: a mirrored emoji is as good a picture of its name."""
+def _emoji(validation: bool, mirrored: bool, eightfold: bool) -> list[Item]:
+    """Each picture with its name, or in eight versions; a mirrored emoji is as good a picture of its name."""
+    entries = data.emoji()
+    names = {entry.name for entry in entries}
     items = []
-    for number, entry in enumerate(data.emoji()):
+    for number, entry in enumerate(entries):
         split = _split(entry.split, number, 10, validation)
-        for key, pixels in ((entry.name, entry.pixels), (f"{entry.name} (mirrored)", entry.pixels[:, ::-1].copy())):
-            pair = {"text": Text(entry.name), "image": Image(torch.from_numpy(pixels))}
-            if split is not None:
-                items.append(Item(key, pair, split, {"category": entry.category}))
+        if split is None:
+            continue
+        several = eightfold and split == TRAIN
+        versions = list(zip(captions_of(entry, names), MOVES, strict=True)) if several else [(entry.name, MOVES[0])]
+        for key, pixels in (
+            (entry.name, entry.pixels),
+            *([(f"{entry.name} (mirrored)", entry.pixels[:, ::-1])] if mirrored else []),
+        ):
+            for version, (caption, move) in enumerate(versions):
+                pair = {"text": Text(caption), "image": Image(torch.from_numpy(_moved(pixels, *move)))}
+                items.append(Item(_key(key, version), pair, split, {"category": entry.category}))
     return items
+
+
+def unmoved(records: Sequence[Item]) -> list[Item]:
+    """Those of :func:`corpora` with eight versions of each training picture whose pixels are where they were."""
+    moved = tuple(f" (version {number})" for number, move in enumerate(MOVES) if move != MOVES[0])
+    return [record for record in records if not record.key.endswith(moved)]
+
+
+def captions_of(entry: data.Emoji, names: Collection[str]) -> list[str]:
+    """Eight captions of a picture: its name, and at two places its keywords, but none that is another one's name."""
+    own = [keyword for keyword in entry.keywords if keyword not in names] or [entry.name]
+    captions = [entry.name] * len(MOVES)
+    for number, place in enumerate(KEYWORD_AT):
+        captions[place] = own[number % len(own)]
+    return captions
+
+
+def _moved(pixels: np.ndarray, right: int, down: int) -> np.ndarray:
+    """A copy of uint8 [rows, columns, 3], moved by less than its size; what comes in is white."""
+    rows, columns = pixels.shape[:2]
+    moved = np.full_like(pixels, 255)
+    kept = pixels[max(-down, 0) : rows - max(down, 0), max(-right, 0) : columns - max(right, 0)]
+    moved[max(down, 0) :][: len(kept), max(right, 0) :][:, : kept.shape[1]] = kept
+    return moved
 
 
 @dataclass(frozen=True)
@@ -174,7 +218,7 @@ def _motions(varied: bool, validation: bool) -> list[Item]:
             for version, clip in enumerate(versions):
                 key = _key(f"{number} {split}", version)
                 items.append(Item(key, {"text": Text(one.name), "motion": clip}, split))
-                pair = {"text": Text(_other_side(one.name)), "motion": clip.mirrored()}
+                pair = {"text": Text(other_side(one.name)), "motion": clip.mirrored()}
                 items.append(Item(f"{key} (mirrored)", pair, split))
     return items
 
@@ -221,6 +265,6 @@ def _key(name: str, version: int) -> str:
     return f"{name} (version {version})" if version else name
 
 
-def _other_side(name: str) -> str:
+def other_side(name: str) -> str:
     swap = {"left": "right", "right": "left"}
     return " ".join(swap.get(word, word) for word in name.split())

@@ -39,9 +39,11 @@ class Training:
     Args:
         steps: optimisation steps.
         batch_size: records of a batch, of all processes together.
-        peak_lr: learning rate after the warm-up; it then falls along a half cosine to ``final_lr_share`` of itself.
+        peak_lr: learning rate after the warm-up; it falls along a half cosine to ``final_lr_share`` of itself.
         warmup_steps: steps of the linear warm-up.
         final_lr_share: see above.
+        decay_share: part of the steps after the warm-up in which it falls, the last ones; before, it is held. Source of
+            holding: arXiv:2404.06395, section 4.
         weight_decay, beta1, beta2, muon: of :class:`~tokenmask.training.AdamW`, which moves the weights where no other
             optimiser is named.
         optimiser: what moves the weights; its settings are its own.
@@ -62,6 +64,7 @@ class Training:
     peak_lr: float = 1e-3
     warmup_steps: int = 50
     final_lr_share: float = 0.05
+    decay_share: float = 1.0
     weight_decay: float = 0.05
     beta1: float = 0.9
     beta2: float = 0.98
@@ -80,6 +83,8 @@ class Training:
             raise ValueError(f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}")
+        if not 0 < self.decay_share <= 1:
+            raise ValueError(f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}")
         if not 0 < self.peak_lr < 1e6:
             raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
         if not self.clip_norm > 0:
@@ -106,7 +111,9 @@ class Training:
         """Learning rate of a step, counted from 0."""
         if step < self.warmup_steps:
             return self.peak_lr * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        after = self.steps - self.warmup_steps
+        falling = after * self.decay_share
+        done = max(step - self.warmup_steps - (after - falling), 0) / max(falling, 1)
         share = self.final_lr_share + (1 - self.final_lr_share) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
         return self.peak_lr * share
 
