@@ -13,6 +13,7 @@ from typing import Any
 from tokenmask.cli import layouts, manifests
 from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium
 from tokenmask.cli.packed import Part, packed
+from tokenmask.cli.show import escaped
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
 
 
@@ -125,7 +126,14 @@ def below(folder: Path, path: Path) -> str:
 
 
 def item_of(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:
-    """Without a split of its own an item goes with its group: one file, or one wording, is on one side only."""
+    """Without a split of its own an item goes with its group: one file, or one wording, is on one side only.
+
+    A key that is not UTF-8, as names of files from old archives are, becomes an item that fails, by its escaped name.
+    """
+    if key != (readable := escaped(key)):
+        reason = f"{readable} must be a name in UTF-8 to be the key of a record, but is not; rename the file"
+        media = {name: Broken(loader.kind, loader.value, reason=reason) for name, loader in media.items()}
+        key = readable
     return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
 
 

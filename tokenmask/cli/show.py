@@ -11,8 +11,13 @@ from tokenmask.progress import import_rich
 
 def say(text: str = "") -> None:
     """A line on stdout, at once."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(escaped(text) + "\n")
     sys.stdout.flush()
+
+
+def escaped(text: str) -> str:
+    r"""Text that can be written: bytes of file names that are not UTF-8 become \udcff."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -44,9 +49,16 @@ def waiting(text: str) -> Iterator[None]:
 
 
 def failures(failed: Sequence[tuple[str, str]], total: int) -> int:
-    """Lists what failed on stderr and gives the exit code: 0 for none, 1 for some, 2 for all."""
+    """Lists what failed on stderr and gives the exit code: 0 for none, 1 for some, 2 for all.
+
+    A reason that begins with the path of the item is told without it.
+    """
     for key, reason in failed:
-        sys.stderr.write(f"failed: {key}: {' '.join(reason.split())}\n")
+        said = " ".join(reason.split())
+        above, _, rest = said.partition(key)
+        if (not above or (above.endswith("/") and ": " not in above)) and rest.startswith(" "):
+            said = rest.lstrip()
+        sys.stderr.write(escaped(f"failed: {key}: {said}\n"))
     return 0 if not failed else (2 if len(failed) == total else 1)
 
 

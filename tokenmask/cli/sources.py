@@ -146,12 +146,16 @@ def items(
         elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
-            found += _folder(source, wanted) if wanted else []
+            taken, blank = _folder(source, wanted) if wanted else ([], [])
+            found += taken
+            found.tables += blank
+            if blank:
+                say(f"{source}: {len(blank)} caption{'s hold' if len(blank) > 1 else ' holds'} nothing but blanks")
         elif is_manifest(source, modalities):
             listed = manifest_items(source, modalities, columns or {}, seen)
             check_taken(source, listed, modalities)
             found += listed
-        elif source.suffix == ".txt" and source.is_file():
+        elif source.suffix.lower() == ".txt" and source.is_file():
             name = words_of(modalities, source)
             kind = medium(modalities[name])
             found += [
@@ -205,8 +209,8 @@ def _digested(loader: Loader) -> str | list[Any]:
     return [loader.value.name, path.stat().st_size if path.is_file() else None, *([list(part.place)] if part else [])]
 
 
-def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
-    """Files of one name are one record: x.png with x.txt, its caption."""
+def _folder(folder: Path, modalities: Mapping[str, str]) -> tuple[list[Item], list[Path]]:
+    """Files of one name are one record: x.png with x.txt, its caption. And the captions that hold nothing."""
     others = {name: modality for name, modality in modalities.items() if not is_words(modality)}
     home = folder.resolve().name
     if not others:
@@ -214,7 +218,7 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
         return [
             item_of(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
             for file in files([folder], modalities[name])
-        ]
+        ], []
     groups: dict[Path, dict[str, list[tuple[str, Loader]]]] = {}
     for modality in others.values():
         if not suffixes_of(modality):
@@ -224,21 +228,26 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> list[Item]:
             here = [(_record_name(file, record), loader) for record, loader in loaders(medium(modality), file.path)]
             groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).extend(here)
     captions = words_of(modalities, folder) if len(others) < len(modalities) else ""
-    found = []
+    texts = [folder / name for name in visible_files(folder) if name.suffix.lower() == ".txt"] if captions else []
+    by_stem = {path.with_suffix(""): path for path in sorted(texts, key=lambda path: path.suffix == ".txt")}
+    found, blank = [], []
     for path, streams in groups.items():
         if all(len(found_here) == 1 for found_here in streams.values()):
             records = [{name: found_here[0] for name, found_here in streams.items()}]
         else:  # x.png and x.jpg, or one file of many: records that share a caption
             records = [{name: one} for name, found_here in streams.items() for one in found_here]
-        caption = path.with_name(path.name + ".txt")
+        caption = by_stem.get(path)
+        if caption is not None and not _says_something(caption):
+            blank.append(caption)
+            caption = None
         for record in records:
             first, its_loader = next(iter(record.values()))
             media = {name: loader for name, (_, loader) in record.items()}
-            if captions and _says_something(caption):
+            if caption is not None:
                 media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
             group = first.removesuffix(Path(its_loader.value).suffix)
             found.append(item_of(f"{home}/{first}", media, group, None, {}))
-    return found
+    return found, blank
 
 
 def _record_name(file: File, record: str) -> str:

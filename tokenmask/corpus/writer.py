@@ -89,6 +89,10 @@ class CorpusWriter:
         for name, stream in record.streams.items():
             check_specs({name: stream.spec}, self.specs, f"record {record.key!r}")
         try:
+            record.key.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"a key must be text that UTF-8 can hold, got {record.key!r}; rename the item") from error
+        try:
             json.dumps(dict(record.metadata), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"metadata must be JSON values, got {error} in record {record.key!r}") from error
