@@ -218,7 +218,7 @@ def _note_lost(samples: Tensor, kept: Sequence[Signal], names: Sequence[str], no
         gain, offset = one.scale()
         at = [inner == torch.tensor((limit + offset) * gain * (one.factor or 1.0)).float() for limit in one.digital]
         if any(bool(some.unfold(0, _RUN, 1).all(1).any()) for some in at if len(inner) >= _RUN):
-            cut.append(f"{name} ({float((at[0] | at[1]).double().mean()):.1%} of them)")
+            cut.append(f"{name} ({int((at[0] | at[1]).sum()) / len(row):.1%} of them)")
     if flat and len(kept) > 1:
         notes.append(f"without a wave, the same value throughout: {', '.join(flat)}")
     if cut:
