@@ -18,6 +18,8 @@ from torch import Tensor
 from tokenmask.modalities.audio.joined import Stream, streams
 
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
+_LOUD = 16.0  # times full scale, from which on it is told; mixes of floats stay below
+_LOWEST_HZ, _HIGHEST_HZ = 2000, 768_000  # rates of sound that are met
 _BLOCK = 1 << 20  # samples of a channel that are read at a time where the length is not known
 _OBJECT = re.compile(r"<_io\.BytesIO object at \w+>")
 _UNKNOWN = 1 << 62  # frames; libsndfile's largest number stands for an unknown length
@@ -57,6 +59,7 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
         raise ValueError("it holds no samples")
     rate = kinds[0][0]
     _check_magnitude(samples, rate)
+    notes += _oddities(samples, rate)
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
     return torch.from_numpy(samples.T.copy()), rate
@@ -121,6 +124,22 @@ def _read_forward(source: str | Path | io.BytesIO, max_samples: int) -> Any:
             if len(blocks[-1]) < _BLOCK:
                 break
     return np.concatenate(blocks)
+
+
+def _oddities(samples: Any, rate: int) -> list[str]:
+    """What can be read and is hardly meant."""
+    peak, found = float(np.abs(samples).max()), []
+    if not peak:
+        found.append("it is silent throughout")
+    if peak >= _LOUD:
+        found.append(
+            f"its samples reach {peak:g} times full scale (1), as floats do that are scaled like integers: divide them"
+        )
+    if not _LOWEST_HZ <= rate <= _HIGHEST_HZ:
+        found.append(
+            f"its rate of {rate} Hz is none of sound, and it is {len(samples) / rate:g} s long by it: check it"
+        )
+    return found
 
 
 def _check_magnitude(samples: Any, rate: int) -> None:
