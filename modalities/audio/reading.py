@@ -6,6 +6,7 @@ Arrow: file --**read**--> float32 [channels, time] and a rate. Does not know: cl
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from torch import Tensor
 from tokenmask.modalities.audio.joined import Stream, streams
 
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
+_LOUD = 16.0  # times full scale, from which on it is told; mixes of floats stay below
+_LOWEST_HZ, _HIGHEST_HZ = 2000, 768_000  # rates of sound that are met
 _BLOCK = 1 << 20  # samples of a channel that are read at a time where the length is not known
+_OBJECT = re.compile(r"<_io\.BytesIO object at \w+>")
 _UNKNOWN = 1 << 62  # frames; libsndfile's largest number stands for an unknown length
 
 
@@ -37,8 +41,13 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
         ValueError: too long, streams of different kinds, or a sample beyond 65536 times full scale.
         soundfile.SoundFileError: not readable.
     """
+    import soundfile
+
     notes: list[str] = []
-    parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
+    try:
+        parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
+    except soundfile.SoundFileError as error:  # a stream in memory is no name that helps
+        raise ValueError(_OBJECT.sub(repr(str(path)), str(error))) from error
     kinds = sorted({(rate, samples.shape[1]) for samples, rate in parts})
     if len(kinds) > 1:
         held = " and ".join(f"{channels} channel(s) at {rate} Hz" for rate, channels in kinds)
@@ -46,8 +55,11 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
     samples = np.concatenate([samples for samples, _ in parts]) if len(parts) > 1 else parts[0][0]
     if samples.size > max_samples:
         raise ValueError(f"it has more than {max_samples} samples; cut it")
+    if not samples.size:
+        raise ValueError("it holds no samples")
     rate = kinds[0][0]
     _check_magnitude(samples, rate)
+    notes += _oddities(samples, rate)
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
     return torch.from_numpy(samples.T.copy()), rate
@@ -64,7 +76,7 @@ def _read_one(stream: Stream, max_samples: int, notes: list[str]) -> tuple[Any, 
         frames, channels, rate = int(file.frames), int(file.channels), int(file.samplerate)
         if frames * channels > max_samples and frames < _UNKNOWN:
             raise ValueError(f"it has {frames} x {channels} samples, more than {max_samples}; cut it")
-        if stream.kind != b"fLaC" and frames < _UNKNOWN:
+        if stream.kind != b"fLaC" and frames < _UNKNOWN and file.seekable():
             return file.read(dtype="float32", always_2d=True), rate
     try:
         samples = _read_forward(
@@ -112,6 +124,22 @@ def _read_forward(source: str | Path | io.BytesIO, max_samples: int) -> Any:
             if len(blocks[-1]) < _BLOCK:
                 break
     return np.concatenate(blocks)
+
+
+def _oddities(samples: Any, rate: int) -> list[str]:
+    """What can be read and is hardly meant."""
+    peak, found = float(np.abs(samples).max()), []
+    if not peak:
+        found.append("it is silent throughout")
+    if peak >= _LOUD:
+        found.append(
+            f"its samples reach {peak:g} times full scale (1), as floats do that are scaled like integers: divide them"
+        )
+    if not _LOWEST_HZ <= rate <= _HIGHEST_HZ:
+        found.append(
+            f"its rate of {rate} Hz is none of sound, and it is {len(samples) / rate:g} s long by it: check it"
+        )
+    return found
 
 
 def _check_magnitude(samples: Any, rate: int) -> None:

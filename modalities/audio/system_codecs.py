@@ -24,6 +24,7 @@ from torch import Tensor
 from tokenmask.modalities.audio.codec_frames import CODEC2_MODES, LPCNET_MODES, Frame
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.audio.telling import tell_changes
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.windows import cut
 from tokenmask.stored_tokenizer import FolderTokenizer
@@ -111,6 +112,8 @@ class SystemCodec(FolderTokenizer):
         """
         for item in items:
             check_media(self, item)
+        for item in items:
+            tell_changes(item, self.frame.sample_rate_hz, f"this {type(self).__name__}")
         return [self._encoded(self._prepared(item)) for item in items]
 
     def _encoded(self, samples: Tensor) -> TokenStream:

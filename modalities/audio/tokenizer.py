@@ -20,6 +20,7 @@ from tokenmask.modalities.audio.fit import audio_fitting
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.audio.mel import griffin_lim, margin, unit, waveform
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
+from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of_all
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.seams import crossfaded
@@ -75,7 +76,7 @@ class AudioTokenizer(LearnedTokenizer):
 
     @free_cores()
     def encode_many(self, items: Sequence[AudioClip]) -> list[TokenStream]:
-        """The codes of many clips.
+        """The codes of many clips; a warning says which are mixed down or resampled.
 
         Returns:
             Streams of codes int32 [frames, levels].
@@ -89,6 +90,7 @@ class AudioTokenizer(LearnedTokenizer):
 
         def signals() -> Iterator[Tensor]:
             for item in items:
+                tell_changes(item, self.config.sample_rate_hz, "this AudioTokenizer")
                 samples = self._prepared(item)
                 counts.append(math.ceil(len(samples) / self.config.hop))
                 yield samples
@@ -327,6 +329,7 @@ class AudioTokenizer(LearnedTokenizer):
             raise ValueError("fitting needs 1 clip at least, got none; pass some")
         for item in items:
             check_media(cls, item)
+        tell_changes_of_all(items, config.sample_rate_hz)
         task = audio_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed))
         return cls(
             config,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -20,11 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenmask.modalities.eeg.bids import NO_VOLTAGES, channel_types
 from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, number, signals, start, text, whole
-from tokenmask.modalities.eeg.names import channel_names, is_electrode, usual_label
+from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrode, usual_label, without_eeg
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
 
 _AT_ONCE = 1 << 22  # bytes of records that are read together
+_RUN = 8  # samples in a row at the limit of the integers that a wave which just touches it does not have
 _ONSET = re.compile(rb"[+-]\d+(?:\.\d*)?$")
 
 
@@ -74,7 +76,7 @@ def read_edf(path: Path) -> Voltages:
     if records < 1 or begin < 256 * (count + 1):
         raise ValueError("it holds no whole data record")
     raw = np.memmap(path, np.uint8, "r", begin, (records, width))
-    kept, rate = _voltages(found, seconds, notes)
+    kept, rate = _voltages(found, seconds, channel_types(path), notes)
     names, made = channel_names([one.label for one in kept])
     if made:
         notes.append(f"labels that are blank or there twice became {', '.join(made)}")
@@ -96,6 +98,7 @@ def read_edf(path: Path) -> Voltages:
         _check_gaps(onsets, records, seconds, 0.5 / rate, slack)
     first = onsets[0] if onsets else Decimal(0)
     samples = _samples(raw, kept, wide)
+    _note_lost(samples, kept, names, notes)
     moved = [Event(float(onset - first), word, duration) for onset, duration, word in events]
     session = Session(
         start(head, first, notes),
@@ -110,7 +113,10 @@ def read_edf(path: Path) -> Voltages:
 def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
     """How many data records are read of a file with so many bytes of them; what is left out or missing is noted."""
     wanted, there = whole(announced, "number of data records"), size // width
+    part = size % width
     if wanted < 0 or there == wanted or there < 1:  # -1 while it is written
+        if part and there > 0:
+            notes.append(f"{part} bytes after its {there} whole records are no whole one and are left out")
         return there
     if wanted == 0:
         notes.append(f"its header announces 0 records, but it holds {there} whole ones, which are all read")
@@ -119,7 +125,6 @@ def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
     if there > wanted:
         notes.append(f"{told}; the last {there - wanted} are left out")
         return wanted
-    part = size % width
     lost = f", {part} bytes of one among them" if part else ""
     notes.append(f"{told}; the other {wanted - there} are missing{lost}")
     return there
@@ -136,8 +141,17 @@ def _headers(kept: Sequence[Signal], names: Sequence[str]) -> tuple[ChannelHeade
     return tuple(found)
 
 
-def _voltages(found: Sequence[Signal], seconds: Decimal, notes: list[str]) -> tuple[list[Signal], float]:
-    """Signals in volts with a scale and the rate of the EEG, and that rate; what is left out is noted."""
+def _voltages(
+    found: Sequence[Signal], seconds: Decimal, types: Mapping[str, str], notes: list[str]
+) -> tuple[list[Signal], float]:
+    """Signals in volts with a scale and the rate of the EEG, and that rate; what is left out is noted.
+
+    Args:
+        found: all signals.
+        seconds: of a record.
+        types: what a table beside the file says that channels are, by label; see :func:`channel_types`.
+        notes: gets what is left out.
+    """
     able: list[Signal] = []
     out: list[str] = []
     if all(one.is_annotations for one in found):
@@ -149,6 +163,10 @@ def _voltages(found: Sequence[Signal], seconds: Decimal, notes: list[str]) -> tu
             continue
         if one.factor is None:
             out.append(f"{one.label} (its unit {one.unit!r} is no voltage that is known)")
+            continue
+        kind = types.get(one.label.casefold(), types.get(without_eeg(one.label).casefold()))
+        if kind in NO_VOLTAGES or (kind is None and is_beside(one.label)):
+            out.append(f"{one.label} (no electrode)")
             continue
         try:
             one.scale()
@@ -183,6 +201,28 @@ def _samples(raw: Any, kept: Sequence[Signal], wide: int) -> Tensor:
             made = torch.from_numpy((values + offset) * gain * (one.factor or 1.0))
             row[begin * count : begin * count + len(made)] = made
     return samples
+
+
+def _note_lost(samples: Tensor, kept: Sequence[Signal], names: Sequence[str], notes: list[str]) -> None:
+    """Notes channels without any wave beside others, and those whose wave is cut off at the limits of their integers.
+
+    What fills up the last record is no cut: the values at the end that are all the same do not count.
+    """
+    flat, cut = [], []
+    for row, one, name in zip(samples, kept, names, strict=True):
+        changes = row.diff().nonzero()
+        if not len(changes):
+            flat.append(name)
+            continue
+        inner = row[: int(changes[-1]) + 1]
+        gain, offset = one.scale()
+        at = [inner == torch.tensor((limit + offset) * gain * (one.factor or 1.0)).float() for limit in one.digital]
+        if any(bool(some.unfold(0, _RUN, 1).all(1).any()) for some in at if len(inner) >= _RUN):
+            cut.append(f"{name} ({int((at[0] | at[1]).sum()) / len(row):.1%} of them)")
+    if flat and len(kept) > 1:
+        notes.append(f"without a wave, the same value throughout: {', '.join(flat)}")
+    if cut:
+        notes.append(f"samples in a row at the limits of the range, where the wave is cut off: {', '.join(cut)}")
 
 
 def _integers(raw: Any, wide: int) -> Any:

@@ -50,6 +50,12 @@ class Signal:
         """Whether it holds events and times of records instead of samples."""
         return self.label in ("EDF Annotations", "BDF Annotations")
 
+    @property
+    def digital(self) -> tuple[int, int]:
+        """Its smallest and largest integer; ValueError for what is no whole number."""
+        low, high = self.limits[2:]
+        return whole(low, f"digital minimum of {self.label!r}"), whole(high, f"digital maximum of {self.label!r}")
+
     def scale(self) -> tuple[float, float]:
         """(gain, offset): the voltage is (integer + offset) * gain.
 
@@ -60,10 +66,7 @@ class Signal:
             float(number(text, f"physical {which} of {self.label!r}"))
             for text, which in zip(self.limits[:2], ("minimum", "maximum"), strict=True)
         )
-        first, last = (
-            whole(text, f"digital {which} of {self.label!r}")
-            for text, which in zip(self.limits[2:], ("minimum", "maximum"), strict=True)
-        )
+        first, last = self.digital
         if low == high or first == last:
             raise ValueError(f"the limits of {self.label!r} must differ, got {low:g} to {high:g} for {first}..{last}")
         gain = (high - low) / (last - first)

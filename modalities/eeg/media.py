@@ -43,6 +43,7 @@ class EegRecording(Timed):
             systems are brought to their usual spelling.
         stream: the codes it was generated from, if it was; does not count in comparisons.
         session: when it began, who was recorded, and events, where a file says so.
+        source: the file it was read from, for messages; does not count in comparisons.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
@@ -58,6 +59,7 @@ class EegRecording(Timed):
     channels: tuple[str, ...]
     stream: TokenStream | None = field(default=None, repr=False)
     session: Session | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         shape = self.samples.shape
@@ -134,6 +136,7 @@ class EegRecording(Timed):
                     about["sample_rate_hz"],
                     tuple(about["channels"]),
                     session=None if session is None else Session.from_json(session),
+                    source=str(path),
                 )
             except (KeyError, TypeError, AttributeError) as error:
                 raise ValueError(
@@ -182,7 +185,7 @@ class EegRecording(Timed):
                 f"{int((lost > 0).sum())} of {len(lost)} channels have seconds with a mean over {LOST_MICROVOLT:g} "
                 f"microvolts ({found.channels[most]}: {int(lost[most])}), beside which codes lose the wave"
             )
-        return cls(samples, found.sample_rate_hz, found.channels, session=found.session)
+        return cls(samples, found.sample_rate_hz, found.channels, session=found.session, source=str(path))
 
     @classmethod
     def _read_npz(cls, path: Path, notes: list[str]) -> Self:
@@ -194,7 +197,7 @@ class EegRecording(Timed):
         with np.load(path, allow_pickle=False) as file:
             samples, rate = torch.from_numpy(file["samples"]), float(file["sample_rate_hz"])
             session = Session.from_json(json.loads(str(file["session"]))) if "session" in file else None
-            return cls(samples, rate, tuple(str(name) for name in file["channels"]), session=session)
+            return cls(samples, rate, tuple(str(name) for name in file["channels"]), session=session, source=str(path))
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the suffix names, atomically; .npz and .safetensors lose nothing, .edf has 16 bits.

@@ -5,6 +5,7 @@ Does not know: samples, files, codes.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,6 +20,13 @@ _KNOWN = {
 _EARS = {"a1", "a2", "m1", "m2"}
 _COMMON = {"ref", "avg", "av", "ave", "car"}  # references that leave an ear an electrode like others
 _REFERENCES = {"le", "re", "ler", "ar", "a1a2", "a1+a2", "m1m2", "m1+m2", *_EARS, *_COMMON}
+_BESIDE = re.compile(  # what amplifiers and monitors record beside the electrodes, whatever its unit says
+    r"(?:(?:ext|digital|analog|photo)[ _-]?)?"
+    r"(?:trig(?:gers?)?|sti|stim(?:ul(?:us|i))?|status|events?|mark(?:er)?s?|dc|photic|pulse(?:[ _-]?rate)?|pleth|"
+    r"heart[ _-]?rate|spo2|sao2|osat|etco2|buttons?)"
+    r"(?:[ _-]*\d+|[ _./-].*)?",
+    re.IGNORECASE,
+)
 
 
 def electrode(name: str) -> str:
@@ -44,6 +52,12 @@ def is_electrode(label: str) -> bool:
     name = without_eeg(label)
     parts = without_reference(name).split("-")
     return name != label.strip() or all(part.strip().casefold() in _KNOWN for part in parts)
+
+
+def is_beside(label: str) -> bool:
+    """Whether a label is one of triggers, marks or measures of a monitor: TRIG, STI 014, Status, DC01, SpO2 ..."""
+    name = without_eeg(label)
+    return _BESIDE.fullmatch(name[4:].strip() if name[:4].upper() == "POL " else name) is not None
 
 
 def without_eeg(label: str) -> str:

@@ -214,7 +214,7 @@ class EegTokenizer(LearnedTokenizer):
         rate = self.config.sample_rate_hz
         if item.sample_rate_hz == rate:
             return item
-        warnings.warn(f"{item!r} is resampled to the {rate:g} Hz of this EegTokenizer", stacklevel=3)
+        warnings.warn(f"{item.source or repr(item)} is resampled to the {rate:g} Hz of this EegTokenizer", stacklevel=3)
         return item.resample(rate)
 
     def evaluate(self, items: Sequence[EegRecording], train_items: Sequence[EegRecording] = ()) -> dict[str, float]:
@@ -331,9 +331,13 @@ class EegTokenizer(LearnedTokenizer):
         for item in items:
             cls.check_item(item, config)
         rate = config.sample_rate_hz
-        others = sum(item.sample_rate_hz != rate for item in items)
+        others = [item for item in items if item.sample_rate_hz != rate]
         if others:
-            warnings.warn(f"{others} of {len(items)} recordings are resampled to {rate:g} Hz for fitting", stacklevel=2)
+            named = ", ".join([item.source or repr(item) for item in others[:3]] + ["..."] * (len(others) > 3))
+            warnings.warn(
+                f"{len(others)} of {len(items)} recordings are resampled to {rate:g} Hz for fitting ({named})",
+                stacklevel=2,
+            )
         items = [item if item.sample_rate_hz == rate else item.resample(rate) for item in items]
         task = eeg_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed), window_seconds)
         return cls(
@@ -360,8 +364,8 @@ def _check_offset(item: EegRecording) -> None:
     if bool(taken.any()):
         largest = int(taken.argmax())
         warnings.warn(
-            f"the codes of {item!r} lose the wave beside an offset or drift ({item.channels[largest]}: "
-            f"{float(taken[largest]):.4g} microvolts); recording.without_offset() in Python takes it away, as does "
-            "reading an EDF file",
+            f"the codes of {item.source or repr(item)} lose the wave beside an offset or drift "
+            f"({item.channels[largest]}: {float(taken[largest]):.4g} microvolts); recording.without_offset() in "
+            "Python takes it away, as does reading an EDF file",
             stacklevel=3,
         )

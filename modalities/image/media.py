@@ -22,6 +22,7 @@ from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 26
 MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
+_BEYOND_WHITE = 16.0  # floats up to less may be light with 1 as white, or a dark picture with 255 as white
 _ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
@@ -67,10 +68,12 @@ class Image(Medium):
     @classmethod
     def from_pillow(cls, picture: Any) -> Self:
         """Takes a ``PIL.Image``: turned as its EXIF says, brought from its colour profile to sRGB (relative
-        colorimetric), transparency laid on white; grey of 16 bits, or of floats from 0 to 1, becomes 8 bits.
+        colorimetric), transparency laid on white; grey of 16 bits, or of floats from 0 to 1, becomes 8 bits, and so do
+        floats from 0 to 255, with a warning.
 
         Raises:
-            ValueError: pixels whose black and white are not known: other floats, integers of 32 bits or with a sign.
+            ValueError: pixels whose black and white are not known: other floats, among them those up to more than 1 and
+                less than 16 (light beyond white, or a dark picture), integers of 32 bits or with a sign.
         """
         from PIL import Image as pillow
         from PIL import ImageOps
@@ -79,7 +82,7 @@ class Image(Medium):
         signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
-            picture = _eight_bits(picture, signed)
+            picture = _eight_bits(picture, signed, name)
         if profile:
             picture = _to_srgb(picture, profile, name)
         if picture.has_transparency_data:
@@ -170,8 +173,11 @@ def moves(path: str | Path) -> bool:
 # Kinds of pixels ------------------------------------------------------------------------------------------------------
 
 
-def _eight_bits(picture: Any, signed: bool) -> Any:
-    """Grey of 16 bits or floats as grey of 8 bits; ValueError where black and white are not known."""
+def _eight_bits(picture: Any, signed: bool, name: str) -> Any:
+    """Grey of 16 bits or floats as grey of 8 bits; ValueError where black and white are not known.
+
+    Floats up to 255 that are all whole, or above what light beyond white reaches in pictures, are 0 to 255.
+    """
     from PIL import Image as pillow
 
     kind, dtype = ("F", torch.float32) if picture.mode == "F" else ("I", torch.int32)
@@ -179,12 +185,20 @@ def _eight_bits(picture: Any, signed: bool) -> Any:
     low, high = float(deep.min()), float(deep.max())  # NaN if any is
     if kind == "F" and 0 <= low <= high <= 1:
         grey = (deep.double() * 255).round()
+    elif kind == "F" and 0 <= low <= high <= 255 and (high >= _BEYOND_WHITE or bool((deep == deep.round()).all())):
+        warnings.warn(
+            f"the pixels of {name or 'a picture'} are floats from {low:g} to {high:g} and are taken as 0 (black) "
+            "to 255 (white)",
+            stacklevel=4,
+        )
+        grey = deep.double().round()
     elif kind == "I" and not signed and 0 <= low <= high <= 65535:
         grey = deep // 257
     else:
         held = "floats" if kind == "F" else "integers with a sign or 32 bits"
         raise ValueError(
-            f"its pixels are {held} from {low:g} to {high:g}, where 8 or 16 bits or floats from 0 to 1 are known"
+            f"its pixels are {held} from {low:g} to {high:g}, where 8 or 16 bits or floats from 0 to 1 or "
+            "to 255 are known"
         )
     return pillow.frombytes("L", picture.size, grey.to(torch.uint8).numpy().tobytes())
 

@@ -133,7 +133,7 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
     notes: list[str] = []
     try:
         with Path(path).open(encoding=_coding(Path(path))) as file:
-            names, parents, offsets, channels = hierarchy(_head(file))
+            names, parents, offsets, channels = hierarchy(_head(file), notes)
             table, rate = rows(file, sum(map(len, channels)), notes)
         root, rotations, skeleton = _motion(table, names, parents, offsets, channels, notes)
         units = units_per_metre or units_of(skeleton, notes)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 _USUAL = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 96, 100, 120, 144, 150, 180, 200, 240, 250)
 _USUAL_HZ = (*_USUAL, 300, 360, 400, 480, 500, 600, 960, 1000)
+_BEGIN = re.compile(r"Frames\s*:?\s*([^\s:]\S*)\s+Frame\s*Time\s*:?\s*([^\s:]\S*)", re.IGNORECASE)
 _SLOW_HZ = 1.0  # below it, the number may be milliseconds or a rate
 _FEW = 0.004  # of the time of a frame; digits that leave more open are told
 _MOST = 0.011  # by which a rate may differ from what is written: 0.033 is 30 a second
@@ -32,11 +33,18 @@ def rows(lines: Iterator[str], width: int, notes: list[str]) -> tuple[Tensor, fl
     """
     announced, rate, rest = _begin(lines, notes)
     numbers, last = array("d"), rest.split()
+    place = whole = 0
+    odd: tuple[int, int] | None = None
     for line in lines:
         words = line.split()
         if words:
+            if last:
+                place, whole = place + 1, whole + (len(last) == width)
+                odd = odd or (None if len(last) == width else (place, len(last)))
             numbers.extend(map(float, last))
             last = words
+    if odd and 2 * whole > place:  # rows may go on in further lines, but where most do not, the others are damaged
+        raise ValueError(f"its row {odd[0]} has {odd[1]} numbers instead of {width}")
     came = len(numbers) + len(last)
     cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
     if not cut:
@@ -58,7 +66,7 @@ def _begin(lines: Iterator[str], notes: list[str]) -> tuple[int, float, str]:
         if line is None or text.count("\n") >= 4:
             raise ValueError("its MOTION part must begin with Frames: and Frame Time:")
         text += f"{line.strip()}\n"
-        begin = re.match(r"Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", text, re.IGNORECASE)
+        begin = _BEGIN.match(text)
     if not re.fullmatch(r"-?\d+", begin[1], re.ASCII):
         raise ValueError(f"its number of frames must be a whole one, got {begin[1]!r}")
     rate = rate_of(begin[2])

@@ -5,11 +5,21 @@ Does not know: numbers of frames, units, skeletons.
 
 from __future__ import annotations
 
+import re
+
 MAX_JOINTS = 4096
+_KEYWORD = re.compile(r"[ \t]+(?=(?:ROOT|JOINT|END|OFFSET|CHANNELS)[ \t])", re.IGNORECASE)
 
 
-def hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]], list[list[str]]]:
-    """Names, parents, offsets and channels of the joints of a BVH file's first part, parents first."""
+def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[tuple[float, ...]], list[list[str]]]:
+    """Names, parents, offsets and channels of the joints of a BVH file's first part, parents first.
+
+    Words may stand in lines in any way. An end site without an offset lies in its joint, and is noted.
+
+    Args:
+        text: what stands before the word MOTION.
+        notes: gets what was guessed.
+    """
     names: list[str] = []
     taken: dict[str, int] = {}
     parents: list[int] = []
@@ -18,7 +28,8 @@ def hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]],
     placed: list[bool] = []
     open_joints: list[int] = []
     known = {f"{axis}{what}".lower(): f"{axis}{what}" for axis in "XYZ" for what in ("position", "rotation")}
-    lines = iter([line.strip() for line in text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines()])
+    lines = iter(_lines(text))
+    sites: list[int] = []
     for line in lines:
         word, _, rest = line.partition(" ") if "\t" not in line else line.replace("\t", " ").partition(" ")
         word = word.upper()
@@ -30,6 +41,8 @@ def hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]],
             if len(names) == MAX_JOINTS:
                 raise ValueError(f"it holds more than {MAX_JOINTS} joints")
             parent = open_joints[-1] if open_joints else -1
+            if word == "END":
+                sites.append(len(names))
             name = rest.strip() if word != "END" else f"{names[parent]}_end"
             given = name
             while name in taken:
@@ -62,6 +75,21 @@ def hierarchy(text: str) -> tuple[list[str], list[int], list[tuple[float, ...]],
             raise ValueError(f"its word {word!r} is not of the format")
     if not names or open_joints:
         raise ValueError("its hierarchy does not end")
+    bare = [place for place in sites if not placed[place]]
+    if bare:
+        shown = ", ".join([names[place] for place in bare[:5]] + ["..."] * (len(bare) > 5))
+        notes.append(f"end sites without an OFFSET are taken to lie in their joints ({shown})")
+    for place in bare:
+        placed[place] = True
     if not all(placed[1:]):  # that of the root does not count
         raise ValueError(f"its joint {names[placed.index(False, 1)]!r} must have an OFFSET")
     return names, parents, offsets, channels
+
+
+def _lines(text: str) -> list[str]:
+    """One word of the format with what belongs to it in each, as most programs write it; names are left whole."""
+    found = []
+    for line in map(str.strip, text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines()):
+        has_no_name = line[:9].upper().startswith(("HIERARCHY", "OFFSET", "CHANNELS"))
+        found += _KEYWORD.split(line) if has_no_name else [line]
+    return found

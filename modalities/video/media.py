@@ -10,7 +10,7 @@ import math
 import struct
 import warnings
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -28,6 +28,7 @@ from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 30  # of all frames of a clip together; 3 GiB in memory
 _RATE, _FRAMES = "frame_rate_hz", "frames"  # text chunks of a strip
+_EARLY = 1e-4  # seconds below zero that are no rounding
 _PILLOW = (".gif", ".webp")
 
 
@@ -166,11 +167,18 @@ def _read_film(path: Path) -> tuple[Tensor, float]:
         count, rate = len(reader), float(reader.get_avg_fps())
         height, width = reader[0].shape[:2] if count else (0, 0)
         _check_size(path, count, height, width)
-        reader.seek(0)
-        frames = [_without_padding(reader.next().asnumpy()) for _ in range(count)]
         times = reader.get_frame_timestamp(list(range(count))).tolist() if count else []
+        # Frames before an edit list's beginning have times below zero; decord counts them, but never hands them out.
+        early = sum(start < -_EARLY for start, _ in times)
+        times = times[early:]
+        reader.seek(0)
+        frames = [_without_padding(reader.next().asnumpy()) for _ in times]
     except (DECORDError, RuntimeError, IndexError) as error:
+        if "cannot find video stream" in str(error):
+            raise _broken(path, "it holds no pictures, only sound or other tracks") from error
         raise _broken(path, error) from error
+    if early and (not times or any(torch.equal(one, other) for one, other in pairwise(frames))):
+        raise _broken(path, "its edit list begins where decord repeats frames instead of decoding them")
     if not count or not 0 < rate < math.inf:
         raise _broken(path, f"{count} frames at {rate:g} a second")
     shown = torch.stack(frames)

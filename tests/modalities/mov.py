@@ -19,9 +19,17 @@ def box(name: bytes, *parts: bytes) -> bytes:
 
 
 def write_mov(
-    path: Path, frames: np.ndarray, durations: Sequence[int], scale: int, matrix: Matrix = (1, 0, 0, 1)
+    path: Path,
+    frames: np.ndarray,
+    durations: Sequence[int],
+    scale: int,
+    matrix: Matrix = (1, 0, 0, 1),
+    begin: int | None = None,
 ) -> None:
-    """Frames uint8 [time, height, width, 3], how long each is on in 1 / scale s, and a, b, c, d of the track."""
+    """Frames uint8 [time, height, width, 3], how long each is on in 1 / scale s, and a, b, c, d of the track.
+
+    With ``begin`` an edit list leaves out what is before that many 1 / scale s.
+    """
     count, height, width, _ = frames.shape
     pictures = []
     for frame in frames:
@@ -55,7 +63,10 @@ def write_mov(
         box(b"minf", pictures_head, data, table),
     )
     head = struct.pack(">IIIIII", 7, 0, 0, 1, 0, whole) + bytes(16) + turned
-    track = box(b"trak", box(b"tkhd", head + struct.pack(">II", width << 16, height << 16)), media)
+    edits = b""
+    if begin is not None:
+        edits = box(b"edts", box(b"elst", struct.pack(">IIIiI", 0, 1, whole - begin, begin, 1 << 16)))
+    track = box(b"trak", box(b"tkhd", head + struct.pack(">II", width << 16, height << 16)), edits, media)
     movie = struct.pack(">IIIIII", 0, 0, 0, scale, whole, 1 << 16) + struct.pack(">H", 256) + bytes(10) + unity
     moov = box(b"moov", box(b"mvhd", movie + bytes(24) + struct.pack(">I", 2)), track)
     path.write_bytes(box(b"ftyp", b"qt  ", bytes(4)) + box(b"mdat", *pictures) + moov)

@@ -116,3 +116,34 @@ def test_other_channels_are_averaged() -> None:
     noise = torch.randn(64, 8000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(AudioClip(noise, RATE).mono().samples, noise.mean(0, keepdim=True))
     assert torch.equal(AudioClip(torch.zeros(2, 9), RATE).mono().samples, torch.zeros(1, 9))
+
+
+# What others write and break ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subtype", ["GSM610", "G721_32"])
+def test_codecs_without_seeking_are_read_forward(tmp_path: Path, subtype: str) -> None:
+    kind = ("a.wav", "WAV") if subtype == "GSM610" else ("a.au", "AU")
+    path, values = tmp_path / kind[0], 0.5 * np.sin(2 * np.pi * 300 * np.arange(16000) / 8000)
+    soundfile.write(path, values, 8000, format=kind[1], subtype=subtype)
+    clip = AudioClip.load(path)
+    assert clip.sample_rate_hz == 8000 and clip.samples.shape[0] == 1
+    assert 16000 <= clip.samples.shape[1] < 16000 + 320
+    assert np.corrcoef(clip.samples[0, 200:16000].numpy(), values[200:])[0, 1] > 0.98
+
+
+def test_a_file_without_samples_is_said(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), RATE)
+    with pytest.raises(ValueError, match=r"a\.wav must be a whole audio file, but .*\(it holds no samples\)"):
+        AudioClip.load(tmp_path / "a.wav")
+
+
+def test_a_broken_ogg_file_is_said_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "hole.ogg"
+    soundfile.write(path, tone(16000), RATE, format="OGG", subtype="VORBIS")
+    whole = path.read_bytes()
+    second = whole.index(b"OggS", 1)  # the page with the tables of the codec
+    path.write_bytes(whole[: second + 100] + whole[second + 400 :])
+    with pytest.raises(ValueError, match=r"hole\.ogg must be a whole audio file") as caught:
+        AudioClip.load(path)
+    assert "BytesIO" not in str(caught.value) and "\n" not in str(caught.value)

@@ -549,3 +549,52 @@ def test_long_files_need_little_more_memory_than_their_motion(tmp_path: Path, te
         tracemalloc.stop()
     assert (table.shape, rate) == ((24000, 51), 30.0)
     assert torch.equal(table[:24], table[-24:]) and peak < 1.5 * 8 * table.numel()
+
+
+# Damaged or spelled otherwise -----------------------------------------------------------------------------------------
+
+
+def test_an_end_site_without_an_offset_lies_in_its_joint(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    bare = re.sub(r"(End Site\s*\{)\s*OFFSET[^\n]*", r"\1", text, count=1)
+    assert bare != text
+    found = read(tmp_path, bare, r"end sites without an OFFSET are taken to lie in their joints \(Head_end\)")
+    assert apart(found, clip) < 1e-4
+    assert found.skeleton.offsets[found.skeleton.names.index("Head_end")] == (0.0, 0.0, 0.0)
+
+
+def test_a_hierarchy_on_one_line(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    head, motion = text.split("MOTION\n")
+    assert apart(read(tmp_path, " ".join(head.split()) + "\nMOTION\n" + motion), clip) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("frames", "step"),
+    [("Frames :", "Frame Time :"), ("FRAMES:", "FrameTime:"), ("Frames", "Frame Time"), ("Frames:\t", "Frame  time:")],
+)
+def test_spellings_of_the_frames(tmp_path: Path, text: str, clip: MotionClip, frames: str, step: str) -> None:
+    found = read(tmp_path, text.replace("Frames:", frames).replace("Frame Time:", step))
+    assert (len(found), found.frame_rate_hz) == (FRAMES, 30.0)
+    assert apart(found, clip) < 1e-4
+
+
+@pytest.mark.parametrize(("longer", "shorter"), [(4, 5), (5, 4), (4, None), (None, 4)])
+def test_rows_of_a_wrong_length_are_refused_by_their_number(
+    tmp_path: Path, text: str, longer: int | None, shorter: int | None
+) -> None:
+    head, motion = text.split("MOTION\n")
+    first, second, *lines = motion.splitlines()
+    width = len(lines[0].split())
+    if longer is not None:
+        lines[longer] += " 1.0"
+    if shorter is not None:
+        lines[shorter] = lines[shorter].rsplit(" ", 1)[0]
+    held = width + 1 if longer == 4 else width - 1
+    with pytest.raises(ValueError, match=rf"a\.bvh must be .*its row 5 has {held} numbers instead of {width}"):
+        read(tmp_path, "\n".join([head + "MOTION", first, second, *lines]) + "\n")
+
+
+def test_rows_that_go_on_in_the_next_line_are_read(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    head, motion = text.split("MOTION\n")
+    first, second, *lines = motion.splitlines()
+    halves = [" ".join(part) for line in lines for part in (line.split()[:20], line.split()[20:])]
+    assert apart(read(tmp_path, "\n".join([head + "MOTION", first, second, *halves]) + "\n"), clip) < 1e-4

@@ -137,9 +137,11 @@ def test_floats_and_deep_integers_have_their_values_or_are_refused_by_kind(tmp_p
     values = np.array([[0, 0.25, 0.98, 1]], dtype=np.float32)
     pillow.fromarray(values).save(path)
     assert Image.load(path).pixels[0, :, 1].tolist() == np.rint(values[0].astype(np.float64) * 255).tolist()
-    for wrong in (values * 255, values - 0.5, values * np.nan):
+    for wrong in (values * 256, values * 15.9, values - 0.5, values * np.nan):
         pillow.fromarray(wrong.astype(np.float32)).save(path)
-        with pytest.raises(ValueError, match=r"a\.tif .*pixels are floats from .* floats from 0 to 1 are known"):
+        with pytest.raises(
+            ValueError, match=r"a\.tif .*pixels are floats from .* floats from 0 to 1 or to 255 are known"
+        ):
             Image.load(path)
     pillow.fromarray(np.array([[0, 257, 32896, 65535]], dtype=np.uint16)).save(path)
     assert Image.load(path).pixels[0, :, 1].tolist() == [0, 1, 128, 255]
@@ -164,3 +166,16 @@ def test_frames_and_pages_after_the_first_are_said(tmp_path: Path, suffix: str) 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Image.load(path).pixels[0, 0].tolist() == [200, 30, 40]
+
+
+@pytest.mark.parametrize("values", [[0, 0.25, 100.5, 254.9], [0, 1, 2, 3], [16, 17.2, 30.6, 40]])
+def test_floats_up_to_255_are_grey_of_eight_bits_with_a_word(tmp_path: Path, values: list[float]) -> None:
+    path = tmp_path / "a.tif"
+    pillow.fromarray(np.array([values], dtype=np.float32)).save(path)
+    with pytest.warns(UserWarning) as caught:
+        pixels = Image.load(path).pixels
+    assert pixels[0, :, 1].tolist() == [round(value) for value in values]
+    assert [str(one.message) for one in caught] == [
+        f"the pixels of {path} are floats from {min(values):g} to {max(values):g} and are taken as 0 (black) to "
+        "255 (white)"
+    ]

@@ -163,3 +163,30 @@ def test_turned_and_mirrored_films_come_upright(tmp_path: Path, matrix: tuple[in
     for (x, y), colour in corners.items():
         row, column = (4 if b * x + d * y < 0 else -5), (4 if a * x + c * y < 0 else -5)
         assert int(found[row, column].argmax()) == colour and found[row, column, colour] > 150
+
+
+@pytest.mark.parametrize("begin", [0, 7, 8, 9])
+def test_what_an_edit_list_leaves_out_is_not_shown(tmp_path: Path, begin: int) -> None:
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mov(tmp_path / "a.mov", grey(12), [2] * 12, 24, begin=begin)
+    clip = VideoClip.load(tmp_path / "a.mov")
+    assert numbers(clip) == list(range((begin + 1) // 2, 12))
+    assert clip.frame_rate_hz == 12
+
+
+def test_frames_that_a_decoder_repeats_behind_an_edit_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    frozen = grey(12)
+    frozen[9:] = frozen[9]
+    write_mov(tmp_path / "a.mov", frozen, [2] * 12, 24, begin=7)
+    with pytest.raises(ValueError, match=r"a\.mov must be .*edit list begins where decord repeats frames"):
+        VideoClip.load(tmp_path / "a.mov")
+
+
+def test_a_film_without_pictures_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mov(tmp_path / "a.mov", grey(3), [2] * 3, 24)
+    data = (tmp_path / "a.mov").read_bytes()
+    (tmp_path / "a.mov").write_bytes(data.replace(b"mhlrvide", b"mhlrsoun"))
+    with pytest.raises(ValueError, match=r"a\.mov must be .*\(it holds no pictures, only sound or other tracks\)"):
+        VideoClip.load(tmp_path / "a.mov")

@@ -1,0 +1,46 @@
+"""What is told of sound that is changed on its way to a tokenizer.
+
+Arrow: AudioClip --> a warning. Does not know: files, codes, networks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from tokenmask.modalities.audio.media import AudioClip
+
+_SHOWN = 3  # files that are named; of others the number
+
+
+def tell_changes(clip: AudioClip, sample_rate_hz: int, whose: str) -> None:
+    """Warns, with the name of the file, of channels that become one and of another rate.
+
+    Args:
+        clip: as it was given.
+        sample_rate_hz: what it is resampled to.
+        whose: what wants it so, as "this AudioTokenizer".
+    """
+    told = _changes(clip, sample_rate_hz)
+    if told:
+        warnings.warn(f"{clip.source or repr(clip)} {' and '.join(told)} for {whose}", stacklevel=3)
+
+
+def tell_changes_of_all(clips: Sequence[AudioClip], sample_rate_hz: int) -> None:
+    """The same of clips to fit to, in one line that names the first of them."""
+    changed = [clip for clip in clips if _changes(clip, sample_rate_hz)]
+    if changed:
+        named = [clip.source or repr(clip) for clip in changed[:_SHOWN]] + ["..."] * (len(changed) > _SHOWN)
+        warnings.warn(
+            f"{len(changed)} of {len(clips)} clips are made one channel of {sample_rate_hz} Hz for fitting "
+            f"({', '.join(named)})",
+            stacklevel=3,
+        )
+
+
+def _changes(clip: AudioClip, sample_rate_hz: int) -> list[str]:
+    channels = len(clip.samples)
+    told = [f"has {channels} channels, which become one"] if channels > 1 else []
+    if clip.sample_rate_hz != sample_rate_hz:
+        told.append(f"is resampled from {clip.sample_rate_hz} to {sample_rate_hz} Hz")
+    return told

@@ -1,0 +1,102 @@
+"""Channels of EDF files that are no electrodes, hold no wave or one that is cut off, and bytes behind the records."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import edfio
+import numpy as np
+import pytest
+
+from tokenmask.modalities.eeg import EegRecording, EegTokenizer, EegTokenizerConfig
+from tokenmask.modalities.eeg.names import is_beside
+
+WAVE = 40 * np.sin(2 * math.pi * 10 * np.arange(512) / 128)
+BESIDE = (
+    *("TRIG", "Trigger", "STI 014", "STI101", "STIM", "Status", "Event", "Event marker", "MARKER", "DC01", "EEG DC3"),
+    *("Photic", "PHOTIC-REF", "POL DC09", "Pulse Rate", "SpO2", "EtCO2", "Ext Trigger", "Heart rate"),
+)
+ELECTRODES = ("EEG Fp1-Ref", "Fp1", "EOG L", "ECG", "EMG1", "Cz", "DCz", "E12", "Resp", "Pz-Oz", "STP1", "EventPz")
+
+
+def written(path: Path, *signals: tuple[str, Any]) -> Path:
+    made = [
+        edfio.EdfSignal(data, 128, label=label, physical_dimension="uV", physical_range=(-500, 500))
+        for label, data in signals
+    ]
+    edfio.Edf(made).write(path)
+    return path
+
+
+def read(path: Path) -> tuple[EegRecording, list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        recording = EegRecording.load(path)
+    return recording, [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize("label", BESIDE)
+def test_what_is_recorded_beside_the_electrodes_is_left_out_and_said(tmp_path: Path, label: str) -> None:
+    pulses = np.zeros(512)
+    pulses[100:104] = 5
+    recording, said = read(written(tmp_path / "a.edf", ("EEG Fp1", WAVE), (label, pulses)))
+    assert recording.channels == ("Fp1",)
+    assert np.abs(recording.samples.numpy()[0] - WAVE).max() < 0.02
+    assert said == [f"{tmp_path / 'a.edf'}: left out: {label} (no electrode)"]
+
+
+@pytest.mark.parametrize("label", ELECTRODES)
+def test_electrodes_and_other_voltages_of_a_body_stay(label: str) -> None:
+    assert not is_beside(label)
+
+
+def test_a_file_of_triggers_alone_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.edf", ("TRIG", WAVE))
+    with pytest.raises(ValueError, match=r"no voltages that can be read: TRIG \(no electrode\)"):
+        EegRecording.load(path)
+
+
+def test_the_table_of_a_bids_folder_says_what_a_channel_is(tmp_path: Path) -> None:
+    path = written(tmp_path / "sub-1_task-rest_eeg.edf", ("EEG Fp1", WAVE), ("X1", WAVE), ("DC1", WAVE))
+    (tmp_path / "sub-1_task-rest_channels.tsv").write_text(
+        "name\ttype\tunits\nFp1\tEEG\tuV\nX1\tMISC\tuV\nDC1\tEOG\tuV\n"
+    )
+    recording, said = read(path)
+    assert recording.channels == ("Fp1", "DC1")
+    assert said == [f"{path}: left out: X1 (no electrode)"]
+
+
+@pytest.mark.parametrize("announced", [b"4       ", b"-1      "])
+def test_bytes_behind_the_last_record_are_said(tmp_path: Path, announced: bytes) -> None:
+    path = written(tmp_path / "a.edf", ("EEG Fp1", WAVE))
+    raw = path.read_bytes()
+    path.write_bytes(raw[:236] + announced + raw[244:] + bytes(130))
+    recording, said = read(path)
+    assert np.abs(recording.samples.numpy()[0] - WAVE).max() < 0.02
+    assert said == [f"{path}: 130 bytes after its 4 whole records are no whole one and are left out"]
+
+
+def test_channels_that_are_flat_or_cut_off_are_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.edf", ("EEG Fp1", WAVE), ("EEG Fp2", np.zeros(512)), ("EEG Cz", 12.5 * WAVE))
+    assert read(path)[1] == [f"{path}: without a wave, the same value throughout: Fp2"]  # Cz only touches its limits
+    loud = np.clip(np.repeat(30 * WAVE, 4)[:512], -500, 500)
+    loud[500:] = WAVE[500:]
+    path, share = written(tmp_path / "b.edf", ("EEG Fp1", WAVE), ("EEG Cz", loud)), np.mean(np.abs(loud) > 499.99)
+    assert read(path)[1] == [
+        f"{path}: samples in a row at the limits of the range, where the wave is cut off: Cz ({share:.1%} of them)"
+    ]
+
+
+def test_resampling_names_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.edf", ("EEG Fp1", WAVE))
+    recording = EegRecording.load(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tokenizer = EegTokenizer.fit([recording], config=EegTokenizerConfig.at(64.0), steps=1, progress=False)
+    assert recording.source == str(path) and recording.between(0, 2).source == str(path)
+    with pytest.warns(UserWarning) as caught:
+        tokenizer.encode(recording)
+    assert str(caught[0].message) == f"{path} is resampled to the 64 Hz of this EegTokenizer"
