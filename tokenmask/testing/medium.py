@@ -72,7 +72,8 @@ def _subject(
 
 def _check_is_a_frozen_dataclass(subject: Subject) -> None:
     kind = subject.kind
-    frozen = dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen
+    params: Any = getattr(kind, "__dataclass_params__", None)
+    frozen = params is not None and params.frozen
     require(frozen, f"{kind.__name__} must be a frozen dataclass")
 
 
@@ -218,7 +219,7 @@ def _check_is_shown(subject: Subject) -> None:
     kind, items = subject.kind, subject.items
     if not kind.view:
         return
-    view = view_of(kind)
+    view: Any = view_of(kind)
     require(view is not None, f"the view of {kind.__name__} must be there")
     first, second = items[:2]
     shown = [view.single(first, _ANGLES), view.brief(first, _ANGLES), view.pair((first, second), ("a", "b"), _ANGLES)]
