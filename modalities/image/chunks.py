@@ -55,13 +55,13 @@ def _chunks(path: Path) -> dict[bytes, bytes]:
 
 def white_is_zero(picture: Any) -> bool:
     """Whether 16-bit grey of a TIFF file is stored upside down; Pillow turns 8 bits, but not these."""
-    return picture.mode.startswith("I;16") and _tags(picture).get(_PHOTOMETRIC) == 0
+    return bool(picture.mode.startswith("I;16") and _tags(picture).get(_PHOTOMETRIC) == 0)
 
 
 def has_signed_bytes(picture: Any) -> bool:
     """Whether samples of a TIFF file have eight bits and a sign, which Pillow takes for none."""
     form = _tags(picture).get(_FORMAT, (1,))
-    return picture.mode not in ("I", "F") and not picture.mode.startswith("I;16") and 2 in form
+    return bool(picture.mode not in ("I", "F") and not picture.mode.startswith("I;16") and 2 in form)
 
 
 def extra_bands(picture: Any) -> int:

@@ -88,7 +88,7 @@ def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[t
 
 def _lines(text: str) -> list[str]:
     """One word of the format with what belongs to it in each, as most programs write it; names are left whole."""
-    found = []
+    found: list[str] = []
     for line in map(str.strip, text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines()):
         has_no_name = line[:9].upper().startswith(("HIERARCHY", "OFFSET", "CHANNELS"))
         found += _KEYWORD.split(line) if has_no_name else [line]

@@ -140,3 +140,29 @@ def test_mp3_that_was_cut_short_is_said(tmp_path: Path) -> None:
     samples, said = load(tmp_path / "a.mp3", data[:2000])
     assert said == ["its header announces 44 MP3 frames, but 34 are there: it is cut short"]
     assert 15000 < len(samples) < 24000
+
+
+# Other kinds of long and big-endian files -----------------------------------------------------------------------------
+
+
+def other(values: np.ndarray, kind: str) -> bytes:
+    held = io.BytesIO()
+    form, endian = ("WAV", "BIG") if kind == "rifx" else (kind.upper(), "FILE")
+    soundfile.write(held, values, RATE, format=form, subtype="PCM_16", endian=endian)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("rf64", b"RF64"), ("rifx", b"RIFX"), ("w64", b"riff"), ("au", b".snd")])
+def test_long_and_big_endian_files_are_cut_and_joined_with_the_same_words(
+    tmp_path: Path, kind: str, mark: bytes
+) -> None:
+    sounds = [tone(24000, 300), tone(16000, 900)]
+    parts = [other(sound, kind) for sound in sounds]
+    assert parts[0][:4] == mark
+    samples, said = load(tmp_path / "whole.wav", parts[0])
+    assert np.array_equal(samples, sounds[0].astype(np.float32)) and said == []
+    samples, said = load(tmp_path / "cut.wav", parts[0][:-20000])
+    assert len(samples) == 14000 and np.array_equal(samples, sounds[0][:14000].astype(np.float32))
+    assert said == ["its header announces 48000 bytes of samples, but 28000 are there: it is cut short"]
+    samples, said = load(tmp_path / "both.wav", b"".join(parts))
+    assert np.array_equal(samples, np.concatenate(sounds).astype(np.float32)) and said == []
