@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenmask.modalities.audio.mpeg import mp3_streams
+from tokenmask.modalities.audio.mpeg import mp3_streams, past_tags
 
 _CAPTURE, _FIRST_PAGE = b"OggS", 2  # RFC 3533, section 6
 _BEGINNINGS = {  # of other kinds, by their first four bytes
@@ -53,7 +53,11 @@ def streams(path: str | Path, notes: list[str]) -> list[Stream]:
         if kind in _BEGINNINGS:
             return _known(path, data, kind, notes)
         if kind[:3] == b"ID3" or kind[0] == 0xFF:
-            found = mp3_streams(data[:], notes)
+            whole = data[:]
+            begin = past_tags(whole)
+            if data[begin : begin + 4] == b"fLaC":  # a tag that some programs put before it
+                return [Stream(io.BytesIO(data[start:stop]), b"fLaC") for start, stop in _flac_behind_tags(data, begin)]
+            found = mp3_streams(whole, notes)
             return [Stream(io.BytesIO(one.data), b"mp3", (one.announced or 0, one.held)) for one in found] or [
                 Stream(path, kind)
             ]
@@ -92,6 +96,18 @@ def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> 
                 whole.source.getbuffer()[at : at + 4] = value.to_bytes(4, "little" if kind == b"RIFF" else "big")
         result.append(whole)
     return result
+
+
+def _flac_behind_tags(data: mmap.mmap, begin: int) -> list[tuple[int, int]]:
+    """FLAC streams, the first at ``begin``, each but the first with or without an ID3 tag before it."""
+    mark, starts, stops = re.compile(_BEGINNINGS[b"fLaC"], re.DOTALL), [begin], []
+    place = _end(data, begin, b"fLaC")
+    while (found := mark.search(data, place)) is not None:
+        tag = data.rfind(b"ID3", place, found.start())
+        stops.append(tag if tag >= 0 and tag + past_tags(data[tag : found.start()]) == found.start() else found.start())
+        starts.append(found.start())
+        place = _end(data, found.start(), b"fLaC")
+    return list(zip(starts, [*stops, len(data)], strict=True))
 
 
 def _end(data: mmap.mmap, start: int, kind: bytes) -> int:

@@ -267,7 +267,7 @@ def _grey_to_srgb(picture: Any, profile: bytes) -> Any:
     if not red.tobytes() == green.tobytes() == blue.tobytes():
         raise ValueError("it is one of grey, and the pixels are colours")
     transform = _transform(profile, "L")
-    shown = red.convert("RGB") if transform is None else ImageCms.applyTransform(red, transform)
+    shown: Any = red.convert("RGB") if transform is None else ImageCms.applyTransform(red, transform)
     if picture.mode == "RGBA":
         shown.putalpha(picture.getchannel("A"))
     return shown

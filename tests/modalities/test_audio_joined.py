@@ -166,3 +166,24 @@ def test_long_and_big_endian_files_are_cut_and_joined_with_the_same_words(
     assert said == ["its header announces 48000 bytes of samples, but 28000 are there: it is cut short"]
     samples, said = load(tmp_path / "both.wav", b"".join(parts))
     assert np.array_equal(samples, np.concatenate(sounds).astype(np.float32)) and said == []
+
+
+ID3 = b"ID3\3\0\0\0\0\0\x7f" + bytes(127)
+
+
+def test_flac_with_a_tag_before_it_is_joined(tmp_path: Path) -> None:
+    sounds = [tone(24000, 300), tone(16000, 900)]
+    parts = [ID3 + encoded(sound, "flac") for sound in sounds]
+    samples, said = load(tmp_path / "one.flac", parts[0])
+    assert np.array_equal(samples, sounds[0].astype(np.float32)) and said == []
+    samples, said = load(tmp_path / "two.flac", b"".join(parts))
+    assert np.array_equal(samples, np.concatenate(sounds).astype(np.float32)) and said == []
+
+
+def test_a_tag_within_an_mp3_file_does_not_hide_its_frames(tmp_path: Path) -> None:
+    data = encoded(tone(24000, 300), "mp3")
+    whole, _ = load(tmp_path / "a.mp3", data)
+    bounds = [place for place in range(len(data)) if data[place : place + 2] == data[:2]]
+    middle = bounds[len(bounds) // 2]
+    samples, said = load(tmp_path / "b.mp3", data[:middle] + ID3 + data[middle:])
+    assert said == [] and np.array_equal(samples, whole)
