@@ -66,9 +66,9 @@ def has_signed_bytes(picture: Any) -> bool:
 
 def extra_bands(picture: Any) -> int:
     """Samples of a pixel in a TIFF file that are neither colours nor transparency, and left out."""
-    meant = sum(band != "X" for band in picture.getbands())
+    meant: int = sum(band != "X" for band in picture.getbands())
     samples: int = _tags(picture).get(_SAMPLES, 1)
-    return max(0, samples - meant)
+    return int(max(0, samples - meant))
 
 
 def _tags(picture: Any) -> Any:
