@@ -11,12 +11,14 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenmask.modalities.audio.mpeg import mp3_streams
+from tokenmask.modalities.audio.mpeg import mp3_streams, past_tags
 
 _CAPTURE, _FIRST_PAGE = b"OggS", 2  # RFC 3533, section 6
 _BEGINNINGS = {  # of other kinds, by their first four bytes
     b"fLaC": rb"fLaC[\x00\x80]\x00\x00\x22",  # RFC 9639, section 8: STREAMINFO comes first and has 34 bytes
     b"RIFF": rb"RIFF....WAVE",
+    b"RIFX": rb"RIFX....WAVE",
+    b"RF64": rb"RF64\xff\xff\xff\xffWAVE",
     b"FORM": rb"FORM....AIF[FC]",
     b"caff": rb"caff\x00\x01\x00\x00",
     b"riff": rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00",  # Wave64
@@ -51,7 +53,11 @@ def streams(path: str | Path, notes: list[str]) -> list[Stream]:
         if kind in _BEGINNINGS:
             return _known(path, data, kind, notes)
         if kind[:3] == b"ID3" or kind[0] == 0xFF:
-            found = mp3_streams(data[:], notes)
+            whole = data[:]
+            begin = past_tags(whole)
+            if data[begin : begin + 4] == b"fLaC":  # a tag that some programs put before it
+                return [Stream(io.BytesIO(data[start:stop]), b"fLaC") for start, stop in _flac_behind_tags(data, begin)]
+            found = mp3_streams(whole, notes)
             return [Stream(io.BytesIO(one.data), b"mp3", (one.announced or 0, one.held)) for one in found] or [
                 Stream(path, kind)
             ]
@@ -71,6 +77,13 @@ def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> 
         starts.append(found.start())
         place = _end(data, found.start(), kind)
     parts = list(zip(starts, [*starts[1:], len(data)], strict=True))
+    if kind in (b"RF64", b".snd", b"riff"):
+        for start, stop in parts:
+            _note_cut(_held_by(data, start, stop, kind), stop, notes)
+    if kind == b"RIFX":
+        for start, stop in parts:
+            found_chunk = _find_chunk(data, start, stop, kind)
+            _note_cut(None if found_chunk is None else (found_chunk[0] + 4, found_chunk[1]), stop, notes)
     if kind not in (b"RIFF", b"FORM"):
         return _cut(path, data, parts, kind)
     result = []
@@ -85,6 +98,18 @@ def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> 
     return result
 
 
+def _flac_behind_tags(data: mmap.mmap, begin: int) -> list[tuple[int, int]]:
+    """FLAC streams, the first at ``begin``, each but the first with or without an ID3 tag before it."""
+    mark, starts, stops = re.compile(_BEGINNINGS[b"fLaC"], re.DOTALL), [begin], []
+    place = _end(data, begin, b"fLaC")
+    while (found := mark.search(data, place)) is not None:
+        tag = data.rfind(b"ID3", place, found.start())
+        stops.append(tag if tag >= 0 and tag + past_tags(data[tag : found.start()]) == found.start() else found.start())
+        starts.append(found.start())
+        place = _end(data, found.start(), b"fLaC")
+    return list(zip(starts, [*stops, len(data)], strict=True))
+
+
 def _end(data: mmap.mmap, start: int, kind: bytes) -> int:
     """Before where no other stream begins."""
     place = start + 4
@@ -93,19 +118,47 @@ def _end(data: mmap.mmap, start: int, kind: bytes) -> int:
             last, place = data[place] & 0x80, place + 4 + int.from_bytes(data[place + 1 : place + 4], "big")
             if last:
                 break
-    elif kind in (b"RIFF", b"FORM"):
+    elif kind in (b"RIFF", b"RIFX", b"FORM"):
         found = _find_chunk(data, start, len(data), kind)
         if found is not None and 0 < found[1] < _UNKNOWN:
             place = found[0] + 4 + found[1]
+    elif (found := _held_by(data, start, len(data), kind)) is not None:
+        place = found[0] + found[1]
     return min(place, len(data))
+
+
+def _held_by(data: mmap.mmap, start: int, stop: int, kind: bytes) -> tuple[int, int] | None:
+    """Where samples begin, and how many bytes of them an RF64, Wave64 or AU header announces, if it does."""
+    if kind == b".snd":
+        place, size = (int.from_bytes(data[start + at : start + at + 4], "big") for at in (4, 8))
+        return (start + place, size) if size < _UNKNOWN else None
+    if kind == b"riff":  # chunks named by 16 bytes, whose size counts the 24 of its head, at multiples of 8
+        place = start + 40
+        while place + 24 <= stop:
+            size = int.from_bytes(data[place + 16 : place + 24], "little")
+            if data[place : place + 4] == b"data":
+                return place + 24, size - 24
+            place += max(24, size + -size % 8)
+    if kind == b"RF64" and data[start + 12 : start + 16] == b"ds64":  # EBU Tech 3306: sizes of 64 bits come first
+        found = _find_chunk(data, start, stop, kind)
+        if found is not None:
+            size = int.from_bytes(data[start + 28 : start + 36], "little") if found[1] == 0xFFFFFFFF else found[1]
+            return found[0] + 4, size
+    return None
+
+
+def _note_cut(found: tuple[int, int] | None, stop: int, notes: list[str]) -> None:
+    if found is not None and found[1] > stop - found[0]:
+        held = max(0, stop - found[0])
+        notes.append(f"its header announces {found[1]} bytes of samples, but {held} are there: it is cut short")
 
 
 def _find_chunk(data: mmap.mmap, start: int, stop: int, kind: bytes) -> tuple[int, int] | None:
     """Where the size of the chunk with samples stands, and the size."""
-    wanted = b"data" if kind == b"RIFF" else b"SSND"
+    wanted = b"SSND" if kind == b"FORM" else b"data"
     place = start + 12
     while place + 8 <= stop and _CHUNK.match(data, place):
-        size = int.from_bytes(data[place + 4 : place + 8], "little" if kind == b"RIFF" else "big")
+        size = int.from_bytes(data[place + 4 : place + 8], "little" if kind in (b"RIFF", b"RF64") else "big")
         if data[place : place + 4] == wanted:
             return place + 4, size
         place += 8 + size + size % 2

@@ -47,7 +47,7 @@ def mp3_streams(data: bytes, notes: list[str]) -> list[Mp3]:
     if _frame(data, place) is None:
         return []
     found: list[Mp3] = []
-    lost = 0
+    lost, kind = 0, (0, 0, False)
     while place < len(data):
         first = _frame(data, place)
         if first is None:
@@ -63,10 +63,25 @@ def mp3_streams(data: bytes, notes: list[str]) -> list[Mp3]:
                 break
             places.append(place)
             place += frame.size
-        found.append(_stream(data, start, min(place, len(data)), places, first))
+        part = data[start : min(place, len(data))]
+        if _goes_on(found, _count(data, start, first), len(places)) and kind == first.kind:
+            found[-1] = found[-1]._replace(data=found[-1].data + part, held=found[-1].held + len(places))
+        else:
+            found.append(_stream(data, start, min(place, len(data)), places, first))
+        kind = first.kind
     if lost:
         notes.append(f"{lost} bytes in it are neither MP3 frames nor tags and are left out")
     return found
+
+
+def _goes_on(found: list[Mp3], count: int | None, held: int) -> bool:
+    """Whether frames without a count of their own are the rest of the stream before, which announces that many more."""
+    return bool(found) and count is None and found[-1].held + held <= (found[-1].announced or 0)
+
+
+def past_tags(data: bytes) -> int:
+    """Where the tags at the beginning of a file end."""
+    return _past_tags(data, 0)
 
 
 def _stream(data: bytes, start: int, stop: int, places: list[int], first: _Frame) -> Mp3:

@@ -26,7 +26,7 @@ from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrod
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
 
 _AT_ONCE = 1 << 22  # bytes of records that are read together
-_RUN = 8  # samples in a row at the limit of the integers that a wave which just touches it does not have
+_RUN = 5  # samples in a row at the limit of the integers that a wave which just touches it does not have
 _ONSET = re.compile(rb"[+-]\d+(?:\.\d*)?$")
 
 

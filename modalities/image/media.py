@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
+from tokenmask.modalities.image.chunks import colours_told, extra_bands, has_signed_bytes, white_is_zero
 from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 26
@@ -80,13 +81,18 @@ class Image(Medium):
 
         profile, name = picture.info.get("icc_profile"), str(getattr(picture, "filename", ""))
         signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
+        if has_signed_bytes(picture):
+            raise ValueError("its pixels are integers of 8 bits with a sign, where black and white are not known")
+        turned, clear = white_is_zero(picture), picture.info.get("transparency")
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
-            picture = _eight_bits(picture, signed, name)
+            picture = _eight_bits(picture, signed, turned, clear, name)
         if profile:
             picture = _to_srgb(picture, profile, name)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
+            if name and not picture.getchannel("A").getextrema()[1]:
+                warnings.warn(f"{name} is transparent throughout and becomes white", stacklevel=3)
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
         picture = picture.convert("RGB")
         data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
@@ -115,6 +121,16 @@ class Image(Medium):
                 if width * height <= MAX_PIXELS:
                     picture.load()
                     image = cls.from_pillow(picture)
+                    if told := colours_told(path):
+                        warnings.warn(
+                            f"{path} says that its colours are no sRGB ({', '.join(told)}), but is taken as sRGB: "
+                            "convert it",
+                            stacklevel=2,
+                        )
+                    if extra := extra_bands(picture):
+                        warnings.warn(
+                            f"{path} has {extra} band(s) beside its colours, which are left out", stacklevel=2
+                        )
                     if others := _others(picture):
                         warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
                     return image
@@ -173,10 +189,17 @@ def moves(path: str | Path) -> bool:
 # Kinds of pixels ------------------------------------------------------------------------------------------------------
 
 
-def _eight_bits(picture: Any, signed: bool, name: str) -> Any:
+def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, name: str) -> Any:
     """Grey of 16 bits or floats as grey of 8 bits; ValueError where black and white are not known.
 
     Floats up to 255 that are all whole, or above what light beyond white reaches in pictures, are 0 to 255.
+
+    Args:
+        picture: of mode I or F.
+        signed: whether integers may have a sign.
+        turned: whether 0 is white.
+        clear: the grey of 16 bits that is transparent and becomes white, if it is a number.
+        name: of the file.
     """
     from PIL import Image as pillow
 
@@ -193,7 +216,9 @@ def _eight_bits(picture: Any, signed: bool, name: str) -> Any:
         )
         grey = deep.double().round()
     elif kind == "I" and not signed and 0 <= low <= high <= 65535:
-        grey = deep // 257
+        grey = 255 - deep // 257 if turned else deep // 257
+        if isinstance(clear, int):
+            grey = grey.masked_fill(deep == clear, 255)
     else:
         held = "floats" if kind == "F" else "integers with a sign or 32 bits"
         raise ValueError(
@@ -218,6 +243,8 @@ def _to_srgb(picture: Any, profile: bytes, name: str) -> Any:
     if picture.mode in ("P", "PA", "LA", "La", "RGBa") or picture.has_transparency_data:
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     try:
+        if picture.mode in ("RGB", "RGBA") and _space(profile) == "GRAY":
+            return _grey_to_srgb(picture, profile)
         if picture.mode == "L" and _space(profile) == "RGB":  # a grey is a colour of three equal parts
             picture = picture.convert("RGB")
         transform = _transform(profile, picture.mode)
@@ -230,6 +257,20 @@ def _to_srgb(picture: Any, profile: bytes, name: str) -> Any:
             stacklevel=3,
         )
         return picture
+
+
+def _grey_to_srgb(picture: Any, profile: bytes) -> Any:
+    """The same for a profile of grey on greys that are held as colours, transparent or not."""
+    from PIL import ImageCms
+
+    red, green, blue = (picture.getchannel(letter) for letter in "RGB")
+    if not red.tobytes() == green.tobytes() == blue.tobytes():
+        raise ValueError("it is one of grey, and the pixels are colours")
+    transform = _transform(profile, "L")
+    shown: Any = red.convert("RGB") if transform is None else ImageCms.applyTransform(red, transform)
+    if picture.mode == "RGBA":
+        shown.putalpha(picture.getchannel("A"))
+    return shown
 
 
 def _space(profile: bytes) -> str:
@@ -247,8 +288,6 @@ def _transform(profile: bytes, mode: str) -> Any:
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if source.profile.xcolor_space.strip() == "GRAY" and mode == "RGBA":
-        raise ValueError("it is one of grey, and the pixels have a transparency")
     wanted = "RGBA" if mode == "RGBA" else "RGB"
     transform = ImageCms.buildTransform(
         source, ImageCms.createProfile("sRGB"), mode, wanted, ImageCms.Intent.RELATIVE_COLORIMETRIC

@@ -140,3 +140,50 @@ def test_mp3_that_was_cut_short_is_said(tmp_path: Path) -> None:
     samples, said = load(tmp_path / "a.mp3", data[:2000])
     assert said == ["its header announces 44 MP3 frames, but 34 are there: it is cut short"]
     assert 15000 < len(samples) < 24000
+
+
+# Other kinds of long and big-endian files -----------------------------------------------------------------------------
+
+
+def other(values: np.ndarray, kind: str) -> bytes:
+    held = io.BytesIO()
+    form, endian = ("WAV", "BIG") if kind == "rifx" else (kind.upper(), "FILE")
+    soundfile.write(held, values, RATE, format=form, subtype="PCM_16", endian=endian)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("rf64", b"RF64"), ("rifx", b"RIFX"), ("w64", b"riff"), ("au", b".snd")])
+def test_long_and_big_endian_files_are_cut_and_joined_with_the_same_words(
+    tmp_path: Path, kind: str, mark: bytes
+) -> None:
+    sounds = [tone(24000, 300), tone(16000, 900)]
+    parts = [other(sound, kind) for sound in sounds]
+    assert parts[0][:4] == mark
+    samples, said = load(tmp_path / "whole.wav", parts[0])
+    assert np.array_equal(samples, sounds[0].astype(np.float32)) and said == []
+    samples, said = load(tmp_path / "cut.wav", parts[0][:-20000])
+    assert len(samples) == 14000 and np.array_equal(samples, sounds[0][:14000].astype(np.float32))
+    assert said == ["its header announces 48000 bytes of samples, but 28000 are there: it is cut short"]
+    samples, said = load(tmp_path / "both.wav", b"".join(parts))
+    assert np.array_equal(samples, np.concatenate(sounds).astype(np.float32)) and said == []
+
+
+ID3 = b"ID3\3\0\0\0\0\0\x7f" + bytes(127)
+
+
+def test_flac_with_a_tag_before_it_is_joined(tmp_path: Path) -> None:
+    sounds = [tone(24000, 300), tone(16000, 900)]
+    parts = [ID3 + encoded(sound, "flac") for sound in sounds]
+    samples, said = load(tmp_path / "one.flac", parts[0])
+    assert np.array_equal(samples, sounds[0].astype(np.float32)) and said == []
+    samples, said = load(tmp_path / "two.flac", b"".join(parts))
+    assert np.array_equal(samples, np.concatenate(sounds).astype(np.float32)) and said == []
+
+
+def test_a_tag_within_an_mp3_file_does_not_hide_its_frames(tmp_path: Path) -> None:
+    data = encoded(tone(24000, 300), "mp3")
+    whole, _ = load(tmp_path / "a.mp3", data)
+    bounds = [place for place in range(len(data)) if data[place : place + 2] == data[:2]]
+    middle = bounds[len(bounds) // 2]
+    samples, said = load(tmp_path / "b.mp3", data[:middle] + ID3 + data[middle:])
+    assert said == [] and np.array_equal(samples, whole)

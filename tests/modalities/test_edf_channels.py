@@ -82,7 +82,7 @@ def test_bytes_behind_the_last_record_are_said(tmp_path: Path, announced: bytes)
 def test_channels_that_are_flat_or_cut_off_are_said(tmp_path: Path) -> None:
     path = written(tmp_path / "a.edf", ("EEG Fp1", WAVE), ("EEG Fp2", np.zeros(512)), ("EEG Cz", 12.5 * WAVE))
     assert read(path)[1] == [f"{path}: without a wave, the same value throughout: Fp2"]  # Cz only touches its limits
-    loud = np.clip(np.repeat(30 * WAVE, 4)[:512], -500, 500)
+    loud = np.clip(40 * WAVE, -500, 500)  # a wave of 10 Hz is cut for six samples in a row
     loud[500:] = WAVE[500:]
     path, share = written(tmp_path / "b.edf", ("EEG Fp1", WAVE), ("EEG Cz", loud)), np.mean(np.abs(loud) > 499.99)
     assert read(path)[1] == [
