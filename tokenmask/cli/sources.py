@@ -140,6 +140,8 @@ def items(
             found += laid_out(source, source.name, entries, modalities)
         elif source.is_dir() and (layout := layouts.find(source, kinds, by_modality)) is not None:
             say(f"{source} is read as {layout.name}: {len(layout.entries)} items")
+            for note in layout.notes:
+                say(f"  {note}")
             found += laid_out(source, source.resolve().name, layout.entries, modalities)
             found.tables += layout.tables
             seen.update(layout.columns, *(entry.metadata for entry in layout.entries))

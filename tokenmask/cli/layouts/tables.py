@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, modality_of, split_of, told
@@ -67,7 +68,17 @@ def _places(
             place = next((one for one in above if (one / value).is_file()), None)
             if place is not None:
                 found[modality] = (column, place)
+        several = next((one for row in rows[:64] if _is_list(one := row.others.get(column), modalities)), None)
+        if several and (path.parent / several[0]).is_file():
+            raise ValueError(
+                f"{path} must name one file a row, but its column {column!r} holds lists ({', '.join(several)[:60]}); "
+                "give each file a row of its own with file_name"
+            )
     return found
+
+
+def _is_list(value: object, modalities: Collection[str]) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and any(isinstance(one, str) and modality_of(one, modalities) for one in value[:1])
 
 
 def _entry(
