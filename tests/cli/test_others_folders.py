@@ -1,13 +1,15 @@
 """Folders of others with a fault in them: nothing is lost in silence, and one fault does not end the work."""
 
+import gzip
 import json
 import os
 
 import pytest
 
-from tests.cli.test_layouts import BOTH, SPOKEN, png, put, wav, words_of
+from tests.cli.test_layouts import BOTH, SPOKEN, png, put, shard, wav, words_of
 from tests.worlds import tokenizers
 from tokenmask.cli.corpora import build
+from tokenmask.cli.learning import worse_than_baseline
 from tokenmask.cli.show import failures
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import Corpus
@@ -135,3 +137,35 @@ def test_addresses_are_not_fetched(tmp_path):
         f"line 3 of {tmp_path}/m.csv must give the path of a file for 'image', got the address https://x.org/1.png; "
         "addresses are not fetched, download the file first"
     )
+
+
+def test_members_that_nobody_takes_are_counted(tmp_path, capsys):
+    (tmp_path / "d").mkdir()
+    path = tmp_path / "d/x.tar"
+    shard(path, {"a.png": png(0), "A.txt": "other", "a.txt": "one", "a.xyz": "?", "b.npyz": "?", ".c.png": "?"})
+    with gzip.open(tmp_path / "packed.tar", "wb") as file:
+        file.write(path.read_bytes())
+    shard(path.with_name("y.tar"), {"a.png": png(0), "a.PNG": png(1)})
+    said = [
+        "x.tar: 3 members not looked at (.npyz, .png, .xyz)",
+        "y.tar: 1 members come again, the last one counts (a.PNG)",
+    ]
+    found = items([path], BOTH)
+    assert words_of(found)["x/a"] == ("one", 0) and capsys.readouterr().out.splitlines() == said[:1]
+    found = items([tmp_path / "d"], BOTH)
+    assert words_of(found) == {"x/a": ("one", 0), "x/A": ("other", None), "y/a": (None, 1)}
+    assert capsys.readouterr().out.splitlines()[1:] == [f"  {one}" for one in said]
+    with pytest.raises(
+        ValueError, match=r"packed\.tar must be a \.tar archive that is not compressed, but is one of gzip"
+    ):
+        items([tmp_path / "packed.tar"], BOTH)
+
+
+def test_a_tokenizer_that_is_worse_than_its_baseline():
+    assert worse_than_baseline({"psnr_db": 19.6, "pca_psnr_db": 100.0}) == (
+        "worse than its baseline: psnr_db is 19.6, pca_psnr_db 100; "
+        "fit with more steps (fit --steps, train --set streams.NAME.fit.steps=N) or on more items"
+    )
+    assert "mel_l1 is 2, mean_mel_l1 1.5;" in worse_than_baseline({"mel_l1": 2.0, "pca_mel_l1": 3, "mean_mel_l1": 1.5})
+    good = {"psnr_db": 30.0, "pca_psnr_db": 25.0, "mpjpe_mm": 20.0, "pca_mpjpe_mm": 30.0, "mean_pose_mpjpe_mm": 90.0}
+    assert worse_than_baseline(good) == "" == worse_than_baseline({"psnr_db": 1.0})
