@@ -9,6 +9,7 @@ import pytest
 from tests.cli.test_layouts import BOTH, SPOKEN, png, put, shard, wav, words_of
 from tests.worlds import tokenizers
 from tokenmask.cli.corpora import build
+from tokenmask.cli.layouts import find
 from tokenmask.cli.learning import worse_than_baseline
 from tokenmask.cli.show import failures
 from tokenmask.cli.sources import items, unseen
@@ -169,3 +170,16 @@ def test_a_tokenizer_that_is_worse_than_its_baseline():
     assert "mel_l1 is 2, mean_mel_l1 1.5;" in worse_than_baseline({"mel_l1": 2.0, "pca_mel_l1": 3, "mean_mel_l1": 1.5})
     good = {"psnr_db": 30.0, "pca_psnr_db": 25.0, "mpjpe_mm": 20.0, "pca_mpjpe_mm": 30.0, "mean_pose_mpjpe_mm": 90.0}
     assert worse_than_baseline(good) == "" == worse_than_baseline({"psnr_db": 1.0})
+
+
+def test_a_column_of_names_without_endings(tmp_path, capsys):
+    rows = "audiocap_id,youtube_id,start_time,caption\n9,abc,30,a dog\n7,xyz,0,rain\n8,xyz,0,more rain\n"
+    put(tmp_path / "d", {"audio/abc.wav": wav(0), "audio/Yxyz_0.wav": wav(1), "train.csv": rows})
+    found = items([tmp_path / "d"], SPOKEN)
+    words = {"audio/abc.wav": ("a dog", 0), "audio/Yxyz_0.wav": ("rain", 1), "audio/Yxyz_0.wav#2": ("more rain", 1)}
+    assert words_of(found) == words
+    assert found[0].metadata == {"audiocap_id": "9", "start_time": "30"}
+    assert "train.csv (youtube_id is audio, caption is text): 3 items" in capsys.readouterr().out
+    put(tmp_path / "d", {"audio/30.wav": wav(2), "audio/0.wav": wav(3)})  # now start_time could be meant too
+    assert find(tmp_path / "d", ["text", "audio"]) is None
+    assert find(tmp_path / "d", ["text", "audio"], {"audio": "youtube_id"}).columns == ["youtube_id", "caption"]
