@@ -75,7 +75,7 @@ def test_links_that_lead_nowhere_fail_by_name(tmp_path, run, call, capsys):
     assert call("encode", folder, *words) == 2
     output = capsys.readouterr()
     assert "0 encoded, 0 done before, 1 failed:" in output.out
-    assert "gone.png must lead to a file, but is a link to nowhere.png, which is not there" in output.err
+    assert "gone.png: must lead to a file, but is a link to nowhere.png, which is not there" in output.err
     put(folder, "a.png")
     (folder / "a.txt").symlink_to("nowhere.txt")
     assert call("encode", folder, *words) == 1

@@ -1,10 +1,16 @@
 """Folders of others with a fault in them: nothing is lost in silence, and one fault does not end the work."""
 
+import gzip
+import json
 import os
 
-from tests.cli.test_layouts import BOTH, png, put, words_of
+import pytest
+
+from tests.cli.test_layouts import BOTH, SPOKEN, png, put, shard, wav, words_of
 from tests.worlds import tokenizers
 from tokenmask.cli.corpora import build
+from tokenmask.cli.layouts import find
+from tokenmask.cli.learning import worse_than_baseline
 from tokenmask.cli.show import failures
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import Corpus
@@ -53,3 +59,127 @@ def test_a_failure_names_its_path_once(capsys):
         *("failed: /d/x.png: must be whole", "failed: d/y.png: must be whole", "failed: z.png: no memory"),
         "failed: a.png: /d/a.png.b must be whole",
     ]
+
+
+def reason(item):
+    with pytest.raises(ValueError) as caught:
+        next(iter(item.media.values()))()
+    return str(caught.value)
+
+
+def test_class_folders_beside_loose_pictures_and_other_texts(tmp_path, capsys):
+    inside = {"cat/1.png": png(0), "cat/2.png": png(1), "dog/1.png": png(2)}
+    put(tmp_path / "d", {**inside, "top.png": png(3), "README.txt": "of pets", "dog/1.txt": "a good dog"})
+    wanted = {"cat/1.png": ("cat", 0), "cat/2.png": ("cat", 1), "dog/1.png": ("a good dog", 2), "top.png": (None, 3)}
+    assert words_of(items([tmp_path / "d"], BOTH)) == wanted
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path / 'd'} is read as 2 folders whose names are captions (ImageFolder): 4 items",
+        "  1 in no class folder, without its name as words: top.png",
+        "  1 with captions of their own, which go before the names",
+    ]
+
+
+def test_a_list_of_files_in_a_row_is_refused(tmp_path):
+    rows = json.dumps({"file_names": ["0.png", "1.png"], "text": "two"})
+    put(tmp_path, {"0.png": png(0), "1.png": png(1), "metadata.jsonl": rows})
+    with pytest.raises(ValueError, match=r"one file a row, but its column 'file_names' holds lists \(0\.png, 1\.png\)"):
+        items([tmp_path], BOTH)
+
+
+def test_words_of_kaldi_without_a_sound_fail_by_name(tmp_path):
+    put(tmp_path, {"0.wav": wav(0), "wav.scp": "u0\t0.wav\n", "text": "u0\thello  there\nu9 gone\n"})
+    found = {item.key.partition("/")[2]: item for item in items([tmp_path], SPOKEN)}
+    assert words_of([found["u0"]]) == {"u0": ("hello there", 0)} and len(found) == 2
+    assert (
+        reason(found["u9"]) == f"'u9' of {tmp_path}/text must have a line in {tmp_path}/wav.scp, but has no sound there"
+    )
+    assert unseen([tmp_path], items([tmp_path], SPOKEN)) == ""
+
+
+def test_one_odd_annotation_of_coco_fails_alone(tmp_path, capsys):
+    images = [{"id": number, "file_name": f"{number}.png"} for number in range(3)]
+    notes = [{"image_id": 0, "caption": "one"}, {"id": 5, "image_id": 9, "caption": "of none"}]
+    put(tmp_path, {f"train/{number}.png": png(number) for number in range(3)})
+    put(tmp_path, {"annotations/captions_train.json": json.dumps({"images": images, "annotations": notes})})
+    good, odd = items([tmp_path], BOTH)
+    assert words_of([good]) == {"train/annotation 1": ("one", 0)}
+    assert reason(odd).startswith(f"annotation 2 of {tmp_path}/annotations/captions_train.json must have a caption and")
+    assert "left out: 2 pictures of annotations/captions_train.json without a caption\n" in capsys.readouterr().out
+
+
+def test_derivatives_of_bids_are_left_out(tmp_path, capsys):
+    names = ("sub-01/eeg/sub-01_eeg.edf", "derivatives/clean/sub-01/eeg/sub-01_eeg.edf")
+    put(tmp_path, {"dataset_description.json": "{}", **dict.fromkeys(names, "no recording")})
+    found = items([tmp_path], {"eeg": "eeg"})
+    assert [item.media["eeg"].value for item in found] == [tmp_path / names[0]]
+    assert "left out: 1 recordings in derivatives and sourcedata\n" in capsys.readouterr().out
+    assert unseen([tmp_path], found) == ", 1 file not looked at (.edf)"
+
+
+def test_tables_of_spreadsheets(tmp_path):
+    put(tmp_path, {"0.png": png(0), "m.csv": 'image;text\n0.png;"one, and ; two"\n'})
+    (item,) = items([tmp_path / "m.csv"], BOTH)
+    assert item.media["text"]().text == "one, and ; two" and item.media["image"]().pixels[0, 0].tolist() == [
+        200,
+        30,
+        40,
+    ]
+    for encoding, words in (("utf-16", "one"), ("latin-1", "caf\xe9")):
+        (tmp_path / "m.csv").write_bytes(f"image,text\n0.png,{words}\n".encode(encoding))
+        with pytest.raises(ValueError, match=r"m\.csv must be readable UTF-8 text.*; save it as UTF-8$"):
+            items([tmp_path / "m.csv"], BOTH)
+
+
+def test_addresses_are_not_fetched(tmp_path):
+    put(tmp_path, {"0.png": png(0), "m.csv": "image,text\n0.png,one\nhttps://x.org/1.png,two\n"})
+    good, odd = items([tmp_path / "m.csv"], BOTH)
+    assert good.media["text"]().text == "one"
+    assert reason(odd) == (
+        f"line 3 of {tmp_path}/m.csv must give the path of a file for 'image', got the address https://x.org/1.png; "
+        "addresses are not fetched, download the file first"
+    )
+
+
+def test_members_that_nobody_takes_are_counted(tmp_path, capsys):
+    (tmp_path / "d").mkdir()
+    path = tmp_path / "d/x.tar"
+    shard(path, {"a.png": png(0), "A.txt": "other", "a.txt": "one", "a.xyz": "?", "b.npyz": "?", ".c.png": "?"})
+    with gzip.open(tmp_path / "packed.tar", "wb") as file:
+        file.write(path.read_bytes())
+    shard(path.with_name("y.tar"), {"a.png": png(0), "a.PNG": png(1)})
+    said = [
+        "x.tar: 3 members not looked at (.npyz, .png, .xyz)",
+        "y.tar: 1 members come again, the last one counts (a.PNG)",
+    ]
+    found = items([path], BOTH)
+    assert words_of(found)["x/a"] == ("one", 0) and capsys.readouterr().out.splitlines() == said[:1]
+    found = items([tmp_path / "d"], BOTH)
+    assert words_of(found) == {"x/a": ("one", 0), "x/A": ("other", None), "y/a": (None, 1)}
+    assert capsys.readouterr().out.splitlines()[1:] == [f"  {one}" for one in said]
+    with pytest.raises(
+        ValueError, match=r"packed\.tar must be a \.tar archive that is not compressed, but is one of gzip"
+    ):
+        items([tmp_path / "packed.tar"], BOTH)
+
+
+def test_a_tokenizer_that_is_worse_than_its_baseline():
+    assert worse_than_baseline({"psnr_db": 19.6, "pca_psnr_db": 100.0}) == (
+        "worse than its baseline: psnr_db is 19.6, pca_psnr_db 100; "
+        "fit with more steps (fit --steps, train --set streams.NAME.fit.steps=N) or on more items"
+    )
+    assert "mel_l1 is 2, mean_mel_l1 1.5;" in worse_than_baseline({"mel_l1": 2.0, "pca_mel_l1": 3, "mean_mel_l1": 1.5})
+    good = {"psnr_db": 30.0, "pca_psnr_db": 25.0, "mpjpe_mm": 20.0, "pca_mpjpe_mm": 30.0, "mean_pose_mpjpe_mm": 90.0}
+    assert worse_than_baseline(good) == "" == worse_than_baseline({"psnr_db": 1.0})
+
+
+def test_a_column_of_names_without_endings(tmp_path, capsys):
+    rows = "audiocap_id,youtube_id,start_time,caption\n9,abc,30,a dog\n7,xyz,0,rain\n8,xyz,0,more rain\n"
+    put(tmp_path / "d", {"audio/abc.wav": wav(0), "audio/Yxyz_0.wav": wav(1), "train.csv": rows})
+    found = items([tmp_path / "d"], SPOKEN)
+    words = {"audio/abc.wav": ("a dog", 0), "audio/Yxyz_0.wav": ("rain", 1), "audio/Yxyz_0.wav#2": ("more rain", 1)}
+    assert words_of(found) == words
+    assert found[0].metadata == {"audiocap_id": "9", "start_time": "30"}
+    assert "train.csv (youtube_id is audio, caption is text): 3 items" in capsys.readouterr().out
+    put(tmp_path / "d", {"audio/30.wav": wav(2), "audio/0.wav": wav(3)})  # now start_time could be meant too
+    assert find(tmp_path / "d", ["text", "audio"]) is None
+    assert find(tmp_path / "d", ["text", "audio"], {"audio": "youtube_id"}).columns == ["youtube_id", "caption"]

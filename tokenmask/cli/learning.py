@@ -22,6 +22,7 @@ from tokenmask.recipes.learners import learner_of
 from tokenmask.tokenizer import Selects, Tokenizer
 
 FIGURES_FILE = "evaluation.json"
+_BASELINES = ("pca_", "mean_", "mean_pose_")  # what figures of other coders begin with
 
 
 def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loader], list[Loader]]:
@@ -138,8 +139,23 @@ def report(folder: Path, tokenizer: Tokenizer, training: Sequence[Loader], held_
         return
     values = _figures(tokenizer, held_out, training)
     figures(values, f"{len(held_out)} held-out items")
+    if worse := worse_than_baseline(values):
+        say(f"  {worse}")
     kept = {"held_out_items": len(held_out), "training_items": len(training), "figures": values}
     write_text_atomic(folder / FIGURES_FILE, json.dumps(kept, indent=2) + "\n")
+
+
+def worse_than_baseline(values: Mapping[str, float]) -> str:
+    """A sentence on the first figure that is worse than that of a baseline (pca_, mean_, mean_pose_), or ""."""
+    for name, value in values.items():
+        more_is_better = any(word in name for word in ("psnr", "correlation"))
+        for other in (f"{prefix}{name}" for prefix in _BASELINES):
+            if other in values and (value < values[other] if more_is_better else value > values[other]):
+                return (
+                    f"worse than its baseline: {name} is {value:.4g}, {other} {values[other]:.4g}; "
+                    "fit with more steps (fit --steps, train --set streams.NAME.fit.steps=N) or on more items"
+                )
+    return ""
 
 
 def _figures(tokenizer: Tokenizer, held_out: Sequence[Loader], training: Sequence[Loader]) -> dict[str, float]:

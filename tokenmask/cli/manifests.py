@@ -106,7 +106,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error})") from error
+        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error}){advice}") from error
 
 
 def _json_lines(path: Path) -> Iterator[Found]:
@@ -122,7 +123,11 @@ def _json_lines(path: Path) -> Iterator[Found]:
 
 
 def _csv(path: Path) -> Iterator[Found]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    """Separated by commas, or by semicolons if they and no comma are in the first line, as some spreadsheets write."""
+    text = _text(path)
+    first = text.partition("\n")[0]
+    separator = ";" if ";" in first and "," not in first else ","
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         yield from _table(path, ((reader.line_num, cells) for cells in reader))
     except csv.Error as error:

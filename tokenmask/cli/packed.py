@@ -110,18 +110,32 @@ def _group(path: Path, column: str, group: int) -> Any:
         return file.read_row_group(group, [column])[column]
 
 
-def members(path: Path) -> Iterator[tuple[str, Part]]:
-    """(name, part) of the files in a .tar archive, in its order; hidden ones are left out.
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+def members(path: Path, passed: list[str] | None = None) -> Iterator[tuple[str, Part]]:
+    """(name, part) of the files in a .tar archive, in its order.
+
+    Args:
+        path: of the archive.
+        passed: gets the names of what is left out: hidden files and links.
 
     Raises:
-        ValueError: no archive, or one that is cut short, after what is whole.
+        ValueError: no archive, one that is compressed, or one that is cut short, after what is whole.
     """
     try:
+        with path.open("rb") as file:
+            begin = file.read(8)
+        packer = next((name for mark, name in _COMPRESSED.items() if begin.startswith(mark)), "")
+        if packer:
+            raise ValueError(f"{path} must be a .tar archive that is not compressed, but is one of {packer}; unpack it")
         with tarfile.open(path, "r:") as archive:
             for member in archive:
                 hidden = any(one.startswith(".") and one != "." for one in Path(member.name).parts)
                 if member.isfile() and not hidden:
                     yield member.name, Part(path, (member.offset_data, member.size), member.name)
+                elif passed is not None and not member.isdir():
+                    passed.append(member.name)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(f"{path} must be a whole .tar archive, but cannot be read ({error})") from error
 

@@ -70,6 +70,11 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         ):
             continue  # an empty caption is none
         inline = is_words(modality)
+        if not inline and "://" in value:
+            raise ValueError(
+                f"{row.where} must give the path of a file for {name!r}, got the address {value[:80]}; addresses are "
+                "not fetched, download the file first"
+            )
         (words if inline else paths).append(value)
         media[name] = Loader(medium(modality), value if inline else path.parent / value)
     split = row.values.get("split")

@@ -136,10 +136,14 @@ def items(
     by_modality = {_kind(modalities[name]): column for name, column in (columns or {}).items() if name in modalities}
     for source in map(Path, sources):
         if source.suffix.lower() == ".tar" and source.is_file():
-            entries = layouts.shard(source, kinds)
-            found += laid_out(source, source.name, entries, modalities)
+            one = layouts.shard(source, kinds)
+            for note in one.notes:
+                say(note)
+            found += laid_out(source, source.name, one.entries, modalities)
         elif source.is_dir() and (layout := layouts.find(source, kinds, by_modality)) is not None:
             say(f"{source} is read as {layout.name}: {len(layout.entries)} items")
+            for note in layout.notes:
+                say(f"  {note}")
             found += laid_out(source, source.resolve().name, layout.entries, modalities)
             found.tables += layout.tables
             seen.update(layout.columns, *(entry.metadata for entry in layout.entries))

@@ -14,6 +14,7 @@ from tokenmask.cli.layouts.entry import Entry, Layout, modality_of
 from tokenmask.cli.packed import Part
 
 _ABOUT = ("dataset_description.json", "participants.tsv", "participants.json")
+_NOT_RAW = ("derivatives", "sourcedata")  # the same recordings, processed or as they came
 
 
 def bids(folder: Path, files: list[Path], modalities: Collection[str], columns: Mapping[str, str]) -> Layout | None:
@@ -22,7 +23,8 @@ def bids(folder: Path, files: list[Path], modalities: Collection[str], columns: 
     The kinds of its events, in the order in which they first come, are the words; what participants.tsv says of the
     subject is kept.
     """
-    recordings = [name for name in files if name.stem.endswith("_eeg") and modality_of(name.name, modalities) == "eeg"]
+    everywhere = [name for name in files if name.stem.endswith("_eeg") and modality_of(name.name, modalities) == "eeg"]
+    recordings = [name for name in everywhere if name.parts[0] not in _NOT_RAW]
     if not recordings or not any(name.name == _ABOUT[0] or name.parts[0].startswith("sub-") for name in files):
         return None
     people = _people(folder / _ABOUT[1]) if Path(_ABOUT[1]) in files else {}
@@ -43,7 +45,9 @@ def bids(folder: Path, files: list[Path], modalities: Collection[str], columns: 
             media["text"] = words
         entries.append(Entry(name.as_posix(), media, None, people.get(subject, {})))
     taken = [kind] if any("text" in entry.media for entry in entries) else []
-    return Layout(f"BIDS (recordings, {kind} of their events is text)", entries, tables, taken)
+    left = len(everywhere) - len(recordings)
+    notes = [f"left out: {left} recordings in {' and '.join(_NOT_RAW)}"] if left else []
+    return Layout(f"BIDS (recordings, {kind} of their events is text)", entries, tables, taken, notes)
 
 
 def _people(path: Path) -> dict[str, dict[str, Any]]:

@@ -47,12 +47,14 @@ class Layout(NamedTuple):
         entries: its items.
         tables: files that told about the others.
         columns: of them that became media or words.
+        notes: sentences on what was left out.
     """
 
     name: str
     entries: list[Entry]
     tables: list[Path]
     columns: Collection[str] = ()
+    notes: Collection[str] = ()
 
 
 def modality_of(name: str, modalities: Iterable[str]) -> str | None:

@@ -18,26 +18,53 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
     if not lists or "image" not in modalities:
         return None
     pictures = {(name.parts[0], name.name): folder / name for name in files if modality_of(name.name, ["image"])}
-    entries = []
+    entries, notes = [], []
     for name in lists:
         part = name.stem.removeprefix("captions_")
         try:
             held = json.loads((folder / name).read_text(encoding="utf-8"))
             named = {one["id"]: one["file_name"] for one in held["images"]}
-            for one in held["annotations"]:
+            told = held["annotations"]
+            for number, one in enumerate(told, 1):
+                if one.get("image_id") not in named or "caption" not in one:
+                    problem = (
+                        f"annotation {number} of {folder / name} must have a caption and the image_id of a picture"
+                    )
+                    entries.append(Entry(f"{part}/annotation {number}", {}, problem=f"{problem}, got {str(one)[:80]}"))
+                    continue
                 path = pictures.get((part, named[one["image_id"]]), folder / part / named[one["image_id"]])
                 words = " ".join(str(one["caption"]).split())
-                entries.append(Entry(f"{part}/{one['id']}", {"image": path, "text": words}, split_of(part)))
-        except (ValueError, KeyError, TypeError) as error:
+                key = f"{part}/{one.get('id', f'annotation {number}')}"
+                entries.append(Entry(key, {"image": path, "text": words}, split_of(part)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{folder / name} must be captions as COCO writes them, but is not ({error!r})") from error
-    return Layout("COCO (captions_*.json)", entries, [folder / name for name in lists])
+        silent = len(named.keys() - {one.get("image_id") for one in told})
+        if silent:
+            notes.append(f"left out: {silent} picture{'s' if silent > 1 else ''} of {name} without a caption")
+    return Layout("COCO (captions_*.json)", entries, [folder / name for name in lists], (), notes)
 
 
 def class_folders(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
-    """class/x.png, or split/class/x.png (ImageFolder): the name of the folder is the caption."""
-    if "text" not in modalities or any(name.suffix.lower() == ".txt" for name in files):
+    """class/x.png, or split/class/x.png (ImageFolder): the name of the folder is the caption.
+
+    Fewer files than are in the folders may lie beside them, and have no words; fewer than half may have captions of
+    their own, which go before.
+    """
+    if "text" not in modalities:
         return None
-    media = [(name, modality) for name in files if (modality := modality_of(name.name, modalities)) is not None]
+    found = [(name, modality) for name in files if (modality := modality_of(name.name, modalities)) is not None]
+    own = {name.with_suffix(""): name for name in files if name.suffix.lower() == ".txt"}
+    captioned = sum(name.with_suffix("") in own for name, _ in found)
+    in_splits = any(len(name.parts) == 3 and name.parts[0].lower() in SPLITS for name, _ in found)
+    loose = [
+        (name, modality)
+        for name, modality in found
+        if len(name.parts) == 1 or (in_splits and len(name.parts) == 2 and name.parts[0].lower() in SPLITS)
+    ]
+    without = dict(loose)
+    media = [one for one in found if one[0] not in without]
+    if len(loose) >= len(media) or 2 * captioned >= len(found):
+        return None
     deep = {len(name.parts) for name, _ in media}
     splits = {SPLITS.get(name.parts[0].lower()) for name, _ in media}
     if deep not in ({2}, {3}) or (deep == {3}) != (None not in splits) or len({one for _, one in media}) > 1:
@@ -46,8 +73,11 @@ def class_folders(folder: Path, files: list[Path], modalities: Collection[str], 
     if len(classes) < 2:
         return None
     entries = []
-    for name, modality in media:
-        words = name.parts[-2].replace("_", " ")
+    for name, modality in found:
+        text = own.get(name.with_suffix(""))
+        words = folder / text if text else "" if name in without else name.parts[-2].replace("_", " ")
         split = split_of(name) if deep == {3} else None
-        entries.append(Entry(name.as_posix(), {modality: folder / name, "text": words}, split))
-    return Layout(f"{len(classes)} folders whose names are captions (ImageFolder)", entries, [])
+        entries.append(Entry(name.as_posix(), {modality: folder / name, **({"text": words} if words else {})}, split))
+    notes = [f"{len(loose)} in no class folder, without its name as words: {loose[0][0]}"] if loose else []
+    notes += [f"{captioned} with captions of their own, which go before the names"] if captioned else []
+    return Layout(f"{len(classes)} folders whose names are captions (ImageFolder)", entries, [], (), notes)

@@ -14,22 +14,43 @@ from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, modality_of, split_of
 from tokenmask.cli.packed import Part, content, members
 
+_ABOUT = ("json", "cls", "txt")  # endings of what is said of a record
 
-def shard(path: Path, modalities: Collection[str]) -> list[Entry]:
-    """Entries of a .tar file whose members of one name, up to the first point, are one record, as in WebDataset."""
+
+def shard(path: Path, modalities: Collection[str]) -> Layout:
+    """A .tar file whose members of one name, up to the first point, are one record, as in WebDataset.
+
+    Notes say how many members nobody takes: hidden ones, links, unknown endings, and the first of two of one name.
+    """
     groups: dict[str, dict[str, Part]] = {}
     problem = ""
+    left: list[str] = []
+    double: list[str] = []
     try:
-        for name, part in members(path):
+        for name, part in members(path, left):
             place = Path(name)
             stem, _, ending = place.name.partition(".")
-            groups.setdefault((place.parent / stem).as_posix(), {})[ending.lower()] = part
+            parts = groups.setdefault((place.parent / stem).as_posix(), {})
+            if ending.lower() in parts:
+                double.append(name)
+            elif ending.lower() not in _ABOUT and modality_of(name, modalities) is None:
+                left.append(name)
+            parts[ending.lower()] = part
     except ValueError as error:
         problem = str(error)
     found: list[Entry] = []
     for key, parts in groups.items():
         found += _records(f"{path.stem}/{key}", parts, modalities)
-    return [*found, Entry(path.name, {}, problem=problem)] if problem else found
+    notes = [f"{path.name}: {len(left)} members not looked at ({_endings(left)})"] if left else []
+    notes += [f"{path.name}: {len(double)} members come again, the last one counts ({double[0]})"] if double else []
+    entries = [*found, Entry(path.name, {}, problem=problem)] if problem else found
+    return Layout("a tar shard (WebDataset)", entries, [path], (), notes)
+
+
+def _endings(names: Collection[str]) -> str:
+    """Their endings, those of hidden ones too, each once."""
+    found = sorted({Path(name).suffix.lower() or Path(name).name for name in names})
+    return ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
 
 
 def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -> list[Entry]:
@@ -60,9 +81,11 @@ def shards(folder: Path, files: list[Path], modalities: Collection[str], _: Mapp
     archives = [name for name in files if name.suffix.lower() == ".tar"]
     if not archives or any(modality_of(name.name, modalities) for name in files):
         return None
+    read = {name: shard(folder / name, modalities) for name in archives}
     entries = [
         entry._replace(key=(name.parent / entry.key).as_posix(), split=split_of(name))
-        for name in archives
-        for entry in shard(folder / name, modalities)
+        for name, one in read.items()
+        for entry in one.entries
     ]
-    return Layout(f"{len(archives)} tar shards (WebDataset)", entries, [folder / name for name in archives])
+    notes = [note for one in read.values() for note in one.notes]
+    return Layout(f"{len(archives)} tar shards (WebDataset)", entries, [folder / name for name in archives], (), notes)

@@ -47,7 +47,11 @@ def kaldi(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
             raise ValueError(f"{place} has segments of longer recordings, which are not cut; write them to files first")
         tables += [path for path in (place / "wav.scp", place / "text") if path.is_file()]
         words = _keyed(place / "text") if (place / "text").is_file() else {}
-        for key, value in _keyed(place / "wav.scp").items():
+        sounds = _keyed(place / "wav.scp")
+        for key in [one for one in words if one not in sounds]:
+            problem = f"{key!r} of {place / 'text'} must have a line in {place / 'wav.scp'}, but has no sound there"
+            entries.append(Entry((name.parent / key).as_posix(), {}, problem=problem))
+        for key, value in sounds.items():
             whole = (name.parent / key).as_posix()
             if value.endswith("|"):
                 problem = f"{key!r} of {place / 'wav.scp'} must be the path of a file, got a command; run it first"
@@ -55,13 +59,13 @@ def kaldi(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
                 continue
             sound = next((one for one in (place / value, folder / value) if one.is_file()), place / value)
             entries.append(_spoken(whole, sound, words.get(key, ""), split_of(name.parent.name)))
-    return Layout("Kaldi (wav.scp and text)", entries, [])
+    return Layout("Kaldi (wav.scp and text)", entries, tables)
 
 
 def _keyed(path: Path) -> dict[str, str]:
     """Lines of an id and the rest."""
-    pairs = (line.strip().partition(" ") for _, line in manifests.lines(path))
-    return {key: value.strip() for key, _, value in pairs}
+    pairs = (line.split(maxsplit=1) for _, line in manifests.lines(path))
+    return {key: "".join(value).strip() for key, *value in pairs}
 
 
 def librispeech(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:

@@ -5,14 +5,18 @@ Arrow: folder --**tables**--> entries. Does not know: other layouts, how media a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, modality_of, split_of, told
 from tokenmask.cli.packed import Part
 
 _KINDS = (".csv", ".tsv", ".jsonl")
+_OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
+Place = tuple[str, Path, Mapping[str, Path]]  # a column, the folder of its files, and files by values that are no names
 _BESIDE = ("", "clips", "audio", "audios", "wavs", "images", "files")  # folders in which tables have their files
 
 
@@ -33,10 +37,13 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
                 raise
             continue  # a table of something else
         places = _places(folder / name, rows, modalities, columns)
+        places |= _by_stem(folder, files, rows, [one for one in modalities if one not in places], columns)
         if places:
             words = columns.get("text") or next((one for one in WORDS if any(one in row.others for row in rows)), None)
             words = words if "text" in modalities else None
-            taken |= {modality: column for modality, (column, _) in places.items()} | ({"text": words} if words else {})
+            taken |= {modality: column for modality, (column, *_) in places.items()} | (
+                {"text": words} if words else {}
+            )
             found[name] = [_entry(folder, name, row, places, words) for row in rows]
     if not found:
         return None
@@ -50,9 +57,9 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
 
 def _places(
     path: Path, rows: Sequence[manifests.Row], modalities: Collection[str], columns: Mapping[str, str]
-) -> dict[str, tuple[str, Path]]:
+) -> dict[str, Place]:
     """modality -> the column that names its files, and the folder in which they lie, told by the first rows."""
-    found: dict[str, tuple[str, Path]] = {}
+    found: dict[str, Place] = {}
     for column in dict.fromkeys(name for row in rows[:64] for name in row.others):
         for value in [row.others.get(column) for row in rows[:64]]:
             modality = modality_of(value, modalities) if isinstance(value, str) else None
@@ -66,21 +73,60 @@ def _places(
             above = [path.parent / one for one in _BESIDE] + [path.parent.parent / one for one in _BESIDE[1:]]
             place = next((one for one in above if (one / value).is_file()), None)
             if place is not None:
-                found[modality] = (column, place)
+                found[modality] = (column, place, {})
+        several = next((one for row in rows[:64] if _is_list(one := row.others.get(column), modalities)), None)
+        if several and (path.parent / several[0]).is_file():
+            raise ValueError(
+                f"{path} must name one file a row, but its column {column!r} holds lists ({', '.join(several)[:60]}); "
+                "give each file a row of its own with file_name"
+            )
     return found
 
 
-def _entry(
-    folder: Path, name: Path, row: manifests.Row, places: Mapping[str, tuple[str, Path]], words: str | None
-) -> Entry:
+def _by_stem(
+    folder: Path,
+    files: Sequence[Path],
+    rows: Sequence[manifests.Row],
+    modalities: Collection[str],
+    columns: Mapping[str, str],
+) -> dict[str, Place]:
+    """The same, where all values of exactly one column are names of files without their endings.
+
+    A file Yxyz_0.wav is that of xyz too, as AudioCaps calls what it took from a place in time of a film.
+    """
+    found: dict[str, Place] = {}
+    held = [row.others for row in rows if row.columns]
+    for modality in modalities:
+        stems: dict[str, list[Path]] = {}
+        for name in files:
+            if modality_of(name.name, [modality]):
+                stems.setdefault(name.stem, []).append(folder / name)
+                if film := _OF_FILM.fullmatch(name.stem):
+                    stems.setdefault(film[1], []).append(folder / name)
+        known = {stem: paths[0] for stem, paths in stems.items() if len(paths) == 1}
+        named = [
+            column
+            for column in (held[0] if held and known else ())
+            if columns.get(modality, column) == column and all(str(row.get(column)) in known for row in held)
+        ]
+        if len(named) == 1:
+            found[modality] = (named[0], folder, known)
+    return found
+
+
+def _is_list(value: object, modalities: Collection[str]) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and any(isinstance(one, str) and modality_of(one, modalities) for one in value[:1])
+
+
+def _entry(folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None) -> Entry:
     where, others = f"{name}:{row.number}", dict(row.others)
     if not row.columns:
         return Entry(where, {}, problem=row.problem)
     media: dict[str, str | Path | Part] = {}
-    for modality, (column, place) in places.items():
+    for modality, (column, place, known) in places.items():
         value = others.pop(column, None)
-        if isinstance(value, str):
-            media[modality] = place / value
+        if known or isinstance(value, str):
+            media[modality] = known.get(str(value), place / str(value))
     paths = [path for path in media.values() if isinstance(path, Path)]
     value = others.pop(words, None) if words else None
     if value is not None and str(value).strip():
