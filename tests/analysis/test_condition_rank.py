@@ -8,6 +8,7 @@ import torch
 from tests.training import worlds
 from tokenmask.analysis import ConditionRanks, condition_ranks
 from tokenmask.masking import Cosine, Linear
+from tokenmask.models import RangeLogits
 from tokenmask.streams import TokenStream
 from tokenmask.training import Packing
 
@@ -30,7 +31,7 @@ class Judge:
         first = (inputs.coordinates[row, position, 2] % 2) == 0
         logits = torch.zeros(len(queries), 10)
         logits[torch.arange(len(queries)), torch.where(first, n % 10, (3 * n) % 10)] = self.bias
-        yield int(queries.heads[0]), torch.arange(len(queries)), logits
+        yield RangeLogits(int(queries.heads[0]), torch.arange(len(queries)), logits)
 
 
 def world(count: int):
