@@ -147,6 +147,11 @@ def component(values: Any, base: type[Component], home: str) -> Component:
         raise ValueError(f"a {base.__name__} is named by its class_path, got {values!r}")
     if "class_path" in values:
         path, arguments = values["class_path"], values.get("init_args", {})
+        others = [str(key) for key in values if key not in ("class_path", "init_args")]
+        if others:
+            raise ValueError(
+                f"beside class_path a {base.__name__} has init_args only, got {', '.join(others)}; move it there"
+            )
     else:
         path, arguments = f"{home}.{values['name']}", {key: item for key, item in values.items() if key != "name"}
     check_homes({"class_path": path}, f"a {base.__name__}")

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import tokenmask as tm
-from tokenmask.components import plain
+from tokenmask.components import component, plain
 from tokenmask.recipes import load_recipe
 from tokenmask.sampling import Categorical, Pick, PickContext, Revoke, Sampler
-from tokenmask.scores import RandomScore
+from tokenmask.scores import RandomScore, Score
 
 
 class Loose(RandomScore):
@@ -88,3 +88,9 @@ class Shifted(Pick):
 def test_a_pick_that_answers_no_codes_is_named(pick: Pick, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tm.load().generate_tokens("image", sampler=Sampler(2, pick=pick))
+
+
+def test_a_field_beside_the_class_path_is_refused() -> None:
+    values = {"class_path": "SpanScore", "init_args": {"span": 2}, "span": 5}
+    with pytest.raises(ValueError, match="beside class_path a Score has init_args only, got span; move it there"):
+        component(values, Score, "tokenmask.scores")

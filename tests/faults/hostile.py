@@ -96,7 +96,7 @@ def _lying_model(**changes: Any) -> Callable[[Path], Path]:
 
         path = FORMATS["model"].make(folder)
         tensors, about = load_tensors(path)
-        about["model"]["config"] |= changes
+        about["model"]["config"]["init_args"] |= changes
         save_tensors(path, tensors, about)
         return path
 
