@@ -6,9 +6,10 @@ modality, networks.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -42,7 +43,7 @@ class FolderTokenizer(ABC):
     """The name of its entry point, as in ``tokenmask info``."""
 
     config_class: ClassVar[type]
-    """A frozen dataclass of JSON values and tuples of them, none of which is a dataclass; it refuses what cannot be."""
+    """A frozen dataclass that its JSON values make again, with tuples for lists; it refuses values that cannot be."""
 
     remedy: ClassVar[str] = "save it again"
     """What to do about a folder whose configuration is not known, for the sentence that says so."""
@@ -76,23 +77,27 @@ class FolderTokenizer(ABC):
 
     def save(self, folder: str | Path) -> None:
         """Writes ``tokenizer.json`` and what belongs to it, the description last; another tokenizer's is refused."""
-        nested = [one.name for one in fields(self.config) if is_dataclass(getattr(self.config, one.name))]
-        if nested:
+        written = json.loads(json.dumps(asdict(self.config)))
+        if self._configuration(written, type(self.config)) != self.config:
             raise ValueError(
-                f"the configuration of {type(self).__name__} must hold JSON values and tuples, got a dataclass in "
-                f"{', '.join(nested)}; put its fields beside the others"
+                f"the configuration of {type(self).__name__} must be made again by its JSON values, got {self.config}, "
+                "which would be another one; write fields that are no words, numbers or tuples as such"
             )
         check_free(folder, self.spec.fingerprint)
         self.write_files(Path(folder))
         text = describe(self.name, asdict(self.config), self.spec.fingerprint)
         write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
 
+    @staticmethod
+    def _configuration(values: Mapping[str, Any], kind: type) -> Any:
+        return kind(**{key: _tupled(value) for key, value in values.items()})
+
     @classmethod
     def load(cls, folder: str | Path, **others: Any) -> Self:
         """Reads what :meth:`save` wrote; ValueError in one sentence for a damaged folder."""
         values = read_description(folder, cls.name)
         try:
-            config = cls.config_class(**{key: _tupled(value) for key, value in values["config"].items()})
+            config = cls._configuration(values["config"], cls.config_class)
             tokenizer = cls.read_files(config, Path(folder), values["fingerprint"], **others)
         except TypeError as error:
             raise ValueError(

@@ -34,6 +34,7 @@ PROJECT = {  # file of the repository -> its page
 }
 PICTURES = {"benchmarks/results/swap.png": "project/results/swap.png"}
 BENCHMARK = "intel-r-xeon-r-processor-*.json"  # whose newest run the performance page shows
+PICTURE = re.compile(r"!\[([^\]\n]*)\]\((?!https?:)([^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 
 
@@ -237,4 +238,9 @@ def moved(text: str, source: str, page: str) -> str:
         there = posixpath.relpath(known, posixpath.dirname(page) or ".")
         return f"[{words}]({there}{'#' + anchor if anchor else ''})"
 
-    return LINK.sub(replaced, text)
+    def shown(picture: re.Match[str]) -> str:
+        full = posixpath.normpath(posixpath.join(posixpath.dirname(source), picture[2]))
+        place = PICTURES.get(full, full.removeprefix("docs/"))
+        return f"![{picture[1]}]({posixpath.relpath(place, posixpath.dirname(page) or '.')})"
+
+    return LINK.sub(replaced, PICTURE.sub(shown, text))

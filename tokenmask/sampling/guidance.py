@@ -86,7 +86,7 @@ class Guidance(ABC):
         return ()
 
     def taps(self, context: StepContext) -> Sequence[Hashable]:
-        """What it wants of the model besides logits, see :meth:`Score.taps`; :meth:`observe` is given it."""
+        """What it wants of the model besides logits, see ``Score.taps``; :meth:`observe` is given it."""
         return ()
 
     def observe(self, context: StepContext, seen: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

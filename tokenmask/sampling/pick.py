@@ -82,7 +82,7 @@ class Pick(ABC):
         raise ValueError(f"temperature can be set for Categorical, got {self}; leave temperature out")
 
     def taps(self, context: StepContext) -> Sequence[Hashable]:
-        """What it wants of the model besides logits, see :meth:`Score.taps`; it finds them in its context."""
+        """What it wants of the model besides logits, see ``Score.taps``; it finds them in its context."""
         return ()
 
     @abstractmethod

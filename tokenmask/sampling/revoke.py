@@ -27,7 +27,7 @@ class Revoke(ABC):
     """Base of all revocations."""
 
     def taps(self, context: StepContext) -> Sequence[Hashable]:
-        """What it wants of the model besides logits, see :meth:`Score.taps`; it finds them in ``predictions.taps``."""
+        """What it wants of the model besides logits, see ``Score.taps``; it finds them in ``predictions.taps``."""
         return ()
 
     def beside(self, schedule: Schedule) -> Revoke:
@@ -117,7 +117,7 @@ class RevokeDrawn(Revoke):
         """float32 [B, L, K], how probably each slot is opened; 0 for slots that are not committed.
 
         Raises:
-            ValueError: no process, and no schedule to take it from; see :meth:`beside`.
+            ValueError: no process, and no schedule to take it from; see ``beside``.
         """
         if self.process is None:
             raise ValueError("RevokeDrawn needs a masking process; set its process, or take it beside a schedule")
