@@ -21,6 +21,7 @@ from tokenmask.recipes.recipe import OPEN
 from tokenmask.sampling import Sampler, Stage
 from tokenmask.testing import check_component, component_checks
 from tokenmask.testing.component import CONTRACTS, contract_of
+from tokenmask.testing.medium import MEDIA
 from tokenmask.testing.tokenizer import TOKENIZERS
 from tokenmask.training import Training
 
@@ -47,9 +48,11 @@ def _everything_is_imported() -> None:
 
 
 @pytest.mark.usefixtures("_everything_is_imported")
-@pytest.mark.parametrize("contract", [one for one in CONTRACTS if one is not TOKENIZERS], ids=lambda one: one.kind)
+@pytest.mark.parametrize(
+    "contract", [one for one in CONTRACTS if one not in (TOKENIZERS, MEDIA)], ids=lambda one: one.kind
+)
 def test_every_class_of_a_kind_is_checked(contract):
-    """Tokenizers are checked by the tests of their modalities."""
+    """Tokenizers and media are checked by the tests of their modalities."""
     ours = {type(component_and_options(one)[0]) for one in OURS}
     assert {kind for kind in ours if issubclass(kind, contract.base)} == set(classes_of(contract.base))
 

@@ -13,7 +13,8 @@ from tests.testing.broken.planting import planted
 from tokenmask.testing import check_component, component_checks
 from tokenmask.testing.component import CONTRACTS
 
-ELSEWHERE = {"tokenizer", "backbone", "head", "optimiser"}  # tests/modalities/test_contract.py, test_networks.py
+# tests/modalities/test_contract.py and test_medium.py, test_networks.py
+ELSEWHERE = {"tokenizer", "medium", "backbone", "head", "optimiser"}
 REQUIRED = {
     (contract.kind, requirement.__name__)
     for contract in CONTRACTS

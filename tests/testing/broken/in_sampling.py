@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tests.testing.broken.planting import planted
-from tokenmask.batch import FILL
+from tokenmask.batch import FILL, GIVEN
 from tokenmask.masking import Linear
 from tokenmask.sampling import (
     AllowAll,
@@ -117,7 +117,7 @@ BROKEN: dict[tuple[str, str], Any] = {
         LEAST, __call__=lambda self, state, stage, progress, seen: ~state.is_open & (state.score > -9)
     ),
     ("revoke", "generation_ends_and_keeps_what_is_given"): planted(
-        LEAST, __call__=lambda self, state, stage, progress, seen: ~state.is_open & state.batch.valid[:, :, None]
+        LEAST, __call__=lambda self, state, *told: state.batch.ids.masked_fill_(state.batch.role == GIVEN, 1) < 0
     ),
     ("revoke", "rows_do_not_matter_to_one_another"): planted(
         LEAST,
