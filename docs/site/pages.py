@@ -38,17 +38,18 @@ PICTURE = re.compile(r"!\[([^\]\n]*)\]\((?!https?:)([^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 
 
-def on_config(config: Any) -> Any:
-    """Makes the tree that docstrings are read from, and the places of API pages in the navigation."""
+def on_startup(command: str, dirty: bool) -> None:
+    """Makes the tree that docstrings are read from, before mkdocstrings looks for it."""
     shutil.rmtree(TREE, ignore_errors=True)
-    for source, place in (
-        ("tokenmask", "tokenmask"),
-        ("modalities", "tokenmask/modalities"),
-    ):
+    for source, place in (("tokenmask", "tokenmask"), ("modalities", "tokenmask/modalities")):
         for path in (ROOT / source).rglob("*.py"):
             copy = TREE / place / path.relative_to(ROOT / source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+
+
+def on_config(config: Any) -> Any:
+    """Makes the places of API pages in the navigation."""
     for entry in config.nav:
         if "API" in entry:
             modalities = [{name.rpartition(".")[2]: f"api/{name}.md"} for name in rooms() if name.count(".") == 2]
