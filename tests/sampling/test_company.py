@@ -18,6 +18,7 @@ from tokenmask.sampling import (
     Sampler,
     Stage,
 )
+from tokenmask.scores import RandomScore
 
 DECIDING = Sampler(schedule=ConfidenceAbove(0.3), order=ConfidenceScore(noise=2.0), pick=Categorical(1.2, 0.4))
 
@@ -76,3 +77,27 @@ def test_a_stage_without_guidance_or_draws_keeps_to_that():
     adapted = Sampler(stages=stages).adapted(guidance=3.0, temperature=0.5)
     assert adapted.guidance.scale(0.0) == 3.0 and adapted.pick == Categorical(0.5)
     assert adapted.stages == stages
+
+
+class TurnsRound(RandomScore):
+    """The other way round once it carries something."""
+
+    def __call__(self, context):
+        noise = super().__call__(context)
+        return -noise if "seen" in context.carry else noise
+
+    def observe(self, context):
+        return {"seen": torch.ones(len(context.is_open), 1)}
+
+
+def test_what_is_carried_begins_with_the_own_stages(run):
+    """Rows with nothing open in the first stage carry nothing yet in their own first one, alone or in company."""
+    stages = (Stage(3, (0,)), Stage(4, (1, 2, 3)), Stage(2, (4, 5, 6)))
+    sampler = Sampler(stages=stages, order=TurnsRound(), pick=Categorical(1.5))
+    whole = sound(run, 12, 1)
+    requests = [whole]
+    for levels in ([1, 2, 3], [4, 6]):
+        hole = torch.zeros(whole.hole.shape, dtype=torch.bool)
+        hole[:, levels] = True
+        requests.append(Request("audio", filled(run, sampler, whole)[0], hole, seed=5))
+    assert filled(run, sampler, *requests) == [filled(run, sampler, one)[0] for one in requests]

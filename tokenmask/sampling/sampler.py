@@ -153,7 +153,7 @@ class Sampler:
 
         Draws, noise and laws of progress follow the number of the step, so what a row becomes depends on the rows
         beside it unless these are filled apart: rows of other levels or, where the schedule says its own number of
-        steps, of other sizes.
+        steps, of other sizes. What parts carry begins with a row's first stage that has something open.
         """
         depths = layout.depth_of(state.batch.ids)
         levels = levels_of(layout, state)
@@ -166,7 +166,7 @@ class Sampler:
             for stage in self.stages or tuple(Stage(self.steps, (level,)) for level in here):
                 wanted = levels if stage.levels is None else stage.levels
                 count = sum(count for level, count in zip(levels, own, strict=True) if level in wanted)
-                key.append((stage.schedule or self.schedule).steps(count, stage.steps))
+                key += [(stage.schedule or self.schedule).steps(count, stage.steps), int(count > 0)]
             parts.setdefault(tuple(key), []).append(row)
         return [torch.tensor(rows, device=state.is_open.device) for rows in parts.values()]
 
