@@ -525,15 +525,16 @@ def test_an_absurd_number_is_refused_by_its_frame(
 
 def test_radians_are_told(tmp_path: Path, text: str) -> None:
     changed = rows(text, lambda numbers: [*numbers[:3], *map(math.radians, numbers[3:])])
-    read(
-        tmp_path, changed, r"none of its angles is larger than 0\.\d+, which is little for degrees; if they are radians"
-    )
+    told = r"none of its angles is larger than 0\.\d+, which is little for degrees; if they are radians"
+    clip = read(tmp_path, changed, told)
+    assert float(clip.rotations[..., 1:].norm(dim=-1).max()) < math.sin(math.radians(180) / 180)  # taken for degrees
 
 
 @pytest.mark.parametrize(("step", "rate"), [("33.3333", "0.03"), ("30", "0.0333")])
 def test_times_that_are_no_seconds_are_told(tmp_path: Path, text: str, step: str, rate: str) -> None:
     changed = re.sub(r"Frame Time: \S+", f"Frame Time: {step}", text)
-    read(tmp_path, changed, rf"its frame time of {step} is {rate} frames a second; write it in seconds")
+    clip = read(tmp_path, changed, rf"its frame time of {step} is {rate} frames a second; write it in seconds")
+    assert clip.frame_rate_hz == pytest.approx(1 / float(step), rel=1e-3)
 
 
 def test_long_files_need_little_more_memory_than_their_motion(tmp_path: Path, text: str) -> None:

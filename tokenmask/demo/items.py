@@ -266,5 +266,6 @@ def _key(name: str, version: int) -> str:
 
 
 def other_side(name: str) -> str:
+    """The name of a mirrored motion: left becomes right, and right left."""
     swap = {"left": "right", "right": "left"}
     return " ".join(swap.get(word, word) for word in name.split())

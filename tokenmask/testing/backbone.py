@@ -60,6 +60,7 @@ class Subject:
 
 
 def makes_a_backbone(subject: Subject) -> None:
+    """``build`` makes a Backbone whose table has a row for each id and whose parts are its own."""
     network = subject.make()
     require(isinstance(network, Backbone), f"build must make a Backbone, got {type(network).__name__}")
     count = subject.layout.num_ids
@@ -69,17 +70,20 @@ def makes_a_backbone(subject: Subject) -> None:
 
 
 def weights_follow_from_the_seed(subject: Subject) -> None:
+    """The same seed gives the same weights, another seed others."""
     first, again, other = (subject.make(seed).state_dict() for seed in (0, 0, 1))
     require(all(torch.equal(first[name], again[name]) for name in first), "weights must follow from the seed")
     require(any(not torch.equal(first[name], other[name]) for name in first), "another seed must give other weights")
 
 
 def names_what_follows_the_layout(subject: Subject) -> None:
+    """The tensors that follow the layout are named, and grow with it as they say."""
     wider = networks.layout(more=networks.TEXT)
     networks.check_rows(subject.make(), subject.make(more=networks.TEXT), subject.layout, wider)
 
 
 def vectors_are_finite_and_repeat(subject: Subject) -> None:
+    """Each query gets a finite vector, the same each time; inputs and global draws are left alone."""
     before = subject.inputs.ids.clone()
     with global_random_state_untouched():
         vectors = subject.ask(subject.inputs, subject.queries)
@@ -91,11 +95,13 @@ def vectors_are_finite_and_repeat(subject: Subject) -> None:
 
 
 def no_queries_are_no_vectors(subject: Subject) -> None:
+    """No queries get no vectors."""
     none = Queries(subject.queries.slots[:0], subject.queries.heads[:0])
     require(len(subject.ask(subject.inputs, none)) == 0, "no queries must get no vectors")
 
 
 def padding_changes_nothing(subject: Subject) -> None:
+    """Padding behind the rows does not change a vector."""
     wide, queries = networks.asked(subject.layout, networks.batch_of(subject.layout, multiple=16))
     found = subject.ask(wide, queries)
     require(
@@ -104,6 +110,7 @@ def padding_changes_nothing(subject: Subject) -> None:
 
 
 def other_rows_change_nothing(subject: Subject) -> None:
+    """A row gets the same vectors alone and beside others."""
     inputs, queries = subject.inputs, subject.queries
     size = inputs.shape[1] * inputs.shape[2]
     row = torch.div(queries.slots, size, rounding_mode="floor")
@@ -124,6 +131,7 @@ class _Alone(AttentionPattern):
 
 
 def patterns_are_kept_or_refused(subject: Subject) -> None:
+    """What a pattern hides changes nothing, or the pattern is refused in a sentence."""
     inputs, queries = subject.inputs, subject.queries
     positions = torch.div(queries.slots, inputs.shape[2], rounding_mode="floor") % inputs.shape[1]
     hidden = torch.where(inputs.valid[..., None], subject.layout.mask_of(inputs.ids), inputs.ids)
@@ -144,11 +152,13 @@ def patterns_are_kept_or_refused(subject: Subject) -> None:
 
 
 def unknown_taps_are_refused(subject: Subject) -> None:
+    """A tap that it does not know is refused in a sentence."""
     ask = lambda: subject.ask(subject.inputs, subject.queries, taps=("no such tap",))  # noqa: E731
     refusal(ValueError, ask, "a tap that it does not know")
 
 
 def reads_the_time_as_it_says(subject: Subject) -> None:
+    """Vectors change with the masking time where ``reads_time`` says so, and only there."""
     network, (count, _, _) = subject.network, subject.inputs.shape
     early, late = (subject.ask(subject.inputs, subject.queries, t=torch.full((count,), t)) for t in (0.2, 0.9))
     changes = not torch.equal(early, late)
@@ -166,12 +176,14 @@ def _gradients(subject: Subject) -> dict[str, Tensor]:
 
 
 def weights_get_gradients(subject: Subject) -> None:
+    """Gradients are finite, and not all are 0."""
     found = _gradients(subject).values()
     require(all(bool(own.isfinite().all()) for own in found), "gradients must be finite")
     require(any(bool(own.any()) for own in found), "weights must get a gradient")
 
 
 def recompute_changes_nothing(subject: Subject) -> None:
+    """Recomputing activations leaves every gradient as it is, bit for bit, or is refused in a sentence."""
     plain = _gradients(subject)
     try:
         subject.network.recompute(True)
@@ -185,6 +197,7 @@ def recompute_changes_nothing(subject: Subject) -> None:
 
 
 def unused_weights_are_told(subject: Subject) -> None:
+    """Weights that get no gradient are there only where ``sometimes_unused`` says so."""
     own = networks.layout("sum")
     network = build(lambda: subject.component.build(own), 0)
     stream = TokenStream(networks.TEXT, torch.arange(6, dtype=torch.int32)[:, None])

@@ -52,6 +52,7 @@ class Subject:
 
 
 def names_what_follows_the_layout(subject: Subject) -> None:
+    """The tensors that follow the layout are named, and grow with it as they say."""
     wider = networks.layout(more=networks.TEXT)
     require(isinstance(subject.make(), Head), f"build must make a Head, got {type(subject.make()).__name__}")
     networks.check_rows(
@@ -60,6 +61,7 @@ def names_what_follows_the_layout(subject: Subject) -> None:
 
 
 def groups_hold_each_query_once(subject: Subject) -> None:
+    """Each query is in one group, that of its range, with as many finite logits as the range has codes."""
     with global_random_state_untouched():
         groups = subject.groups
     numbers = [group.head for group in groups]
@@ -76,6 +78,7 @@ def groups_hold_each_query_once(subject: Subject) -> None:
 
 
 def a_query_is_scored_alone(subject: Subject) -> None:
+    """The logits of a query change neither with the queries beside it nor with their order."""
     scores = subject.ask(torch.arange(COUNT))
     for query in range(0, COUNT, 7):
         alone = subject.ask(torch.tensor([query]))[0]
@@ -88,6 +91,7 @@ def a_query_is_scored_alone(subject: Subject) -> None:
 
 
 def read_stands_in_the_place_of_logits(subject: Subject) -> None:
+    """``read`` is given the logits of each group, and what it returns stands in their place."""
     reads = subject.head(subject.hidden, subject.heads, subject.table, lambda group: group.logits.logsumexp(1))
     for group, read in zip(subject.groups, reads, strict=True):
         same = group.head == read.head and torch.equal(group.queries, read.queries)
@@ -98,6 +102,7 @@ def read_stands_in_the_place_of_logits(subject: Subject) -> None:
 
 
 def everything_gets_a_gradient(subject: Subject) -> None:
+    """Vectors, and every weight where all ranges are asked, get a gradient."""
     head, hidden = networks.moved(subject.make()), subject.hidden.clone().requires_grad_()
     groups = head(hidden, subject.heads, subject.table)
     torch.autograd.backward(torch.cat([group.logits.flatten() for group in groups]).square().sum())
@@ -107,11 +112,13 @@ def everything_gets_a_gradient(subject: Subject) -> None:
 
 
 def no_queries_are_no_groups(subject: Subject) -> None:
+    """No queries get no groups."""
     none = subject.head(subject.hidden[:0], subject.heads[:0], subject.table)
     require(none == (), f"no queries must give no groups, got {len(none)}")
 
 
 def other_ranges_are_refused(subject: Subject) -> None:
+    """A query of a range that is not there is refused in a sentence."""
     for wrong in (-1, len(subject.layout.ranges)):
         ask = lambda wrong=wrong: subject.head(subject.hidden[:1], torch.tensor([wrong]), subject.table)  # noqa: E731
         refusal(ValueError, ask, f"range {wrong} of {len(subject.layout.ranges)}")

@@ -28,10 +28,12 @@ def _without_chain(masker: Masker) -> Masker:
 
 
 def masked_of(masker: Masker, world: World, seed: int = 0) -> MaskedBatch:
+    """The world as the masker masks it."""
     return masker(world.batch, LAYOUT, seed=seed)
 
 
 def used(masker: Masker, world: World) -> list[Any]:
+    """What a masker makes of the world, for checks of any component."""
     return [masked_of(masker, world, seed) for seed in SEEDS]
 
 

@@ -66,12 +66,14 @@ def _steps(net: Net, made: Made, count: int, lr: float) -> None:
 
 
 def takes_every_parameter_once(subject: Subject) -> None:
+    """``make`` gives optimisers of torch for all parameters, and leaves the global draws alone."""
     with global_random_state_untouched():
         _, made = subject.start()
     require(all(isinstance(one, torch.optim.Optimizer) for one in made.values()), "make must give torch's optimisers")
 
 
 def follows_the_learning_rate(subject: Subject) -> None:
+    """A learning rate of 0 moves nothing."""
     net, made = subject.start()
     before = net.values()
     _steps(net, made, 3, 0.0)
@@ -80,6 +82,7 @@ def follows_the_learning_rate(subject: Subject) -> None:
 
 
 def moves_what_has_a_gradient(subject: Subject) -> None:
+    """What has a gradient moves and what has none stays; the loss falls."""
     net, made = subject.start()
     before, first = net.values(), float(net.loss().detach())
     with global_random_state_untouched():
@@ -103,6 +106,7 @@ def repeats(subject: Subject) -> None:
 
 
 def goes_on_bit_for_bit(subject: Subject) -> None:
+    """With its state loaded, it goes on as if it had never stopped."""
     net, made = subject.start()
     _steps(net, made, 5, subject.lr)
     shapes = {tuple(own.shape) for own in net.parameters()}

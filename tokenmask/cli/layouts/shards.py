@@ -78,6 +78,7 @@ def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -
 
 
 def shards(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
+    """A folder of tar archives, each of which holds records; None if it has none, or holds media beside them."""
     archives = [name for name in files if name.suffix.lower() == ".tar"]
     if not archives or any(modality_of(name.name, modalities) for name in files):
         return None

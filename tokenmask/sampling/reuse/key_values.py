@@ -33,6 +33,7 @@ class KeyValues:
 
 
 def empty_cache(model: MaskedModel, inputs: Batch, slots: int) -> KVCache:
+    """A cache of ``slots`` positions for each row of the inputs, empty."""
     return model.backbone.empty_cache(inputs.shape[0], slots)
 
 
