@@ -5,10 +5,12 @@ from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
 from tokenmask.generation.regions import Region, hole, resized, window
 from tokenmask.generation.request import Request, growing_axis
+from tokenmask.generation.watching import Filling
 
 __all__ = [
     "INVARIANT_MULTIPLE",
     "DrawOptions",
+    "Filling",
     "Inputs",
     "Region",
     "Request",

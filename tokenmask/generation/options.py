@@ -5,9 +5,10 @@ Arrow: options + Sampler --**drawn_with**--> Sampler. Does not know: streams, me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from tokenmask.generation.watching import Filling
 from tokenmask.sampling import Sampler
 
 
@@ -24,6 +25,7 @@ class DrawOptions(TypedDict, total=False):
         also: further conditions, (stream name -> what is given, weight w) each: the logits gain w (c - u).
         sampler: replaces the recipe's; the options above change it.
         progress: a bar on stderr.
+        on_step: called after each step of each request with a :class:`tokenmask.generation.Filling`.
     """
 
     steps: int | None
@@ -35,6 +37,7 @@ class DrawOptions(TypedDict, total=False):
     also: Sequence[tuple[Mapping[str, Any], float]] | None
     sampler: Sampler | None
     progress: bool
+    on_step: Callable[[Filling], None] | None
 
 
 _DEFAULTS: Mapping[str, Any] = {"seed": 0, "num_samples": 1}

@@ -123,8 +123,8 @@ class Run:
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler and progress; see
-                :class:`tokenmask.generation.DrawOptions`.
+            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
+                see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -183,8 +183,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler and progress; see
-                :class:`tokenmask.generation.DrawOptions`.
+            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
+                see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
@@ -244,6 +244,7 @@ class Run:
             packing=self.recipe.packing,
             invariant=invariant,
             progress=options.get("progress", False),
+            on_step=options.get("on_step"),
         )
 
     # change ------------------------------------------------------------------------------------------------------
