@@ -13,6 +13,12 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.corpus import Corpus as Corpus
     from tokenmask.layout import Layout as Layout
     from tokenmask.masking import Masker as Masker
+    from tokenmask.modalities.audio import AudioClip as AudioClip
+    from tokenmask.modalities.eeg import EegRecording as EegRecording
+    from tokenmask.modalities.image import Image as Image
+    from tokenmask.modalities.motion import MotionClip as MotionClip
+    from tokenmask.modalities.text import Text as Text
+    from tokenmask.modalities.video import VideoClip as VideoClip
     from tokenmask.models import Transformer as Transformer
     from tokenmask.recipes import Recipe as Recipe
     from tokenmask.run import Run as Run
@@ -49,6 +55,12 @@ _HOMES = {
     "Trainer": "training",
     "Transformer": "models",
     "Masker": "masking",
+    "AudioClip": "modalities.audio",
+    "EegRecording": "modalities.eeg",
+    "Image": "modalities.image",
+    "MotionClip": "modalities.motion",
+    "Text": "modalities.text",
+    "VideoClip": "modalities.video",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -8,6 +8,7 @@ where something is written, and shown by the view that is named here, without a 
 
 from __future__ import annotations
 
+import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+_FRAMED = "tokenmask.report.alone"  # looked up when a notebook asks, as views are: no medium imports reports
 RECORD_MARK = "#"  # FILE#RECORD names one of many records of a file
 
 
@@ -63,6 +65,15 @@ class Medium(ABC):
             ValueError: as :meth:`load`.
         """
         return {"": partial(cls.load, path)}
+
+    @classmethod
+    def of(cls, value: Any) -> Self | None:
+        """Media of what another library calls such a thing (a ``PIL.Image``); None if it is not one, as by default."""
+        return None
+
+    def _repr_html_(self) -> str | None:
+        """How a notebook shows it: as a report does; None where it names no view."""
+        return importlib.import_module(_FRAMED).framed(self) if self.view else None
 
     @classmethod
     def claims(cls, path: str | Path) -> float:

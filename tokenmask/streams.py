@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,7 +95,7 @@ class TokenStream:
 
     Args:
         spec: what the codes mean.
-        codes: int32 [*grid, K], local codes of each level.
+        codes: int32 [*grid, K], local codes of each level; a NumPy array of whole numbers is taken likewise.
         start_seconds: where the stream begins in its recording.
         labels: names of the entries of an axis, for example {"channel": ("Fz", "Cz")}.
     """
@@ -105,6 +106,8 @@ class TokenStream:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.codes, np.ndarray):
+            object.__setattr__(self, "codes", _whole(self.codes))
         spec, codes = self.spec, self.codes
         if codes.dtype != torch.int32 or codes.dim() != len(spec.axes) + 1 or codes.shape[-1] != spec.num_levels:
             raise ValueError(
@@ -127,6 +130,31 @@ class TokenStream:
                 raise ValueError(
                     f"labels must name every entry of an axis of {spec.axes}, got {len(names)} for {axis!r}"
                 )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The codes for ``numpy.asarray``: int32 [*grid, K]."""
+        return np.array(self.codes.cpu().numpy(), dtype=dtype, copy=copy)
+
+    def to_frame(self) -> Any:
+        """A ``pandas.DataFrame`` with a row for each code: its place along each axis, its level and the code.
+
+        Axes whose entries have names show these; a clock adds a column ``seconds``.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+        except ImportError as error:
+            raise ImportError("a table of codes needs pandas, which is not installed; pip install pandas") from error
+        places = np.indices(self.codes.shape)
+        columns: dict[str, Any] = {}
+        for number, axis in enumerate(self.spec.axes):
+            names, place = self.labels.get(axis), places[number].ravel()
+            columns[axis] = place if names is None else np.asarray(names, dtype=object)[place]
+            if axis == "time" and self.spec.rate_hz is not None:
+                columns["seconds"] = self.start_seconds + place / self.spec.rate_hz
+        return pd.DataFrame({**columns, "level": places[-1].ravel(), "code": np.asarray(self).ravel()})
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -190,6 +218,13 @@ class TokenStream:
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
         except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
+
+
+def _whole(array: np.ndarray) -> Tensor:
+    """int32 of an array of whole numbers, whatever its size and sign; other arrays as they are, to be refused."""
+    if array.dtype.kind in "iu" and (not array.size or (array.min() >= -(1 << 31) and array.max() < 1 << 31)):
+        return torch.from_numpy(array.astype(np.int32))
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
 
 
 def cut(stream: TokenStream, axis: str, start: int, stop: int) -> TokenStream:

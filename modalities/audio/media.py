@@ -8,8 +8,9 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,9 @@ class AudioClip(Timed):
     """A piece of sound.
 
     Args:
-        samples: float32 [channels, time], finite, full scale is -1..1 (more is allowed, and cut by players).
+        samples: float32 [channels, time], finite, full scale is -1..1 (more is allowed, and cut by players). A NumPy
+            array is taken likewise: [time] or [channels, time], of floats, or of whole numbers of 8 to 32 bits as WAV
+            files hold them (a sample of int16 is 1/32768 of full scale, uint8 lies about 128).
         sample_rate_hz: samples of a channel in a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
         source: the file it was read from, for messages; does not count either.
@@ -52,6 +55,8 @@ class AudioClip(Timed):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.samples, np.ndarray):
+            object.__setattr__(self, "samples", _of_array(self.samples))
         if self.samples.dtype != torch.float32 or self.samples.dim() != 2 or not self.samples.numel():
             raise ValueError(
                 "samples of an AudioClip must be float32 [channels, time], one at least, got "
@@ -68,6 +73,10 @@ class AudioClip(Timed):
         return self.sample_rate_hz == other.sample_rate_hz and torch.equal(self.samples, other.samples)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The samples for ``numpy.asarray``: float32 [channels, time]."""
+        return np.array(self.samples.cpu().numpy(), dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         channels = self.samples.shape[0]
@@ -155,6 +164,19 @@ class AudioClip(Timed):
                 stacklevel=2,
             )
         return AudioClip(mean, self.sample_rate_hz)
+
+
+def _of_array(array: np.ndarray) -> Tensor:
+    """Samples of an array, see :class:`AudioClip`; what they can't be made of as it is, to be refused."""
+    if array.dtype == np.uint8:
+        array = (array.astype(np.float32) - 128) / 128
+    elif array.dtype.kind == "i" and array.dtype.itemsize <= 4:
+        array = array.astype(np.float64) / float(1 << (8 * array.dtype.itemsize - 1))
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    if array.ndim == 1:
+        array = array[None]
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def resampled(samples: Tensor, from_hz: float, to_hz: float) -> Tensor:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,7 +38,7 @@ class EegRecording(Timed):
     """Voltages of electrodes over time, without a large offset: EEG is high-passed (see :meth:`without_offset`).
 
     Args:
-        samples: float32 [channels, time], microvolts, finite.
+        samples: float32 [channels, time], microvolts, finite; a NumPy array of floats is taken likewise.
         sample_rate_hz: samples a second.
         channels: a name for each row, different without regard to case; any names, those of the 10-20 and 10-10
             systems are brought to their usual spelling.
@@ -62,6 +63,8 @@ class EegRecording(Timed):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.samples, np.ndarray):
+            object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
         shape = self.samples.shape
         if self.samples.dtype != torch.float32 or len(shape) != 2 or not self.samples.numel():
             raise ValueError(
@@ -91,6 +94,10 @@ class EegRecording(Timed):
         return same and torch.equal(self.samples, other.samples)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The samples for ``numpy.asarray``: float32 [channels, time], microvolts."""
+        return np.array(self.samples.cpu().numpy(), dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         return f"EegRecording({len(self.channels)} channels, {self.duration_seconds:g} s at {self.sample_rate_hz:g} Hz)"

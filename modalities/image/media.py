@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ class Image(Medium):
     """A picture in 8-bit sRGB.
 
     Args:
-        pixels: uint8 [height, width, 3], red, green, blue.
+        pixels: uint8 [height, width, 3], red, green, blue; a NumPy array is taken likewise.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
 
@@ -51,6 +52,8 @@ class Image(Medium):
     stream: TokenStream | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.pixels, np.ndarray):
+            object.__setattr__(self, "pixels", torch.from_numpy(self.pixels.copy()))
         shape = self.pixels.shape
         if self.pixels.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or not self.pixels.numel():
             raise ValueError(
@@ -97,6 +100,20 @@ class Image(Medium):
         picture = picture.convert("RGB")
         data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
         return cls(data.view(picture.height, picture.width, 3))
+
+    @classmethod
+    def of(cls, value: Any) -> Self | None:
+        """Of a ``PIL.Image``, or of an array uint8 [height, width, 3]."""
+        from PIL import Image as pillow
+
+        if isinstance(value, pillow.Image):
+            return cls.from_pillow(value)
+        fits = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
+        return cls(torch.from_numpy(value.copy())) if fits else None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The pixels for ``numpy.asarray``: uint8 [height, width, 3]."""
+        return np.array(self.pixels.cpu().numpy(), dtype=dtype, copy=copy)
 
     def to_pillow(self) -> Any:
         """The same picture as a ``PIL.Image`` of mode RGB."""

@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,7 +38,7 @@ class VideoClip(Timed):
     """Moving pictures in 8-bit sRGB, at a constant rate, without sound.
 
     Args:
-        frames: uint8 [time, height, width, 3], red, green, blue.
+        frames: uint8 [time, height, width, 3], red, green, blue; a NumPy array is taken likewise.
         frame_rate_hz: frames a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
@@ -56,6 +57,8 @@ class VideoClip(Timed):
     stream: TokenStream | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.frames, np.ndarray):
+            object.__setattr__(self, "frames", torch.from_numpy(self.frames.copy()))
         shape = self.frames.shape
         if self.frames.dtype != torch.uint8 or len(shape) != 4 or shape[3] != 3 or not self.frames.numel():
             raise ValueError(
@@ -71,6 +74,10 @@ class VideoClip(Timed):
         return self.frame_rate_hz == other.frame_rate_hz and torch.equal(self.frames, other.frames)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The frames for ``numpy.asarray``: uint8 [time, height, width, 3]."""
+        return np.array(self.frames.cpu().numpy(), dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         time, height, width, _ = self.frames.shape

@@ -87,7 +87,9 @@ def fill(
                 rows = state if len(part) == len(members) else state.rows(part)
                 for step in sampler.iterate(models, layout, rows):
                     rows = step.state
-                    for row, place in enumerate(part.tolist() if on_step is not None else ()):
+                    if on_step is None:
+                        continue
+                    for row, place in enumerate(part.tolist()):
                         index = members[place]
                         counts = {"request": index, "step": step.index + 1, "steps": step.total}
                         now = (rows.batch.ids[row], rows.is_open[row])

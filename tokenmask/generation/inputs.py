@@ -13,7 +13,7 @@ from typing import Any
 from tokenmask.generation.options import DrawOptions
 from tokenmask.generation.request import growing_axis
 from tokenmask.layout import Layout
-from tokenmask.medium import load_media, said
+from tokenmask.medium import Medium, load_media, said
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer, stream_of
 
@@ -45,6 +45,8 @@ class Inputs:
             value = kind(value)
         elif isinstance(value, (str, Path)):
             value = load_media(kind, value)
+        elif not isinstance(value, kind) and issubclass(kind, Medium):
+            value = kind.of(value) or value
         return value
 
     def tokens(self, name: str, value: Any) -> TokenStream:
@@ -70,7 +72,7 @@ class Inputs:
         if isinstance(media, TokenStream):
             found = [name for name in kinds if self.layout.streams[name] == media.spec]
         else:
-            found = [name for name, kind in kinds.items() if type(media) is kind]
+            found = [name for name, kind in kinds.items() if type(media) is kind or _is_one(kind, media)]
         if len(found) != 1:
             what = type(media).__name__
             raise ValueError(f"say which stream this {what} is of with stream=..., one of {', '.join(self.tokenizers)}")
@@ -122,3 +124,8 @@ class Inputs:
         labels = dict(prefix.labels) if prefix else self.labels.get(name, {})
         axes = self.layout.streams[name].axes
         return {axis: own for axis, own in labels.items() if size[axes.index(axis)] == len(own)}
+
+
+def _is_one(kind: Any, value: Any) -> bool:
+    """Whether another library's object is such a medium."""
+    return issubclass(kind, Medium) and not isinstance(value, (str, Medium)) and kind.of(value) is not None
