@@ -93,6 +93,12 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     return TokenStream(stream.spec, codes, stream.start_seconds), again
 
 
+def touched(steps: Tensor) -> tuple[int, int]:
+    """The first True of bool [T], and the one after the last; there is one."""
+    places = steps.nonzero().squeeze(1)
+    return int(places[0]), int(places[-1]) + 1
+
+
 def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
     """The stretch that a model sees of a long stream: around the hole, with as much on either side.
 
@@ -109,14 +115,7 @@ def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
     """
     axis = growing_axis(stream.spec)
     size = stream.grid[axis]
-    touched = chosen.movedim(axis, 0).flatten(1).any(1).nonzero().squeeze(1)
-    first, stop = int(touched[0]), int(touched[-1]) + 1
-    if stop - first > steps:
-        rate, unit = stream.spec.rate_hz, "steps of time" if "time" in stream.spec.axes else "codes"
-        longest = f"{steps / rate:g} s" if rate else f"{steps} {unit.split()[0]}"
-        raise ValueError(
-            f"this model sees {longest} at a time, got a region of {stop - first} {unit}; edit part by part"
-        )
+    first, stop = touched(chosen.movedim(axis, 0).flatten(1).any(1))
     start = min(max((first + stop - steps) // 2, 0), max(size - steps, 0))
     return start, min(start + steps, size)
 

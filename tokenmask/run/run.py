@@ -11,17 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from torch import Tensor
+
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, statistics
 from tokenmask.generation import (
     DrawOptions,
+    Filling,
     Inputs,
     Region,
     Request,
     check_options,
     drawn_with,
     fill,
+    fill_any,
     hole,
     resized,
+    touched,
     window,
 )
 from tokenmask.layout import Layout
@@ -209,6 +214,8 @@ class Run:
         conditions, others = inputs.conditions(given), inputs.companions(options)
         canvas, open_places, first = whole, opened, 0
         piece = self.recipe.packing.window(self.layout, name, whole, conditions)
+        if piece is not None and not _fits(opened, whole.spec.axes.index(piece[0]), piece[1]):
+            piece = None  # a hole longer than the model sees is filled window by window
         if piece is not None:
             first, stop = window(whole, opened, piece[1])
             canvas = cut(whole, piece[0], first, stop)
@@ -236,16 +243,25 @@ class Run:
     def _fill(
         self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
     ) -> list[TokenStream]:
-        return fill(
-            requests,
-            layout=self.layout,
-            models=self.models,
-            sampler=sampler,
-            packing=self.recipe.packing,
-            invariant=invariant,
-            progress=options.get("progress", False),
-            on_step=options.get("on_step"),
-        )
+        packing, on_step = self.recipe.packing, options.get("on_step")
+
+        def filled(some: Sequence[Request], numbers: Sequence[int]) -> list[TokenStream]:
+            def shown(now: Filling) -> None:
+                if on_step is not None:
+                    on_step(replace(now, request=numbers[now.request]))
+
+            return fill(
+                some,
+                layout=self.layout,
+                models=self.models,
+                sampler=sampler,
+                packing=packing,
+                invariant=invariant,
+                progress=options.get("progress", False),
+                on_step=shown if on_step is not None else None,
+            )
+
+        return fill_any(requests, self.layout, packing, filled)
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -321,6 +337,11 @@ class Run:
             raise ValueError(f"{self.folder} names no corpus")
         specs = dict(self.layout.streams)
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
+
+
+def _fits(opened: Tensor, axis: int, steps: int) -> bool:
+    first, stop = touched(opened.movedim(axis, 0).flatten(1).any(1))
+    return stop - first <= steps
 
 
 def load(folder: str | Path | None = None) -> Run:
