@@ -139,7 +139,7 @@ def test_held_out_scores_cover_every_stream(run):
         (lambda run: run.generate("text", given={"image": "missing.png"}, length=4), "missing.png"),
         (lambda run: run.generate("text"), "length="),
         (lambda run: run.generate("text", length=0), "length must be at least 1, got 0"),
-        (lambda run: run.generate("text", length=500), "at most 96 positions"),
+        (lambda run: run.generate("image", given={"text": "a word " * 99}), "at most 96 positions"),
         (lambda run: run.generate("image", length=9), "always has 8 x 8 places"),
         (lambda run: run.generate("image", given={"text": ""}), "empty"),
         (lambda run: run.generate("image", given=[{}, {}], seed=[1]), "one for each of 2 requests, got 1"),

@@ -95,12 +95,12 @@ def fill_any(requests: Sequence[Request], layout: Layout, packing: Packing, fill
             hole, seed = holes[index].narrow(axes[index], start, stop - start), window_seed(request.seed, number)
             asked.append(replace(request, canvas=canvas, hole=hole, seed=seed, cut=request.cut or stop < size))
         for index, part in zip(going, fill(asked, going), strict=True):
-            (start, stop), axis = plans[index][number], axes[index]
+            (start, stop), along = plans[index][number], axes[index]
             canvases[index] = pasted(canvases[index], part, pieces[index][0], start)
             holes[index] = holes[index].clone()
-            holes[index].narrow(axis, start, stop - start).fill_(False)
-            if part.grid[axis] < stop - start:  # the text ends here
-                canvases[index] = cut(canvases[index], pieces[index][0], 0, start + part.grid[axis])
+            holes[index].narrow(along, start, stop - start).fill_(False)
+            if part.grid[along] < stop - start:  # the text ends here
+                canvases[index] = cut(canvases[index], pieces[index][0], 0, start + part.grid[along])
                 plans[index] = plans[index][: number + 1]
         filled.update((index, canvases[index]) for index in going)
     return [filled[index] for index in range(len(requests))]
