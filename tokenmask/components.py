@@ -168,7 +168,7 @@ def component(values: Any, base: type[Component], home: str) -> Component:
 
 @contextmanager
 def names_of_its_day() -> Iterator[None]:
-    """Around the reading of a file: it may name what has another name by now, without a warning."""
+    """Around the reading of a file: it may say things in the words of its day, without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield

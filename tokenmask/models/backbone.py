@@ -208,7 +208,7 @@ class BackboneConfig(ABC):
         """A network for the ids of a layout, without values yet: is called inside ``tokenmask.nn.build``."""
 
     def default_head(self) -> HeadConfig:
-        """The head of models that name none."""
+        """The head of models that name none; where one is named, that one counts."""
         return RangeHeadsConfig()
 
     def describe(self) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenmask.components import names_of_its_day
 from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
@@ -50,7 +51,7 @@ def read_run(folder: Path) -> RunParts:
     for name, digest in about["sha256"].items():
         if not (folder / name).is_file() or sha256((folder / name).read_bytes()) != digest:
             raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
-    recipe = load_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder)
     if about["streams"] != list(recipe.streams):
         raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
     homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
@@ -75,6 +76,12 @@ def read_run(folder: Path) -> RunParts:
         name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
     }
     return RunParts(recipe, layout, models, tokenizers, corpora, labels)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run, in whatever words were those of its day."""
+    with names_of_its_day():
+        return load_recipe(folder / "recipe.yaml")
 
 
 def model_path(folder: str | Path, name: str = "main") -> Path:
@@ -124,7 +131,7 @@ def write_run(
         tokenizer_name(tokenizer)
     held = {name: (folder / name).read_text(encoding="utf-8") for name in texts if (folder / name).exists()}
     equal = {
-        "recipe.yaml": lambda: same_recipe(load_recipe(folder / "recipe.yaml"), recipe),
+        "recipe.yaml": lambda: same_recipe(read_recipe(folder), recipe),
         "layout.json": lambda: _read_layout(folder / "layout.json") == layout,
     }
     for name, text in held.items():

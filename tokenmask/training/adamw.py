@@ -40,7 +40,9 @@ class AdamW(Optimiser):
     ) -> dict[str, torch.optim.Optimizer]:
         taken = set(inner) if self.muon else set()
         if self.muon and not taken:
-            raise ValueError("training.muon needs matrices inside the network, but this model has none; set it false")
+            raise ValueError(
+                "AdamW.muon needs matrices inside a network, but this one has none; set training.optimiser.muon=false"
+            )
         outer = [own for name, own in parameters.items() if name not in taken]
         groups: list[dict[str, Any]] = [
             {"params": [own for own in outer if own.dim() >= 2]},

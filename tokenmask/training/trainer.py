@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,8 +44,6 @@ class Training:
         final_lr_share: see above.
         decay_share: part of the steps after the warm-up in which it falls, the last ones; before, it is held. Source of
             holding: arXiv:2404.06395, section 4.
-        weight_decay, beta1, beta2, muon: of :class:`~tokenmask.training.AdamW`, which moves the weights where no other
-            optimiser is named.
         optimiser: what moves the weights; its settings are its own.
         clip_norm: largest norm of the gradient.
         precision: "float32", or "bfloat16" for autocast.
@@ -65,11 +63,7 @@ class Training:
     warmup_steps: int = 50
     final_lr_share: float = 0.05
     decay_share: float = 1.0
-    weight_decay: float = 0.05
-    beta1: float = 0.9
-    beta2: float = 0.98
-    muon: bool = False
-    optimiser: Optimiser | None = None
+    optimiser: Optimiser = field(default_factory=AdamW)
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
@@ -89,23 +83,6 @@ class Training:
             raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
         if not self.clip_norm > 0:
             raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}")
-        self.moves()
-
-    def moves(self) -> Optimiser:
-        """What moves the weights: ``optimiser``, or AdamW with the settings that stand beside it.
-
-        Raises:
-            ValueError: both are set, or AdamW's are out of range.
-        """
-        beside = AdamW(self.weight_decay, self.beta1, self.beta2, self.muon)
-        if self.optimiser is None:
-            return beside
-        if beside != AdamW():
-            raise ValueError(
-                f"where training.optimiser is named its settings are its own, got {self.optimiser} beside {beside}; "
-                "leave training.weight_decay, beta1, beta2 and muon as they are by default"
-            )
-        return self.optimiser
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -174,7 +151,7 @@ class Trainer:
         self.kept |= self.procedure.state(self.model)  # after the weights are shared out, as `after` will see them
         self.ema = EMA(self.model, training.ema) if training.ema else None
         parameters, inner = dict(self.model.named_parameters()), self.model.inner_matrices()
-        self.optimizers = optimisers_of(training.moves(), parameters, inner, training.peak_lr)
+        self.optimizers = optimisers_of(training.optimiser, parameters, inner, training.peak_lr)
         self._draws: Iterator[Draw] = iter(mixture)
 
     @property
