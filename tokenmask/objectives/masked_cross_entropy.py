@@ -75,9 +75,11 @@ class MaskedCrossEntropy(Objective):
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing must lie in 0..1, got {self.label_smoothing}")
+            raise ValueError(f"label_smoothing must lie in 0..1, got {self.label_smoothing}; 0 is none")
         if self.process is not None and self.weight != "elbo":
-            raise ValueError(f"only weight 'elbo' takes a process, got {self.weight!r} and {self.process}")
+            raise ValueError(
+                f"only weight 'elbo' takes a process, got {self.weight!r} and {self.process}; leave the process out"
+            )
 
     def __call__(self, model: MaskedModel, masked: MaskedBatch, extra: Mapping[str, Any] | None = None) -> Loss:
         """Args:

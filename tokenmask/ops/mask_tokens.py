@@ -58,7 +58,10 @@ def mask_tokens(
     low, high = None, None
     if shares[1] > 0:
         if random_range is None:
-            raise ValueError(f"mask_tokens: a random share above 0 needs random_range, got the share {shares[1]}")
+            raise ValueError(
+                f"mask_tokens: a random share above 0 needs random_range, got the share {shares[1]}; "
+                "pass the first and last id"
+            )
         low, high = random_range
     if isinstance(seed, Tensor):
         raise TypeError("mask_tokens: seed must be an int, got a tensor; rows are told apart by sample_ids")
@@ -94,14 +97,20 @@ def _check(
         check_rows("mask_tokens", "random_range[0]", random_low, torch.int32, "[S] or [B, S]", ids)
         check_rows("mask_tokens", "random_range[1]", random_high, torch.int32, "[S] or [B, S]", ids)
         if random_low.dim() != random_high.dim():
-            raise ValueError("mask_tokens: both ends of random_range must have the same shape, got [S] and [B, S]")
+            raise ValueError(
+                "mask_tokens: both ends of random_range must have the same shape, got [S] and [B, S]; "
+                "expand one of them"
+            )
 
 
 def _thresholds(shares: tuple[float, float, float]) -> tuple[int, int]:
     """Shares as bounds of a 32-bit word: below the first masked, below the second random, else kept."""
     mask, random, keep = shares
     if min(shares) < 0 or not abs(mask + random + keep - 1) <= 1e-6:
-        raise ValueError(f"mask_tokens: shares (mask, random, keep) must be at least 0 and sum to 1, got {shares}")
+        raise ValueError(
+            f"mask_tokens: shares (mask, random, keep) must be at least 0 and sum to 1, got {shares}; "
+            "change one of them"
+        )
     mask_below = 2**32 if random == keep == 0 else round(mask * 2**32)
     if keep == 0:
         return mask_below, 2**32

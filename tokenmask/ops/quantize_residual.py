@@ -40,7 +40,9 @@ def quantize_residual(x: Tensor, codebooks: Tensor, *, unit_norm: bool = False) 
     check_dims(op, "codebooks", codebooks, "[K, C, D]")
     check_tensor(op, "codebooks", codebooks, torch.float32, [*codebooks.shape[:2], x.shape[1]], "[K, C, D]", x)
     if codebooks.shape[0] and not codebooks.shape[1]:
-        raise ValueError(f"{op}: a codebook must hold at least one code, got {list(codebooks.shape)}")
+        raise ValueError(
+            f"{op}: a codebook must hold at least one code, got {list(codebooks.shape)}; leave that level out"
+        )
     x, codebooks = x.detach(), codebooks.detach()
     if USES_REFERENCE:
         return quantize_residual_reference(x, codebooks, unit_norm)

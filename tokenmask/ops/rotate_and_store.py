@@ -80,7 +80,9 @@ def _check(
     check_dims(op, "qkv", qkv, "[M, 3, H, D]")
     count, three, heads, size = qkv.shape
     if three != 3 or size % 2:
-        raise ValueError(f"{op}: qkv must be [M, 3, H, D] with an even D, got {list(qkv.shape)}")
+        raise ValueError(
+            f"{op}: qkv must be [M, 3, H, D] with an even D, got {list(qkv.shape)}; join queries, keys and values"
+        )
     check_device(op, "qkv", qkv)
     check_cache(op, keys, values, heads, size, qkv)
     check_splits(op, row_splits, keys.shape[0], qkv)
@@ -102,7 +104,7 @@ def check_cache(op: str, keys: Tensor, values: Tensor, heads: int, size: int, li
     shape = [rows, heads, slots // TILE, size, TILE]
     check_tensor(op, "keys", keys, like.dtype, shape, "[B, H, T / 16, D, 16]", like)
     if slots % TILE:
-        raise ValueError(f"{op}: T must be a multiple of {TILE}, got {slots}")
+        raise ValueError(f"{op}: T must be a multiple of {TILE}, got {slots}; make the cache with KVCache.empty")
     if not (keys.is_contiguous() and values.is_contiguous()):
         raise ValueError(f"{op}: keys and values must be contiguous, since they are used in place; use .contiguous()")
 
@@ -122,7 +124,9 @@ def refuse_splits(op: str, row_splits: Tensor, count: int) -> None:
     """ValueError unless the splits begin at 0, never fall and end at M."""
     ends = row_splits.tolist()
     if ends[0] != 0 or ends[-1] != count or ends != sorted(ends):
-        raise ValueError(f"{op}: row_splits must rise from 0 to M = {count}, got {ends}")
+        raise ValueError(
+            f"{op}: row_splits must rise from 0 to M = {count}, got {ends}; take the cumulative counts of rows"
+        )
 
 
 def rotate_and_store_reference(

@@ -46,7 +46,7 @@ def _purpose(purpose: Purpose | int | str) -> int:
         return int(Purpose[purpose] if isinstance(purpose, str) else Purpose(purpose))
     except (KeyError, ValueError):
         names = ", ".join(each.name for each in Purpose)
-        raise ValueError(f"uniform: purpose must be one of {names}, got {purpose!r}") from None
+        raise ValueError(f"uniform: purpose must be one of {names}, got {purpose!r}; name one of these") from None
 
 
 def uniform_reference(counters: Tensor, seed: int, seeds: Tensor | None, purpose: int) -> Tensor:

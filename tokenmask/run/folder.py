@@ -45,7 +45,10 @@ def read_run(folder: Path) -> RunParts:
     """
     about = _read_json(folder / "run.json")
     if about.get("format") not in (1, FORMAT):
-        raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads up to {FORMAT}")
+        raise ValueError(
+            f"{folder} has run format {about.get('format')}, this tokenmask reads up to {FORMAT}; "
+            "install a later version"
+        )
     if not all(isinstance(about.get(k), t) for k, t in (("sha256", dict), ("streams", list), ("corpora", list))):
         raise ValueError(f"{folder / 'run.json'} is damaged (a field is missing); restore it or train again")
     for name, digest in about["sha256"].items():
@@ -103,10 +106,12 @@ def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
     inside = folder / "tokenizers" / name
     if (folder / "run.json").is_file() and not inside.is_dir():
         streams = sorted(path.name for path in (folder / "tokenizers").iterdir())
-        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}")
+        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}; name one of these")
     tokenizer = load_tokenizer_folder(inside if inside.is_dir() else folder)
     if not inside.is_dir() and tokenizer.spec.modality != name:
-        raise ValueError(f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}")
+        raise ValueError(
+            f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}; ask for that one"
+        )
     return tokenizer
 
 

@@ -72,5 +72,6 @@ def tokenizer_name(tokenizer: Tokenizer) -> str:
         if load_tokenizer_class(name) is kind:
             return name
     raise ValueError(
-        f"{kind.__name__} must be installed under a name of the entry-point group {ENTRY_POINT_GROUP}, but it is not"
+        f"{kind.__name__} must be installed under a name of the entry-point group {ENTRY_POINT_GROUP}, but it is not; "
+        "declare it in its package, or pass a folder"
     )

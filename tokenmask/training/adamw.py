@@ -32,7 +32,8 @@ class AdamW(Optimiser):
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.weight_decay < 1e6):
             raise ValueError(
                 "beta1 and beta2 of AdamW must lie in 0..1 and weight_decay in 0..1e6, got "
-                f"{self.beta1}, {self.beta2} and {self.weight_decay}"
+                f"{self.beta1}, {self.beta2} and {self.weight_decay}; "
+                "0.9, 0.98 and 0.05 are usual"
             )
 
     def make(

@@ -74,15 +74,20 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
-            raise ValueError(f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}")
+            raise ValueError(
+                f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}; raise them"
+            )
         if not 0 <= self.ema < 1:
-            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}")
+            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
         if not 0 < self.decay_share <= 1:
-            raise ValueError(f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}")
+            raise ValueError(
+                f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}; "
+                "1 lets it fall from the warm-up on"
+            )
         if not 0 < self.peak_lr < 1e6:
-            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
+            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}; 1e-3 is usual")
         if not self.clip_norm > 0:
-            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}")
+            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -281,7 +286,10 @@ class Trainer:
     def _load_kept(tensors: Mapping[str, Tensor], what: str, into: Mapping[str, Tensor]) -> None:
         missing = [name for name in into if f"{what}.{name}" not in tensors]
         if missing:
-            raise ValueError(f"the checkpoint must hold the {what} state of this training, but lacks {missing[:3]}")
+            raise ValueError(
+                f"the checkpoint must hold the {what} state of this training, but lacks {missing[:3]}; "
+                "go on with the settings it was begun with, or start in another folder"
+            )
         for name, value in into.items():
             value.copy_(part_of(tensors[f"{what}.{name}"], value))
 
