@@ -3,6 +3,7 @@
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.context import SlotContext, StepContext
+from tokenmask.sampling.drawing import guided, sureness
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
@@ -71,4 +72,6 @@ __all__ = [
     "UniformSchedule",
     "code_lengths",
     "drift",
+    "guided",
+    "sureness",
 ]
