@@ -1,9 +1,9 @@
 """Sampling: one decode loop and the values it is made of."""
 
+from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.context import SlotContext, StepContext
-from tokenmask.sampling.drawing import guided, sureness
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext

@@ -1,4 +1,4 @@
-"""Drawing: what a pick that draws in its own way shares with ``ops.sample_codes``.
+"""By hand: what a pick that draws in its own way shares with ``ops.sample_codes``.
 
 Arrow: logits --**guided**--> logits to draw from, and codes --**sureness**--> what orders read. Does not know: how
 codes are drawn.
