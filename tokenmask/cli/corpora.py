@@ -71,7 +71,7 @@ def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) 
         if not (name and equals and (value or empty)):
             raise ValueError(f"{what} has the form {form}, got {word!r}; write it so")
         if name in found:
-            raise ValueError(f"{what} is named once, got two for {name!r}; leave one out")
+            raise ValueError(f"{what} is named once, got two values for {name!r}; leave one out")
         found[name] = value
     return found
 

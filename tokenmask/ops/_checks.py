@@ -7,6 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tokenmask.ops._extension import check_device
+
+
+def check_first(op: str, name: str, tensor: Tensor, allowed: tuple[torch.dtype, ...], axes: str) -> None:
+    """Raise TypeError or ValueError unless the tensor that others are measured by has a dtype, the axes and a device
+    that has kernels."""
+    check_dtype(op, name, tensor, allowed)
+    check_dims(op, name, tensor, axes)
+    check_device(op, name, tensor)
+
 
 def check_tensor(
     op: str, name: str, tensor: Tensor, dtype: torch.dtype, shape: Sequence[int], axes: str, like: Tensor

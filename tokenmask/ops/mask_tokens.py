@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_rows, check_tensor, refuse_rows, split_seed
-from tokenmask.ops._extension import check_device, register_fake, run
+from tokenmask.ops._checks import check_first, check_rows, check_tensor, refuse_rows, split_seed
+from tokenmask.ops._extension import register_fake, run
 from tokenmask.ops.choose import choose_reference
 from tokenmask.ops.philox import Purpose, draw_reference, multiply_high, uniform24
 
@@ -84,9 +84,7 @@ def _check(
     mask_below: int,
     random_below: int,
 ) -> None:
-    check_dtype("mask_tokens", "ids", ids, (torch.int32,))
-    check_dims("mask_tokens", "ids", ids, "[B, S]")
-    check_device("mask_tokens", "ids", ids)
+    check_first("mask_tokens", "ids", ids, (torch.int32,), "[B, S]")
     check_tensor("mask_tokens", "maskable", maskable, torch.bool, ids.shape, "[B, S]", ids)
     check_tensor("mask_tokens", "count", count, torch.int64, ids.shape[:1], "[B]", ids)
     check_rows("mask_tokens", "mask_ids", mask_ids, torch.int32, "[S] or [B, S]", ids)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake, run
+from tokenmask.ops._checks import check_dims, check_first, check_tensor, refuse_rows
+from tokenmask.ops._extension import USES_REFERENCE, register_fake, run
 
 TILE = 16  # slots whose keys lie side by side: [slots / 16, head size, 16], so that 16 scores are summed at once
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
@@ -76,14 +76,12 @@ def _check(
     eps: float,
 ) -> None:
     op = "rotate_and_store"
-    check_dtype(op, "qkv", qkv, FLOATS if qkv.device.type != "cpu" or USES_REFERENCE else FLOATS[:1])
-    check_dims(op, "qkv", qkv, "[M, 3, H, D]")
+    check_first(op, "qkv", qkv, floats_of(qkv), "[M, 3, H, D]")
     count, three, heads, size = qkv.shape
     if three != 3 or size % 2:
         raise ValueError(
             f"{op}: qkv must be [M, 3, H, D] with an even D, got {list(qkv.shape)}; join queries, keys and values"
         )
-    check_device(op, "qkv", qkv)
     check_cache(op, keys, values, heads, size, qkv)
     check_splits(op, row_splits, keys.shape[0], qkv)
     for name, weight in (("query_weight", query_weight), ("key_weight", key_weight)):
@@ -94,6 +92,11 @@ def _check(
         if turn is not None:
             check_tensor(op, name, turn, torch.float32, [count, size], "[M, D]", qkv)
     check_tensor(op, "slots", slots, torch.int64, [count], "[M]", qkv)
+
+
+def floats_of(tensor: Tensor) -> tuple[torch.dtype, ...]:
+    """The dtypes that the kernels of a tensor's device take."""
+    return FLOATS if USES_REFERENCE or tensor.device.type != "cpu" else FLOATS[:1]
 
 
 def check_cache(op: str, keys: Tensor, values: Tensor, heads: int, size: int, like: Tensor) -> None:
