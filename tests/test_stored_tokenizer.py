@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from tokenmask import tokenizer as home
 from tokenmask.medium import Medium
 from tokenmask.recipes import load_recipe
 from tokenmask.recipes.learners import brought_by_others
@@ -32,6 +31,7 @@ from tokenmask.tokenizer import (
     fingerprint,
     load_tokenizer_class,
 )
+from tokenmask.tokenizer import installed as home
 
 
 @dataclass(frozen=True)

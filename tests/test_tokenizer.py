@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from tokenmask import tokenizer as home
 from tokenmask.files import write_text_atomic
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import (
+    DESCRIPTION_FILE,
     TOKENIZERS,
     Tokenizer,
     check_fingerprint,
@@ -29,6 +29,7 @@ from tokenmask.tokenizer import (
     load_tokenizer_class,
     read_description,
 )
+from tokenmask.tokenizer import installed as home
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class DigitTokenizer:
     def save(self, folder: str | Path) -> None:
         check_free(folder, self.spec.fingerprint)
         text = describe("digits", self.config, self.spec.fingerprint)
-        write_text_atomic(Path(folder) / home.DESCRIPTION_FILE, text)
+        write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
 
     @classmethod
     def load(cls, folder: str | Path) -> DigitTokenizer:
@@ -122,10 +123,10 @@ def test_folder_comes_back_through_its_name(tmp_path: Path, installed: None) -> 
 
 def test_a_folder_is_not_overwritten_by_another_tokenizer(tmp_path: Path) -> None:
     DigitTokenizer(3).save(tmp_path)
-    before = (tmp_path / home.DESCRIPTION_FILE).read_bytes()
+    before = (tmp_path / DESCRIPTION_FILE).read_bytes()
     with pytest.raises(ValueError, match="choose another folder"):
         DigitTokenizer(4).save(tmp_path)
-    assert (tmp_path / home.DESCRIPTION_FILE).read_bytes() == before
+    assert (tmp_path / DESCRIPTION_FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -142,14 +143,14 @@ def test_damaged_folders_are_one_sentence(
     tmp_path: Path, installed: None, change: dict[str, Any], message: str
 ) -> None:
     DigitTokenizer(3).save(tmp_path)
-    path = tmp_path / home.DESCRIPTION_FILE
+    path = tmp_path / DESCRIPTION_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ValueError, match=message):
         load_tokenizer(tmp_path)
 
 
 def test_a_folder_of_another_tokenizer_is_refused(tmp_path: Path) -> None:
-    write_text_atomic(tmp_path / home.DESCRIPTION_FILE, describe("text", {}, ""))
+    write_text_atomic(tmp_path / DESCRIPTION_FILE, describe("text", {}, ""))
     with pytest.raises(ValueError, match="must hold a tokenizer for digits, got one for text"):
         DigitTokenizer.load(tmp_path)
 
@@ -157,10 +158,10 @@ def test_a_folder_of_another_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_folders_without_a_tokenizer_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a tokenizer folder holds tokenizer\.json"):
         load_tokenizer(tmp_path)
-    (tmp_path / home.DESCRIPTION_FILE).write_text('{"format": 1')
+    (tmp_path / DESCRIPTION_FILE).write_text('{"format": 1')
     with pytest.raises(ValueError, match="is damaged"):
         load_tokenizer(tmp_path)
-    (tmp_path / home.DESCRIPTION_FILE).write_text("[1]")
+    (tmp_path / DESCRIPTION_FILE).write_text("[1]")
     with pytest.raises(ValueError, match="is damaged"):
         load_tokenizer(tmp_path)
 

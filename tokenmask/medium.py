@@ -160,5 +160,8 @@ def load_media(kind: Any, path: str | Path) -> Any:
     records = records_of(kind, file)
     if name not in records or not name:
         held = ", ".join(list(records)[:8]) or "none"
-        raise ValueError(f"a record of {file} must be one of {held}{', ...' if len(records) > 8 else ''}, got {name!r}")
+        raise ValueError(
+            f"a record of {file} must be one of {held}{', ...' if len(records) > 8 else ''}, got {name!r}; "
+            "name one of these behind the #"
+        )
     return records[name]()

@@ -51,13 +51,13 @@ def ours(depth: int, spares: bool) -> Built:
     from tokenmask.batch import FILL, Batch
     from tokenmask.layout import Layout
     from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
-    from tokenmask.models import MaskedModel, TransformerConfig
+    from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig
     from tokenmask.objectives import MaskedCrossEntropy
     from tokenmask.streams import StreamSpec
 
     layout = Layout({"text": StreamSpec("text", (CODES,), ("index",))})
-    config = TransformerConfig(WIDTH, depth, HEADS, head_transform=True)
-    model = MaskedModel.create(config, layout, seed=0)
+    config = TransformerConfig(WIDTH, depth, HEADS)
+    model = MaskedModel.create(config, layout, head=RangeHeadsConfig(transform=True), seed=0)
     model.backbone.recompute(spares)
     codes, hidden = ids()
     place = layout.range("text")

@@ -98,7 +98,7 @@ def own(tmp_path_factory):
 
 def test_a_run_starts_from_another_and_says_what_does_not_fit(own, tmp_path, call, refusal):
     words = ["train", "own", "--data", own / "data", "--out", tmp_path / "two", "--from", own / "run", "--tiny"]
-    slow = ("--set", "training.steps=1", "--set", "training.peak_lr=1e-9", "--set", "training.muon=false")
+    slow = ("--set", "training.steps=1", "--set", "training.peak_lr=1e-9", "--set", "training.optimiser.muon=false")
     assert call(*words, *slow) == 0
     first, second = (tm.load(folder).models["main"].state_dict() for folder in (own / "run", tmp_path / "two"))
     assert all(torch.allclose(second[name], first[name], atol=1e-6) for name in first)

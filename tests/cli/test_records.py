@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tokenmask import tokenizer as home
 from tokenmask.cli import media as files_of
 from tokenmask.cli.media import Loader, is_held_out, is_words, readable
 from tokenmask.cli.sources import items, media
 from tokenmask.corpus import HELD_OUT, TRAIN
 from tokenmask.medium import Medium
+from tokenmask.tokenizer import installed as home
 
 
 @dataclass(frozen=True)

@@ -103,10 +103,12 @@ def test_a_package_names_its_components_without_a_tokenizer(plug, tmp_path):
         f"masker: {{strategy: {{class_path: {name}.Backwards, init_args: {{slope: 2.0}}}}}}\n"
         f"pattern: {{class_path: {name}.Near, init_args: {{reach: 9}}}}\n"
         f"sampler: {{order: {{class_path: {name}.Backwards}}, pick: {{class_path: {name}.Mild}}}}\n"
+        "samplers: {image: null, text: {}}\n"
     )
     recipe = load_recipe(path)
     assert recipe.masker.strategy == plug.Backwards(2.0) and recipe.pattern == plug.Near(9)
     assert recipe.sampler.order == plug.Backwards() and recipe.sampler.pick == plug.Mild()
+    assert recipe.sampler_of("image").pick == plug.Mild() and recipe.sampler_of("text").steps == 24
     (tmp_path / "resolved.yaml").write_text(recipe_yaml(recipe))
     assert load_recipe(tmp_path / "resolved.yaml") == recipe
     assert same_recipe(load_recipe(tmp_path / "resolved.yaml"), recipe)
@@ -230,7 +232,7 @@ def test_paths_are_those_of_the_public_package():
     assert class_path(RandomScore) == "tokenmask.scores.RandomScore"
     assert class_path(Full) == "tokenmask.models.Full"
     with pytest.raises(ValueError, match="to be named in a file"):
-        class_path(type("Local", (Full,), {"__module__": "tokenmask.models.config"}))
+        class_path(type("Local", (Full,), {"__module__": "tokenmask.models.transformer"}))
 
 
 # Runs of before -------------------------------------------------------------------------------------------------------
@@ -266,7 +268,9 @@ def as_format_1(folder: Path) -> None:
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
     for name in ("objective", "model"):
         recipe[name] = recipe[name]["init_args"]
-    for name in ("recompute", "ema", "optimiser"):
+    recipe["model"] |= {"tied": True, "head_transform": False}
+    recipe["training"] |= recipe["training"].pop("optimiser")["init_args"]
+    for name in ("recompute", "ema"):
         del recipe["training"][name]
     for name in ("procedure", "head"):
         del recipe[name]

@@ -15,7 +15,7 @@ from tests.worlds import emoji, tokenizers
 from tokenmask.corpus import build_corpus
 from tokenmask.fitting import fit
 from tokenmask.masking import LevelStages
-from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig, head_of, transfer
+from tokenmask.models import MaskedModel, TransformerConfig, transfer
 from tokenmask.recipes import load_recipe, recipe_yaml, same_recipe
 from tokenmask.run import train
 from tokenmask.run.training import prepare
@@ -31,7 +31,6 @@ model: {{class_path: {0}.ConvConfig, init_args: {{depth: 2}}}}
 head: {{class_path: {0}.NarrowHeadConfig, init_args: {{rank: 24}}}}
 masker: {{stages: {{class_path: {0}.Halves}}}}
 training:
-  muon: false
   steps: 20
   batch_size: 8
   warmup_steps: 2
@@ -74,7 +73,7 @@ def run(recipe, corpora, tmp_path_factory):
 
 def test_a_recipe_names_them_and_comes_back(plug, recipe, tmp_path):
     assert recipe.model == plug.ConvConfig(depth=2) and recipe.head == plug.NarrowHeadConfig(24)
-    assert recipe.masker.stages == plug.Halves() and recipe.training.moves() == plug.Descent(0.8)
+    assert recipe.masker.stages == plug.Halves() and recipe.training.optimiser == plug.Descent(0.8)
     (tmp_path / "resolved.yaml").write_text(recipe_yaml(recipe))
     assert same_recipe(load_recipe(tmp_path / "resolved.yaml"), recipe)
     assert not same_recipe(recipe, replace(recipe, head=None))
@@ -163,8 +162,7 @@ def test_a_dry_run_says_what_it_does_not_know(run, corpora, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("training.muon=true", "where training.optimiser is named its settings are its own"),
-        ("training.beta1=0.5", "where training.optimiser is named its settings are its own"),
+        ("training.optimiser.muon=true", "must hold only known fields"),
         ("training.recompute=true", "Conv can't; leave it false"),
         ("pattern={class_path: Causal}", "Conv sees its neighbours"),
     ],
@@ -183,23 +181,9 @@ def test_recipes_without_class_paths_name_what_they_named_before(tmp_path):
     recipe = load_recipe("five", overrides=["masker.stages.whole_from=1", "model.depth=3"])
     assert recipe.masker.stages == LevelStages((4.0, 2.0), whole_from=1)
     assert recipe.model == TransformerConfig(128, 3, 4) and recipe.head is None
-    assert recipe.training.moves() == AdamW(muon=True)
+    assert recipe.training.optimiser == AdamW(muon=True)
     (tmp_path / "resolved.yaml").write_text(recipe_yaml(recipe))
     again = load_recipe(tmp_path / "resolved.yaml", overrides=["masker.stages.odds=[1.0, 2.0]"])
     assert again.masker.stages == LevelStages((1.0, 2.0), whole_from=1)
     masker = "{class_path: tokenmask.masking.Masker, init_args: {stages: {odds: [3.0]}}}"
     assert load_recipe("captions", overrides=[f"masker={masker}"]).masker.stages == LevelStages((3.0,))
-
-
-def test_the_settings_of_a_head_stand_in_one_place():
-    plain, other = TransformerConfig(64, 1, 2), TransformerConfig(64, 1, 2, tied=False)
-    assert head_of(plain, None) == RangeHeadsConfig() and head_of(other, None) == RangeHeadsConfig(False)
-    assert head_of(plain, RangeHeadsConfig(True, True)) == RangeHeadsConfig(True, True)
-    assert head_of(other, RangeHeadsConfig(False)) == RangeHeadsConfig(False)
-    with pytest.raises(ValueError, match=r"leave model\.tied and model\.head_transform as they are by default"):
-        head_of(other, RangeHeadsConfig(True, True))
-    with pytest.raises(ValueError, match="a head is named in one place"):
-        load_recipe(
-            "maskgit",
-            overrides=["model.tied=false", "head={class_path: RangeHeadsConfig, init_args: {transform: true}}"],
-        )

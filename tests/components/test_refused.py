@@ -45,12 +45,14 @@ def test_what_would_be_lost_is_refused(value: Any, message: str) -> None:
         plain(value)
 
 
-@pytest.mark.parametrize("name", ["objective", "procedure", "pattern", "sampler.order", "packing"])
+@pytest.mark.parametrize("name", ["objective", "procedure", "pattern", "packing", "training.optimiser"])
 def test_a_part_that_is_null_is_refused(name: str) -> None:
     last = name.rpartition(".")[2]
     with pytest.raises(ValueError, match=rf"{last} must not be null; leave it out"):
         load_recipe("captions", overrides=[f"{name}=null"])
-    assert load_recipe("captions", overrides=["training.optimiser=null"]).training.optimiser is None
+    with pytest.raises(ValueError, match=r"order must not be null; leave it out"):
+        load_recipe("maskgit", overrides=["sampler.order=null"])
+    assert load_recipe("captions", overrides=["head=null"]).head is None
 
 
 class OpenAll(Revoke):

@@ -8,14 +8,17 @@ import torch
 
 from tests.models.small import randomise, small_batch, small_layout
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.models import Full, MaskedModel, TransformerConfig, Window
+from tokenmask.models import Full, MaskedModel, RangeHeadsConfig, TransformerConfig, Window
 
-CONFIGS = [
-    TransformerConfig(width=64, depth=1, heads=1),
-    TransformerConfig(width=128, depth=1, heads=4, head_transform=True),
-    TransformerConfig(width=192, depth=1, heads=3, adaln=True),
-    TransformerConfig(width=256, depth=1, heads=4, time_input=True, tied=False, absolute=False),
-    TransformerConfig(width=512, depth=1, heads=8),  # sums of 1408 products, which MKL would share among threads
+MODELS = [
+    (TransformerConfig(width=64, depth=1, heads=1), None),
+    (TransformerConfig(width=128, depth=1, heads=4), RangeHeadsConfig(transform=True)),
+    (TransformerConfig(width=192, depth=1, heads=3, adaln=True), None),
+    (TransformerConfig(width=256, depth=1, heads=4, time_input=True, absolute=False), RangeHeadsConfig(tied=False)),
+    (
+        TransformerConfig(width=512, depth=1, heads=8),
+        None,
+    ),  # sums of 1408 products, which MKL would share among threads
 ]
 BATCHES = [(4, 3, 2, 1, 0), (0, 3)]
 MORE_BATCHES = [*BATCHES, (0,), (3,), (0, 1), (1, 2, 4), (0, 1, 2, 3), (0, 0, 0, 0, 0)]
@@ -57,11 +60,11 @@ def logits_of_rows(model, batch, count, pattern, t):
 
 
 @pytest.mark.parametrize("levels", [1, 4])
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: str(config.width))
+@pytest.mark.parametrize(("config", "head"), MODELS, ids=[str(config.width) for config, _ in MODELS])
 @pytest.mark.parametrize("length", [64, 128, pytest.param(192, marks=pytest.mark.slow)])
-def test_logits_do_not_depend_on_company_or_threads(levels, config, length, threads):
+def test_logits_do_not_depend_on_company_or_threads(levels, config, head, length, threads):
     layout = small_layout(levels)
-    model = MaskedModel.create(config, layout, seed=3)
+    model = MaskedModel.create(config, layout, head=head, seed=3)
     randomise(model)
     batch, t = five_rows(layout, length), torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
     exhaustive = length == 192

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.models.small import randomise, small_batch, small_layout, small_masked
 from tokenmask.batch import collate
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, TransformerConfig, range_heads
+from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig, range_heads
 from tokenmask.nn import attention, feed_forward, recomputed
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.streams import StreamSpec, TokenStream
@@ -41,29 +41,30 @@ def everything_is_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def gradients(config: TransformerConfig, layout: Layout) -> list[Tensor]:
-    model = MaskedModel.create(config, layout)
+def gradients(config: TransformerConfig, head: RangeHeadsConfig, layout: Layout) -> list[Tensor]:
+    model = MaskedModel.create(config, layout, head=head)
     randomise(model)
     masked = small_masked(layout, small_batch(layout))
     loss = MaskedCrossEntropy()(model, masked).total
     return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)]
 
 
-CONFIGS = [
-    TransformerConfig(width=64, depth=2, heads=2),
-    TransformerConfig(width=64, depth=2, heads=2, adaln=True, head_transform=True, tied=False),
+Shape = tuple[TransformerConfig, RangeHeadsConfig]
+SHAPES: list[Shape] = [
+    (TransformerConfig(width=64, depth=2, heads=2), RangeHeadsConfig()),
+    (TransformerConfig(width=64, depth=2, heads=2, adaln=True), RangeHeadsConfig(tied=False, transform=True)),
 ]
 
 
-@pytest.fixture(params=CONFIGS, ids=["plain", "adaln"])
-def lean(request: pytest.FixtureRequest) -> tuple[TransformerConfig, list[Tensor]]:
-    """A config and its gradients as they are computed."""
-    return request.param, gradients(request.param, small_layout(4))
+@pytest.fixture(params=SHAPES, ids=["plain", "adaln"])
+def lean(request: pytest.FixtureRequest) -> tuple[Shape, list[Tensor]]:
+    """A shape and its gradients as they are computed."""
+    return request.param, gradients(*request.param, small_layout(4))
 
 
 def test_gradients_are_those_of_keeping_everything(lean, everything_is_kept):
-    config, found = lean
-    for mine, other in zip(found, gradients(config, small_layout(4)), strict=True):
+    shape, found = lean
+    for mine, other in zip(found, gradients(*shape, small_layout(4)), strict=True):
         assert (mine is None and other is None) or torch.equal(mine, other)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from tests.models.outside import NarrowHeadConfig
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, TransformerConfig, start_rows
+from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig, start_rows
 from tokenmask.streams import StreamSpec
 
 SOUND = StreamSpec("audio", (20, 30, 16), ("time",), rate_hz=50.0, level_groups=((0, 1), (2,)))
@@ -15,8 +15,8 @@ TEXT = StreamSpec("text", (50,), ("index",), end_code=0)
 
 
 def model(width: int = 64, tied: bool = True) -> MaskedModel:
-    config = TransformerConfig(width=width, depth=1, heads=2, tied=tied)
-    return MaskedModel.create(config, Layout({"text": TEXT, "sound": SOUND}), seed=1)
+    config, layout = TransformerConfig(width=width, depth=1, heads=2), Layout({"text": TEXT, "sound": SOUND})
+    return MaskedModel.create(config, layout, head=RangeHeadsConfig(tied), seed=1)
 
 
 def books(width: int = 8) -> list[torch.Tensor | None]:

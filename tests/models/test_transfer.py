@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from tokenmask.layout import Flatten, Layout, Parallel
-from tokenmask.models import MaskedModel, TransformerConfig, transfer, unequal
+from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig, transfer, unequal
 from tokenmask.streams import StreamSpec
 from tokenmask.swapping import transplant
 
 TEXT = StreamSpec("text", (50,), ("index",), end_code=0, fingerprint="1" * 64)
 SOUND = StreamSpec("audio", (20, 30), ("time",), rate_hz=50.0, fingerprint="2" * 64)
 IMAGE = StreamSpec("image", (40,), ("row", "column"), (4, 4), fingerprint="3" * 64)
-SHAPE = TransformerConfig(width=64, depth=2, heads=2, tied=False)
+SHAPE, HEAD = TransformerConfig(width=64, depth=2, heads=2), RangeHeadsConfig(tied=False)
 
 
 def model(seed: int, config: TransformerConfig = SHAPE, **streams: StreamSpec) -> MaskedModel:
-    return MaskedModel.create(config, Layout(streams), seed=seed)
+    return MaskedModel.create(config, Layout(streams), head=HEAD, seed=seed)
 
 
 def rows(one: MaskedModel, name: str, level: int = 0) -> list[torch.Tensor]:
@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_named():
     other = replace(TEXT, fingerprint="9" * 64)
     with pytest.raises(ValueError, match="those of tokenizer 111111111111, got 999999999999"):
         transfer(source, model(2, text=other))
-    flat = MaskedModel.create(SHAPE, Layout({"sound": SOUND}, {"sound": Flatten()}), seed=0)
+    flat = MaskedModel.create(SHAPE, Layout({"sound": SOUND}, {"sound": Flatten()}), head=HEAD)
     with pytest.raises(ValueError, match="stream 'sound' must be arranged as in the other model"):
         transfer(source, flat)
 
@@ -85,7 +85,9 @@ def test_rows_of_ranges_follow_their_names_too():
 
 
 def test_tensors_that_follow_the_layout_are_named():
-    one = MaskedModel.create(replace(SHAPE, shifted=True), Layout({"sound": SOUND}, {"sound": Parallel("concat")}))
+    one = MaskedModel.create(
+        replace(SHAPE, shifted=True), Layout({"sound": SOUND}, {"sound": Parallel("concat")}), head=HEAD
+    )
     rows = one.layout_rows()
     assert rows.ids == ("backbone.embedding.table", "heads.bias", "heads.table")
     assert rows.streams == ("backbone.embedding.stream",) and rows.ranges == ("backbone.asked.table",)

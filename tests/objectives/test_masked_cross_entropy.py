@@ -14,7 +14,7 @@ from tokenmask.batch import GIVEN, collate
 from tokenmask.layout import Layout
 from tokenmask.masking import Cosine, Linear, Polynomial
 from tokenmask.masking.masked_batch import Targets
-from tokenmask.models import MaskedModel, Predictions, RangeLogits, TransformerConfig
+from tokenmask.models import MaskedModel, Predictions, RangeHeadsConfig, RangeLogits, TransformerConfig
 from tokenmask.objectives import Loss, MaskedCrossEntropy
 from tokenmask.streams import StreamSpec, TokenStream
 
@@ -149,7 +149,7 @@ def test_label_smoothing_and_class_weights_are_those_of_torch(case):
 @pytest.mark.parametrize("tied", [True, False])
 def test_gradient_is_that_of_plain_cross_entropy_over_the_range(tied):
     layout = small_layout(4)
-    model = MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2, tied=tied), layout)
+    model = MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2), layout, head=RangeHeadsConfig(tied))
     masked = small_masked(layout, small_batch(layout))
     loss = MaskedCrossEntropy()(model, masked)
     ours = torch.autograd.grad(loss.total, list(model.parameters()))

@@ -82,7 +82,7 @@ OURS: list[Any] = [
     *(Packing(), Packing(16), Packing(64, 4, {"audio": 3}), Packing(10, 1)),
     *(Parallel(), Parallel("concat"), Flatten(), Delay()),
     *(Full(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
-    *(TransformerConfig(64, 2, 2), TransformerConfig(64, 2, 2, adaln=True, tied=False)),
+    *(TransformerConfig(64, 2, 2), TransformerConfig(64, 2, 2, adaln=True)),
     *(TransformerConfig(64, 2, 2, time_input=True, absolute=False), TransformerConfig(64, 2, 2, shifted=True)),
     *(RangeHeadsConfig(), RangeHeadsConfig(tied=False), RangeHeadsConfig(transform=True)),
     *(AdamW(), AdamW(muon=True), AdamW(0.0, 0.5, 0.9)),

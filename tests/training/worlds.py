@@ -17,7 +17,7 @@ from tokenmask.objectives import MaskedCrossEntropy, Objective
 from tokenmask.procedures import Procedure
 from tokenmask.processes import Processes
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.training import Packing, Trainer, Training
+from tokenmask.training import AdamW, Packing, Trainer, Training
 
 WORD = StreamSpec("text", (12,), ("index",), end_code=11, fingerprint="words")
 PICTURE = StreamSpec("image", (10,), ("row", "column"), grid=(2, 4), fingerprint="pictures")
@@ -47,11 +47,13 @@ def make_trainer(
     procedure: Procedure | None = None,
     masker: Masker | None = None,
     batch_positions: int | None = None,
+    muon: bool = False,
     **options: object,
 ) -> Trainer:
     """A small trainer; ``batch_positions`` limits batches instead of ``batch_size``, ``options`` are Training's."""
     packing = Packing(16, 4)
-    training = Training(steps=steps, batch_size=batch_size, peak_lr=5e-3, warmup_steps=3, checkpoint_every=4, **options)
+    options |= {"steps": steps, "batch_size": batch_size, "optimiser": AdamW(muon=muon)}
+    training = Training(peak_lr=5e-3, warmup_steps=3, checkpoint_every=4, **options)
     mixture = Mixture(
         [(Corpus(corpus, split=TRAIN), 1.0)],
         seed=training.seed,

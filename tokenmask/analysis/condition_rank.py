@@ -92,7 +92,8 @@ def condition_ranks(
     if not 2 <= candidates <= len(conditions) or len(streams) != len(conditions):
         raise ValueError(
             f"condition_ranks needs a condition for each stream and at least {max(candidates, 2)} of them, "
-            f"got {len(streams)} streams and {len(conditions)} conditions"
+            f"got {len(streams)} streams and {len(conditions)} conditions; "
+            "score more records at once, or fewer candidates"
         )
     layout, masker = model.layout, Masker(ProcessRate(Linear()), stages=LevelStages(only=0))
     jobs = [(n, c, draw) for n in range(len(streams)) for c in range(candidates) for draw in range(draws)]

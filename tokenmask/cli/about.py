@@ -101,9 +101,9 @@ def _run(folder: Path) -> int:
 
 def _unfinished(folder: Path) -> int:
     """A run whose training was stopped."""
-    from tokenmask.recipes import load_recipe
+    from tokenmask.run.folder import read_recipe
 
-    recipe = load_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder)
     metrics = folder / "metrics.jsonl"
     # After a kill the last line may be cut short.
     lines = metrics.read_text(encoding="utf-8").split("\n")[:-1] if metrics.is_file() else []

@@ -20,7 +20,7 @@ def edit(arguments: argparse.Namespace) -> int:
     run = load(arguments.run)
     name = arguments.stream or _stream_of(run, arguments.media)
     if name not in run.tokenizers:
-        raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}")
+        raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}; name one of them")
     modality = run.tokenizers[name].spec.modality
     media: Any = arguments.media
     if not is_words(modality):
@@ -50,13 +50,18 @@ def swap(arguments: argparse.Namespace) -> int:
     if (out / "run.json").exists():
         raise ValueError(f"{out} holds a run already; choose another folder")
     if not (arguments.tokenizer or arguments.remove):
-        raise ValueError("a swap needs NAME=FOLDER, the stream and its new tokenizer, or --remove NAME")
+        raise ValueError(
+            "a swap needs NAME=FOLDER, the stream and its new tokenizer, or --remove NAME; write one of the two"
+        )
     changed = run
     with waiting("relating the codes"):
         for word in arguments.tokenizer:
             name, equals, folder = word.partition("=")
             if not (name and equals and folder):
-                raise ValueError(f"a swap has the form NAME=FOLDER, got {word!r}")
+                raise ValueError(
+                    f"a swap has the form NAME=FOLDER, got {word!r}; "
+                    "write the folder of the new tokenizer behind the sign"
+                )
             changed = changed.swap_tokenizer(name, load_tokenizer(folder), seed=arguments.seed)
         for name in arguments.remove:
             changed = changed.swap_tokenizer(name, None)
@@ -80,7 +85,9 @@ def _stream_of(run: Run, media: str) -> str:
         if suffix and name not in run.layout.shares and suffix in suffixes_of(tokenizer.spec.modality)
     ]
     if len(found) != 1 or is_words(run.tokenizers[found[0]].spec.modality):
-        raise ValueError(f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}")
+        raise ValueError(
+            f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}; add it to the command"
+        )
     return found[0]
 
 
@@ -92,5 +99,7 @@ def _region(text: str) -> Sequence[float]:
     except ValueError:
         numbers = []
     if len(numbers) != (2 if ":" in text else 4):
-        raise ValueError(f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}")
+        raise ValueError(
+            f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}; write numbers in one of the two forms"
+        )
     return numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tokenmask.cli.columns import left_over, mapped
@@ -19,11 +19,19 @@ def corpus(arguments: argparse.Namespace) -> int:
     """Builds a corpus, or counts what is in one."""
     if arguments.action == "show":
         return _show(Path(arguments.folder))
-    tokenizers = named_tokenizers(arguments.tokenizer)
+    out = Path(arguments.out)
+    return build_named(arguments.tokenizer, arguments.sources, arguments.map, out, arguments.workers)
+
+
+def build_named(
+    named: Sequence[str], sources: Sequence[str], columns: Iterable[tuple[str, str]], out: Path, workers: int | None
+) -> int:
+    """Builds a corpus of what is found in ``sources``, with "NAME=FOLDER" tokenizers and "STREAM=COLUMN" columns."""
+    tokenizers = named_tokenizers(named)
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-    found = items(arguments.sources, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
+    found = items(sources, modalities, needed=modalities, columns=mapped(columns, modalities))
     say_left_over(found, modalities)
-    return build(found, tokenizers, Path(arguments.out), arguments.workers, arguments.sources)
+    return build(found, tokenizers, out, workers, sources)
 
 
 def build(
@@ -52,14 +60,19 @@ def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
 
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
     """ "NAME=FOLDER" words -> tokenizers by stream name."""
-    found: dict[str, Tokenizer] = {}
+    return {name: load_tokenizer(folder) for name, folder in by_name(words, "a tokenizer", "NAME=FOLDER").items()}
+
+
+def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) -> dict[str, str]:
+    """ "NAME=VALUE" words -> values by name, each once; ``form`` says so in the sentences."""
+    found: dict[str, str] = {}
     for word in words:
-        name, equals, folder = word.partition("=")
-        if not (name and equals and folder):
-            raise ValueError(f"a tokenizer is given as NAME=FOLDER, got {word!r}")
+        name, equals, value = word.partition("=")
+        if not (name and equals and (value or empty)):
+            raise ValueError(f"{what} has the form {form}, got {word!r}; write it so")
         if name in found:
-            raise ValueError(f"a stream has one tokenizer, got two for {name!r}")
-        found[name] = load_tokenizer(folder)
+            raise ValueError(f"{what} is named once, got two values for {name!r}; leave one out")
+        found[name] = value
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmask.cli.corpora import by_name
 from tokenmask.cli.media import check_written, is_words, suffix_of
 from tokenmask.cli.show import say
 from tokenmask.cli.tokens import SUFFIX, check_new
@@ -22,7 +23,9 @@ def generate(arguments: argparse.Namespace) -> int:
     """Fills a stream and saves or prints what comes out."""
     run = load(arguments.run)
     if arguments.stream not in run.tokenizers:
-        raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {arguments.stream!r}")
+        raise ValueError(
+            f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {arguments.stream!r}; name one of them"
+        )
     given, drawing = conditions(run, arguments.given), drawing_options(run, arguments)
     modality = run.tokenizers[arguments.stream].spec.modality
     if None in run.layout.streams[arguments.stream].grid and arguments.length is None and arguments.duration is None:
@@ -91,15 +94,8 @@ def deliver(media: Sequence[Any], paths: Sequence[Path] | None) -> None:
 
 def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE words as what is given of each stream."""
-    given: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals):
-            raise ValueError(f"what is given has the form NAME=VALUE, got {word!r}")
-        if name in given:
-            raise ValueError(f"a stream is given once, got two values for {name!r}")
-        given[name] = _given(run, name, value)
-    return given
+    found = by_name(words, "what is given of a stream", "NAME=VALUE", empty=True)
+    return {name: _given(run, name, value) for name, value in found.items()}
 
 
 def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
@@ -110,14 +106,19 @@ def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
     except ValueError:
         number = math.nan
     if not colon or not math.isfinite(number):
-        raise ValueError(f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}")
+        raise ValueError(
+            f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}; write a number and a condition"
+        )
     return conditions(run, [rest]), number
 
 
 def _given(run: Run, name: str, value: str) -> Any:
     """Words or @FILE for media that are words, a path of media or of a token file for the others."""
     if name not in run.tokenizers:
-        raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got something given for {name!r}")
+        raise ValueError(
+            f"{run.folder} has the streams {', '.join(run.tokenizers)}, got something given for {name!r}; "
+            "name one of these streams"
+        )
     tokenizer = run.tokenizers[name]
     kind: Any = tokenizer.media
     if not said(kind, "words"):

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
+from tokenmask.cli.corpora import build_named
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import check_written, files, readable, suffix_of
 from tokenmask.cli.show import failures, say
-from tokenmask.cli.sources import items, media, unseen_by
+from tokenmask.cli.sources import media, unseen_by
 from tokenmask.corpus import Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar
@@ -55,11 +55,7 @@ def encode(arguments: argparse.Namespace) -> int:
     out, workers = Path(arguments.out), arguments.workers
     named = [word for word in arguments.tokenizer if "=" in word and not Path(word).is_dir()]
     if named:
-        tokenizers = named_tokenizers(arguments.tokenizer)
-        modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-        found = items(arguments.paths, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
-        say_left_over(found, modalities)
-        return build(found, tokenizers, out, workers, arguments.paths)
+        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers)
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
@@ -103,7 +99,7 @@ def decode(arguments: argparse.Namespace) -> int:
     tokenizer, out = load_tokenizer(arguments.tokenizer), Path(arguments.out)
     suffix = arguments.suffix or suffix_of(tokenizer.spec.modality)
     if not suffix.startswith("."):
-        raise ValueError(f"a suffix starts with a point, got {suffix!r}")
+        raise ValueError(f"a suffix starts with a point, got {suffix!r}; write it as .png")
     check_written(f"x{suffix}", tokenizer.spec.modality)
     found = files(arguments.paths, "token file", (SUFFIX,))
     failed: Failed = []

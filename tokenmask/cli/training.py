@@ -39,10 +39,16 @@ def train(arguments: argparse.Namespace) -> int:
     tokenizers = named_tokenizers(arguments.tokenizer)
     for name, tokenizer in tokenizers.items():
         if name not in recipe.streams:
-            raise ValueError(f"the recipe has the streams {', '.join(recipe.streams)}, got a tokenizer for {name!r}")
+            raise ValueError(
+                f"the recipe has the streams {', '.join(recipe.streams)}, got a tokenizer for {name!r}; "
+                "name one of these"
+            )
         wanted = recipe.streams[name].tokenizer
         if tokenizer.media is not load_tokenizer_class(wanted).media:
-            raise ValueError(f"stream {name!r} needs a tokenizer of {wanted}, got one of {tokenizer.spec.modality}")
+            raise ValueError(
+                f"stream {name!r} needs a tokenizer of {wanted}, got one of {tokenizer.spec.modality}; "
+                "give the folder of such a one"
+            )
     start = None if arguments.start is None else Path(arguments.start)
     if start is not None:
         tokenizers = _started(load(start), recipe, tokenizers)
@@ -126,7 +132,9 @@ def _weighted(word: str) -> tuple[str | Path, float]:
     except ValueError:
         weight = math.nan
     if not (folder and 0 < weight < math.inf):
-        raise ValueError(f"a corpus is given as FOLDER or FOLDER=WEIGHT with a weight above 0, got {word!r}")
+        raise ValueError(
+            f"a corpus is given as FOLDER or FOLDER=WEIGHT with a weight above 0, got {word!r}; write it so"
+        )
     return folder, weight
 
 

@@ -14,7 +14,6 @@ from tokenmask.models.attention_pattern import (
 )
 from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hidden
 from tokenmask.models.cache import KVCache, Packed
-from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding
 from tokenmask.models.heads import Head, HeadConfig, RangeLogits
 from tokenmask.models.layout_rows import LayoutRows, layout_rows
@@ -22,7 +21,7 @@ from tokenmask.models.masked_model import MaskedModel, Predictions, head_of
 from tokenmask.models.range_heads import RangeHeads, RangeHeadsConfig
 from tokenmask.models.rows import start_rows
 from tokenmask.models.transfer import check_shapes, transfer, unequal
-from tokenmask.models.transformer import Transformer
+from tokenmask.models.transformer import Transformer, TransformerConfig
 
 __all__ = [
     "AttentionPattern",

@@ -14,21 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
-from tokenmask.components import component, named
+from tokenmask.components import named
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import AttentionPattern, Full
 from tokenmask.models.backbone import BackboneConfig, Tap
 from tokenmask.models.cache import KVCache, Packed
+from tokenmask.models.formats import FORMAT, HOME, parts_of
 from tokenmask.models.heads import HeadConfig, RangeLogits, Reader
 from tokenmask.models.layout_rows import LayoutRows, layout_rows
-from tokenmask.models.range_heads import RangeHeadsConfig
 from tokenmask.nn import build
 from tokenmask.tensor_files import load_tensors, save_tensors
-
-# Of what stands beside the weights. 1 named neither config nor pattern by class path, and had no number; 2 named no
-# head: it was that of the config.
-FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +52,6 @@ class MaskedModel(nn.Module):
         layout: of the ids.
         pattern: who looks at whom, unless a call says otherwise.
         head: makes the head; the one that the config asks for if None.
-
-    Raises:
-        ValueError: another head than the one that the config asks for, in words of its own.
     """
 
     def __init__(
@@ -163,10 +156,10 @@ class MaskedModel(nn.Module):
         """
         return {
             "format": FORMAT,
-            "config": named(self.config, BackboneConfig, "tokenmask.models"),  # type: ignore[type-abstract]
-            "head": named(self.head, HeadConfig, "tokenmask.models"),  # type: ignore[type-abstract]
+            "config": named(self.config, BackboneConfig, HOME),  # type: ignore[type-abstract]
+            "head": named(self.head, HeadConfig, HOME),  # type: ignore[type-abstract]
             "layout": self.layout.to_json(),
-            "pattern": named(self.pattern, AttentionPattern, "tokenmask.models"),  # type: ignore[type-abstract]
+            "pattern": named(self.pattern, AttentionPattern, HOME),  # type: ignore[type-abstract]
         }
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
@@ -185,22 +178,16 @@ class MaskedModel(nn.Module):
         """
         tensors, about = load_tensors(path)
         if "model" not in about:
-            raise ValueError(f"{path} must hold a saved model, got a file about {', '.join(about) or 'nothing'}")
+            raise ValueError(
+                f"{path} must hold a saved model, got a file about {', '.join(about) or 'nothing'}; "
+                "name the file that MaskedModel.save wrote"
+            )
         try:
-            values = about["model"]
-            version = values.get("format", 1)
-            if version not in (1, 2, FORMAT):
-                raise ValueError(f"it has model format {version}, this tokenmask reads up to {FORMAT}")
-            config = {"name": "TransformerConfig", **values["config"]} if version == 1 else values["config"]
-            config = component(config, BackboneConfig, "tokenmask.models")  # type: ignore[type-abstract]
-            head = values["head"] if version == FORMAT else None
-            head = head and component(head, HeadConfig, "tokenmask.models")  # type: ignore[type-abstract]
-            pattern = component(values["pattern"], AttentionPattern, "tokenmask.models")  # type: ignore[type-abstract]
-            layout = Layout.from_json(values["layout"])
+            config, layout, pattern, head = parts_of(about["model"])
             with torch.device("meta"):  # before any memory is taken: what the file says may not be so
                 wanted = {name: value.shape for name, value in cls(config, layout, pattern, head).state_dict().items()}
             if wanted != {name: value.shape for name, value in tensors.items()}:
-                raise ValueError("its weights are not those of the shape it states")
+                raise ValueError("its weights are not those of the shape it states; restore it from a copy")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             raise ValueError(f"{path} must hold a whole model that can be made here, but: {error}") from error
         model = cls.create(config, layout, pattern=pattern, head=head)
@@ -209,17 +196,5 @@ class MaskedModel(nn.Module):
 
 
 def head_of(config: BackboneConfig, head: HeadConfig | None) -> HeadConfig:
-    """The head of a model that names ``head``, or none.
-
-    Raises:
-        ValueError: the config asks for another one.
-    """
-    own = config.default_head()
-    if head is None or head == own:
-        return own
-    if own != RangeHeadsConfig():
-        raise ValueError(
-            f"a head is named in one place, but the model's config asks for {own} and the head is {head}; "
-            "leave model.tied and model.head_transform as they are by default"
-        )
-    return head
+    """The head of a model that names ``head``, or none: then it is the one that the config asks for."""
+    return config.default_head() if head is None else head

@@ -6,8 +6,8 @@ hidden, losses.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,79 +17,74 @@ from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.asked import AskedFeatures, asked_of
 from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta, dense_mask
-from tokenmask.models.backbone import AttentionTap, Backbone, Hidden, Tap
+from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hidden, Tap
+from tokenmask.models.block import Block
 from tokenmask.models.cache import KVCache, Packed
-from tokenmask.models.config import TransformerConfig
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures
-from tokenmask.nn import Attention, Modulation, RMSNorm, Rotary, SwiGLU, TimeFeatures, pad_rows
+from tokenmask.nn import Modulation, RMSNorm, Rotary, TimeFeatures, pad_rows
 
-Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
+MAX_WIDTH, MAX_DEPTH = 1 << 17, 1 << 12  # far beyond any model; larger numbers are mistakes, or meant to fill memory
 
 
-class Block(nn.Module):
-    """Pre-norm attention and feed-forward, each added to what came in."""
+@dataclass(frozen=True)
+class TransformerConfig(BackboneConfig):
+    """Shape of a :class:`~tokenmask.models.Transformer`.
 
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.depth = config.depth
-        self.attention_norm = RMSNorm(config.width)
-        self.attention = Attention(config.width, config.heads)
-        self.feed_forward_norm = RMSNorm(config.width)
-        self.feed_forward = SwiGLU(config.width, config.ffn)
-        self.modulation = Modulation(config.width, 6) if config.adaln else None
+    Args:
+        width: D, a multiple of 64 (rows are equal in any batch where it is).
+        depth: number of blocks.
+        heads: attention heads; D / heads must be even.
+        ffn: the feed-forward layer has about as many weights as an ungated one of ``ffn`` times the width.
+        max_length: longest sequence that may be run.
+        rotary_base: of the rotary frequencies.
+        rotary_shares: share of a head that turns with (time, row, column).
+        absolute: adds features of the absolute coordinates to the embeddings. Rotary positions are relative: a sequence
+            in which everything is hidden looks the same everywhere, so what starts from nothing needs this.
+        time_input: adds features of the masking time t to the embeddings.
+        adaln: shifts, scales and gates every block by t (adaLN-Zero).
+        shifted: a position may be asked for a slot elsewhere, and is told which: what group-causal decoding needs.
+    """
 
-    def initialise(self, generator: torch.Generator) -> None:
-        """Shrinks both outputs by sqrt(2 * depth). Source: GPT-2 (Radford et al. 2019), section 2.3."""
-        for layer in (self.attention.out, self.feed_forward.down):
-            layer.weight.mul_(1 / math.sqrt(2 * self.depth))
+    width: int = 256
+    depth: int = 6
+    heads: int = 4
+    ffn: float = 4.0
+    max_length: int = 4096
+    rotary_base: float = 10000.0
+    rotary_shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    absolute: bool = True
+    time_input: bool = False
+    adaln: bool = False
+    shifted: bool = False
 
-    def forward(
-        self,
-        x: Tensor,
-        rotary: Turn,
-        mask: Tensor | None,
-        condition: Tensor | None,
-        query_rotary: Turn | None = None,
-        store: Callable[[Tensor, Tensor], None] | None = None,
-    ) -> Tensor:
-        """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] if the config has adaln."""
-        parts = None
-        if self.modulation is not None and condition is not None:
-            parts = self.modulation(condition, x.shape[0])
-        return self._around(x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts)
+    def __post_init__(self) -> None:
+        if not 64 <= self.width <= MAX_WIDTH or self.width % 64:
+            raise ValueError(
+                f"TransformerConfig.width must be a multiple of 64 up to {MAX_WIDTH}, got {self.width}; round it"
+            )
+        if not 1 <= self.depth <= MAX_DEPTH or self.max_length < 1:
+            raise ValueError(
+                f"depth must be 1 to {MAX_DEPTH} and max_length at least 1, got {self.depth} and {self.max_length}; "
+                "change model.depth or model.max_length"
+            )
+        if self.heads < 1 or self.heads % 1 or self.width % (2 * self.heads):
+            raise ValueError(
+                f"width / heads must be a whole even number, got {self.width} and {self.heads}; change model.heads"
+            )
+        if not 0 < self.ffn <= MAX_WIDTH:
+            raise ValueError(
+                f"TransformerConfig.ffn must be positive and at most {MAX_WIDTH}, got {self.ffn}; 4 is usual"
+            )
 
-    def extend(
-        self, x: Tensor, attend: Callable[[Tensor], Tensor], condition: Tensor | None, row: Tensor, rows: int
-    ) -> Tensor:
-        """x: float [M, D], packed positions of rows ``row`` int64 [M] out of ``rows`` -> new tensor of that shape."""
-        parts = None
-        if self.modulation is not None and condition is not None:
-            parts = tuple(part[row, 0] for part in self.modulation(condition, rows))
-        return self._around(x, lambda x, before: attend(before(x)), parts)
+    def build(self, layout: Layout) -> Backbone:
+        return Transformer(self, layout)
 
-    def _around(
-        self,
-        x: Tensor,
-        attend: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
-        parts: tuple[Tensor, ...] | None,
-    ) -> Tensor:
-        """``attend`` is given x and what x must go through before attention."""
-        if parts is None:
-            x = x + attend(x, self.attention_norm)
-            x = x + self.feed_forward(x, self.feed_forward_norm)
-            return x
-        shift, scale, gate, shift_two, scale_two, gate_two = parts
-        x = x + gate * attend(x, lambda x: self.attention_norm(x) * (1 + scale) + shift)
-        x = x + gate_two * self.feed_forward(x, lambda x: self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
-        return x
+    def describe(self) -> str:
+        return f"width {self.width}, depth {self.depth}, {self.heads} heads"
 
-    def attention_input(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """What the attention layer of this block sees."""
-        normed: Tensor = self.attention_norm(x)
-        if self.modulation is not None and condition is not None:
-            shift, scale = self.modulation(condition, x.shape[0])[:2]
-            normed = normed * (1 + scale) + shift
-        return normed
+    def kept_floats(self, positions: int) -> float:
+        """What the blocks keep: counted, within 5 %."""
+        return positions * self.depth * self.width * (8 + 4 / 3 * self.ffn)
 
 
 class Transformer(Backbone):
@@ -111,7 +106,8 @@ class Transformer(Backbone):
         self.asked = AskedFeatures(layout, config.width) if config.shifted else None
         self.time = TimeFeatures(config.width) if config.time_input or config.adaln else None
         self.rotary = Rotary(config.width // config.heads, config.rotary_shares, config.rotary_base)
-        blocks = [Block(config) for _ in range(config.depth)]
+        shape = (config.width, config.heads, config.ffn, config.depth, config.adaln)
+        blocks = [Block(*shape) for _ in range(config.depth)]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.norm = RMSNorm(config.width)
         self.modulation = Modulation(config.width, 2) if config.adaln else None
@@ -177,7 +173,10 @@ class Transformer(Backbone):
         """
         rows, length, levels = inputs.shape
         if length > self.config.max_length:
-            raise ValueError(f"sequences must have at most max_length {self.config.max_length} positions, got {length}")
+            raise ValueError(
+                f"sequences must have at most max_length {self.config.max_length} positions, got {length}; "
+                "raise model.max_length, or lower packing.max_positions"
+            )
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
         states, probabilities = self._wanted(taps)
         mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
@@ -261,7 +260,9 @@ class Transformer(Backbone):
         if self.time is None:
             return None
         if t is None:
-            raise ValueError("this model was made with time_input or adaln and needs the masking time t, got None")
+            raise ValueError(
+                "this model was made with time_input or adaln and needs the masking time t, got None; pass t"
+            )
         return self.time(t)  # type: ignore[no-any-return]
 
     def _wanted(self, taps: Sequence[Tap]) -> tuple[set[int], dict[int, list[AttentionTap]]]:
@@ -274,5 +275,8 @@ class Transformer(Backbone):
             elif isinstance(tap, str) and tap in names:
                 states.add(names[tap])
             else:
-                raise ValueError(f"taps name layers 0..{self.config.depth - 1}, for example 'layer.0', got {tap!r}")
+                raise ValueError(
+                    f"taps name layers 0..{self.config.depth - 1}, for example 'layer.0', got {tap!r}; "
+                    "name one of these"
+                )
         return states, probabilities

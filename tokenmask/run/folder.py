@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenmask.components import names_of_its_day
 from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
@@ -44,13 +45,16 @@ def read_run(folder: Path) -> RunParts:
     """
     about = _read_json(folder / "run.json")
     if about.get("format") not in (1, FORMAT):
-        raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads up to {FORMAT}")
+        raise ValueError(
+            f"{folder} has run format {about.get('format')}, this tokenmask reads up to {FORMAT}; "
+            "install a later version"
+        )
     if not all(isinstance(about.get(k), t) for k, t in (("sha256", dict), ("streams", list), ("corpora", list))):
         raise ValueError(f"{folder / 'run.json'} is damaged (a field is missing); restore it or train again")
     for name, digest in about["sha256"].items():
         if not (folder / name).is_file() or sha256((folder / name).read_bytes()) != digest:
             raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
-    recipe = load_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder)
     if about["streams"] != list(recipe.streams):
         raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
     homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
@@ -77,6 +81,12 @@ def read_run(folder: Path) -> RunParts:
     return RunParts(recipe, layout, models, tokenizers, corpora, labels)
 
 
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run, in whatever words were those of its day."""
+    with names_of_its_day():
+        return load_recipe(folder / "recipe.yaml")
+
+
 def model_path(folder: str | Path, name: str = "main") -> Path:
     """Where a run folder keeps the weights of a model."""
     return Path(folder) / "models" / f"{name}.safetensors"
@@ -96,10 +106,12 @@ def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
     inside = folder / "tokenizers" / name
     if (folder / "run.json").is_file() and not inside.is_dir():
         streams = sorted(path.name for path in (folder / "tokenizers").iterdir())
-        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}")
+        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}; name one of these")
     tokenizer = load_tokenizer_folder(inside if inside.is_dir() else folder)
     if not inside.is_dir() and tokenizer.spec.modality != name:
-        raise ValueError(f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}")
+        raise ValueError(
+            f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}; ask for that one"
+        )
     return tokenizer
 
 
@@ -124,7 +136,7 @@ def write_run(
         tokenizer_name(tokenizer)
     held = {name: (folder / name).read_text(encoding="utf-8") for name in texts if (folder / name).exists()}
     equal = {
-        "recipe.yaml": lambda: same_recipe(load_recipe(folder / "recipe.yaml"), recipe),
+        "recipe.yaml": lambda: same_recipe(read_recipe(folder), recipe),
         "layout.json": lambda: _read_layout(folder / "layout.json") == layout,
     }
     for name, text in held.items():

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, statistics
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
 from tokenmask.generation import (
     DrawOptions,
     Filling,
@@ -144,7 +144,10 @@ class Run:
         wanted = [dict(one) for one in ([given or {}] if given is None or isinstance(given, Mapping) else given)]
         seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
         if not wanted or len(seeds) != len(wanted):
-            raise ValueError(f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}")
+            raise ValueError(
+                f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}; "
+                "pass a number, or a list of that length"
+            )
         others = inputs.companions(options)
         requests = []
         for one, its_seed in zip(wanted, seeds, strict=True):
@@ -201,7 +204,7 @@ class Run:
         mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
         seed, samples = check_options(options, mine)
         if not isinstance(seed, int):
-            raise ValueError(f"an edit has one seed, got {seed!r}")
+            raise ValueError(f"an edit has one seed, got {seed!r}; edit again for another sample")
         inputs = self.inputs
         name = stream or inputs.stream_of(media)
         inputs.check(name)
@@ -321,20 +324,16 @@ class Run:
 
     def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
         """Masked cross-entropy of held-out records beside a unigram of the training codes."""
-        totals: dict[str, list[Any]] = {}
-        for corpus in self._corpora(TRAIN):
-            for name, counts in statistics(corpus).items():
-                old = totals.get(name)
-                totals[name] = list(counts) if old is None else [a + b for a, b in zip(old, counts, strict=True)]
+        counts = totals(self._corpora(TRAIN))
         records = self.records(HELD_OUT)
         if not records:
             raise ValueError(f"the corpora of {self.folder} hold no held-out records to score; build them with a split")
         model, packing, process = self.models["main"], self.recipe.packing, self.recipe.process
-        return held_out_scores(model, packing, records, totals, draws=draws, seed=seed, process=process)
+        return held_out_scores(model, packing, records, counts, draws=draws, seed=seed, process=process)
 
     def _corpora(self, split: str) -> list[Corpus]:
         if not self.corpora:
-            raise ValueError(f"{self.folder} names no corpus")
+            raise ValueError(f"{self.folder} names no corpus; train a run on a corpus, or name one in its run.json")
         specs = dict(self.layout.streams)
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
 

@@ -1,5 +1,6 @@
 """Sampling: one decode loop and the values it is made of."""
 
+from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.context import SlotContext, StepContext
@@ -71,4 +72,6 @@ __all__ = [
     "UniformSchedule",
     "code_lengths",
     "drift",
+    "guided",
+    "sureness",
 ]

@@ -32,7 +32,8 @@ class AdamW(Optimiser):
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.weight_decay < 1e6):
             raise ValueError(
                 "beta1 and beta2 of AdamW must lie in 0..1 and weight_decay in 0..1e6, got "
-                f"{self.beta1}, {self.beta2} and {self.weight_decay}"
+                f"{self.beta1}, {self.beta2} and {self.weight_decay}; "
+                "0.9, 0.98 and 0.05 are usual"
             )
 
     def make(
@@ -40,7 +41,9 @@ class AdamW(Optimiser):
     ) -> dict[str, torch.optim.Optimizer]:
         taken = set(inner) if self.muon else set()
         if self.muon and not taken:
-            raise ValueError("training.muon needs matrices inside the network, but this model has none; set it false")
+            raise ValueError(
+                "AdamW.muon needs matrices inside a network, but this one has none; set training.optimiser.muon=false"
+            )
         outer = [own for name, own in parameters.items() if name not in taken]
         groups: list[dict[str, Any]] = [
             {"params": [own for own in outer if own.dim() >= 2]},

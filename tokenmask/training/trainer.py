@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,8 +44,6 @@ class Training:
         final_lr_share: see above.
         decay_share: part of the steps after the warm-up in which it falls, the last ones; before, it is held. Source of
             holding: arXiv:2404.06395, section 4.
-        weight_decay, beta1, beta2, muon: of :class:`~tokenmask.training.AdamW`, which moves the weights where no other
-            optimiser is named.
         optimiser: what moves the weights; its settings are its own.
         clip_norm: largest norm of the gradient.
         precision: "float32", or "bfloat16" for autocast.
@@ -65,11 +63,7 @@ class Training:
     warmup_steps: int = 50
     final_lr_share: float = 0.05
     decay_share: float = 1.0
-    weight_decay: float = 0.05
-    beta1: float = 0.9
-    beta2: float = 0.98
-    muon: bool = False
-    optimiser: Optimiser | None = None
+    optimiser: Optimiser = field(default_factory=AdamW)
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
@@ -80,32 +74,20 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
-            raise ValueError(f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}")
-        if not 0 < self.decay_share <= 1:
-            raise ValueError(f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}")
-        if not 0 < self.peak_lr < 1e6:
-            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
-        if not self.clip_norm > 0:
-            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}")
-        self.moves()
-
-    def moves(self) -> Optimiser:
-        """What moves the weights: ``optimiser``, or AdamW with the settings that stand beside it.
-
-        Raises:
-            ValueError: both are set, or AdamW's are out of range.
-        """
-        beside = AdamW(self.weight_decay, self.beta1, self.beta2, self.muon)
-        if self.optimiser is None:
-            return beside
-        if beside != AdamW():
             raise ValueError(
-                f"where training.optimiser is named its settings are its own, got {self.optimiser} beside {beside}; "
-                "leave training.weight_decay, beta1, beta2 and muon as they are by default"
+                f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}; raise them"
             )
-        return self.optimiser
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
+        if not 0 < self.decay_share <= 1:
+            raise ValueError(
+                f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}; "
+                "1 lets it fall from the warm-up on"
+            )
+        if not 0 < self.peak_lr < 1e6:
+            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}; 1e-3 is usual")
+        if not self.clip_norm > 0:
+            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -174,7 +156,7 @@ class Trainer:
         self.kept |= self.procedure.state(self.model)  # after the weights are shared out, as `after` will see them
         self.ema = EMA(self.model, training.ema) if training.ema else None
         parameters, inner = dict(self.model.named_parameters()), self.model.inner_matrices()
-        self.optimizers = optimisers_of(training.moves(), parameters, inner, training.peak_lr)
+        self.optimizers = optimisers_of(training.optimiser, parameters, inner, training.peak_lr)
         self._draws: Iterator[Draw] = iter(mixture)
 
     @property
@@ -304,7 +286,10 @@ class Trainer:
     def _load_kept(tensors: Mapping[str, Tensor], what: str, into: Mapping[str, Tensor]) -> None:
         missing = [name for name in into if f"{what}.{name}" not in tensors]
         if missing:
-            raise ValueError(f"the checkpoint must hold the {what} state of this training, but lacks {missing[:3]}")
+            raise ValueError(
+                f"the checkpoint must hold the {what} state of this training, but lacks {missing[:3]}; "
+                "go on with the settings it was begun with, or start in another folder"
+            )
         for name, value in into.items():
             value.copy_(part_of(tensors[f"{what}.{name}"], value))
 

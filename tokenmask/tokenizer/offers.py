@@ -1,0 +1,99 @@
+"""What a tokenizer may offer besides, each in a protocol of its own: commands and reports ask for these.
+
+Does not know: any modality, who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from tokenmask.streams import TokenStream
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A tokenizer class that is made from data: ``tokenmask fit`` and ``train --data`` take it."""
+
+    fit: ClassVar[Callable[..., Any]]
+    """Class method ``fit(items, *, seed=0, folder=None, progress=True, ...) -> tokenizer``: a ready one. It touches no
+    global random state, resumes from ``folder`` where it takes long, and declares the types of its further options,
+    which recipes and commands then know. ValueError where the items do not suffice."""
+
+
+@runtime_checkable
+class Selects(Protocol):
+    """A tokenizer class that cannot learn from every item that it can read, and says from which."""
+
+    def chosen_config(self, items: Sequence[Any]) -> Any:
+        """The configuration that ``fit`` takes for items if none is given."""
+        ...
+
+    def unusable(self, items: Sequence[Any], config: Any = None) -> dict[int, str]:
+        """Numbers of the items that ``fit`` cannot take with a configuration -> why, in words."""
+        ...
+
+
+@runtime_checkable
+class Locates(Protocol):
+    """A tokenizer of media whose regions are no (start, end) in seconds: characters, boxes of pixels, bases."""
+
+    def places(self, media: Any, stream: TokenStream, region: Sequence[float]) -> Tensor:
+        """bool [*grid], the codes of ``stream`` of which the region of ``media`` holds a part.
+
+        ValueError in a sentence for a region of another form, or outside of the media.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsChannels(Protocol):
+    """A tokenizer whose channels have several spellings ("Fp1", "EEG Fp1-Ref")."""
+
+    def channel_places(self, names: Sequence[str], asked: Sequence[str]) -> list[int]:
+        """The places in ``names``, the labels of the channel axis, of the channels that are asked for.
+
+        ValueError in a sentence for one that is not there.
+        """
+        ...
+
+
+@runtime_checkable
+class NamesGroups(Protocol):
+    """A tokenizer whose level groups can be edited by name (the parts of a body)."""
+
+    @property
+    def group_names(self) -> Sequence[str]:
+        """A name for each of ``spec.level_groups``."""
+        ...
+
+
+@runtime_checkable
+class SpellsCodes(Protocol):
+    """A tokenizer whose codes stand for pieces of text, so that another one's can be related to them without media."""
+
+    @property
+    def code_texts(self) -> Sequence[str]:
+        """What each code of level 0 stands for, one string a code; "" for the end code."""
+        ...
+
+
+@runtime_checkable
+class GivesVectors(Protocol):
+    """A tokenizer whose codes have places in a space in which near ones mean alike."""
+
+    def vectors(self, stream: TokenStream) -> Tensor:
+        """float32 [*grid, numbers of a vector], summed over the levels of a group; ValueError for another's stream."""
+        ...
+
+
+@runtime_checkable
+class GivesCodebooks(Protocol):
+    """A tokenizer whose codes have a vector each, from which the rows of a model can start."""
+
+    @property
+    def codebooks(self) -> Sequence[Tensor | None]:
+        """For each level float32 [codes, d]; None for one without."""
+        ...
