@@ -54,8 +54,8 @@ def test_a_part_that_is_null_is_refused(name: str) -> None:
 
 
 class OpenAll(Revoke):
-    def __call__(self, state: Any, stage: Any, progress: Any, predictions: Any) -> torch.Tensor:
-        return torch.ones_like(state.is_open)
+    def __call__(self, context: Any) -> torch.Tensor:
+        return torch.ones_like(context.inside)
 
 
 def test_a_revocation_opens_nothing_that_is_given() -> None:

@@ -70,8 +70,6 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
         state.seeds,
         state.keys,
         step.progress.on("after"),
-        index=step.progress.index,
-        steps=step.progress.steps,
         carry=carry,
     )
     if step.keeps:

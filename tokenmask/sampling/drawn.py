@@ -67,7 +67,6 @@ def draw(
             slots=where,
             state=state,
             head=of.head,
-            step=progress,
             taps=seen.taps,
             process=process,
             layout=context.layout,

@@ -12,12 +12,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from tokenmask.deprecation import warn_deprecated
 from tokenmask.layout import Layout
 from tokenmask.masking import MaskingProcess
 from tokenmask.ops import sample_codes
 from tokenmask.sampling.context import StepContext
-from tokenmask.sampling.progress import Grid, Progress
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import Grid, Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +28,11 @@ class PickContext:
     Args:
         seeds, counters: int64 [N], keys of the draws.
         guidance: the s of u + s (c - u).
-        progress: on the pick's own grid.
+        progress: of the step in its stage, on the pick's own grid.
         allowed: bool [V] or [N, V], the codes that may be drawn; None allows all.
         slots: int64 [N], indices into the flattened [B * L * K] slots of the state.
         state: before the step.
         head: the range of the codes, as in :class:`Layout`.
-        step: index and number of steps of the stage.
         taps: what the step saw of the model besides logits, by name, [B, ...] each.
         process: the masking process of the sampler, which is that of training; None if it has none.
         layout: of the state's ids.
@@ -41,15 +41,20 @@ class PickContext:
     seeds: Tensor
     counters: Tensor
     guidance: float
-    progress: float
+    progress: Progress
     allowed: Tensor | None
     slots: Tensor
     state: SamplerState
     head: int
-    step: Progress = Progress(0, 1)
     taps: Mapping[str, Tensor] = field(default_factory=dict)
     process: MaskingProcess | None = None
     layout: Layout | None = None
+
+    @property
+    def step(self) -> Progress:
+        """The progress, which says the step."""
+        warn_deprecated("PickContext.step", instead="progress", since="0.2")
+        return self.progress
 
     @property
     def stands(self) -> Tensor:

@@ -15,11 +15,10 @@ from tokenmask.batch import ABSENT, FILL
 from tokenmask.layout import Layout
 from tokenmask.sampling.guidance import Guidance
 from tokenmask.sampling.pick import Pick
-from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.reuse import Reuse
 from tokenmask.sampling.schedule import DecidingSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import Score
+from tokenmask.scores import Progress, Score
 
 
 @dataclass(frozen=True)

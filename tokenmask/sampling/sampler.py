@@ -18,19 +18,18 @@ from tokenmask.models import MaskedModel
 from tokenmask.sampling.asked import asked_of
 from tokenmask.sampling.committed import commit_best, reopened
 from tokenmask.sampling.constraint import AllowAll, Constraint
-from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.context import RevokeContext, StepContext
 from tokenmask.sampling.drawn import draw
 from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
 from tokenmask.sampling.plan import Stage, StagePlan, levels_of, schedule_of
 from tokenmask.sampling.predicted import Predicted
-from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import ConfidenceScore, Score
+from tokenmask.scores import ConfidenceScore, Progress, Score
 from tokenmask.threads import look_again
 
 
@@ -133,7 +132,7 @@ class Sampler:
                     proposed, predicted = draw(seen, asked, context, step, self.constraint, self.process)
                     state = commit_best(context, step, asked, seen, proposed, predicted)
                 if not step.is_last and not step.cheap_follow:
-                    revoked = revoke(state, step.inside, step.progress, predicted)
+                    revoked = revoke(RevokeContext(layout, state, step.inside, step.progress, predicted))
                     if revoked is not None:
                         # Where the schedule decides, a row that was done before stays so.
                         going_on = context.is_open.any(-1, keepdim=True).any(1, keepdim=True) if decides else True

@@ -44,7 +44,7 @@ class Ancestral(Pick):
         if context.allowed is not None:
             logits = logits.masked_fill(~context.allowed, -torch.inf)
         size = logits.shape[1]
-        left = torch.tensor([1 - (context.step.index + n) / context.step.steps for n in (0, 1)], dtype=torch.float64)
+        left = torch.tensor([1 - context.progress.on(grid) for grid in ("before", "after")], dtype=torch.float64)
         t, s = (1 - 2 * self.eps) * left + self.eps
         s = s if left[1] > 0 else left[1]
         back = posterior(process, logits.double().softmax(1), context.stands, t, s)
