@@ -6,8 +6,10 @@ Arrow: SamplerState --**Sampler.iterate**--> SamplerState with nothing open. Doe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from tokenmask.layout import Layout
 from tokenmask.masking import MaskingProcess
 from tokenmask.models import MaskedModel
+from tokenmask.sampling.answers import look, look_at_further, look_at_scale
 from tokenmask.sampling.asked import asked_of
 from tokenmask.sampling.committed import commit_best, reopened
 from tokenmask.sampling.constraint import AllowAll, Constraint
@@ -28,12 +31,11 @@ from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
-from tokenmask.sampling.state import SamplerState
+from tokenmask.sampling.state import SamplerState, changed
 from tokenmask.scores import ConfidenceScore, Progress, Score
 from tokenmask.threads import look_again
 
 
-@dataclass(frozen=True, eq=False)
 class Step:
     """What the loop yields after each step.
 
@@ -43,9 +45,13 @@ class Step:
         state: after the step.
     """
 
-    index: int
-    total: int
-    state: SamplerState
+    def __init__(self, index: int, total: int, state: SamplerState) -> None:
+        self.index, self.total, self._state = index, total, state
+
+    @cached_property
+    def state(self) -> SamplerState:
+        """After the step, in ordinary tensors, which may take part in a loss; copied when it is first asked for."""
+        return self._state.ordinary()
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,8 @@ class Sampler:
 
     def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
         """The state after the last step of :meth:`iterate`."""
-        for step in self.iterate(models, layout, state):
-            state = step.state
-        return state
+        last = deque(self.iterate(models, layout, state), maxlen=1)
+        return last[0].state if last else state
 
     @torch.inference_mode()
     def iterate(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
@@ -126,7 +131,7 @@ class Sampler:
                 context = StepContext(layout, state, step.inside, step.progress)
                 asked = asked_of(state, step, self.reuse)
                 if asked is None:
-                    state, predicted = replace(state, step=state.step + 1), Predicted.nothing(state.score)
+                    state, predicted = changed(state, step=state.step + 1), Predicted.nothing(state.score)
                 else:
                     seen = ask(models[stage.model], context, step, asked, self.reuse, revoke, guided, self.process)
                     proposed, predicted = draw(seen, asked, context, step, self.constraint, self.process)
@@ -134,6 +139,7 @@ class Sampler:
                 if not step.is_last and not step.cheap_follow:
                     revoked = revoke(RevokeContext(layout, state, step.inside, step.progress, predicted))
                     if revoked is not None:
+                        look(revoke, "slots", revoked, torch.bool, step.inside)
                         # Where the schedule decides, a row that was done before stays so.
                         going_on = context.is_open.any(-1, keepdim=True).any(1, keepdim=True) if decides else True
                         inside = step.inside & state.batch.to_fill  # never what is given
@@ -226,7 +232,8 @@ class Sampler:
         """Whether any step of a stage runs more than the conditional pass."""
         guidance, steps = plan.stage.guidance, range(plan.length)
         assert guidance is not None
-        if any(guidance.scale(Progress(index, plan.length).on(guidance.grid)) != 1.0 for index in steps):
+        scales = (guidance.scale(Progress(index, plan.length, guidance.grid)) for index in steps)
+        if any(look_at_scale(guidance, scale) != 1.0 for scale in scales):
             return True
         start = StepContext(layout, plan.start, plan.inside, Progress(0, plan.length))
-        return bool(guidance.further(plan.start.batch, start))
+        return bool(look_at_further(guidance, guidance.further(plan.start.batch, start), plan.start.batch))

@@ -51,4 +51,4 @@ class Progress(float):
 
     def on(self, grid: Grid) -> Progress:
         """The same step on another grid."""
-        return Progress(self.index, self.steps, grid)
+        return self if grid == self.grid else Progress(self.index, self.steps, grid)
