@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from tokenmask.batch import FILL, Batch
 from tokenmask.sampling.context import StepContext, adapt_old
 from tokenmask.scores import Grid, Progress
+from tokenmask.scores.arguments import number, one_of
 
 COMPANION = "companion"  # name of the feature; its values: 0 is the main pass, then
 NEGATIVE, FURTHER = 1, 2  # what is pushed away from; the first of the further conditions, which count up
@@ -137,6 +138,15 @@ class ClassifierFree(Guidance):
     law: Literal["linear", "cosine"] = "linear"
     weights: tuple[float, ...] = ()
     grid: Grid = "before"
+
+    def __post_init__(self) -> None:
+        number("ClassifierFree.start", self.start)
+        if self.end is not None:
+            number("ClassifierFree.end", self.end)
+        one_of("ClassifierFree.law", self.law, ("linear", "cosine"))
+        for weight in self.weights:
+            number("each of ClassifierFree.weights", weight)
+        one_of("ClassifierFree.grid", self.grid, get_args(Grid))
 
     def scale(self, progress: Progress) -> float:
         end = self.start if self.end is None else self.end

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from tokenmask.ops import sample_codes
 from tokenmask.sampling.context import StepContext
 from tokenmask.sampling.state import SamplerState
 from tokenmask.scores import Grid, Progress
+from tokenmask.scores.arguments import number, one_of, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +126,27 @@ class Categorical(Pick):
     min_p: float = 0.0
     grid: Grid = "before"
 
+    def __post_init__(self) -> None:
+        number("Categorical.temperature", self.temperature, least=0.0)
+        if self.temperature_end is not None:
+            number("Categorical.temperature_end", self.temperature_end, least=0.0)
+        whole("Categorical.top_k", self.top_k, least=0)
+        if number("Categorical.top_p", self.top_p, least=0.0, most=1.0) == 0:
+            raise ValueError("Categorical.top_p must be above 0, got 0; use 1 to switch it off")
+        number("Categorical.min_p", self.min_p, least=0.0, most=1.0)
+        one_of("Categorical.grid", self.grid, get_args(Grid))
+
     @property
     def is_greedy(self) -> bool:
         return self.temperature == 0 and not self.temperature_end
 
     def at(self, temperature: float) -> Pick:
-        end = None
-        if self.temperature_end is not None and self.temperature:
-            end = self.temperature_end * (temperature / self.temperature)
+        """Where the recipe's first temperature is 0, which has no ratio, the last one stays; 0 is greedy throughout."""
+        end = self.temperature_end
+        if temperature == 0:
+            end = None
+        elif end is not None and self.temperature:
+            end *= temperature / self.temperature
         return replace(self, temperature=temperature, temperature_end=end)
 
     def __call__(

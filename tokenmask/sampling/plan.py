@@ -20,6 +20,7 @@ from tokenmask.sampling.reuse import Reuse
 from tokenmask.sampling.schedule import DecidingSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
 from tokenmask.scores import Progress, Score
+from tokenmask.scores.arguments import is_a, whole
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,12 @@ class Stage:
     guidance: Guidance | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"a stage needs at least 1 step, got {self.steps}")
+        whole("Stage.steps", self.steps)
+        for level in self.levels or ():
+            whole("each of Stage.levels", level, least=0)
+        for name, kind in (("schedule", Schedule), ("order", Score), ("pick", Pick), ("guidance", Guidance)):
+            if getattr(self, name) is not None:
+                is_a(f"Stage.{name}", getattr(self, name), kind)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from tokenmask.sampling.context import RevokeContext, StepContext, adapt_old, ta
 from tokenmask.sampling.schedule import Schedule
 from tokenmask.sampling.state import SamplerState
 from tokenmask.scores import Progress, best
+from tokenmask.scores.arguments import number
 
 
 class Revoke(ABC):
@@ -86,6 +87,9 @@ class RevokeLeastLikely(Revoke):
 
     share: float = 0.1
 
+    def __post_init__(self) -> None:
+        number("RevokeLeastLikely.share", self.share, least=0.0, most=1.0)
+
     @takes_old
     def __call__(self, context: RevokeContext) -> Tensor | None:
         committed = context.committed
@@ -116,7 +120,7 @@ class RevokeDrawn(Revoke):
         adapt_old(cls, "probability", 4, "probability(self, context)", lambda old, one, at: old(one, *_apart(at)))
 
     def __post_init__(self) -> None:
-        if not 0 < self.cap <= 1:
+        if not 0 < number("RevokeDrawn.cap", self.cap) <= 1:
             raise ValueError(f"RevokeDrawn.cap must lie in 0..1 and above 0, got {self.cap}")
 
     def beside(self, schedule: Schedule) -> RevokeDrawn:

@@ -33,6 +33,7 @@ from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState, changed
 from tokenmask.scores import ConfidenceScore, Progress, Score
+from tokenmask.scores.arguments import is_a, whole
 from tokenmask.threads import look_again
 
 
@@ -52,6 +53,17 @@ class Step:
     def state(self) -> SamplerState:
         """After the step, in ordinary tensors, which may take part in a loss; copied when it is first asked for."""
         return self._state.ordinary()
+
+
+_KINDS: Mapping[str, type] = {
+    "schedule": Schedule,
+    "order": Score,
+    "pick": Pick,
+    "guidance": Guidance,
+    "constraint": Constraint,
+    "revoke": Revoke,
+    "reuse": Reuse,
+}
 
 
 @dataclass(frozen=True)
@@ -87,8 +99,13 @@ class Sampler:
     process: MaskingProcess | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"Sampler.steps must be at least 1, got {self.steps}")
+        whole("Sampler.steps", self.steps)
+        for name, kind in _KINDS.items():
+            is_a(f"Sampler.{name}", getattr(self, name), kind)
+        for stage in self.stages:
+            is_a("each of Sampler.stages", stage, Stage)
+        if self.process is not None:
+            is_a("Sampler.process", self.process, MaskingProcess)
         for schedule in [stage.schedule or self.schedule for stage in self.stages] or [self.schedule]:
             self.revoke.beside(schedule)
         for order in (self.order, *(stage.order for stage in self.stages if stage.order)):
