@@ -10,7 +10,8 @@ import tokenmask as tm
 from tests.worlds import tiny_run
 from tokenmask.generation import Request, fill
 from tokenmask.masking import Queries
-from tokenmask.sampling import Categorical, ConfidenceAbove, ConfidenceScore, Sampler
+from tokenmask.sampling import Categorical, ConfidenceAbove, Sampler
+from tokenmask.scores import ConfidenceScore
 from tokenmask.streams import TokenStream
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import tokenmask as tm
 from tokenmask.generation import DrawOptions
 from tokenmask.recipes import load_recipe
-from tokenmask.sampling import ConfidenceScore, Sampler
+from tokenmask.sampling import Sampler
+from tokenmask.scores import ConfidenceScore
 from tokenmask.streams import TokenStream
 
 run = tm.load()

@@ -38,6 +38,7 @@ MOVED = {  # old names of modules still import, with a warning
     "tokenmask.masking.scores": "tokenmask.scores",
     "tokenmask.models.reuse": "tokenmask.sampling.reuse",
     "tokenmask.sampling.order": "tokenmask.scores.predicted",
+    "tokenmask.sampling.progress": "tokenmask.scores.progress",
 }
 moved_modules(MOVED, since="0.2")
 

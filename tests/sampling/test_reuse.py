@@ -16,22 +16,15 @@ from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
     ConfidenceAbove,
-    ConfidenceScore,
-    EntropyScore,
     GroupCausalReuse,
-    HaltonScore,
     NoReuse,
     PrefixReuse,
     ProcessSchedule,
-    QLDSScore,
-    RandomScore,
-    RasterScore,
     RevokeDrawn,
     RevokeLeastLikely,
     Sampler,
     Stage,
     StaleReuse,
-    SumScore,
     UniformSchedule,
     code_lengths,
     drift,
@@ -39,7 +32,16 @@ from tokenmask.sampling import (
 from tokenmask.sampling.drift import Drift
 from tokenmask.sampling.reuse import ReuseStep
 from tokenmask.sampling.sampler import Sampler as _Sampler  # noqa: F401
-from tokenmask.scores import Score
+from tokenmask.scores import (
+    ConfidenceScore,
+    EntropyScore,
+    HaltonScore,
+    QLDSScore,
+    RandomScore,
+    RasterScore,
+    Score,
+    SumScore,
+)
 
 
 class Recorded:

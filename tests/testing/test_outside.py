@@ -10,9 +10,9 @@ import torch
 
 from tests.components.outside import MODULE
 from tests.procedures.test_procedure import Pull
-from tokenmask.masking import RandomScore, Score, SumScore
 from tokenmask.models import Window
 from tokenmask.run import load_tokenizer
+from tokenmask.scores import RandomScore, Score, SumScore
 from tokenmask.testing import check_component, component_checks, refusal
 
 OUTSIDE: dict[str, Any] = {"__name__": "outside_of_tokenmask"}

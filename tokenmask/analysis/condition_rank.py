@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL, GIVEN, Batch, collate
-from tokenmask.masking import LevelStages, Linear, Masker, MaskingProcess, ProcessRate, ScoreContext
+from tokenmask.masking import LevelStages, Linear, Masker, MaskingProcess, ProcessRate
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
-from tokenmask.scores import slot_noise
+from tokenmask.scores import ScoreContext, slot_noise
 from tokenmask.streams import TokenStream
 from tokenmask.training import Packing, code_losses
 

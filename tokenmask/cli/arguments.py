@@ -136,6 +136,13 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def not_below_0(text: str) -> int:
+    """A whole number, at least 0."""
+    if not text.isdecimal() or not int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 0, got {text!r}")
+    return int(text)
+
+
 def number(text: str) -> float:
     """A finite number."""
     try:
@@ -152,4 +159,12 @@ def not_negative(text: str) -> float:
     value = number(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {text!r}")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text!r}")
     return value

@@ -17,8 +17,10 @@ from tokenmask.cli.arguments import (
     add_workers,
     command,
     count,
+    not_below_0,
     not_negative,
     number,
+    positive,
     seed,
 )
 
@@ -84,9 +86,9 @@ def generate(commands: Commands) -> None:
     parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
     parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
     parser.add_argument(
-        "--length", type=int, metavar="N", help="codes to add, for a stream of free length such as text"
+        "--length", type=count, metavar="N", help="codes to add, for a stream of free length such as text"
     )
-    parser.add_argument("--duration", type=number, metavar="SECONDS", help="length, for a stream with a clock")
+    parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
     _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
 
 
@@ -107,10 +109,12 @@ def edit(commands: Commands) -> None:
         help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
         "again for more (default: everything)",
     )
-    parser.add_argument("--level", action="append", type=int, default=[], metavar="N", help="only this level, from 0")
+    parser.add_argument(
+        "--level", action="append", type=not_below_0, default=[], metavar="N", help="only this level, from 0"
+    )
     parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
     parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
-    parser.add_argument("--length", type=int, metavar="N", help="codes in place of the region, for text")
+    parser.add_argument("--length", type=count, metavar="N", help="codes in place of the region, for text")
     _drawing(parser, "It is a condition")
 
 

@@ -136,12 +136,16 @@ class Run:
 
         Raises:
             ValueError: a stream that the run does not have, a length that is missing, zero or too long.
-            TypeError: an option that there is not.
+            TypeError: an option that there is not, or a value of another type.
         """
         seed, samples = check_options(options, ("length", "grid", "duration_seconds", "invariant"))
+        if not isinstance(invariant, bool):
+            raise TypeError(f"invariant must be True or False, got {invariant!r}; write one of these")
+        if isinstance(given, str) or not isinstance(given, Mapping | Sequence | None):
+            raise TypeError(f"given must be a mapping of stream names, or a list of them, got {given!r}; write a dict")
         inputs = self.inputs
         inputs.check(stream)
-        wanted = [dict(one) for one in ([given or {}] if given is None or isinstance(given, Mapping) else given)]
+        wanted = [given or {}] if given is None or isinstance(given, Mapping) else list(given)
         seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
         if not wanted or len(seeds) != len(wanted):
             raise ValueError(
@@ -199,12 +203,14 @@ class Run:
 
         Raises:
             ValueError: a region outside of the media, an unknown stream, level, channel or part.
-            TypeError: an option that there is not.
+            TypeError: an option that there is not, or a value of another type.
         """
         mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
         seed, samples = check_options(options, mine)
         if not isinstance(seed, int):
-            raise ValueError(f"an edit has one seed, got {seed!r}; edit again for another sample")
+            raise ValueError(f"an edit has one seed, got {seed!r}; write one whole number")
+        if not isinstance(keep_original, bool | None):
+            raise TypeError(f"keep_original must be True, False or None, got {keep_original!r}; write one of these")
         inputs = self.inputs
         name = stream or inputs.stream_of(media)
         inputs.check(name)

@@ -40,7 +40,7 @@ class Ancestral(Pick):
         if context.process is not None and process != hybrid(context.process):
             raise ValueError(f"Ancestral.process must be that of the rate, {context.process}, got {self.process}")
         logits = guided(logits, uncond, context)
-        left = torch.tensor([1 - (context.step.index + n) / context.step.steps for n in (0, 1)], dtype=torch.float64)
+        left = torch.tensor([1 - context.progress.on(grid) for grid in ("before", "after")], dtype=torch.float64)
         t, s = (1 - 2 * self.eps) * left + self.eps
         s = s if left[1] > 0 else left[1]
         back = posterior(process, logits.double().softmax(1), context.stands, t, s)
