@@ -134,6 +134,7 @@ def test_what_cannot_be_resized_is_refused(stream, places, length, sentence):
         (4, 6, 2, (4, 6)),
         (4, 6, 10, (0, 10)),
         (4, 6, 40, (0, 10)),
+        (8, 10, 12, (0, 10)),
     ],
 )
 def test_the_window_holds_the_hole_in_its_middle(first, stop, steps, seen):
@@ -149,10 +150,12 @@ def test_the_window_holds_the_hole_in_its_middle(first, stop, steps, seen):
 @pytest.mark.parametrize(
     ("stream", "sentence"),
     [
-        (zeros(EEG, 2, 10), "sees 1.5 s at a time, got a region of 10 steps of time; edit part by part"),
-        (zeros(WORDS, 10), "sees 3 codes at a time, got a region of 10 codes; edit part by part"),
+        (zeros(EEG, 2, 10), "sees 1.5 s at a time, got a region of 9 steps of time; edit part by part"),
+        (zeros(WORDS, 10), "sees 3 codes at a time, got a region of 9 codes; edit part by part"),
     ],
 )
 def test_a_hole_beyond_the_window_is_refused(stream, sentence):
+    chosen = torch.ones(stream.codes.shape, dtype=torch.bool)
+    chosen.select(-2, 0).fill_(False)
     with pytest.raises(ValueError, match=sentence):
-        window(stream, torch.ones(stream.codes.shape, dtype=torch.bool), 3)
+        window(stream, chosen, 3)
