@@ -53,6 +53,7 @@ def test_a_stream_grows_along_its_time_or_its_first_axis():
 def test_a_request_of_no_size_is_refused(grid, said):
     with pytest.raises(ValueError, match=f"at least one place along each axis, got {said}"):
         Request.blank(LAYOUT, "eeg", grid)
+    assert Request.blank(LAYOUT, "eeg", (1, 1)).hole.shape == (1, 1, 1)
     with pytest.raises(ValueError, match="sound"):
         Request.blank(LAYOUT, "sound", (3,))
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.sampling.test_values import LAYOUT, start
-from tokenmask.sampling import Categorical, NoReuse, Progress, RasterScore, Stage
+from tokenmask.sampling import Categorical, NoReuse, Progress, Stage
 from tokenmask.sampling.asked import RANKS, asked_of
 from tokenmask.sampling.plan import RunStep
+from tokenmask.scores import RasterScore
 
 
 def slots(*values) -> torch.Tensor:
@@ -33,7 +34,7 @@ class Table(NoReuse):
         return self.first
 
     def settles(self, context):
-        self.told.append((listed(context.is_open), context.progress, context.index, context.steps))
+        self.told.append((listed(context.is_open), context.progress))
         return self.table
 
     def follows(self, ranks):
@@ -66,7 +67,7 @@ def test_a_plain_step_asks_what_is_open_in_its_stage():
     assert listed(asked.slots) == listed(asked.context.is_open) == [0, 2]
     assert (asked.open.tolist(), asked.count.tolist()) == ([2], [1])  # two are open, one stays so
     assert asked.ranks is None and asked.fresh is None and asked.carry == {}
-    assert (asked.context.progress, asked.context.index, asked.context.steps) == (0.5, 1, 4)
+    assert asked.context.progress == 0.5  # the second of four, once it is done
 
 
 def test_nothing_open_asks_nothing():
@@ -84,10 +85,10 @@ def test_a_pick_that_revises_asks_what_was_to_be_filled():
     class Revises(Categorical):
         revises = True
 
-    asked = asked_of(
-        state(False, False, True, True), replace(step(), stage=Stage(4, order=RasterScore(), pick=Revises())), NoReuse()
-    )
-    assert listed(asked.slots) == [0, 1, 2, 3] and asked.count.tolist() == asked.open.tolist() == [4]
+    stage = Stage(4, order=RasterScore(), pick=Revises())
+    for inside, wanted in (((True,) * 4, [0, 1, 2, 3]), ((True, True, True, False), [0, 1, 2])):
+        asked = asked_of(state(False, False, True, True), replace(step(inside=inside), stage=stage), NoReuse())
+        assert listed(asked.slots) == wanted and asked.count.tolist() == asked.open.tolist() == [len(wanted)]
 
 
 def test_a_full_step_settles_what_its_cheap_ones_reveal():
@@ -98,7 +99,7 @@ def test_a_full_step_settles_what_its_cheap_ones_reveal():
     assert (asked.open.tolist(), asked.count.tolist()) == ([4], [2])
     assert listed(asked.carry["reuse.open"]) == [0, 1, 2, 3]
     assert torch.equal(asked.carry["reuse.settled"], policy.table)
-    assert policy.told == [([0, 1, 2, 3], 0.25, 0, 4)]
+    assert policy.told == [([0, 1, 2, 3], 0.25)]
 
 
 def test_a_full_step_without_ranks_of_its_own_forgets_the_last_ones():
