@@ -59,7 +59,8 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
         try:
             schema = pq.read_schema(folder / name)
         except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{folder / name} must be a whole Parquet table, but cannot be read ({error})") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{folder / name} must be a whole Parquet table, but cannot be read ({reason})") from error
         if any(holds_media(field.type) for field in schema):
             info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {})
             found.append((folder / name, _classes(info), split_of(name.name) or split_of(name)))
