@@ -23,13 +23,14 @@ class Count(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.weight, self.seen = torch.nn.Parameter(torch.zeros(1)), []
+        self.weight, self.seen, self.words = torch.nn.Parameter(torch.zeros(1)), [], []
 
     def logits(self, inputs, queries, t=None, **more):
         self.seen.append((inputs.shape[0], inputs.shape[1], inputs.sample_ids.tolist()))
         _, length, levels = inputs.shape
         row, place = torch.div(queries.slots, length * levels, rounding_mode="floor"), queries.slots // levels % length
         words = ((inputs.stream == LAYOUT.index("text")) & inputs.valid).sum(1)
+        self.words.append(words.tolist())
         for head in queries.heads.unique().tolist():
             index = (queries.heads == head).nonzero().squeeze(1)
             size = LAYOUT.ranges[head].size
@@ -112,6 +113,14 @@ def test_companions_stand_behind_the_row_and_are_seen_by_their_pass_alone():
     assert pushed == [plain[0], filled([sound(2)])[0]]
 
 
+def test_each_of_several_companions_has_a_pass_of_its_own():
+    """Words of 1, 5 and 9 codes take 4, 8 and 12 positions; the other row has none of them."""
+    one = sound(2, given={"text": words(5)}, negative={"text": words(*[1] * 5)}, further=({"text": words(*[2] * 9)},))
+    model = Count()
+    filled([one, sound(2)], model, replace(GREEDY, steps=1, guidance=ClassifierFree(2.0, weights=(0.5,))))
+    assert model.words == [[4, 0, 8, 0, 12, 0]] * 2  # of each level
+
+
 def test_a_request_that_does_not_fit_is_refused_before_anything_is_drawn():
     model = Count()
     with pytest.raises(ValueError, match="at most 512 positions, got 513 for audio"):
@@ -122,6 +131,6 @@ def test_a_request_that_does_not_fit_is_refused_before_anything_is_drawn():
 
 def test_progress_is_told_once_a_batch(capsys):
     filled([sound(3), sound(70)], progress=True)
-    assert "generating" in capsys.readouterr().err
+    assert capsys.readouterr().err == "generating: step 1 of 2\ngenerating: step 2 of 2\n"
     filled([sound(3)])
     assert capsys.readouterr().err == ""
