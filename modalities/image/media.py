@@ -151,7 +151,10 @@ class Image(Medium):
                     if others := _others(picture):
                         warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
                     return image
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
+        except (  # what Pillow and the libraries below it raise: libavif a RuntimeError
+            *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error),
+            pillow.DecompressionBombError,
+        ) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"{path} must be a whole image file, but cannot be read ({reason}); export it again"

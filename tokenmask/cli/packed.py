@@ -170,7 +170,7 @@ def _table(path: Path, changed: int) -> Any:
             held = pa.ipc.open_file(source).read_all()
         held.validate(full=True)  # a damaged one would end the process
         return held
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:  # names of columns are decoded when they are read
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must be a whole table, but cannot be read ({reason}); copy it again") from error
 

@@ -61,8 +61,9 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
         try:
             schema = pq.read_schema(folder / name)
         except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())
             raise ValueError(
-                f"{folder / name} must be a whole Parquet table, but cannot be read ({error}); copy it again"
+                f"{folder / name} must be a whole Parquet table, but cannot be read ({reason}); copy it again"
             ) from error
         if any(holds_media(field.type) for field in schema):
             info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {})
