@@ -20,7 +20,7 @@ _CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # x86, x86 with tiles, ARM; na
 def has_bfloat16_products(device: torch.device | str = "cpu") -> bool:
     """Whether a device multiplies in bfloat16 by itself; where one does not, torch does so many times as slowly."""
     if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if torch.device(device).type != "cpu":
         return False
     can = torch.cpu.get_capabilities()
