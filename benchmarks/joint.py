@@ -1,6 +1,6 @@
 """One model for all against a model for each: python benchmarks/joint.py --weights runs/weights --out runs/joint.
 
-Trains recipe ``demo`` on all five corpora, and on each corpus alone for the same number of steps, and writes
+Trains recipe ``five`` with the settings below on all five corpora, and on each alone for as many steps, and writes
 results/joint.json: held-out masked cross-entropy of every stream and level; a table of it is printed. A joint run
 spreads its steps over all corpora, so at equal steps it sees less of each; what it gives up or gains for that is the
 question. Killed at any moment, it goes on where it stopped.
@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, statistics
-from tokenmask.demo import WEIGHTS
 from tokenmask.files import write_text_atomic
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.run import Run, load_tokenizer, train
 from tokenmask.training import held_out_scores
 
 RESULTS = Path(__file__).parent / "results"
+WEIGHTS = {"emoji": 4.0, "speech": 4.0, "motion": 2.0, "eeg": 3.0, "verses": 1.0}
+SETTINGS = (
+    "conditioning={drop: 0.2, joint: 0.2, odds: {image: 2, audio: 2, motion: 3, eeg: 3, label: 1, text: 1}}",
+    *("training.batch_size=32", "training.peak_lr=3e-3", "training.warmup_steps=20", "training.decay_share=1.0"),
+)
 
 
 def main() -> None:
@@ -31,7 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/joint"))
     parser.add_argument("--steps", type=int, default=300)
     arguments = parser.parse_args()
-    recipe = load_recipe("demo", overrides=[f"training.steps={arguments.steps}"])
+    recipe = load_recipe("five", overrides=[*SETTINGS, f"training.steps={arguments.steps}"])
     joint = run(recipe, dict(WEIGHTS), arguments.weights, arguments.out / "all")
     rows = []
     for name in WEIGHTS:

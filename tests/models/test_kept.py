@@ -10,7 +10,7 @@ from tests.models.small import randomise, small_batch, small_layout, small_maske
 from tokenmask.batch import collate
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig, range_heads
-from tokenmask.nn import attention, feed_forward, recomputed
+from tokenmask.nn import attention, feed_forward, keeping, recomputed
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.streams import StreamSpec, TokenStream
 
@@ -37,7 +37,7 @@ def size(tensors: list[Tensor], model: torch.nn.Module) -> int:
 @pytest.fixture
 def everything_is_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (attention, feed_forward, range_heads):
-        monkeypatch.setattr(module, "recomputed", lambda function, *inputs: function(*inputs))
+        monkeypatch.setattr(module, "recomputed", lambda function, *inputs, always=False: function(*inputs))
     yield
 
 
@@ -68,10 +68,11 @@ def test_gradients_are_those_of_keeping_everything(lean, everything_is_kept):
         assert (mine is None and other is None) or torch.equal(mine, other)
 
 
-@pytest.mark.parametrize("spares", [False, True])
-def test_a_block_keeps_its_inputs_and_products(spares):
+@pytest.mark.parametrize("way", ["spares", "usual", "in full"])
+def test_a_block_keeps_its_inputs_and_products(way):
     """Per position: both inputs, qkv (3), turned queries and keys (2), what was mixed, and, unless it spares, the first
-    product of the feed-forward layer."""
+    product of the feed-forward layer. In full, instead of the inputs: twice what is normed and weighted, and the
+    normed queries and keys (2); and the sigmoid and the result of the gate."""
     layout = Layout({"text": StreamSpec("text", (50,), ("index",))})
     sizes = []
     for depth in (1, 3):
@@ -79,13 +80,18 @@ def test_a_block_keeps_its_inputs_and_products(spares):
         stream = TokenStream(layout.streams["text"], torch.zeros(63, 1, dtype=torch.int32))
         masked = small_masked(layout, collate([layout.pack({"text": stream})] * 4))
         for block in model.backbone.blocks:
-            block.feed_forward.spares = spares
-        _, tensors = kept(lambda model=model, masked=masked: MaskedCrossEntropy()(model, masked).total)
+            block.feed_forward.spares = way == "spares"
+        with keeping(way == "in full"):
+            _, tensors = kept(lambda model=model, masked=masked: MaskedCrossEntropy()(model, masked).total)
         sizes.append(size(tensors, model))
     hidden = model.backbone.blocks[0].feed_forward.down.weight.shape[1]
-    floats = 2 + 3 + 2 + 1 + (0 if spares else 2 * hidden / 128)
+    wide = {"spares": 0, "usual": 2, "in full": 4}[way] * hidden / 128
+    floats = (4 + 2 if way == "in full" else 2) + 3 + 2 + 1 + wide
     block = (sizes[1] - sizes[0]) / 2
     assert block == pytest.approx(4 * 4 * 64 * 128 * floats, rel=0.02)
+    config, said = model.config, {"usual": model.config.kept_floats, "in full": model.config.kept_floats_in_full}
+    if way in said:  # which does not know that the hidden width is rounded up, from 341 to 384
+        assert 4 * said[way](4 * 64) / config.depth == pytest.approx(block, rel=0.07)
 
 
 def test_logits_of_many_queries_are_never_all_there(monkeypatch):

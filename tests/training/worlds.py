@@ -52,7 +52,7 @@ def make_trainer(
 ) -> Trainer:
     """A small trainer; ``batch_positions`` limits batches instead of ``batch_size``, ``options`` are Training's."""
     packing = Packing(16, 4)
-    options |= {"steps": steps, "batch_size": batch_size, "optimiser": AdamW(muon=muon)}
+    options = {"optimiser": AdamW(muon=muon), **options, "steps": steps, "batch_size": batch_size}
     training = Training(peak_lr=5e-3, warmup_steps=3, checkpoint_every=4, **options)
     mixture = Mixture(
         [(Corpus(corpus, split=TRAIN), 1.0)],

@@ -222,3 +222,7 @@ class BackboneConfig(ABC):
     def kept_floats(self, positions: int) -> float | None:
         """About how many float32 values are kept of that many positions for the backward pass; None: not known."""
         return None
+
+    def kept_floats_in_full(self, positions: int) -> float | None:
+        """The same within :func:`tokenmask.nn.keeping`, where nothing is computed again; None: not known."""
+        return None

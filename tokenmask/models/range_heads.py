@@ -114,7 +114,8 @@ class RangeHeads(Head):
                     answers = _read(read, head, index, size, asked, rows, bias)
                 else:
                     pairs = zip(torch.split(index, most), torch.split(asked, most), strict=True)
-                    parts = [recomputed(partial(_read, read, head, at, size), some, rows, bias) for at, some in pairs]
+                    part = partial(_read, read, head)
+                    parts = [recomputed(partial(part, at, size), some, rows, bias, always=True) for at, some in pairs]
                     answers = torch.cat(parts)
                 groups.append(RangeLogits(head, index, answers))
         return tuple(groups)

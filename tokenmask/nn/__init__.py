@@ -10,7 +10,8 @@ from tokenmask.nn.init import build
 from tokenmask.nn.linear import Linear, linear
 from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
 from tokenmask.nn.norm import RMSNorm
-from tokenmask.nn.recompute import recomputed
+from tokenmask.nn.products import bfloat16_products, check_bfloat16_products, has_bfloat16_products
+from tokenmask.nn.recompute import keeping, recomputed
 from tokenmask.nn.rotary import Rotary, rotate
 
 __all__ = [
@@ -23,7 +24,11 @@ __all__ = [
     "Rotary",
     "SwiGLU",
     "TimeFeatures",
+    "bfloat16_products",
     "build",
+    "check_bfloat16_products",
+    "has_bfloat16_products",
+    "keeping",
     "linear",
     "pad_rows",
     "recomputed",

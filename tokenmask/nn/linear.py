@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tokenmask.nn.products import in_bfloat16, product
+
 SUMMED = 512  # products that one call sums: from 1024 on MKL shares a sum among the threads
 
 
@@ -25,7 +27,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     With long rows MKL cuts the sums into as many parts as there are threads, and the last bits follow. Here the parts
     are cut at fixed places instead; they are summed in one order, in place, which costs 1 to 2 %. Training sums as
-    torch does.
+    torch does, or, within :func:`~tokenmask.nn.products.bfloat16_products`, multiplies in bfloat16.
 
     Args:
         x: float [..., inputs].
@@ -37,6 +39,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     inputs = weight.shape[1]
     learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    if learns and x.dtype == torch.float32 and in_bfloat16():
+        return product(x, weight, bias)
     if learns or inputs <= SUMMED or x.device.type != "cpu" or x.dtype != torch.float32:
         return F.linear(x, weight, bias)
     rows, columns = x.reshape(-1, inputs), weight.T

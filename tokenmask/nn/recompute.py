@@ -5,26 +5,50 @@ Does not know: what is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from tokenmask.nn.products import bfloat16_products, in_bfloat16
+
 R = TypeVar("R")
+_KEEPS: ContextVar[bool] = ContextVar("keeps what could be computed again", default=False)
 
 
-def recomputed(function: Callable[..., R], *inputs: torch.Tensor) -> R:
+@contextlib.contextmanager
+def keeping(on: bool = True) -> Iterator[None]:
+    """While open, :func:`recomputed` is a plain call: what it would compute again is kept, which takes less time."""
+    before = _KEEPS.set(on)
+    try:
+        yield
+    finally:
+        _KEEPS.reset(before)
+
+
+def recomputed(function: Callable[..., R], *inputs: torch.Tensor, always: bool = False) -> R:
     """``function(*inputs)``; for the backward pass only ``inputs`` are kept, what lies between is computed again.
 
-    The values and gradients are those of a plain call, bit for bit. A matrix product at the end of ``function`` is not
-    repeated, for it is not between. Source: arXiv:1604.06174, section 3; torch's implementation.
+    Not within :func:`keeping`, unless ``always``. The values and gradients are those of a plain call, bit for bit. A
+    matrix product at the end of ``function`` is not repeated, for it is not between. Source: arXiv:1604.06174,
+    section 3; torch's implementation.
 
     Args:
         function: draws nothing at random, changes nothing in place that it did not make.
         inputs: tensors.
+        always: within :func:`keeping` too.
     """
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or (_KEEPS.get() and not always):
         return function(*inputs)
-    result: R = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+    reduced = in_bfloat16()  # the backward pass comes when that is over
+    result: R = checkpoint(
+        function,
+        *inputs,
+        use_reentrant=False,
+        preserve_rng_state=False,
+        context_fn=lambda: (contextlib.nullcontext(), bfloat16_products(reduced)),
+    )
     return result

@@ -49,7 +49,7 @@ def write_report(
         path: of the HTML file.
         media: stream name -> media that the tokenizer did not learn from; a few are shown with what comes back.
         prompts: stream name -> what to draw samples for; for other streams it is taken from the run's records.
-        drawn_by: the run that draws, if it is another one with the same streams (the demo shows the model that ships).
+        drawn_by: the run that draws, if it is another one with the same streams.
         scores: on held-out records; computed with one mask a record if None.
         evaluation: tables of figures; what ``tokenmask evaluate`` left in the run folder if None.
         edits: what :func:`edit_section` shows; one for each stream of ``media`` if None.

@@ -4,6 +4,16 @@ from tokenmask.training.adamw import AdamW
 from tokenmask.training.evaluation import StreamScore, code_losses, held_out_scores
 from tokenmask.training.optimiser import Optimiser
 from tokenmask.training.packing import Packing
-from tokenmask.training.trainer import Trainer, Training
+from tokenmask.training.trainer import Trainer, Training, keeps_all
 
-__all__ = ["AdamW", "Optimiser", "Packing", "StreamScore", "Trainer", "Training", "code_losses", "held_out_scores"]
+__all__ = [
+    "AdamW",
+    "Optimiser",
+    "Packing",
+    "StreamScore",
+    "Trainer",
+    "Training",
+    "code_losses",
+    "held_out_scores",
+    "keeps_all",
+]

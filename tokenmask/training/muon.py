@@ -1,7 +1,8 @@
 """Muon: momentum whose matrix is replaced by the nearest orthogonal one.
 
-Does not know: models. torch has it too (``torch.optim.Muon``), but iterates in bfloat16, which on a CPU takes several
-times as long as the rest of a step; this one iterates in the parameters' own precision.
+Does not know: models. torch has it too (``torch.optim.Muon``), but iterates in bfloat16, which on a CPU that does not
+multiply in bfloat16 takes several times as long as the rest of a step; this one iterates in the parameters' own
+precision unless it is told otherwise.
 """
 
 from __future__ import annotations
@@ -33,12 +34,19 @@ class Muon(torch.optim.Optimizer):
         lr: learning rate.
         momentum: of the running mean of gradients; Nesterov.
         weight_decay: decoupled.
+        iteration: dtype of the iteration, the parameters' own if None. K. Jordan's iterates in bfloat16.
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        iteration: torch.dtype | None = None,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.iteration = iteration
         for group in self.param_groups:
             if any(parameter.dim() != 2 for parameter in group["params"]):
                 raise ValueError("Muon takes matrices only; give vectors and embeddings to AdamW")
@@ -54,23 +62,26 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
                 mean = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                update = part_of(orthogonal(whole(parameter.grad.lerp(mean, group["momentum"]))), parameter)
+                nesterov = whole(parameter.grad.lerp(mean, group["momentum"]))
+                update = part_of(orthogonal(nesterov, self.iteration), parameter)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(parameter.shape)))
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonal(matrix: Tensor, iteration: torch.dtype | None = None) -> Tensor:
     """About the nearest (semi-)orthogonal matrix: singular values between 0.7 and 1.2, by Newton-Schulz iteration.
 
     Args:
         matrix: float [rows, columns].
+        iteration: dtype of the iteration, that of the matrix if None; the norm before it is the matrix' own.
 
     Returns:
-        a new tensor of that shape; zeros stay zeros.
+        a new tensor of that shape and dtype; zeros stay zeros.
     """
     x: Tensor = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = x / x.norm().clamp(min=1e-7)
+    x = (x / x.norm().clamp(min=1e-7)).to(iteration or matrix.dtype)
     for _ in range(_STEPS):
         square = x @ x.T
         x = _A * x + (_B * square + _C * square @ square) @ x
+    x = x.to(matrix.dtype)
     return x.T if matrix.shape[0] > matrix.shape[1] else x

@@ -20,8 +20,8 @@ from tokenmask.corpus import Draw, Mixture
 from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
-from tokenmask.models import MaskedModel
-from tokenmask.nn import EMA
+from tokenmask.models import BackboneConfig, MaskedModel
+from tokenmask.nn import EMA, Linear, bfloat16_products, check_bfloat16_products, keeping
 from tokenmask.objectives import Loss, Objective
 from tokenmask.procedures import Plain, Procedure
 from tokenmask.processes import Processes, part_of, whole
@@ -30,6 +30,8 @@ from tokenmask.training.adamw import AdamW
 from tokenmask.training.optimiser import Optimiser, optimisers_of
 from tokenmask.training.packing import Packing
 from tokenmask.training.parallel import ModelLoss, Sharding, parallel
+
+KEPT_FLOATS = 2**28  # of a batch in a process: 1 GiB
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,15 @@ class Training:
         optimiser: what moves the weights; its settings are its own.
         clip_norm: largest norm of the gradient.
         precision: "float32", or "bfloat16" for autocast.
+        products: "bfloat16" multiplies in bfloat16 in the layers of ``tokenmask.nn.linear``, forward and backward, and
+            leaves attention, norms, weights and their optimiser in float32; see :func:`tokenmask.nn.products.product`.
+            About two thirds of the time on a CPU that can, and another training, bit for bit; refused where the device
+            does not multiply in bfloat16 by itself.
         sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
             holds everything.
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
-            the same weights bit for bit, with less memory and more time.
+            the same weights bit for bit, with less memory and more time. Norms, turns and gates are computed again in
+            any case where keeping them, too, takes more than 1 GB (:data:`tokenmask.training.trainer.KEPT_FLOATS`).
         ema: decay of a running mean of the weights, which is what a run then generates with; 0 keeps none. Source of
             its warm-up: :class:`tokenmask.nn.EMA`.
         checkpoint_every: steps between checkpoints.
@@ -66,6 +73,7 @@ class Training:
     optimiser: Optimiser = field(default_factory=AdamW)
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
+    products: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
     recompute: bool = False
     ema: float = 0.0
@@ -86,6 +94,11 @@ class Training:
             )
         if not 0 < self.peak_lr < 1e6:
             raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}; 1e-3 is usual")
+        if self.precision != "float32" and self.products != "float32":
+            raise ValueError(
+                "training.precision bfloat16 multiplies in bfloat16 already, got training.products bfloat16 beside it; "
+                "leave one of them float32"
+            )
         if not self.clip_norm > 0:
             raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
 
@@ -149,6 +162,13 @@ class Trainer:
         self.objective = objective
         self.training = training
         self.model.backbone.recompute(training.recompute)
+        if training.products == "bfloat16":
+            check_bfloat16_products(self.device, "training.products")
+            if not any(isinstance(part, Linear) for part in self.model.backbone.modules()):
+                raise ValueError(
+                    "training.products needs a backbone with layers of tokenmask.nn.Linear, but "
+                    f"{type(self.model.backbone).__name__} has none; leave it float32"
+                )
         self.procedure = procedure or Plain()
         self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
@@ -226,7 +246,12 @@ class Trainer:
         idle = own.start == own.stop  # with fewer rows than processes; it must still take part, and counts for nothing
         masked = masked.rows(0, 1) if idle else masked.rows(own.start, own.stop) if self.processes.size > 1 else masked
         reduced = self.training.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+        keeps = not self.training.recompute and keeps_all(self.model.config, masked.inputs.valid.numel())
+        with (
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced),
+            bfloat16_products(self.training.products == "bfloat16"),
+            keeping(keeps),
+        ):
             total, weight, parts = self._parallel(masked.to(self.device))
         return Loss(total * 0, weight * 0) if idle else Loss(total, weight, parts)
 
@@ -292,6 +317,12 @@ class Trainer:
             )
         for name, value in into.items():
             value.copy_(part_of(tensors[f"{what}.{name}"], value))
+
+
+def keeps_all(config: BackboneConfig, positions: int) -> bool:
+    """Whether training keeps what it could compute again, for the time that saves, of so many positions a process."""
+    floats = config.kept_floats_in_full(positions)
+    return floats is not None and floats <= KEPT_FLOATS
 
 
 def merge(shares: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
