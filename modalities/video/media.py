@@ -23,6 +23,7 @@ from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.following import count_films
+from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
 from tokenmask.streams import TokenStream
 
@@ -50,6 +51,8 @@ class VideoClip(Timed):
 
     written_suffixes: ClassVar[tuple[str, ...]] = (*_PILLOW, ".png")
     """Endings that can be written; the first if none is asked for."""
+
+    view: ClassVar[str] = "tokenmask.report.views.films:Films"
 
     frames: Tensor
     frame_rate_hz: float
@@ -97,8 +100,8 @@ class VideoClip(Timed):
 
         Where frames stay for different times, those that stay longer are repeated, so that at each moment the frame is
         shown that is on then; see :func:`~tokenmask.modalities.video.times.steady`. Turned and mirrored films come
-        upright; a film without times has the rate that it names. Of films that were put one after the other into a
-        file the first is read, with a warning.
+        upright; a film without times has the rate that it names. Sound is left out, and of films that stand one after
+        the other in a file the first is read, both with a warning.
 
         Raises:
             ValueError: no such file, no film, cut short, or more than 2**30 pixels.
@@ -112,6 +115,8 @@ class VideoClip(Timed):
         clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
         if (films := count_films(path)) > 1:
             warnings.warn(f"{path} holds {films} films one after the other; the first is read: split it", stacklevel=2)
+        if has_sound(path):
+            warnings.warn(f"{path} has sound, which is left out", stacklevel=2)
         return clip
 
     def save(self, path: str | Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from PIL import Image as pillow
 
 from tokenmask.modalities.video import VideoClip
+from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
 
-from .mkv import write_mkv
-from .mov import write_mov
+from .mkv import element, write_mkv
+from .mov import box, write_mov
 
 UPRIGHT = (1, 0, 0, 1)
 
@@ -190,3 +192,38 @@ def test_a_film_without_pictures_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.mov").write_bytes(data.replace(b"mhlrvide", b"mhlrsoun"))
     with pytest.raises(ValueError, match=r"a\.mov must be .*\(it holds no pictures, only sound or other tracks\)"):
         VideoClip.load(tmp_path / "a.mov")
+
+
+def test_sound_beside_the_pictures_is_told(tmp_path: Path) -> None:
+    """A track whose handler is sound (QuickTime), a TrackEntry of type 2 (Matroska); of others nothing is told."""
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mov(tmp_path / "a.mov", grey(3), [2] * 3, 24)
+    write_mkv(tmp_path / "a.mkv", grey(3), [0, 42, 83], 125)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not any(has_sound(tmp_path / name) for name in ("a.mov", "a.mkv"))
+        VideoClip.load(tmp_path / "a.mov")
+    silent = (tmp_path / "a.mov").read_bytes()
+    sound = box(b"trak", box(b"mdia", box(b"hdlr", bytes(4) + b"mhlrsoun" + bytes(13))))
+    at = silent.index(b"moov") - 4
+    size = int.from_bytes(silent[at : at + 4], "big") + len(sound)
+    (tmp_path / "b.mov").write_bytes(silent[:at] + size.to_bytes(4, "big") + silent[at + 4 :] + sound)
+    assert has_sound(tmp_path / "b.mov")
+    track = element("AE", element("D7", b"\2"), element("83", b"\2"))
+    data = (tmp_path / "a.mkv").read_bytes()
+    entry = data.index(bytes.fromhex("1654AE6B"))
+    old = int.from_bytes(data[entry + 4 : entry + 12], "big") - (1 << 56)
+    tracks = (
+        bytes.fromhex("1654AE6B")
+        + (old + len(track) | 1 << 56).to_bytes(8, "big")
+        + data[entry + 12 : entry + 12 + old]
+        + track
+    )
+    whole = data[:entry] + tracks + data[entry + 12 + old :]
+    segment = whole.index(bytes.fromhex("18538067"))
+    length = len(whole) - segment - 12
+    (tmp_path / "b.mkv").write_bytes(
+        whole[: segment + 4] + (length | 1 << 56).to_bytes(8, "big") + whole[segment + 12 :]
+    )
+    with pytest.warns(UserWarning, match=r"b\.mkv has sound, which is left out"):
+        assert len(VideoClip.load(tmp_path / "b.mkv").frames) == 3

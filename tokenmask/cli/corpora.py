@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
 from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
@@ -35,7 +35,7 @@ def build(
 ) -> int:
     """Encodes items into a corpus, says what was done and what was not looked at, and gives the exit code."""
     there = out.is_dir()
-    summary = build_corpus(found, tokenizers, out, workers=workers or usual_workers(len(found)))
+    summary = build_corpus(found, tokenizers, out, workers=workers)
     left = unseen(sources, found)
     say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed{left}: {out}")
     code = failures(summary.failed, len(found))

@@ -59,6 +59,7 @@ def encode(commands: Commands) -> None:
         "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens",
         "tokenmask encode runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/encoded "
         "--workers 2",
+        "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out corpora/many --shards",
     ]
     parser = command(commands, "encode", "Turn media files into token files.", examples)
     parser.add_argument("paths", nargs="+", metavar="PATH", help=f"a media file, a folder of them, or {MANIFEST}")
@@ -77,6 +78,12 @@ def encode(commands: Commands) -> None:
         help="gets NAME.tokens for each file, in folders like theirs, or is the corpus; what is there already is not "
         "done again, however the command before was stopped",
     )
+    parser.add_argument(
+        "--shards",
+        action="store_true",
+        help="write records of one corpus (Parquet, 4096 in a file) in place of a token file each: for many small "
+        "files; `tokenmask decode` and `train --corpus` read it",
+    )
     add_map(parser)
     add_workers(parser)
 
@@ -85,7 +92,9 @@ def decode(commands: Commands) -> None:
     """``tokenmask decode``."""
     examples = ["tokenmask decode tokens/blue-heart.tokens --tokenizer runs/demo/tokenizers/image --out decoded"]
     parser = command(commands, "decode", "Turn token files back into media files.", examples)
-    parser.add_argument("paths", nargs="+", metavar="FILE", help="token files, or folders of them")
+    parser.add_argument(
+        "paths", nargs="+", metavar="FILE", help="token files, folders of them, or a folder of shards (encode --shards)"
+    )
     parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="the tokenizer that made them")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a media file for each")
     parser.add_argument(
