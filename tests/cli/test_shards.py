@@ -68,9 +68,7 @@ def test_what_readers_tell_in_processes_is_told_here_once(run, tmp_path):
     for workers in (1, 2):
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("default")
-            build_corpus(
-                items, {"image": run.tokenizers["image"]}, tmp_path / f"of-{workers}", workers=workers, progress=False
-            )
+            build_corpus(items, pair, tmp_path / f"of-{workers}", workers=workers, progress=False)
         said = sorted(str(one.message) for one in told)
         assert said == [f"{tmp_path / f'{number}.tif'} has 2 frames or pages; the first is taken" for number in (1, 3)]
     one, two = ({r.key: r.streams["image"].codes for r in Corpus(tmp_path / f"of-{n}")} for n in (1, 2))
