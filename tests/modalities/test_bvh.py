@@ -116,7 +116,7 @@ def test_a_plain_file_comes_back(tmp_path: Path, text: str, clip: MotionClip) ->
 
 def test_bodies_that_stand_along_z_are_turned_up(tmp_path: Path, text: str, clip: MotionClip) -> None:
     found = read(
-        tmp_path, with_z_up(text), r"its body stands along z, which was turned up; if that is wrong, save load_bvh\(F"
+        tmp_path, with_z_up(text), r"its body stands along z, which was turned up; if that is wrong, give --up=y, or "
     )
     assert away(found, clip) < 1e-5
     assert found.skeleton.offsets[found.skeleton.names.index("Spine")] == pytest.approx((0, 0.2, 0), abs=1e-6)
@@ -244,7 +244,7 @@ def test_a_body_that_lies_down_is_not_turned(tmp_path: Path, clip: MotionClip) -
     """Some way above the floor it is told, as nothing shows which way is up; on the floor it lies."""
     high = laid(clip, X, 90, [[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     high.save(tmp_path / "b.bvh")
-    told = r"its body lies along z throughout; if z is up, save load_bvh\(FILE, up='z'\) as \.safetensors"
+    told = r"its body lies along z throughout; if z is up, give --up=z, or load_bvh\(FILE, up='z'\)"
     assert apart(read(tmp_path, (tmp_path / "b.bvh").read_text(), told), high) < 1e-4
     low = replace(high, root_positions=high.root_positions - torch.tensor([0.0, 0.75, -3.0]))
     low.rotations[:, 1:] = torch.tensor([1.0, 0, 0, 0])
@@ -383,7 +383,7 @@ def test_units_are_told_by_the_body(tmp_path: Path, clip: MotionClip, units: flo
     save_bvh(clip, tmp_path / "b.bvh", units_per_metre=units)
     text = (tmp_path / "b.bvh").read_text()
     found = read(
-        tmp_path, text, rf"m tall, so it is read in {name}, where it is 1\.5\d* m; if that is wrong, save load_bvh"
+        tmp_path, text, rf"m tall, so it is read in {name}, where it is 1\.5\d* m; if that is wrong, give --units, or"
     )
     assert away(found, clip) < 1e-3
     assert away(read(tmp_path, text, units_per_metre=units), clip) < 1e-3
@@ -451,7 +451,9 @@ def test_a_grown_up_in_inches_is_told(tmp_path: Path, clip: MotionClip) -> None:
     save_bvh(clip, tmp_path / "b.bvh", units_per_metre=1 / 0.0254)
     text = (tmp_path / "b.bvh").read_text()
     found = read(
-        tmp_path, text, r"its body is 0\.618 m tall in centimetres; if it is one of 1\.57 m in inches, save load_bvh"
+        tmp_path,
+        text,
+        r"its body is 0\.618 m tall in centimetres; if it is one of 1\.57 m in inches, give --units inches",
     )
     assert found.skeleton.offsets[1] == pytest.approx((0, 0.2 / 2.54, 0), abs=1e-6)
     assert away(read(tmp_path, text, units_per_metre=1 / 0.0254), clip) < 1e-4
@@ -599,3 +601,14 @@ def test_rows_that_go_on_in_the_next_line_are_read(tmp_path: Path, text: str, cl
     first, second, *lines = motion.splitlines()
     halves = [" ".join(part) for line in lines for part in (line.split()[:20], line.split()[20:])]
     assert apart(read(tmp_path, "\n".join([head + "MOTION", first, second, *halves]) + "\n"), clip) < 1e-4
+
+
+def test_commas_for_points(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    """In offsets, frame times and rows; a comma in a name stays."""
+    last = max(place for place, kind in enumerate(clip.skeleton.kinds) if kind != "fixed")
+    name = clip.skeleton.names[last]
+    named = text.replace(f"JOINT {name}\n", f"JOINT {name}1,5\n")
+    commas = "\n".join(line.replace(".", ",") for line in named.splitlines())
+    found = read(tmp_path, commas, "its numbers have commas, which are read as points")
+    plain = read(tmp_path, named)
+    assert f"{name}1,5" in found.skeleton.names and found == plain

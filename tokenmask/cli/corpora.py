@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
@@ -22,6 +23,7 @@ def corpus(arguments: argparse.Namespace) -> int:
     tokenizers = named_tokenizers(arguments.tokenizer)
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
     found = items(arguments.sources, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
+    ask_items(found, asked(arguments))
     say_left_over(found, modalities)
     return build(found, tokenizers, Path(arguments.out), arguments.workers, arguments.sources)
 

@@ -10,6 +10,7 @@ from tokenmask.cli.arguments import (
     MANIFEST,
     SOURCE,
     Commands,
+    add_asked,
     add_force,
     add_map,
     add_per,
@@ -44,6 +45,7 @@ def fit(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of weights and batches (default: 0)")
     add_per(parser)
     add_map(parser)
+    add_asked(parser)
     parser.add_argument(
         "--option",
         action="append",
@@ -85,6 +87,7 @@ def encode(commands: Commands) -> None:
         "files; `tokenmask decode` and `train --corpus` read it",
     )
     add_map(parser)
+    add_asked(parser)
     add_workers(parser)
 
 
@@ -117,6 +120,7 @@ def corpus(commands: Commands) -> None:
     build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus; one that is there is added to")
     add_tokenizer(build, required=True)
     add_map(build)
+    add_asked(build)
     add_workers(build)
     examples = ["tokenmask corpus show runs/demo/corpus/emoji"]
     show = command(actions, "show", "Count the records, splits, streams and codes of a corpus.", examples)
@@ -137,4 +141,5 @@ def inspect(commands: Commands) -> None:
     )
     add_per(parser)
     add_map(parser)
+    add_asked(parser)
     parser.add_argument("--out", metavar="FOLDER", help="gets report.json, counts.png and perplexity.png")

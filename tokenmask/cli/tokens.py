@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from tokenmask.cli.asked import ask_items, ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
 from tokenmask.cli.learning import learn, parse_options, report, usable
@@ -34,6 +35,7 @@ def fit(arguments: argparse.Namespace) -> int:
     words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
     options = fit_options(kind, parse_options(words))
     found = media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality]))
+    ask_media(found, asked(arguments))
     say(f"{len(found)} items of {modality} found{unseen_by(arguments.data, found)}")
     held = {one.loader: one.held_out for one in found}
     good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
@@ -60,6 +62,7 @@ def encode(arguments: argparse.Namespace) -> int:
         tokenizers = named_tokenizers(arguments.tokenizer)
         modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
         found = items(arguments.paths, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
+        ask_items(found, asked(arguments))
         say_left_over(found, modalities)
         return build(found, tokenizers, out, workers, arguments.paths)
     if len(arguments.tokenizer) > 1:
@@ -70,6 +73,7 @@ def encode(arguments: argparse.Namespace) -> int:
     tokenizer = load_tokenizer(arguments.tokenizer[0])
     modality = tokenizer.spec.modality
     several = media(arguments.paths, modality, columns=mapped(arguments.map, [modality]))
+    ask_media(several, asked(arguments))
     if arguments.shards:
         return into_shards(several, tokenizer, out, workers, arguments.paths)
     return _token_files(arguments.paths, several, tokenizer, out, workers)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
 from tokenmask.cli.dry_run import dry_run
@@ -57,10 +58,13 @@ def train(arguments: argparse.Namespace) -> int:
         needed = () if recipe.optional_streams else set(tokenizers) - of_corpora  # others are fitted, so refused there
         complete = not recipe.optional_streams
         found = items(arguments.data, modalities, complete=complete, needed=needed, columns=columns)
+        ask_items(found, asked(arguments))
         say_left_over(found)
         say(f"{len(found)} items found{unseen(arguments.data, found)}")
     elif arguments.map:
         raise ValueError("--map names columns of manifests, which --data gives; add it, or leave --map away")
+    elif asked(arguments):
+        raise ValueError("--up and --units say how media of --data are read; add it, or leave them away")
     if recipe.optional_streams:
         found = _learned(found, of_corpora | set(tokenizers))
         held = of_corpora | {name for item in found for name in item.media}
