@@ -37,6 +37,10 @@ class Medium(ABC):
     """Whether media are words: ``cls(text)`` makes one of a string, ``str(media)`` gives it back. Such media are given
     and printed in commands as they are, stand in manifests themselves, and caption the files beside them."""
 
+    asked: ClassVar[tuple[str, ...]] = ()
+    """Keywords of :meth:`load`, all with defaults, for what files of this kind may not say of themselves; the command
+    line has an option for those of the media that ship."""
+
     view: ClassVar[str] = ""
     """ "module:class" of the :class:`tokenmask.report.views.View` that shows it; "" for none."""
 
@@ -128,7 +132,7 @@ def said(kind: type, what: str) -> Any:
 
     Args:
         kind: a subclass of Medium, or any class with ``load(path)`` and ``save(path)``.
-        what: "suffixes", "written_suffixes", "words", "view" or "claims".
+        what: "suffixes", "written_suffixes", "words", "asked", "view" or "claims".
     """
     return getattr(kind, what, getattr(Medium, what))
 
@@ -148,15 +152,20 @@ def file_and_record(path: str | Path) -> tuple[Path, str | None]:
     return Path(path), None
 
 
-def load_media(kind: Any, path: str | Path) -> Any:
+def load_media(kind: Any, path: str | Path, **options: Any) -> Any:
     """The item of a file, or of FILE#RECORD.
+
+    Args:
+        kind: a media class.
+        path: of the file.
+        options: of its ``load``, see :attr:`Medium.asked`; a record of a file of many has none.
 
     Raises:
         ValueError: as :meth:`Medium.load`, or a file without such a record.
     """
     file, name = file_and_record(path)
     if name is None:
-        return kind.load(path)
+        return kind.load(path, **options)
     records = records_of(kind, file)
     if name not in records or not name:
         held = ", ".join(list(records)[:8]) or "none"

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
+from tokenmask.modalities.eeg.arrays import read_arrays
 from tokenmask.modalities.eeg.edf import read_edf
 from tokenmask.modalities.eeg.edf_write import write_edf
 from tokenmask.modalities.eeg.names import electrode, find_channels
@@ -150,7 +151,10 @@ class EegRecording(Timed):
                     f"{path} must hold a recording, but cannot be read ({error!r}); save it again"
                 ) from error
         if suffix not in readers:
-            raise ValueError(f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}")
+            raise ValueError(
+                f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}; export it as EDF "
+                "(with MNE-Python: mne.io.read_raw(FILE).export('it.edf') for BrainVision, EEGLAB, FIF and others)"
+            )
         try:
             recording = readers[suffix](path, notes)
         except Exception as error:  # the readers of both formats raise many kinds; all mean a damaged file
@@ -202,9 +206,9 @@ class EegRecording(Timed):
             if sum(entry.file_size for entry in archive.infolist()) > 4 * MAX_SAMPLES + (1 << 20):
                 raise ValueError(f"it unpacks to more than {MAX_SAMPLES} samples")
         with np.load(path, allow_pickle=False) as file:
-            samples, rate = torch.from_numpy(file["samples"]), float(file["sample_rate_hz"])
+            held = read_arrays(file, notes)
             session = Session.from_json(json.loads(str(file["session"]))) if "session" in file else None
-            return cls(samples, rate, tuple(str(name) for name in file["channels"]), session=session, source=str(path))
+            return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the suffix names, atomically; .npz and .safetensors lose nothing, .edf has 16 bits.

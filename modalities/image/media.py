@@ -92,6 +92,9 @@ class Image(Medium):
             picture = _eight_bits(picture, signed, turned, clear, name)
         if profile:
             picture = _to_srgb(picture, profile, name)
+        elif picture.mode == "CMYK":
+            told = f"{name or 'a picture'} is of inks (CMYK) without a colour profile; its colours are guessed"
+            warnings.warn(told, stacklevel=3)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             if name and not picture.getchannel("A").getextrema()[1]:
@@ -125,6 +128,9 @@ class Image(Medium):
     def load(cls, path: str | Path) -> Self:
         """Reads PNG, JPEG, WebP and what else Pillow knows; the first frame of a film.
 
+        Colours that a PNG file names by gAMA, cHRM or cICP are brought to sRGB as those of a profile; of cICP not those
+        of television and HDR, which is a warning.
+
         Raises:
             ValueError: no such file, no picture, cut short, or more than 2**26 pixels.
         """
@@ -137,8 +143,11 @@ class Image(Medium):
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     picture.load()
+                    made, told = colours_told(path)
+                    if made and picture.mode != "1":  # black and white are the same in all of them
+                        picture.info["icc_profile"] = made
                     image = cls.from_pillow(picture)
-                    if told := colours_told(path):
+                    if told:
                         warnings.warn(
                             f"{path} says that its colours are no sRGB ({', '.join(told)}), but is taken as sRGB: "
                             "convert it",
@@ -236,6 +245,12 @@ def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, name: str)
         )
         grey = deep.double().round()
     elif kind == "I" and not signed and 0 <= low <= high <= 65535:
+        if 0 < high * 16 <= 65535:
+            warnings.warn(
+                f"the brightest pixel of {name or 'a picture'} is {high:.0f} of 65535, so that it is dark; if its "
+                f"pixels have fewer bits ({int(high).bit_length()}), scale them",
+                stacklevel=4,
+            )
         grey = 255 - deep // 257 if turned else deep // 257
         if isinstance(clear, int):
             grey = grey.masked_fill(deep == clear, 255)

@@ -23,6 +23,15 @@ SOURCE = (
     "Hugging Face (metadata.csv or .jsonl, Parquet, saved to disk) or WebDataset; a .tar file of that kind; a .txt "
     f"file (each line a record); or {MANIFEST}"
 )
+UNITS = {
+    "metres": 1.0,
+    "decimetres": 10.0,
+    "centimetres": 100.0,
+    "millimetres": 1000.0,
+    "inches": 1 / 0.0254,
+    "feet": 1 / 0.3048,
+}
+"""Names of units of length, and how many make a metre."""
 HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 
 
@@ -106,6 +115,22 @@ def add_per(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_asked(parser: argparse.ArgumentParser) -> None:
+    """--up and --units."""
+    parser.add_argument(
+        "--up",
+        choices=("x", "y", "z", "-x", "-y", "-z"),
+        help="the axis that points up in BVH files (--up=-z for those with a sign; default: told by how a body stands)",
+    )
+    parser.add_argument(
+        "--units",
+        type=unit,
+        metavar="UNIT",
+        help=f"of lengths in BVH files: {', '.join(UNITS)}, or how many make a metre (default: told by how tall a body "
+        "is)",
+    )
+
+
 def add_force(parser: argparse.ArgumentParser) -> None:
     """--force."""
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
@@ -120,6 +145,18 @@ def pair(text: str) -> tuple[str, str]:
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"must have the form STREAM=COLUMN, got {text!r}")
     return name, value
+
+
+def unit(text: str) -> str:
+    """The name of a unit of length, or how many make a metre."""
+    if text not in UNITS:
+        try:
+            good = 0 < float(text) < math.inf
+        except ValueError:
+            good = False
+        if not good:
+            raise argparse.ArgumentTypeError(f"must be {', '.join(UNITS)} or a positive number, got {text!r}")
+    return text
 
 
 def count(text: str) -> int:

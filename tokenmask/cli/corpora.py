@@ -6,11 +6,13 @@ import argparse
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
 from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
@@ -20,16 +22,26 @@ def corpus(arguments: argparse.Namespace) -> int:
     if arguments.action == "show":
         return _show(Path(arguments.folder))
     out = Path(arguments.out)
-    return build_named(arguments.tokenizer, arguments.sources, arguments.map, out, arguments.workers)
+    wanted = asked(arguments)
+    return build_named(arguments.tokenizer, arguments.sources, arguments.map, out, arguments.workers, wanted)
 
 
 def build_named(
-    named: Sequence[str], sources: Sequence[str], columns: Iterable[tuple[str, str]], out: Path, workers: int | None
+    named: Sequence[str],
+    sources: Sequence[str],
+    columns: Iterable[tuple[str, str]],
+    out: Path,
+    workers: int | None,
+    wanted: dict[str, Any],
 ) -> int:
-    """Builds a corpus of what is found in ``sources``, with "NAME=FOLDER" tokenizers and "STREAM=COLUMN" columns."""
+    """Builds a corpus of what is found in ``sources``, with "NAME=FOLDER" tokenizers and "STREAM=COLUMN" columns.
+
+    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`.
+    """
     tokenizers = named_tokenizers(named)
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
     found = items(sources, modalities, needed=modalities, columns=mapped(columns, modalities))
+    ask_items(found, wanted)
     say_left_over(found, modalities)
     return build(found, tokenizers, out, workers, sources)
 
@@ -43,7 +55,7 @@ def build(
 ) -> int:
     """Encodes items into a corpus, says what was done and what was not looked at, and gives the exit code."""
     there = out.is_dir()
-    summary = build_corpus(found, tokenizers, out, workers=workers or usual_workers(len(found)))
+    summary = build_corpus(found, tokenizers, out, workers=workers)
     left = unseen(sources, found)
     say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed{left}: {out}")
     code = failures(summary.failed, len(found))

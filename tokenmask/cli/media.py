@@ -39,12 +39,14 @@ class Loader:
         value: words, or the path of a file.
         one_line: line ends of a text file become blanks.
         record: name of one of the records of the file; "" is the file as a whole.
+        options: (name, value) of what the file may not say of itself, see :attr:`tokenmask.medium.Medium.asked`.
     """
 
     kind: Any
     value: str | Path
     one_line: bool = False
     record: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def source(self) -> str:
@@ -61,7 +63,7 @@ class Loader:
             )
         if self.record:
             return _records(self.kind, self.value, self.value.stat().st_mtime_ns)[self.record]()
-        media = load_media(self.kind, self.value)
+        media = load_media(self.kind, self.value, **dict(self.options))
         return self.kind(" ".join(str(media).split())) if self.one_line else media
 
 

@@ -46,7 +46,7 @@ class Packed(Loader):
             path = Path(folder) / f"part{Path(self.part.name).suffix}"
             path.write_bytes(content(self.part))
             try:
-                media = load_media(self.kind, path)
+                media = load_media(self.kind, path, **dict(self.options))
             except ValueError as error:
                 raise ValueError(str(error).replace(str(path), str(self.value))) from error
         return self.kind(" ".join(str(media).split())) if self.one_line else media

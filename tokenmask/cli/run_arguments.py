@@ -11,6 +11,7 @@ from tokenmask.cli.arguments import (
     HELD_OUT,
     SOURCE,
     Commands,
+    add_asked,
     add_force,
     add_map,
     add_tokenizer,
@@ -68,6 +69,7 @@ def train(commands: Commands) -> None:
     )
     parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
     add_map(parser)
+    add_asked(parser)
     add_workers(parser)
     parser.add_argument(
         "--dry-run",

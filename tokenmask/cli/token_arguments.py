@@ -10,6 +10,7 @@ from tokenmask.cli.arguments import (
     MANIFEST,
     SOURCE,
     Commands,
+    add_asked,
     add_force,
     add_map,
     add_per,
@@ -44,6 +45,7 @@ def fit(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of weights and batches (default: 0)")
     add_per(parser)
     add_map(parser)
+    add_asked(parser)
     parser.add_argument(
         "--option",
         action="append",
@@ -59,6 +61,7 @@ def encode(commands: Commands) -> None:
         "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens",
         "tokenmask encode runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/encoded "
         "--workers 2",
+        "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out corpora/many --shards",
     ]
     parser = command(commands, "encode", "Turn media files into token files.", examples)
     parser.add_argument("paths", nargs="+", metavar="PATH", help=f"a media file, a folder of them, or {MANIFEST}")
@@ -77,7 +80,14 @@ def encode(commands: Commands) -> None:
         help="gets NAME.tokens for each file, in folders like theirs, or is the corpus; what is there already is not "
         "done again, however the command before was stopped",
     )
+    parser.add_argument(
+        "--shards",
+        action="store_true",
+        help="write records of one corpus (Parquet, 4096 in a file) in place of a token file each: for many small "
+        "files; `tokenmask decode` and `train --corpus` read it",
+    )
     add_map(parser)
+    add_asked(parser)
     add_workers(parser)
 
 
@@ -85,7 +95,9 @@ def decode(commands: Commands) -> None:
     """``tokenmask decode``."""
     examples = ["tokenmask decode tokens/blue-heart.tokens --tokenizer runs/demo/tokenizers/image --out decoded"]
     parser = command(commands, "decode", "Turn token files back into media files.", examples)
-    parser.add_argument("paths", nargs="+", metavar="FILE", help="token files, or folders of them")
+    parser.add_argument(
+        "paths", nargs="+", metavar="FILE", help="token files, folders of them, or a folder of shards (encode --shards)"
+    )
     parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="the tokenizer that made them")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a media file for each")
     parser.add_argument(
@@ -108,6 +120,7 @@ def corpus(commands: Commands) -> None:
     build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus; one that is there is added to")
     add_tokenizer(build, required=True)
     add_map(build)
+    add_asked(build)
     add_workers(build)
     examples = ["tokenmask corpus show runs/demo/corpus/emoji"]
     show = command(actions, "show", "Count the records, splits, streams and codes of a corpus.", examples)
@@ -128,4 +141,5 @@ def inspect(commands: Commands) -> None:
     )
     add_per(parser)
     add_map(parser)
+    add_asked(parser)
     parser.add_argument("--out", metavar="FOLDER", help="gets report.json, counts.png and perplexity.png")

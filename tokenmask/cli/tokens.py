@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import check_written, files, readable, suffix_of
+from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
-from tokenmask.cli.sources import media, unseen_by
+from tokenmask.cli.sources import Medium, media, unseen_by
 from tokenmask.corpus import Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar
@@ -32,6 +35,7 @@ def fit(arguments: argparse.Namespace) -> int:
     words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
     options = fit_options(kind, parse_options(words))
     found = media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality]))
+    ask_media(found, asked(arguments))
     say(f"{len(found)} items of {modality} found{unseen_by(arguments.data, found)}")
     held = {one.loader: one.held_out for one in found}
     good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
@@ -51,22 +55,29 @@ def fit(arguments: argparse.Namespace) -> int:
 
 
 def encode(arguments: argparse.Namespace) -> int:
-    """Encodes media into token files or, with named tokenizers, records into a corpus; what fails is listed last."""
+    """Encodes media into token files or shards or, with named tokenizers, records into a corpus; failures come last."""
     out, workers = Path(arguments.out), arguments.workers
     named = [word for word in arguments.tokenizer if "=" in word and not Path(word).is_dir()]
-    if named:
-        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers)
+    if named:  # with --shards or without: records of several streams are written as shards in any case
+        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments))
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    return _token_files(arguments, load_tokenizer(arguments.tokenizer[0]), out, workers)
+    tokenizer = load_tokenizer(arguments.tokenizer[0])
+    modality = tokenizer.spec.modality
+    several = media(arguments.paths, modality, columns=mapped(arguments.map, [modality]))
+    ask_media(several, asked(arguments))
+    if arguments.shards:
+        return into_shards(several, tokenizer, out, workers, arguments.paths)
+    return _token_files(arguments.paths, several, tokenizer, out, workers)
 
 
-def _token_files(arguments: argparse.Namespace, tokenizer: Tokenizer, out: Path, workers: int | None) -> int:
-    paths, modality = arguments.paths, tokenizer.spec.modality
-    found = media(paths, modality, columns=mapped(arguments.map, [modality]))
+def _token_files(
+    paths: Sequence[str], found: Sequence[Medium], tokenizer: Tokenizer, out: Path, workers: int | None
+) -> int:
+    modality = tokenizer.spec.modality
     sources = [one.loader.source for one in found]
     targets = _targets([one.name for one in found], sources, out)
     _remove_partials(targets)
@@ -101,18 +112,24 @@ def decode(arguments: argparse.Namespace) -> int:
     if not suffix.startswith("."):
         raise ValueError(f"a suffix starts with a point, got {suffix!r}; write it as .png")
     check_written(f"x{suffix}", tokenizer.spec.modality)
-    found = files(arguments.paths, "token file", (SUFFIX,))
+    found: list[tuple[str, Path, Callable[[], TokenStream]]] = []  # where codes are, the medium's name, what reads them
+    plain = [path for path in arguments.paths if not is_sharded(Path(path))]
+    for file in files(plain, "token file", (SUFFIX,)) if plain else ():
+        found.append((str(file.path), Path(file.name), partial(TokenStream.load, file.path)))
+    for folder in arguments.paths:
+        if folder not in plain:
+            found += [(f"{folder}#{key}", Path(key), read) for key, read in from_shards(Path(folder), tokenizer)]
     failed: Failed = []
-    targets = [out / Path(file.name).with_suffix(suffix) for file in found]
-    _check_different([str(file.path) for file in found], targets)
+    targets = _below([source for source, *_ in found], [name for _, name, _ in found], suffix, out)
     with progress_bar("decoding", len(found), 0, len(found) > 20) as show:
-        for number, (file, target) in enumerate(zip(found, targets, strict=True), 1):
+        for number, ((source, _, read), target) in enumerate(zip(found, targets, strict=True), 1):
             try:
                 check_new(target, arguments.force)
-                media = tokenizer.decode(TokenStream.load(file.path))
+                media = tokenizer.decode(read())
             except (ValueError, TypeError) as error:
-                failed.append((str(file.path), str(error)))
+                failed.append((source, str(error)))
             else:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 media.save(target)
                 say(str(target))
             show(number, None)
@@ -164,12 +181,17 @@ def _lives(process: int) -> bool:
 
 def _targets(names: Sequence[str], sources: Sequence[str], out: Path) -> list[Path]:
     """x.png -> x.tokens, in folders like those of the media; x.png beside x.jpg -> x.png.tokens and x.jpg.tokens."""
-    short = [out / Path(name).with_suffix(SUFFIX) for name in names]
+    return _below(sources, list(map(Path, names)), SUFFIX, out)
+
+
+def _below(sources: Sequence[str], names: Sequence[Path], suffix: str, out: Path) -> list[Path]:
+    short = [out / name.with_suffix(suffix) for name in names]
     counts = Counter(short)
-    targets = [one if counts[one] == 1 else out / (name + SUFFIX) for one, name in zip(short, names, strict=True)]
+    targets = [one if counts[one] == 1 else out / f"{name}{suffix}" for one, name in zip(short, names, strict=True)]
     for target in targets:
         if not target.is_relative_to(out) or ".." in target.relative_to(out).parts:
-            raise ValueError(f"token files go below {out}, but a key would give {target}; choose other keys")
+            kind = "token files" if suffix == SUFFIX else "media"
+            raise ValueError(f"{kind} go below {out}, but a key would give {target}; choose other keys")
     _check_different(sources, targets)
     return targets
 

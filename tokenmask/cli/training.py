@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items, unseen
-from tokenmask.corpus import Corpus, Item
+from tokenmask.corpus import TRAIN, Corpus, Item
 from tokenmask.files import write_text_atomic
 from tokenmask.fitting import Interrupted
 from tokenmask.models import check_shapes, head_of
@@ -62,11 +64,15 @@ def train(arguments: argparse.Namespace) -> int:
         needed = () if recipe.optional_streams else set(tokenizers) - of_corpora  # others are fitted, so refused there
         complete = not recipe.optional_streams
         found = items(arguments.data, modalities, complete=complete, needed=needed, columns=columns)
+        ask_items(found, asked(arguments))
         say_left_over(found)
         say(f"{len(found)} items found{unseen(arguments.data, found)}")
     elif arguments.map:
         raise ValueError("--map names columns of manifests, which --data gives; add it, or leave --map away")
+    elif asked(arguments):
+        raise ValueError("--up and --units say how media of --data are read; add it, or leave them away")
     if recipe.optional_streams:
+        found = _learned(found, of_corpora | set(tokenizers))
         held = of_corpora | {name for item in found for name in item.media}
         recipe = recipe.of(held) if held else recipe
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
@@ -92,9 +98,18 @@ def train(arguments: argparse.Namespace) -> int:
     for name, folder in folders.items():
         _keep_figures(Path(folder), out / "tokenizers" / name)
     name = run.layout.names[-1]
-    length = " --length 24" if None in run.layout.streams[name].grid else ""
-    say(f"{run!r}; see `tokenmask generate {name} --run {out}{length}` and `tokenmask evaluate {out}`")
+    say(f"{run!r}; see `tokenmask generate {name} --run {out}{_length(run, name)}` and `tokenmask evaluate {out}`")
     return code
+
+
+def _length(run: Run, name: str) -> str:
+    """The option that says how much of a stream of free length is drawn: as much as fits, up to 24 steps."""
+    spec = run.layout.streams[name]
+    if None not in spec.grid:
+        return ""
+    places = math.prod(size for size in spec.grid if size is not None)
+    each = run.layout.arrangement(name).positions(places, spec.num_levels)
+    return f" --length {max(1, min(24, (run.recipe.packing.max_positions - 1) // each))}"
 
 
 def _streams_of_others(source: str) -> list[str]:
@@ -145,6 +160,31 @@ def _keep_figures(source: Path, target: Path) -> None:
 
 
 # Own data -------------------------------------------------------------------------------------------------------------
+
+
+def _learned(found: Sequence[Item], known: Collection[str]) -> list[Item]:
+    """Items without the streams that nothing can be learned of, as all their media are held out; these are said.
+
+    Where nothing else is left, all stay: fitting says what is missing.
+
+    Args:
+        found: of the user's data.
+        known: streams that need no learning from these.
+    """
+    seen = {name for item in found for name in item.media}
+    learned = {name for item in found if item.split == TRAIN for name in item.media} | set(known)
+    lost = sorted(seen - learned)
+    kept = [
+        replace(item, media={name: one for name, one in item.media.items() if name in learned})
+        for item in found
+        if item.media.keys() & learned
+    ]
+    if not lost or not kept:
+        return list(found)
+    for name in lost:
+        count = sum(name in item.media for item in found)
+        say(f"left out: the stream {name}, since all of it that these data hold ({count}) is held out; give more of it")
+    return kept
 
 
 def _from_data(

@@ -23,7 +23,7 @@ def test_a_plain_file_comes_back(tmp_path: Path, text: str, clip: MotionClip) ->
 
 def test_bodies_that_stand_along_z_are_turned_up(tmp_path: Path, text: str, clip: MotionClip) -> None:
     found = read(
-        tmp_path, with_z_up(text), r"its body stands along z, which was turned up; if that is wrong, save load_bvh\(F"
+        tmp_path, with_z_up(text), r"its body stands along z, which was turned up; if that is wrong, give --up=y, or "
     )
     assert away(found, clip) < 1e-5
     assert found.skeleton.offsets[found.skeleton.names.index("Spine")] == pytest.approx((0, 0.2, 0), abs=1e-6)
@@ -106,7 +106,7 @@ def test_a_body_that_lies_down_is_not_turned(tmp_path: Path, clip: MotionClip) -
     """Some way above the floor it is told, as nothing shows which way is up; on the floor it lies."""
     high = laid(clip, X, 90, [[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     high.save(tmp_path / "b.bvh")
-    told = r"its body lies along z throughout; if z is up, save load_bvh\(FILE, up='z'\) as \.safetensors"
+    told = r"its body lies along z throughout; if z is up, give --up=z, or load_bvh\(FILE, up='z'\)"
     assert apart(read(tmp_path, (tmp_path / "b.bvh").read_text(), told), high) < 1e-4
     low = replace(high, root_positions=high.root_positions - torch.tensor([0.0, 0.75, -3.0]))
     low.rotations[:, 1:] = torch.tensor([1.0, 0, 0, 0])

@@ -167,3 +167,14 @@ def test_rows_that_go_on_in_the_next_line_are_read(tmp_path: Path, text: str, cl
     first, second, *lines = motion.splitlines()
     halves = [" ".join(part) for line in lines for part in (line.split()[:20], line.split()[20:])]
     assert apart(read(tmp_path, "\n".join([head + "MOTION", first, second, *halves]) + "\n"), clip) < 1e-4
+
+
+def test_commas_for_points(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    """In offsets, frame times and rows; a comma in a name stays."""
+    last = max(place for place, kind in enumerate(clip.skeleton.kinds) if kind != "fixed")
+    name = clip.skeleton.names[last]
+    named = text.replace(f"JOINT {name}\n", f"JOINT {name}1,5\n")
+    commas = "\n".join(line.replace(".", ",") for line in named.splitlines())
+    found = read(tmp_path, commas, "its numbers have commas, which are read as points")
+    plain = read(tmp_path, named)
+    assert f"{name}1,5" in found.skeleton.names and found == plain

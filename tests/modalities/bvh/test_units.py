@@ -56,7 +56,7 @@ def test_units_are_told_by_the_body(tmp_path: Path, clip: MotionClip, units: flo
     save_bvh(clip, tmp_path / "b.bvh", units_per_metre=units)
     text = (tmp_path / "b.bvh").read_text()
     found = read(
-        tmp_path, text, rf"m tall, so it is read in {name}, where it is 1\.5\d* m; if that is wrong, save load_bvh"
+        tmp_path, text, rf"m tall, so it is read in {name}, where it is 1\.5\d* m; if that is wrong, give --units, or"
     )
     assert away(found, clip) < 1e-3
     assert away(read(tmp_path, text, units_per_metre=units), clip) < 1e-3
@@ -124,7 +124,9 @@ def test_a_grown_up_in_inches_is_told(tmp_path: Path, clip: MotionClip) -> None:
     save_bvh(clip, tmp_path / "b.bvh", units_per_metre=1 / 0.0254)
     text = (tmp_path / "b.bvh").read_text()
     found = read(
-        tmp_path, text, r"its body is 0\.618 m tall in centimetres; if it is one of 1\.57 m in inches, save load_bvh"
+        tmp_path,
+        text,
+        r"its body is 0\.618 m tall in centimetres; if it is one of 1\.57 m in inches, give --units inches",
     )
     assert found.skeleton.offsets[1] == pytest.approx((0, 0.2 / 2.54, 0), abs=1e-6)
     assert away(read(tmp_path, text, units_per_metre=1 / 0.0254), clip) < 1e-4
