@@ -26,7 +26,7 @@ from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores
+from tokenmask.threads import free_cores, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
 FADE_SECONDS = 0.01  # of what is made beside what is kept
@@ -291,6 +291,7 @@ class AudioTokenizer(LearnedTokenizer):
     # Fitting ----------------------------------------------------------------------------------------------------------
 
     @classmethod
+    @one_thread()
     def fit(
         cls,
         items: Sequence[AudioClip],
