@@ -141,7 +141,8 @@ class CodecFitting:
         batch = self.draw_batch(step_generator(self.settings.seed, 0))
         with FlopCounterMode(display=False) as counter:
             self.loss(self.network, batch, lambda latents: latents)
-        return counter.get_total_flops()
+        total: int = counter.get_total_flops()
+        return total
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         network = {f"network.{name}": value for name, value in self.network.state_dict().items()}

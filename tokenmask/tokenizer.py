@@ -42,7 +42,7 @@ class Tokenizer(Protocol):
 
     What a tokenizer may offer besides is in protocols of their own: :class:`Learns`, :class:`Selects`,
     :class:`Locates`, :class:`FindsChannels`, :class:`NamesGroups`, :class:`SpellsCodes`, :class:`GivesVectors` and
-    :class:`GivesCodebooks`.
+    :class:`GivesCodebooks`; :class:`TakesFiles` is of those that need not have a whole file in memory.
     ``tokenmask.testing.check_tokenizer`` states this contract as checks that any tokenizer can be put through.
     """
 
@@ -118,6 +118,35 @@ class Selects(Protocol):
 
     def unusable(self, items: Sequence[Any], config: Any = None) -> dict[int, str]:
         """Numbers of the items that ``fit`` cannot take with a configuration -> why, in words."""
+        ...
+
+
+Show = Callable[[float, float], None]
+"""Called while a file is worked on, with seconds of media that are done and seconds in all."""
+
+
+def nothing_shown(done: float, whole: float) -> None:
+    """A :data:`Show` that shows nothing."""
+
+
+@runtime_checkable
+class TakesFiles(Protocol):
+    """A tokenizer that works on files of any length in pieces, so that memory does not grow with them."""
+
+    def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
+        """The codes of ``encode(media.load(path))``, bit for bit."""
+        ...
+
+    def decode_file(
+        self,
+        stream: TokenStream,
+        path: str | Path,
+        *,
+        given: str | Path | None = None,
+        keep: Tensor | None = None,
+        show: Show = nothing_shown,
+    ) -> None:
+        """Writes the file of ``decode(stream, given=media.load(given), keep=keep).save(path)``."""
         ...
 
 
