@@ -21,7 +21,7 @@ from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
-_CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
+CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 
@@ -122,9 +122,7 @@ class AudioClip(Timed):
         """
         import soundfile
 
-        kind = _FORMATS.get(Path(path).suffix.lower())
-        if kind is None:
-            raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
+        kind = format_of(path)
         with writing_atomically(path) as partial:
             values = self.samples.T.contiguous().cpu().numpy()
             soundfile.write(partial, values, self.sample_rate_hz, format=kind[0], subtype=kind[1])
@@ -153,17 +151,29 @@ class AudioClip(Timed):
         """
         mean = self.samples.mean(0, keepdim=True)
         energies = self.samples.double().square().sum(1)
-        kept, least = float(mean.double().square().sum()), _CANCELLED * float(energies.mean()) / len(self.samples)
+        kept, least = float(mean.double().square().sum()), CANCELLED * float(energies.mean()) / len(self.samples)
         if kept < least:
             loudest = int(energies.argmax())
             mean = self.samples[loudest][None]
-            share = kept / float(energies.mean())
-            warnings.warn(
-                f"the channels of {self.source or repr(self)} cancel each other (their mean keeps {share:.1%} of the "
-                f"energy); channel {loudest + 1}, the loudest, is taken alone",
-                stacklevel=2,
-            )
+            self.tell_cancelled(self.source or repr(self), kept / float(energies.mean()), loudest)
         return AudioClip(mean, self.sample_rate_hz)
+
+    @staticmethod
+    def tell_cancelled(source: str, share: float, loudest: int) -> None:
+        """Warns of channels whose mean keeps little of their energy, of which one is taken, numbered from 0."""
+        warnings.warn(
+            f"the channels of {source} cancel each other (their mean keeps {share:.1%} of the energy); channel "
+            f"{loudest + 1}, the loudest, is taken alone",
+            stacklevel=3,
+        )
+
+
+def format_of(path: str | Path) -> tuple[str, str]:
+    """libsndfile's names of the format and of the samples that a file's suffix stands for; ValueError for others."""
+    kind = _FORMATS.get(Path(path).suffix.lower())
+    if kind is None:
+        raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
+    return kind
 
 
 def _of_array(array: np.ndarray) -> Tensor:

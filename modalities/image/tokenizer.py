@@ -21,7 +21,7 @@ from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfi
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores
+from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
 _BASELINE_ITEMS = 4096
@@ -74,6 +74,7 @@ class ImageTokenizer(LearnedTokenizer):
         streams: list[TokenStream] = []
         together = self._together()
         for start in range(0, len(items), together):
+            look_again()
             pixels = torch.stack([sized(item, self.config).pixels for item in items[start : start + together]])
             latents = self._network.latents(doubled(to_network(pixels.to(self.device)))).movedim(1, 3)
             codes = self._network.quantizer.nearest(latents.reshape(-1, self.config.latent)).view(*latents.shape[:3], 1)
@@ -135,6 +136,7 @@ class ImageTokenizer(LearnedTokenizer):
         images: list[Image] = []
         together = self._together()
         for start in range(0, len(streams), together):
+            look_again()
             part = streams[start : start + together]
             codes = doubled(torch.stack([stream.codes for stream in part])).to(self.device)
             pixels = self._network.pixels(self._network.quantizer.lookup(codes).movedim(3, 1))
@@ -184,6 +186,7 @@ class ImageTokenizer(LearnedTokenizer):
         return figures
 
     @classmethod
+    @one_thread()
     def fit(
         cls,
         items: Sequence[Image],

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import is_words, suffixes_of
+from tokenmask.cli.media import in_pieces, is_words, suffixes_of
 from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
+from tokenmask.progress import seconds_shown
 from tokenmask.run import Run, load
 from tokenmask.tokenizer import load_tokenizer
 
@@ -28,18 +29,17 @@ def edit(arguments: argparse.Namespace) -> int:
     elif media.startswith("@"):
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
     paths = free_paths(arguments, name, modality)
-    edited = run.edit(
-        media,
-        [_region(text) for text in arguments.regenerate] or None,
-        stream=name,
-        levels=arguments.level or None,
-        channels=arguments.channel or None,
-        parts=arguments.part or None,
-        length=arguments.length,
-        given=conditions(run, arguments.given),
-        **drawing_options(run, arguments),
-    )
-    deliver(edited, paths)
+    regions = [_region(text) for text in arguments.regenerate] or None
+    where = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
+    where = {name: asked or None for name, asked in where.items()}
+    options, given = drawing_options(run, arguments), conditions(run, arguments.given)
+    if paths and arguments.length is None and in_pieces(run.tokenizers[name], media) is not None:
+        with seconds_shown(f"editing {Path(media).name}") as show:
+            run.edit_file(media, paths, regions, stream=name, given=given, show=show, **where, **options)
+        for path in paths:
+            say(str(path))
+        return 0
+    deliver(run.edit(media, regions, stream=name, length=arguments.length, given=given, **where, **options), paths)
     return 0
 
 

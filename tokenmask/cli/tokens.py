@@ -13,18 +13,19 @@ from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named
 from tokenmask.cli.learning import learn, parse_options, report, usable
-from tokenmask.cli.media import check_written, files, readable, suffix_of
+from tokenmask.cli.media import check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import Medium, media, unseen_by
 from tokenmask.corpus import Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
-from tokenmask.progress import progress_bar
+from tokenmask.progress import progress_bar, seconds_shown
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer, load_tokenizer
+from tokenmask.tokenizer import TakesFiles, Tokenizer, load_tokenizer
 
 SUFFIX = ".tokens"
+LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
 Failed = list[tuple[str, str]]
 
 
@@ -84,14 +85,27 @@ def _token_files(
     failed: Failed = []
     todo: list[Item] = []
     left: list[tuple[str, Path]] = []
+    long: list[tuple[TakesFiles, Path, Path]] = []
     for one, source, target in zip(found, sources, targets, strict=True):
         try:
-            if not _is_done(target, tokenizer):
+            if _is_done(target, tokenizer):
+                continue
+            pieces = None if one.loader.record else in_pieces(tokenizer, one.loader.value)
+            if pieces is not None:
+                long.append((pieces, Path(one.loader.value), target))
+            else:
                 todo.append(Item(one.name, {modality: one.loader}))
                 left.append((source, target))
         except ValueError as error:
             failed.append((source, str(error)))
-    done, encoded = len(found) - len(todo) - len(failed), 0
+    done, encoded = len(found) - len(todo) - len(long) - len(failed), 0
+    for pieces, path, target in long:
+        try:
+            with seconds_shown(f"encoding {path.name}") as shown:
+                _save(pieces.encode_file(path, show=shown), target)
+            encoded += 1
+        except (ValueError, OSError, RuntimeError) as error:
+            failed.append((str(path), sentence(error)))
     with progress_bar("encoding", len(found), len(found) - len(todo), True) as show:
         results = encode_items(todo, {modality: tokenizer}, workers=workers or usual_workers(len(todo)))
         for number, ((source, target), (_, result)) in enumerate(zip(left, results, strict=True), 1):
@@ -125,12 +139,16 @@ def decode(arguments: argparse.Namespace) -> int:
         for number, ((source, _, read), target) in enumerate(zip(found, targets, strict=True), 1):
             try:
                 check_new(target, arguments.force)
-                media = tokenizer.decode(read())
+                stream = read()
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(tokenizer, TakesFiles) and stream.codes.numel() > LONG_CODES:
+                    with seconds_shown(f"decoding {source}") as shown:
+                        tokenizer.decode_file(stream, target, show=shown)
+                else:
+                    tokenizer.decode(stream).save(target)
             except (ValueError, TypeError) as error:
                 failed.append((source, str(error)))
             else:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                media.save(target)
                 say(str(target))
             show(number, None)
     return failures(failed, len(found))

@@ -37,7 +37,7 @@ from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import Show, TakesFiles, Tokenizer, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
 
 
@@ -205,10 +205,6 @@ class Run:
             ValueError: a region outside of the media, an unknown stream, level, channel or part.
             TypeError: an option that there is not, or a value of another type.
         """
-        mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
-        seed, samples = check_options(options, mine)
-        if not isinstance(seed, int):
-            raise ValueError(f"an edit has one seed, got {seed!r}; write one whole number")
         if not isinstance(keep_original, bool | None):
             raise TypeError(f"keep_original must be True, False or None, got {keep_original!r}; write one of these")
         inputs = self.inputs
@@ -218,7 +214,71 @@ class Run:
         source = media if isinstance(media, TokenStream) else inputs.media(name, media)
         codes = inputs.tokens(name, source)
         shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
-        chosen = hole(tokenizer, shown, codes, regenerate, levels=levels, channels=channels, parts=parts)
+        where = {"levels": levels, "channels": channels, "parts": parts}
+        edited, chosen = self._remade(name, codes, shown, regenerate, length, given, options, **where)
+        if keep_original is None:
+            keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
+        if keep_original:
+            return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in edited]
+        return [tokenizer.decode(one) for one in edited]
+
+    @free_cores()
+    def edit_file(
+        self,
+        path: str | Path,
+        out: Sequence[str | Path],
+        regenerate: Sequence[Region] | None = None,
+        *,
+        stream: str,
+        levels: Sequence[int] | None = None,
+        channels: Sequence[str] | None = None,
+        parts: Sequence[str] | None = None,
+        given: Mapping[str, Any] | None = None,
+        show: Show = nothing_shown,
+        **options: Unpack[DrawOptions],
+    ) -> None:
+        """:meth:`edit` of a file of any length: the same files as its results would be saved as, made in pieces.
+
+        Args:
+            path: of the file.
+            out: files to write, one for each sample.
+            regenerate, levels, channels, parts, given, options: as of :meth:`edit`.
+            stream: name of its stream, whose tokenizer takes files (:class:`tokenmask.tokenizer.TakesFiles`).
+            show: called with seconds done and seconds in all, once through for each file that is read or written.
+
+        Raises:
+            ValueError: as of :meth:`edit`; a tokenizer that needs whole media; another number of files than of samples.
+        """
+        self.inputs.check(stream)
+        tokenizer = self.tokenizers[stream]
+        if not isinstance(tokenizer, TakesFiles):
+            raise ValueError(f"{type(tokenizer).__name__} needs whole media, not files in pieces; use edit")
+        if len(out) != options.get("num_samples", 1):
+            raise ValueError(f"an edit writes a file for each of num_samples samples, got {len(out)} names")
+        codes = tokenizer.encode_file(path, show=show)
+        where = {"levels": levels, "channels": channels, "parts": parts}
+        edited, chosen = self._remade(stream, codes, None, regenerate, None, given, options, **where)
+        for one, target in zip(edited, out, strict=True):
+            tokenizer.decode_file(one, target, given=path, keep=~chosen.any(-1), show=show)
+
+    def _remade(
+        self,
+        name: str,
+        codes: TokenStream,
+        shown: Any,
+        regenerate: Sequence[Region] | None,
+        length: int | None,
+        given: Mapping[str, Any] | None,
+        options: DrawOptions,
+        **where: Any,
+    ) -> tuple[list[TokenStream], Tensor]:
+        """The codes of each sample, and which places of ``codes`` were filled anew, bool [*grid, levels]."""
+        mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
+        seed, samples = check_options(options, mine)
+        if not isinstance(seed, int):
+            raise ValueError(f"an edit has one seed, got {seed!r}; write one whole number")
+        inputs, tokenizer = self.inputs, self.tokenizers[name]
+        chosen = hole(tokenizer, shown, codes, regenerate, **where)
         whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
         conditions, others = inputs.conditions(given), inputs.companions(options)
         canvas, open_places, first = whole, opened, 0
@@ -237,12 +297,7 @@ class Run:
             sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
         requests = [replace(request, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, sampler, options)
-        edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
-        if keep_original is None:
-            keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
-        if keep_original:
-            return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in edited]
-        return [tokenizer.decode(one) for one in edited]
+        return [one if piece is None else pasted(whole, one, piece[0], first) for one in filled], chosen
 
     @property
     def inputs(self) -> Inputs:

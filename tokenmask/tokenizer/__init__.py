@@ -33,7 +33,10 @@ from tokenmask.tokenizer.offers import (
     Locates,
     NamesGroups,
     Selects,
+    Show,
     SpellsCodes,
+    TakesFiles,
+    nothing_shown,
 )
 from tokenmask.tokenizer.protocol import (
     Tokenizer,
@@ -51,7 +54,9 @@ __all__ = [
     "Locates",
     "NamesGroups",
     "Selects",
+    "Show",
     "SpellsCodes",
+    "TakesFiles",
     "Tokenizer",
     "check_fingerprint",
     "check_free",
@@ -62,6 +67,7 @@ __all__ = [
     "fingerprint",
     "load_tokenizer",
     "load_tokenizer_class",
+    "nothing_shown",
     "read_description",
     "stream_of",
     "tokenizer_name",
