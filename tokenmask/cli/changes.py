@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmask.cli.corpora import tokenizer_folder
+from tokenmask.cli.drawing import conditions, drawing_options
 from tokenmask.cli.media import is_words, suffixes_of
-from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
+from tokenmask.cli.printed import after_swap
+from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
 from tokenmask.run import Run, load
@@ -37,7 +40,7 @@ def edit(arguments: argparse.Namespace) -> int:
         parts=arguments.part or None,
         length=arguments.length,
         given=conditions(run, arguments.given),
-        **drawing_options(run, arguments),
+        **drawing_options(run, arguments, name),
     )
     deliver(edited, paths)
     return 0
@@ -57,13 +60,17 @@ def swap(arguments: argparse.Namespace) -> int:
             name, equals, folder = word.partition("=")
             if not (name and equals and folder):
                 raise ValueError(f"a swap has the form NAME=FOLDER, got {word!r}")
-            changed = changed.swap_tokenizer(name, load_tokenizer(folder), seed=arguments.seed)
+            changed = changed.swap_tokenizer(name, load_tokenizer(tokenizer_folder(name, folder)), seed=arguments.seed)
         for name in arguments.remove:
             changed = changed.swap_tokenizer(name, None)
         saved = changed.save(out, [(path, 1.0) for path in arguments.corpus])
     say(repr(saved))
-    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from a corpus of new codes:")
-    say(f"tokenmask train {out / 'recipe.yaml'} --from {out} --corpus CORPUS --out TRAINED")
+    if not saved.fresh:
+        say(f"All other streams draw the same codes as in {run.folder}.")
+        return 0
+    where = "these corpora" if arguments.corpus else "your data (SOURCE)"
+    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from {where}:")
+    say(after_swap(saved, arguments.corpus))
     return 0
 
 

@@ -11,8 +11,11 @@ from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
+from tokenmask.run.folder import SHIPPED
 from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
+
+SHIPS = "shipped"  # in the place of a folder: the tokenizer that ships under the name of the stream
 
 
 def corpus(arguments: argparse.Namespace) -> int:
@@ -51,7 +54,7 @@ def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
 
 
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
-    """ "NAME=FOLDER" words -> tokenizers by stream name."""
+    """ "NAME=FOLDER" words -> tokenizers by stream name; "NAME=shipped" is the one that ships under that name."""
     found: dict[str, Tokenizer] = {}
     for word in words:
         name, equals, folder = word.partition("=")
@@ -59,8 +62,22 @@ def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
             raise ValueError(f"a tokenizer is given as NAME=FOLDER, got {word!r}")
         if name in found:
             raise ValueError(f"a stream has one tokenizer, got two for {name!r}")
-        found[name] = load_tokenizer(folder)
+        found[name] = load_tokenizer(tokenizer_folder(name, folder))
     return found
+
+
+def tokenizer_folder(name: str, folder: str) -> Path:
+    """The folder of NAME=FOLDER; NAME=shipped is that of the tokenizer that ships under the name.
+
+    Raises:
+        ValueError: none ships under it.
+    """
+    if folder != SHIPS or Path(folder).exists():
+        return Path(folder)
+    names = sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
+    if name not in names:
+        raise ValueError(f"tokenizers ship for {', '.join(names)}, got {name}={SHIPS}; name a folder")
+    return SHIPPED / "tokenizers" / name
 
 
 def shape_of(spec: StreamSpec) -> str:
