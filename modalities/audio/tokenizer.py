@@ -290,9 +290,10 @@ class AudioTokenizer(LearnedTokenizer):
         """
         check_stream(self, stream)
         codes, rate = stream.codes, self.config.sample_rate_hz
-        size, pair = len(codes) * self.config.hop, kept(given, keep)
-        if pair is not None:
-            check_keep(pair[1], (len(codes),))
+        size = len(codes) * self.config.hop
+        kept(given, keep)
+        if keep is not None:
+            check_keep(keep, (len(codes),))
 
         def shown(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
             done = 0
@@ -301,7 +302,8 @@ class AudioTokenizer(LearnedTokenizer):
                 done += len(piece)
                 show(done / rate, size / rate)
 
-        pieces = self._sound_pieces(codes) if pair is None else self._joined_pieces(codes, *pair)
+        pieces = self._joined_pieces(codes, given, keep) if given is not None and keep is not None else None
+        pieces = self._sound_pieces(codes) if pieces is None else pieces
         write_pieces(path, shown(pieces), size, rate)
 
     def _joined_pieces(self, codes: Tensor, given: str | Path, keep: Tensor) -> Iterator[Tensor]:

@@ -47,9 +47,9 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def command(
-    commands: Commands, name: str, what: str, examples: Sequence[str], more: str = ""
+    commands: Commands, name: str, what: str, examples: Sequence[str], more: str = "", *, helps: bool = True
 ) -> argparse.ArgumentParser:
-    """Adds a command with its description, in which examples stand below the options."""
+    """Adds a command with its description, in which examples stand below the options; ``helps``: and its --help."""
     parser = commands.add_parser(
         name,
         help=what,
@@ -57,6 +57,7 @@ def command(
         epilog="\n".join(["examples:" if name == "demo" else ON_DEMO, *(f"  {example}" for example in examples)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=helps,
     )
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
     return parser
@@ -79,8 +80,8 @@ def add_tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
         default=[],
         required=required,
         metavar="NAME=FOLDER",
-        help="name of a stream and the folder of its tokenizer; once for each stream"
-        + ("" if required else " (with --data those that are not named are fitted)"),
+        help="name of a stream and the folder of its tokenizer, or `shipped` for the one that ships under that name; "
+        "once for each stream" + ("" if required else " (with --data those that are not named are fitted)"),
     )
 
 
@@ -205,3 +206,19 @@ def positive(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be above 0, got {text!r}")
     return value
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must lie above 0 and be at most 1, got {text!r}")
+    return value
+
+
+def grid(text: str) -> tuple[int, ...]:
+    """Whole numbers, at least 1, with commas between them."""
+    try:
+        return tuple(count(word) for word in text.split(","))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be whole numbers with commas, such as 8,8, got {text!r}") from None

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmask.cli.corpora import tokenizer_folder
+from tokenmask.cli.drawing import conditions, drawing_options
 from tokenmask.cli.media import in_pieces, is_words, suffixes_of
-from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
+from tokenmask.cli.printed import after_swap
+from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
 from tokenmask.progress import seconds_shown
@@ -32,7 +35,7 @@ def edit(arguments: argparse.Namespace) -> int:
     regions = [_region(text) for text in arguments.regenerate] or None
     where = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
     where = {name: asked or None for name, asked in where.items()}
-    options, given = drawing_options(run, arguments), conditions(run, arguments.given)
+    options, given = drawing_options(run, arguments, name), conditions(run, arguments.given)
     if paths and arguments.length is None and in_pieces(run.tokenizers[name], media) is not None:
         with seconds_shown(f"editing {Path(media).name}") as show:
             run.edit_file(media, paths, regions, stream=name, given=given, show=show, **where, **options)
@@ -62,13 +65,17 @@ def swap(arguments: argparse.Namespace) -> int:
                     f"a swap has the form NAME=FOLDER, got {word!r}; "
                     "write the folder of the new tokenizer behind the sign"
                 )
-            changed = changed.swap_tokenizer(name, load_tokenizer(folder), seed=arguments.seed)
+            changed = changed.swap_tokenizer(name, load_tokenizer(tokenizer_folder(name, folder)), seed=arguments.seed)
         for name in arguments.remove:
             changed = changed.swap_tokenizer(name, None)
         saved = changed.save(out, [(path, 1.0) for path in arguments.corpus])
     say(repr(saved))
-    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from a corpus of new codes:")
-    say(f"tokenmask train {out / 'recipe.yaml'} --from {out} --corpus CORPUS --out TRAINED")
+    if not saved.fresh:
+        say(f"All other streams draw the same codes as in {run.folder}.")
+        return 0
+    where = "these corpora" if arguments.corpus else "your data (SOURCE)"
+    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from {where}:")
+    say(after_swap(saved, arguments.corpus))
     return 0
 
 

@@ -13,8 +13,11 @@ from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
+from tokenmask.run.folder import SHIPPED
 from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
+
+SHIPS = "shipped"  # in the place of a folder: the tokenizer that ships under the name of the stream
 
 
 def corpus(arguments: argparse.Namespace) -> int:
@@ -71,8 +74,9 @@ def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
 
 
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
-    """ "NAME=FOLDER" words -> tokenizers by stream name."""
-    return {name: load_tokenizer(folder) for name, folder in by_name(words, "a tokenizer", "NAME=FOLDER").items()}
+    """ "NAME=FOLDER" words -> tokenizers by stream name; "NAME=shipped" is the one that ships under that name."""
+    found = by_name(words, "a tokenizer", "NAME=FOLDER")
+    return {name: load_tokenizer(tokenizer_folder(name, folder)) for name, folder in found.items()}
 
 
 def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) -> dict[str, str]:
@@ -86,6 +90,20 @@ def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) 
             raise ValueError(f"{what} is named once, got two values for {name!r}; leave one out")
         found[name] = value
     return found
+
+
+def tokenizer_folder(name: str, folder: str) -> Path:
+    """The folder of NAME=FOLDER; NAME=shipped is that of the tokenizer that ships under the name.
+
+    Raises:
+        ValueError: none ships under it.
+    """
+    if folder != SHIPS or Path(folder).exists():
+        return Path(folder)
+    names = sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
+    if name not in names:
+        raise ValueError(f"tokenizers ship for {', '.join(names)}, got {name}={SHIPS}; name a folder")
+    return SHIPPED / "tokenizers" / name
 
 
 def shape_of(spec: StreamSpec) -> str:

@@ -18,11 +18,13 @@ from tokenmask.cli.arguments import (
     add_workers,
     command,
     count,
+    grid,
     not_below_0,
     not_negative,
     number,
     positive,
     seed,
+    share,
 )
 
 
@@ -60,6 +62,12 @@ def train(commands: Commands) -> None:
         "rows of streams that it lacks start fresh",
     )
     parser.add_argument(
+        "--freeze",
+        action="store_true",
+        help="train the rows of new streams only, those that the run of --from lacks and those whose tokenizer was "
+        "swapped there; all else stays as it is, bit for bit",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -84,6 +92,7 @@ def generate(commands: Commands) -> None:
         'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
         'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
         "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
+        "tokenmask generate image --run runs/demo --top-k 50 --order RandomScore --out codes.tokens",
     ]
     parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
     parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
@@ -91,6 +100,13 @@ def generate(commands: Commands) -> None:
         "--length", type=count, metavar="N", help="codes to add, for a stream of free length such as text"
     )
     parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
+    parser.add_argument("--grid", type=grid, metavar="N,N", help="size of all axes, where more than one is free")
+    parser.add_argument(
+        "--prompts",
+        metavar="FILE",
+        help="many requests at once: a .txt file, each line of which is what --given text= would be, or a .jsonl, "
+        ".csv, .tsv or .parquet file with columns named as streams; samples are numbered by prompt, then by sample",
+    )
     _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
 
 
@@ -232,12 +248,35 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         metavar="T",
         help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
     )
+    parser.add_argument(
+        "--top-k", type=count, metavar="N", help="draw from the N likeliest codes (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--top-p",
+        type=share,
+        metavar="P",
+        help="draw from the likeliest codes that together have the probability P (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--order",
+        metavar="SCORE",
+        help="which slots are revealed first: ConfidenceScore, MarginScore, EntropyScore, RandomScore, HaltonScore, "
+        "QLDSScore, or the class path of another (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="a field of the sampler, as under `sampler` in the recipe of the run, such as pick.min_p=0.05 or "
+        "schedule.class_path=UniformSchedule; again for more",
+    )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many to draw (default: 1)")
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help="a file (several samples are numbered) or a folder; without it text is printed and other media go to "
-        "STREAM-SEED-SAMPLE.png or the like here",
+        help="a file (several samples are numbered), of media or, if it ends in .tokens, of codes; or a folder; "
+        "without it text is printed and other media go to STREAM-SEED-SAMPLE.png or the like here",
     )
     add_force(parser)

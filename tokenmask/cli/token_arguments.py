@@ -5,6 +5,10 @@ Does not know: what a command does. Imports nothing but argparse, so that help i
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
+
 from tokenmask.cli.arguments import (
     HELD_OUT,
     MANIFEST,
@@ -28,7 +32,9 @@ def fit(commands: Commands) -> None:
         "tokenmask fit image --data runs/demo/samples --out tokenizers/image --steps 100",
         "tokenmask fit image --data runs/demo/samples --out tokenizers/small --steps 100 --option config.codes=64",
     ]
-    parser = command(commands, "fit", "Train a tokenizer on files of one modality.", examples)
+    more = "`tokenmask fit MODALITY --help` lists the options of its tokenizer besides."
+    parser = command(commands, "fit", "Train a tokenizer on files of one modality.", examples, more, helps=False)
+    parser.add_argument("-h", "--help", action=FitHelp, help="show this help and stop")
     parser.add_argument("modality", help="text, image, audio, motion, eeg, or one that an installed package brings")
     parser.add_argument(
         "--data",
@@ -53,6 +59,24 @@ def fit(commands: Commands) -> None:
         metavar="KEY=VALUE",
         help="another option of the tokenizer's fit, such as vocab_size=2000 for text; again for more",
     )
+
+
+class FitHelp(argparse.Action):
+    """The help of ``fit`` and, where a modality is named before it, the options of its tokenizer."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+        """Leaves the process with code 0."""
+        parser.print_help()
+        if getattr(namespace, "modality", None):
+            from tokenmask.cli.options import as_help, options_of
+            from tokenmask.recipes.learners import learner
+
+            options = as_help(options_of(learner(namespace.modality)))
+            sys.stdout.write(f"\noptions of {namespace.modality}, each with --option KEY=VALUE:\n{options}\n")
+        parser.exit()
 
 
 def encode(commands: Commands) -> None:

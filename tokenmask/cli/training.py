@@ -11,9 +11,10 @@ from pathlib import Path
 
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
+from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_folder
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
+from tokenmask.cli.printed import after_training
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items, unseen
 from tokenmask.corpus import TRAIN, Corpus, Item
@@ -37,7 +38,8 @@ def train(arguments: argparse.Namespace) -> int:
     others = _streams_of_others(arguments.recipe) if arguments.data else []
     recipe = load_recipe(arguments.recipe, overrides=[*others, *arguments.set], tiny=arguments.tiny)
     out, code = Path(arguments.out), 0
-    folders = dict(word.partition("=")[::2] for word in arguments.tokenizer)
+    words = (word.partition("=")[::2] for word in arguments.tokenizer)
+    folders = {name: tokenizer_folder(name, folder) for name, folder in words}
     tokenizers = named_tokenizers(arguments.tokenizer)
     for name, tokenizer in tokenizers.items():
         if name not in recipe.streams:
@@ -52,8 +54,13 @@ def train(arguments: argparse.Namespace) -> int:
                 "give the folder of such a one"
             )
     start = None if arguments.start is None else Path(arguments.start)
+    fresh: list[str] = []
     if start is not None:
-        tokenizers = _started(load(start), recipe, tokenizers)
+        begun = load(start)
+        tokenizers = _started(begun, recipe, tokenizers)
+        fresh = [name for name in recipe.streams if name in begun.fresh or name not in begun.layout.streams]
+    elif arguments.freeze:
+        raise ValueError("--freeze keeps what another run has learned; name that run with --from, or leave it away")
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
     of_corpora = {name for folder, _ in corpora for name in Corpus(folder).specs}
     found: list[Item] = []
@@ -77,6 +84,10 @@ def train(arguments: argparse.Namespace) -> int:
         recipe = recipe.of(held) if held else recipe
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
         say(f"streams of these data: {', '.join(recipe.streams)}")
+    if arguments.freeze:
+        recipe = _frozen(recipe, [name for name in fresh if name in recipe.streams], start)
+    if recipe.training.only:
+        say(f"only the rows of {', '.join(recipe.training.only)} are trained")
     if arguments.dry_run:
         if processes.size > 1:
             raise ValueError(f"--dry-run is for one process, got {processes.size}; leave torchrun away")
@@ -96,20 +107,11 @@ def train(arguments: argparse.Namespace) -> int:
     if not processes.first:
         return code
     for name, folder in folders.items():
-        _keep_figures(Path(folder), out / "tokenizers" / name)
-    name = run.layout.names[-1]
-    say(f"{run!r}; see `tokenmask generate {name} --run {out}{_length(run, name)}` and `tokenmask evaluate {out}`")
+        _keep_figures(folder, out / "tokenizers" / name)
+    say(repr(run))
+    for line in after_training(run):
+        say(line)
     return code
-
-
-def _length(run: Run, name: str) -> str:
-    """The option that says how much of a stream of free length is drawn: as much as fits, up to 24 steps."""
-    spec = run.layout.streams[name]
-    if None not in spec.grid:
-        return ""
-    places = math.prod(size for size in spec.grid if size is not None)
-    each = run.layout.arrangement(name).positions(places, spec.num_levels)
-    return f" --length {max(1, min(24, (run.recipe.packing.max_positions - 1) // each))}"
 
 
 def _streams_of_others(source: str) -> list[str]:
@@ -136,6 +138,16 @@ def _started(run: Run, recipe: Recipe, given: Mapping[str, Tokenizer]) -> dict[s
                 f"{theirs[name].spec.fingerprint[:12]}, got {tokenizer.spec.fingerprint[:12]}; leave --tokenizer away"
             )
     return theirs | dict(given)
+
+
+def _frozen(recipe: Recipe, fresh: Sequence[str], start: Path | None) -> Recipe:
+    """The recipe in which only the rows of some streams move."""
+    if not fresh:
+        raise ValueError(
+            f"--freeze trains streams that {start} lacks or whose tokenizer was swapped there, but these data hold "
+            "none of them; leave it away, or say which with --set training.only=[NAME]"
+        )
+    return replace(recipe, training=replace(recipe.training, only=tuple(fresh)))
 
 
 def _weighted(word: str) -> tuple[str | Path, float]:

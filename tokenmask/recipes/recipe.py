@@ -137,7 +137,8 @@ class Recipe:
             name: StreamOptions(tokenizer, {}, layout.arrangement(name), layout.shares.get(name))
             for name, tokenizer in changed.items()
         }
-        return replace(self, streams={**self.streams, **fresh}).of(layout.names)
+        moving = replace(self.training, only=())  # what moved alone, moved before the change
+        return replace(self, streams={**self.streams, **fresh}, training=moving).of(layout.names)
 
     def of(self, names: Collection[str]) -> Recipe:
         """The same recipe with some of its streams only."""
@@ -145,8 +146,10 @@ class Recipe:
         def kept(values: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in values.items() if name in names}
 
+        only = tuple(name for name in self.training.only if name in names)
         return replace(
             self,
+            training=replace(self.training, only=only or self.training.only),
             streams=kept(self.streams),
             packing=replace(self.packing, budgets=kept(self.packing.budgets)),
             conditioning=replace(self.conditioning, odds=kept(self.conditioning.odds)),

@@ -35,6 +35,7 @@ class RunParts(NamedTuple):
     tokenizers: dict[str, Tokenizer]
     corpora: tuple[tuple[str, float], ...]
     labels: dict[str, dict[str, tuple[str, ...]]]
+    fresh: tuple[str, ...] = ()
 
 
 def read_run(folder: Path) -> RunParts:
@@ -78,7 +79,8 @@ def read_run(folder: Path) -> RunParts:
     labels = {
         name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
     }
-    return RunParts(recipe, layout, models, tokenizers, corpora, labels)
+    fresh = tuple(name for name in about.get("fresh", ()) if name in layout.streams)
+    return RunParts(recipe, layout, models, tokenizers, corpora, labels, fresh)
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -53,6 +53,7 @@ class Run:
         tokenizers: by stream name.
         corpora: (folder, weight) of the data it was trained on.
         labels: stream name -> axis -> names of its entries in the data (electrodes); new streams get the same.
+        fresh: streams that were swapped or added since the last training, whose rows are still to be learned.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Run:
     tokenizers: Mapping[str, Tokenizer]
     corpora: Sequence[tuple[str, float]] = field(default_factory=tuple)
     labels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    fresh: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -370,7 +372,8 @@ class Run:
         for path, _ in corpora:
             Corpus(path, specs=dict(self.layout.streams))
         labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
-        write_run(folder, self.recipe, self.layout, self.tokenizers, corpora, labels)
+        origin = {"fresh": list(self.fresh)} if self.fresh else {}
+        write_run(folder, self.recipe, self.layout, self.tokenizers, corpora, labels, origin)
         for name, model in self.models.items():
             path = model_path(folder, name)
             path.parent.mkdir(exist_ok=True)
