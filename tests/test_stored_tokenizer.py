@@ -27,6 +27,7 @@ from tokenmask.tokenizer import (
     Learns,
     Locates,
     NamesGroups,
+    Opens,
     Selects,
     SpellsCodes,
     fingerprint,
@@ -151,8 +152,10 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 
 # What tokenizers may offer --------------------------------------------------------------------------------------------
 
+PUBLISHED = {"encodec", "dac", "mimi", "xcodec"}
 OFFERED = {
-    Learns: {"text", "image", "audio", "motion", "eeg", "video"},
+    Learns: {"text", "image", "audio", "motion", "eeg", "video", *PUBLISHED},
+    Opens: PUBLISHED,
     Selects: {"image", "audio", "motion", "eeg", "video"},
     Locates: {"text", "image"},
     NamesGroups: {"motion", "eeg"},

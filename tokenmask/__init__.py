@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.sampling import Sampler as Sampler
     from tokenmask.streams import StreamSpec as StreamSpec
     from tokenmask.streams import TokenStream as TokenStream
+    from tokenmask.tokenizer import open_tokenizer as tokenizer
+    from tokenmask.tokenizer import register_tokenizer as register_tokenizer
     from tokenmask.training import Trainer as Trainer
 
 from tokenmask.deprecation import moved_modules
@@ -40,6 +42,7 @@ _HOMES = {
     "load": "run",
     "Run": "run",
     "load_tokenizer": "run",
+    "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",
     "Layout": "layout",
@@ -50,14 +53,16 @@ _HOMES = {
     "Transformer": "models",
     "Masker": "masking",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", "tokenizer", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"tokenmask.{_HOMES[name]}"), name)
+    if name == "tokenizer":  # a module, which is called as its open_tokenizer
+        return importlib.import_module("tokenmask.tokenizer")
     raise AttributeError(f"tokenmask has no {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

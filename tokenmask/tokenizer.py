@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, cast, runtime_checkable
+from types import ModuleType
+from typing import Any, ClassVar, Protocol, Self, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +25,7 @@ from tokenmask.streams import StreamSpec, TokenStream
 FORMAT = 1
 DESCRIPTION_FILE = "tokenizer.json"
 ENTRY_POINT_GROUP = "tokenmask.tokenizers"
+Kind = TypeVar("Kind", bound=type)
 
 # What ships with tokenmask; other packages join by the entry-point group above.
 TOKENIZERS = {
@@ -33,14 +37,19 @@ TOKENIZERS = {
     "video": "tokenmask.modalities.video:VideoTokenizer",
     "codec2": "tokenmask.modalities.audio.system_codecs:Codec2Tokenizer",
     "lpcnet": "tokenmask.modalities.audio.system_codecs:LpcnetTokenizer",
+    "encodec": "tokenmask.modalities.published.encodec:EncodecTokenizer",
+    "dac": "tokenmask.modalities.published.dac:DacTokenizer",
+    "mimi": "tokenmask.modalities.published.mimi:MimiTokenizer",
+    "xcodec": "tokenmask.modalities.published.xcodec:XcodecTokenizer",
 }
+_REGISTERED: dict[str, type] = {}  # by register_tokenizer, in this process alone
 
 
 @runtime_checkable
 class Tokenizer(Protocol):
     """Turns one kind of media into codes and back.
 
-    What a tokenizer may offer besides is in protocols of their own: :class:`Learns`, :class:`Selects`,
+    What a tokenizer may offer besides is in protocols of their own: :class:`Learns`, :class:`Opens`, :class:`Selects`,
     :class:`Locates`, :class:`FindsChannels`, :class:`NamesGroups`, :class:`SpellsCodes`, :class:`GivesVectors` and
     :class:`GivesCodebooks`.
     ``tokenmask.testing.check_tokenizer`` states this contract as checks that any tokenizer can be put through.
@@ -106,6 +115,17 @@ class Learns(Protocol):
     """Class method ``fit(items, *, seed=0, folder=None, progress=True, ...) -> tokenizer``: a ready one. It touches no
     global random state, resumes from ``folder`` where it takes long, and declares the types of its further options,
     which recipes and commands then know. ValueError where the items do not suffice."""
+
+
+@runtime_checkable
+class Opens(Protocol):
+    """A tokenizer class that is made from files of others: :func:`open_tokenizer` and ``NAME=KIND:SOURCE`` take it."""
+
+    open: ClassVar[Callable[..., Any]]
+    """Class method ``open(source, *, keep="weights", download=False, ...) -> tokenizer``. ``source`` is a local folder
+    or the name of one in a cache of the user's; nothing is downloaded unless ``download`` says so. What ``save`` keeps
+    is the weights, or with ``keep="reference"`` the fingerprint and the source. ValueError in a sentence where there is
+    nothing to open, ImportError where a library is missing."""
 
 
 @runtime_checkable
@@ -270,6 +290,12 @@ def find_tokenizers() -> dict[str, str]:
     Raises:
         ValueError: an installed package claims a name that is taken.
     """
+    known = {name: f"{kind.__module__}:{kind.__qualname__}" for name, kind in _REGISTERED.items()}
+    return known | installed_tokenizers()
+
+
+def installed_tokenizers() -> dict[str, str]:
+    """:func:`find_tokenizers` without what this process has registered: what any process finds."""
     found = dict(TOKENIZERS)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if found.setdefault(point.name, point.value) != point.value:
@@ -280,6 +306,56 @@ def find_tokenizers() -> dict[str, str]:
     return found
 
 
+def register_tokenizer(kind: Kind, name: str | None = None) -> Kind:
+    """Makes a tokenizer class known in this process, as an entry point would; also a decorator.
+
+    A class of a notebook or a script then takes part in everything that stays in memory. A run with it is saved once
+    the class stands in a module that others can import.
+
+    Args:
+        kind: follows :class:`Tokenizer`.
+        name: what files and recipes call it; its own ``name`` if there is one.
+
+    Returns:
+        ``kind``.
+
+    Raises:
+        TypeError: no class with the methods of a tokenizer.
+        ValueError: no name, or one that an installed tokenizer has.
+    """
+    missing = [
+        one
+        for one in ("media", "spec", "encode", "encode_many", "decode", "evaluate", "save", "load")
+        if not hasattr(kind, one)
+    ]
+    if not isinstance(kind, type) or missing:
+        raise TypeError(
+            f"a tokenizer class has media, spec, encode, encode_many, decode, evaluate, save and load, but {kind!r} "
+            f"lacks {', '.join(missing) or 'being a class'}; see tokenmask.tokenizer.Tokenizer"
+        )
+    name = name or getattr(kind, "name", None)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a tokenizer is registered under a name, but {kind.__name__} has none; pass name=...")
+    taken = installed_tokenizers()
+    if name in taken:
+        raise ValueError(f"{name!r} is the name of {taken[name]}; register {kind.__name__} under another")
+    _REGISTERED[name] = kind
+    return kind
+
+
+def check_storable(tokenizer: Tokenizer) -> None:
+    """ValueError in a sentence unless another process could find the class of a tokenizer, to open what is saved."""
+    kind, name = type(tokenizer), tokenizer_name(tokenizer)
+    if name in installed_tokenizers():
+        return
+    if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+        raise ValueError(
+            f"{kind.__name__} is registered from a notebook, a script or a function ({kind.__module__}), where nothing "
+            "that opens what is saved could find it; move it to a module, best of a package with an entry point of the "
+            f"group {ENTRY_POINT_GROUP} (in memory it works)"
+        )
+
+
 def load_tokenizer_class(name: str) -> type[Tokenizer]:
     """Imports the tokenizer of a name.
 
@@ -288,7 +364,12 @@ def load_tokenizer_class(name: str) -> type[Tokenizer]:
     """
     found = find_tokenizers()
     if name not in found:
-        raise ValueError(f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it")
+        raise ValueError(
+            f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it, or register "
+            "its class with register_tokenizer"
+        )
+    if name in _REGISTERED and name not in installed_tokenizers():
+        return _REGISTERED[name]
     module, _, attribute = found[name].partition(":")
     try:
         return cast(type[Tokenizer], getattr(importlib.import_module(module), attribute))
@@ -368,3 +449,62 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     tokenizer = load_tokenizer_class(values["tokenizer"]).load(folder)
     check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
     return tokenizer
+
+
+# Opening --------------------------------------------------------------------------------------------------------------
+
+
+def open_tokenizer(name: str, source: str | Path, **options: Any) -> Tokenizer:
+    """A tokenizer in one line, ``tm.tokenizer("encodec", "folder-or-hub-id", levels=8)``.
+
+    Args:
+        name: of a tokenizer out of ``tokenmask info``.
+        source: of one that :class:`Opens`, where its weights are; of others a tokenizer folder, as for
+            :func:`load_tokenizer`.
+        options: of its ``open``, with ``keep`` and ``download``.
+
+    Raises:
+        ValueError: no such tokenizer, nothing to open, or an option that it does not have.
+        ImportError: a library that it needs is missing.
+    """
+    kind = load_tokenizer_class(name)
+    who = kind.__name__
+    if not isinstance(kind, Opens):
+        if options:
+            raise ValueError(f"{who} is opened from its folder alone, got {', '.join(options)}; leave it out")
+        return kind.load(source)
+    try:
+        return cast(Tokenizer, kind.open(source, **options))
+    except TypeError as error:
+        raise ValueError(f"{who} cannot be opened with these options ({error}); see its open") from error
+
+
+def tokenizer_at(place: str | Path) -> Tokenizer:
+    """The tokenizer of a folder, or of ``KIND:SOURCE`` with options behind commas: "encodec:FOLDER,levels=8".
+
+    Raises:
+        ValueError, ImportError: as of :func:`load_tokenizer` and :func:`open_tokenizer`.
+    """
+    name, colon, rest = str(place).partition(":")
+    if not colon or not name.replace("-", "").replace("_", "").isalnum() or Path(place).exists():
+        return load_tokenizer(place)
+    source, settings = cast(re.Match[str], re.fullmatch(r"(.*?)((?:,[a-z_]+=[^,]*)*)", rest, re.S)).groups()
+    pairs = [setting.split("=", 1) for setting in settings.split(",")[1:]]
+    return open_tokenizer(name, source, **{key: _spoken(text) for key, text in pairs})
+
+
+def _spoken(text: str) -> Any:
+    """The value that words of a command line mean."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+class _Opener(ModuleType):
+    """This module under its name in the package, ``tokenmask.tokenizer``, opens tokenizers when it is called."""
+
+    def __call__(self, name: str, source: str | Path, **options: Any) -> Tokenizer:
+        return open_tokenizer(name, source, **options)
+
+
+sys.modules[__name__].__class__ = _Opener

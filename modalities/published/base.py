@@ -1,0 +1,238 @@
+"""Published tokenizers: the weights of others behind our protocol.
+
+Arrow: folder of others --**PublishedTokenizer.open**--> tokenizer --> codes that are those of the library itself.
+Does not know: any modality. An adapter says which class of which library it is, and where codes go in and out.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from tokenmask.modalities.published.files import CONFIG_FILE, json_of, located, needed, tensors_of
+from tokenmask.stored_tokenizer import TENSORS_FILE, FolderTokenizer
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tensor_files import load_tensors, save_tensors
+from tokenmask.tokenizer import check_fingerprint, fingerprint
+
+KEEPS = ("weights", "reference")
+_NOT_MEANT = ("_name_or_path", "transformers_version", "_diffusers_version", "architectures", "dtype", "torch_dtype")
+
+
+@dataclass(frozen=True)
+class PublishedConfig:
+    """What every published tokenizer is made of, besides its tensors.
+
+    Args:
+        source: folder or hub name that it was opened from.
+        keep: "weights", what is saved stands alone, or "reference", it needs its source.
+        model: the configuration of its network, as JSON text.
+    """
+
+    source: str
+    keep: str
+    model: str
+
+    def __post_init__(self) -> None:
+        if self.keep not in KEEPS:
+            raise ValueError(f"keep must be one of {', '.join(KEEPS)}, got {self.keep!r}")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While open, torch has one thread: sums of others' networks depend on the number, and codes must not."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def exactly(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator of what runs a network of others."""
+
+    @functools.wraps(call)
+    def run(*arguments: Any, **named: Any) -> Any:
+        with one_thread():
+            return call(*arguments, **named)
+
+    return run
+
+
+class PublishedTokenizer(FolderTokenizer):
+    """Base of tokenizers whose network and weights are others'.
+
+    An adapter has ``name``, ``model_class``, ``model_type`` and what its modality's base asks for. Items are coded one
+    at a time, in float32 and by one thread, so that codes are equal whatever the batch, and are those that the library
+    gives for the same input. The fingerprint is of the tensors as they are stored, of the network's configuration, and
+    of the options that codes depend on; so it is the same whatever is kept.
+    """
+
+    config_class: ClassVar[type] = PublishedConfig
+    remedy: ClassVar[str] = "open it again from its source"
+    library: ClassVar[str] = "transformers"
+    model_class: ClassVar[str]
+    """Class of the library."""
+    model_type: ClassVar[str]
+    """What ``config.json`` calls it."""
+    context_seconds: ClassVar[float | None] = None
+    network: Any
+
+    def __init__(self, config: Any, tensors: Mapping[str, Tensor]) -> None:
+        """Args:
+        config: a ``config_class``.
+        tensors: the weights, by the names of the file.
+
+        Raises:
+            ValueError: a configuration or weights that the library's class does not take, or that give no codes alone.
+            ImportError: the library is missing.
+        """
+        with one_thread():
+            self.network = self.make_network(json.loads(config.model), dict(tensors))
+        self.config = self.resolved(config)
+        self._tensors = dict(tensors) if config.keep == "weights" else {}
+        self._spec = replace(self.make_spec(), fingerprint=self._identity(self.config, tensors))
+
+    @classmethod
+    def _identity(cls, config: Any, tensors: Mapping[str, Tensor]) -> str:
+        options = {key: value for key, value in asdict(config).items() if key not in ("source", "keep")}
+        return fingerprint({"tokenizer": cls.name, **options}, tensors)
+
+    # What an adapter or its modality says ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def make_spec(self) -> StreamSpec:
+        """What the codes mean; the fingerprint is put in afterwards."""
+
+    def resolved(self, config: Any) -> Any:
+        """``config`` with what was left to the network, or ValueError for what this network has not."""
+        return config
+
+    def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+        """The network of ``config.json`` and tensors, ready to use."""
+        kind = getattr(needed(self.library, type(self).__name__), self.model_class)
+        return pretrained(kind, values, tensors, type(self).__name__)
+
+    @classmethod
+    def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """(values of ``config.json``, tensors) of a folder of others; ValueError for one of another kind."""
+        values = json_of(folder / CONFIG_FILE, cls.__name__)
+        found = values.get("model_type", values.get("_class_name"))
+        if found != cls.model_type:
+            raise ValueError(
+                f"{cls.__name__} is made of a {cls.model_type}, but {folder / CONFIG_FILE} is of {found!r}; name "
+                "another folder, or the tokenizer of that kind (see `tokenmask info`)"
+            )
+        return values, tensors_of(folder, convert=f"{cls.library}.{cls.model_class}")
+
+    # Opening and folders ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, source: str | Path, *, keep: str = "weights", download: bool = False, **options: Any) -> Self:
+        """The tokenizer of a published folder.
+
+        Args:
+            source: a local folder, or the name of a repository in the hub cache.
+            keep: what :meth:`save` keeps: "weights", or "reference", the fingerprint and where the source is.
+            download: fetches a repository that is not in the cache.
+            options: of the kind.
+
+        Raises:
+            ValueError: nothing to open, another kind of network, weights as pickle only, or options that it has not.
+            ImportError: a library is missing.
+        """
+        needed(cls.library, cls.__name__)
+        folder = located(source, cls.__name__, download=download)
+        values, tensors = cls.read(folder)
+        kept = str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else str(source)
+        return cls(cls.config_class(source=kept, keep=keep, model=_canonical(values), **options), tensors)
+
+    def write_files(self, folder: Path) -> None:
+        """Writes the tensors, unless only a reference is kept."""
+        if self.config.keep == "weights":
+            save_tensors(folder / TENSORS_FILE, self._tensors, {"tokenizer": self.name})
+
+    @classmethod
+    def read_files(cls, config: Any, folder: Path, identity: str, **others: Any) -> Self:
+        """With the tensors that are there, or those of the source, which must be as they were."""
+        if config.keep == "weights":
+            tensors = load_tensors(folder / TENSORS_FILE)[0]
+            check_fingerprint(folder, identity, cls._identity(config, tensors))  # before anything is made of them
+            return cls(config, tensors)
+        values, tensors = cls.read(located(config.source, cls.__name__))
+        now = cls._identity(replace(config, model=_canonical(values)), tensors)
+        if now != identity:
+            raise ValueError(
+                f"{folder} refers to {config.source} as it was with fingerprint {identity[:16]}, but what is there now "
+                f"gives {now[:16]}; bring the old files back, or open it anew and encode again"
+            )
+        return cls(config, tensors)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        device: torch.device = next(self.network.parameters()).device
+        return device
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves the network; codes and media come back to the CPU all the same."""
+        self.network.to(device)
+        return self
+
+    def encode(self, media: Any) -> TokenStream:
+        """The codes of one item; see :meth:`encode_many`."""
+        return self.encode_many([media])[0]
+
+    @abstractmethod
+    def encode_many(self, items: Sequence[Any]) -> list[TokenStream]:
+        """The codes of many items, one after the other."""
+
+
+def pretrained(kind: Any, values: dict[str, Any], tensors: dict[str, Tensor], who: str) -> Any:
+    """A model of transformers from the values of its ``config.json`` and tensors by the names of the file.
+
+    Names of older versions are understood as ``from_pretrained`` understands them.
+    """
+    from transformers.utils import logging
+
+    shown, loudness = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            config = kind.config_class.from_dict(values)
+            network, told = kind.from_pretrained(
+                None, config=config, state_dict=dict(tensors), dtype=torch.float32, output_loading_info=True
+            )
+    except (ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{who} must fit its {CONFIG_FILE} and weights, but does not ({reason}); use both of one"
+        ) from error
+    finally:
+        logging.set_verbosity(loudness)
+        if shown:
+            logging.enable_progress_bar()
+    lost = sorted({*told["missing_keys"], *(str(name) for name in told["mismatched_keys"])})
+    if lost:
+        raise ValueError(
+            f"{who} must find all its weights, but {len(lost)} are missing or of another shape ({lost[0]}); use the "
+            f"{CONFIG_FILE} and the weights of one model"
+        )
+    return network.eval().requires_grad_(False)
+
+
+def _canonical(values: Mapping[str, Any]) -> str:
+    """The JSON text of a configuration, without what only tells who wrote it."""
+    return json.dumps({key: value for key, value in values.items() if key not in _NOT_MEANT}, sort_keys=True)
