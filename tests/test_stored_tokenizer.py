@@ -152,14 +152,15 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 
 # What tokenizers may offer --------------------------------------------------------------------------------------------
 
-PUBLISHED = {"encodec", "dac", "mimi", "xcodec"}
+WORDS = {"fast", "tiktoken"}
+PUBLISHED = {"encodec", "dac", "mimi", "xcodec", *WORDS}
 OFFERED = {
     Learns: {"text", "image", "audio", "motion", "eeg", "video", *PUBLISHED},
     Opens: PUBLISHED,
     Selects: {"image", "audio", "motion", "eeg", "video"},
-    Locates: {"text", "image"},
+    Locates: {"text", "image", *WORDS},
     NamesGroups: {"motion", "eeg"},
-    SpellsCodes: {"text"},
+    SpellsCodes: {"text", *WORDS},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},
     GivesCodebooks: {"image", "audio", "motion", "eeg", "video"},
 }

@@ -41,6 +41,8 @@ TOKENIZERS = {
     "dac": "tokenmask.modalities.published.dac:DacTokenizer",
     "mimi": "tokenmask.modalities.published.mimi:MimiTokenizer",
     "xcodec": "tokenmask.modalities.published.xcodec:XcodecTokenizer",
+    "fast": "tokenmask.modalities.published.fast:FastTokenizer",
+    "tiktoken": "tokenmask.modalities.published.openai:TiktokenTokenizer",
 }
 _REGISTERED: dict[str, type] = {}  # by register_tokenizer, in this process alone
 

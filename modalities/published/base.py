@@ -33,8 +33,8 @@ class PublishedConfig:
     """What every published tokenizer is made of, besides its tensors.
 
     Args:
-        source: folder or hub name that it was opened from.
-        keep: "weights", what is saved stands alone, or "reference", it needs its source.
+        source: folder or hub name that it needs to be opened again, "" if what is saved stands alone.
+        keep: "weights", what is saved stands alone, or "reference".
         model: the configuration of its network, as JSON text.
     """
 
@@ -89,15 +89,17 @@ class PublishedTokenizer(FolderTokenizer):
     context_seconds: ClassVar[float | None] = None
     network: Any
 
-    def __init__(self, config: Any, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, config: Any, tensors: Mapping[str, Tensor], source: str = "") -> None:
         """Args:
         config: a ``config_class``.
         tensors: the weights, by the names of the file.
+        source: where they come from, to be told.
 
         Raises:
             ValueError: a configuration or weights that the library's class does not take, or that give no codes alone.
             ImportError: the library is missing.
         """
+        self.config, self.source = config, source or config.source
         with one_thread():
             self.network = self.make_network(json.loads(config.model), dict(tensors))
         self.config = self.resolved(config)
@@ -123,6 +125,11 @@ class PublishedTokenizer(FolderTokenizer):
         """The network of ``config.json`` and tensors, ready to use."""
         kind = getattr(needed(self.library, type(self).__name__), self.model_class)
         return pretrained(kind, values, tensors, type(self).__name__)
+
+    @classmethod
+    def found(cls, source: str | Path, download: bool = False) -> Path:
+        """Where a source is; see :func:`located`."""
+        return located(source, cls.__name__, download=download)
 
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -153,24 +160,25 @@ class PublishedTokenizer(FolderTokenizer):
             ImportError: a library is missing.
         """
         needed(cls.library, cls.__name__)
-        folder = located(source, cls.__name__, download=download)
-        values, tensors = cls.read(folder)
+        values, tensors = cls.read(cls.found(source, download))
         kept = str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else str(source)
-        return cls(cls.config_class(source=kept, keep=keep, model=_canonical(values), **options), tensors)
+        needed_again = kept if keep == "reference" else ""
+        config = cls.config_class(source=needed_again, keep=keep, model=_canonical(values), **options)
+        return cls(config, tensors, kept)
 
     def write_files(self, folder: Path) -> None:
         """Writes the tensors, unless only a reference is kept."""
         if self.config.keep == "weights":
-            save_tensors(folder / TENSORS_FILE, self._tensors, {"tokenizer": self.name})
+            save_tensors(folder / TENSORS_FILE, self._tensors, {"tokenizer": self.name, "source": self.source})
 
     @classmethod
     def read_files(cls, config: Any, folder: Path, identity: str, **others: Any) -> Self:
         """With the tensors that are there, or those of the source, which must be as they were."""
         if config.keep == "weights":
-            tensors = load_tensors(folder / TENSORS_FILE)[0]
+            tensors, about = load_tensors(folder / TENSORS_FILE)
             check_fingerprint(folder, identity, cls._identity(config, tensors))  # before anything is made of them
-            return cls(config, tensors)
-        values, tensors = cls.read(located(config.source, cls.__name__))
+            return cls(config, tensors, str(about.get("source", "")))
+        values, tensors = cls.read(cls.found(config.source))
         now = cls._identity(replace(config, model=_canonical(values)), tensors)
         if now != identity:
             raise ValueError(

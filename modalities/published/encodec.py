@@ -21,7 +21,7 @@ class EncodecTokenizer(PublishedCodec):
         own = self.network.config
         if own.normalize or own.chunk_length_s or own.audio_channels > 1:
             what = "needs a loudness beside its codes, or two channels; take a mono model such as encodec_24khz"
-            raise ValueError(f"the sound of {config.source} must follow from codes alone, but {what}")
+            raise ValueError(f"the sound of {self.source} must follow from codes alone, but {what}")
         return super().resolved(config)
 
     def codes_of(self, samples: Tensor) -> Tensor:

@@ -58,12 +58,12 @@ def located(source: str | Path, who: str, *, download: bool = False, wanted: tup
     )
     try:
         return Path(hub.snapshot_download(str(source), allow_patterns=list(wanted), local_files_only=not download))
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+    except (OSError, ValueError, needed("huggingface_hub.errors", who).HfHubHTTPError) as error:
         if download:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{source} must be a repository of the hub, but was not downloaded ({reason})") from error
         raise ValueError(
-            f"{source} is neither a folder here nor in the hub cache {hub.constants.HF_HUB_CACHE}, and nothing is "
+            f"{source} is neither a folder here nor in the hub cache {needed('huggingface_hub.constants', who).HF_HUB_CACHE}, and nothing is "
             f"downloaded unasked; {advice}"
         ) from error
 

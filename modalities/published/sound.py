@@ -89,7 +89,7 @@ class PublishedCodec(PublishedTokenizer):
         most = self.all_levels
         levels = most if config.levels is None else config.levels
         if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= most:
-            raise ValueError(f"levels of {config.source} must lie in 1..{most}, got {levels!r}")
+            raise ValueError(f"levels of {self.source} must lie in 1..{most}, got {levels!r}")
         return replace(config, levels=levels)
 
     def make_spec(self) -> StreamSpec:

@@ -37,7 +37,7 @@ def image_checks(request: pytest.FixtureRequest) -> list[Check]:
 
 
 CHECKS: dict[str, Callable[[pytest.FixtureRequest], list[Check]]] = {"text": text_checks, "image": image_checks}
-PUBLISHED = ("encodec", "dac", "mimi", "xcodec")  # networks of others
+PUBLISHED = ("encodec", "dac", "mimi", "xcodec", "fast")  # networks of others
 ELSEWHERE = {
     "audio",
     "motion",
@@ -48,7 +48,7 @@ ELSEWHERE = {
     *PUBLISHED,
 }  # in test_shipped.py and their own files
 HOMES = {"codec2": "audio.system_codecs", "lpcnet": "audio.system_codecs"}
-HOMES |= {name: f"published.{name}" for name in PUBLISHED}
+HOMES |= {name: f"published.{name}" for name in PUBLISHED} | {"tiktoken": "published.openai"}
 
 
 def test_every_tokenizer_that_ships_is_checked() -> None:

@@ -12,7 +12,7 @@ from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
 from tokenmask.run import Run, load
-from tokenmask.tokenizer import load_tokenizer
+from tokenmask.tokenizer import tokenizer_at
 
 
 def edit(arguments: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def swap(arguments: argparse.Namespace) -> int:
             name, equals, folder = word.partition("=")
             if not (name and equals and folder):
                 raise ValueError(f"a swap has the form NAME=FOLDER, got {word!r}")
-            changed = changed.swap_tokenizer(name, load_tokenizer(folder), seed=arguments.seed)
+            changed = changed.swap_tokenizer(name, tokenizer_at(folder), seed=arguments.seed)
         for name in arguments.remove:
             changed = changed.swap_tokenizer(name, None)
         saved = changed.save(out, [(path, 1.0) for path in arguments.corpus])

@@ -12,7 +12,7 @@ from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
 from tokenmask.streams import StreamSpec
-from tokenmask.tokenizer import Tokenizer, load_tokenizer
+from tokenmask.tokenizer import Tokenizer, tokenizer_at
 
 
 def corpus(arguments: argparse.Namespace) -> int:
@@ -50,8 +50,14 @@ def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
         say(sentence)
 
 
+def is_named(word: str) -> bool:
+    """Whether words are NAME=FOLDER, no folder alone, nor KIND:SOURCE with options."""
+    name, equals, _ = word.partition("=")
+    return bool(equals) and ":" not in name and not Path(word).is_dir()
+
+
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
-    """ "NAME=FOLDER" words -> tokenizers by stream name."""
+    """ "NAME=FOLDER" or "NAME=KIND:SOURCE" words -> tokenizers by stream name."""
     found: dict[str, Tokenizer] = {}
     for word in words:
         name, equals, folder = word.partition("=")
@@ -59,7 +65,7 @@ def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
             raise ValueError(f"a tokenizer is given as NAME=FOLDER, got {word!r}")
         if name in found:
             raise ValueError(f"a stream has one tokenizer, got two for {name!r}")
-        found[name] = load_tokenizer(folder)
+        found[name] = tokenizer_at(folder)
     return found
 
 

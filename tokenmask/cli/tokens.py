@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
+from tokenmask.cli.corpora import build, is_named, named_tokenizers, say_left_over
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import check_written, files, readable, suffix_of
 from tokenmask.cli.show import failures, say
@@ -19,7 +19,7 @@ from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer, load_tokenizer
+from tokenmask.tokenizer import Tokenizer, tokenizer_at
 
 SUFFIX = ".tokens"
 Failed = list[tuple[str, str]]
@@ -53,7 +53,7 @@ def fit(arguments: argparse.Namespace) -> int:
 def encode(arguments: argparse.Namespace) -> int:
     """Encodes media into token files or, with named tokenizers, records into a corpus; what fails is listed last."""
     out, workers = Path(arguments.out), arguments.workers
-    named = [word for word in arguments.tokenizer if "=" in word and not Path(word).is_dir()]
+    named = [word for word in arguments.tokenizer if is_named(word)]
     if named:
         tokenizers = named_tokenizers(arguments.tokenizer)
         modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
@@ -65,7 +65,7 @@ def encode(arguments: argparse.Namespace) -> int:
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    return _token_files(arguments, load_tokenizer(arguments.tokenizer[0]), out, workers)
+    return _token_files(arguments, tokenizer_at(arguments.tokenizer[0]), out, workers)
 
 
 def _token_files(arguments: argparse.Namespace, tokenizer: Tokenizer, out: Path, workers: int | None) -> int:
@@ -100,7 +100,7 @@ def _token_files(arguments: argparse.Namespace, tokenizer: Tokenizer, out: Path,
 
 def decode(arguments: argparse.Namespace) -> int:
     """Decodes token files one by one; what fails is listed at the end."""
-    tokenizer, out = load_tokenizer(arguments.tokenizer), Path(arguments.out)
+    tokenizer, out = tokenizer_at(arguments.tokenizer), Path(arguments.out)
     suffix = arguments.suffix or suffix_of(tokenizer.spec.modality)
     if not suffix.startswith("."):
         raise ValueError(f"a suffix starts with a point, got {suffix!r}")
