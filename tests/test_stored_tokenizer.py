@@ -153,12 +153,13 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 # What tokenizers may offer --------------------------------------------------------------------------------------------
 
 WORDS = {"fast", "tiktoken"}
-PUBLISHED = {"encodec", "dac", "mimi", "xcodec", *WORDS}
+PICTURES = {"vqmodel", "janus", "emu3"}
+PUBLISHED = {"encodec", "dac", "mimi", "xcodec", *PICTURES, *WORDS}
 OFFERED = {
     Learns: {"text", "image", "audio", "motion", "eeg", "video", *PUBLISHED},
     Opens: PUBLISHED,
     Selects: {"image", "audio", "motion", "eeg", "video"},
-    Locates: {"text", "image", *WORDS},
+    Locates: {"text", "image", *WORDS, *PICTURES},
     NamesGroups: {"motion", "eeg"},
     SpellsCodes: {"text", *WORDS},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},

@@ -41,6 +41,9 @@ TOKENIZERS = {
     "dac": "tokenmask.modalities.published.dac:DacTokenizer",
     "mimi": "tokenmask.modalities.published.mimi:MimiTokenizer",
     "xcodec": "tokenmask.modalities.published.xcodec:XcodecTokenizer",
+    "vqmodel": "tokenmask.modalities.published.vqmodel:VqmodelTokenizer",
+    "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
+    "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
     "fast": "tokenmask.modalities.published.fast:FastTokenizer",
     "tiktoken": "tokenmask.modalities.published.openai:TiktokenTokenizer",
 }

@@ -5,6 +5,17 @@
 """
 
 from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer
+from tokenmask.modalities.published.picture import PublishedPicture, PublishedPictureConfig
 from tokenmask.modalities.published.sound import PublishedCodec, PublishedCodecConfig
+from tokenmask.modalities.published.words import PublishedWords, PublishedWordsConfig
 
-__all__ = ["PublishedCodec", "PublishedCodecConfig", "PublishedConfig", "PublishedTokenizer"]
+__all__ = [
+    "PublishedCodec",
+    "PublishedCodecConfig",
+    "PublishedConfig",
+    "PublishedPicture",
+    "PublishedPictureConfig",
+    "PublishedTokenizer",
+    "PublishedWords",
+    "PublishedWordsConfig",
+]

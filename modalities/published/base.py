@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, located, needed, tensors_of
+from tokenmask.modalities.published.networks import pretrained
 from tokenmask.stored_tokenizer import TENSORS_FILE, FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tensor_files import load_tensors, save_tensors
@@ -86,6 +87,8 @@ class PublishedTokenizer(FolderTokenizer):
     """Class of the library."""
     model_type: ClassVar[str]
     """What ``config.json`` calls it."""
+    within: ClassVar[str] = ""
+    """What it calls a larger model that holds this one as its ``vqmodel``, if there is one."""
     context_seconds: ClassVar[float | None] = None
     network: Any
 
@@ -136,12 +139,15 @@ class PublishedTokenizer(FolderTokenizer):
         """(values of ``config.json``, tensors) of a folder of others; ValueError for one of another kind."""
         values = json_of(folder / CONFIG_FILE, cls.__name__)
         found = values.get("model_type", values.get("_class_name"))
+        convert = f"{cls.library}.{cls.model_class}"
+        if cls.within and found == cls.within:
+            return dict(values.get("vq_config") or {}), tensors_of(folder, ("model.vqmodel.", "vqmodel."), convert)
         if found != cls.model_type:
             raise ValueError(
                 f"{cls.__name__} is made of a {cls.model_type}, but {folder / CONFIG_FILE} is of {found!r}; name "
                 "another folder, or the tokenizer of that kind (see `tokenmask info`)"
             )
-        return values, tensors_of(folder, convert=f"{cls.library}.{cls.model_class}")
+        return values, tensors_of(folder, convert=convert)
 
     # Opening and folders ----------------------------------------------------------------------------------------------
 
@@ -205,40 +211,6 @@ class PublishedTokenizer(FolderTokenizer):
     @abstractmethod
     def encode_many(self, items: Sequence[Any]) -> list[TokenStream]:
         """The codes of many items, one after the other."""
-
-
-def pretrained(kind: Any, values: dict[str, Any], tensors: dict[str, Tensor], who: str) -> Any:
-    """A model of transformers from the values of its ``config.json`` and tensors by the names of the file.
-
-    Names of older versions are understood as ``from_pretrained`` understands them.
-    """
-    from transformers.utils import logging
-
-    shown, loudness = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            config = kind.config_class.from_dict(values)
-            network, told = kind.from_pretrained(
-                None, config=config, state_dict=dict(tensors), dtype=torch.float32, output_loading_info=True
-            )
-    except (ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"{who} must fit its {CONFIG_FILE} and weights, but does not ({reason}); use both of one"
-        ) from error
-    finally:
-        logging.set_verbosity(loudness)
-        if shown:
-            logging.enable_progress_bar()
-    lost = sorted({*told["missing_keys"], *(str(name) for name in told["mismatched_keys"])})
-    if lost:
-        raise ValueError(
-            f"{who} must find all its weights, but {len(lost)} are missing or of another shape ({lost[0]}); use the "
-            f"{CONFIG_FILE} and the weights of one model"
-        )
-    return network.eval().requires_grad_(False)
 
 
 def _canonical(values: Mapping[str, Any]) -> str:

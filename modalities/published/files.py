@@ -62,9 +62,10 @@ def located(source: str | Path, who: str, *, download: bool = False, wanted: tup
         if download:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{source} must be a repository of the hub, but was not downloaded ({reason})") from error
+        cache = needed("huggingface_hub.constants", who).HF_HUB_CACHE
         raise ValueError(
-            f"{source} is neither a folder here nor in the hub cache {needed('huggingface_hub.constants', who).HF_HUB_CACHE}, and nothing is "
-            f"downloaded unasked; {advice}"
+            f"{source} is neither a folder here nor in the hub cache {cache}, and nothing is downloaded "
+            f"unasked; {advice}"
         ) from error
 
 
@@ -83,12 +84,12 @@ def json_of(path: Path, who: str) -> dict[str, Any]:
     return values
 
 
-def tensors_of(folder: Path, prefix: str = "", convert: str = "") -> dict[str, Tensor]:
+def tensors_of(folder: Path, prefixes: tuple[str, ...] = ("",), convert: str = "") -> dict[str, Tensor]:
     """The tensors of a folder, as they are stored, whether in one file or in several.
 
     Args:
         folder: with ``model.safetensors`` or an index of parts, as ``save_pretrained`` writes.
-        prefix: only tensors whose names begin so, without it.
+        prefixes: only tensors whose names begin with one of them, without it.
         convert: class path that reads weights of other kinds, for the sentence that says how to convert them.
 
     Raises:
@@ -96,14 +97,14 @@ def tensors_of(folder: Path, prefix: str = "", convert: str = "") -> dict[str, T
     """
     for stem in _STEMS:
         if (folder / f"{stem}.safetensors").is_file():
-            return _read([folder / f"{stem}.safetensors"], prefix)
+            return _read([folder / f"{stem}.safetensors"], prefixes)
         index = folder / f"{stem}.safetensors.index.json"
         if index.is_file():
             places = json_of(index, stem).get("weight_map")
             if not isinstance(places, Mapping):
                 raise ValueError(f"{index} must say where tensors are (weight_map), but does not; copy it again")
-            wanted = {str(file) for name, file in places.items() if name.startswith(prefix)}
-            return _read([folder / Path(file).name for file in sorted(wanted)], prefix)
+            wanted = {str(file) for name, file in places.items() if name.startswith(prefixes)}
+            return _read([folder / Path(file).name for file in sorted(wanted)], prefixes)
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         library, _, kind = convert.rpartition(".")
@@ -118,21 +119,27 @@ def tensors_of(folder: Path, prefix: str = "", convert: str = "") -> dict[str, T
     )
 
 
-def _read(paths: list[Path], prefix: str) -> dict[str, Tensor]:
+def _read(paths: list[Path], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     found: dict[str, Tensor] = {}
     for path in paths:
         try:
             with safe_open(path, framework="pt") as file:
-                names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a mapping)
+                names = [name for name in file.keys() if name.startswith(prefixes)]  # noqa: SIM118 (not a mapping)
                 # Copies: the file's own memory map would change with the file.
-                found |= {name.removeprefix(prefix): file.get_tensor(name).clone() for name in names}
+                found |= {_without(name, prefixes): file.get_tensor(name).clone() for name in names}
         except (SafetensorError, OSError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"{path} must be a whole safetensors file, but is not ({reason}); copy it again"
             ) from error
     if not found:
-        raise ValueError(f"{paths[0].parent} must hold tensors named {prefix}..., but has none; name another folder")
+        raise ValueError(
+            f"{paths[0].parent} must hold tensors named {' or '.join(prefixes)}..., but has none; name another folder"
+        )
     return found
+
+
+def _without(name: str, prefixes: tuple[str, ...]) -> str:
+    return next(name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix))

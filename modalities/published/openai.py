@@ -130,7 +130,12 @@ def _made(name: str, load: Any) -> Any:
 def _address(name: str) -> tuple[str, Path]:
     """(where tiktoken would fetch the file of an encoding, where its cache has it)."""
     seen: list[str] = []
-    _made(name, lambda url, **named: seen.append(url) or {})
+
+    def noted(url: str, **named: Any) -> dict[bytes, int]:
+        seen.append(url)
+        return {}
+
+    _made(name, noted)
     folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
     place = Path(folder) if folder else Path(tempfile.gettempdir()) / "data-gym-cache"
     return seen[0], place / hashlib.sha1(seen[0].encode()).hexdigest()
