@@ -47,7 +47,11 @@ def network_of(kind: str) -> Any:
         return JanusVQVAE(JanusVQVAEConfig(**VQ, num_embeddings=64, num_patches=8))
     return transformers.Emu3VQVAE(
         transformers.Emu3VQVAEConfig(
-            **VQ, codebook_size=64, hidden_size=64, attn_resolutions=[], temporal_downsample_factor=2
+            **{**VQ, "latent_channels": 4},
+            codebook_size=64,
+            hidden_size=64,
+            attn_resolutions=[],
+            temporal_downsample_factor=2,
         )
     )
 
