@@ -114,7 +114,7 @@ class PublishedPicture(PublishedTokenizer):
 
     @exactly
     def _decoded(self, codes: Tensor) -> Tensor:
-        low = self.config.low
+        low: float = self.config.low
         made: Tensor = self.pixels_of(codes[None, :, :, 0].long().to(self.device))[0].float().cpu()
         return ((made - low) / (1 - low) * 255).round().clamp(0, 255).to(torch.uint8).movedim(0, 2).contiguous()
 

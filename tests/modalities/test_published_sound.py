@@ -165,6 +165,23 @@ def test_options_and_words(folders: dict[str, Path]) -> None:
         untouched(lambda: encodec_of_seconds(folders))
 
 
+def test_a_recipe_opens_it_and_a_run_is_trained(
+    folders: dict[str, Path], tmp_path: Path, clips: list[AudioClip]
+) -> None:
+    from tokenmask.cli import main
+
+    for number in range(6):
+        clips[number % 2].between(0.05 * number, 0.05 * number + 0.3).save(tmp_path / "sounds" / f"{number}.wav")
+    fit = f"streams.audio.fit={{source: {folders['dac']}, levels: 2}}"
+    words = ["--set", "streams.audio.tokenizer=dac", "--set", fit, "--set", "training.steps=2"]
+    out = tmp_path / "run"
+    assert main(["train", "own", "--data", str(tmp_path / "sounds"), "--out", str(out), "--tiny", *words]) == 0
+    run = tm.load(out)
+    assert run.recipe.streams["audio"].tokenizer == "dac"
+    assert run.layout.streams["audio"] == untouched(lambda: tm.tokenizer("dac", folders["dac"], levels=2)).spec
+    assert run.generate("audio", length=4, steps=1, seed=0)[0].sample_rate_hz == 8000
+
+
 def encodec_of_seconds(folders: dict[str, Path]) -> Any:
     folder = saved("encodec", folders["encodec"].parent / "seconds", normalize=True, chunk_length_s=1.0, overlap=0.01)
     return tm.tokenizer("encodec", folder)
