@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.run import Run as Run
     from tokenmask.run import load as load
     from tokenmask.run import load_tokenizer as load_tokenizer
+    from tokenmask.run import wrap as wrap
     from tokenmask.sampling import Sampler as Sampler
     from tokenmask.streams import StreamSpec as StreamSpec
     from tokenmask.streams import TokenStream as TokenStream
@@ -42,6 +43,7 @@ _HOMES = {
     "load": "run",
     "Run": "run",
     "load_tokenizer": "run",
+    "wrap": "run",
     "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",

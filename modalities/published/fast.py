@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -32,6 +32,12 @@ class FastTokenizer(PublishedWords):
                 f"{folder / FILE} must be of the library tokenizers, but has no model; name another folder"
             )
         return {}, {FILE: bytes_as_tensor((folder / FILE).read_bytes())}
+
+    @classmethod
+    def of(cls, tokenizer: Any, *, end: str | None = None) -> Self:
+        """One of a ``tokenizers.Tokenizer`` in memory, such as ``backend_tokenizer`` of one of transformers."""
+        tensors = {FILE: bytes_as_tensor(tokenizer.to_str().encode())}
+        return cls(cls.config_class(source="", keep="weights", model="{}", end=end), tensors, "memory")
 
     def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         """The library's tokenizer, without padding, cutting or special pieces of its own."""
