@@ -24,9 +24,12 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.run import Run as Run
     from tokenmask.run import load as load
     from tokenmask.run import load_tokenizer as load_tokenizer
+    from tokenmask.run import wrap as wrap
     from tokenmask.sampling import Sampler as Sampler
     from tokenmask.streams import StreamSpec as StreamSpec
     from tokenmask.streams import TokenStream as TokenStream
+    from tokenmask.tokenizer import open_tokenizer as tokenizer
+    from tokenmask.tokenizer import register_tokenizer as register_tokenizer
     from tokenmask.training import Trainer as Trainer
 
 from tokenmask.deprecation import moved_modules
@@ -47,6 +50,8 @@ _HOMES = {
     "load": "run",
     "Run": "run",
     "load_tokenizer": "run",
+    "wrap": "run",
+    "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",
     "Layout": "layout",
@@ -63,14 +68,16 @@ _HOMES = {
     "Text": "modalities.text",
     "VideoClip": "modalities.video",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", "tokenizer", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"tokenmask.{_HOMES[name]}"), name)
+    if name == "tokenizer":  # a module, which is called as its open_tokenizer
+        return importlib.import_module("tokenmask.tokenizer")
     raise AttributeError(f"tokenmask has no {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from tokenmask.tokenizer import find_tokenizers
+from tokenmask.tokenizer import installed_tokenizers
 
 COMPONENT_GROUP = "tokenmask.components"  # the value of an entry point is a module, or module:class
 Component = TypeVar("Component")
@@ -37,7 +37,7 @@ Component = TypeVar("Component")
 
 def homes() -> set[str]:
     """The packages whose components a file may name: tokenmask, and those of the entry points."""
-    paths = [*find_tokenizers().values(), *(point.value for point in entry_points(group=COMPONENT_GROUP))]
+    paths = [*installed_tokenizers().values(), *(point.value for point in entry_points(group=COMPONENT_GROUP))]
     return {"tokenmask"} | {_package(path) for path in paths}
 
 

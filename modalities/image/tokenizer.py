@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
+from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.image.fit import image_fitting, sized
 from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
@@ -117,16 +118,7 @@ class ImageTokenizer(LearnedTokenizer):
         Raises:
             ValueError: no box, or one outside of the image.
         """
-        height, width = media.pixels.shape[:2]
-        if len(region) != 4:
-            raise ValueError(f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}")
-        left, top, right, bottom = region
-        if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
-            raise ValueError(f"a box must lie inside of {width} x {height} pixels, got {tuple(region)}")
-        rows, columns = (torch.arange(size) for size in stream.grid)
-        in_rows = ((rows + 1) * height / len(rows) > top) & (rows * height / len(rows) < bottom)
-        in_columns = ((columns + 1) * width / len(columns) > left) & (columns * width / len(columns) < right)
-        return in_rows[:, None] & in_columns
+        return box_places(media, stream.grid, region)
 
     @torch.no_grad()
     def decode_many(self, streams: Sequence[TokenStream]) -> list[Image]:

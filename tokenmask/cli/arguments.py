@@ -80,8 +80,9 @@ def add_tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
         default=[],
         required=required,
         metavar="NAME=FOLDER",
-        help="name of a stream and the folder of its tokenizer, or `shipped` for the one that ships under that name; "
-        "once for each stream" + ("" if required else " (with --data those that are not named are fitted)"),
+        help="name of a stream and the folder of its tokenizer, `shipped` for the one that ships under that name, or a "
+        "published one as KIND:SOURCE (audio=encodec:FOLDER,levels=8); once for each stream"
+        + ("" if required else " (with --data those that are not named are fitted)"),
     )
 
 

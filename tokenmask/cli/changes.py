@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.corpora import tokenizer_folder
+from tokenmask.cli.corpora import tokenizer_place
 from tokenmask.cli.drawing import conditions, drawing_options
 from tokenmask.cli.media import in_pieces, is_words, suffixes_of
 from tokenmask.cli.printed import after_swap
@@ -16,7 +16,7 @@ from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
 from tokenmask.progress import seconds_shown
 from tokenmask.run import Run, load
-from tokenmask.tokenizer import load_tokenizer
+from tokenmask.tokenizer import tokenizer_at
 
 
 def edit(arguments: argparse.Namespace) -> int:
@@ -65,7 +65,7 @@ def swap(arguments: argparse.Namespace) -> int:
                     f"a swap has the form NAME=FOLDER, got {word!r}; "
                     "write the folder of the new tokenizer behind the sign"
                 )
-            changed = changed.swap_tokenizer(name, load_tokenizer(tokenizer_folder(name, folder)), seed=arguments.seed)
+            changed = changed.swap_tokenizer(name, tokenizer_at(tokenizer_place(name, folder)), seed=arguments.seed)
         for name in arguments.remove:
             changed = changed.swap_tokenizer(name, None)
         saved = changed.save(out, [(path, 1.0) for path in arguments.corpus])

@@ -15,7 +15,7 @@ from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
 from tokenmask.run.folder import SHIPPED
 from tokenmask.streams import StreamSpec
-from tokenmask.tokenizer import Tokenizer, load_tokenizer
+from tokenmask.tokenizer import Tokenizer, tokenizer_at
 
 SHIPS = "shipped"  # in the place of a folder: the tokenizer that ships under the name of the stream
 
@@ -73,10 +73,16 @@ def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
         say(sentence)
 
 
+def is_named(word: str) -> bool:
+    """Whether words are NAME=FOLDER, no folder alone, nor KIND:SOURCE with options."""
+    name, equals, _ = word.partition("=")
+    return bool(equals) and ":" not in name and not Path(word).is_dir()
+
+
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
-    """ "NAME=FOLDER" words -> tokenizers by stream name; "NAME=shipped" is the one that ships under that name."""
+    """ "NAME=FOLDER", "NAME=KIND:SOURCE" or "NAME=shipped" words -> tokenizers by stream name."""
     found = by_name(words, "a tokenizer", "NAME=FOLDER")
-    return {name: load_tokenizer(tokenizer_folder(name, folder)) for name, folder in found.items()}
+    return {name: tokenizer_at(tokenizer_place(name, folder)) for name, folder in found.items()}
 
 
 def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) -> dict[str, str]:
@@ -92,18 +98,18 @@ def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) 
     return found
 
 
-def tokenizer_folder(name: str, folder: str) -> Path:
-    """The folder of NAME=FOLDER; NAME=shipped is that of the tokenizer that ships under the name.
+def tokenizer_place(name: str, folder: str) -> str:
+    """The place of NAME=PLACE; of NAME=shipped it is the folder of the tokenizer that ships under the name.
 
     Raises:
         ValueError: none ships under it.
     """
     if folder != SHIPS or Path(folder).exists():
-        return Path(folder)
+        return folder
     names = sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
     if name not in names:
         raise ValueError(f"tokenizers ship for {', '.join(names)}, got {name}={SHIPS}; name a folder")
-    return SHIPPED / "tokenizers" / name
+    return str(SHIPPED / "tokenizers" / name)
 
 
 def shape_of(spec: StreamSpec) -> str:

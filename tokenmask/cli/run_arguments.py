@@ -145,7 +145,8 @@ def swap(commands: Commands) -> None:
         "tokenizer",
         nargs="*",
         metavar="NAME=FOLDER",
-        help="a stream and its new tokenizer; a stream that the run does not have is added",
+        help="a stream and its new tokenizer, a folder or a published one as KIND:SOURCE "
+        "(audio=encodec:FOLDER,levels=8); a stream that the run does not have is added",
     )
     parser.add_argument("--remove", action="append", default=[], metavar="NAME", help="a stream to take out")
     parser.add_argument("--corpus", action="append", default=[], metavar="FOLDER", help="data with the new codes")

@@ -94,8 +94,9 @@ def encode(commands: Commands) -> None:
         action="append",
         required=True,
         metavar="[NAME=]FOLDER",
-        help="a tokenizer folder: each media file becomes a token file. Or a stream's name and the folder of its "
-        "tokenizer, once for each stream: the records go into a corpus, as with `tokenmask corpus build`",
+        help="a tokenizer folder, or a published one as KIND:SOURCE (encodec:FOLDER,levels=8): each media file becomes "
+        "a token file. Or a stream's name and the folder of its tokenizer, once for each stream: the records go into a "
+        "corpus, as with `tokenmask corpus build`",
     )
     parser.add_argument(
         "--out",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build_named
+from tokenmask.cli.corpora import build_named, is_named
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
@@ -22,7 +22,7 @@ from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar, seconds_shown
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import TakesFiles, Tokenizer, load_tokenizer
+from tokenmask.tokenizer import TakesFiles, Tokenizer, tokenizer_at
 
 SUFFIX = ".tokens"
 LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
@@ -58,7 +58,7 @@ def fit(arguments: argparse.Namespace) -> int:
 def encode(arguments: argparse.Namespace) -> int:
     """Encodes media into token files or shards or, with named tokenizers, records into a corpus; failures come last."""
     out, workers = Path(arguments.out), arguments.workers
-    named = [word for word in arguments.tokenizer if "=" in word and not Path(word).is_dir()]
+    named = [word for word in arguments.tokenizer if is_named(word)]
     if named:  # with --shards or without: records of several streams are written as shards in any case
         return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments))
     if len(arguments.tokenizer) > 1:
@@ -66,7 +66,7 @@ def encode(arguments: argparse.Namespace) -> int:
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    tokenizer = load_tokenizer(arguments.tokenizer[0])
+    tokenizer = tokenizer_at(arguments.tokenizer[0])
     modality = tokenizer.spec.modality
     several = media(arguments.paths, modality, columns=mapped(arguments.map, [modality]))
     ask_media(several, asked(arguments))
@@ -121,7 +121,7 @@ def _token_files(
 
 def decode(arguments: argparse.Namespace) -> int:
     """Decodes token files one by one; what fails is listed at the end."""
-    tokenizer, out = load_tokenizer(arguments.tokenizer), Path(arguments.out)
+    tokenizer, out = tokenizer_at(arguments.tokenizer), Path(arguments.out)
     suffix = arguments.suffix or suffix_of(tokenizer.spec.modality)
     if not suffix.startswith("."):
         raise ValueError(f"a suffix starts with a point, got {suffix!r}; write it as .png")

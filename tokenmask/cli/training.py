@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_folder
+from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_place
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.printed import after_training
@@ -39,7 +39,7 @@ def train(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, overrides=[*others, *arguments.set], tiny=arguments.tiny)
     out, code = Path(arguments.out), 0
     words = (word.partition("=")[::2] for word in arguments.tokenizer)
-    folders = {name: tokenizer_folder(name, folder) for name, folder in words}
+    folders = {name: tokenizer_place(name, folder) for name, folder in words}
     tokenizers = named_tokenizers(arguments.tokenizer)
     for name, tokenizer in tokenizers.items():
         if name not in recipe.streams:
@@ -107,7 +107,7 @@ def train(arguments: argparse.Namespace) -> int:
     if not processes.first:
         return code
     for name, folder in folders.items():
-        _keep_figures(folder, out / "tokenizers" / name)
+        _keep_figures(Path(folder), out / "tokenizers" / name)
     say(repr(run))
     for line in after_training(run):
         say(line)

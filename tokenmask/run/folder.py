@@ -19,7 +19,7 @@ from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml, same_recipe
-from tokenmask.tokenizer import Tokenizer, tokenizer_name
+from tokenmask.tokenizer import Tokenizer, check_storable
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 
 FORMAT = 2  # 1 held layouts and models whose components had no class path; it is still read
@@ -135,7 +135,7 @@ def write_run(
     """
     texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
     for tokenizer in tokenizers.values():
-        tokenizer_name(tokenizer)
+        check_storable(tokenizer)
     held = {name: (folder / name).read_text(encoding="utf-8") for name in texts if (folder / name).exists()}
     equal = {
         "recipe.yaml": lambda: same_recipe(read_recipe(folder), recipe),

@@ -25,6 +25,17 @@ class Learns(Protocol):
 
 
 @runtime_checkable
+class Opens(Protocol):
+    """A tokenizer class that is made from files of others: :func:`open_tokenizer` and ``NAME=KIND:SOURCE`` take it."""
+
+    open: ClassVar[Callable[..., Any]]
+    """Class method ``open(source, *, keep="weights", download=False, ...) -> tokenizer``. ``source`` is a local folder
+    or the name of one in a cache of the user's; nothing is downloaded unless ``download`` says so. What ``save`` keeps
+    is the weights, or with ``keep="reference"`` the fingerprint and the source. ValueError in a sentence where there is
+    nothing to open, ImportError where a library is missing."""
+
+
+@runtime_checkable
 class Selects(Protocol):
     """A tokenizer class that cannot learn from every item that it can read, and says from which."""
 
