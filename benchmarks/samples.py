@@ -16,7 +16,7 @@ from typing import Any
 import asked
 import numpy as np
 import torch
-from weights import WEIGHTS
+from weights import FIRST_WEIGHTS
 
 import tokenmask as tm
 from tokenmask.analysis import condition_ranks
@@ -173,7 +173,7 @@ def same(found: Sequence[Any], wanted: Sequence[str]) -> list[bool]:
 
 def scores(run: Run, corpora: Path) -> list[dict[str, Any]]:
     """Held-out scores; the margin per code is that of all hidden codes together."""
-    homes = [(str(corpora / name), weight) for name, weight in WEIGHTS.items()]
+    homes = [(str(corpora / name), weight) for name, weight in FIRST_WEIGHTS.items()]
     found = replace(run, corpora=homes).held_out_scores(draws=4, seed=asked.SEED)
     return [{**one.to_json(), "margin_per_code": one.unigram - one.cross_entropy} for one in found]
 
