@@ -9,7 +9,7 @@ STAMPS := $(VENV)/stamps
 OMP_WAIT_POLICY ?= PASSIVE
 export MAX_JOBS OMP_WAIT_POLICY
 
-NATIVE := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
+NATIVE := setup.py setup_flags.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
 FORMATTED := $(shell find csrc tests/native -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 

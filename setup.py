@@ -14,27 +14,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-# Where Homebrew puts the headers of LLVM's OpenMP, on Apple silicon and on Intel.
-LIBOMP = tuple(Path(prefix) for prefix in ("/opt/homebrew/opt/libomp", "/usr/local/opt/libomp"))
-
-
-def refuse_windows(platform: str) -> None:
-    """SystemExit in one sentence on Windows, where what the package stands on is missing."""
-    if platform.startswith(("win", "cygwin")):
-        raise SystemExit(
-            f"tokenmask runs on Linux and macOS, got {platform}: it locks files with fcntl, and its kernels "
-            "need GCC or clang; install it in WSL 2"
-        )
+sys.path.insert(0, str(ROOT))  # build front ends leave it out
+from setup_flags import compiler_version, openmp, refuse_windows  # noqa: E402
 
 
 def import_torch() -> None:
@@ -79,44 +67,6 @@ def cuda_choice() -> tuple[bool, str]:
     if wish == "1":
         raise SystemExit(f"TOKENMASK_CUDA=1 asks for CUDA kernels, but {missing}; install it, or set TOKENMASK_CUDA=0")
     return False, missing
-
-
-class OpenMP(NamedTuple):
-    """How torch's headers are compiled so that loops are shared among torch's threads; empty: each op has one."""
-
-    compile: tuple[str, ...] = ()
-    libraries: tuple[str, ...] = ()
-
-
-def openmp(platform: str, compiler: str, torch_lib: Path, prefixes: Sequence[Path] = LIBOMP) -> OpenMP:
-    """The flags of OpenMP for a platform and a compiler.
-
-    With GCC, and with clang on Linux, libgomp is not linked: importing torch makes the one that it uses known to all,
-    and a second one would have threads of its own. Apple's clang has OpenMP in its front end only and lacks the
-    header; with that of Homebrew's libomp, torch's own libomp is linked. Without either there is one thread an op.
-
-    Args:
-        platform: as ``sys.platform`` says it.
-        compiler: what ``c++ --version`` prints.
-        torch_lib: the folder of torch's libraries.
-        prefixes: where libomp may be.
-    """
-    if platform != "darwin":
-        return OpenMP(("-fopenmp",))
-    headers = next((prefix / "include" for prefix in prefixes if (prefix / "include/omp.h").is_file()), None)
-    if headers is None or not (torch_lib / "libomp.dylib").is_file():
-        return OpenMP()
-    front_end = ("-Xpreprocessor", "-fopenmp") if "Apple" in compiler else ("-fopenmp",)
-    return OpenMP((*front_end, f"-I{headers}"), ("omp",))
-
-
-def compiler_version() -> str:
-    """What the compiler that builds the extension says of itself; "" if it cannot be asked."""
-    command = os.environ.get("CXX", "c++").split()
-    try:
-        return subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout
-    except OSError:
-        return ""
 
 
 def extension() -> Extension:

@@ -208,8 +208,8 @@ def performance() -> str:
 def limits() -> str:
     """The README's limits."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Limits\n")[2].partition("\n`make docs`")[0].strip()
-    assert section, "README.md must have a section '## Limits' before the line on `make docs`"
+    section = text.partition("\n## What it cannot\n")[2].partition("\n`make docs`")[0].strip()
+    assert section, "README.md must have a section '## What it cannot' before the line on `make docs`"
     return moved(f"# What it cannot\n\n{section}\n", "README.md", "limits.md")
 
 

@@ -88,6 +88,8 @@ def test_what_is_written_of_an_image_is_what_the_page_says():
 
 def test_every_finder_has_a_row():
     assert set(LAYOUTS) == set(FOUND)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"and {len(LAYOUTS) - 1} layouts of data sets by theirs" in readme  # captions beside are none
     assert {finder.__name__ for finder in FINDERS} == {name for name, *_ in FOUND.values() if name}
 
 

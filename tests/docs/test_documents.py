@@ -120,10 +120,23 @@ def test_the_gallery_can_be_made_again(tmp_path, monkeypatch):
 
 def test_the_table_of_systems_holds_every_recipe():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("## Systems")[2].partition("\n## ")[0]
+    section = readme.partition("## Which recipe")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert rows == [f"| `{name}` | {one['about']} | {one['paper']} |" for name, one in recipe_headers().items()]
 
 
 def test_every_document_is_known():
     assert {path.stem for path in (ROOT / "docs").glob("*.md")} >= set(TUTORIALS)
+
+
+ORDER = ("See", "Install", "Three jobs", "Which tokenizer", "Which recipe", "How fast", "What it cannot")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md"])
+def test_the_first_page_answers_in_the_order_in_which_it_is_asked(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.M)
+    assert [one for one in headings if one.startswith(ORDER)] == headings and len(headings) == len(ORDER)
+    assert all(heading.startswith(wanted) for heading, wanted in zip(headings, ORDER, strict=True))
+    jobs = text.partition("## Three jobs\n")[2].partition("\n## ")[0]
+    assert all(len(block.strip().splitlines()) <= 10 for _, block in FENCE.findall(jobs))

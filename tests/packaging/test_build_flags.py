@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from setup_flags import OpenMP
+
 ROOT = Path(__file__).resolve().parents[2]
 APPLE = "Apple clang version 17.0.0 (clang-1700.0.13.3)\nTarget: arm64-apple-darwin24.4.0\n"
 LLVM = "Homebrew clang version 20.1.3\nTarget: arm64-apple-darwin24.4.0\n"
@@ -60,7 +62,7 @@ def test_windows_is_refused_in_one_sentence(setup, platform):
 def test_the_extension_of_this_machine_has_the_flags(setup, monkeypatch):
     monkeypatch.setenv("TOKENMASK_CUDA", "0")
     assert "-fopenmp" in setup.extension().extra_compile_args["cxx"] and setup.compiler_version()
-    monkeypatch.setattr(setup, "openmp", lambda *_: setup.OpenMP(("-Xpreprocessor", "-fopenmp"), ("omp",)))
+    monkeypatch.setattr(setup, "openmp", lambda *_: OpenMP(("-Xpreprocessor", "-fopenmp"), ("omp",)))
     made = setup.extension()
     assert made.extra_compile_args["cxx"][-2:] == ["-Xpreprocessor", "-fopenmp"] and "omp" in made.libraries
     monkeypatch.setenv("CXX", "/no/such/compiler")
