@@ -27,8 +27,10 @@ from tokenmask.tokenizer import (
     Learns,
     Locates,
     NamesGroups,
+    ReadsFiles,
     Selects,
     SpellsCodes,
+    WritesFiles,
     fingerprint,
     load_tokenizer_class,
 )
@@ -159,6 +161,8 @@ OFFERED = {
     SpellsCodes: {"text"},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},
     GivesCodebooks: {"image", "audio", "motion", "eeg", "video"},
+    ReadsFiles: {"audio", "eeg"},
+    WritesFiles: {"audio"},
 }
 
 

@@ -42,7 +42,8 @@ class Tokenizer(Protocol):
 
     What a tokenizer may offer besides is in protocols of their own: :class:`Learns`, :class:`Selects`,
     :class:`Locates`, :class:`FindsChannels`, :class:`NamesGroups`, :class:`SpellsCodes`, :class:`GivesVectors` and
-    :class:`GivesCodebooks`; :class:`TakesFiles` is of those that need not have a whole file in memory.
+    :class:`GivesCodebooks`; :class:`ReadsFiles` and :class:`WritesFiles`
+    are of those that need not have a whole file in memory.
     ``tokenmask.testing.check_tokenizer`` states this contract as checks that any tokenizer can be put through.
     """
 
@@ -130,12 +131,17 @@ def nothing_shown(done: float, whole: float) -> None:
 
 
 @runtime_checkable
-class TakesFiles(Protocol):
-    """A tokenizer that works on files of any length in pieces, so that memory does not grow with them."""
+class ReadsFiles(Protocol):
+    """A tokenizer that reads files in pieces, so that long ones need not be in memory as a whole."""
 
     def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
         """The codes of ``encode(media.load(path))``, bit for bit."""
         ...
+
+
+@runtime_checkable
+class WritesFiles(Protocol):
+    """A tokenizer that writes files in pieces."""
 
     def decode_file(
         self,

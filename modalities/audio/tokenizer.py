@@ -290,7 +290,7 @@ class AudioTokenizer(LearnedTokenizer):
         """
         check_stream(self, stream)
         codes, rate = stream.codes, self.config.sample_rate_hz
-        size, pair = len(codes) * self.config.hop, kept(given, keep)
+        size, pair = len(codes) * self.config.hop, kept(None if given is None else Path(given), keep)
         if pair is not None:
             check_keep(pair[1], (len(codes),))
 
