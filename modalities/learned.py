@@ -29,7 +29,8 @@ from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
 WEIGHTS_FILE = "weights.safetensors"
 _KMEANS_VECTORS = 8192
-FEW_OPERATIONS = 4e9  # of a forward pass, of which more than one thread makes little less: see benchmarks/README.md
+# Of a forward pass; with fewer, one thread is about as fast as two: 0.9 of their time at 0.5e9, 1.2 at 2e9, 1.3 at 7e9.
+FEW_OPERATIONS = 4e9
 
 
 Quantise = Callable[[Tensor], Tensor]

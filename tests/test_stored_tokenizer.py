@@ -27,8 +27,10 @@ from tokenmask.tokenizer import (
     Locates,
     NamesGroups,
     Opens,
+    ReadsFiles,
     Selects,
     SpellsCodes,
+    WritesFiles,
     fingerprint,
     load_tokenizer_class,
 )
@@ -164,6 +166,8 @@ OFFERED = {
     SpellsCodes: {"text", *WORDS},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},
     GivesCodebooks: {"image", "audio", "motion", "eeg", "video"},
+    ReadsFiles: {"audio", "eeg"},
+    WritesFiles: {"audio"},
 }
 
 

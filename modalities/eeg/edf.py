@@ -1,6 +1,6 @@
 """EDF, EDF+ and BDF files read: signals with their scale, what the header says, events, times of records.
 
-Arrow: .edf or .bdf --read_edf--> microvolts, names, session. Does not know: recordings, codes, writing.
+Arrow: .edf or .bdf --open_edf--> microvolts, names, session. Does not know: recordings, codes, writing.
 
 Source: https://www.edfplus.info/specs; readers that hand on integers where a header cannot be read lose the scale.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -30,27 +30,71 @@ _RUN = 5  # samples in a row at the limit of the integers that a wave which just
 _ONSET = re.compile(rb"[+-]\d+(?:\.\d*)?$")
 
 
-@dataclass(frozen=True, eq=False)
-class Voltages:
-    """What a file holds.
+@dataclass(eq=False)
+class OpenEdf:
+    """What a file holds; its samples are read channel by channel.
 
     Args:
-        samples: float32 [channels, time], microvolts.
         sample_rate_hz: of all channels.
         channels: their names, all different.
         session: the rest of the header, and events; None if it says nothing.
+        raw: bytes of the records, uint8 [records, bytes].
+        signals: those that are read.
+        wide: bytes of a sample.
         notes: what was left out or changed, to be told with the name of the file.
     """
 
-    samples: Tensor
     sample_rate_hz: float
     channels: tuple[str, ...]
     session: Session | None
-    notes: tuple[str, ...]
+    raw: Any
+    signals: Sequence[Signal]
+    wide: int
+    notes: list[str]
+
+    def __post_init__(self) -> None:
+        self._flat: list[str] = []
+        self._cut: list[str] = []
+
+    @property
+    def length(self) -> int:
+        """Samples of a channel."""
+        return len(self.raw) * self.signals[0].count
+
+    def rows(self) -> Iterator[Tensor]:
+        """float32 [time] of each channel, microvolts."""
+        for one, name in zip(self.signals, self.channels, strict=True):
+            samples = _samples(self.raw, one, self.wide)
+            self._see_lost(samples, one, name)
+            yield samples
+
+    def told(self) -> list[str]:
+        """All notes, once every row has been read: also of channels without any wave beside others, and of those whose
+        wave is cut off at the limits of their integers."""
+        told = list(self.notes)
+        if self._flat and len(self.signals) > 1:
+            told.append(f"without a wave, the same value throughout: {', '.join(self._flat)}")
+        if self._cut:
+            told.append(
+                f"samples in a row at the limits of the range, where the wave is cut off: {', '.join(self._cut)}"
+            )
+        return told
+
+    def _see_lost(self, row: Tensor, one: Signal, name: str) -> None:
+        """What fills up the last record is no cut: the values at the end that are all the same do not count."""
+        changes = row.diff().nonzero()
+        if not len(changes):
+            self._flat.append(name)
+            return
+        inner = row[: int(changes[-1]) + 1]
+        gain, offset = one.scale()
+        at = [inner == torch.tensor((limit + offset) * gain * (one.factor or 1.0)).float() for limit in one.digital]
+        if any(bool(some.unfold(0, _RUN, 1).all(1).any()) for some in at if len(inner) >= _RUN):
+            self._cut.append(f"{name} ({int((at[0] | at[1]).sum()) / len(row):.1%} of them)")
 
 
-def read_edf(path: Path) -> Voltages:
-    """Reads the signals measured in volts that have the sample rate of the EEG.
+def open_edf(path: Path) -> OpenEdf:
+    """Finds the signals measured in volts that have the sample rate of the EEG.
 
     Args:
         path: of an EDF, EDF+ or BDF file.
@@ -97,8 +141,6 @@ def read_edf(path: Path) -> Voltages:
         slack = duration_slack(text(head[244:252]), seconds)
         _check_gaps(onsets, records, seconds, 0.5 / rate, slack)
     first = onsets[0] if onsets else Decimal(0)
-    samples = _samples(raw, kept, wide)
-    _note_lost(samples, kept, names, notes)
     moved = [Event(float(onset - first), word, duration) for onset, duration, word in events]
     session = Session(
         start(head, first, notes),
@@ -107,7 +149,7 @@ def read_edf(path: Path) -> Voltages:
         tuple(sorted(moved, key=lambda event: event.onset_seconds)),
         _headers(kept, names),
     )
-    return Voltages(samples, rate, tuple(names), None if session == Session() else session, tuple(notes))
+    return OpenEdf(rate, tuple(names), None if session == Session() else session, raw, kept, wide, notes)
 
 
 def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
@@ -188,41 +230,16 @@ def _voltages(
     return [one for one in able if one.count == most], rate
 
 
-def _samples(raw: Any, kept: Sequence[Signal], wide: int) -> Tensor:
-    """Microvolts of signals, float32 [channels, time]; some records at a time, so that a night needs no more memory."""
-    count = kept[0].count
-    samples = torch.empty(len(kept), len(raw) * count)
-    scales = [one.scale() for one in kept]
+def _samples(raw: Any, one: Signal, wide: int) -> Tensor:
+    """Microvolts of a signal, float32 [time]; some records at a time, so that a night needs no more memory."""
+    row, (gain, offset) = torch.empty(len(raw) * one.count), one.scale()
     at_once = max(1, _AT_ONCE // raw.shape[1])
     for begin in range(0, len(raw), at_once):
         some = np.asarray(raw[begin : begin + at_once])
-        for row, one, (gain, offset) in zip(samples, kept, scales, strict=True):
-            values = _integers(some[:, one.first * wide : (one.first + one.count) * wide], wide)
-            made = torch.from_numpy((values + offset) * gain * (one.factor or 1.0))
-            row[begin * count : begin * count + len(made)] = made
-    return samples
-
-
-def _note_lost(samples: Tensor, kept: Sequence[Signal], names: Sequence[str], notes: list[str]) -> None:
-    """Notes channels without any wave beside others, and those whose wave is cut off at the limits of their integers.
-
-    What fills up the last record is no cut: the values at the end that are all the same do not count.
-    """
-    flat, cut = [], []
-    for row, one, name in zip(samples, kept, names, strict=True):
-        changes = row.diff().nonzero()
-        if not len(changes):
-            flat.append(name)
-            continue
-        inner = row[: int(changes[-1]) + 1]
-        gain, offset = one.scale()
-        at = [inner == torch.tensor((limit + offset) * gain * (one.factor or 1.0)).float() for limit in one.digital]
-        if any(bool(some.unfold(0, _RUN, 1).all(1).any()) for some in at if len(inner) >= _RUN):
-            cut.append(f"{name} ({int((at[0] | at[1]).sum()) / len(row):.1%} of them)")
-    if flat and len(kept) > 1:
-        notes.append(f"without a wave, the same value throughout: {', '.join(flat)}")
-    if cut:
-        notes.append(f"samples in a row at the limits of the range, where the wave is cut off: {', '.join(cut)}")
+        values = _integers(some[:, one.first * wide : (one.first + one.count) * wide], wide)
+        made = torch.from_numpy((values + offset) * gain * (one.factor or 1.0))
+        row[begin * one.count : begin * one.count + len(made)] = made
+    return row
 
 
 def _integers(raw: Any, wide: int) -> Any:

@@ -22,10 +22,10 @@ from torch import Tensor
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.eeg.arrays import read_arrays
-from tokenmask.modalities.eeg.edf import read_edf
 from tokenmask.modalities.eeg.edf_write import write_edf
+from tokenmask.modalities.eeg.long import Rows
 from tokenmask.modalities.eeg.names import electrode, find_channels
-from tokenmask.modalities.eeg.offset import LOST_MICROVOLT, lost_seconds, without_baseline
+from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.session import Session
 from tokenmask.streams import TokenStream
 from tokenmask.tensor_files import description_of, load_tensors, save_tensors
@@ -158,8 +158,7 @@ class EegRecording(Timed):
         try:
             recording = readers[suffix](path, notes)
         except Exception as error:  # the readers of both formats raise many kinds; all mean a damaged file
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{path} must be a whole recording, but cannot be read ({reason})") from error
+            raise unreadable(path, error) from error
         if notes:
             warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
         return recording
@@ -180,23 +179,12 @@ class EegRecording(Timed):
 
     @classmethod
     def _read_edf(cls, path: Path, notes: list[str]) -> Self:
-        found = read_edf(path)
-        samples, taken = without_baseline(found.samples, found.sample_rate_hz, in_place=True)
-        notes += found.notes
-        if bool(taken.any()):
-            largest = int(taken.argmax())
-            notes.append(
-                f"offsets and drifts below 0.5 Hz were taken away from {int((taken > 0).sum())} of "
-                f"{len(taken)} channels ({found.channels[largest]}: {float(taken[largest]):.4g} microvolts)"
-            )
-        lost = lost_seconds(samples, found.sample_rate_hz)
-        if bool(lost.any()):
-            most = int(lost.argmax())
-            notes.append(
-                f"{int((lost > 0).sum())} of {len(lost)} channels have seconds with a mean over {LOST_MICROVOLT:g} "
-                f"microvolts ({found.channels[most]}: {int(lost[most])}), beside which codes lose the wave"
-            )
-        return cls(samples, found.sample_rate_hz, found.channels, session=found.session, source=str(path))
+        rows = Rows(path)
+        file, samples = rows.file, torch.empty(len(rows.file.channels), rows.file.length)
+        for number, row in enumerate(rows):
+            samples[number] = row
+        notes += rows.notes()
+        return cls(samples, file.sample_rate_hz, file.channels, session=file.session, source=str(path))
 
     @classmethod
     def _read_npz(cls, path: Path, notes: list[str]) -> Self:
@@ -331,3 +319,9 @@ class EegRecording(Timed):
         axes.set_xlabel(f"seconds ({spacing:.3g} \u00b5V between two names)")
         with writing_atomically(path) as partial:
             figure.savefig(partial, format=Path(path).suffix.lower().removeprefix(".") or "png")
+
+
+def unreadable(path: Path, error: Exception) -> ValueError:
+    """What is said of a damaged file."""
+    reason = " ".join(str(error).split())
+    return ValueError(f"{path} must be a whole recording, but cannot be read ({reason})")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.eeg.figures import fidelity
 from tokenmask.modalities.eeg.fit import eeg_fitting
-from tokenmask.modalities.eeg.media import EegRecording
+from tokenmask.modalities.eeg.long import Rows
+from tokenmask.modalities.eeg.media import EegRecording, unreadable
 from tokenmask.modalities.eeg.names import find_channels
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
 from tokenmask.modalities.eeg.offset import without_baseline
@@ -30,7 +31,7 @@ from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, one_thread
-from tokenmask.tokenizer import check_media, check_stream
+from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
 _ROWS = 32  # windows that go through the network together, always this many
 _CORE = 16  # tokens of a window that are kept
@@ -98,17 +99,70 @@ class EegTokenizer(LearnedTokenizer):
         items = [self._at_rate(item) for item in items]
         for item in items:
             _check_offset(item)
-        config, reach = self.config, self.config.halo + self.config.scale_halo
-        windows = Windows(_CORE * config.stride, reach * config.stride, _ROWS)
-        # Every electrode with a column of ones beside it: what is around a recording is zero in both.
-        rows = (torch.stack([row, torch.ones_like(row)], 1) for item in items for row in item.samples)
-        coded = windows.through(rows, self._code)
+        coded = self._coded(row for item in items for row in item.samples)
         streams = []
         for item in items:
-            tokens = -(-item.samples.shape[1] // config.stride)
-            codes = torch.stack([next(coded)[:tokens] for _ in item.channels])
+            codes = torch.stack([next(coded) for _ in item.channels])
             streams.append(TokenStream(self._spec, codes, labels={"channel": item.channels}))
         return streams
+
+    @free_cores()
+    @torch.no_grad()
+    def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
+        """The codes of ``encode(EegRecording.load(path))``, channel by channel: in the memory that one of them needs.
+
+        Files of other formats than EDF and BDF are read whole.
+
+        Args:
+            path: of a recording.
+            show: called with seconds done and seconds in all, each channel in its turn a share of them.
+
+        Raises:
+            ValueError: as of :meth:`EegRecording.load`.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
+            return self.encode(EegRecording.load(path))
+        try:
+            rows = Rows(path)
+            file, rate = rows.file, rows.file.sample_rate_hz
+            names = EegRecording(torch.zeros(len(file.channels), 1), rate, file.channels).channels
+        except Exception as error:  # of many kinds, as of a whole recording
+            raise unreadable(path, error) from error
+        seconds = file.length / rate
+        if rate != self.config.sample_rate_hz:
+            self._tell_rate(str(path), stacklevel=2)
+        taken: list[Tensor] = []
+        parts: list[Tensor] = []
+
+        def resampled() -> Iterator[Tensor]:
+            for name, row in zip(names, rows, strict=True):
+                one = EegRecording(row[None], rate, (name,)).resample(self.config.sample_rate_hz)
+                taken.append(without_baseline(one.samples, one.sample_rate_hz)[1])
+                yield one.samples[0]
+
+        for codes in self._coded(resampled()):
+            parts.append(codes)
+            show(seconds * len(parts) / len(names), seconds)
+        if notes := rows.notes():
+            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
+        _tell_offset(torch.cat(taken), names, str(path))
+        return TokenStream(self._spec, torch.stack(parts), labels={"channel": names})
+
+    def _coded(self, rows: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Samples of electrodes at this rate, float32 [time] each -> codes int32 [tokens, levels] of each."""
+        config, reach = self.config, self.config.halo + self.config.scale_halo
+        windows = Windows(_CORE * config.stride, reach * config.stride, _ROWS)
+        sizes: deque[int] = deque()
+
+        def known() -> Iterator[Tensor]:
+            for row in rows:
+                sizes.append(-(-len(row) // config.stride))
+                # With a column of ones beside it: what is around a recording is zero in both.
+                yield torch.stack([row, torch.ones_like(row)], 1)
+
+        for codes in windows.through(known(), self._code):
+            yield codes[: sizes.popleft()].clone()
 
     def _code(self, windows: Tensor) -> Tensor:
         """Samples and where they are known, float32 [rows, size, 2] -> codes int32 [rows, core, levels]."""
@@ -214,8 +268,12 @@ class EegTokenizer(LearnedTokenizer):
         rate = self.config.sample_rate_hz
         if item.sample_rate_hz == rate:
             return item
-        warnings.warn(f"{item.source or repr(item)} is resampled to the {rate:g} Hz of this EegTokenizer", stacklevel=3)
+        self._tell_rate(item.source or repr(item), stacklevel=4)
         return item.resample(rate)
+
+    def _tell_rate(self, source: str, stacklevel: int) -> None:
+        rate = self.config.sample_rate_hz
+        warnings.warn(f"{source} is resampled to the {rate:g} Hz of this EegTokenizer", stacklevel=stacklevel)
 
     def evaluate(self, items: Sequence[EegRecording], train_items: Sequence[EegRecording] = ()) -> dict[str, float]:
         """How well recordings are coded, band by band, and how well a classical coder does with the same bits.
@@ -361,12 +419,15 @@ def _mask_at(keep: Tensor, from_hz: float, to_hz: float, size: int) -> Tensor:
 
 def _check_offset(item: EegRecording) -> None:
     """Warns of channels whose wave would be lost beside their offset."""
-    taken = without_baseline(item.samples, item.sample_rate_hz)[1]
+    _tell_offset(without_baseline(item.samples, item.sample_rate_hz)[1], item.channels, item.source or repr(item))
+
+
+def _tell_offset(taken: Tensor, names: Sequence[str], source: str) -> None:
     if bool(taken.any()):
         largest = int(taken.argmax())
         warnings.warn(
-            f"the codes of {item.source or repr(item)} lose the wave beside an offset or drift "
-            f"({item.channels[largest]}: {float(taken[largest]):.4g} microvolts); recording.without_offset() in "
+            f"the codes of {source} lose the wave beside an offset or drift "
+            f"({names[largest]}: {float(taken[largest]):.4g} microvolts); recording.without_offset() in "
             "Python takes it away, as does reading an EDF file",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer, long, tokenizer
 from tokenmask.run import Run, load
-from tokenmask.tokenizer import TakesFiles
+from tokenmask.tokenizer import ReadsFiles, WritesFiles
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_codes_and_warnings_are_those_of_the_whole(audio: Any, tmp_path: Path, s
 
 def test_pieces_are_used_where_the_file_allows_it(audio: Any, tmp_path: Path) -> None:
     samples = noise(1, 20000)
-    assert isinstance(audio, TakesFiles)
+    assert isinstance(audio, ReadsFiles) and isinstance(audio, WritesFiles)
     assert long.long_sound(written(tmp_path / "a.wav", samples, 16000)).frames == 20000
     AudioClip(samples, 16000).save(tmp_path / "a.flac")
     assert long.long_sound(tmp_path / "a.flac") is None

@@ -16,7 +16,7 @@ from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
 from tokenmask.progress import seconds_shown
 from tokenmask.run import Run, load
-from tokenmask.tokenizer import tokenizer_at
+from tokenmask.tokenizer import WritesFiles, tokenizer_at
 
 
 def edit(arguments: argparse.Namespace) -> int:
@@ -36,7 +36,8 @@ def edit(arguments: argparse.Namespace) -> int:
     where = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
     where = {name: asked or None for name, asked in where.items()}
     options, given = drawing_options(run, arguments, name), conditions(run, arguments.given)
-    if paths and arguments.length is None and in_pieces(run.tokenizers[name], media) is not None:
+    pieces = in_pieces(run.tokenizers[name], media)
+    if paths and arguments.length is None and isinstance(pieces, WritesFiles):
         with seconds_shown(f"editing {Path(media).name}") as show:
             run.edit_file(media, paths, regions, stream=name, given=given, show=show, **where, **options)
         for path in paths:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, overload
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.medium import RECORD_MARK, load_media, records_of, said
 from tokenmask.progress import progress_bar
-from tokenmask.tokenizer import TakesFiles, Tokenizer, find_tokenizers, load_tokenizer_class
+from tokenmask.tokenizer import ReadsFiles, Tokenizer, find_tokenizers, load_tokenizer_class
 
 
 class File(NamedTuple):
@@ -122,9 +122,9 @@ class LazyMedia(Sequence[Any]):
 LONG_BYTES = 1 << 24  # of a file, from which on it is worked on in pieces; a WAV file of some minutes
 
 
-def in_pieces(tokenizer: Tokenizer, path: str | Path) -> TakesFiles | None:
+def in_pieces(tokenizer: Tokenizer, path: str | Path) -> ReadsFiles | None:
     """The tokenizer, where it can work on a file in pieces and the file is a long one of a single record."""
-    if not isinstance(tokenizer, TakesFiles) or not Path(path).is_file() or Path(path).stat().st_size < LONG_BYTES:
+    if not isinstance(tokenizer, ReadsFiles) or not Path(path).is_file() or Path(path).stat().st_size < LONG_BYTES:
         return None
     return tokenizer
 

@@ -22,7 +22,7 @@ from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar, seconds_shown
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import TakesFiles, Tokenizer, tokenizer_at
+from tokenmask.tokenizer import ReadsFiles, Tokenizer, WritesFiles, tokenizer_at
 
 SUFFIX = ".tokens"
 LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
@@ -85,7 +85,7 @@ def _token_files(
     failed: Failed = []
     todo: list[Item] = []
     left: list[tuple[str, Path]] = []
-    long: list[tuple[TakesFiles, Path, Path]] = []
+    long: list[tuple[ReadsFiles, Path, Path]] = []
     for one, source, target in zip(found, sources, targets, strict=True):
         try:
             if _is_done(target, tokenizer):
@@ -141,7 +141,7 @@ def decode(arguments: argparse.Namespace) -> int:
                 check_new(target, arguments.force)
                 stream = read()
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if isinstance(tokenizer, TakesFiles) and stream.codes.numel() > LONG_CODES:
+                if isinstance(tokenizer, WritesFiles) and stream.codes.numel() > LONG_CODES:
                     with seconds_shown(f"decoding {source}") as shown:
                         tokenizer.decode_file(stream, target, show=shown)
                 else:

@@ -37,7 +37,7 @@ from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import Show, TakesFiles, Tokenizer, nothing_shown
+from tokenmask.tokenizer import ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
 
 
@@ -245,7 +245,7 @@ class Run:
             path: of the file.
             out: files to write, one for each sample.
             regenerate, levels, channels, parts, given, options: as of :meth:`edit`.
-            stream: name of its stream, whose tokenizer takes files (:class:`tokenmask.tokenizer.TakesFiles`).
+            stream: name of its stream; its tokenizer reads and writes files in pieces (:class:`WritesFiles`).
             show: called with seconds done and seconds in all, once through for each file that is read or written.
 
         Raises:
@@ -253,7 +253,7 @@ class Run:
         """
         self.inputs.check(stream)
         tokenizer = self.tokenizers[stream]
-        if not isinstance(tokenizer, TakesFiles):
+        if not isinstance(tokenizer, ReadsFiles) or not isinstance(tokenizer, WritesFiles):
             raise ValueError(f"{type(tokenizer).__name__} needs whole media, not files in pieces; use edit")
         if len(out) != options.get("num_samples", 1):
             raise ValueError(f"an edit writes a file for each of num_samples samples, got {len(out)} names")

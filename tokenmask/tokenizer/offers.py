@@ -57,12 +57,17 @@ def nothing_shown(done: float, whole: float) -> None:
 
 
 @runtime_checkable
-class TakesFiles(Protocol):
-    """A tokenizer that works on files of any length in pieces, so that memory does not grow with them."""
+class ReadsFiles(Protocol):
+    """A tokenizer that reads files in pieces, so that long ones need not be in memory as a whole."""
 
     def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
         """The codes of ``encode(media.load(path))``, bit for bit."""
         ...
+
+
+@runtime_checkable
+class WritesFiles(Protocol):
+    """A tokenizer that writes files in pieces."""
 
     def decode_file(
         self,
