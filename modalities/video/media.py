@@ -106,8 +106,8 @@ class VideoClip(Timed):
         Where frames stay for different times, those that stay longer are repeated, so that at each moment the frame is
         shown that is on then; see :func:`~tokenmask.modalities.video.times.steady`. Turned and mirrored films come
         upright, and of one with an edit list the part that it shows; a film without times has the rate that it names.
-        Sound is left out, of films that stand one after the other in a file the first is read, and one that is cut short
-        ends where it does, all with a warning.
+        Sound is left out, of films that stand one after the other in a file the first is read, and one that is cut
+        short ends where it does, all with a warning.
 
         Raises:
             ValueError: no such file, no film, cut short, or more than 2**30 pixels.
