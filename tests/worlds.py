@@ -10,6 +10,7 @@ from tokenmask import data
 from tokenmask.corpus import Item, build_corpus
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.text import Text, TextTokenizer
+from tokenmask.modalities.video import VideoClip, VideoTokenizer
 from tokenmask.recipes import load_recipe
 from tokenmask.run import Run, load_tokenizer, train
 from tokenmask.tokenizer import Tokenizer
@@ -35,7 +36,7 @@ def tokenizers() -> dict[str, Tokenizer]:
 def tiny_run(folder: Path, recipe: str, *, steps: int | None = None) -> Run:
     """Trains a recipe's tiny variant on captioned emoji, and on a little of everything else that its streams hold.
 
-    Streams other than text and images are coded by the tokenizers that ship.
+    Streams other than text, images and films are coded by the tokenizers that ship.
     """
     small = load_recipe(recipe, tiny=True, overrides=[] if steps is None else [f"training.steps={steps}"])
     used = {name: _tokenizer(options.shares or options.tokenizer) for name, options in small.streams.items()}
@@ -47,8 +48,16 @@ def tiny_run(folder: Path, recipe: str, *, steps: int | None = None) -> Run:
     return train(folder, small, used, corpora, progress=False)
 
 
+def film(entry: data.Emoji) -> VideoClip:
+    """Half a second of an emoji that moves to the right, 12 frames a second."""
+    pixels = torch.from_numpy(entry.pixels)
+    return VideoClip(torch.stack([pixels.roll(4 * number, 1) for number in range(6)]), 12.0)
+
+
 def _tokenizer(modality: str) -> Tokenizer:
     own = tokenizers()
+    if modality == "video":  # none ships
+        return VideoTokenizer.around(own["image"], frame_rate_hz=12.0, step=3)
     return own[modality] if modality in own else load_tokenizer(modality)
 
 
@@ -57,6 +66,8 @@ def _items(streams: set[str]) -> dict[str, list[Item]]:
     for entry in emoji() if "image" in streams or streams == {"text"} else []:  # else they would be words alone
         media = {"text": Text(entry.name), "image": Image(torch.from_numpy(entry.pixels))}
         found["emoji"].append(Item(entry.name, {name: media[name] for name in media if name in streams}, entry.split))
+    if "video" in streams:
+        found["films"] = [Item(f"film {entry.name}", {"video": film(entry)}, entry.split) for entry in emoji()[:24]]
     if {"audio", "motion", "eeg"} & streams:
         from tokenmask.demo.items import corpora
 

@@ -1,15 +1,31 @@
-"""Files that are never half written.
+"""Files that are never half written, and text in any of Unicode's encodings.
 
 Arrow: bytes --> a partial file beside the final name --> the final name. Does not know: what is in a file.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+_MARKED = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
+    *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
+    *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
+)
+
+
+def text_of(data: bytes) -> str:
+    """The text in a file: UTF-8, or UTF-16 or UTF-32 where a byte order mark says so, which is no part of it.
+
+    Raises:
+        UnicodeDecodeError: it is none of these.
+    """
+    coding = next((name for mark, name in _MARKED if data.startswith(mark)), "utf-8-sig")
+    return data.decode(coding)
 
 
 @contextlib.contextmanager

@@ -84,6 +84,8 @@ def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> 
         for start, stop in parts:
             found_chunk = _find_chunk(data, start, stop, kind)
             _note_cut(None if found_chunk is None else (found_chunk[0] + 4, found_chunk[1]), stop, notes)
+    if kind == b"caff":
+        return [_caf(path, data, start, stop, notes) for start, stop in parts]
     if kind not in (b"RIFF", b"FORM"):
         return _cut(path, data, parts, kind)
     result = []
@@ -96,6 +98,23 @@ def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> 
                 whole.source.getbuffer()[at : at + 4] = value.to_bytes(4, "little" if kind == b"RIFF" else "big")
         result.append(whole)
     return result
+
+
+def _caf(path: str | Path, data: mmap.mmap, start: int, stop: int, notes: list[str]) -> Stream:
+    """A Core Audio file, with the size of its samples where that is -1 (up to the end) or more than there is.
+
+    Source: Apple, Core Audio Format specification, audio data chunk.
+    """
+    place = start + 8
+    while place + 12 <= stop and data[place : place + 4] != b"data":
+        place += 12 + max(0, int.from_bytes(data[place + 4 : place + 12], "big", signed=True))
+    size, held = int.from_bytes(data[place + 4 : place + 12], "big", signed=True), stop - place - 12
+    if place + 12 > stop or 0 <= size <= held:
+        return Stream(path if (start, stop) == (0, len(data)) else io.BytesIO(data[start:stop]), b"caff")
+    _note_cut((place + 12, size), stop, notes)
+    whole = bytearray(data[start:stop])
+    whole[place + 4 - start : place + 12 - start] = held.to_bytes(8, "big")
+    return Stream(io.BytesIO(bytes(whole)), b"caff")
 
 
 def _flac_behind_tags(data: mmap.mmap, begin: int) -> list[tuple[int, int]]:

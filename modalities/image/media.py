@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -35,6 +35,7 @@ class Image(Medium):
     Args:
         pixels: uint8 [height, width, 3], red, green, blue; a NumPy array is taken likewise.
         stream: the codes it was generated from, if it was; does not count in comparisons.
+        source: the file it was read from, for messages; does not count either.
     """
 
     written_suffixes: ClassVar[tuple[str, ...]] = (
@@ -50,6 +51,7 @@ class Image(Medium):
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
@@ -146,7 +148,7 @@ class Image(Medium):
                     made, told = colours_told(path)
                     if made and picture.mode != "1":  # black and white are the same in all of them
                         picture.info["icc_profile"] = made
-                    image = cls.from_pillow(picture)
+                    image = replace(cls.from_pillow(picture), source=str(path))
                     if told:
                         warnings.warn(
                             f"{path} says that its colours are no sRGB ({', '.join(told)}), but is taken as sRGB: "

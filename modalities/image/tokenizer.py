@@ -21,6 +21,7 @@ from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled
+from tokenmask.modalities.telling import stretched, tell
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import check_media, check_stream
@@ -72,6 +73,7 @@ class ImageTokenizer(LearnedTokenizer):
         """
         for item in items:
             check_media(self, item)
+            tell(item.source, stretched(item.pixels.shape[:2], self.config.size), "this ImageTokenizer")
         streams: list[TokenStream] = []
         together = self._together()
         for start in range(0, len(items), together):

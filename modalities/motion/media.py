@@ -34,6 +34,7 @@ class MotionClip(Timed):
         frame_rate_hz: frames a second.
         skeleton: the joints.
         stream: the codes it was generated from, if it was; does not count in comparisons.
+        source: the file it was read from, for messages; does not count either.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".bvh", ".safetensors")
@@ -50,6 +51,7 @@ class MotionClip(Timed):
     frame_rate_hz: float
     skeleton: Skeleton
     stream: TokenStream | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         frames, joints = len(self.root_positions), len(self.skeleton)
@@ -180,15 +182,16 @@ class MotionClip(Timed):
         if kind == ".npy":
             from tokenmask.modalities.motion.humanml import load_npy
 
-            return load_npy(path)
+            return replace(load_npy(path), source=str(path))
         if kind == ".bvh":
             from tokenmask.modalities.motion.bvh import load_bvh
 
-            return load_bvh(path, units_per_metre, up)
+            return replace(load_bvh(path, units_per_metre, up), source=str(path))
         tensors, about = load_tensors(path)
         try:
             skeleton = Skeleton.from_json(about["skeleton"])
-            return MotionClip(tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton)
+            parts = tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton
+            return MotionClip(*parts, source=str(path))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} must hold a motion, but cannot be read ({error!r}); save it again") from error
 

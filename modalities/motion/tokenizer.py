@@ -32,6 +32,7 @@ from tokenmask.modalities.motion.network import MotionNetwork, MotionTokenizerCo
 from tokenmask.modalities.motion.prepare import lateral_of, padded, sized, training_clips
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer
 from tokenmask.modalities.seams import smoothed
+from tokenmask.modalities.telling import tell
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, one_thread
@@ -99,6 +100,7 @@ class MotionTokenizer(LearnedTokenizer):
         def signals() -> Iterator[Tensor]:
             for item in items:
                 features = to_features(padded(sized(item, self.config), self.config), self._lateral)
+                tell(item.source, _changes(item, self.config), "this MotionTokenizer")
                 yield self._network.normalised(features.to(self.device))
 
         def run(windows: Tensor) -> Tensor:
@@ -290,3 +292,14 @@ class MotionTokenizer(LearnedTokenizer):
 
 def _mpjpe_mm(copies: Tensor, real: Tensor) -> float:
     return 1000 * float((copies - real).norm(dim=-1).double().mean())
+
+
+def _changes(clip: MotionClip, config: MotionTokenizerConfig) -> list[str]:
+    """What :func:`~tokenmask.modalities.motion.prepare.sized` does to a clip, in words."""
+    wanted, told = config.skeleton(), []
+    if clip.skeleton.order_of(wanted) is None:
+        joints, made = (sum(kind != "fixed" for kind in one.kinds) for one in (clip.skeleton, wanted))
+        told.append(f"is retargeted from its {joints} joints to {made}")
+    if clip.frame_rate_hz != config.frame_rate_hz:
+        told.append(f"is resampled from {clip.frame_rate_hz:g} to {config.frame_rate_hz:g} Hz")
+    return told

@@ -1,16 +1,15 @@
 """Text: a piece of text and its files.
 
-Arrow: UTF-8 files <--> Text. Does not know: codes, other modalities.
+Arrow: files of Unicode <--> Text. Does not know: codes, other modalities.
 """
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
-from tokenmask.files import write_text_atomic
+from tokenmask.files import text_of, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
@@ -43,16 +42,18 @@ class Text(Medium):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a UTF-8 file; a byte order mark at its beginning is no part of the words, and no line end is changed.
+        """Reads a UTF-8 file, or one of UTF-16 or UTF-32 that begins with a byte order mark; the mark is no part of the
+        words, and no line end is changed.
 
         Raises:
-            ValueError: no such file, or not UTF-8.
+            ValueError: no such file, or none of these.
         """
         try:
-            return cls(Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).decode())
+            return cls(text_of(Path(path).read_bytes()))
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{path} must be UTF-8, but byte {error.start} is not; convert it, for example with iconv"
+                f"{path} must be {error.encoding.upper()}, but byte {error.start} is not; convert it, for example with "
+                f"iconv{' -f latin1 -t utf8' if error.encoding == 'utf-8' else ''}"
             ) from error
         except OSError as error:
             raise ValueError(

@@ -47,6 +47,7 @@ class VideoClip(Timed):
         frames: uint8 [time, height, width, 3], red, green, blue; a NumPy array is taken likewise.
         frame_rate_hz: frames a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
+        source: the file it was read from, for messages; does not count either.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (
@@ -63,6 +64,7 @@ class VideoClip(Timed):
     frames: Tensor
     frame_rate_hz: float
     stream: TokenStream | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.frames, np.ndarray):
@@ -124,8 +126,8 @@ class VideoClip(Timed):
         if not path.is_file():
             raise ValueError(f"a video is read from a file, but {path} is none; check the path")
         if path.suffix.lower() == ".png":
-            return cls(*_read_strip(path))
-        clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
+            return cls(*_read_strip(path), source=str(path))
+        clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)), source=str(path))
         if (films := count_films(path)) > 1:
             warnings.warn(f"{path} holds {films} films one after the other; the first is read: split it", stacklevel=2)
         if missing := missing_bytes(path):

@@ -20,6 +20,7 @@ from tokenmask.modalities.image import ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import LearnedTokenizer, stored
+from tokenmask.modalities.telling import stretched, tell
 from tokenmask.modalities.video.media import VideoClip
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
@@ -114,6 +115,7 @@ class VideoTokenizer(LearnedTokenizer):
         """
         for item in items:
             check_media(self, item)
+            tell(item.source, self._changes(item), "this VideoTokenizer")
         clips = [self._timed(item).frames[:: self.config.step] for item in items]
         codes = [torch.stack([one.codes for one in self._images.encode_many(list(map(Image, clip)))]) for clip in clips]
         return [TokenStream(self._spec, one) for one in codes]
@@ -245,6 +247,12 @@ class VideoTokenizer(LearnedTokenizer):
             progress=progress,
         )
         return cls(config, stored(images._network))
+
+    def _changes(self, clip: VideoClip) -> list[str]:
+        told = stretched(clip.frames.shape[1:3], self.config.image.size)
+        if clip.frame_rate_hz != self.config.frame_rate_hz:
+            told.append(f"is played at {self.config.frame_rate_hz:g} instead of {clip.frame_rate_hz:g} frames a second")
+        return told
 
     def _timed(self, clip: VideoClip) -> VideoClip:
         return _resampled(clip, self.config.frame_rate_hz, self.config.resample)

@@ -8,7 +8,7 @@ from PIL import Image as Picture
 
 from tests.worlds import emoji, tokenizers
 from tokenmask import data
-from tokenmask.cli.manifests import lines
+from tokenmask.cli.manifests import lines, rows
 from tokenmask.cli.media import LazyMedia, Loader, files, is_held_out
 from tokenmask.modalities.text import Text
 from tokenmask.streams import TokenStream
@@ -110,6 +110,17 @@ def test_lines_and_suffixes(tmp_path):
     path.write_bytes("\ufeffone\r\n\n two\u2028half \n".encode())
     assert lines(path) == [(1, "one"), (3, " two\u2028half ")]
     assert files([tmp_path], "text")[0].name == "a.txt"
+    path.write_bytes("one\r\rtwo\r".encode("utf-16"))  # a file without line feeds
+    assert lines(path) == [(1, "one"), (3, "two")]
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_tables_in_any_coding_and_with_any_separator(coding, tmp_path):
+    for separator in (",", ";", "\t"):
+        text = f"image{separator} text\r\na.png{separator}caf\u00e9\r\n"
+        (tmp_path / "m.csv").write_bytes(text.encode(coding))
+        (row,) = rows(tmp_path / "m.csv", ["image", "text"])
+        assert row.values == {"image": "a.png", "text": "caf\u00e9"}
 
 
 def test_about_every_tenth_name_is_held_out():

@@ -168,6 +168,21 @@ def test_long_and_big_endian_files_are_cut_and_joined_with_the_same_words(
     assert np.array_equal(samples, np.concatenate(sounds).astype(np.float32)) and said == []
 
 
+def test_core_audio_files_that_are_cut_or_do_not_say_how_long_they_are(tmp_path: Path) -> None:
+    """The data chunk begins with four bytes that count edits; -1 stands for all that follows."""
+    sound = tone(24000, 300)
+    data = encoded(sound, "caf")
+    samples, said = load(tmp_path / "cut.caf", data[:-20000])
+    assert np.array_equal(samples, sound[:14000].astype(np.float32))
+    assert said == ["its header announces 48004 bytes of samples, but 28004 are there: it is cut short"]
+    at = data.index(b"data") + 4
+    unknown = data[:at] + b"\xff" * 8 + data[at + 8 :]
+    samples, said = load(tmp_path / "pipe.caf", unknown)
+    assert np.array_equal(samples, sound.astype(np.float32)) and said == []
+    samples, said = load(tmp_path / "both.caf", unknown + data)
+    assert np.array_equal(samples, np.concatenate([sound, sound]).astype(np.float32)) and said == []
+
+
 ID3 = b"ID3\3\0\0\0\0\0\x7f" + bytes(127)
 
 

@@ -210,3 +210,24 @@ def test_fewer_codes_where_texts_are_few():
     assert 256 < small.config.vocab_size < 512
     assert all(small.decode(small.encode(text)).text == text.text for text in texts)
     assert TextTokenizer.fit(texts, vocab_size=300, shrink=True).config.vocab_size <= 300
+
+
+@pytest.mark.parametrize(
+    ("mark", "coding"),
+    [
+        (b"", "utf-8"),
+        (b"\xef\xbb\xbf", "utf-8"),
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+        (b"\xff\xfe\0\0", "utf-32-le"),
+        (b"\0\0\xfe\xff", "utf-32-be"),
+    ],
+)
+def test_text_in_any_coding_of_unicode(mark: bytes, coding: str, tmp_path: Path) -> None:
+    words = "a red caf\u00e9 \U0001f600\r\n"
+    (tmp_path / "a.txt").write_bytes(mark + words.encode(coding))
+    assert Text.load(tmp_path / "a.txt").text == words
+    if len(mark) == 2:
+        (tmp_path / "a.txt").write_bytes(mark + b"a")
+        with pytest.raises(ValueError, match=r"a\.txt must be UTF-16.*, but byte \d is not; convert it"):
+            Text.load(tmp_path / "a.txt")

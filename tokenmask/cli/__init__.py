@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 
 from tokenmask.cli.parser import make_parser
+from tokenmask.cli.warned import Warned
 
 HOMES = {
     "fit": "tokens",
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 if all went well, 1 if some items failed, 2 for wrong input (one sentence on stderr), 130 after Ctrl-C.
     """
-    name, traceback, usual = "", False, warnings.formatwarning
+    name, traceback, usual, warned = "", False, warnings.formatwarning, Warned()
     # Set before torch loads OpenMP: threads that spin while they wait stop each other where cores are shared.
     if "torch" not in sys.modules:  # later it would change nothing, and hide that from `tokenmask.threads`
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = make_parser().parse_args(argv)
         name, traceback = arguments.command, arguments.traceback
         command = importlib.import_module(f"tokenmask.cli.{HOMES[name]}")
-        warnings.formatwarning = _warning
+        warnings.formatwarning = warned
         code = int(getattr(command, name)(arguments))
         sys.stdout.flush()
         return code
@@ -68,13 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     finally:
         warnings.formatwarning = usual
-
-
-def _warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-) -> str:
-    """A warning as a sentence like all others, without the line of code that it came from."""
-    return f"tokenmask: {' '.join(str(message).split())}\n"
+        sys.stderr.write(warned.rest())
 
 
 def _sentence(error: Exception) -> str:

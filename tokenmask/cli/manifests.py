@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenmask.files import text_of
+
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
 Found = tuple[int, str, "dict[str, Any] | ValueError"]  # number, where it is, cells by column or why there are none
 
@@ -93,18 +95,22 @@ def as_json(value: Any) -> Any:
 
 
 def lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a UTF-8 file that hold more than blanks, with their numbers from 1; only line feeds end a line.
+    """The lines of a file of text that hold more than blanks, with their numbers from 1.
+
+    Only line feeds end a line, or, in a file without any, carriage returns.
 
     Raises:
-        ValueError: not readable as UTF-8.
+        ValueError: not readable as UTF-8, or as UTF-16 or UTF-32 with a byte order mark.
     """
-    found = ((number, line.removesuffix("\r")) for number, line in enumerate(_text(path).split("\n"), 1))
+    text = _text(path)
+    end = "\n" if "\n" in text else "\r"
+    found = ((number, line.removesuffix("\r")) for number, line in enumerate(text.split(end), 1))
     return [(number, line) for number, line in found if line.strip()]
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return text_of(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error}){advice}") from error
@@ -123,10 +129,10 @@ def _json_lines(path: Path) -> Iterator[Found]:
 
 
 def _csv(path: Path) -> Iterator[Found]:
-    """Separated by commas, or by semicolons if they and no comma are in the first line, as some spreadsheets write."""
+    """Separated by commas, or by semicolons or tabs if they and no comma are in the first line."""
     text = _text(path)
     first = text.partition("\n")[0]
-    separator = ";" if ";" in first and "," not in first else ","
+    separator = next((one for one in (",", ";", "\t") if one in first), ",")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         yield from _table(path, ((reader.line_num, cells) for cells in reader))
@@ -150,7 +156,7 @@ def _unquoted(cell: str) -> str:
 def _table(path: Path, found: Iterator[tuple[int, list[str]]]) -> Iterator[Found]:
     """Cells by the names in the first line; empty ones are missing."""
     _, first = next(found, (0, []))
-    head = [name or f"column {number}" for number, name in enumerate(first, 1)]
+    head = [name.strip() or f"column {number}" for number, name in enumerate(first, 1)]
     double = sorted({name for name in head if head.count(name) > 1})
     if double:
         raise ValueError(

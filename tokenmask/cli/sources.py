@@ -20,6 +20,7 @@ from tokenmask.cli.packed import Packed
 from tokenmask.cli.records import below, is_manifest, item_of, laid_out, manifest_items, stream_of, words_of
 from tokenmask.cli.show import say
 from tokenmask.corpus import HELD_OUT, Item
+from tokenmask.files import text_of
 from tokenmask.tokenizer import find_tokenizers
 
 
@@ -266,8 +267,8 @@ def _says_something(caption: Path) -> bool:
     if not caption.is_file():
         return leads_nowhere(caption)
     try:
-        return bool(caption.read_bytes().decode("utf-8-sig", errors="replace").strip())
-    except OSError:
+        return bool(text_of(caption.read_bytes()).strip())
+    except (OSError, UnicodeDecodeError):
         return True
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tokenmask.cli.layouts.entry import SPLITS, Entry, Layout, modality_of, split_of
+from tokenmask.files import text_of
 
 
 def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
@@ -22,7 +23,7 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
     for name in lists:
         part = name.stem.removeprefix("captions_")
         try:
-            held = json.loads((folder / name).read_text(encoding="utf-8"))
+            held = json.loads(text_of((folder / name).read_bytes()))
             named = {one["id"]: one["file_name"] for one in held["images"]}
             told = held["annotations"]
             for number, one in enumerate(told, 1):
