@@ -23,6 +23,7 @@ from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.following import count_films
+from tokenmask.modalities.video.matroska import LONGEST_TICK, tick_nanoseconds
 from tokenmask.modalities.video.times import steady
 from tokenmask.streams import TokenStream
 
@@ -162,6 +163,8 @@ def _read_film(path: Path) -> tuple[Tensor, float]:
         raise ImportError(
             f"{path} is read with decord, which is not installed; run `pip install decord`, or make it a .gif"
         ) from error
+    if (tick := tick_nanoseconds(path) or 0) >= LONGEST_TICK:
+        raise _broken(path, f"a tick of its clock is {tick} nanoseconds")
     try:
         reader = VideoReader(str(path), num_threads=1)
         count, rate = len(reader), float(reader.get_avg_fps())
