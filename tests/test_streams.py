@@ -148,3 +148,8 @@ def test_what_is_cut_keeps_its_place_and_the_names_of_other_axes() -> None:
     changed = pasted(stream, TokenStream(EEG, torch.full((3, 1, 4), 3, dtype=torch.int32)), "time", 4)
     assert changed.codes[0, :, 0].tolist() == [0, 1, 2, 3, 3, 1, 2, 3] and stream.codes[0, 4, 0] == 0
     assert (changed.start_seconds, changed.labels) == (1.0, names)
+
+
+def test_the_least_that_a_spec_takes() -> None:
+    least = StreamSpec("some", (1,), ("time",), rate_hz=0.5, end_code=0)
+    assert (least.codebook_sizes, least.rate_hz, least.end_code) == ((1,), 0.5, 0)

@@ -1,5 +1,8 @@
 """Tiny tokenizers and runs from data that ships, made once for every test that needs them."""
 
+import atexit
+import shutil
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -36,8 +39,18 @@ def tokenizers() -> dict[str, Tokenizer]:
 def tiny_run(folder: Path, recipe: str, *, steps: int | None = None) -> Run:
     """Trains a recipe's tiny variant on captioned emoji, and on a little of everything else that its streams hold.
 
-    Streams other than text, images and films are coded by the tokenizers that ship.
+    Streams other than text, images and films are coded by the tokenizers that ship. What was trained before is copied.
     """
+    home = _trained(recipe, steps)
+    shutil.copytree(home, folder, dirs_exist_ok=True)
+    return Run.load(folder)
+
+
+@cache
+def _trained(recipe: str, steps: int | None) -> Path:
+    """A folder with the run, until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="tiny-run-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     small = load_recipe(recipe, tiny=True, overrides=[] if steps is None else [f"training.steps={steps}"])
     used = {name: _tokenizer(options.shares or options.tokenizer) for name, options in small.streams.items()}
     corpora = []
@@ -45,7 +58,8 @@ def tiny_run(folder: Path, recipe: str, *, steps: int | None = None) -> Run:
         own = {stream: used[stream] for stream in used if any(stream in item.media for item in found)}
         build_corpus(found, own, folder / "corpus" / name, progress=False, on_error="raise")
         corpora.append((folder / "corpus" / name, 1.0))
-    return train(folder, small, used, corpora, progress=False)
+    train(folder, small, used, corpora, progress=False)
+    return folder
 
 
 def film(entry: data.Emoji) -> VideoClip:

@@ -162,8 +162,13 @@ class Image(Medium):
                     if others := _others(picture):
                         warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
                     return image
-        except (  # what Pillow and the libraries below it raise: libavif a RuntimeError
-            *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error),
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            EOFError,
+            RuntimeError,  # of libavif
+            struct.error,
             pillow.DecompressionBombError,
         ) as error:
             reason = " ".join(str(error).split())

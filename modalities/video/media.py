@@ -26,6 +26,7 @@ from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.edits import shown_part, without_edits
 from tokenmask.modalities.video.following import count_films
+from tokenmask.modalities.video.matroska import LONGEST_TICK, tick_nanoseconds
 from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
 from tokenmask.modalities.video.whole import missing_bytes
@@ -229,6 +230,8 @@ def _decoded(named: Path, path: Path) -> _Film:
         raise ImportError(
             f"{named} is read with decord, which is not installed; run `pip install decord`, or make it a .gif"
         ) from error
+    if (tick := tick_nanoseconds(path) or 0) >= LONGEST_TICK:
+        raise _broken(path, f"a tick of its clock is {tick} nanoseconds")
     try:
         reader = VideoReader(str(path), num_threads=1)
         count, rate = len(reader), float(reader.get_avg_fps())

@@ -14,6 +14,8 @@ import torch
 from hypothesis import given, settings, strategies
 
 from tokenmask.corpus import Corpus, Draw, Mixture, Record, num_positions
+from tokenmask.corpus.passes import CHOICE
+from tokenmask.ops import Purpose, uniform
 
 MakeCorpus = Callable[..., Corpus]
 
@@ -176,6 +178,20 @@ def test_weights(text_corpus: MakeCorpus) -> None:
     found = Counter(key[0] for key in keys(list(islice(Mixture(corpora, seed=0, batch_size=100), count // 100))))
     expected = {name: count * weight / sum(weights) for name, weight in zip("xyz", weights, strict=True)}
     assert sum((found[name] - mean) ** 2 / mean for name, mean in expected.items()) < 27.6
+
+
+def test_a_draw_takes_its_corpus_by_its_own_number(text_corpus: MakeCorpus) -> None:
+    """Below three quarters the first corpus, else the second; one of a single record takes part too."""
+    corpora = [(text_corpus("x", lengths(40)), 3.0), (text_corpus("y", (5,)), 1.0)]
+    draws = list(islice(Mixture(corpora, seed=4, batch_size=20, shuffle_window=20), 5))  # a pool is one batch
+    taken = sorted((i, r.key[0]) for d in draws for i, r in zip(d.sample_ids.tolist(), d.records, strict=True))
+    numbers = uniform(seed=4, counters=torch.arange(100) + CHOICE, purpose=Purpose.order)
+    assert taken == [(n, "x" if number < 0.75 else "y") for n, number in enumerate(numbers.tolist())]
+
+
+def test_a_window_below_a_batch_is_one_batch(text_corpus: MakeCorpus) -> None:
+    draws = list(islice(Mixture([(text_corpus("x", lengths(40)), 1)], seed=0, batch_size=4, shuffle_window=1), 9))
+    assert [sorted(one.sample_ids.tolist()) for one in draws] == [list(range(4 * n, 4 * n + 4)) for n in range(9)]
 
 
 def test_orders_are_uniform(text_corpus: MakeCorpus) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.faults.formats import FORMATS, Format
 from tests.faults.formats.format import media
-from tests.faults.formats.ours import load_recipe
+from tests.faults.formats.ours import load_model, load_recipe
 from tests.faults.mutations import limited, try_once
 
 Case = tuple[Callable[[Path], Path], Callable[[Path], Any]]
@@ -104,12 +104,6 @@ def _lying_model(**changes: Any) -> Callable[[Path], Path]:
         return path
 
     return make
-
-
-def _load_model(path: Path) -> Any:
-    from tokenmask.models import MaskedModel
-
-    return MaskedModel.load(path)
 
 
 def _lying_layout(folder: Path) -> Path:
@@ -239,13 +233,13 @@ CASES: dict[str, Case] = {
     ),
     "motion without a skeleton": (_lying("a.safetensors", _zeros, {"frame_rate_hz": 30}), MOTION),
     "motion with a skeleton of words": (_lying("a.safetensors", _zeros, {"skeleton": "x", "frame_rate_hz": 3}), MOTION),
-    "model of width 2**40": (_lying_model(width=1 << 40), _load_model),
-    "model of 10**9 blocks": (_lying_model(depth=10**9), _load_model),
-    "model of half a head": (_lying_model(heads=0.5), _load_model),
-    "model with an unknown field": (_lying_model(depths=3), _load_model),
-    "model of 2**40 codes": (_lying_layout, _load_model),
-    "model without a config": (_lying("m.safetensors", _zeros, {"model": {}}), _load_model),
-    "model that is a list": (_lying("m.safetensors", _zeros, {"model": [1]}), _load_model),
+    "model of width 2**40": (_lying_model(width=1 << 40), load_model),
+    "model of 10**9 blocks": (_lying_model(depth=10**9), load_model),
+    "model of half a head": (_lying_model(heads=0.5), load_model),
+    "model with an unknown field": (_lying_model(depths=3), load_model),
+    "model of 2**40 codes": (_lying_layout, load_model),
+    "model without a config": (_lying("m.safetensors", _zeros, {"model": {}}), load_model),
+    "model that is a list": (_lying("m.safetensors", _zeros, {"model": [1]}), load_model),
     "tokenizer of width 2**40": (_lying_tokenizer("image", width=1 << 40), _load_tokenizer),
     "tokenizer of 10**9 blocks": (_lying_tokenizer("audio", encoder_blocks=10**7, kernel=1), _load_tokenizer),
     "tokenizer of words": (_lying_tokenizer("audio", width="wide"), _load_tokenizer),

@@ -14,6 +14,7 @@ from PIL import Image as pillow
 
 from tokenmask.modalities.video import VideoClip
 from tokenmask.modalities.video.edits import shown_part
+from tokenmask.modalities.video.matroska import tick_nanoseconds
 from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
 from tokenmask.modalities.video.whole import missing_bytes
@@ -286,3 +287,20 @@ def test_sound_beside_the_pictures_is_told(tmp_path: Path) -> None:
     )
     with pytest.warns(UserWarning, match=r"b\.mkv has sound, which is left out"):
         assert len(VideoClip.load(tmp_path / "b.mkv").frames) == 3
+
+
+def test_a_clock_beyond_measure_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """The decoder would end the process."""
+    write_mkv(tmp_path / "a.mkv", grey(3), [0, 40, 80], 120)
+    whole = (tmp_path / "a.mkv").read_bytes()
+    said = bytes.fromhex("2AD7B1") + (8 | 1 << 56).to_bytes(8, "big")
+    assert tick_nanoseconds(tmp_path / "a.mkv") == 1_000_000 and whole.count(said) == 1
+    at = whole.index(said) + len(said)
+    for tick in (1 << 32, 1_000_000 | 1 << 63):
+        (tmp_path / "b.mkv").write_bytes(whole[:at] + tick.to_bytes(8, "big") + whole[at + 8 :])
+        with pytest.raises(ValueError, match=rf"b\.mkv .*a tick of its clock is {tick} nanoseconds"):
+            VideoClip.load(tmp_path / "b.mkv")
+    short = bytes.fromhex("1549A966 86 2AD7B1 82 0400")  # sizes of one byte: six, then two
+    for data, tick in ((short, 1024), (short[:8], None), (b"RIFF", None), (short[5:], None)):
+        (tmp_path / "c.mkv").write_bytes(data)
+        assert tick_nanoseconds(tmp_path / "c.mkv") == tick

@@ -40,6 +40,23 @@ def _in_run(part: str) -> Format:
     return Format(_copy(part), _run)
 
 
+def _model(folder: Path) -> Path:
+    """A small one: reading a run anew for each of thousands of files takes too long."""
+    from tokenmask.layout import Layout
+    from tokenmask.models import MaskedModel, TransformerConfig
+    from tokenmask.streams import StreamSpec
+
+    layout = Layout({"text": StreamSpec("text", (30,), ("index",), end_code=0, fingerprint="1" * 64)})
+    MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2), layout).save(folder / "main.safetensors")
+    return folder / "main.safetensors"
+
+
+def load_model(path: Path) -> Any:
+    from tokenmask.models import MaskedModel
+
+    return MaskedModel.load(path)
+
+
 def _note(folder: Path) -> Path:
     (folder / "a.txt").write_text("In the beginning was the word, naïve ☃.\n" * 3)
     return folder / "a.txt"
@@ -134,7 +151,7 @@ def _load_checkpoint(path: Path) -> Any:
 
 FORMATS = {
     "safetensors": Format(_checkpoint, _load_checkpoint),
-    "model": _in_run("models/main.safetensors"),
+    "model": Format(_model, load_model),
     "run.json": _in_run("run.json"),
     "layout.json": _in_run("layout.json"),
     "recipe.yaml of a run": _in_run("recipe.yaml"),
