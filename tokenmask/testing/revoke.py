@@ -26,6 +26,12 @@ def _revoked(revoke: Revoke, world: World, progress: Progress, stage: Tensor | N
     return revoke.beside(UniformSchedule())(context)
 
 
+def _opened(revoke: Revoke, world: World) -> list[Tensor]:
+    """What is opened in each step; None is nothing."""
+    found = (_revoked(revoke, world, progress) for progress in STEPS)
+    return [torch.zeros_like(world.state.is_open) if opened is None else opened for opened in found]
+
+
 def _use(revoke: Revoke, world: World) -> list[Any]:
     return [_revoked(revoke, world, progress) for progress in STEPS]
 
@@ -64,8 +70,7 @@ def rows_do_not_matter_to_one_another(revoke: Revoke) -> None:
     """What is opened in a row follows from its own slots and key."""
 
     def answers(world: World) -> list[Tensor]:
-        found = [_revoked(revoke, world, progress) for progress in STEPS]
-        return [opened for opened in found if opened is not None]
+        return _opened(revoke, world)
 
     in_any_company(answers)
 
@@ -75,8 +80,7 @@ def draws_follow_seed_and_keys(revoke: Revoke) -> None:
 
     def draw(seed: int, keys: int) -> Tensor:
         world = World(seed=seed, keys=keys)
-        found = [_revoked(revoke, world, progress) for progress in STEPS]
-        return torch.cat([opened for opened in found if opened is not None] or [torch.zeros(0)])
+        return torch.cat(_opened(revoke, world))
 
     follows_its_keys(draw)
 

@@ -89,9 +89,8 @@ def draws_follow_seed_and_keys(score: Score) -> None:
     """Another seed and another key (row, step) draw anew, or nothing is drawn."""
 
     def draw(seed: int, keys: int) -> Tensor:
-        world = World(seed=seed, keys=keys)
-        context = _tapped(score, world.context(1, 4), world)
-        return torch.where(context.is_open, score(context), 0.0)
+        contexts = _contexts(score, World(seed=seed, keys=keys))
+        return torch.cat([torch.where(context.is_open, score(context), 0.0) for context in contexts])
 
     follows_its_keys(draw)
 
@@ -100,9 +99,9 @@ def says_whether_it_reads_predictions(score: Score) -> None:
     """Slots of a score that says that it reads none are chosen before anything is predicted."""
     if score.reads_predictions:
         return
-    context = World().context(1, 4)
-    told, untold = score(context), score(replace(context, predictions={}))
-    require(alike(told, untold), "must say reads_predictions, since what is predicted changes its scores")
+    for context in _contexts(score, World()):
+        told, untold = score(context), score(replace(context, predictions={}))
+        require(alike(told, untold), "must say reads_predictions, since what is predicted changes its scores")
 
 
 def says_whether_it_reads_drawn_codes(score: Score) -> None:
