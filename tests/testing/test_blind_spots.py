@@ -145,3 +145,24 @@ class OthersPush(ClassifierFree):
 def test_a_fault_of_some_steps_is_named(wrong, named):
     with pytest.raises(AssertionError, match=named):
         check_component(wrong)
+
+
+@pytest.mark.parametrize(
+    ("answer", "component", "named"),
+    [
+        (
+            [0, 1],
+            EvenThenAll,
+            r"says_it_of_every_code: Wrong: allowed must be bool \[11\] or .* got a list of 2",
+        ),
+        (None, DrawsLate, r"scores_every_open_slot: Wrong: scores must be float32 \[7, .*\], got None"),
+        ([1], Cools, "draws_codes_of_the_range: Wrong: must answer codes, .* and margin, got a list of 1"),
+        (3, Seldom, r"opens_committed_slots_alone: Wrong: must name slots as bool \[7, .*\], got 3"),
+        ("x", Late, "passes_keep_rows_as_they_are: Wrong: a pass must be a Batch, got the word 'x'"),
+    ],
+)
+def test_an_answer_of_another_type_is_said_in_words(answer, component, named):
+    method = {EvenThenAll: "allowed", Late: "unconditional"}.get(component, "__call__")
+    wrong = type("Wrong", (component,), {method: lambda self, *told: answer})
+    with pytest.raises(AssertionError, match=named):
+        check_component(wrong())

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from tokenmask.layout import Layout
 from tokenmask.sampling import Constraint, Sampler, SamplerState, SlotContext
+from tokenmask.sampling.answers import found
 from tokenmask.scores import Progress
+from tokenmask.testing.alike import shaped
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.world import LAYOUT, World, small_model
@@ -36,13 +38,13 @@ def _subject(constraint: Constraint, *, layout: Layout = LAYOUT) -> Subject:
 def _contexts(subject: Subject) -> list[SlotContext]:
     """Two slots of each range, in some steps of a generation."""
     world, slots = World(), torch.tensor([1, 2])
-    found = []
+    contexts = []
     for progress in STEPS:
         state = replace(world.state, step=progress.index)
         inside = torch.ones_like(state.is_open)
         heads = range(len(subject.layout.ranges))
-        found += [SlotContext(subject.layout, state, inside, progress, slots, head) for head in heads]
-    return found
+        contexts += [SlotContext(subject.layout, state, inside, progress, slots, head) for head in heads]
+    return contexts
 
 
 def _masks(subject: Subject) -> list[tuple[SlotContext, Tensor | None]]:
@@ -63,9 +65,8 @@ def says_it_of_every_code(subject: Subject) -> None:
     for context, mask in _masks(subject):
         if mask is not None:
             size, count = context.layout.ranges[context.head].size, len(context.slots)
-            right = mask.dtype == torch.bool and list(mask.shape) in ([size], [count, size])
-            got = f"got {mask.dtype} {list(mask.shape)}"
-            require(right, f"allowed must be bool [{size}] or [{count}, {size}] for {_name(context)}, {got}")
+            must = f"allowed must be bool [{size}] or [{count}, {size}] for {_name(context)}"
+            require(shaped(mask, torch.bool, [size], [count, size]), f"{must}, got {found(mask)}")
 
 
 def leaves_a_code_to_draw(subject: Subject) -> None:
@@ -115,7 +116,7 @@ def rows_do_not_matter_to_one_another(subject: Subject) -> None:
     most = max(place.size for place in LAYOUT.ranges)
 
     def answers(world: World) -> list[Tensor]:
-        found = []
+        answered = []
         for progress in STEPS:
             state = replace(world.state, step=progress.index)
             every = torch.ones(*state.is_open.shape, most, dtype=torch.bool)
@@ -127,8 +128,8 @@ def rows_do_not_matter_to_one_another(subject: Subject) -> None:
                 mask = subject.component.allowed(SlotContext(LAYOUT, state, inside, progress, slots, head))
                 if mask is not None:
                     every.view(-1, most)[slots, : place.size] = mask
-            found.append(every)
-        return found
+            answered.append(every)
+        return answered
 
     in_any_company(answers)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.sampling import Guidance, NoGuidance, Sampler, StepContext
+from tokenmask.sampling.answers import found
 from tokenmask.scores import Progress
 from tokenmask.testing.alike import alike
 from tokenmask.testing.anything import in_any_company, value_requirements
@@ -65,6 +66,7 @@ def passes_keep_rows_as_they_are(guidance: Guidance) -> None:
     """Every pass has the same rows; it may say which positions are valid and hide codes, and nothing else."""
     clean = World().batch
     for batch in _passes(guidance, World()):
+        require(isinstance(batch, Batch), f"a pass must be a Batch, got {found(batch)}")
         require(batch.ids.shape == clean.ids.shape, "a pass must have the shape of the batch")
         hidden = (batch.ids == LAYOUT.mask_of(clean.ids)) & World().present
         rest = replace(batch, valid=clean.valid, ids=torch.where(hidden, clean.ids, batch.ids))

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import Pick, PickContext
+from tokenmask.sampling.answers import found as words_for
 from tokenmask.scores import Progress, slot_counters
-from tokenmask.testing.alike import alike, finite
+from tokenmask.testing.alike import alike, finite, shaped
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, refusal, require
 from tokenmask.testing.draws import follows_its_keys
@@ -87,9 +88,11 @@ def draws_codes_of_the_range(pick: Pick) -> None:
             logits = case.logits()[:count]
             context = _part(case.context(progress=step), torch.arange(count))
             answer = pick(logits, None, context)
+            four = isinstance(answer, tuple | list) and len(answer) == 4
+            require(four, f"must answer {', '.join(NAMES[:3])} and {NAMES[3]}, got {words_for(answer)}")
             for name, value, dtype in zip(NAMES, answer, (torch.int32, *[torch.float32] * 3), strict=True):
-                right = value.dtype == dtype and list(value.shape) == [count]
-                require(right, f"{name} must be {dtype} [{count}], got {value.dtype} {list(value.shape)}")
+                right = shaped(value, dtype, [count])
+                require(right, f"{name} must be {dtype} [{count}], got {words_for(value)}")
                 require(finite(value), f"{name} must be finite, got an infinity or NaN")
             codes, logprob, entropy, margin = answer
             inside = bool(((codes >= 0) & (codes <= most)).all())

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from tokenmask.sampling import Predicted, Revoke, RevokeContext, Sampler, UniformSchedule
+from tokenmask.sampling.answers import found
 from tokenmask.scores import Progress
+from tokenmask.testing.alike import shaped
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import follows_its_keys
@@ -28,8 +30,8 @@ def _revoked(revoke: Revoke, world: World, progress: Progress, stage: Tensor | N
 
 def _opened(revoke: Revoke, world: World) -> list[Tensor]:
     """What is opened in each step; None is nothing."""
-    found = (_revoked(revoke, world, progress) for progress in STEPS)
-    return [torch.zeros_like(world.state.is_open) if opened is None else opened for opened in found]
+    answers = (_revoked(revoke, world, progress) for progress in STEPS)
+    return [torch.zeros_like(world.state.is_open) if opened is None else opened for opened in answers]
 
 
 def _use(revoke: Revoke, world: World) -> list[Any]:
@@ -48,8 +50,8 @@ def opens_committed_slots_alone(revoke: Revoke) -> None:
             if opened is None:
                 continue
             shape = list(state.is_open.shape)
-            right = opened.dtype == torch.bool and list(opened.shape) == shape
-            require(right, f"must name slots as bool {shape}, got {opened.dtype} {list(opened.shape)}")
+            right = shaped(opened, torch.bool, shape)
+            require(right, f"must name slots as bool {shape}, got {found(opened)}")
             allowed = not bool((opened & ~committed).any())
             require(allowed, "must open slots to fill of the running stage alone, but opened another")
 
