@@ -81,7 +81,14 @@ def fill(
                 numbers = torch.nn.functional.pad(numbers, (0, batch.shape[1] - numbers.shape[1]))
                 features = {**batch.features, COMPANION: numbers}
                 batch = replace(batch, valid=batch.valid & (numbers == 0), features=features)
-            state = SamplerState.start(batch, layout, seeds.to(device))
+            is_open = None
+            if any(requests[index].opened is not None for index in members):
+                is_open = torch.zeros(batch.shape, dtype=torch.bool)
+                for row, index in enumerate(members):
+                    hidden = requests[index].hidden(layout, packing)
+                    is_open[row, : hidden.shape[0], : hidden.shape[1]] = hidden
+                is_open = is_open.to(device)
+            state = SamplerState.start(batch, layout, seeds.to(device), is_open)
             ids = state.batch.ids.cpu()
             for part in sampler.alike(layout, state):
                 rows = state if len(part) == len(members) else state.rows(part)

@@ -34,6 +34,9 @@ class Request:
         seed: key of all randomness of this request.
         sample: tells the samples of one request apart.
         cut: whether the canvas is a piece of a longer stream, which no end code follows.
+        opened: bool [*grid, K], the slots of the hole that are hidden at first; None hides all. The others keep the
+            codes of the canvas until a revocation opens them or a pick revises them, as in editing without a mask. With
+            nothing hidden the sampler needs ``stages``, see :meth:`SamplerState.start`.
     """
 
     target: str
@@ -45,6 +48,7 @@ class Request:
     seed: int = 0
     sample: int = 0
     cut: bool = False
+    opened: Tensor | None = None
 
     @classmethod
     def blank(
@@ -87,8 +91,22 @@ class Request:
         """The sequence with every slot of the hole marked FILL.
 
         Raises:
-            ValueError: an unknown stream, a hole of another shape, or more positions than the model was trained for.
+            ValueError: an unknown stream, a hole of another shape, slots opened outside of it, or more positions than
+                the model was trained for.
         """
+        if self.opened is not None:
+            if self.opened.dtype != torch.bool or self.opened.shape != self.hole.shape:
+                raise ValueError(f"opened must be bool {list(self.hole.shape)}, got {list(self.opened.shape)}")
+            if bool((self.opened & ~self.hole).any()):
+                raise ValueError("opened may name slots of the hole only, got others; widen the hole")
+        return self._packed(layout, packing, self.hole)
+
+    def hidden(self, layout: Layout, packing: Packing) -> Tensor:
+        """bool [L, K], the slots of :meth:`pack` that are hidden at first."""
+        return self._packed(layout, packing, self.hole if self.opened is None else self.opened).role == FILL
+
+    def _packed(self, layout: Layout, packing: Packing, hole: Tensor) -> Sequence:
+        """The sequence with the slots of a part of the hole marked FILL."""
         layout.index(self.target)
         for names in (self.given, self.negative, *self.further):
             if self.target in names:
@@ -96,8 +114,8 @@ class Request:
         spec, codes = self.canvas.spec, self.canvas.codes
         if self.hole.dtype != torch.bool or self.hole.shape != codes.shape:
             raise ValueError(f"a hole must be bool {list(codes.shape)}, got {list(self.hole.shape)}")
-        blank = torch.where(self.hole, _some_code(spec), codes)
-        role = torch.where(self.hole, FILL, GIVEN).to(torch.int8)
+        blank = torch.where(self.hole if self.opened is None else self.opened, _some_code(spec), codes)
+        role = torch.where(hole, FILL, GIVEN).to(torch.int8)
         lengths = _padded(self.given, packing)
         complete = spec.end_code is not None and not self.cut and not bool(self.hole[-1].any())
         if complete:  # a text that is complete ends as in training

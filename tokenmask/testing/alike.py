@@ -6,7 +6,7 @@ Does not know: what the answers mean.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,6 +58,11 @@ def copied(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [copied(item) for item in value]
     return value
+
+
+def shaped(value: Any, dtype: torch.dtype, *shapes: Sequence[int]) -> bool:
+    """Whether it is a tensor of this dtype and of one of these shapes; what is no tensor is none."""
+    return isinstance(value, Tensor) and value.dtype == dtype and list(value.shape) in [list(one) for one in shapes]
 
 
 def finite(value: Tensor) -> bool:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import Pick, PickContext
-from tokenmask.scores import Progress
-from tokenmask.testing.alike import alike, finite
-from tokenmask.testing.anything import value_requirements
+from tokenmask.sampling.answers import found as words_for
+from tokenmask.scores import Progress, slot_counters
+from tokenmask.testing.alike import alike, finite, shaped
+from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, refusal, require
 from tokenmask.testing.draws import follows_its_keys
 from tokenmask.testing.world import LAYOUT, World
@@ -40,7 +41,7 @@ class _Case:
         state = self.world.state
         slots = self.slots
         row = torch.div(slots, state.is_open[0].numel(), rounding_mode="floor")
-        counters = (state.keys[row] + keys << 24) | slots % state.is_open[0].numel()
+        counters = slot_counters(state.keys + keys, *state.is_open.shape[1:]).flatten()[slots]
         values = {"allowed": None, "slots": slots, "state": state, "head": self.head, "layout": LAYOUT, **more}
         return PickContext(self.world.seeds[row] + seed, counters, guidance, progress, **values)
 
@@ -55,7 +56,9 @@ class _Case:
         return LAYOUT.ranges[self.head].size
 
     def logits(self, number: int = 0) -> Tensor:
-        counters = self.slots[:, None] * 64 + torch.arange(self.size)
+        """Multiples of 1/8 that follow from the number of the row, the place and the code."""
+        places = slot_counters(torch.tensor(self.world.numbers), *self.world.state.is_open.shape[1:]).flatten()
+        counters = places[self.slots][:, None] * 64 + torch.arange(self.size)
         draws = uniform(seed=number, counters=counters.flatten(), purpose=Purpose.latent).view(-1, self.size)
         return (draws * 40).floor() / 8
 
@@ -85,9 +88,11 @@ def draws_codes_of_the_range(pick: Pick) -> None:
             logits = case.logits()[:count]
             context = _part(case.context(progress=step), torch.arange(count))
             answer = pick(logits, None, context)
+            four = isinstance(answer, tuple | list) and len(answer) == 4
+            require(four, f"must answer {', '.join(NAMES[:3])} and {NAMES[3]}, got {words_for(answer)}")
             for name, value, dtype in zip(NAMES, answer, (torch.int32, *[torch.float32] * 3), strict=True):
-                right = value.dtype == dtype and list(value.shape) == [count]
-                require(right, f"{name} must be {dtype} [{count}], got {value.dtype} {list(value.shape)}")
+                right = shaped(value, dtype, [count])
+                require(right, f"{name} must be {dtype} [{count}], got {words_for(value)}")
                 require(finite(value), f"{name} must be finite, got an infinity or NaN")
             codes, logprob, entropy, margin = answer
             inside = bool(((codes >= 0) & (codes <= most)).all())
@@ -179,6 +184,22 @@ def _part(context: PickContext, rows: Tensor) -> PickContext:
     return replace(context, seeds=context.seeds[rows], counters=context.counters[rows], slots=context.slots[rows])
 
 
+def rows_do_not_matter_to_one_another(pick: Pick) -> None:
+    """A slot has the same code and statistics whatever other rows hold, in every step."""
+
+    def answers(world: World) -> list[Tensor]:
+        found = []
+        for progress in PROGRESS:
+            every = torch.zeros(len(NAMES), *world.state.is_open.shape)
+            for case in _cases(world):
+                answer = pick(case.logits(), None, case.context(progress=progress))
+                every.view(len(NAMES), -1)[:, case.slots] = torch.stack([one.float() for one in answer])
+            found += list(every)
+        return found
+
+    in_any_company(answers)
+
+
 def draws_follow_seed_and_keys(pick: Pick) -> None:
     """Another seed and another counter draw anew; a greedy pick draws nothing and takes the best code."""
     cases = _cases()
@@ -213,6 +234,7 @@ PICKS = Contract(
         obeys_what_is_allowed,
         guides_as_it_is_told,
         slots_do_not_matter_to_one_another,
+        rows_do_not_matter_to_one_another,
         draws_follow_seed_and_keys,
         takes_another_temperature,
         *value_requirements(_use),

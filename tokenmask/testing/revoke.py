@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from tokenmask.sampling import Predicted, Revoke, RevokeContext, Sampler, UniformSchedule
+from tokenmask.sampling.answers import found
 from tokenmask.scores import Progress
+from tokenmask.testing.alike import shaped
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import follows_its_keys
@@ -24,6 +26,12 @@ def _revoked(revoke: Revoke, world: World, progress: Progress, stage: Tensor | N
     inside = torch.ones_like(world.state.is_open) if stage is None else stage
     context = RevokeContext(LAYOUT, world.state, inside, progress, Predicted.of(world.predictions))
     return revoke.beside(UniformSchedule())(context)
+
+
+def _opened(revoke: Revoke, world: World) -> list[Tensor]:
+    """What is opened in each step; None is nothing."""
+    answers = (_revoked(revoke, world, progress) for progress in STEPS)
+    return [torch.zeros_like(world.state.is_open) if opened is None else opened for opened in answers]
 
 
 def _use(revoke: Revoke, world: World) -> list[Any]:
@@ -42,8 +50,8 @@ def opens_committed_slots_alone(revoke: Revoke) -> None:
             if opened is None:
                 continue
             shape = list(state.is_open.shape)
-            right = opened.dtype == torch.bool and list(opened.shape) == shape
-            require(right, f"must name slots as bool {shape}, got {opened.dtype} {list(opened.shape)}")
+            right = shaped(opened, torch.bool, shape)
+            require(right, f"must name slots as bool {shape}, got {found(opened)}")
             allowed = not bool((opened & ~committed).any())
             require(allowed, "must open slots to fill of the running stage alone, but opened another")
 
@@ -64,8 +72,7 @@ def rows_do_not_matter_to_one_another(revoke: Revoke) -> None:
     """What is opened in a row follows from its own slots and key."""
 
     def answers(world: World) -> list[Tensor]:
-        found = [_revoked(revoke, world, progress) for progress in STEPS]
-        return [opened for opened in found if opened is not None]
+        return _opened(revoke, world)
 
     in_any_company(answers)
 
@@ -75,8 +82,7 @@ def draws_follow_seed_and_keys(revoke: Revoke) -> None:
 
     def draw(seed: int, keys: int) -> Tensor:
         world = World(seed=seed, keys=keys)
-        found = [_revoked(revoke, world, progress) for progress in STEPS]
-        return torch.cat([opened for opened in found if opened is not None] or [torch.zeros(0)])
+        return torch.cat(_opened(revoke, world))
 
     follows_its_keys(draw)
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from tokenmask.sampling import DecidingSchedule, Schedule
+from tokenmask.sampling.answers import found
 from tokenmask.scores import ScoreContext
-from tokenmask.testing.alike import finite
+from tokenmask.testing.alike import finite, shaped
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.world import World
@@ -71,8 +72,8 @@ def never_opens_more(schedule: Schedule) -> None:
 def tells_the_time_of_a_share(schedule: Schedule) -> None:
     """``time`` lies in 0..1, grows with the share that is open, and keeps the shape; each share counts alone."""
     time = schedule.time(SHARES)
-    right = time.shape == SHARES.shape and time.dtype == SHARES.dtype and finite(time)
-    require(right, f"time must be float32 of the shape of the shares, got {time.dtype} {list(time.shape)}")
+    right = shaped(time, SHARES.dtype, SHARES.shape) and finite(time)
+    require(right, f"time must be finite float32 of the shape of the shares, got {found(time)}")
     inside = bool(((time >= 0) & (time <= 1)).all())
     require(inside, f"time must lie in 0..1, got {float(time.min()):g} to {float(time.max()):g}")
     require(bool((time.diff() >= 0).all()), "time must not fall where more is open, but it does")
@@ -85,8 +86,8 @@ def reveals_within_bounds(schedule: Schedule) -> None:
         return
     for context in _contexts(World()):
         count, is_open = schedule.reveal(context), context.is_open.sum((1, 2))
-        right = count.dtype == torch.int64 and count.shape == is_open.shape
-        require(right, f"reveal must be int64 {list(is_open.shape)}, got {count.dtype} {list(count.shape)}")
+        right = shaped(count, torch.int64, is_open.shape)
+        require(right, f"reveal must be int64 {list(is_open.shape)}, got {found(count)}")
         wrong = (count < 0) | (count > is_open)
         row = int(wrong.int().argmax())
         got = f"got {int(count[row])} of {int(is_open[row])}"

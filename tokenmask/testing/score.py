@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from tokenmask.models import AttentionTap
+from tokenmask.sampling.answers import found as words_for
 from tokenmask.scores import Score, ScoreContext
-from tokenmask.testing.alike import alike, finite
+from tokenmask.testing.alike import alike, finite, shaped
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import follows_its_keys
@@ -65,9 +66,8 @@ def scores_every_open_slot(score: Score) -> None:
     """float32 [B, L, K], finite where a slot is open and never NaN, in training and in every step."""
     for context in _contexts(score, World()):
         scores, shape = score(context), context.is_open.shape
-        got = f"{scores.dtype} {list(scores.shape)}"
-        right = scores.dtype == torch.float32 and scores.shape == shape
-        require(right, f"scores must be float32 {list(shape)}, got {got}")
+        right = shaped(scores, torch.float32, shape)
+        require(right, f"scores must be float32 {list(shape)}, got {words_for(scores)}")
         require(not bool(scores.isnan().any()), "scores may be anything but NaN, at closed slots too, got NaN")
         require(finite(scores[context.is_open]), "scores of open slots must be finite, got an infinity")
 
@@ -89,9 +89,8 @@ def draws_follow_seed_and_keys(score: Score) -> None:
     """Another seed and another key (row, step) draw anew, or nothing is drawn."""
 
     def draw(seed: int, keys: int) -> Tensor:
-        world = World(seed=seed, keys=keys)
-        context = _tapped(score, world.context(1, 4), world)
-        return torch.where(context.is_open, score(context), 0.0)
+        contexts = _contexts(score, World(seed=seed, keys=keys))
+        return torch.cat([torch.where(context.is_open, score(context), 0.0) for context in contexts])
 
     follows_its_keys(draw)
 
@@ -100,9 +99,9 @@ def says_whether_it_reads_predictions(score: Score) -> None:
     """Slots of a score that says that it reads none are chosen before anything is predicted."""
     if score.reads_predictions:
         return
-    context = World().context(1, 4)
-    told, untold = score(context), score(replace(context, predictions={}))
-    require(alike(told, untold), "must say reads_predictions, since what is predicted changes its scores")
+    for context in _contexts(score, World()):
+        told, untold = score(context), score(replace(context, predictions={}))
+        require(alike(told, untold), "must say reads_predictions, since what is predicted changes its scores")
 
 
 def says_whether_it_reads_drawn_codes(score: Score) -> None:
@@ -122,7 +121,7 @@ def carries_rows(score: Score) -> None:
         for name, value in score.observe(context).items():
             rows = context.is_open.shape[0]
             right = isinstance(value, Tensor) and value.dim() >= 1 and value.shape[0] == rows
-            require(right, f"must carry tensors [{rows}, ...], got {name!r} of the shape {list(value.shape)}")
+            require(right, f"must carry tensors [{rows}, ...], got {words_for(value)} for {name!r}")
 
 
 SCORES = Contract(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import collections
 import math
 from dataclasses import replace
 from typing import Any
@@ -48,13 +48,21 @@ def above(self, *told):
 
 
 def alternating():
-    turn = itertools.count()
+    turns = collections.Counter()
 
     def allowed(self, context):
-        ranges = context.layout.ranges
-        return torch.arange(ranges[context.head].size) % 2 == next(turn) // len(ranges) % 2
+        turns[context.head] += 1
+        return torch.arange(context.layout.ranges[context.head].size) % 2 == turns[context.head] % 2
 
     return allowed
+
+
+def as_often_as_others(self, context):
+    """Codes that stand in more than a few slots of the batch are no longer drawn."""
+    place = context.layout.ranges[context.head]
+    codes = (context.state.batch.ids - place.offset).flatten()
+    often = torch.bincount(codes[(codes >= 0) & (codes < place.size)], minlength=place.size)
+    return often <= often.float().mean()
 
 
 def without(batch, where):
@@ -85,6 +93,9 @@ BROKEN: dict[tuple[str, str], Any] = {
             c, u, replace(context, counters=torch.arange(len(c)) + context.counters.sum())
         ),
     ),
+    ("pick", "rows_do_not_matter_to_one_another"): planted(
+        PICK, __call__=lambda self, c, u, at: PICK(c / (1 + at.state.is_open.float().mean()), u, at)
+    ),
     ("pick", "draws_follow_seed_and_keys"): planted(
         PICK, __call__=lambda self, c, u, context: PICK(c, u, replace(context, seeds=context.seeds * 0))
     ),
@@ -113,6 +124,7 @@ BROKEN: dict[tuple[str, str], Any] = {
         allowed=lambda self, context: torch.zeros(context.layout.ranges[context.head].size, dtype=torch.bool),
     ),
     ("constraint", "is_obeyed_by_the_draw"): planted(AllowAll(), allowed=alternating()),
+    ("constraint", "rows_do_not_matter_to_one_another"): planted(AllowAll(), allowed=as_often_as_others),
     ("revoke", "opens_committed_slots_alone"): planted(
         LEAST, __call__=lambda self, told: ~told.state.is_open & (told.state.score > -9)
     ),
