@@ -14,6 +14,7 @@ import numpy as np
 from tokenmask import data
 from tokenmask.analysis.recogniser import WORDS
 from tokenmask.demo import items
+from tokenmask.demo.recolouring import HUES
 
 TRAIN = "train"
 SEED = 0
@@ -23,7 +24,6 @@ UNSEEN = (
     *("blue bird", "green bird", "red bird", "black car", "green car", "yellow car"),
     *("blue mushroom", "blue flower"),
 )  # no caption of any picture; their words are words of captions
-HUES = {"red": 0, "orange": 28, "yellow": 50, "green": 115, "blue": 212, "purple": 275, "pink": 335}  # degrees
 _PAPER = 60  # a pixel belongs to the object if any channel is this far from white
 _COLOURED = 0.3  # saturation from which a pixel has a colour
 _DARK = 0.35  # value below which an object without colour is black

@@ -33,7 +33,6 @@ from tokenmask.sampling import (
     GroupCausalReuse,
     NoReuse,
     ProcessSchedule,
-    QLDSScore,
     Reuse,
     Sampler,
     SamplerState,
@@ -41,6 +40,7 @@ from tokenmask.sampling import (
     code_lengths,
     drift,
 )
+from tokenmask.scores import QLDSScore
 
 RESULTS = Path(__file__).parent / "results"
 CORPUS = {"image": "emoji", "audio": "speech"}

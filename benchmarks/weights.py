@@ -14,8 +14,11 @@ import json
 import shutil
 from pathlib import Path
 
+from asked import UNSEEN
+
 from tokenmask.corpus import TRAIN, build_corpus
 from tokenmask.demo import build_corpora, evaluate_tokenizer, items, score_line
+from tokenmask.demo.recolouring import recoloured_emoji
 from tokenmask.files import write_text_atomic
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import load_recipe
@@ -28,18 +31,20 @@ LIMIT_BYTES = 12_000_000
 KEPT = ("recipe.yaml", "layout.json", "run.json")
 # The training has three parts, each from the weights of the one before: with pictures that also come moved, at a held
 # rate, which teaches what pictures are like; with pictures that stand still, which teaches each of them; and, as recipe
-# five says, with both again and with more of the other kinds, which takes back some of what was learned by heart.
+# five says and five times as long, with both, with pictures in other colours, which teaches what colours are called,
+# and with more of the other kinds and of the ways back from media to words.
 # Records of each corpus in the mix; a record of EEG is three times as long as others.
 FIRST_WEIGHTS = {"emoji": 8.0, "speech": 6.0, "motion": 2.0, "eeg": 0.5, "verses": 0.5}
 SECOND_WEIGHTS = {"still": 10.0, "speech": 5.0, "motion": 1.5, "eeg": 0.25, "verses": 0.25}
-WEIGHTS = {"emoji": 6.0, "speech": 5.0, "motion": 1.0, "eeg": 4.0, "verses": 1.0}
+WEIGHTS = {"emoji": 3.0, "still": 4.0, "recoloured": 2.0, "speech": 6.0, "motion": 1.0, "eeg": 1.2, "verses": 0.5}
 FIRST = (
     *("training.steps=1200", "training.batch_size=64", "training.peak_lr=6e-3", "training.warmup_steps=60"),
     *("training.final_lr_share=1.0", "training.decay_share=1.0", "training.checkpoint_every=200"),
+    "conditioning.odds.text=1.0",
 )
 SECOND = (
     *("training.steps=2250", "training.batch_size=32", "training.peak_lr=5e-3", "training.warmup_steps=30"),
-    *("training.decay_share=0.65", "training.checkpoint_every=200"),
+    *("training.decay_share=0.65", "training.checkpoint_every=200", "conditioning.odds.text=1.0"),
 )
 
 
@@ -76,9 +81,9 @@ def main() -> None:
     build_corpora(tokenizers, corpus, varied=True, validation=validating, mirrored=False, eightfold=True)
     home = arguments.out / "validate" / arguments.validate if validating else arguments.out
     emoji = items.corpora(validation=validating, mirrored=False, eightfold=True)["emoji"]
-    build_corpus(
-        items.unmoved(emoji), {n: tokenizers[n] for n in ("text", "image")}, corpus / "still", on_error="raise"
-    )
+    captioned = {name: tokenizers[name] for name in ("text", "image")}
+    build_corpus(items.unmoved(emoji), captioned, corpus / "still", on_error="raise")
+    build_corpus(recoloured_emoji(leave_out=UNSEEN), captioned, corpus / "recoloured", on_error="raise")
     start = None
     for name, fixed, weights in (("first", FIRST, FIRST_WEIGHTS), ("second", SECOND, SECOND_WEIGHTS)):
         part = load_recipe("five", overrides=[*arguments.set, *fixed])

@@ -9,12 +9,14 @@ import json
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors, step_generator
 from tokenmask.modalities.codebook_report import code_usage
@@ -22,10 +24,12 @@ from tokenmask.nn.init import build
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tensor_files import canonical_json, load_tensors, save_tensors
+from tokenmask.threads import all_threads
 from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
 WEIGHTS_FILE = "weights.safetensors"
 _KMEANS_VECTORS = 8192
+FEW_OPERATIONS = 4e9  # of a forward pass, of which more than one thread makes little less: see benchmarks/README.md
 
 
 Quantise = Callable[[Tensor], Tensor]
@@ -121,10 +125,24 @@ class CodecFitting:
         return figures
 
     def run(self, label: str, *, folder: str | Path | None, checkpoint_every: int, progress: bool) -> dict[str, Tensor]:
-        """Does all steps, see :func:`tokenmask.fitting.fit`, and returns what is kept of the network."""
+        """Does all steps, see :func:`tokenmask.fitting.fit`, and returns what is kept of the network.
+
+        Sums of gradients depend on the number of threads, so that follows from the sizes of network and batch alone,
+        not from what else the machine does.
+        """
         steps = self.settings.steps
-        fit(self, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
+        with all_threads() if self.operations() > FEW_OPERATIONS else nullcontext():
+            fit(self, steps=steps, folder=folder, checkpoint_every=checkpoint_every, label=label, progress=progress)
         return stored(self.network)
+
+    @torch.no_grad()
+    def operations(self) -> int:
+        """Floating-point operations of convolutions and products, forward, in the first step."""
+        batch = self.draw_batch(step_generator(self.settings.seed, 0))
+        with FlopCounterMode(display=False) as counter:
+            self.loss(self.network, batch, lambda latents: latents)
+        total: int = counter.get_total_flops()
+        return total
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         network = {f"network.{name}": value for name, value in self.network.state_dict().items()}

@@ -38,8 +38,12 @@ def crossfaded(made: Tensor, source: Tensor, keep: Tensor, reach: int) -> Tensor
     Returns:
         float32 [..., T]; kept samples are those of the source, bit for bit.
     """
-    share = nearness(keep, reach).to(made.dtype)
-    return torch.where(keep, source, made + share * (source - made))
+    return mixed(made, source, keep, nearness(keep, reach))
+
+
+def mixed(made: Tensor, source: Tensor, keep: Tensor, share: Tensor) -> Tensor:
+    """The same, with :func:`nearness` given: of a piece it depends on what is kept beside the piece, too."""
+    return torch.where(keep, source, made + share.to(made.dtype) * (source - made))
 
 
 def smoothed(values: Tensor, deviation: float) -> Tensor:

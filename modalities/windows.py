@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tokenmask.threads import look_again
+
 Run = Callable[[Tensor], Tensor]
 """Windows [together, size, ...] -> [together, places, ...]; each output depends on its own window only."""
 
@@ -78,6 +80,7 @@ class Windows:
         for group in _grouped(windows, self.together):
             batch = group[0].new_zeros(self.together, *group[0].shape)
             torch.stack(group, out=batch[: len(group)])
+            look_again()
             yield from run(batch)[: len(group)]
 
     def through(self, signals: Iterable[Tensor], run: Run, beyond: Beyond = None) -> Iterator[Tensor]:

@@ -17,6 +17,11 @@ import torch
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--damaged", type=int, default=1000, help="files of each format that slow tests damage")
+    parser.addoption("--damaged-seed", type=int, default=1, help="of how they are damaged")
+
+
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> str:
     name: str = request.param

@@ -79,11 +79,11 @@ class Mutant:
         return int(pytest.main(options))
 
 
-def passes(run) -> bool:
-    """Whether ``run``, in a process of its own, returns 0."""
+def passes(run, seconds: int) -> bool:
+    """Whether ``run``, in a process of its own, returns 0 within so many seconds."""
     child = os.fork()
     if child == 0:
-        signal.alarm(60)
+        signal.alarm(seconds)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
         try:
@@ -96,8 +96,8 @@ def passes(run) -> bool:
 class Loop:
     """Lets pytest collect once, then runs what it found with each mutant; numbers of those that pass go to a pipe."""
 
-    def __init__(self, mutants: dict[int, Mutant], pipe: int) -> None:
-        self.mutants, self.pipe = mutants, pipe
+    def __init__(self, mutants: dict[int, Mutant], pipe: int, seconds: int) -> None:
+        self.mutants, self.pipe, self.seconds = mutants, pipe, seconds
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -108,10 +108,10 @@ class Loop:
             session.config.hook.pytest_runtestloop(session=session)
             return session.testsfailed > 0
 
-        if session.testsfailed or not passes(lambda: run(None)):
-            raise pytest.UsageError("the tests fail without any mistake")
+        if session.testsfailed or not passes(lambda: run(None), self.seconds):
+            raise pytest.UsageError("the tests fail without any mistake, or take longer than --seconds")
         for number, mutant in self.mutants.items():
-            if passes(functools.partial(run, mutant)):
+            if passes(functools.partial(run, mutant), self.seconds):
                 os.write(self.pipe, b"%d\n" % number)
         return True
 
@@ -122,6 +122,7 @@ if __name__ == "__main__":
     parser.add_argument("tests", nargs="+")
     parser.add_argument("--sample", type=int, help="plant only so many, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=int, default=60, help="what takes longer with a mistake is caught")
     given = parser.parse_args()
     torch.set_num_threads(1)
     source, options = ast.parse(given.path.read_text()), ["-x", "-q", "-p", "no:cacheprovider", *given.tests]
@@ -142,14 +143,14 @@ if __name__ == "__main__":
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os._exit(int(pytest.main(options, plugins=[Loop(fast, writes)])))
+        os._exit(int(pytest.main(options, plugins=[Loop(fast, writes, given.seconds)])))
     os.close(writes)
     with os.fdopen(reads) as pipe:
         left = {int(line) for line in pipe}
     if os.waitpid(child, 0)[1] != 0:
-        raise SystemExit("the tests fail without any mistake")
+        raise SystemExit("the tests fail without any mistake, or take longer than --seconds")
     for number, mutant in mutants.items():
-        if number not in fast and passes(functools.partial(mutant.loaded, options)):
+        if number not in fast and passes(functools.partial(mutant.loaded, options), given.seconds):
             left.add(number)
     for number in sorted(left):
         print(mutants[number].name)

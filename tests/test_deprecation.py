@@ -14,6 +14,7 @@ from tokenmask.deprecation import warn_deprecated
 from tokenmask.modalities import _moved
 from tokenmask.recipes import load_recipe
 from tokenmask.sampling import Reuse, StaleReuse
+from tokenmask.scores import RandomScore, Score
 
 MOVED = {f"tokenmask.modalities.{old}": f"tokenmask.modalities.{new}" for old, new in _moved.MOVED.items()}
 MOVED |= tokenmask.MOVED
@@ -33,6 +34,20 @@ def test_a_class_that_moved_is_the_same_class_under_its_old_name() -> None:
     assert Old is StaleReuse
     with pytest.raises(ImportError, match="Nothing"):
         from tokenmask.models import Nothing  # noqa: F401
+
+
+@pytest.mark.parametrize("room", ["masking", "sampling"])
+def test_a_score_has_one_home(room: str) -> None:
+    with pytest.warns(
+        FutureWarning, match=r"tokenmask\.\w+\.RandomScore has .* write tokenmask.scores.RandomScore instead"
+    ):
+        old = importlib.import_module(f"tokenmask.{room}").RandomScore
+    assert old is RandomScore
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in ("RandomScore", f"tokenmask.{room}.RandomScore", "tokenmask.scores.RandomScore"):
+            values = {"class_path": path, "init_args": {}}
+            assert component(values, Score, f"tokenmask.{room}") == RandomScore()
 
 
 @pytest.mark.parametrize("path", ["tokenmask.models.StaleReuse", "tokenmask.sampling.StaleReuse", "StaleReuse"])

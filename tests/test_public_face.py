@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import tokenmask as tm
@@ -15,9 +17,16 @@ def test_every_name_has_a_type_for_editors() -> None:
     block = next(node for node in ast.parse(FACE).body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     seen = {alias.asname: node.module for node in imports for alias in node.names}
-    assert seen == {name: f"tokenmask.{home}" for name, home in tm._HOMES.items()}
+    homes = {**tm._HOMES, "tokenizer": "tokenizer"}
+    assert seen == {name: f"tokenmask.{home}" for name, home in homes.items()}
 
 
 def test_every_name_is_there() -> None:
     assert all(getattr(tm, name).__name__ == name for name in tm._HOMES)
-    assert set(tm._HOMES) <= set(dir(tm))
+    assert {*tm._HOMES, "tokenizer"} <= set(dir(tm))
+
+
+def test_the_module_of_tokenizers_opens_one_when_it_is_called() -> None:
+    code = "import tokenmask as tm; print(tm.tokenizer.__name__, callable(tm.tokenizer), 'transformers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", f"import sys; {code}"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["tokenmask.tokenizer", "True", "False"]

@@ -10,7 +10,8 @@ import tokenmask as tm
 from tests.worlds import tiny_run
 from tokenmask.generation import Request, fill
 from tokenmask.masking import Queries
-from tokenmask.sampling import Categorical, ConfidenceAbove, ConfidenceScore, Sampler
+from tokenmask.sampling import Categorical, ConfidenceAbove, Sampler
+from tokenmask.scores import ConfidenceScore
 from tokenmask.streams import TokenStream
 
 
@@ -106,7 +107,7 @@ def test_an_option_that_is_none_is_one_left_out(run):
     assert len(plain) == 1 and run.generate_tokens("image", given={"text": "sun"}, **nothing) == plain
     edited = run.edit(plain[0], **nothing)
     assert len(edited) == 1 and edited[0] == run.edit(plain[0], num_samples=1, seed=0)[0]
-    with pytest.raises(TypeError, match=r"sampler, progress, got guidence; write one of these names, or leave it out"):
+    with pytest.raises(TypeError, match=r"progress, on_step, got guidence; write one of these names, or leave it out"):
         run.generate("image", guidence=2.0)
 
 
@@ -139,7 +140,7 @@ def test_held_out_scores_cover_every_stream(run):
         (lambda run: run.generate("text", given={"image": "missing.png"}, length=4), "missing.png"),
         (lambda run: run.generate("text"), "length="),
         (lambda run: run.generate("text", length=0), "length must be at least 1, got 0"),
-        (lambda run: run.generate("text", length=500), "at most 96 positions"),
+        (lambda run: run.generate("image", given={"text": "a word " * 99}), "at most 96 positions"),
         (lambda run: run.generate("image", length=9), "always has 8 x 8 places"),
         (lambda run: run.generate("image", given={"text": ""}), "empty"),
         (lambda run: run.generate("image", given=[{}, {}], seed=[1]), "one for each of 2 requests, got 1"),

@@ -26,6 +26,7 @@ from tokenmask.tokenizer import (
     Learns,
     Locates,
     NamesGroups,
+    Opens,
     Selects,
     SpellsCodes,
     fingerprint,
@@ -151,12 +152,16 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 
 # What tokenizers may offer --------------------------------------------------------------------------------------------
 
+WORDS = {"fast", "tiktoken"}
+PICTURES = {"vqmodel", "janus", "emu3"}
+PUBLISHED = {"encodec", "dac", "mimi", "xcodec", *PICTURES, *WORDS}
 OFFERED = {
-    Learns: {"text", "image", "audio", "motion", "eeg", "video"},
+    Learns: {"text", "image", "audio", "motion", "eeg", "video", *PUBLISHED},
+    Opens: PUBLISHED,
     Selects: {"image", "audio", "motion", "eeg", "video"},
-    Locates: {"text", "image"},
+    Locates: {"text", "image", *WORDS, *PICTURES},
     NamesGroups: {"motion", "eeg"},
-    SpellsCodes: {"text"},
+    SpellsCodes: {"text", *WORDS},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},
     GivesCodebooks: {"image", "audio", "motion", "eeg", "video"},
 }

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenmask.streams import AXES, StreamSpec, TokenStream
+from tokenmask.streams import AXES, StreamSpec, TokenStream, cut, pasted
 
 AUDIO = StreamSpec("audio", (256, 128), ("time",), rate_hz=50.0, fingerprint="ab")
 IMAGE = StreamSpec("image", (16,), ("row", "column"), grid=(2, 3))
@@ -41,7 +41,8 @@ def test_spec_fills_what_is_left_out() -> None:
         ({"rate_hz": 0.0}, "rate_hz must be positive"),
         ({"axes": ("index",)}, "rate_hz must be positive"),
         ({"level_groups": ((0,), (0, 1))}, "each of 2 levels once"),
-        ({"end_code": 256}, "code of level 0"),
+        ({"end_code": 256}, "code of level 0, got 256 of 256"),
+        ({"end_code": -1}, "code of level 0, got -1 of 256"),
     ],
 )
 def test_wrong_spec_is_one_sentence(change: dict[str, Any], message: str) -> None:
@@ -123,3 +124,27 @@ def test_unreadable_files_are_one_sentence(tmp_path: Path) -> None:
 def test_a_stream_with_an_end_has_one_axis():
     with pytest.raises(ValueError, match="a stream with an end code must have one axis"):
         StreamSpec("some", (4,), ("row", "column"), end_code=3)
+
+
+@pytest.mark.parametrize(("first", "stop"), [(0, 4), (3, 7), (6, 10)])
+def test_cut_and_pasted_are_inverse(first: int, stop: int) -> None:
+    spec = StreamSpec("audio", (8, 8), ("time",), rate_hz=50.0)
+    stream = TokenStream(spec, torch.randint(8, (10, 2), dtype=torch.int32, generator=torch.Generator().manual_seed(0)))
+    part = cut(stream, "time", first, stop)
+    assert part.start_seconds == first / 50 and part.grid == (stop - first,)
+    assert pasted(stream, part, "time", first) == stream
+
+
+def test_what_is_cut_keeps_its_place_and_the_names_of_other_axes() -> None:
+    names = {"channel": ("a", "b", "c")}
+    stream = TokenStream(EEG, torch.arange(24, dtype=torch.int32).view(3, 8, 1).expand(3, 8, 4) % 4, 1.0, names)
+    later = cut(stream, "time", 2, 5)
+    assert later.start_seconds == 1.25 and later.labels == names  # eight codes a second
+    assert later.codes[..., 0].tolist() == [[2, 3, 0], [2, 3, 0], [2, 3, 0]]
+    fewer = cut(stream, "channel", 1, 3)
+    assert fewer.start_seconds == 1.0 and fewer.labels == {} and fewer.grid == (2, 8)
+    unclocked = cut(TokenStream(TEXT, torch.arange(5, dtype=torch.int32)[:, None], 0.5), "index", 1, 3)
+    assert unclocked.start_seconds == 0.5 and unclocked.codes.flatten().tolist() == [1, 2]
+    changed = pasted(stream, TokenStream(EEG, torch.full((3, 1, 4), 3, dtype=torch.int32)), "time", 4)
+    assert changed.codes[0, :, 0].tolist() == [0, 1, 2, 3, 3, 1, 2, 3] and stream.codes[0, 4, 0] == 0
+    assert (changed.start_seconds, changed.labels) == (1.0, names)

@@ -15,8 +15,21 @@ import torch
 
 from tokenmask import threads
 from tokenmask.fitting import fit
+from tokenmask.modalities import learned
+from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.modalities.image.fit import image_fitting
 from tokenmask.run import load
-from tokenmask.threads import SETTINGS, WAITS, busy_elsewhere, free_cores, look_again, steady_threads, usable_cores
+from tokenmask.threads import (
+    SETTINGS,
+    WAITS,
+    all_threads,
+    busy_elsewhere,
+    free_cores,
+    look_again,
+    one_thread,
+    steady_threads,
+    usable_cores,
+)
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
 
@@ -87,6 +100,10 @@ def machine(monkeypatch: pytest.MonkeyPatch):
     threads._LOOKS.clear()
 
 
+def drawn(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def looks(count: int) -> int:
     for _ in range(count):
         look_again()
@@ -118,6 +135,21 @@ def test_a_machine_that_gets_busy_and_idle_is_followed_after_some_looks(machine)
         assert looks(4) == 1 and looks(1) == 2
     machine.busy = 1
     assert looks(5) == 2  # outside
+
+
+def test_short_work_sees_what_has_changed_since_the_last_time(machine) -> None:
+    with free_cores():
+        assert torch.get_num_threads() == 2
+    machine.busy = 1
+    for _ in range(2):
+        with free_cores():
+            assert torch.get_num_threads() == 1
+    machine.busy = 0
+    for _ in range(2):  # a single look at idle cores, or two, among busy ones does not count
+        with free_cores():
+            assert torch.get_num_threads() == 1
+    with free_cores():
+        assert torch.get_num_threads() == 2
 
 
 def test_the_users_number_and_settings_are_respected(machine, monkeypatch) -> None:
@@ -158,6 +190,75 @@ def test_generation_has_the_number_and_the_same_codes(machine) -> None:
     assert torch.get_num_threads() == 2
     for one in hooks:
         one.remove()
+
+
+# One ------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_thread_is_one_whatever_the_machine_does_and_the_others_come_back(machine) -> None:
+    for machine.busy in (0, 1):
+        with one_thread():
+            assert torch.get_num_threads() == 1
+            with all_threads():
+                assert torch.get_num_threads() == 2
+            with one_thread(), free_cores():
+                assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    with all_threads():
+        assert torch.get_num_threads() == 2
+    with pytest.raises(RuntimeError, match="halfway"), one_thread(), all_threads():
+        raise RuntimeError("halfway")
+    assert torch.get_num_threads() == 2
+
+
+def test_one_thread_leaves_the_users_number_alone(machine, monkeypatch) -> None:
+    torch.set_num_threads(3)
+    with one_thread(), all_threads():
+        assert torch.get_num_threads() == 3
+    torch.set_num_threads(2)
+    with one_thread():
+        torch.set_num_threads(3)
+    assert torch.get_num_threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    torch.set_num_threads(2)
+    with one_thread():
+        assert torch.get_num_threads() == 2
+
+
+def test_small_tokenizers_are_fitted_by_one_thread_and_large_ones_by_all(machine, monkeypatch) -> None:
+    """So weights do not depend on the number of cores, or on what else the machine does."""
+    pictures = [Image(torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=drawn(i))) for i in range(4)]
+    seen: set[int] = set()
+    step = learned.CodecFitting.step
+
+    def noted(task: learned.CodecFitting, index: int) -> dict[str, float]:
+        seen.add(torch.get_num_threads())
+        return step(task, index)
+
+    def weights() -> str:
+        seen.clear()
+        return ImageTokenizer.fit(pictures, steps=2, batch_size=4, progress=False).spec.fingerprint
+
+    monkeypatch.setattr(learned.CodecFitting, "step", noted)
+    two = weights()
+    assert seen == {1} and torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert weights() == two
+    torch.set_num_threads(2)
+    monkeypatch.setattr(learned, "FEW_OPERATIONS", 0)
+    weights()
+    assert seen == {2} and torch.get_num_threads() == 2
+
+
+def test_operations_of_a_step_are_counted() -> None:
+    pictures = [Image(torch.zeros(32, 32, 3, dtype=torch.uint8))] * 4
+    config = ImageTokenizerConfig(width=64, blocks=0, latent=16)
+    counted = [image_fitting(pictures, config, learned.FitSettings(batch_size=size)).operations() for size in (2, 4)]
+    # Encoder: 2 x 2 pixels to 64 channels on 16 x 16 places, again on 8 x 8, then 64 to 16. Decoder: 3 x 3 from 16 to
+    # 64, 64 to 256 on 8 x 8, then 3 x 3 to 12 on 16 x 16. Two operations for each product.
+    encoder = 256 * 4 * 3 * 64 + 64 * 4 * 64 * 64 + 64 * 64 * 16
+    decoder = 64 * 9 * 16 * 64 + 64 * 64 * 256 + 256 * 9 * 64 * 12
+    assert counted == [2 * 2 * (encoder + decoder), 4 * 2 * (encoder + decoder)]
 
 
 # Waiting -------------------------------------------------------------------------------------------------------------

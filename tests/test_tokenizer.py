@@ -136,7 +136,7 @@ def test_a_folder_is_not_overwritten_by_another_tokenizer(tmp_path: Path) -> Non
         ({"fingerprint": "0" * 64}, "must have fingerprint 0000000000000000"),
         ({"config": {"offset": 4}}, "were changed or mixed up"),
         ({"config": 3}, "is damaged"),
-        ({"tokenizer": "os:system"}, "must be one of audio, codec2, digits, eeg, .*, got 'os:system'"),
+        ({"tokenizer": "os:system"}, "must be one of audio, codec2, .*digits, .*, got 'os:system'"),
     ],
 )
 def test_damaged_folders_are_one_sentence(
@@ -179,9 +179,7 @@ def test_foreign_streams_and_media_are_refused_by_name() -> None:
 def test_names_are_found_and_must_be_unique(monkeypatch: pytest.MonkeyPatch, installed: None) -> None:
     assert find_tokenizers() == TOKENIZERS | {"digits": f"{__name__}:DigitTokenizer"}
     assert load_tokenizer_class("digits") is DigitTokenizer
-    with pytest.raises(
-        ValueError, match=r"audio, codec2, digits, eeg, image, lpcnet, motion, text, video, got 'smell'"
-    ):
+    with pytest.raises(ValueError, match=", ".join(sorted(TOKENIZERS.keys() | {"digits"})) + ", got 'smell'"):
         load_tokenizer_class("smell")
     clash = SimpleNamespace(name="text", value="elsewhere:Text")
     monkeypatch.setattr(home, "entry_points", lambda group: [clash])

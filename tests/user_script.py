@@ -8,7 +8,8 @@ from __future__ import annotations
 import tokenmask as tm
 from tokenmask.generation import DrawOptions
 from tokenmask.recipes import load_recipe
-from tokenmask.sampling import ConfidenceScore, Sampler
+from tokenmask.sampling import Sampler
+from tokenmask.scores import ConfidenceScore
 from tokenmask.streams import TokenStream
 
 run = tm.load()
@@ -18,6 +19,8 @@ streams: list[TokenStream] = run.generate_tokens("audio", [{"text": "six"}, {"te
 edited = run.edit(picture, [(16, 0, 32, 32)], given={"text": "moon"}, steps=2, num_samples=2)
 saved: tm.Run = run.swap_tokenizer("text", tm.load_tokenizer("text")).save("runs/one")
 recipe: tm.Recipe = load_recipe("maskgit", tiny=True)
+codec = tm.tokenizer("encodec", "facebook/encodec_24khz", levels=8, keep="reference")
+swapped: tm.Run = run.swap_tokenizer("audio", codec)
 sampler = Sampler(steps=8, order=ConfidenceScore(noise=4.5))
 run.generate("image", sampler=sampler, progress=True)
 

@@ -13,14 +13,23 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.corpus import Corpus as Corpus
     from tokenmask.layout import Layout as Layout
     from tokenmask.masking import Masker as Masker
+    from tokenmask.modalities.audio import AudioClip as AudioClip
+    from tokenmask.modalities.eeg import EegRecording as EegRecording
+    from tokenmask.modalities.image import Image as Image
+    from tokenmask.modalities.motion import MotionClip as MotionClip
+    from tokenmask.modalities.text import Text as Text
+    from tokenmask.modalities.video import VideoClip as VideoClip
     from tokenmask.models import Transformer as Transformer
     from tokenmask.recipes import Recipe as Recipe
     from tokenmask.run import Run as Run
     from tokenmask.run import load as load
     from tokenmask.run import load_tokenizer as load_tokenizer
+    from tokenmask.run import wrap as wrap
     from tokenmask.sampling import Sampler as Sampler
     from tokenmask.streams import StreamSpec as StreamSpec
     from tokenmask.streams import TokenStream as TokenStream
+    from tokenmask.tokenizer import open_tokenizer as tokenizer
+    from tokenmask.tokenizer import register_tokenizer as register_tokenizer
     from tokenmask.training import Trainer as Trainer
 
 from tokenmask.deprecation import moved_modules
@@ -32,6 +41,7 @@ MOVED = {  # old names of modules still import, with a warning
     "tokenmask.masking.scores": "tokenmask.scores",
     "tokenmask.models.reuse": "tokenmask.sampling.reuse",
     "tokenmask.sampling.order": "tokenmask.scores.predicted",
+    "tokenmask.sampling.progress": "tokenmask.scores.progress",
 }
 moved_modules(MOVED, since="0.2")
 
@@ -40,6 +50,8 @@ _HOMES = {
     "load": "run",
     "Run": "run",
     "load_tokenizer": "run",
+    "wrap": "run",
+    "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",
     "Layout": "layout",
@@ -49,15 +61,23 @@ _HOMES = {
     "Trainer": "training",
     "Transformer": "models",
     "Masker": "masking",
+    "AudioClip": "modalities.audio",
+    "EegRecording": "modalities.eeg",
+    "Image": "modalities.image",
+    "MotionClip": "modalities.motion",
+    "Text": "modalities.text",
+    "VideoClip": "modalities.video",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", "tokenizer", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"tokenmask.{_HOMES[name]}"), name)
+    if name == "tokenizer":  # a module, which is called as its open_tokenizer
+        return importlib.import_module("tokenmask.tokenizer")
     raise AttributeError(f"tokenmask has no {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

@@ -180,7 +180,7 @@ def collate(
         ValueError: no sequences.
     """
     if not sequences:
-        raise ValueError("collate needs at least one sequence, got none")
+        raise ValueError("collate needs at least one sequence, got none; leave out empty batches")
     longest = max(len(sequence) for sequence in sequences)
     length = -(-longest // multiple) * multiple
     levels = max(num_levels, *(sequence.ids.shape[1] for sequence in sequences))

@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from tokenmask.tokenizer import find_tokenizers
+from tokenmask.tokenizer import installed_tokenizers
 
 COMPONENT_GROUP = "tokenmask.components"  # the value of an entry point is a module, or module:class
 Component = TypeVar("Component")
@@ -37,7 +37,7 @@ Component = TypeVar("Component")
 
 def homes() -> set[str]:
     """The packages whose components a file may name: tokenmask, and those of the entry points."""
-    paths = [*find_tokenizers().values(), *(point.value for point in entry_points(group=COMPONENT_GROUP))]
+    paths = [*installed_tokenizers().values(), *(point.value for point in entry_points(group=COMPONENT_GROUP))]
     return {"tokenmask"} | {_package(path) for path in paths}
 
 
@@ -98,7 +98,8 @@ def plain(value: Any, declared: Any = Any) -> Any:
     if lost:
         raise ValueError(
             f"{kind.__name__} must be a dataclass, or keep its arguments as attributes, to be written to a file, "
-            f"but {', '.join(lost)} could not be read back"
+            f"but {', '.join(lost)} could not be read back; "
+            "keep each under its own name"
         )
     fields = {name: plain(getattr(value, name), hint) for name, hint in arguments.items()}
     if _only_dataclass(declared) is kind:
@@ -144,7 +145,10 @@ def component(values: Any, base: type[Component], home: str) -> Component:
         ValueError: no such class, one of another kind, one of a package that files may not name, or wrong arguments.
     """
     if not isinstance(values, Mapping) or not ("class_path" in values or "name" in values):
-        raise ValueError(f"a {base.__name__} is named by its class_path, got {values!r}")
+        raise ValueError(
+            f"a {base.__name__} is named by its class_path, got {values!r}; "
+            "write class_path: package.Class, and init_args with its arguments"
+        )
     if "class_path" in values:
         path, arguments = values["class_path"], values.get("init_args", {})
         others = [str(key) for key in values if key not in ("class_path", "init_args")]
@@ -207,7 +211,10 @@ def _made(kind: type[Component], arguments: Mapping[str, Any], home: str) -> Com
         hints = _arguments(kind)
         return kind(**{name: _read(item, hints.get(name, Any), home) for name, item in arguments.items()})
     except (TypeError, AttributeError) as error:
-        raise ValueError(f"{kind.__name__} must be made with its own arguments, got {arguments!r} ({error})") from error
+        raise ValueError(
+            f"{kind.__name__} must be made with its own arguments, got {arguments!r} ({error}); "
+            "correct their names or kinds"
+        ) from error
 
 
 def _read(value: Any, declared: Any, home: str) -> Any:

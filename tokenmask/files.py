@@ -27,7 +27,9 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)  # a link that somebody put there would be followed
+        mode = _usual_mode(partial)
         yield partial
+        os.chmod(partial, mode)  # some libraries write by temporary files, which nobody else may read
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -38,6 +40,15 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def _usual_mode(path: Path) -> int:
+    """The permissions of a new file, as the umask of the process leaves them; ``path`` is free before and after."""
+    try:
+        with path.open("xb") as file:
+            return os.fstat(file.fileno()).st_mode & 0o777
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def write_bytes_atomic(path: str | Path, data: bytes) -> None:

@@ -138,7 +138,9 @@ def fit(
         Interrupted: after Ctrl-C.
     """
     if steps < 0 or checkpoint_every < 1:
-        raise ValueError(f"fit needs steps >= 0 and checkpoint_every >= 1, got {steps} and {checkpoint_every}")
+        raise ValueError(
+            f"fit needs steps >= 0 and checkpoint_every >= 1, got {steps} and {checkpoint_every}; raise them"
+        )
     processes = processes or Processes()
     with contextlib.ExitStack() as stack:
         record = _Record(Path(folder), label, processes) if folder is not None else None

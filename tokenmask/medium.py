@@ -8,6 +8,7 @@ where something is written, and shown by the view that is named here, without a 
 
 from __future__ import annotations
 
+import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+_FRAMED = "tokenmask.report.alone"  # looked up when a notebook asks, as views are: no medium imports reports
 RECORD_MARK = "#"  # FILE#RECORD names one of many records of a file
 
 
@@ -34,6 +36,10 @@ class Medium(ABC):
     words: ClassVar[bool] = False
     """Whether media are words: ``cls(text)`` makes one of a string, ``str(media)`` gives it back. Such media are given
     and printed in commands as they are, stand in manifests themselves, and caption the files beside them."""
+
+    asked: ClassVar[tuple[str, ...]] = ()
+    """Keywords of :meth:`load`, all with defaults, for what files of this kind may not say of themselves; the command
+    line has an option for those of the media that ship."""
 
     view: ClassVar[str] = ""
     """ "module:class" of the :class:`tokenmask.report.views.View` that shows it; "" for none."""
@@ -63,6 +69,15 @@ class Medium(ABC):
             ValueError: as :meth:`load`.
         """
         return {"": partial(cls.load, path)}
+
+    @classmethod
+    def of(cls, value: Any) -> Self | None:
+        """Media of what another library calls such a thing (a ``PIL.Image``); None if it is not one, as by default."""
+        return None
+
+    def _repr_html_(self) -> str | None:
+        """How a notebook shows it: as a report does; None where it names no view."""
+        return importlib.import_module(_FRAMED).framed(self) if self.view else None
 
     @classmethod
     def claims(cls, path: str | Path) -> float:
@@ -117,7 +132,7 @@ def said(kind: type, what: str) -> Any:
 
     Args:
         kind: a subclass of Medium, or any class with ``load(path)`` and ``save(path)``.
-        what: "suffixes", "written_suffixes", "words", "view" or "claims".
+        what: "suffixes", "written_suffixes", "words", "asked", "view" or "claims".
     """
     return getattr(kind, what, getattr(Medium, what))
 
@@ -137,17 +152,25 @@ def file_and_record(path: str | Path) -> tuple[Path, str | None]:
     return Path(path), None
 
 
-def load_media(kind: Any, path: str | Path) -> Any:
+def load_media(kind: Any, path: str | Path, **options: Any) -> Any:
     """The item of a file, or of FILE#RECORD.
+
+    Args:
+        kind: a media class.
+        path: of the file.
+        options: of its ``load``, see :attr:`Medium.asked`; a record of a file of many has none.
 
     Raises:
         ValueError: as :meth:`Medium.load`, or a file without such a record.
     """
     file, name = file_and_record(path)
     if name is None:
-        return kind.load(path)
+        return kind.load(path, **options)
     records = records_of(kind, file)
     if name not in records or not name:
         held = ", ".join(list(records)[:8]) or "none"
-        raise ValueError(f"a record of {file} must be one of {held}{', ...' if len(records) > 8 else ''}, got {name!r}")
+        raise ValueError(
+            f"a record of {file} must be one of {held}{', ...' if len(records) > 8 else ''}, got {name!r}; "
+            "name one of these behind the #"
+        )
     return records[name]()

@@ -189,7 +189,7 @@ class StoredTokenizer(FolderTokenizer):
     def evaluate(self, items: Sequence[Any], train_items: Sequence[Any] = ()) -> dict[str, float]:
         """round_trip_share, of the items that come back unchanged; codes_per_item; codes_used_share of level 0."""
         if not len(items):
-            raise ValueError("evaluate needs at least one item, got none")
+            raise ValueError("evaluate needs at least one item, got none; pass some media")
         streams = self.encode_many(list(items))
         same = sum(self.decode(stream) == item for stream, item in zip(streams, items, strict=True))
         used = {code for stream in streams for code in stream.codes[..., 0].flatten().tolist()}

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,22 +49,37 @@ class StreamSpec:
     def __post_init__(self) -> None:
         if not self.codebook_sizes or any(not 1 <= size < 1 << 31 for size in self.codebook_sizes):
             raise ValueError(
-                f"StreamSpec needs one or more positive codebook_sizes below 2**31, got {self.codebook_sizes}"
+                f"StreamSpec needs one or more positive codebook_sizes below 2**31, got {self.codebook_sizes}; "
+                "name the number of codes of each level"
             )
         if not self.axes or len(set(self.axes)) != len(self.axes) or not set(self.axes) <= set(AXES):
-            raise ValueError(f"StreamSpec.axes must be different names out of {AXES}, got {self.axes}")
+            raise ValueError(
+                f"StreamSpec.axes must be different names out of {AXES}, got {self.axes}; name each axis once"
+            )
         if not self.grid:
             object.__setattr__(self, "grid", (None,) * len(self.axes))
         if len(self.grid) != len(self.axes):
-            raise ValueError(f"StreamSpec.grid needs a size or None for each of {self.axes}, got {self.grid}")
+            raise ValueError(
+                f"StreamSpec.grid needs a size or None for each of {self.axes}, got {self.grid}; "
+                "write one entry for each axis"
+            )
         if not self.level_groups:
             object.__setattr__(self, "level_groups", (tuple(range(self.num_levels)),))
         if sorted(level for group in self.level_groups for level in group) != list(range(self.num_levels)):
-            raise ValueError(f"level_groups must hold each of {self.num_levels} levels once, got {self.level_groups}")
+            raise ValueError(
+                f"level_groups must hold each of {self.num_levels} levels once, got {self.level_groups}; "
+                "name each level in one group"
+            )
         if self.rate_hz is not None and not ("time" in self.axes and self.rate_hz > 0):
-            raise ValueError(f"rate_hz must be positive and belongs to a time axis, got {self.rate_hz} for {self.axes}")
+            raise ValueError(
+                f"rate_hz must be positive and belongs to a time axis, got {self.rate_hz} for {self.axes}; "
+                "give a rate to streams with a time axis alone"
+            )
         if self.end_code is not None and not 0 <= self.end_code < self.codebook_sizes[0]:
-            raise ValueError(f"end_code must be a code of level 0, got {self.end_code} of {self.codebook_sizes[0]}")
+            raise ValueError(
+                f"end_code must be a code of level 0, got {self.end_code} of {self.codebook_sizes[0]}; "
+                "take the last code of level 0"
+            )
         if self.end_code is not None and len(self.axes) > 1:
             raise ValueError(f"a stream with an end code must have one axis, got {self.axes}; leave end_code out")
 
@@ -94,7 +110,7 @@ class TokenStream:
 
     Args:
         spec: what the codes mean.
-        codes: int32 [*grid, K], local codes of each level.
+        codes: int32 [*grid, K], local codes of each level; a NumPy array of whole numbers is taken likewise.
         start_seconds: where the stream begins in its recording.
         labels: names of the entries of an axis, for example {"channel": ("Fz", "Cz")}.
     """
@@ -105,28 +121,60 @@ class TokenStream:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.codes, np.ndarray):
+            object.__setattr__(self, "codes", _whole(self.codes))
         spec, codes = self.spec, self.codes
         if codes.dtype != torch.int32 or codes.dim() != len(spec.axes) + 1 or codes.shape[-1] != spec.num_levels:
             raise ValueError(
                 f"codes of a {spec.modality} stream must be int32 [{', '.join(spec.axes)}, {spec.num_levels}], "
-                f"got {str(codes.dtype).removeprefix('torch.')} {list(codes.shape)}"
+                f"got {str(codes.dtype).removeprefix('torch.')} {list(codes.shape)}; "
+                "reshape or convert them"
             )
         for axis, size, got in zip(spec.axes, spec.grid, codes.shape, strict=False):
             if size is not None and size != got:
-                raise ValueError(f"a {spec.modality} stream has {size} along {axis}, got {got}")
+                raise ValueError(
+                    f"a {spec.modality} stream has {size} along {axis}, got {got}; encode media of that size"
+                )
         if codes.numel():
             sizes = torch.tensor(spec.codebook_sizes, dtype=torch.int32, device=codes.device)
             if bool(((codes < 0) | (codes >= sizes)).any()):
                 low, high = int(codes.min()), int(codes.max())
                 raise ValueError(
                     f"codes of a {spec.modality} stream must lie in 0..size-1 for sizes {spec.codebook_sizes}, "
-                    f"got values from {low} to {high}"
+                    f"got values from {low} to {high}; "
+                    "decode them with the tokenizer that made them"
                 )
         for axis, names in self.labels.items():
             if axis not in spec.axes or len(names) != codes.shape[spec.axes.index(axis)]:
                 raise ValueError(
-                    f"labels must name every entry of an axis of {spec.axes}, got {len(names)} for {axis!r}"
+                    f"labels must name every entry of an axis of {spec.axes}, got {len(names)} for {axis!r}; "
+                    "give a label for each, or none"
                 )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The codes for ``numpy.asarray``: int32 [*grid, K]."""
+        return np.array(self.codes.cpu().numpy(), dtype=dtype, copy=copy)
+
+    def to_frame(self) -> Any:
+        """A ``pandas.DataFrame`` with a row for each code: its place along each axis, its level and the code.
+
+        Axes whose entries have names show these; a clock adds a column ``seconds``.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+        except ImportError as error:
+            raise ImportError("a table of codes needs pandas, which is not installed; pip install pandas") from error
+        places = np.indices(self.codes.shape)
+        columns: dict[str, Any] = {}
+        for number, axis in enumerate(self.spec.axes):
+            names, place = self.labels.get(axis), places[number].ravel()
+            columns[axis] = place if names is None else np.asarray(names, dtype=object)[place]
+            if axis == "time" and self.spec.rate_hz is not None:
+                columns["seconds"] = self.start_seconds + place / self.spec.rate_hz
+        return pd.DataFrame({**columns, "level": places[-1].ravel(), "code": np.asarray(self).ravel()})
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -181,7 +229,7 @@ class TokenStream:
         from safetensors import SafetensorError, safe_open
 
         if not Path(path).is_file():
-            raise ValueError(f"a token stream is read from a file, but {path} does not exist")
+            raise ValueError(f"a token stream is read from a file, but {path} does not exist; check the path")
         try:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["tokenmask_stream"])
@@ -190,6 +238,13 @@ class TokenStream:
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
         except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
+
+
+def _whole(array: np.ndarray) -> Tensor:
+    """int32 of an array of whole numbers, whatever its size and sign; other arrays as they are, to be refused."""
+    if array.dtype.kind in "iu" and (not array.size or (array.min() >= -(1 << 31) and array.max() < 1 << 31)):
+        return torch.from_numpy(array.astype(np.int32))
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
 
 
 def cut(stream: TokenStream, axis: str, start: int, stop: int) -> TokenStream:

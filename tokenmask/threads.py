@@ -5,9 +5,11 @@ That is the quickest on an idle machine. Where another process wants a core, who
 from running: a second becomes half a minute. So while the machine is busy
 
 - codes are made by as many threads as cores are free: they don't depend on the number (:mod:`tokenmask.generation`);
-- weights are fitted by the usual number, on which sums of gradients may depend, and threads that wait soon sleep. GNU
-  OpenMP does that once its threads outnumber the cores (libgomp, gomp_throttled_spin_count_var in env.c), so some that
-  only sleep are added. On an idle machine that would cost up to half of the speed.
+- small networks are fitted by one thread on an idle machine, too, where more would hardly help: sums of gradients
+  depend on the number of threads, so it must not follow from what others do;
+- large ones are fitted by the usual number, and threads that wait soon sleep. GNU OpenMP does that once its threads
+  outnumber the cores (libgomp, gomp_throttled_spin_count_var in env.c), so some that only sleep are added. On an idle
+  machine that would cost up to half of the speed.
 
 Settings in the environment for how threads wait are read once, when torch is imported. Does not know: models, data.
 """
@@ -18,6 +20,7 @@ import ctypes
 import functools
 import math
 import os
+import statistics
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -72,6 +75,43 @@ def free_cores() -> Iterator[None]:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """While open, torch has one thread; also a decorator. :func:`all_threads` gives the others back for a part of it.
+
+    For work whose result may depend on the number of threads, and whose parallel regions are so short that several wait
+    for each other as long as they work: it is about as fast, the same with any number of cores, and nobody is waited
+    for on a busy machine. Nothing is done where the number is the user's, see :func:`free_cores`.
+    """
+    usual = torch.get_num_threads()
+    if not _is_default(usual):
+        yield
+        return
+    _HERE.usual = usual
+    try:
+        torch.set_num_threads(1)
+        yield
+    finally:
+        _HERE.usual = None
+        if torch.get_num_threads() == 1:  # else somebody else has set it since
+            torch.set_num_threads(usual)
+
+
+@contextmanager
+def all_threads() -> Iterator[None]:
+    """While open, torch has the threads that it had before :func:`one_thread`; elsewhere nothing is done."""
+    usual: int | None = getattr(_HERE, "usual", None)
+    if usual is None or torch.get_num_threads() != 1:
+        yield
+        return
+    torch.set_num_threads(usual)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() == usual:
+            torch.set_num_threads(1)
+
+
+@contextmanager
 def steady_threads() -> Iterator[None]:
     """While open, threads that wait for each other soon sleep whenever the machine is busy; also a decorator.
 
@@ -121,10 +161,12 @@ class _Share(ABC):
         if _age() > STALE_SECONDS:
             with _LOCK:
                 _LOOKS.clear()
-            for _ in range(_TO_LOWER - 1):
-                _look()
-                time.sleep(EVERY_SECONDS / 10)
+        if _age() >= EVERY_SECONDS:  # work may be too short to look again: what was so before it is not enough
+            before = _busy()[-1:]
             _look()
+            if not before or self._within(_busy()[-1]) < self._within(before[0]):
+                time.sleep(EVERY_SECONDS / 10)
+                _look()
         self._choose()
 
     def look(self) -> None:
@@ -141,17 +183,20 @@ class _Share(ABC):
         """Called when the number of free cores, at most ``usual``, has changed."""
 
     def _choose(self) -> None:
-        with _LOCK:
-            looks = [busy for _, busy in _LOOKS]
+        looks = _busy()
         if len(looks) < _TO_LOWER:  # another thread has just begun anew
             return
-        cores = os.cpu_count() or 1
-        lower = max(1, min(self.usual, cores - min(looks[-_TO_LOWER:])))
-        higher = max(1, min(self.usual, cores - max(looks)))
+        # Too few threads cost a share, too many a multiple: a single look at idle cores doesn't count, either.
+        lower = self._within(max(min(looks[-_TO_LOWER:]), statistics.median_low(looks)))
+        higher = self._within(max(looks))
         free = lower if lower < self.free else higher if len(looks) == _TO_RAISE and higher > self.free else self.free
         if free != self.free:
             self.adapt(free)
             self.free = free
+
+    def _within(self, busy: int) -> int:
+        """How many of the usual threads have a core beside that many busy ones; at least one."""
+        return max(1, min(self.usual, (os.cpu_count() or 1) - busy))
 
 
 class _Number(_Share):
@@ -218,6 +263,12 @@ def _look() -> None:
     seen = (time.monotonic(), busy_elsewhere() or 0)
     with _LOCK:
         _LOOKS.append(seen)
+
+
+def _busy() -> list[int]:
+    """What the last looks saw, the newest last."""
+    with _LOCK:
+        return [busy for _, busy in _LOOKS]
 
 
 def _age() -> float:

@@ -27,17 +27,8 @@ from tokenmask.nn.rotary import rotate
 from tokenmask.ops import attend_cached, rotate_and_store
 from tokenmask.ops.attend_cached import attend_cached_reference
 from tokenmask.ops.rotate_and_store import rotate_and_store_reference
-from tokenmask.sampling import (
-    ConfidenceScore,
-    GroupCausalReuse,
-    NoReuse,
-    ProcessSchedule,
-    QLDSScore,
-    Sampler,
-    SamplerState,
-    StaleReuse,
-    drift,
-)
+from tokenmask.sampling import GroupCausalReuse, NoReuse, ProcessSchedule, Sampler, SamplerState, StaleReuse, drift
+from tokenmask.scores import ConfidenceScore, QLDSScore
 from tokenmask.streams import StreamSpec, TokenStream
 
 HEADS, SIZE, SLOTS = 8, 64, 512

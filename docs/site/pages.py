@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import html
+import importlib.util
 import json
 import posixpath
 import re
@@ -66,6 +67,7 @@ def on_files(files: Files, config: Any) -> Files:
         "systems.md": systems(),
         "performance.md": performance(),
         "limits.md": limits(),
+        "options.md": options(),
     }
     made |= {f"api/{name}.md": room(name) for name in rooms()}
     for source, page in PROJECT.items():
@@ -209,6 +211,15 @@ def limits() -> str:
     section = text.partition("\n## Limits\n")[2].partition("\n`make docs`")[0].strip()
     assert section, "README.md must have a section '## Limits' before the line on `make docs`"
     return moved(f"# What it cannot\n\n{section}\n", "README.md", "limits.md")
+
+
+def options() -> str:
+    """Options of each tokenizer's fit, from its sources."""
+    place = importlib.util.spec_from_file_location("site_options", Path(__file__).with_name("options.py"))
+    assert place is not None and place.loader is not None
+    reader = importlib.util.module_from_spec(place)
+    place.loader.exec_module(reader)
+    return str(reader.page(ROOT / "modalities"))
 
 
 # Documents --------------------------------------------------------------------------------------------------------

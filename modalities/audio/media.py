@@ -8,8 +8,9 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
-_CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
+CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 
@@ -29,7 +30,9 @@ class AudioClip(Timed):
     """A piece of sound.
 
     Args:
-        samples: float32 [channels, time], finite, full scale is -1..1 (more is allowed, and cut by players).
+        samples: float32 [channels, time], finite, full scale is -1..1 (more is allowed, and cut by players). A NumPy
+            array is taken likewise: [time] or [channels, time], of floats, or of whole numbers of 8 to 32 bits as WAV
+            files hold them (a sample of int16 is 1/32768 of full scale, uint8 lies about 128).
         sample_rate_hz: samples of a channel in a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
         source: the file it was read from, for messages; does not count either.
@@ -52,6 +55,8 @@ class AudioClip(Timed):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.samples, np.ndarray):
+            object.__setattr__(self, "samples", _of_array(self.samples))
         if self.samples.dtype != torch.float32 or self.samples.dim() != 2 or not self.samples.numel():
             raise ValueError(
                 "samples of an AudioClip must be float32 [channels, time], one at least, got "
@@ -68,6 +73,10 @@ class AudioClip(Timed):
         return self.sample_rate_hz == other.sample_rate_hz and torch.equal(self.samples, other.samples)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The samples for ``numpy.asarray``: float32 [channels, time]."""
+        return np.array(self.samples.cpu().numpy(), dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         channels = self.samples.shape[0]
@@ -113,9 +122,7 @@ class AudioClip(Timed):
         """
         import soundfile
 
-        kind = _FORMATS.get(Path(path).suffix.lower())
-        if kind is None:
-            raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
+        kind = format_of(path)
         with writing_atomically(path) as partial:
             values = self.samples.T.contiguous().cpu().numpy()
             soundfile.write(partial, values, self.sample_rate_hz, format=kind[0], subtype=kind[1])
@@ -144,17 +151,42 @@ class AudioClip(Timed):
         """
         mean = self.samples.mean(0, keepdim=True)
         energies = self.samples.double().square().sum(1)
-        kept, least = float(mean.double().square().sum()), _CANCELLED * float(energies.mean()) / len(self.samples)
+        kept, least = float(mean.double().square().sum()), CANCELLED * float(energies.mean()) / len(self.samples)
         if kept < least:
             loudest = int(energies.argmax())
             mean = self.samples[loudest][None]
-            share = kept / float(energies.mean())
-            warnings.warn(
-                f"the channels of {self.source or repr(self)} cancel each other (their mean keeps {share:.1%} of the "
-                f"energy); channel {loudest + 1}, the loudest, is taken alone",
-                stacklevel=2,
-            )
+            self.tell_cancelled(self.source or repr(self), kept / float(energies.mean()), loudest)
         return AudioClip(mean, self.sample_rate_hz)
+
+    @staticmethod
+    def tell_cancelled(source: str, share: float, loudest: int) -> None:
+        """Warns of channels whose mean keeps little of their energy, of which one is taken, numbered from 0."""
+        warnings.warn(
+            f"the channels of {source} cancel each other (their mean keeps {share:.1%} of the energy); channel "
+            f"{loudest + 1}, the loudest, is taken alone",
+            stacklevel=3,
+        )
+
+
+def format_of(path: str | Path) -> tuple[str, str]:
+    """libsndfile's names of the format and of the samples that a file's suffix stands for; ValueError for others."""
+    kind = _FORMATS.get(Path(path).suffix.lower())
+    if kind is None:
+        raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
+    return kind
+
+
+def _of_array(array: np.ndarray) -> Tensor:
+    """Samples of an array, see :class:`AudioClip`; what they can't be made of as it is, to be refused."""
+    if array.dtype == np.uint8:
+        array = (array.astype(np.float32) - 128) / 128
+    elif array.dtype.kind == "i" and array.dtype.itemsize <= 4:
+        array = array.astype(np.float64) / float(1 << (8 * array.dtype.itemsize - 1))
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    if array.ndim == 1:
+        array = array[None]
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def resampled(samples: Tensor, from_hz: float, to_hz: float) -> Tensor:

@@ -22,7 +22,7 @@ _LOUD = 16.0  # times full scale, from which on it is told; mixes of floats stay
 _LOWEST_HZ, _HIGHEST_HZ = 2000, 768_000  # rates of sound that are met
 _BLOCK = 1 << 20  # samples of a channel that are read at a time where the length is not known
 _OBJECT = re.compile(r"<_io\.BytesIO object at \w+>")
-_UNKNOWN = 1 << 62  # frames; libsndfile's largest number stands for an unknown length
+UNKNOWN = 1 << 62  # frames; libsndfile's largest number stands for an unknown length
 
 
 def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
@@ -58,8 +58,8 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
     if not samples.size:
         raise ValueError("it holds no samples")
     rate = kinds[0][0]
-    _check_magnitude(samples, rate)
-    notes += _oddities(samples, rate)
+    check_magnitude(samples, rate)
+    notes += oddities(float(np.abs(samples).max()), len(samples), rate)
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
     return torch.from_numpy(samples.T.copy()), rate
@@ -74,20 +74,20 @@ def _read_one(stream: Stream, max_samples: int, notes: list[str]) -> tuple[Any, 
         notes.append(f"its header announces {announced} MP3 frames, but {held} are there: it is cut short")
     with soundfile.SoundFile(_again(stream.source)) as file:
         frames, channels, rate = int(file.frames), int(file.channels), int(file.samplerate)
-        if frames * channels > max_samples and frames < _UNKNOWN:
+        if frames * channels > max_samples and frames < UNKNOWN:
             raise ValueError(f"it has {frames} x {channels} samples, more than {max_samples}; cut it")
-        if stream.kind != b"fLaC" and frames < _UNKNOWN and file.seekable():
+        if stream.kind != b"fLaC" and frames < UNKNOWN and file.seekable():
             return file.read(dtype="float32", always_2d=True), rate
     try:
         samples = _read_forward(
             _without_length(stream.source) if stream.kind == b"fLaC" else stream.source, max_samples
         )
     except soundfile.SoundFileError:  # what follows the last frame is no frame: as many as the header announces
-        if frames >= _UNKNOWN:
+        if frames >= UNKNOWN:
             raise
         with soundfile.SoundFile(_again(stream.source)) as file:
             return file.read(dtype="float32", always_2d=True), rate
-    if frames < _UNKNOWN and len(samples) != frames:
+    if frames < UNKNOWN and len(samples) != frames:
         notes.append(f"its header announces {frames / rate:g} s, but {len(samples) / rate:g} s are there")
     return samples, rate
 
@@ -126,9 +126,9 @@ def _read_forward(source: str | Path | io.BytesIO, max_samples: int) -> Any:
     return np.concatenate(blocks)
 
 
-def _oddities(samples: Any, rate: int) -> list[str]:
-    """What can be read and is hardly meant."""
-    peak, found = float(np.abs(samples).max()), []
+def oddities(peak: float, frames: int, rate: int) -> list[str]:
+    """What can be read and is hardly meant: of the largest sample, their number in a channel, and the rate."""
+    found = []
     if not peak:
         found.append("it is silent throughout")
     if peak >= _LOUD:
@@ -136,19 +136,23 @@ def _oddities(samples: Any, rate: int) -> list[str]:
             f"its samples reach {peak:g} times full scale (1), as floats do that are scaled like integers: divide them"
         )
     if not _LOWEST_HZ <= rate <= _HIGHEST_HZ:
-        found.append(
-            f"its rate of {rate} Hz is none of sound, and it is {len(samples) / rate:g} s long by it: check it"
-        )
+        found.append(f"its rate of {rate} Hz is none of sound, and it is {frames / rate:g} s long by it: check it")
     return found
 
 
-def _check_magnitude(samples: Any, rate: int) -> None:
-    """ValueError at the first sample that cannot be sound: one such spoils all that is learned from it."""
+def check_magnitude(samples: Any, rate: int, before: int = 0) -> None:
+    """ValueError at the first sample that cannot be sound: one such spoils all that is learned from it.
+
+    Args:
+        samples: float32 [time, channels].
+        rate: in Hz.
+        before: samples of a channel before these.
+    """
     wrong = ~(np.abs(samples).max(1, initial=0.0) <= LOUDEST)  # NaN is wrong too
     if wrong.any():
         at = int(wrong.argmax())
         worst = samples[at][~(np.abs(samples[at]) <= LOUDEST)][0]
         raise ValueError(
-            f"its samples must be finite and up to {LOUDEST:g} times full scale (1), but one at {at / rate:.3f} s is "
-            f"{worst:g}; repair or scale the recording"
+            f"its samples must be finite and up to {LOUDEST:g} times full scale (1), but one at "
+            f"{(before + at) / rate:.3f} s is {worst:g}; repair or scale the recording"
         )

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.audio.codec_frames import CODEC2_MODES, LPCNET_MODES, Frame
-from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
+from tokenmask.modalities.audio.judging import judged
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.audio.telling import tell_changes
 from tokenmask.modalities.keeping import check_keep, kept
@@ -30,8 +30,6 @@ from tokenmask.modalities.windows import cut
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream, fingerprint
-
-_JUDGED_RATE_HZ = 16000  # figures are of this rate, whatever the codec's own
 
 
 @dataclass(frozen=True)
@@ -166,41 +164,8 @@ class SystemCodec(FolderTokenizer):
         return AudioClip(mixed[None], frame.sample_rate_hz, stream)
 
     def evaluate(self, items: Sequence[AudioClip], train_items: Sequence[AudioClip] = ()) -> dict[str, float]:
-        """How well clips are coded; figures as of :class:`AudioTokenizer`, taken at 16 kHz whatever the codec's rate.
-
-        Args:
-            items: held-out clips.
-            train_items: clips for the baselines to learn from; without them there are none.
-
-        Returns:
-            mel_l1, spectral_convergence and mel_l1_below_4000_hz, which leaves out what a codec at 8 kHz cannot have;
-            bits_per_second (without spare bits); codes_used_share and perplexity of each level; mean_mel_l1 and
-            pca_mel_l1 of coders that spend the same bits.
-        """
-        if not items:
-            raise ValueError("evaluate needs at least one clip, got none")
-        rate, hop = _JUDGED_RATE_HZ, round(_JUDGED_RATE_HZ / (self._spec.rate_hz or 1))
-        streams = self.encode_many(items)
-        clips = [item.mono().resample(rate).samples[0] for item in items]
-        made = [
-            cut(self.decode(stream).resample(rate).samples[0], 0, len(clip))
-            for clip, stream in zip(clips, streams, strict=True)
-        ]
-        pairs = list(zip(clips, made, strict=True))
-        errors = torch.tensor([distances(clip, copy, rate) for clip, copy in pairs]).mean(0)
-        low = torch.tensor([distances(clip, copy, rate, below_hz=4000)[0] for clip, copy in pairs]).mean()
-        bits = sum(math.log2(size) for size in self._spec.codebook_sizes)
-        figures = {
-            "mel_l1": float(errors[0]),
-            "spectral_convergence": float(errors[1]),
-            "mel_l1_below_4000_hz": float(low),
-            "bits_per_second": bits * (self._spec.rate_hz or 0.0),
-            **usage_figures(torch.cat([stream.codes for stream in streams]), self._spec.codebook_sizes),
-        }
-        if train_items:
-            train = [item.mono().resample(rate).samples[0] for item in train_items]
-            figures |= baseline_figures(train, clips, hop, rate, bits)
-        return figures
+        """How well clips are coded, without spare bits; see :func:`tokenmask.modalities.audio.judging.judged`."""
+        return judged(self, items, train_items)
 
     @classmethod
     def load(cls, folder: str | Path, library: str | Path | None = None, **others: Any) -> Self:

@@ -21,14 +21,19 @@ def tell_changes(clip: AudioClip, sample_rate_hz: int, whose: str) -> None:
         sample_rate_hz: what it is resampled to.
         whose: what wants it so, as "this AudioTokenizer".
     """
-    told = _changes(clip, sample_rate_hz)
+    tell_changes_of(clip.source or repr(clip), len(clip.samples), clip.sample_rate_hz, sample_rate_hz, whose)
+
+
+def tell_changes_of(source: str, channels: int, from_hz: int, to_hz: int, whose: str) -> None:
+    """The same of a file with so many channels at a rate."""
+    told = _changes(channels, from_hz, to_hz)
     if told:
-        warnings.warn(f"{clip.source or repr(clip)} {' and '.join(told)} for {whose}", stacklevel=3)
+        warnings.warn(f"{source} {' and '.join(told)} for {whose}", stacklevel=4)
 
 
 def tell_changes_of_all(clips: Sequence[AudioClip], sample_rate_hz: int) -> None:
     """The same of clips to fit to, in one line that names the first of them."""
-    changed = [clip for clip in clips if _changes(clip, sample_rate_hz)]
+    changed = [clip for clip in clips if _changes(len(clip.samples), clip.sample_rate_hz, sample_rate_hz)]
     if changed:
         named = [clip.source or repr(clip) for clip in changed[:_SHOWN]] + ["..."] * (len(changed) > _SHOWN)
         warnings.warn(
@@ -38,9 +43,8 @@ def tell_changes_of_all(clips: Sequence[AudioClip], sample_rate_hz: int) -> None
         )
 
 
-def _changes(clip: AudioClip, sample_rate_hz: int) -> list[str]:
-    channels = len(clip.samples)
+def _changes(channels: int, from_hz: int, to_hz: int) -> list[str]:
     told = [f"has {channels} channels, which become one"] if channels > 1 else []
-    if clip.sample_rate_hz != sample_rate_hz:
-        told.append(f"is resampled from {clip.sample_rate_hz} to {sample_rate_hz} Hz")
+    if from_hz != to_hz:
+        told.append(f"is resampled from {from_hz} to {to_hz} Hz")
     return told

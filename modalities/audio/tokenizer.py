@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -17,17 +18,18 @@ from torch import Tensor, nn
 
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.fit import audio_fitting
+from tokenmask.modalities.audio.long import aligned, long_sound, write_pieces
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.audio.mel import griffin_lim, margin, unit, waveform
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
-from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of_all
+from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of, tell_changes_of_all
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
-from tokenmask.modalities.seams import crossfaded
+from tokenmask.modalities.seams import crossfaded, mixed, nearness
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores
-from tokenmask.tokenizer import check_media, check_stream
+from tokenmask.threads import free_cores, look_again, one_thread
+from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
 FADE_SECONDS = 0.01  # of what is made beside what is kept
 _WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
@@ -115,16 +117,24 @@ class AudioTokenizer(LearnedTokenizer):
             TypeError: not an AudioClip.
             ValueError: a block of another sample rate.
         """
+
+        def samples() -> Iterator[Tensor]:
+            for block in blocks:
+                check_media(self, block)
+                if block.sample_rate_hz != self.config.sample_rate_hz:
+                    raise ValueError(
+                        f"blocks must have {self.config.sample_rate_hz} samples a second, got {block.sample_rate_hz}; "
+                        "resample the recording first"
+                    )
+                yield self._prepared(block)
+
+        yield from self._stream_of_pieces(samples())
+
+    def _stream_of_pieces(self, pieces: Iterable[Tensor]) -> Iterator[TokenStream]:
+        """Codes of one channel at this rate, float32 [time] in pieces, while it comes in."""
         step, done, total = self._frames.step, 0, 0
         waiting = torch.zeros(self._frames.halo)
-        for block in blocks:
-            check_media(self, block)
-            if block.sample_rate_hz != self.config.sample_rate_hz:
-                raise ValueError(
-                    f"blocks must have {self.config.sample_rate_hz} samples a second, got {block.sample_rate_hz}; "
-                    "resample the recording first"
-                )
-            samples = self._prepared(block)
+        for samples in pieces:
             total += len(samples)
             waiting = torch.cat([waiting, samples])
             ready = max(0, (len(waiting) - self._frames.size) // step + 1)
@@ -134,6 +144,30 @@ class AudioTokenizer(LearnedTokenizer):
         frames = math.ceil(total / self.config.hop) - done
         if frames > 0:
             yield self._stream_from(waiting, math.ceil(frames / _WINDOW), done, frames)
+
+    @free_cores()
+    def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
+        """The codes of ``encode(AudioClip.load(path))``, from pieces: memory grows with the codes alone.
+
+        FLAC, MP3 and files of several streams are read whole all the same, see :func:`long_sound`.
+
+        Args:
+            path: of a sound file.
+            show: called with seconds done and seconds in all.
+
+        Raises:
+            ValueError: as of :meth:`AudioClip.load`.
+        """
+        sound, rate = long_sound(path), self.config.sample_rate_hz
+        if sound is None:
+            return self.encode(AudioClip.load(path))
+        tell_changes_of(str(path), sound.channels, sound.sample_rate_hz, rate, "this AudioTokenizer")
+        parts: list[Tensor] = []
+        for stream in self._stream_of_pieces(sound.at(rate)):
+            parts.append(stream.codes)
+            seconds = stream.start_seconds + len(stream.codes) * self.config.hop / rate
+            show(min(seconds, sound.duration_seconds), sound.duration_seconds)
+        return TokenStream(self._spec, torch.cat(parts))
 
     def _stream_from(self, waiting: Tensor, windows: int, done: int, frames: int | None = None) -> TokenStream:
         starts = range(0, windows * self._frames.step, self._frames.step)
@@ -203,23 +237,89 @@ class AudioTokenizer(LearnedTokenizer):
             codes: int32 [frames, levels].
             levels: how many of them to hear, coarse ones first; None for all.
         """
+        whole, done = torch.empty(len(codes) * self.config.hop), 0
+        for piece in self._sound_pieces(codes, levels):
+            whole[done : done + len(piece)] = piece
+            done += len(piece)
+        return whole
+
+    def _sound_pieces(self, codes: Tensor, levels: int | None = None, keep: Tensor | None = None) -> Iterator[Tensor]:
+        """The same in pieces, of which those that are kept throughout, by ``keep`` bool [frames], are silent."""
         hop, frames = self.config.hop, len(codes)
         outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self.config.decoder_reach
         quiet = self._silence
         padded = torch.cat([quiet.expand(outside, -1), codes, quiet.expand(outside, -1)])
-        whole, fade = torch.zeros(frames * hop), torch.linspace(0, 1, _JOINT * hop + 2)[1:-1]
+        fade, held = torch.linspace(0, 1, _JOINT * hop + 2)[1:-1], torch.zeros(0)
         for first in range(0, frames, _SEGMENT):
+            look_again()
             last = min(first + _SEGMENT, frames)
             # A segment is made with what surrounds it, and fades into what was made before.
-            made = self._segment(padded[first : last + 2 * outside], levels)
             start = max(0, first - _JOINT)
-            made = made[(outside - first + start) * hop + margin(self.config.n_fft, hop) :][: (last - start) * hop]
-            if start < first:
-                joint = slice(start * hop, first * hop)
-                whole[joint] = whole[joint] * (1 - fade) + made[: len(fade)] * fade
-                made = made[len(fade) :]
-            whole[first * hop : last * hop] = made
-        return whole
+            if keep is None or not bool(keep[start:last].all()):
+                made = self._segment(padded[first : last + 2 * outside], levels)
+                made = made[(outside - first + start) * hop + margin(self.config.n_fft, hop) :][: (last - start) * hop]
+            else:
+                made = torch.zeros((last - start) * hop)
+            if len(held):
+                made[: len(held)] = held * (1 - fade) + made[: len(held)] * fade
+            ready = len(made) - (0 if last == frames else len(fade))
+            yield made[:ready]
+            held = made[ready:]
+
+    @free_cores()
+    def decode_file(
+        self,
+        stream: TokenStream,
+        path: str | Path,
+        *,
+        given: str | Path | None = None,
+        keep: Tensor | None = None,
+        show: Show = nothing_shown,
+    ) -> None:
+        """Writes what ``decode(stream, given=AudioClip.load(given), keep=keep).save(path)`` would, in pieces.
+
+        Args:
+            stream: codes of this tokenizer.
+            path: of the sound file to write.
+            given: the file that kept parts come from.
+            keep: bool [frames], what is copied from it. Where all is kept, nothing is decoded.
+            show: called with seconds done and seconds in all.
+
+        Raises:
+            ValueError: as of :meth:`decode`; a suffix that cannot be written; a WAV file of more than 4 GiB.
+        """
+        check_stream(self, stream)
+        codes, rate = stream.codes, self.config.sample_rate_hz
+        size = len(codes) * self.config.hop
+        kept(given, keep)
+        if keep is not None:
+            check_keep(keep, (len(codes),))
+
+        def shown(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+            done = 0
+            for piece in pieces:
+                yield piece
+                done += len(piece)
+                show(done / rate, size / rate)
+
+        pieces = self._joined_pieces(codes, given, keep) if given is not None and keep is not None else None
+        pieces = self._sound_pieces(codes) if pieces is None else pieces
+        write_pieces(path, shown(pieces), size, rate)
+
+    def _joined_pieces(self, codes: Tensor, given: str | Path, keep: Tensor) -> Iterator[Tensor]:
+        """What is decoded, faded into what is kept of a file."""
+        hop, rate = self.config.hop, self.config.sample_rate_hz
+        fade, sound = round(FADE_SECONDS * rate), long_sound(given)
+        own = [self._prepared(AudioClip.load(given))] if sound is None else sound.at(rate)
+        sizes: deque[int] = deque()
+        source, begin = aligned(own, iter(sizes.popleft, None)), 0
+        for made in self._sound_pieces(codes, keep=keep):
+            sizes.append(len(made))
+            stop, first = begin + len(made), max(0, begin - fade) // hop
+            around = keep[first : math.ceil((stop + fade) / hop)].repeat_interleave(hop)
+            inside = slice(begin - first * hop, stop - first * hop)
+            yield mixed(made, next(source), around[inside], nearness(around, fade)[inside])
+            begin = stop
 
     @torch.no_grad()
     def _segment(self, codes: Tensor, levels: int | None) -> Tensor:
@@ -291,6 +391,7 @@ class AudioTokenizer(LearnedTokenizer):
     # Fitting ----------------------------------------------------------------------------------------------------------
 
     @classmethod
+    @one_thread()
     def fit(
         cls,
         items: Sequence[AudioClip],

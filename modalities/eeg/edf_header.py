@@ -20,9 +20,12 @@ STARTDATE = re.compile(r"Startdate (\d\d)-([A-Za-z]{3})-(\d{4})")
 
 _UNKNOWN_DAY = (1, 1, 1985)
 _FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)  # bytes of a signal's label, transducer, unit, four limits, filter, ...
-_PREFIXES = {"": 1e6, "m": 1e3, "milli": 1e3, "u": 1.0, "micro": 1.0, "n": 1e-3, "nano": 1e-3}
-_VOLTS = re.compile(r"([a-z]*?)(?:v|volts?)")
-_MICRO = re.compile("^[\u00b5\u03bc\u00e6]")  # the sign, the Greek letter, and byte E6, which is the sign in DOS
+_PREFIXES = {"": 1e6, "m": 1e3, "milli": 1e3, "n": 1e-3, "nano": 1e-3, "p": 1e-6, "pico": 1e-6}
+_PREFIXES |= {"u": 1.0, "micro": 1.0, "mc": 1.0, "mic": 1.0, "mu": 1.0}
+_VOLTS = re.compile(r"([a-z]*?)(?:v|vol|volts?)")  # the field has room for "microvol"
+# The sign, the Greek letter, byte E6, which is the sign in DOS, and UTF-8 that was read as Latin-1, once or twice.
+_MICRO = re.compile("^(?:[\u00b5\u03bc\u00e6]|[\u00e3\u0082\u00e2]+[\u00b5\u03bc]|\u00ee\u00bc)")
+_AROUND = re.compile(r"[\s\[\](){}<>.'\"]")
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _NOTHING = re.compile(r"[0xX.:/ -]")  # what stands where nothing is known
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
@@ -91,8 +94,8 @@ def signals(block: bytes, count: int) -> list[Signal]:
 
 
 def microvolts(unit: str) -> float | None:
-    """Microvolts in a unit as files write it (uV, µV, microV, uVolt, mV, V ...); None if that is no voltage."""
-    plain = _VOLTS.fullmatch(_MICRO.sub("u", unit.strip().casefold()))
+    """Microvolts in a unit as files write it (uV, µV, [uV], microV, uVolt, mV, V ...); None if that is no voltage."""
+    plain = _VOLTS.fullmatch(_MICRO.sub("u", _AROUND.sub("", unit.casefold())))
     return None if plain is None else _PREFIXES.get(plain[1])
 
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
+from tokenmask.modalities.eeg.arrays import read_arrays
 from tokenmask.modalities.eeg.edf import read_edf
 from tokenmask.modalities.eeg.edf_write import write_edf
 from tokenmask.modalities.eeg.names import electrode, find_channels
@@ -37,7 +39,7 @@ class EegRecording(Timed):
     """Voltages of electrodes over time, without a large offset: EEG is high-passed (see :meth:`without_offset`).
 
     Args:
-        samples: float32 [channels, time], microvolts, finite.
+        samples: float32 [channels, time], microvolts, finite; a NumPy array of floats is taken likewise.
         sample_rate_hz: samples a second.
         channels: a name for each row, different without regard to case; any names, those of the 10-20 and 10-10
             systems are brought to their usual spelling.
@@ -62,6 +64,8 @@ class EegRecording(Timed):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.samples, np.ndarray):
+            object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
         shape = self.samples.shape
         if self.samples.dtype != torch.float32 or len(shape) != 2 or not self.samples.numel():
             raise ValueError(
@@ -91,6 +95,10 @@ class EegRecording(Timed):
         return same and torch.equal(self.samples, other.samples)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The samples for ``numpy.asarray``: float32 [channels, time], microvolts."""
+        return np.array(self.samples.cpu().numpy(), dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         return f"EegRecording({len(self.channels)} channels, {self.duration_seconds:g} s at {self.sample_rate_hz:g} Hz)"
@@ -143,7 +151,10 @@ class EegRecording(Timed):
                     f"{path} must hold a recording, but cannot be read ({error!r}); save it again"
                 ) from error
         if suffix not in readers:
-            raise ValueError(f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}")
+            raise ValueError(
+                f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}; export it as EDF "
+                "(with MNE-Python: mne.io.read_raw(FILE).export('it.edf') for BrainVision, EEGLAB, FIF and others)"
+            )
         try:
             recording = readers[suffix](path, notes)
         except Exception as error:  # the readers of both formats raise many kinds; all mean a damaged file
@@ -195,9 +206,9 @@ class EegRecording(Timed):
             if sum(entry.file_size for entry in archive.infolist()) > 4 * MAX_SAMPLES + (1 << 20):
                 raise ValueError(f"it unpacks to more than {MAX_SAMPLES} samples")
         with np.load(path, allow_pickle=False) as file:
-            samples, rate = torch.from_numpy(file["samples"]), float(file["sample_rate_hz"])
+            held = read_arrays(file, notes)
             session = Session.from_json(json.loads(str(file["session"]))) if "session" in file else None
-            return cls(samples, rate, tuple(str(name) for name in file["channels"]), session=session, source=str(path))
+            return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the suffix names, atomically; .npz and .safetensors lose nothing, .edf has 16 bits.

@@ -18,12 +18,20 @@ _KNOWN = {
     ]
 }
 _EARS = {"a1", "a2", "m1", "m2"}
-_COMMON = {"ref", "avg", "av", "ave", "car"}  # references that leave an ear an electrode like others
-_REFERENCES = {"le", "re", "ler", "ar", "a1a2", "a1+a2", "m1m2", "m1+m2", *_EARS, *_COMMON}
-_BESIDE = re.compile(  # what amplifiers and monitors record beside the electrodes, whatever its unit says
-    r"(?:(?:ext|digital|analog|photo)[ _-]?)?"
-    r"(?:trig(?:gers?)?|sti|stim(?:ul(?:us|i))?|status|events?|mark(?:er)?s?|dc|photic|pulse(?:[ _-]?rate)?|pleth|"
-    r"heart[ _-]?rate|spo2|sao2|osat|etco2|buttons?)"
+_COMMON = {"ref", "vref", "reference", "avg", "av", "ave", "average", "car", "common", "cmn", "g2"}  # of ears too
+_REFERENCES = {"le", "re", "ler", "lm", "linked", "linkedears", "linkedmastoids", "mastoids", "ears", *_EARS, *_COMMON}
+_REFERENCES |= {"ar", "aa", "a1a2", "a1+a2", "m1m2", "m1+m2"}
+_REFERRED = re.compile(  # a name and its reference: FP1-REF, Fp1_Ref, C3/A2, F7:REF1, Fp1(Ref), Fp1Ref
+    r"(?P<name>[A-Za-z]{1,3}(?:z|\d{1,2}))(?:\s*[-_:/.(\[\s]\s*(?P<to>[^()\[\]]+?)\d?|(?P<at_once>ref))\s*[)\]]?",
+    re.IGNORECASE,
+)
+_SAYS_EEG = re.compile(r"(?:EEG|POL)[ _:.-]*(?=.)", re.IGNORECASE)
+_BESIDE = re.compile(  # what amplifiers, headsets and monitors record beside the electrodes, whatever its unit says
+    r"(?:(?:ext|digital|analog|photo|edf|bdf|or)[ _-]?)?"
+    r"(?:trig(?:gers?)?|sti|stim(?:ul(?:us|i))?|status|events?|mark(?:er)?s?(?:index|type|value\w*)?|mkr|sync|dc|photic|"
+    r"pulse(?:[ _-]?rate)?|pleth|heart[ _-]?rate|hr|spo2|sao2|osat|etco2|buttons?|"
+    r"(?:sample[ _-]?)?counter|time[ _-]?stamps?|interpolated|battery|raw[ _-]?[ce]q|[ce]q(?=_)|"
+    r"(?:gyro|acc(?:el(?:eration|erometer)?)?)[ _-]?[xyz]?)"
     r"(?:[ _-]*\d+|[ _./-].*)?",
     re.IGNORECASE,
 )
@@ -38,12 +46,15 @@ def electrode(name: str) -> str:
 
 
 def without_reference(name: str) -> str:
-    """ "FP1-REF", "c4-M1", "A1-REF" and "Fc5." are "Fp1", "C4", "A1" and "FC5"; pairs (FP1-F7, A1-A2) stay."""
+    """ "FP1-REF", "c4-M1", "A1-REF", "Fp1_Ref", "Fc5." are "Fp1", "C4", "A1", "Fp1", "FC5"; pairs (FP1-F7) stay."""
     bare = electrode(name.strip().rstrip("."))
-    first, dash, second = bare.partition("-")
-    known = first.strip().casefold()
-    if dash and known in _KNOWN and second.strip().casefold() in (_COMMON if known in _EARS else _REFERENCES):
-        return electrode(first)
+    found = _REFERRED.fullmatch(bare)
+    if found is not None:
+        known, to = found["name"].casefold(), re.sub(r"[\s_-]", "", found["to"] or found["at_once"]).casefold()
+        whole = re.sub(r"[\s_-]", "", bare[found.end("name") :]).casefold().strip(":/.()[]")  # A2 ends in a digit, too
+        allowed = _COMMON if known in _EARS else _REFERENCES
+        if known in _KNOWN and (whole in allowed or to in allowed):
+            return electrode(found["name"])
     return bare if bare.casefold() in _KNOWN else name.strip()
 
 
@@ -61,9 +72,13 @@ def is_beside(label: str) -> bool:
 
 
 def without_eeg(label: str) -> str:
-    """The label without the "EEG " that EDF puts before it."""
+    """The label without the "EEG " that EDF puts before it; before electrodes also "EEG_", "EEG-", "EEG", "POL "."""
     label = label.strip()
-    return label[4:].strip() if label[:4].upper() == "EEG " and label[4:].strip() else label
+    said = _SAYS_EEG.match(label)
+    rest = "" if said is None else label[said.end() :].strip()
+    if rest and (label[:4].upper() == "EEG " or without_reference(rest).casefold() in _KNOWN):
+        return rest
+    return label
 
 
 def usual_label(name: str) -> str:

@@ -29,7 +29,7 @@ from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores
+from tokenmask.threads import free_cores, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
 _ROWS = 32  # windows that go through the network together, always this many
@@ -288,6 +288,7 @@ class EegTokenizer(LearnedTokenizer):
             )
 
     @classmethod
+    @one_thread()
     def fit(
         cls,
         items: Sequence[EegRecording],

@@ -1,7 +1,8 @@
 """What a PNG or TIFF file says of its pixels that Pillow does not apply.
 
-Arrow: picture of Pillow, path --> words. Does not know: colour profiles, networks.
-Source: PNG, third edition, 11.3.2 (gAMA, cHRM, sRGB, cICP come before IDAT); TIFF 6.0, tags 262, 277 and 339.
+Arrow: picture of Pillow, path --> colour profiles, words. Does not know: how profiles are applied, networks.
+Source: PNG, third edition, 11.3.2 (gAMA, cHRM, sRGB, cICP come before IDAT); ITU-T H.273, tables 2 and 3; TIFF 6.0,
+tags 262, 277 and 339.
 """
 
 from __future__ import annotations
@@ -10,31 +11,63 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from tokenmask.modalities.image.profiles import D65, SRGB, Primaries, profile
+
 _SRGB_POINTS = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # white, red, green, blue, times 100,000
 _SRGB_GAMMA, _NEAR_GAMMA, _NEAR_POINT = 45455, 500, 200
+_GAMMAS = (25000, 250000)  # of pictures; what is beyond is a mistake
 _SRGB_CODES = (1, 13)  # primaries and transfer in ITU-T H.273
+_PRIMARIES = {  # likewise
+    1: SRGB,
+    5: Primaries(D65, (0.64, 0.33), (0.29, 0.60), (0.15, 0.06)),
+    6: Primaries(D65, (0.63, 0.34), (0.31, 0.595), (0.155, 0.07)),
+    7: Primaries(D65, (0.63, 0.34), (0.31, 0.595), (0.155, 0.07)),
+    9: Primaries(D65, (0.708, 0.292), (0.17, 0.797), (0.131, 0.046)),
+    11: Primaries((0.314, 0.351), (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
+    12: Primaries(D65, (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
+}
+_EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0, 13: None}  # of transfers; those of television and HDR are not applied
 _PHOTOMETRIC, _SAMPLES, _FORMAT = 262, 277, 339
 
 
-def colours_told(path: str | Path) -> list[str]:
-    """Chunks of a PNG file that mean other colours than sRGB and are not applied; [] if a profile says it, or nothing.
+def colours_told(path: str | Path) -> tuple[bytes | None, list[str]]:
+    """The colours that chunks of a PNG file mean where they are no sRGB and no profile says it.
 
     A cICP chunk goes before a profile, and a profile or an sRGB chunk before gAMA and cHRM.
+
+    Returns:
+        an ICC profile of them, or None; and in words what cannot be applied.
     """
     chunks = _chunks(Path(path))
-    found = []
     cicp = chunks.get(b"cICP", b"")
     if len(cicp) == 4:
-        if tuple(cicp[:2]) != _SRGB_CODES:
-            found.append(f"cICP of primaries {cicp[0]} and transfer {cicp[1]}")
-    elif not chunks.keys() & {b"iCCP", b"sRGB"}:
-        gamma, points = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
-        if len(gamma) == 4 and abs(struct.unpack(">I", gamma)[0] - _SRGB_GAMMA) > _NEAR_GAMMA:
-            found.append(f"gAMA of {struct.unpack('>I', gamma)[0] / 1e5:g}")
-        if len(points) == 32:
-            apart = [abs(one - other) for one, other in zip(struct.unpack(">8I", points), _SRGB_POINTS, strict=True)]
-            found += ["cHRM of other primaries"] * (max(apart) > _NEAR_POINT)
-    return found
+        return _by_codes(*cicp)
+    if chunks.keys() & {b"iCCP", b"sRGB"}:
+        return None, []
+    gamma = struct.unpack(">I", chunks[b"gAMA"])[0] if len(chunks.get(b"gAMA", b"")) == 4 else 0
+    held = chunks.get(b"cHRM", b"")
+    points = struct.unpack(">8I", held) if len(held) == 32 else _SRGB_POINTS
+    words = [f"gAMA of {gamma / 1e5:g}"] if gamma and abs(gamma - _SRGB_GAMMA) > _NEAR_GAMMA else []
+    if max(abs(one - other) for one, other in zip(points, _SRGB_POINTS, strict=True)) > _NEAR_POINT:
+        words.append("cHRM of other primaries")
+    if not words:
+        return None, []
+    white, red, green, blue = ((points[at] / 1e5, points[at + 1] / 1e5) for at in range(0, 8, 2))
+    found = None
+    if not gamma or _GAMMAS[0] <= gamma <= _GAMMAS[1]:
+        found = profile(Primaries(white, red, green, blue), 1e5 / gamma if gamma else None)
+    return found, [] if found else words
+
+
+def _by_codes(primaries: int, transfer: int, matrix: int, full: int) -> tuple[bytes | None, list[str]]:
+    words = [f"cICP of primaries {primaries} and transfer {transfer}"]
+    if matrix or full != 1:
+        return None, [f"{words[0]}, with matrix {matrix} and {'full' if full == 1 else 'narrow'} range"]
+    if (primaries, transfer) == _SRGB_CODES:
+        return None, []
+    if primaries not in _PRIMARIES or transfer not in _EXPONENTS:
+        return None, words
+    return profile(_PRIMARIES[primaries], _EXPONENTS[transfer]), []
 
 
 def _chunks(path: Path) -> dict[bytes, bytes]:

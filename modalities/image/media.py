@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ class Image(Medium):
     """A picture in 8-bit sRGB.
 
     Args:
-        pixels: uint8 [height, width, 3], red, green, blue.
+        pixels: uint8 [height, width, 3], red, green, blue; a NumPy array is taken likewise.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
 
@@ -51,6 +52,8 @@ class Image(Medium):
     stream: TokenStream | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.pixels, np.ndarray):
+            object.__setattr__(self, "pixels", torch.from_numpy(self.pixels.copy()))
         shape = self.pixels.shape
         if self.pixels.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or not self.pixels.numel():
             raise ValueError(
@@ -89,6 +92,9 @@ class Image(Medium):
             picture = _eight_bits(picture, signed, turned, clear, name)
         if profile:
             picture = _to_srgb(picture, profile, name)
+        elif picture.mode == "CMYK":
+            told = f"{name or 'a picture'} is of inks (CMYK) without a colour profile; its colours are guessed"
+            warnings.warn(told, stacklevel=3)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             if name and not picture.getchannel("A").getextrema()[1]:
@@ -97,6 +103,20 @@ class Image(Medium):
         picture = picture.convert("RGB")
         data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
         return cls(data.view(picture.height, picture.width, 3))
+
+    @classmethod
+    def of(cls, value: Any) -> Self | None:
+        """Of a ``PIL.Image``, or of an array uint8 [height, width, 3]."""
+        from PIL import Image as pillow
+
+        if isinstance(value, pillow.Image):
+            return cls.from_pillow(value)
+        fits = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
+        return cls(torch.from_numpy(value.copy())) if fits else None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The pixels for ``numpy.asarray``: uint8 [height, width, 3]."""
+        return np.array(self.pixels.cpu().numpy(), dtype=dtype, copy=copy)
 
     def to_pillow(self) -> Any:
         """The same picture as a ``PIL.Image`` of mode RGB."""
@@ -107,6 +127,9 @@ class Image(Medium):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads PNG, JPEG, WebP and what else Pillow knows; the first frame of a film.
+
+        Colours that a PNG file names by gAMA, cHRM or cICP are brought to sRGB as those of a profile; of cICP not those
+        of television and HDR, which is a warning.
 
         Raises:
             ValueError: no such file, no picture, cut short, or more than 2**26 pixels.
@@ -120,8 +143,11 @@ class Image(Medium):
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     picture.load()
+                    made, told = colours_told(path)
+                    if made and picture.mode != "1":  # black and white are the same in all of them
+                        picture.info["icc_profile"] = made
                     image = cls.from_pillow(picture)
-                    if told := colours_told(path):
+                    if told:
                         warnings.warn(
                             f"{path} says that its colours are no sRGB ({', '.join(told)}), but is taken as sRGB: "
                             "convert it",
@@ -134,7 +160,10 @@ class Image(Medium):
                     if others := _others(picture):
                         warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
                     return image
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
+        except (  # what Pillow and the libraries below it raise: libavif a RuntimeError
+            *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error),
+            pillow.DecompressionBombError,
+        ) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
@@ -216,6 +245,12 @@ def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, name: str)
         )
         grey = deep.double().round()
     elif kind == "I" and not signed and 0 <= low <= high <= 65535:
+        if 0 < high * 16 <= 65535:
+            warnings.warn(
+                f"the brightest pixel of {name or 'a picture'} is {high:.0f} of 65535, so that it is dark; if its "
+                f"pixels have fewer bits ({int(high).bit_length()}), scale them",
+                stacklevel=4,
+            )
         grey = 255 - deep // 257 if turned else deep // 257
         if isinstance(clear, int):
             grey = grey.masked_fill(deep == clear, 255)

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
+from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.image.fit import image_fitting, sized
 from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores
+from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
 _BASELINE_ITEMS = 4096
@@ -74,6 +75,7 @@ class ImageTokenizer(LearnedTokenizer):
         streams: list[TokenStream] = []
         together = self._together()
         for start in range(0, len(items), together):
+            look_again()
             pixels = torch.stack([sized(item, self.config).pixels for item in items[start : start + together]])
             latents = self._network.latents(doubled(to_network(pixels.to(self.device)))).movedim(1, 3)
             codes = self._network.quantizer.nearest(latents.reshape(-1, self.config.latent)).view(*latents.shape[:3], 1)
@@ -116,16 +118,7 @@ class ImageTokenizer(LearnedTokenizer):
         Raises:
             ValueError: no box, or one outside of the image.
         """
-        height, width = media.pixels.shape[:2]
-        if len(region) != 4:
-            raise ValueError(f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}")
-        left, top, right, bottom = region
-        if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
-            raise ValueError(f"a box must lie inside of {width} x {height} pixels, got {tuple(region)}")
-        rows, columns = (torch.arange(size) for size in stream.grid)
-        in_rows = ((rows + 1) * height / len(rows) > top) & (rows * height / len(rows) < bottom)
-        in_columns = ((columns + 1) * width / len(columns) > left) & (columns * width / len(columns) < right)
-        return in_rows[:, None] & in_columns
+        return box_places(media, stream.grid, region)
 
     @torch.no_grad()
     def decode_many(self, streams: Sequence[TokenStream]) -> list[Image]:
@@ -135,6 +128,7 @@ class ImageTokenizer(LearnedTokenizer):
         images: list[Image] = []
         together = self._together()
         for start in range(0, len(streams), together):
+            look_again()
             part = streams[start : start + together]
             codes = doubled(torch.stack([stream.codes for stream in part])).to(self.device)
             pixels = self._network.pixels(self._network.quantizer.lookup(codes).movedim(3, 1))
@@ -184,6 +178,7 @@ class ImageTokenizer(LearnedTokenizer):
         return figures
 
     @classmethod
+    @one_thread()
     def fit(
         cls,
         items: Sequence[Image],

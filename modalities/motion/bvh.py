@@ -8,8 +8,9 @@ from __future__ import annotations
 import codecs
 import itertools
 import math
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ _MOST_DEGREES = 1e5  # of an angle: hundreds of turns one way
 _LEAST_RADIANS = 0.1  # what is below is a body that stands still in any unit
 _FARTHEST = 1e4  # metres between a root and the middle of its path
 _STRETCH = 0.02  # of a bone's length, from which on a change of it is told
+_COMMA, _NAMED = re.compile(r"(?<=\d),(?=\d)"), re.compile(r"\s*(?:ROOT|JOINT|END)\b", re.IGNORECASE)
 _AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 
 
@@ -133,8 +135,9 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
     notes: list[str] = []
     try:
         with Path(path).open(encoding=_coding(Path(path))) as file:
-            names, parents, offsets, channels = hierarchy(_head(file), notes)
-            table, rate = rows(file, sum(map(len, channels)), notes)
+            lines = _with_points(file, notes)
+            names, parents, offsets, channels = hierarchy(_head(lines), notes)
+            table, rate = rows(lines, sum(map(len, channels)), notes)
         root, rotations, skeleton = _motion(table, names, parents, offsets, channels, notes)
         units = units_per_metre or units_of(skeleton, notes)
         points = tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)
@@ -156,6 +159,17 @@ def _coding(path: Path) -> str:
     """UTF-16 with its mark, else one that takes any byte: numbers are the same in all others."""
     with path.open("rb") as file:
         return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+
+
+def _with_points(lines: Iterable[str], notes: list[str]) -> Iterator[str]:
+    """Numbers with points where they have commas, as some programs write them in some countries; this is noted."""
+    told = False
+    for line in lines:
+        if "," in line and "." not in line and (changed := _COMMA.sub(".", line)) != line and not _NAMED.match(line):
+            if not told:
+                notes.append("its numbers have commas, which are read as points")
+            told, line = True, changed
+        yield line
 
 
 def _head(lines: Iterator[str]) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tokenmask.modalities.motion.joints import Skeleton, side_of
+from tokenmask.modalities.motion.joints import Skeleton, from_parents, side_of
 from tokenmask.modalities.motion.media import MotionClip
-from tokenmask.modalities.motion.rotations import from_matrix, matmul3, to_matrix, turn, turn_angle
+from tokenmask.modalities.motion.rotations import matmul3, to_matrix, turn, turn_angle
 from tokenmask.streams import TokenStream
 
 PARTS = ("root", "spine", "right_leg", "right_arm", "left_leg", "left_arm")
@@ -185,7 +185,5 @@ def to_clip(
     steps = (ahead * flat[:, None]).sum(-1)
     places = steps.cumsum(0) - steps
     places[:, 1] = features[:, 0]
-    local = [matmul3(ahead, whole[0])]
-    for joint, parent in enumerate(skeleton.parents[1:], 1):
-        local.append(matmul3(whole[parent].transpose(1, 2), whole[joint]))
-    return MotionClip(places.float(), from_matrix(torch.stack(local, 1)).float(), rate, skeleton, stream)
+    rotations = from_parents(whole, skeleton.parents, ahead)
+    return MotionClip(places.float(), rotations.float(), rate, skeleton, stream)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.motion.rotations import matmul3
+from tokenmask.modalities.motion.rotations import from_matrix, matmul3
 
 KINDS = ("ball", "hinge", "fixed")
 _PAIRS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
@@ -189,3 +190,17 @@ def joint_frames(rotations: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]
         fixed = skeleton.kinds[joint] == "fixed"
         turned.append(turned[parent] if fixed else matmul3(turned[parent], local))
     return torch.stack(turned, -3), torch.stack(points, -2)
+
+
+def from_parents(whole: Sequence[Tensor], parents: Sequence[int], frame: Tensor | None = None) -> Tensor:
+    """Rotations of joints as quaternions [..., joints, 4], each in the frame of its parent.
+
+    Args:
+        whole: of each joint, [..., 3, 3], all in one frame.
+        parents: of each joint; the first one is the root.
+        frame: that frame in the world, in which the root stays; None for the world itself.
+    """
+    local = [whole[0] if frame is None else matmul3(frame, whole[0])]
+    for joint, parent in enumerate(parents[1:], 1):
+        local.append(matmul3(whole[parent].transpose(-1, -2), whole[joint]))
+    return from_matrix(torch.stack(local, -3))

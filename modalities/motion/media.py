@@ -42,6 +42,7 @@ class MotionClip(Timed):
     written_suffixes: ClassVar[tuple[str, ...]] = (".bvh", ".safetensors")
     """Endings that can be written; the first if none is asked for."""
 
+    asked: ClassVar[tuple[str, ...]] = ("up", "units_per_metre")
     view: ClassVar[str] = "tokenmask.report.views.skeletons:Skeletons"
 
     root_positions: Tensor
@@ -162,9 +163,13 @@ class MotionClip(Timed):
     # Files
 
     @classmethod
-    def load(cls, path: str | Path) -> MotionClip:
+    def load(cls, path: str | Path, *, up: str | None = None, units_per_metre: float | None = None) -> MotionClip:
         """Reads .safetensors (what :meth:`save` wrote), .bvh (see :func:`load_bvh`) or .npy (joints or features of
         HumanML3D, see :mod:`.humanml`; not looked for in folders, where arrays may be anything).
+
+        Args:
+            path: of the file.
+            up, units_per_metre: of a .bvh file, see :func:`load_bvh`; the others say it themselves.
 
         Raises:
             ValueError: no such file, another suffix, or a damaged one.
@@ -179,7 +184,7 @@ class MotionClip(Timed):
         if kind == ".bvh":
             from tokenmask.modalities.motion.bvh import load_bvh
 
-            return load_bvh(path)
+            return load_bvh(path, units_per_metre, up)
         tensors, about = load_tensors(path)
         try:
             skeleton = Skeleton.from_json(about["skeleton"])

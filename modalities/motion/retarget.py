@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.motion.joint_names import NEEDED, standard_parts
-from tokenmask.modalities.motion.joints import Skeleton, joint_frames
+from tokenmask.modalities.motion.joints import Skeleton, from_parents, joint_frames
 from tokenmask.modalities.motion.media import MotionClip
-from tokenmask.modalities.motion.rotations import from_matrix, matmul3, to_matrix, turn
+from tokenmask.modalities.motion.rotations import matmul3, to_matrix, turn
 
 _STRAIGHT = 0.05  # sine of the angle at a knee below which its axis is taken from the body, not from the bones
 _AT_ONCE = 4096  # frames, so that an hour needs no more memory than its result
@@ -89,10 +89,7 @@ def _followed(rotations: Tensor, source: _Body, target: _Body, bones: Sequence[_
             if below is not None and skeleton.kinds[below.joint] == "hinge" and skeleton.parents[below.joint] == joint:
                 made = _turned_for(bone, below, skeleton.axes[below.joint], made, points)
             world.append(made)
-    local = [world[0]]
-    for joint, parent in enumerate(skeleton.parents[1:], 1):
-        local.append(matmul3(world[parent].transpose(1, 2), world[joint]))
-    return from_matrix(torch.stack(local, 1)).float()
+    return from_parents(world, skeleton.parents).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +137,10 @@ class _Body:
         after = [f"{side}_{_NEXT[limb]}"] if limb in _NEXT else trunk[trunk.index(part) + 1 :] if part in trunk else []
         return next((self.parts[one] for one in after if one in self.parts), self.tip(self.parts[part]))
 
+    def part_of(self, joint: int | None) -> str | None:
+        """The part that begins at a joint."""
+        return next((part for part, own in self.parts.items() if own == joint), None)
+
     @property
     def spine(self) -> int:
         """How many joints the trunk has between root and neck."""
@@ -168,15 +169,15 @@ class _Bone:
     @classmethod
     def between(cls, source: _Body, target: _Body, joint: int) -> _Bone | None:
         """The bone of a joint; None where no joint of the old body stands for it."""
-        part = next((part for part, own in target.parts.items() if own == joint), None)
+        part = target.part_of(joint)
         start = None if part is None else _counterpart(part, source, target)
         if part is None or start is None:
             return None
         end = target.end(part)
-        after = next((own for own, number in target.parts.items() if number == end), None)
+        after = target.part_of(end)
         towards = None if after is None else _counterpart(after, source, target)
         if towards is None or towards == start:  # tips, and trunks of fewer joints
-            own = next((own for own, number in source.parts.items() if number == start), None)
+            own = source.part_of(start)
             towards = source.tip(start) if own is None else source.end(own)
         if end is None or towards is None:
             return cls(joint, end, None, start, start)

@@ -34,7 +34,7 @@ from tokenmask.modalities.quantizers.residual import GroupedQuantizer
 from tokenmask.modalities.seams import smoothed
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores
+from tokenmask.threads import free_cores, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
 _ROWS = 64  # windows that go through the network at once, always: sums of products depend on the number of rows
@@ -246,6 +246,7 @@ class MotionTokenizer(LearnedTokenizer):
         sized(item, config)
 
     @classmethod
+    @one_thread()
     def fit(
         cls,
         items: Sequence[MotionClip],

@@ -24,7 +24,7 @@ UNITS = {
 _TALL = (0.5, 2.5)  # metres from the sole to the top of the trunk, of people and of what is animated like them
 _USUAL = 1.5  # of grown-up people
 _SMALL, _LEAST = 0.9, 1.3  # metres: a body so small in centimetres may be a grown-up one in inches
-_CURE = "if that is wrong, save load_bvh(FILE, units_per_metre=N) as .safetensors"
+_CURE = "if that is wrong, give --units, or load_bvh(FILE, units_per_metre=N)"
 
 
 def ends(skeleton: Skeleton) -> tuple[int, int] | None:
@@ -71,8 +71,8 @@ def units_of(skeleton: Skeleton, notes: list[str]) -> float:
         inches = tall / UNITS["inches"]
         if inches >= _LEAST and centimetres < _SMALL:
             notes.append(
-                f"its body is {centimetres:.3g} m tall in centimetres; if it is one of {inches:.3g} m in inches, save "
-                "load_bvh(FILE, units_per_metre=39.37) as .safetensors"
+                f"its body is {centimetres:.3g} m tall in centimetres; if it is one of {inches:.3g} m in inches, give "
+                "--units inches, or load_bvh(FILE, units_per_metre=39.37)"
             )
         return UNITS["centimetres"]
     unit = min(likely, key=lambda name: abs(math.log(likely[name] / _USUAL)))

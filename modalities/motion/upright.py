@@ -71,7 +71,7 @@ def up_axis(root: Tensor, rotations: Tensor, skeleton: Skeleton, notes: list[str
         notes.append(_turned_note(lying))
         return lying
     if not lies or (floor and lying[-1] != "x"):  # hardly a file has x up, and many bodies crawl along it
-        notes.append(f"its body lies along {lying} throughout; if {lying} is up, save {_call(lying)} as .safetensors")
+        notes.append(f"its body lies along {lying} throughout; if {lying} is up, {_cure(lying)}")
     return "y"
 
 
@@ -110,8 +110,8 @@ def _lies_on_floor(points: Tensor, up: str, tall: float) -> bool:
 
 
 def _turned_note(axis: str) -> str:
-    return f"its body stands along {axis}, which was turned up; if that is wrong, save {_call('y')} as .safetensors"
+    return f"its body stands along {axis}, which was turned up; if that is wrong, {_cure('y')}"
 
 
-def _call(axis: str) -> str:
-    return f"load_bvh(FILE, up='{axis}')"
+def _cure(axis: str) -> str:
+    return f"give --up={axis}, or load_bvh(FILE, up='{axis}')"

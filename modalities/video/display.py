@@ -22,15 +22,15 @@ def mirrored_axes(path: str | Path) -> tuple[int, ...]:
     Returns:
         (0,), (1,) or, for a film that is not mirrored or has no such matrix, ().
     """
-    for a, b, c, d in _matrices(_described(Path(path))):
+    for a, b, c, d in _matrices(described(Path(path))):
         if a * d - b * c < 0:
             return (0,) if abs(a) >= abs(b) else (1,)
         break
     return ()
 
 
-def _described(path: Path) -> bytes:
-    """The content of the ``moov`` box, b"" if there is none."""
+def described(path: Path) -> bytes:
+    """What a film says of its tracks: the content of the ``moov`` box, b"" if there is none."""
     with path.open("rb") as file:
         size = path.stat().st_size
         place = 0
@@ -55,7 +55,8 @@ def _length(head: bytes, rest: int) -> tuple[int, int]:
     return (rest if length == 0 else length), 8
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Names and contents of the boxes that follow each other."""
     place = 0
     while place + 8 <= len(data):
         length, start = _length(data[place : place + 16], len(data) - place)
@@ -67,9 +68,9 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _matrices(moov: bytes) -> Iterator[tuple[int, int, int, int]]:
     """a, b, c, d of each track of pictures: x' = a x + c y and y' = b x + d y, y downwards."""
-    for name, track in _boxes(moov):
-        parts = dict(_boxes(track)) if name == b"trak" else {}
-        kind = dict(_boxes(parts.get(b"mdia", b""))).get(b"hdlr", b"")
+    for name, track in boxes(moov):
+        parts = dict(boxes(track)) if name == b"trak" else {}
+        kind = dict(boxes(parts.get(b"mdia", b""))).get(b"hdlr", b"")
         header = parts.get(b"tkhd", b"")
         place = 40 if header[:1] == b"\0" else 52
         if kind[8:12] == b"vide" and len(header) >= place + 20:

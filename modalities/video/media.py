@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import struct
+import tempfile
 import warnings
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,13 +24,18 @@ from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.video.display import mirrored_axes
+from tokenmask.modalities.video.edits import shown_part, without_edits
 from tokenmask.modalities.video.following import count_films
+from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
+from tokenmask.modalities.video.whole import missing_bytes
 from tokenmask.streams import TokenStream
 
 MAX_PIXELS = 1 << 30  # of all frames of a clip together; 3 GiB in memory
 _RATE, _FRAMES = "frame_rate_hz", "frames"  # text chunks of a strip
 _EARLY = 1e-4  # seconds below zero that are no rounding
+_ROUNDED = 1e-3  # seconds by which the length of an edit may be rounded
+_NO_TIME = 1e9  # seconds; decord has a large number below zero for frames without a time
 _PILLOW = (".gif", ".webp")
 
 
@@ -37,7 +44,7 @@ class VideoClip(Timed):
     """Moving pictures in 8-bit sRGB, at a constant rate, without sound.
 
     Args:
-        frames: uint8 [time, height, width, 3], red, green, blue.
+        frames: uint8 [time, height, width, 3], red, green, blue; a NumPy array is taken likewise.
         frame_rate_hz: frames a second.
         stream: the codes it was generated from, if it was; does not count in comparisons.
     """
@@ -51,11 +58,15 @@ class VideoClip(Timed):
     written_suffixes: ClassVar[tuple[str, ...]] = (*_PILLOW, ".png")
     """Endings that can be written; the first if none is asked for."""
 
+    view: ClassVar[str] = "tokenmask.report.views.films:Films"
+
     frames: Tensor
     frame_rate_hz: float
     stream: TokenStream | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.frames, np.ndarray):
+            object.__setattr__(self, "frames", torch.from_numpy(self.frames.copy()))
         shape = self.frames.shape
         if self.frames.dtype != torch.uint8 or len(shape) != 4 or shape[3] != 3 or not self.frames.numel():
             raise ValueError(
@@ -71,6 +82,10 @@ class VideoClip(Timed):
         return self.frame_rate_hz == other.frame_rate_hz and torch.equal(self.frames, other.frames)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The frames for ``numpy.asarray``: uint8 [time, height, width, 3]."""
+        return np.array(self.frames.cpu().numpy(), dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         time, height, width, _ = self.frames.shape
@@ -97,8 +112,9 @@ class VideoClip(Timed):
 
         Where frames stay for different times, those that stay longer are repeated, so that at each moment the frame is
         shown that is on then; see :func:`~tokenmask.modalities.video.times.steady`. Turned and mirrored films come
-        upright; a film without times has the rate that it names. Of films that were put one after the other into a
-        file the first is read, with a warning.
+        upright, and of one with an edit list the part that it shows; a film without times has the rate that it names.
+        Sound is left out, of films that stand one after the other in a file the first is read, and one that is cut
+        short ends where it does, all with a warning.
 
         Raises:
             ValueError: no such file, no film, cut short, or more than 2**30 pixels.
@@ -112,6 +128,10 @@ class VideoClip(Timed):
         clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)))
         if (films := count_films(path)) > 1:
             warnings.warn(f"{path} holds {films} films one after the other; the first is read: split it", stacklevel=2)
+        if missing := missing_bytes(path):
+            warnings.warn(f"{path} is cut short: {missing} bytes that it announces are missing", stacklevel=2)
+        if has_sound(path):
+            warnings.warn(f"{path} has sound, which is left out", stacklevel=2)
         return clip
 
     def save(self, path: str | Path) -> None:
@@ -156,18 +176,65 @@ class VideoClip(Timed):
 
 
 def _read_film(path: Path) -> tuple[Tensor, float]:
+    part = shown_part(path)
+    try:
+        film = _decoded(path, path)
+        if part is not None:  # decord repeats the last frame in place of those behind
+            film = film.between(-math.inf, part.ends)
+    except ValueError:
+        if part is None:
+            raise
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / f"whole{path.suffix}"
+            without_edits(path, whole)
+            film = _decoded(path, whole).between(part.begin, part.begin + part.lasts)
+    if not film.starts:
+        raise _broken(path, "its edit list shows none of its frames")
+    shown = torch.stack(film.frames)
+    axes = mirrored_axes(path)
+    if axes:
+        shown = shown.flip([axis + 1 for axis in axes])
+    return _at_constant_rate(path, shown, film.starts, film.end, film.rate)
+
+
+class _Film(NamedTuple):
+    """Frames, when each comes on and the last one goes, in seconds, and the rate that the file names."""
+
+    frames: list[Tensor]
+    starts: list[float]
+    end: float
+    rate: float
+
+    def between(self, begin: float, end: float) -> _Film:
+        """The frames that come on in a piece of time; a film without times stays whole."""
+        if len(set(self.starts)) < len(self.starts):
+            return self
+        kept = [at for at, start in enumerate(self.starts) if begin - _EARLY <= start < end - _ROUNDED]
+        last = min(self.end, end) if kept and kept[-1] + 1 == len(self.starts) else end
+        return _Film([self.frames[at] for at in kept], [self.starts[at] for at in kept], last, self.rate)
+
+
+def _decoded(named: Path, path: Path) -> _Film:
+    """All frames of a film.
+
+    Args:
+        named: the file, for messages.
+        path: of what is decoded.
+    """
     try:
         from decord import DECORDError, VideoReader
     except ImportError as error:
         raise ImportError(
-            f"{path} is read with decord, which is not installed; run `pip install decord`, or make it a .gif"
+            f"{named} is read with decord, which is not installed; run `pip install decord`, or make it a .gif"
         ) from error
     try:
         reader = VideoReader(str(path), num_threads=1)
         count, rate = len(reader), float(reader.get_avg_fps())
         height, width = reader[0].shape[:2] if count else (0, 0)
-        _check_size(path, count, height, width)
+        _check_size(named, count, height, width)
         times = reader.get_frame_timestamp(list(range(count))).tolist() if count else []
+        if any(start < -_NO_TIME for start, _ in times):  # as in MPEG program streams
+            times = [(0.0, 0.0)] * count
         # Frames before an edit list's beginning have times below zero; decord counts them, but never hands them out.
         early = sum(start < -_EARLY for start, _ in times)
         times = times[early:]
@@ -175,17 +242,13 @@ def _read_film(path: Path) -> tuple[Tensor, float]:
         frames = [_without_padding(reader.next().asnumpy()) for _ in times]
     except (DECORDError, RuntimeError, IndexError) as error:
         if "cannot find video stream" in str(error):
-            raise _broken(path, "it holds no pictures, only sound or other tracks") from error
-        raise _broken(path, error) from error
+            raise _broken(named, "it holds no pictures, only sound or other tracks") from error
+        raise _broken(named, error) from error
     if early and (not times or any(torch.equal(one, other) for one, other in pairwise(frames))):
-        raise _broken(path, "its edit list begins where decord repeats frames instead of decoding them")
+        raise _broken(named, "its edit list begins where decord repeats frames instead of decoding them")
     if not count or not 0 < rate < math.inf:
-        raise _broken(path, f"{count} frames at {rate:g} a second")
-    shown = torch.stack(frames)
-    axes = mirrored_axes(path)
-    if axes:
-        shown = shown.flip([axis + 1 for axis in axes])
-    return _at_constant_rate(path, shown, [start for start, _ in times], times[-1][1], rate)
+        raise _broken(named, f"{count} frames at {rate:g} a second")
+    return _Film(frames, [start for start, _ in times], times[-1][1], rate)
 
 
 def _at_constant_rate(path: Path, frames: Tensor, starts: list[float], end: float, rate: float) -> tuple[Tensor, float]:

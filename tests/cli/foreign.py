@@ -8,6 +8,9 @@ from pathlib import Path
 import edfio
 import matplotlib
 import numpy as np
+from PIL import Image as pillow
+
+from tests.modalities.mov import write_mov
 
 JOINTS = [  # depth, name, offset in centimetres, as the CMU captures have them in BVH
     (0, "Hips", (0, 0, 0)),
@@ -98,6 +101,20 @@ def eeg(folder: Path, count: int = 5) -> None:
             for place, name in enumerate(("Fp1", "Cz", "O1", "O2"))
         ]
         edfio.Edf(signals, annotations=[edfio.EdfAnnotation(0.5, None, "begins")]).write(folder / f"rest-{number}.edf")
+
+
+def video(folder: Path, count: int = 5) -> None:
+    """QuickTime films of JPEG pictures at 24 and 15 frames a second, and a GIF: a square that moves."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        frames = np.full((18, 24, 32, 3), 40, np.uint8)
+        for at, frame in enumerate(frames):
+            frame[4 : 14 + number, at : at + 10] = (250, 40 * number, 60)
+        if number:
+            write_mov(folder / f"square-{number}.mov", frames, [1] * len(frames), 24 if number % 2 else 15)
+        else:
+            first, *others = map(pillow.fromarray, frames)
+            first.save(folder / "square-0.gif", save_all=True, append_images=others, duration=60)
 
 
 def text(folder: Path) -> None:

@@ -8,7 +8,9 @@ import torch
 
 import tokenmask as tm
 from tests.cli import foreign
+from tokenmask.cli.media import is_held_out
 from tokenmask.cli.sources import items
+from tokenmask.corpus import Corpus
 
 # The smallest fits that work; without them the same commands take minutes.
 FITS = {
@@ -17,8 +19,9 @@ FITS = {
     "audio": "{steps: 3, batch_size: 2, config: {width: 64, head_width: 64, codes: 16, levels: 2}}",
     "motion": "{steps: 3, batch_size: 2}",
     "eeg": "{steps: 3, batch_size: 4}",
+    "video": "{steps: 3, batch_size: 4, config: {image: {width: 16, codes: 16}}}",
 }
-SUFFIXES = {"text": "txt", "image": "png", "audio": "wav", "motion": "bvh", "eeg": "edf"}
+SUFFIXES = {"text": "txt", "image": "png", "audio": "wav", "motion": "bvh", "eeg": "edf", "video": "webp"}
 SMALL = ("--tiny", "--set", "training.steps=3", "--set", "training.batch_size=4")
 
 
@@ -38,7 +41,7 @@ def test_one_kind_of_files(modality, tmp_path, call, capsys):
     output = capsys.readouterr().out
     assert f"streams of these data: {modality}\n" in output and f"tokenmask generate {modality} --run" in output
     out = tmp_path / f"sample.{SUFFIXES[modality]}"
-    length = () if modality == "image" else ("--length", 12)
+    length = () if modality == "image" else ("--length", 4 if modality == "video" else 12)
     assert call("generate", modality, "--run", tmp_path / "run", *length, "--out", out) == 0
     kind = tm.load(tmp_path / "run").tokenizers[modality].media
     assert isinstance(kind.load(out), kind)
@@ -55,6 +58,25 @@ def test_fit_and_train(modality, tmp_path, call):
     assert call(*words, "--tokenizer", f"{modality}={tmp_path / 'tokenizer'}") == 0
     spec = tm.load(tmp_path / "run").layout.streams[modality]
     assert spec == tm.load_tokenizer(modality, tmp_path / "tokenizer").spec
+
+
+def test_films_and_pictures_are_streams_of_their_own_and_what_is_held_out_alone_is_left_out(tmp_path, call, capsys):
+    """A GIF that moves is a film, its neighbours are pictures; one sound, which the hash holds out, is no stream."""
+    foreign.image(tmp_path / "data")
+    foreign.video(tmp_path / "data", 3)
+    foreign.audio(tmp_path / "data", 1)
+    name = next(name for name in map("beep-{}".format, range(100)) if is_held_out(name))
+    (tmp_path / "data/beep-0.wav").rename(tmp_path / f"data/{name}.wav")
+    words = ("train", "own", "--data", tmp_path / "data", "--out", tmp_path / "run", *SMALL, *fits("image", "video"))
+    assert call(*words) == 0
+    output = capsys.readouterr().out
+    assert "left out: the stream audio, since all of it that these data hold (1) is held out" in output
+    assert "streams of these data: image, video\n" in output and "generate video --run" in output
+    assert f"{tmp_path / 'run'} --length 7`" in output  # 7 times of 64 places in 512 positions
+    corpus = {record.key: record.streams for record in Corpus(tmp_path / "run/corpus")}
+    assert list(corpus["data/square-0.gif"]) == ["video"] and list(corpus["data/home.png"]) == ["image"]
+    # 18 frames of 60 ms, 12 a second, every third of them
+    assert corpus["data/square-0.gif"]["video"].codes.shape == (5, 8, 8, 1)
 
 
 def test_all_kinds_in_one_folder_become_one_run(tmp_path, call, capsys):

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import torch
 from tokenmask.layout import Parallel
-from tokenmask.masking import Score
+from tokenmask.scores import Score
 from tokenmask.models import AttentionPattern, Full, Window
-from tokenmask.sampling import Categorical, ConfidenceScore, Pick
+from tokenmask.sampling import Categorical, Pick
+from tokenmask.scores import ConfidenceScore
 
 
 @dataclass(frozen=True)

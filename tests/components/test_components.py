@@ -21,12 +21,13 @@ from tests.worlds import tiny_run, tokenizers
 from tokenmask import components
 from tokenmask.components import class_path, component, plain
 from tokenmask.layout import Arrangement, Flatten, Layout, Parallel
-from tokenmask.masking import FixedRate, Masker, ProcessRate, RandomScore, Score
+from tokenmask.masking import FixedRate, Masker, ProcessRate
 from tokenmask.models import AttentionPattern, Full, MaskedModel, TransformerConfig, Window
 from tokenmask.recipes import load_recipe, recipe_yaml, same_recipe
 from tokenmask.run import train
 from tokenmask.run.folder import write_run
 from tokenmask.sampling import Categorical, Sampler
+from tokenmask.scores import RandomScore, Score
 from tokenmask.tensor_files import load_tensors, save_tensors
 
 TINY = TransformerConfig(width=64, depth=1, heads=2)

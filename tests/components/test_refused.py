@@ -56,8 +56,8 @@ def test_a_part_that_is_null_is_refused(name: str) -> None:
 
 
 class OpenAll(Revoke):
-    def __call__(self, state: Any, stage: Any, progress: Any, predictions: Any) -> torch.Tensor:
-        return torch.ones_like(state.is_open)
+    def __call__(self, context: Any) -> torch.Tensor:
+        return torch.ones_like(context.inside)
 
 
 def test_a_revocation_opens_nothing_that_is_given() -> None:
@@ -84,7 +84,7 @@ class Shifted(Pick):
     [
         (Shifted(1 << 20), r"Shifted must answer codes in 0\.\.1023, got 1048576\.\.1048576; mend its __call__"),
         (Shifted(-1), r"Shifted must answer codes in 0\.\.1023, got -1\.\.-1; mend its __call__"),
-        (Shifted(0, True), r"Shifted must answer codes int32 \[\d+\], got torch.int64 \[\d+\]; mend its __call__"),
+        (Shifted(0, True), r"Shifted must answer codes int32 \[\d+\], got int64 \[\d+\]; mend its __call__"),
     ],
 )
 def test_a_pick_that_answers_no_codes_is_named(pick: Pick, message: str) -> None:

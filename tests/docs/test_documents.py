@@ -2,12 +2,15 @@
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image as Picture
 
 from tests.worlds import emoji
+from tokenmask import tokenizer
 from tokenmask.cli import main
 from tokenmask.cli.about import recipe_headers
 
@@ -25,6 +28,32 @@ def commands(text: str) -> list[list[str]]:
     """Words of each command, without comments; a line that ends in a backslash goes on."""
     lines = text.replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+PUBLISHED = "bring-your-own-tokenizer"
+
+
+@pytest.mark.skipif(find_spec("transformers") is None, reason="needs transformers: pip install 'tokenmask[hub]'")
+@pytest.mark.filterwarnings("ignore:.*for this .*Tokenizer")
+def test_the_page_of_published_tokenizers_runs_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tokenizer, "_REGISTERED", {})
+    path, spoken = ROOT / "docs" / f"{PUBLISHED}.md", {"__name__": "page"}
+    with torch.random.fork_rng(devices=[]):  # the library draws weights from the global generator
+        for kind, text in blocks(path):
+            if kind == "python":
+                exec(compile(text, str(path), "exec"), spoken)
+                continue
+            for program, *words in commands(text):
+                assert (program, words[0]) in OUTSIDE or (program == "tokenmask" and main(words) == 0)
+    assert (tmp_path / "decoded" / "made.wav").stat().st_size > 1000
+
+
+def test_a_tokenizer_from_nothing_needs_no_library(monkeypatch):
+    monkeypatch.setattr(tokenizer, "_REGISTERED", {})
+    path = ROOT / "docs" / f"{PUBLISHED}.md"
+    exec(compile(blocks(path)[-1][1], str(path), "exec"), {"__name__": "page"})
+    assert list(tokenizer._REGISTERED) == ["loudness"]
 
 
 @pytest.mark.parametrize("name", TUTORIALS)

@@ -7,6 +7,11 @@ from pathlib import Path
 import griffe
 import pytest
 
+from tokenmask.cli import main
+from tokenmask.cli.options import options_of
+from tokenmask.recipes.learners import learner
+from tokenmask.tokenizer import TOKENIZERS, Learns, load_tokenizer_class
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -66,3 +71,27 @@ def test_roles_become_links_to_where_things_are_defined(tmp_path):
     assert loaded.docstring.value == f"See {base}, [`Child.grow`]{grow} and [`gone`][gone]."
     assert loaded["inner.Base"].docstring.value == f"A base; [`grow`]{grow} it, &lt;name>, ``<kept>``:"
     assert loaded["inner.Child"].docstring.value == f"As [`grow`]{grow} says."
+
+
+def test_options_of_tokenizers_are_those_that_the_command_prints():
+    """Two readers, one of sources and one of classes, and one answer."""
+    read = module("options").options_of_all(ROOT / "modalities")
+    learned = {name for name in TOKENIZERS if isinstance(load_tokenizer_class(name), Learns)}
+    assert set(read) == learned == {"text", "image", "audio", "motion", "eeg", "video"}
+    for name, options in read.items():
+        assert [tuple(one) for one in options_of(learner(name))] == options
+        assert all(words and not words.startswith("see ") for _, _, words in options)
+    assert ("config.codes", "512", "size of the codebook.") in read["image"]
+    assert "| `vocab_size` | `1024` | number of codes, the 256 byte codes" in module("pages").options()
+
+
+def test_the_help_of_fit_lists_them_once_a_modality_is_named(capsys):
+    for words, listed in ((["fit", "image", "--help"], True), (["fit", "--help"], False)):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        printed = capsys.readouterr().out
+        assert (
+            left.value.code == 0
+            and ("  config.codes\n        size of the codebook. (default: 512)" in printed) == listed
+        )
+        assert "`tokenmask fit MODALITY --help` lists the options" in " ".join(printed.split())

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.mutations import FORMATS, Format, _load_recipe, _media, limited, try_once
+from tests.faults.formats import FORMATS, Format
+from tests.faults.formats.format import media
+from tests.faults.formats.ours import load_recipe
+from tests.faults.mutations import limited, try_once
 
 Case = tuple[Callable[[Path], Path], Callable[[Path], Any]]
-IMAGE, SOUND = _media("image", "Image"), _media("audio", "AudioClip")
-MOTION, EEG, VIDEO = _media("motion", "MotionClip"), _media("eeg", "EegRecording"), _media("video", "VideoClip")
+IMAGE, SOUND = media("image", "Image"), media("audio", "AudioClip")
+MOTION, EEG, VIDEO = media("motion", "MotionClip"), media("eeg", "EegRecording"), media("video", "VideoClip")
 
 
 def _bytes(name: str, data: bytes) -> Callable[[Path], Path]:
@@ -254,21 +257,21 @@ CASES: dict[str, Case] = {
     "tokens whose axes are numbers": (_tokens({"axes": [3]}), FORMATS["tokens"].read),
     "tokens with another field": (_tokens({"code": "x"}), FORMATS["tokens"].read),
     "tokens whose grid is a word": (_tokens({"grid": "x"}), FORMATS["tokens"].read),
-    "recipe with a python tag": (_recipe("about: !!python/object/apply:os.system ['true']\n"), _load_recipe),
-    "recipe with a python name": (_recipe("model: !!python/name:os.system\n"), _load_recipe),
+    "recipe with a python tag": (_recipe("about: !!python/object/apply:os.system ['true']\n"), load_recipe),
+    "recipe with a python name": (_recipe("model: !!python/name:os.system\n"), load_recipe),
     "recipe that names os.system": (
         _recipe("pattern: {class_path: os.system, init_args: {command: 'true'}}\n"),
-        _load_recipe,
+        load_recipe,
     ),
-    "recipe that names a function of tokenmask": (_recipe("pattern: {class_path: tokenmask.run.load}\n"), _load_recipe),
+    "recipe that names a function of tokenmask": (_recipe("pattern: {class_path: tokenmask.run.load}\n"), load_recipe),
     "recipe that names a module through tokenmask": (
         _recipe("pattern: {class_path: tokenmask.run.folder.json.loads}\n"),
-        _load_recipe,
+        load_recipe,
     ),
-    "recipe that unfolds to 9**12 words": (_bytes("a.yaml", BOMB.encode()), _load_recipe),
-    "recipe nested 100,000 deep": (_bytes("a.yaml", b"[" * 100_000), _load_recipe),
-    "recipe with a number of 10,000 digits": (_recipe(f"training: {{steps: {'9' * 10_000}}}\n"), _load_recipe),
-    "recipe that is its own base": (_recipe("base: captions\n"), _load_recipe),
+    "recipe that unfolds to 9**12 words": (_bytes("a.yaml", BOMB.encode()), load_recipe),
+    "recipe nested 100,000 deep": (_bytes("a.yaml", b"[" * 100_000), load_recipe),
+    "recipe with a number of 10,000 digits": (_recipe(f"training: {{steps: {'9' * 10_000}}}\n"), load_recipe),
+    "recipe that is its own base": (_recipe("base: captions\n"), load_recipe),
 }
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.faults.formats import FORMATS
 from tests.faults.hostile import CASES
-from tests.faults.mutations import FORMATS
 
 ROOT = Path(__file__).parents[2]
+LENIENT = {"channels of BIDS"}  # what stands beside a recording and cannot be understood says nothing of it
 
 
 def output_of(*words: str) -> tuple[list[dict[str, Any]], str]:
@@ -33,15 +34,16 @@ def test_sixty_damaged_files(name: str, some: tuple[dict[str, dict[str, Any]], s
     found, end = some
     assert name in found, f"reading one of them ended the process, {end}"
     assert found[name]["wrong"] == [] and found[name]["read"] + found[name]["refused"] == 60
-    assert found[name]["refused"] > 0
+    assert found[name]["refused"] > 0 or name in LENIENT
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_thousand_damaged_files(name: str) -> None:
-    found, end = output_of("tests.faults.mutations", "1000", "--seed", "1", "--format", name)
+def test_many_damaged_files(name: str, pytestconfig: pytest.Config) -> None:
+    count, seed = (pytestconfig.getoption(option) for option in ("--damaged", "--damaged-seed"))
+    found, end = output_of("tests.faults.mutations", str(count), "--seed", str(seed), "--format", name)
     assert found, f"reading one of them ended the process, {end}"
-    assert found[0]["wrong"] == [] and found[0]["read"] + found[0]["refused"] == 1000
+    assert found[0]["wrong"] == [] and found[0]["read"] + found[0]["refused"] == count
 
 
 @pytest.fixture(scope="module")

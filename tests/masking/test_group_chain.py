@@ -5,9 +5,9 @@ import torch
 
 from tests.models.small import small_batch, small_layout
 from tokenmask.batch import FILL
-from tokenmask.masking import GroupChain, Masker, Power, QLDSScore, RandomScore, RasterScore, ScoreContext, chained
+from tokenmask.masking import GroupChain, Masker, Power, chained
 from tokenmask.masking.processes import open_counts
-from tokenmask.scores import halton_ranks, qlds_ranks
+from tokenmask.scores import QLDSScore, RandomScore, RasterScore, ScoreContext, halton_ranks, qlds_ranks
 
 
 @pytest.mark.parametrize("levels", [1, 4])

@@ -6,20 +6,8 @@ import pytest
 import torch
 
 from tokenmask.batch import ABSENT, FILL, GIVEN
-from tokenmask.masking import (
-    Conditioning,
-    Corruption,
-    Cosine,
-    FixedRate,
-    HaltonScore,
-    LevelStages,
-    Linear,
-    Masker,
-    ProcessRate,
-    RandomScore,
-    SpanScore,
-    SumScore,
-)
+from tokenmask.masking import Conditioning, Corruption, Cosine, FixedRate, LevelStages, Linear, Masker, ProcessRate
+from tokenmask.scores import HaltonScore, RandomScore, SpanScore, SumScore
 
 
 class Noisy(Linear):

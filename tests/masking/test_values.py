@@ -18,11 +18,7 @@ from tokenmask.masking import (
     Masker,
     Polynomial,
     ProcessRate,
-    RandomScore,
-    RasterScore,
     Rate,
-    SpanScore,
-    SumScore,
 )
 from tokenmask.masking.group_chain import chained
 from tokenmask.masking.processes import open_counts
@@ -38,7 +34,7 @@ from tokenmask.masking.row_draws import (
     row_draws,
 )
 from tokenmask.ops import Purpose, uniform
-from tokenmask.scores import ScoreContext, slot_noise, slot_uniforms
+from tokenmask.scores import RandomScore, RasterScore, ScoreContext, SpanScore, SumScore, slot_noise, slot_uniforms
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT, SOUND = StreamSpec("text", (4,), ("index",)), StreamSpec("audio", (4, 4), ("time",), rate_hz=1.0)

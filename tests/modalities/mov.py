@@ -25,10 +25,11 @@ def write_mov(
     scale: int,
     matrix: Matrix = (1, 0, 0, 1),
     begin: int | None = None,
+    shown: int | None = None,
 ) -> None:
     """Frames uint8 [time, height, width, 3], how long each is on in 1 / scale s, and a, b, c, d of the track.
 
-    With ``begin`` an edit list leaves out what is before that many 1 / scale s.
+    With ``begin`` an edit list leaves out what is before that many 1 / scale s, with ``shown`` what is after so many.
     """
     count, height, width, _ = frames.shape
     pictures = []
@@ -65,7 +66,7 @@ def write_mov(
     head = struct.pack(">IIIIII", 7, 0, 0, 1, 0, whole) + bytes(16) + turned
     edits = b""
     if begin is not None:
-        edits = box(b"edts", box(b"elst", struct.pack(">IIIiI", 0, 1, whole - begin, begin, 1 << 16)))
+        edits = box(b"edts", box(b"elst", struct.pack(">IIIiI", 0, 1, shown or whole - begin, begin, 1 << 16)))
     track = box(b"trak", box(b"tkhd", head + struct.pack(">II", width << 16, height << 16)), edits, media)
     movie = struct.pack(">IIIIII", 0, 0, 0, scale, whole, 1 << 16) + struct.pack(">H", 256) + bytes(10) + unity
     moov = box(b"moov", box(b"mvhd", movie + bytes(24) + struct.pack(">I", 2)), track)

@@ -37,8 +37,18 @@ def image_checks(request: pytest.FixtureRequest) -> list[Check]:
 
 
 CHECKS: dict[str, Callable[[pytest.FixtureRequest], list[Check]]] = {"text": text_checks, "image": image_checks}
-ELSEWHERE = {"audio", "motion", "eeg", "video", "codec2", "lpcnet"}  # checked in test_shipped.py and their own files
+PUBLISHED = ("encodec", "dac", "mimi", "xcodec", "vqmodel", "janus", "emu3", "fast")  # networks of others
+ELSEWHERE = {
+    "audio",
+    "motion",
+    "eeg",
+    "video",
+    "codec2",
+    "lpcnet",
+    *PUBLISHED,
+}  # in test_shipped.py and their own files
 HOMES = {"codec2": "audio.system_codecs", "lpcnet": "audio.system_codecs"}
+HOMES |= {name: f"published.{name}" for name in PUBLISHED} | {"tiktoken": "published.openai"}
 
 
 def test_every_tokenizer_that_ships_is_checked() -> None:

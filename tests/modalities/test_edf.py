@@ -140,6 +140,20 @@ def test_channels_that_could_be_several_are_refused() -> None:
         recording.select([])
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        *(("Fp1_REF", "Fp1"), ("FP1:REF", "Fp1"), ("Fp1/A2", "Fp1"), ("EEG F7-REF1", "F7"), ("EEG Fp1(Ref)", "Fp1")),
+        *(("Fp1Ref", "Fp1"), ("C3-Linked", "C3"), ("EEG T3 - LE", "T3"), ("A1_Ref", "A1"), ("Cz-Vref", "Cz")),
+        *(("EEG_Fp1", "Fp1"), ("EEG-FC5", "FC5"), ("EEGOz", "Oz"), ("POL Fp1", "Fp1"), ("EEG 001", "001")),
+        *(("EEG_1", "EEG_1"), ("A1-A2", "A1-A2"), ("T8:P8", "T8:P8"), ("Fp1 F7", "Fp1 F7"), ("POL X1", "POL X1")),
+        *(("EEGs", "EEGs"), ("Xyz1-REF", "Xyz1-REF"), ("Fp1-Cz", "Fp1-Cz"), ("C3-P1", "C3-P1")),
+    ],
+)
+def test_names_and_references_as_programs_put_them_together(label: str, name: str) -> None:
+    assert channel_names([label, "O2"]) == ([name, "O2"], [])
+
+
 def test_references_stay_where_they_tell_channels_apart(tmp_path: Path) -> None:
     assert channel_names(["C3-A2", "C3-M2", "O1-A2"]) == (["C3-A2", "C3-M2", "O1"], [])
     assert channel_names(["x", "x-2", "X"]) == (["x", "x-2", "X-3"], ["X-3"])

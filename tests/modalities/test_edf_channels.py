@@ -18,8 +18,24 @@ WAVE = 40 * np.sin(2 * math.pi * 10 * np.arange(512) / 128)
 BESIDE = (
     *("TRIG", "Trigger", "STI 014", "STI101", "STIM", "Status", "Event", "Event marker", "MARKER", "DC01", "EEG DC3"),
     *("Photic", "PHOTIC-REF", "POL DC09", "Pulse Rate", "SpO2", "EtCO2", "Ext Trigger", "Heart rate"),
+    *("EDF Status", "COUNTER", "BATTERY", "GYROX", "Accel Y", "CQ_AF3", "RAW_CQ", "TIME_STAMP_s", "MKR", "MarkerIndex"),
 )
-ELECTRODES = ("EEG Fp1-Ref", "Fp1", "EOG L", "ECG", "EMG1", "Cz", "DCz", "E12", "Resp", "Pz-Oz", "STP1", "EventPz")
+ELECTRODES = (
+    "EEG Fp1-Ref",
+    "Fp1",
+    "EOG L",
+    "ECG",
+    "EMG1",
+    "Cz",
+    "DCz",
+    "E12",
+    "Resp",
+    "Pz-Oz",
+    "STP1",
+    "EventPz",
+    "AccPz",
+    "Or1",
+)
 
 
 def written(path: Path, *signals: tuple[str, Any]) -> Path:

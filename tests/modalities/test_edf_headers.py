@@ -113,6 +113,17 @@ def test_what_is_no_number(text: str) -> None:
     [
         *(("uVolt", 1), ("microV", 1), ("\u00b5Volt", 1), ("\u03bcV", 1), ("\u00e6V", 1), ("microvolts", 1), ("UV", 1)),
         *(("mVolt", 1e3), ("milliV", 1e3), ("Volts", 1e6), ("V", 1e6), ("nV", 1e-3), ("degC", None), ("", None)),
+        *(
+            ("[uV]", 1),
+            ("(\u00b5V)", 1),
+            ("u V", 1),
+            ("uV.", 1),
+            ("microvol", 1),
+            ("millivol", 1e3),
+            ("mcV", 1),
+            ("pV", 1e-6),
+        ),
+        *(("\u00c2\u00b5V", 1), ("\u00c3\u0082\u00b5V", 1), ("\u00ce\u00bcV", 1), ("uV/Hz", None), ("10uV", None)),
         *(("kV", None), ("uVV", None), ("micro", None)),
     ],
 )

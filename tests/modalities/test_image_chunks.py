@@ -56,20 +56,97 @@ POINTS = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
 @pytest.mark.parametrize(
     ("chunks", "told"),
     [
-        ([(b"gAMA", struct.pack(">I", 100_000))], "gAMA of 1"),
-        ([(b"cHRM", struct.pack(">8I", *POINTS))], "cHRM of other primaries"),
         ([(b"cICP", bytes([9, 16, 0, 1]))], "cICP of primaries 9 and transfer 16"),
+        (
+            [(b"cICP", bytes([1, 13, 0, 0]))],
+            "cICP of primaries 1 and transfer 13, with matrix 0 and narrow range",
+        ),
+        ([(b"gAMA", struct.pack(">I", 100_000_000))], "gAMA of 1000"),
+        ([(b"cHRM", struct.pack(">8I", *POINTS[:2], *[20000] * 6))], "cHRM of other primaries"),
+        ([(b"gAMA", struct.pack(">I", 0))], ""),
         ([(b"gAMA", struct.pack(">I", 45455))], ""),
         ([(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))], ""),
         ([(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", struct.pack(">I", 100_000))], ""),
     ],
 )
-def test_colours_that_chunks_change_are_said(tmp_path: Path, chunks: list[tuple[bytes, bytes]], told: str) -> None:
+def test_colours_that_chunks_mean_and_that_are_not_applied_are_said(
+    tmp_path: Path, chunks: list[tuple[bytes, bytes]], told: str
+) -> None:
     path = with_chunks(tmp_path / "a.png", *(chunk(name, data) for name, data in chunks))
     pixels, said = read(path)
     assert [one[0] for one in pixels] == [0, 60, 200, 255]
     wanted = f"{path} says that its colours are no sRGB ({told}), but is taken as sRGB: convert it"
     assert said == ([wanted] if told else [])
+
+
+def in_srgb(pixels: np.ndarray, exponent: float, points: tuple[int, ...]) -> np.ndarray:
+    """The same by chromaticities alone: light, from the file's primaries over XYZ (Bradford) to those of sRGB."""
+
+    def space(held: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        white, *columns = (np.array([x / y, 1, (1e5 - x - y) / y]) for x, y in zip(held[::2], held[1::2], strict=True))
+        matrix = np.stack(columns, 1)
+        return matrix * np.linalg.solve(matrix, white), white
+
+    (own, white), (srgb, d65) = space(points), space((31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+    cones = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    moved = np.linalg.inv(cones) @ np.diag((cones @ d65) / (cones @ white)) @ cones
+    light = ((pixels / 255) ** exponent @ (np.linalg.inv(srgb) @ moved @ own).T).clip(0, 1)
+    return np.round(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
+
+
+COLOURS = np.array(
+    [[[60, 180, 75], [200, 60, 60], [60, 80, 200], [128, 128, 128], [0, 0, 0], [255, 255, 255]]], np.uint8
+)
+SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+P3 = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+D50 = (34570, 35850, *SRGB[2:])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "exponent", "points"),
+    [
+        ("gAMA", [100_000], 1.0, SRGB),
+        ("gAMA", [55_556], 1.8, SRGB),
+        ("gAMA cHRM", [45_455, *POINTS], 2.2, POINTS),
+        ("gAMA cHRM", [45_455, *P3], 2.2, P3),
+        ("gAMA cHRM", [100_000, *D50], 1.0, D50),
+        ("cICP", [12, 4, 0, 1], 2.2, P3),
+        ("cICP", [1, 8, 0, 1], 1.0, SRGB),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_that_chunks_mean_become_srgb(
+    tmp_path: Path, name: str, data: list[int], exponent: float, points: tuple[int, ...], mode: str
+) -> None:
+    """A cICP chunk goes before the profile beside it, here one of linear light."""
+    path, parts = tmp_path / "a.png", []
+    for one in name.split():
+        if one == "cICP":
+            parts.append(chunk(b"cICP", bytes(data)))
+        else:
+            numbers = data[:1] if one == "gAMA" else data[1:]
+            parts.append(chunk(one.encode(), struct.pack(f">{len(numbers)}I", *numbers)))
+    picture = pillow.fromarray(COLOURS)
+    picture = picture.quantize(6, dither=pillow.Dither.NONE) if mode == "P" else picture.convert(mode)
+    picture.save(path, **({"icc_profile": LINEAR} if name == "cICP" else {}))
+    raw = path.read_bytes()
+    path.write_bytes(raw[:33] + b"".join(parts) + raw[33:])
+    pixels, said = read(path)
+    assert np.abs(np.array(pixels) - in_srgb(COLOURS, exponent, points)[0]).max() <= 2 and said == []
+
+
+def test_deep_pixels_of_a_few_bits_and_inks_without_a_profile_are_said(tmp_path: Path) -> None:
+    pillow.fromarray(GREYS.astype(np.uint16) * 16).save(tmp_path / "a.tif")
+    pixels, said = read(tmp_path / "a.tif")
+    assert [one[0] for one in pixels] == [0, 3, 12, 15]
+    assert said == [
+        f"the brightest pixel of {tmp_path / 'a.tif'} is 4080 of 65535, so that it is dark; if its pixels have fewer "
+        "bits (12), scale them"
+    ]
+    pillow.new("CMYK", (1, 1), (0, 255, 255, 0)).save(tmp_path / "b.tif")
+    pixels, said = read(tmp_path / "b.tif")
+    assert pixels == [[255, 0, 0]]
+    assert said == [f"{tmp_path / 'b.tif'} is of inks (CMYK) without a colour profile; its colours are guessed"]
 
 
 @pytest.mark.parametrize("mode", ["LA", "P", "RGBA", "L"])

@@ -195,3 +195,42 @@ def test_plot(tmp_path: Path, windows: list[EegRecording]) -> None:
         assert picture.width >= 1000
         assert picture.convert("L").getextrema() == (0, 255)
     assert (tmp_path / "a.svg").read_text().count("<path") > 14
+
+
+def test_arrays_of_other_programs(tmp_path: Path) -> None:
+    """Floats of any kind and order of bytes are the same microvolts; integers have a scale beside them."""
+    wave = np.round(40 * np.sin(np.arange(2 * 256).reshape(2, 256) / 3))
+    for kind in ("f4", "f8", "f2", ">f4", ">f8"):
+        np.savez(
+            tmp_path / "a.npz", samples=wave.astype(kind), sample_rate_hz=np.array([128]), channels=[b"fp1", b"O2"]
+        )
+        found = EegRecording.load(tmp_path / "a.npz")
+        assert found.channels == ("Fp1", "O2") and found.sample_rate_hz == 128
+        assert np.array_equal(found.samples.numpy(), wave.astype("f4"))
+    counts = {"samples": wave.astype(">i2"), "sample_rate_hz": 128, "channels": ["Fp1", "O2"]}
+    np.savez(tmp_path / "b.npz", **counts, microvolts_per_count=[0.5, 2])
+    assert np.array_equal(EegRecording.load(tmp_path / "b.npz").samples.numpy(), wave * [[0.5], [2]])
+    np.savez(tmp_path / "c.npz", **{**counts, "samples": wave * 1e-6})
+    with pytest.warns(UserWarning, match=r"c\.npz: its largest sample is 4e-05 microvolts; if its numbers are volts"):
+        EegRecording.load(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({}, r"integers beside an array 'microvolts_per_count', got int16\)"),
+        ({"microvolts_per_count": [1.0, 2.0, 3.0]}, "one for each of its channels, got 3"),
+        ({"samples": np.ones((2, 8), complex)}, "floats in microvolts, .* got complex128"),
+        ({"samples": np.ones((8, 2))}, r"a row for each of its 2 channels, got \[8, 2\]; save samples\.T"),
+        ({"sample_rate_hz": [1, 2]}, "must be one number, got 2"),
+        ({"channels": np.array(["Fp1", "O2"], object)}, "allow_pickle=False"),
+    ],
+)
+def test_arrays_without_a_meaning_are_refused(changed: dict[str, Any], why: str, tmp_path: Path) -> None:
+    arrays = {"samples": np.ones((2, 8), np.int16), "sample_rate_hz": 128, "channels": ["Fp1", "O2"]}
+    np.savez(tmp_path / "a.npz", **{**arrays, **changed})
+    with pytest.raises(ValueError, match=rf"a\.npz must be a whole recording, .*{why}"):
+        EegRecording.load(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", data=np.ones((2, 8)), sfreq=128)
+    with pytest.raises(ValueError, match="has no samples and no sample_rate_hz and no channels, only data, sfreq"):
+        EegRecording.load(tmp_path / "b.npz")

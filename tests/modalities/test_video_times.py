@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,19 @@ import pytest
 from PIL import Image as pillow
 
 from tokenmask.modalities.video import VideoClip
+from tokenmask.modalities.video.edits import shown_part
+from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
+from tokenmask.modalities.video.whole import missing_bytes
 
-from .mkv import write_mkv
-from .mov import write_mov
+from .mkv import element, write_mkv
+from .mov import box, write_mov
 
 UPRIGHT = (1, 0, 0, 1)
+MPEG = (
+    "c-muNVBDq1z{tRO*f^bmfpIqjCy1f=|G|T2K<)!Z3quCx>WzX7%<&U}{LPFE0>c0QKVSf|cQ9};H~?t|2LAs)fHb4<PgYHj4lJq~kX1?l?8T~z"
+    "kpWqi@rRP7N(xw1p_t|TX$n?VOekhKKe{xfqXCO5RI|={1u0=FVn#LUB6dZnCcS~$w~uWh|Nl`i3P!;w7zLwX5CQ-y&GEk"
+)
 
 
 def grey(count: int, size: int = 32) -> np.ndarray:
@@ -174,13 +184,64 @@ def test_what_an_edit_list_leaves_out_is_not_shown(tmp_path: Path, begin: int) -
     assert clip.frame_rate_hz == 12
 
 
-def test_frames_that_a_decoder_repeats_behind_an_edit_are_refused(tmp_path: Path) -> None:
+def test_a_film_that_stands_still_behind_an_edit_is_whole(tmp_path: Path) -> None:
+    """Frames that are alike cannot be told from those that decord repeats: all are decoded, and the list is applied."""
     pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
     frozen = grey(12)
     frozen[9:] = frozen[9]
     write_mov(tmp_path / "a.mov", frozen, [2] * 12, 24, begin=7)
-    with pytest.raises(ValueError, match=r"a\.mov must be .*edit list begins where decord repeats frames"):
+    clip = VideoClip.load(tmp_path / "a.mov")
+    assert numbers(clip) == [4, 5, 6, 7, 8, 9, 9, 9] and clip.frame_rate_hz == 12
+
+
+@pytest.mark.parametrize(
+    ("begin", "shown", "first", "last"), [(0, 10, 0, 4), (0, 9, 0, 4), (8, 6, 4, 6), (0, 24, 0, 11)]
+)
+def test_what_an_edit_list_leaves_out_at_the_end_is_not_shown(
+    tmp_path: Path, begin: int, shown: int, first: int, last: int
+) -> None:
+    """Of frames that are on for 2 / 24 s those count that come on in the part."""
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mov(tmp_path / "a.mov", grey(12), [2] * 12, 24, begin=begin, shown=shown)
+    assert shown_part(tmp_path / "a.mov") == (begin / 24, shown / 24, shown / 24)
+    assert numbers(VideoClip.load(tmp_path / "a.mov")) == list(range(first, last + 1))
+
+
+def test_an_edit_list_that_shows_nothing_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mov(tmp_path / "a.mov", grey(12), [2] * 12, 24, begin=300, shown=2)
+    with pytest.raises(ValueError, match=r"a\.mov must be .*its edit list shows none of its frames"):
         VideoClip.load(tmp_path / "a.mov")
+
+
+def test_films_without_times_have_all_their_frames(tmp_path: Path) -> None:
+    """An MPEG-1 film of eight greys, 20 to 160, in two groups, made by libavformat: decord has no times of it."""
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    (tmp_path / "a.mpg").write_bytes(zlib.decompress(base64.b85decode(MPEG)))
+    clip = VideoClip.load(tmp_path / "a.mpg")
+    assert np.abs(clip.frames.float().mean((1, 2, 3)).numpy() - range(20, 180, 20)).max() < 3
+    assert clip.frame_rate_hz == 25
+
+
+def test_films_that_are_cut_short_are_said(tmp_path: Path) -> None:
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mkv(tmp_path / "a.mkv", grey(12), [42 * at for at in range(12)], 504)
+    whole = (tmp_path / "a.mkv").read_bytes()
+    assert missing_bytes(tmp_path / "a.mkv") == 0
+    (tmp_path / "b.mkv").write_bytes(whole[:-1500])
+    with pytest.warns(UserWarning, match=r"b\.mkv is cut short: 1500 bytes that it announces are missing"):
+        clip = VideoClip.load(tmp_path / "b.mkv")
+    assert 6 < len(clip.frames) < 12 and numbers(clip) == list(range(len(clip.frames)))
+    for content, missing in (
+        (b"RIFF" + (100).to_bytes(4, "little") + b"AVI " + bytes(50), 46),
+        (b"RIFF" + b"\xff" * 4 + b"AVI " + bytes(50), 0),
+        (box(b"ftyp", bytes(8)) + box(b"mdat", bytes(40))[:-7], 7),
+        (box(b"ftyp", bytes(8)) + bytes(4) + b"mdat" + bytes(40), 0),
+        (b"\x1a\x45\xdf\xa3\x82ab" + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + bytes(20), 0),
+        (b"GIF89a" + bytes(20), 0),
+    ):
+        (tmp_path / "c").write_bytes(content)
+        assert missing_bytes(tmp_path / "c") == missing
 
 
 def test_a_film_without_pictures_is_said(tmp_path: Path) -> None:
@@ -190,3 +251,38 @@ def test_a_film_without_pictures_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.mov").write_bytes(data.replace(b"mhlrvide", b"mhlrsoun"))
     with pytest.raises(ValueError, match=r"a\.mov must be .*\(it holds no pictures, only sound or other tracks\)"):
         VideoClip.load(tmp_path / "a.mov")
+
+
+def test_sound_beside_the_pictures_is_told(tmp_path: Path) -> None:
+    """A track whose handler is sound (QuickTime), a TrackEntry of type 2 (Matroska); of others nothing is told."""
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mov(tmp_path / "a.mov", grey(3), [2] * 3, 24)
+    write_mkv(tmp_path / "a.mkv", grey(3), [0, 42, 83], 125)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not any(has_sound(tmp_path / name) for name in ("a.mov", "a.mkv"))
+        VideoClip.load(tmp_path / "a.mov")
+    silent = (tmp_path / "a.mov").read_bytes()
+    sound = box(b"trak", box(b"mdia", box(b"hdlr", bytes(4) + b"mhlrsoun" + bytes(13))))
+    at = silent.index(b"moov") - 4
+    size = int.from_bytes(silent[at : at + 4], "big") + len(sound)
+    (tmp_path / "b.mov").write_bytes(silent[:at] + size.to_bytes(4, "big") + silent[at + 4 :] + sound)
+    assert has_sound(tmp_path / "b.mov")
+    track = element("AE", element("D7", b"\2"), element("83", b"\2"))
+    data = (tmp_path / "a.mkv").read_bytes()
+    entry = data.index(bytes.fromhex("1654AE6B"))
+    old = int.from_bytes(data[entry + 4 : entry + 12], "big") - (1 << 56)
+    tracks = (
+        bytes.fromhex("1654AE6B")
+        + (old + len(track) | 1 << 56).to_bytes(8, "big")
+        + data[entry + 12 : entry + 12 + old]
+        + track
+    )
+    whole = data[:entry] + tracks + data[entry + 12 + old :]
+    segment = whole.index(bytes.fromhex("18538067"))
+    length = len(whole) - segment - 12
+    (tmp_path / "b.mkv").write_bytes(
+        whole[: segment + 4] + (length | 1 << 56).to_bytes(8, "big") + whole[segment + 12 :]
+    )
+    with pytest.warns(UserWarning, match=r"b\.mkv has sound, which is left out"):
+        assert len(VideoClip.load(tmp_path / "b.mkv").frames) == 3

@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="one has image and the other text, sound"):
         transfer(source, model(2, image=IMAGE))
     other = replace(TEXT, fingerprint="9" * 64)
-    with pytest.raises(ValueError, match="those of tokenizer 111111111111, got 999999999999"):
+    with pytest.raises(ValueError, match="those of tokenizer 111111111111, got 999999999999;"):
         transfer(source, model(2, text=other))
     flat = MaskedModel.create(SHAPE, Layout({"sound": SOUND}, {"sound": Flatten()}), head=HEAD)
     with pytest.raises(ValueError, match="stream 'sound' must be arranged as in the other model"):

@@ -9,10 +9,12 @@ import tokenmask as tm
 from tests.training import worlds
 from tests.worlds import tiny_run
 from tokenmask.fitting import fit
+from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.procedures import Plain, Procedure
 from tokenmask.recipes import load_recipe, recipe_yaml
+from tokenmask.streams import StreamSpec
 from tokenmask.training import Training
 
 
@@ -119,3 +121,26 @@ def test_class_weights_arrive_in_a_run(corpus, tmp_path):
     assert recipe.procedure == Plain({"text": (1.0, 2.0)}) and recipe.objective.weight == "class"
     (tmp_path / "again.yaml").write_text(recipe_yaml(recipe))
     assert load_recipe(tmp_path / "again.yaml") == recipe
+
+
+def test_class_weights_find_their_level():
+    """Streams of one level by their name or its number; others by both."""
+    sound = StreamSpec("audio", (2, 3), ("time",), rate_hz=50.0)
+    layout = Layout({"text": StreamSpec("text", (4,), ("index",)), "sound": sound})
+    weights = {"text": (0.0, 1.0, 2.0, 3.0), "sound.1": (5.0, 6.0, 7.0)}
+    found = Plain(weights)._extra(layout)["class_weights"]
+    assert {head: one.tolist() for head, one in found.items()} == {0: [0, 1, 2, 3], 2: [5, 6, 7]}
+    assert Plain({"text.0": (1.0,) * 4})._extra(layout)["class_weights"][0].tolist() == [1] * 4
+    assert Plain({"sound.0": (0.0, 0.5)})._extra(layout)["class_weights"][1].tolist() == [0, 0.5]
+    assert Plain()._extra(layout) == {}
+    known = r"the levels text\.0, sound\.0, sound\.1, got "
+    for name in ("sound", "sound.2", "text.1", "sound.", "smell.0"):
+        with pytest.raises(ValueError, match=known + f"'{name}'"):
+            Plain({name: (1.0,) * 4})._extra(layout)
+
+
+@pytest.mark.parametrize("wrong", [(), (0.0, 0.0), (1.0, -0.5)])
+def test_class_weights_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match="class_weights of 'text' must be numbers from 0 on and not all 0"):
+        Plain({"text": wrong})
+    assert Plain({"text": (0.0, 0.5)}).class_weights["text"] == (0.0, 0.5)

@@ -64,3 +64,10 @@ def test_another_component_replaces_the_old_one_whole():
     assert type(recipe.masker.rate).__name__ == "FixedRate" and recipe.masker.rate.share == 0.3
     deeper = load_recipe("captions", overrides=["samplers.image.order.noise=0.5"])
     assert deeper.samplers["image"].order.noise == 0.5 and deeper.samplers["image"].steps == 12
+
+
+def test_another_tokenizer_of_a_stream_brings_its_own_options():
+    changed = load_recipe("own", overrides=["streams.audio.tokenizer=dac", "streams.audio.fit.levels=2"])
+    assert dict(changed.streams["audio"].fit) == {"levels": 2}
+    same = load_recipe("own", overrides=["streams.audio.tokenizer=audio", "streams.audio.fit.seed=2"])
+    assert dict(same.streams["audio"].fit) == {"steps": 1000, "seed": 2}

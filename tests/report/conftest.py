@@ -13,6 +13,7 @@ from tokenmask.demo import items
 from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
+from tokenmask.modalities.video import VideoClip
 from tokenmask.report import Change, edit_section, swap_section, write_report
 from tokenmask.report.page import make_page
 
@@ -35,11 +36,13 @@ def media():
     short = AudioClip(clip.samples[:, : round(0.4 * clip.sample_rate_hz)], clip.sample_rate_hz)
     motions = [one.held_out for one in items.motions()[:2]]
     recordings = [one for one, _, _ in items.recordings()[:2]]
+    frames = torch.arange(12, dtype=torch.uint8).view(12, 1, 1, 1).expand(12, 16, 24, 3) * 20
     return {
         "image": [Image(torch.from_numpy(e.pixels)) for e in emoji()[:2]],
         "audio": [short, AudioClip(short.samples.flip(1), short.sample_rate_hz)],
         "motion": motions,
         "eeg": recordings,
+        "video": [VideoClip(frames.clone(), 24.0), VideoClip(frames.flip(0), 24.0)],
         "text": [Text("the sun <b>rose</b> & shone"), Text("the moon <b>rose</b> & shone")],
     }
 
@@ -49,6 +52,7 @@ SPANS = {
     "audio": [(0.1, 0.2)],
     "motion": [(0.1, 0.2)],
     "eeg": [(0.25, 0.5)],
+    "video": [(0.125, 0.25)],
     "text": [(4.0, 8.0)],
 }
 

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 from PIL import Image as Picture
+from PIL import ImageSequence
 
 import tokenmask as tm
 from tests.report.conftest import media
@@ -16,6 +17,7 @@ from tokenmask.demo.showing import held_out_media, prompts
 from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
+from tokenmask.modalities.video import VideoClip
 from tokenmask.report import Change, Prompt, edit_section, write_report
 from tokenmask.report.charts import Line, line_chart
 from tokenmask.report.edits import edits_of
@@ -57,7 +59,7 @@ class Page(HTMLParser):
 
 def content(address: str) -> bytes:
     kind, data = re.fullmatch(r"data:([a-z/]+);base64,(.*)", address, re.S).groups()
-    assert kind in ("image/png", "audio/wav")
+    assert kind in ("image/png", "image/webp", "audio/wav")
     return base64.b64decode(data, validate=True)
 
 
@@ -89,7 +91,7 @@ def test_a_page_of_every_kind_of_media(plain_page):
     text = plain_page.read_text(encoding="utf-8")
     whole = check(text)
     assert whole.sections == ["edits", "tokenizer-swap"]
-    assert len(whole.all("audio")) == 2 and len(whole.all("canvas")) == 1 and len(whole.all("img")) == 6
+    assert len(whole.all("audio")) == 2 and len(whole.all("canvas")) == 1 and len(whole.all("img")) == 10
     assert "the <mark>moon</mark> &lt;b&gt;rose&lt;/b&gt; &amp; shone" in text
     assert "Every other row was kept." in text and 'style="top:25.00%;left:12.50%;height:50.00%;width:50.00%"' in text
     assert len([one for one in whole.all("rect") if one["class"] == "span"]) == 1
@@ -150,6 +152,23 @@ def test_every_view_shows_every_way():
             assert "label" in text
     large = Image(torch.zeros(600, 300, 3, dtype=torch.uint8))
     assert 'width="128" height="256"' in view_of(Image).single(large, "large")
+
+
+def test_a_film_plays_above_its_frames():
+    """Frame n is grey of 20 n: the film has all of them at their rate, the strip eight, and a mark has its share."""
+    clip = media()["video"][0]
+    text = view_of(VideoClip).single(clip, "label", [(0.125, 0.25)])
+    film, strip = (
+        Picture.open(io.BytesIO(base64.b64decode(one["src"].partition(",")[2]))) for one in Page(text).all("img")
+    )
+    assert (film.n_frames, film.size) == (12, (24, 16))
+    for number, frame in enumerate(ImageSequence.Iterator(film)):
+        assert abs(frame.convert("RGB").getpixel((12, 8))[0] - 20 * number) <= 3 and film.info["duration"] == 42
+    assert [strip.getpixel((12 + 24 * at, 8))[0] // 20 for at in range(8)] == [0, 2, 3, 5, 6, 8, 9, 11]
+    assert 'style="left:25.00%;width:25.00%"' in text
+    large = VideoClip(torch.zeros(200, 90, 360, 3, dtype=torch.uint8), 24.0)  # 8.3 s
+    text = view_of(VideoClip).single(large, "long")
+    assert 'width="128" height="32"' in text and 'width="512" height="16"' in text and "frames of 6.0 s" in text
 
 
 def test_the_middle_of_media_with_a_clock():

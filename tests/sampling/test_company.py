@@ -8,17 +8,8 @@ import torch
 import tokenmask as tm
 from tokenmask.generation import Request, fill
 from tokenmask.masking import Linear
-from tokenmask.sampling import (
-    Categorical,
-    ConfidenceAbove,
-    ConfidenceScore,
-    NoGuidance,
-    Revoke,
-    RevokeDrawn,
-    Sampler,
-    Stage,
-)
-from tokenmask.scores import RandomScore
+from tokenmask.sampling import Categorical, ConfidenceAbove, NoGuidance, Revoke, RevokeDrawn, Sampler, Stage
+from tokenmask.scores import ConfidenceScore, RandomScore
 
 DECIDING = Sampler(schedule=ConfidenceAbove(0.3), order=ConfidenceScore(noise=2.0), pick=Categorical(1.2, 0.4))
 
@@ -61,7 +52,8 @@ def test_a_step_with_nothing_open_predicts_nothing(run):
     seen = []
 
     class Reads(Revoke):
-        def __call__(self, state, stage, progress, predictions):
+        def __call__(self, context):
+            predictions = context.predictions
             seen.append(float(predictions["logprob"].abs().sum() + predictions["logit"].abs().sum()))
 
     picture = Request.blank(run.layout, "image", (8, 8), seed=3)

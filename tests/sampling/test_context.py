@@ -1,5 +1,7 @@
 """What the parts of a step may read: taps of the model, the state, what is open; on tables that a person can check."""
 
+import copy
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,25 +18,25 @@ from tokenmask.sampling import (
     AllOf,
     Categorical,
     ClassifierFree,
-    ConfidenceScore,
     Constraint,
     ForbidCodes,
     Guidance,
     NoReuse,
+    PickContext,
     Predicted,
     PrefixReuse,
-    RasterScore,
     Revoke,
+    RevokeDrawn,
+    RevokeLeastLikely,
     Sampler,
     SamplerState,
     SlotContext,
     Stage,
     StaleReuse,
     StepContext,
-    SumScore,
     UniformSchedule,
 )
-from tokenmask.scores import Score, ScoreContext
+from tokenmask.scores import ConfidenceScore, Progress, RasterScore, Score, ScoreContext, SumScore
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ class LooksAtCaption(Score):
         return torch.where(places < given.shape[1], places, -1)
 
     def taps(self, context):
-        return [AttentionTap(self.layer, self._words(context))] if context.index < self.until else []
+        return [AttentionTap(self.layer, self._words(context))] if context.progress.index < self.until else []
 
     def __call__(self, context):
-        if context.index >= self.until:
+        if context.progress.index >= self.until:
             return context.predictions["logprob"]
         maps = context.taps[f"attention.{self.layer}"].mean(1)  # [B, L, C]
         words = (self._words(context) >= 0).sum(1)
@@ -101,7 +103,7 @@ def test_every_part_may_ask_for_taps_and_finds_those_of_the_conditional_pass():
 
     class Order(RasterScore):
         def taps(self, context):
-            return ["layer.0"] if context.index == 1 else []
+            return ["layer.0"] if context.progress.index == 1 else []
 
         def __call__(self, context):
             found.setdefault("order", []).append(sorted(context.taps))
@@ -119,8 +121,8 @@ def test_every_part_may_ask_for_taps_and_finds_those_of_the_conditional_pass():
         def taps(self, context):
             return [AttentionTap(0, (1, 2))]  # equal to what the pick asks for: one tap
 
-        def __call__(self, state, stage, progress, predictions):
-            found.setdefault("revoke", []).append(predictions.taps["attention.0"][0, 0, :3].tolist())
+        def __call__(self, context):
+            found.setdefault("revoke", []).append(context.taps["attention.0"][0, 0, :3].tolist())
 
     class Guides(ClassifierFree):
         def taps(self, context):
@@ -245,9 +247,9 @@ def test_a_generation_may_start_from_codes_and_open_what_it_doubts():
     """Mask-free editing, as in Muse: nothing is open at first; what is revoked is filled in the next step."""
 
     class Second(Revoke):
-        def __call__(self, state, stage, progress, predictions):
-            opened = torch.zeros_like(stage)
-            opened[:, 2] = progress.index == 0
+        def __call__(self, context):
+            opened = torch.zeros_like(context.inside)
+            opened[:, 2] = context.progress.index == 0
             return opened
 
     batch = row_of()
@@ -311,6 +313,116 @@ def test_parts_with_the_signatures_of_the_last_version_work_and_say_so():
     assert trace(sampler)[-1] == [1, 1, 1, 1]
 
 
+def test_revocations_with_the_signatures_of_earlier_versions_work_and_say_so():
+    """Told state, stage and progress, later predictions too; and they may call ours as they did."""
+    told = []
+    with pytest.warns(
+        FutureWarning, match=r"OldRevoke.__call__\(self, state, stage, progress\).*\(self, context\) inst"
+    ):
+
+        class OldRevoke(Revoke):
+            def __call__(self, state, stage, progress):
+                told.append((progress, stage[0, 1:].all().item(), (~state.is_open)[0, 1:, 0].tolist()))
+                return stage & (progress < 0.5)
+
+    with pytest.warns(FutureWarning, match=r"LaterRevoke.__call__\(self, state, stage, progress, predictions\)"):
+
+        class LaterRevoke(RevokeLeastLikely):
+            def __call__(self, state, stage, progress, predictions):
+                told.append((progress.index, progress.steps, float(predictions["logprob"][0, 1, 0].exp())))
+                with pytest.warns(FutureWarning, match=r"__call__\(state, stage, progress, ...\).*__call__\(context\)"):
+                    return super().__call__(state, stage, progress, predictions)
+
+    parts = {"schedule": UniformSchedule(), "order": RasterScore(), "pick": Categorical(0.0)}
+    assert trace(Sampler(2, revoke=OldRevoke(), **parts)) == [[0, 0, -1, -1], [0, 0, 0, 0]]
+    assert told == [(0.5, True, [True, True, False, False])]
+    told.clear()
+    assert trace(Sampler(4, revoke=LaterRevoke(1.0), **parts)) == trace(
+        Sampler(4, revoke=RevokeLeastLikely(1.0), **parts)
+    )
+    assert [one[:2] for one in told] == [(0, 4), (1, 4), (2, 4)] and told[0][2] == pytest.approx(0.7, abs=1e-5)
+
+
+def test_an_overridden_probability_with_the_old_signature_works_and_says_so():
+    with pytest.warns(
+        FutureWarning, match=r"Old.probability\(self, state, stage, progress\).*probability\(self, context\)"
+    ):
+
+        class Old(RevokeDrawn):
+            def probability(self, state, stage, progress):
+                return torch.full(stage.shape, float(progress.index == 0))
+
+    sampler = Sampler(2, schedule=UniformSchedule(), order=RasterScore(), pick=Categorical(0.0), revoke=Old())
+    assert trace(sampler) == [[-1, -1, -1, -1], [0, 0, 0, 0]]
+
+
+def test_progress_is_one_number_that_knows_its_step():
+    """Told of step 1 of 4: an order 1/2, a pick that says "ends" 1/3, a guidance "before" 1/4, a constraint 1/4."""
+    told = {}
+
+    def note(name, progress):
+        told.setdefault(name, []).append((progress.index, progress.steps, round(progress, 4)))
+
+    class Order(RasterScore):
+        def __call__(self, context):
+            note("order", context.progress)
+            return super().__call__(context)
+
+    class Pick(Categorical):
+        def __call__(self, logits, uncond, context):
+            note("pick", context.progress)
+            return super().__call__(logits, uncond, context)
+
+    class Guides(ClassifierFree):
+        def scale(self, progress):
+            note("guidance", progress)
+            return 2.0
+
+    class Allows(Constraint):
+        def allowed(self, context):
+            note("constraint", context.progress)
+
+    class Opens(Revoke):
+        def __call__(self, context):
+            note("revoke", context.progress)
+
+    parts = {
+        "order": Order(),
+        "pick": Pick(grid="ends"),
+        "guidance": Guides(),
+        "constraint": Allows(),
+        "revoke": Opens(),
+    }
+    trace(Sampler(4, schedule=UniformSchedule(), **parts))
+    told["guidance"] = told["guidance"][-4:]  # it is asked beforehand too, whether it ever guides
+    assert {name: each[1] for name, each in told.items()} == {
+        "order": (1, 4, 0.5),
+        "pick": (1, 4, 0.3333),
+        "guidance": (1, 4, 0.25),
+        "constraint": (1, 4, 0.25),
+        "revoke": (1, 4, 0.25),
+    }
+    one = Progress(1, 4, "after")
+    assert (copy.deepcopy(one), pickle.loads(pickle.dumps(one)).index, repr(one)) == (0.5, 1, "Progress(1, 4, 'after')")
+    assert one.on("ends").on("before").on("after") == one and one.on("ends").grid == "ends"
+    assert ScoreContext(row_of(), nothing(), nothing(), nothing()).progress == 0.0  # training
+
+
+def nothing():
+    return torch.zeros(0)
+
+
+def test_the_names_that_progress_had_work_and_say_so():
+    score = ScoreContext(row_of(), nothing(), nothing(), nothing(), Progress(2, 5, "after"))
+    with pytest.warns(FutureWarning, match=r"ScoreContext.index.*write progress.index instead"):
+        assert score.index == 2
+    with pytest.warns(FutureWarning, match=r"ScoreContext.steps.*write progress.steps instead"):
+        assert score.steps == 5
+    pick = PickContext(nothing(), nothing(), 1.0, Progress(2, 5), None, nothing(), four(), 0)
+    with pytest.warns(FutureWarning, match=r"PickContext.step.*write progress instead"):
+        assert pick.step is pick.progress
+
+
 def test_the_context_of_a_step_says_what_is_open_and_where_it_stands():
     seen = []
 
@@ -326,7 +438,8 @@ def test_the_context_of_a_step_says_what_is_open_and_where_it_stands():
 
 def test_what_a_step_predicted_is_a_mapping_of_five_values_and_taps():
     class Reads(Revoke):
-        def __call__(self, state, stage, progress, predictions):
+        def __call__(self, context):
+            predictions = context.predictions
             assert isinstance(predictions, Mapping) and len(predictions) == 5 and predictions.taps == {}
             assert torch.allclose(predictions["logprob"][0, 1:5, 0], TABLE[:, 0].log(), atol=1e-5)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.sampling.reuse_worlds import model_of
-from tests.sampling.test_values import LAYOUT, SPEC, TABLE, Table, committed, start, trace
+from tests.sampling.test_values import LAYOUT, SPEC, TABLE, Table, committed, start, step_after, trace
 from tokenmask.batch import GIVEN, collate
 from tokenmask.generation import drawn_with
 from tokenmask.layout import Layout
@@ -21,14 +21,10 @@ from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
     ConfidenceAbove,
-    ConfidenceScore,
     GroupCausalReuse,
     Guidance,
-    MarginScore,
     NoGuidance,
     ProcessSchedule,
-    Progress,
-    RasterScore,
     Revoke,
     RevokeDrawn,
     Sampler,
@@ -37,7 +33,7 @@ from tokenmask.sampling import (
     StaleReuse,
     UniformSchedule,
 )
-from tokenmask.scores import ScoreContext
+from tokenmask.scores import ConfidenceScore, MarginScore, Progress, RasterScore, ScoreContext
 from tokenmask.streams import StreamSpec, TokenStream
 
 
@@ -77,11 +73,11 @@ def test_revocation_of_remdm():
     stage = torch.ones_like(state.is_open)
     odds = torch.tensor([math.exp(-p) for p in (0.5, 0.25, 0.125, 1.0)])
     for index, most in ((0, 1.0), (2, 0.5 / 0.75 * 0.0)):  # t = 3/4: (1 - 1/2) / (1/4) is above 1; s = 0: none
-        found = RevokeDrawn(process=Linear()).probability(state, stage, Progress(index, 4))[0, 1:5, 0]
+        found = RevokeDrawn(process=Linear()).probability(step_after(state, stage, Progress(index, 4)))[0, 1:5, 0]
         assert torch.allclose(found, odds / odds.sum() * most, atol=1e-6)
-    fifth = RevokeDrawn(process=Linear()).probability(state, stage, Progress(2, 5))[0, 1:5, 0]
+    fifth = RevokeDrawn(process=Linear()).probability(step_after(state, stage, Progress(2, 5)))[0, 1:5, 0]
     assert torch.allclose(fifth, odds / odds.sum() * ((1 - 0.8) / 0.6), atol=1e-6)
-    capped = RevokeDrawn(0.1, Linear()).probability(state, stage, Progress(0, 4))[0, 1:5, 0]
+    capped = RevokeDrawn(0.1, Linear()).probability(step_after(state, stage, Progress(0, 4)))[0, 1:5, 0]
     assert torch.allclose(capped, odds / odds.sum() * 0.1, atol=1e-6)
 
 
@@ -90,11 +86,13 @@ def test_revocation_shares_its_odds_among_all_levels_of_a_row():
     layout = Layout({"audio": spec})
     packed = layout.pack({"audio": TokenStream(spec, torch.zeros(2, 2, dtype=torch.int32))})
     state = SamplerState.start(collate([packed], multiple=1), layout, torch.tensor([0]))
-    nothing = RevokeDrawn(process=Linear()).probability(state, state.is_open, Progress(0, 4))
+    nothing = RevokeDrawn(process=Linear()).probability(step_after(state, state.is_open, Progress(0, 4)))
     assert nothing.tolist() == torch.zeros(1, 3, 2).tolist()  # all is open, so there is nothing to open
     score = torch.tensor([[[0.0, 0.0], [0.5, 0.25], [0.125, 1.0]]]).log().clamp(min=-9)
     state = replace(state, is_open=torch.zeros_like(state.is_open), score=score)
-    found = RevokeDrawn(process=Linear()).probability(state, torch.ones(1, 3, 2, dtype=torch.bool), Progress(0, 4))
+    found = RevokeDrawn(process=Linear()).probability(
+        step_after(state, torch.ones(1, 3, 2, dtype=torch.bool), Progress(0, 4))
+    )
     odds = torch.tensor([[math.exp(-p) for p in row] for row in ((0.5, 0.25), (0.125, 1.0))])
     assert torch.allclose(found[0, 1:], odds / odds.sum()) and found[0, 0].tolist() == [0, 0]
 
@@ -109,8 +107,8 @@ def test_slots_are_opened_as_often_as_the_law_says():
     state = committed([math.log(p) for p in (0.5, 0.25, 0.125, 1.0)]).rows(torch.zeros(4000, dtype=torch.int64))
     state = replace(state, batch=replace(state.batch, sample_ids=torch.arange(4000)))
     stage = torch.ones_like(state.is_open)
-    share = RevokeDrawn(process=Linear())(state, stage, Progress(0, 4), {})[:, 1:5, 0].double().mean(0)
-    law = RevokeDrawn(process=Linear()).probability(state, stage, Progress(0, 4))[0, 1:5, 0].double()
+    share = RevokeDrawn(process=Linear())(step_after(state, stage, Progress(0, 4)))[:, 1:5, 0].double().mean(0)
+    law = RevokeDrawn(process=Linear()).probability(step_after(state, stage, Progress(0, 4)))[0, 1:5, 0].double()
     assert ((share - law).abs() < 4.5 * (law * (1 - law) / 4000).sqrt()).all()
 
 
@@ -140,7 +138,9 @@ def test_parts_are_told_the_step_and_what_it_saw():
 
     class Order(ConfidenceScore):
         def __call__(self, context):
-            told.append((context.index, context.steps, context.carry.get("best", torch.zeros(1)).tolist()))
+            told.append(
+                (context.progress.index, context.progress.steps, context.carry.get("best", torch.zeros(1)).tolist())
+            )
             told.append(context.predictions["plain_logprob"][0, 1:5, 0].exp().tolist())
             told.append(context.predictions["logit"][0, 1:5, 0].exp().tolist())
             return super().__call__(context)
@@ -149,14 +149,14 @@ def test_parts_are_told_the_step_and_what_it_saw():
             return {"best": context.predictions["plain_logprob"].flatten(1).amin(1)}
 
     class Watch(Revoke):
-        def __call__(self, state, stage, progress, predictions):
-            told.append((progress, sorted(predictions)))
+        def __call__(self, context):
+            told.append((context.progress.index, context.progress.steps, sorted(context.predictions)))
 
     trace(Sampler(2, schedule=UniformSchedule(), order=Order(), pick=Categorical(0.5, top_k=1), revoke=Watch()))
     best = TABLE[:, 0]
     assert told[0] == (0, 2, [0.0]) and told[4][:2] == (1, 2)
     assert told[1] == pytest.approx(best.tolist()) and told[2] == pytest.approx(best.tolist())
-    assert told[3] == (Progress(0, 2), ["entropy", "logit", "logprob", "margin", "plain_logprob"])
+    assert told[3] == (0, 2, ["entropy", "logit", "logprob", "margin", "plain_logprob"])
     assert told[4][2] == pytest.approx([math.log(0.4)])  # the least sure of the four, carried on
 
 
@@ -235,9 +235,9 @@ def test_a_revocation_takes_its_law_from_the_schedule():
     told = []
 
     class Watch(RevokeDrawn):
-        def probability(self, state, stage, progress):
+        def probability(self, context):
             told.append(self.process)
-            return super().probability(state, stage, progress)
+            return super().probability(context)
 
     trace(Sampler(stages=(Stage(2), Stage(2, schedule=UniformSchedule())), revoke=Watch()))
     assert told == [Cosine(), Linear()]

@@ -35,7 +35,7 @@ class Turns(Pick):
     ends: bool = True
 
     def __call__(self, logits, uncond, context: PickContext):
-        stands, step = context.stands, context.step
+        stands, step = context.stands, context.progress
         codes = torch.where(stands == 4, self.first, stands + 1)
         if self.ends and step.index == step.steps - 1:
             codes = torch.where(codes == 4, 0, codes)
@@ -66,8 +66,8 @@ def test_what_was_predicted_is_of_the_codes_that_were_drawn():
     seen = []
 
     class Watch(Revoke):
-        def __call__(self, state, stage, progress, predictions):
-            seen.append(predictions["plain_logprob"][0, 1:5, 0].exp())
+        def __call__(self, context):
+            seen.append(context.predictions["plain_logprob"][0, 1:5, 0].exp())
 
     trace(Sampler(6, pick=Turns(), revoke=Watch()), Table())
     for code in range(4):

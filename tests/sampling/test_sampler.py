@@ -12,19 +12,15 @@ from tokenmask.layout import Layout, Parallel
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
-    ConfidenceScore,
-    EntropyScore,
     ForbidCodes,
-    HaltonScore,
-    MarginScore,
     ProcessSchedule,
-    RandomScore,
     RevokeLeastLikely,
     Sampler,
     SamplerState,
     Stage,
     UniformSchedule,
 )
+from tokenmask.scores import ConfidenceScore, EntropyScore, HaltonScore, MarginScore, RandomScore
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT = StreamSpec("text", (12,), ("index",))

@@ -13,22 +13,29 @@ from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
     ConfidenceAbove,
+    PickContext,
+    Predicted,
+    ProcessSchedule,
+    RevokeContext,
+    RevokeLeastLikely,
+    Sampler,
+    SamplerState,
+    UniformSchedule,
+)
+from tokenmask.scores import (
     ConfidenceScore,
     EntropyScore,
     HaltonScore,
     MarginScore,
-    PickContext,
-    ProcessSchedule,
     Progress,
     QLDSScore,
     RasterScore,
-    RevokeLeastLikely,
-    Sampler,
-    SamplerState,
+    ScoreContext,
     SumScore,
-    UniformSchedule,
+    halton_ranks,
+    qlds_ranks,
+    slot_noise,
 )
-from tokenmask.scores import ScoreContext, halton_ranks, qlds_ranks, slot_noise
 from tokenmask.streams import StreamSpec, TokenStream
 
 SPEC = StreamSpec("text", (4,), ("index",))
@@ -225,7 +232,7 @@ def test_picks(pick, progress, shares):
 def test_what_a_pick_says_of_itself():
     picks = (Categorical(), Categorical(0.0), Categorical(0.0, 1.0), Categorical(1.0, 0.0))
     assert [pick.is_greedy for pick in picks] == [False, True, False, False]
-    assert not Categorical.revises and keyed(torch.zeros(1)).step == Progress(0, 1)
+    assert not Categorical.revises and keyed(torch.zeros(1)).progress == 0.0
 
 
 def test_a_pick_says_log_probability_entropy_and_margin():
@@ -276,6 +283,11 @@ def test_further_conditions_push_with_their_weights():
     assert seen == [[3.0, 0.5 - 1.5 - 0.125, 1.0, 0.0]]
 
 
+def step_after(state: SamplerState, stage: torch.Tensor, progress: Progress) -> RevokeContext:
+    """What a revocation is told of a step that predicted nothing."""
+    return RevokeContext(LAYOUT, state, stage, progress, Predicted.nothing(state.score))
+
+
 def committed(logprobs: list[float]) -> SamplerState:
     state = start(len(logprobs))
     score = torch.zeros_like(state.score)
@@ -295,7 +307,7 @@ def committed(logprobs: list[float]) -> SamplerState:
 def test_the_least_likely_are_revoked_and_fewer_later(share, progress, opened):
     state = committed([-0.5, -2.0, -0.1, -3.0])
     stage = torch.ones_like(state.is_open)
-    found = RevokeLeastLikely(share)(state, stage, Progress(round(4 * progress) - 1, 4), {})
+    found = RevokeLeastLikely(share)(step_after(state, stage, Progress(round(4 * progress) - 1, 4)))
     assert found[0, 1:5, 0].nonzero().flatten().tolist() == opened
 
 
@@ -306,7 +318,7 @@ def test_only_committed_slots_of_the_stage_that_were_filled_are_revoked():
     state = replace(state, batch=replace(state.batch, role=role))
     stage = torch.ones_like(state.is_open)
     stage[0, 2] = False
-    found = RevokeLeastLikely(0.5)(state, stage, Progress(-1, 4), {})
+    found = RevokeLeastLikely(0.5)(step_after(state, stage, Progress(-1, 4)))
     assert found[0, :, 0].tolist() == [False, False, False, True, False]
 
 
@@ -344,7 +356,7 @@ def test_what_is_carried_stays_for_a_row_that_is_done():
 
     class Counts(RasterScore):
         def observe(self, context):
-            last = torch.full((2,), context.index)
+            last = torch.full((2,), context.progress.index)
             return {"last": last, "slots": last[:, None, None].expand(2, 3, 2)}
 
     sampler = Sampler(4, schedule=UniformSchedule(), order=Counts())

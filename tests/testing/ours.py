@@ -16,7 +16,6 @@ from tokenmask.masking import (
     Exponential,
     FixedRate,
     GroupChain,
-    HaltonScore,
     LevelStages,
     Linear,
     Logarithmic,
@@ -24,11 +23,6 @@ from tokenmask.masking import (
     Polynomial,
     Power,
     ProcessRate,
-    QLDSScore,
-    RandomScore,
-    RasterScore,
-    SpanScore,
-    SumScore,
 )
 from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, RangeHeadsConfig, TransformerConfig, Window
 from tokenmask.objectives import MaskedCrossEntropy
@@ -39,11 +33,8 @@ from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
     ConfidenceAbove,
-    ConfidenceScore,
-    EntropyScore,
     ForbidCodes,
     GroupCausalReuse,
-    MarginScore,
     NeverRevoke,
     NoGuidance,
     NoReuse,
@@ -55,6 +46,17 @@ from tokenmask.sampling import (
     Stage,
     StaleReuse,
     UniformSchedule,
+)
+from tokenmask.scores import (
+    ConfidenceScore,
+    EntropyScore,
+    HaltonScore,
+    MarginScore,
+    QLDSScore,
+    RandomScore,
+    RasterScore,
+    SpanScore,
+    SumScore,
 )
 from tokenmask.training import AdamW, Packing
 

@@ -10,8 +10,9 @@ import torch
 
 from tests.components.outside import MODULE
 from tests.procedures.test_procedure import Pull
-from tokenmask.masking import RandomScore, Score, SumScore
 from tokenmask.models import Window
+from tokenmask.run import load_tokenizer
+from tokenmask.scores import RandomScore, Score, SumScore
 from tokenmask.testing import check_component, component_checks, refusal
 
 OUTSIDE: dict[str, Any] = {"__name__": "outside_of_tokenmask"}
@@ -72,3 +73,12 @@ def test_a_refusal_is_one_sentence_of_the_right_kind():
             refusal(ValueError, lambda error=error: raises(error), "a 2")
     with pytest.raises(AssertionError, match="a 2 must raise ValueError, but was accepted"):
         refusal(ValueError, lambda: None, "a 2")
+
+
+def test_an_option_that_is_missing_or_misspelt_is_named():
+    with pytest.raises(
+        TypeError, match=r"check_tokenizer needs items beside the tokenizer, got none; pass items=\.\.\."
+    ):
+        check_component(load_tokenizer("text"))
+    with pytest.raises(TypeError, match=r"check_score has the options .*, got itmes; leave it out"):
+        check_component(RandomScore(), itmes=3)

@@ -10,7 +10,8 @@ from tokenmask.training import Packing
 TEXT = StreamSpec("text", (30,), ("index",), end_code=29)
 IMAGE = StreamSpec("image", (8,), ("row", "column"), grid=(4, 4))
 AUDIO = StreamSpec("audio", (4, 4), ("time",), rate_hz=50.0)
-LAYOUT = Layout({"text": TEXT, "image": IMAGE, "audio": AUDIO}, arrangements={"audio": Flatten()})
+EEG = StreamSpec("eeg", (4,), ("channel", "time"), rate_hz=8.0)
+LAYOUT = Layout({"text": TEXT, "image": IMAGE, "audio": AUDIO, "eeg": EEG}, arrangements={"audio": Flatten()})
 
 
 def text(length: int) -> TokenStream:
@@ -76,3 +77,70 @@ def test_a_budget_cuts_a_window_of_time_that_keeps_its_place():
     assert packing(LAYOUT, {"text": text(29)}).ids.shape[0] == 33
     with pytest.raises(ValueError, match="budgets must be positive"):
         Packing(budgets={"audio": 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "steps"),
+    [
+        ("audio", 40, None),  # 20 steps of two levels in turn
+        ("audio", 39, 19),
+        ("audio", 13, 6),
+        ("audio", 4, 2),
+        ("audio", 1, 1),  # at least one
+        ("eeg", 30, None),  # 10 steps of three channels
+        ("eeg", 29, 9),
+        ("eeg", 12, 4),
+        ("eeg", 2, 1),
+        ("image", 1, None),  # has no time
+    ],
+)
+def test_steps_that_fit_a_budget(name, budget, steps):
+    streams = {
+        "audio": TokenStream(AUDIO, torch.zeros(20, 2, dtype=torch.int32)),
+        "eeg": TokenStream(EEG, torch.zeros(3, 10, 1, dtype=torch.int32)),
+        "image": image(),
+    }
+    packing = Packing(64, budgets={name: budget})
+    assert packing.steps(LAYOUT, name, streams[name]) == steps
+    assert packing.window(LAYOUT, name, streams[name], {}) == (steps and ("time", steps))
+    whole = {"audio": 40, "eeg": 30, "image": 16}[name]
+    each = {"audio": 2, "eeg": 3, "image": 0}[name]
+    places = 1 + (whole if steps is None else each * steps)
+    assert packing.positions(LAYOUT, {name: streams[name]}) == places == len(packing(LAYOUT, {name: streams[name]}))
+
+
+@pytest.mark.parametrize(
+    ("length", "end_codes"),
+    [
+        (6, 2),
+        (7, 1),
+        (8, 7),
+        (14, 1),
+        (15, 0),
+        (16, 0),
+    ],  # 15 positions beside the first; a multiple of eight if it fits
+)
+def test_a_text_that_just_fits_keeps_its_end(length, end_codes):
+    sequence = Packing(16, 8)(LAYOUT, {"text": text(length)})
+    codes = (sequence.ids[1:, 0] - LAYOUT.range("text").offset).tolist()
+    assert codes.count(29) == end_codes and len(codes) == min(length, 15) + end_codes
+
+
+def test_how_much_of_a_long_text_is_seen():
+    packing = Packing(32, end_multiple=8)
+    assert packing.window(LAYOUT, "text", text(23), {}) is None  # 24 with its end, and the one position before all
+    assert packing.window(LAYOUT, "text", text(24), {}) == ("index", 24)  # 32 with its end do not fit, 24 without do
+    assert packing.window(LAYOUT, "text", text(28), {"image": image()}) == ("index", 15)
+    assert packing.window(LAYOUT, "text", text(7), {"image": image()}) is None
+    assert packing.window(LAYOUT, "text", text(28), {"image": image(), "text": text(20)}) == ("index", 1)
+    assert packing.window(LAYOUT, "image", image(), {}) is None  # never cut
+
+
+def test_the_least_that_a_packing_takes():
+    assert len(Packing(2, 1)(LAYOUT, {"text": text(1)})) == 2
+    for wrong in ((1, 1), (2, 0)):
+        with pytest.raises(ValueError, match="max_positions >= 2 and end_multiple >= 1"):
+            Packing(*wrong)
+    assert Packing(budgets={"audio": 1}).budgets == {"audio": 1}
+    first = Packing(20)(LAYOUT, {"text": text(29)}, seed=0, sample_id=0)
+    assert torch.equal(Packing(20)(LAYOUT, {"text": text(29)}).ids, first.ids)

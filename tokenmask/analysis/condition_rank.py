@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL, GIVEN, Batch, collate
-from tokenmask.masking import LevelStages, Linear, Masker, MaskingProcess, ProcessRate, ScoreContext
+from tokenmask.masking import LevelStages, Linear, Masker, MaskingProcess, ProcessRate
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
-from tokenmask.scores import slot_noise
+from tokenmask.scores import ScoreContext, slot_noise
 from tokenmask.streams import TokenStream
 from tokenmask.training import Packing, code_losses
 
@@ -92,7 +92,8 @@ def condition_ranks(
     if not 2 <= candidates <= len(conditions) or len(streams) != len(conditions):
         raise ValueError(
             f"condition_ranks needs a condition for each stream and at least {max(candidates, 2)} of them, "
-            f"got {len(streams)} streams and {len(conditions)} conditions"
+            f"got {len(streams)} streams and {len(conditions)} conditions; "
+            "score more records at once, or fewer candidates"
         )
     layout, masker = model.layout, Masker(ProcessRate(Linear()), stages=LevelStages(only=0))
     jobs = [(n, c, draw) for n in range(len(streams)) for c in range(candidates) for draw in range(draws)]

@@ -48,7 +48,9 @@ class FeatureSpace:
             ValueError: fewer.
         """
         if len(streams) < 2:
-            raise ValueError(f"a feature space needs 2 training streams at least, got {len(streams)}")
+            raise ValueError(
+                f"a feature space needs 2 training streams at least, got {len(streams)}; give more of the training part"
+            )
         raw = np.stack([_pooled(tokenizer, stream) for stream in streams])
         centre, deviation = raw.mean(0), raw.std(0)
         if isinstance(tokenizer, GivesVectors):

@@ -43,7 +43,8 @@ class ClassProbe:
         if len(classes) < 2 or len(labels) != len(features):
             raise ValueError(
                 f"a class probe needs a label for each item and 2 classes, got {len(labels)} labels of {len(classes)} "
-                f"classes for {len(features)} items"
+                f"classes for {len(features)} items; "
+                "give labelled items of at least two classes"
             )
         own = np.array([classes.index(label) for label in labels])
         weight = (1 / np.bincount(own))[own]

@@ -44,12 +44,14 @@ def words_right(clips: Sequence[np.ndarray], transcripts: Sequence[str], group: 
         ValueError: an unknown group, or a transcript that is not in it.
     """
     if group not in WORDS:
-        raise ValueError(f"group must be one of {', '.join(WORDS)}, got {group!r}")
+        raise ValueError(f"group must be one of {', '.join(WORDS)}, got {group!r}; name one of these")
     known = WORDS[group].split()
     wanted = [transcript.strip(" .!?").lower().replace("-", "") for transcript in transcripts]
     for word in wanted:
         if word not in known:
-            raise ValueError(f"transcripts of {group} must be single words out of {known}, got {word!r}")
+            raise ValueError(
+                f"transcripts of {group} must be single words out of {known}, got {word!r}; leave out the other clips"
+            )
     return [heard == word for heard, word in zip(words_heard(clips, known), wanted, strict=True)]
 
 

@@ -23,6 +23,15 @@ SOURCE = (
     "Hugging Face (metadata.csv or .jsonl, Parquet, saved to disk) or WebDataset; a .tar file of that kind; a .txt "
     f"file (each line a record); or {MANIFEST}"
 )
+UNITS = {
+    "metres": 1.0,
+    "decimetres": 10.0,
+    "centimetres": 100.0,
+    "millimetres": 1000.0,
+    "inches": 1 / 0.0254,
+    "feet": 1 / 0.3048,
+}
+"""Names of units of length, and how many make a metre."""
 HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 
 
@@ -38,9 +47,9 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def command(
-    commands: Commands, name: str, what: str, examples: Sequence[str], more: str = ""
+    commands: Commands, name: str, what: str, examples: Sequence[str], more: str = "", *, helps: bool = True
 ) -> argparse.ArgumentParser:
-    """Adds a command with its description, in which examples stand below the options."""
+    """Adds a command with its description, in which examples stand below the options; ``helps``: and its --help."""
     parser = commands.add_parser(
         name,
         help=what,
@@ -48,6 +57,7 @@ def command(
         epilog="\n".join(["examples:" if name == "demo" else ON_DEMO, *(f"  {example}" for example in examples)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=helps,
     )
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
     return parser
@@ -70,7 +80,8 @@ def add_tokenizer(parser: argparse.ArgumentParser, *, required: bool) -> None:
         default=[],
         required=required,
         metavar="NAME=FOLDER",
-        help="name of a stream and the folder of its tokenizer; once for each stream"
+        help="name of a stream and the folder of its tokenizer, `shipped` for the one that ships under that name, or a "
+        "published one as KIND:SOURCE (audio=encodec:FOLDER,levels=8); once for each stream"
         + ("" if required else " (with --data those that are not named are fitted)"),
     )
 
@@ -106,6 +117,22 @@ def add_per(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_asked(parser: argparse.ArgumentParser) -> None:
+    """--up and --units."""
+    parser.add_argument(
+        "--up",
+        choices=("x", "y", "z", "-x", "-y", "-z"),
+        help="the axis that points up in BVH files (--up=-z for those with a sign; default: told by how a body stands)",
+    )
+    parser.add_argument(
+        "--units",
+        type=unit,
+        metavar="UNIT",
+        help=f"of lengths in BVH files: {', '.join(UNITS)}, or how many make a metre (default: told by how tall a body "
+        "is)",
+    )
+
+
 def add_force(parser: argparse.ArgumentParser) -> None:
     """--force."""
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
@@ -122,6 +149,18 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def unit(text: str) -> str:
+    """The name of a unit of length, or how many make a metre."""
+    if text not in UNITS:
+        try:
+            good = 0 < float(text) < math.inf
+        except ValueError:
+            good = False
+        if not good:
+            raise argparse.ArgumentTypeError(f"must be {', '.join(UNITS)} or a positive number, got {text!r}")
+    return text
+
+
 def count(text: str) -> int:
     """A whole number, at least 1."""
     if not text.isdecimal() or not 1 <= int(text) < 1 << 31:
@@ -133,6 +172,13 @@ def seed(text: str) -> int:
     """A whole number of 63 bits."""
     if not text.isdecimal() or int(text) >= 1 << 63:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**63 - 1, got {text!r}")
+    return int(text)
+
+
+def not_below_0(text: str) -> int:
+    """A whole number, at least 0."""
+    if not text.isdecimal() or not int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 0, got {text!r}")
     return int(text)
 
 
@@ -153,3 +199,27 @@ def not_negative(text: str) -> float:
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {text!r}")
     return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must lie above 0 and be at most 1, got {text!r}")
+    return value
+
+
+def grid(text: str) -> tuple[int, ...]:
+    """Whole numbers, at least 1, with commas between them."""
+    try:
+        return tuple(count(word) for word in text.split(","))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be whole numbers with commas, such as 8,8, got {text!r}") from None

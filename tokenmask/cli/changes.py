@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.media import is_words, suffixes_of
-from tokenmask.cli.runs import conditions, deliver, drawing_options, free_paths
+from tokenmask.cli.corpora import tokenizer_place
+from tokenmask.cli.drawing import conditions, drawing_options
+from tokenmask.cli.media import in_pieces, is_words, suffixes_of
+from tokenmask.cli.printed import after_swap
+from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.cli.show import say, waiting
 from tokenmask.medium import file_and_record
+from tokenmask.progress import seconds_shown
 from tokenmask.run import Run, load
-from tokenmask.tokenizer import load_tokenizer
+from tokenmask.tokenizer import tokenizer_at
 
 
 def edit(arguments: argparse.Namespace) -> int:
@@ -20,7 +24,7 @@ def edit(arguments: argparse.Namespace) -> int:
     run = load(arguments.run)
     name = arguments.stream or _stream_of(run, arguments.media)
     if name not in run.tokenizers:
-        raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}")
+        raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}; name one of them")
     modality = run.tokenizers[name].spec.modality
     media: Any = arguments.media
     if not is_words(modality):
@@ -28,18 +32,17 @@ def edit(arguments: argparse.Namespace) -> int:
     elif media.startswith("@"):
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
     paths = free_paths(arguments, name, modality)
-    edited = run.edit(
-        media,
-        [_region(text) for text in arguments.regenerate] or None,
-        stream=name,
-        levels=arguments.level or None,
-        channels=arguments.channel or None,
-        parts=arguments.part or None,
-        length=arguments.length,
-        given=conditions(run, arguments.given),
-        **drawing_options(run, arguments),
-    )
-    deliver(edited, paths)
+    regions = [_region(text) for text in arguments.regenerate] or None
+    where = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
+    where = {name: asked or None for name, asked in where.items()}
+    options, given = drawing_options(run, arguments, name), conditions(run, arguments.given)
+    if paths and arguments.length is None and in_pieces(run.tokenizers[name], media) is not None:
+        with seconds_shown(f"editing {Path(media).name}") as show:
+            run.edit_file(media, paths, regions, stream=name, given=given, show=show, **where, **options)
+        for path in paths:
+            say(str(path))
+        return 0
+    deliver(run.edit(media, regions, stream=name, length=arguments.length, given=given, **where, **options), paths)
     return 0
 
 
@@ -50,20 +53,29 @@ def swap(arguments: argparse.Namespace) -> int:
     if (out / "run.json").exists():
         raise ValueError(f"{out} holds a run already; choose another folder")
     if not (arguments.tokenizer or arguments.remove):
-        raise ValueError("a swap needs NAME=FOLDER, the stream and its new tokenizer, or --remove NAME")
+        raise ValueError(
+            "a swap needs NAME=FOLDER, the stream and its new tokenizer, or --remove NAME; write one of the two"
+        )
     changed = run
     with waiting("relating the codes"):
         for word in arguments.tokenizer:
             name, equals, folder = word.partition("=")
             if not (name and equals and folder):
-                raise ValueError(f"a swap has the form NAME=FOLDER, got {word!r}")
-            changed = changed.swap_tokenizer(name, load_tokenizer(folder), seed=arguments.seed)
+                raise ValueError(
+                    f"a swap has the form NAME=FOLDER, got {word!r}; "
+                    "write the folder of the new tokenizer behind the sign"
+                )
+            changed = changed.swap_tokenizer(name, tokenizer_at(tokenizer_place(name, folder)), seed=arguments.seed)
         for name in arguments.remove:
             changed = changed.swap_tokenizer(name, None)
         saved = changed.save(out, [(path, 1.0) for path in arguments.corpus])
     say(repr(saved))
-    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from a corpus of new codes:")
-    say(f"tokenmask train {out / 'recipe.yaml'} --from {out} --corpus CORPUS --out TRAINED")
+    if not saved.fresh:
+        say(f"All other streams draw the same codes as in {run.folder}.")
+        return 0
+    where = "these corpora" if arguments.corpus else "your data (SOURCE)"
+    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from {where}:")
+    say(after_swap(saved, arguments.corpus))
     return 0
 
 
@@ -80,7 +92,9 @@ def _stream_of(run: Run, media: str) -> str:
         if suffix and name not in run.layout.shares and suffix in suffixes_of(tokenizer.spec.modality)
     ]
     if len(found) != 1 or is_words(run.tokenizers[found[0]].spec.modality):
-        raise ValueError(f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}")
+        raise ValueError(
+            f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}; add it to the command"
+        )
     return found[0]
 
 
@@ -92,5 +106,7 @@ def _region(text: str) -> Sequence[float]:
     except ValueError:
         numbers = []
     if len(numbers) != (2 if ":" in text else 4):
-        raise ValueError(f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}")
+        raise ValueError(
+            f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}; write numbers in one of the two forms"
+        )
     return numbers

@@ -22,12 +22,18 @@ def mapped(pairs: Iterable[tuple[str, str]], streams: Collection[str]) -> dict[s
     columns: dict[str, str] = {}
     for stream, column in pairs:
         if stream not in streams:
-            raise ValueError(f"--map gives columns to the streams {', '.join(streams)}, got {stream!r}")
+            raise ValueError(
+                f"--map gives columns to the streams {', '.join(streams)}, got {stream!r}; name one of these streams"
+            )
         if stream in columns:
-            raise ValueError(f"--map gives a stream one column, got {columns[stream]!r} and {column!r} for {stream!r}")
+            raise ValueError(
+                f"--map gives a stream one column, got {columns[stream]!r} and {column!r} for {stream!r}; leave one out"
+            )
         other = next((name for name, taken in columns.items() if taken == column), None)
         if other is not None:
-            raise ValueError(f"--map gives a column to one stream, got {column!r} for {other!r} and {stream!r}")
+            raise ValueError(
+                f"--map gives a column to one stream, got {column!r} for {other!r} and {stream!r}; leave one out"
+            )
         columns[stream] = column
     return columns
 
@@ -42,7 +48,10 @@ def check_mapped(columns: Mapping[str, str], seen: Collection[str]) -> None:
     for stream, column in columns.items():
         if column not in seen:
             held = f"they have {', '.join(sorted(seen)[:12])}" if seen else "there is none"
-            raise ValueError(f"--map {stream}={column} needs manifests with a column {column!r}, but {held}")
+            raise ValueError(
+                f"--map {stream}={column} needs manifests with a column {column!r}, but {held}; "
+                "name a column that is there"
+            )
 
 
 def check_taken(path: Path, found: Sequence[Item], modalities: Mapping[str, str]) -> None:

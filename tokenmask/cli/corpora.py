@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics, usual_workers
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
+from tokenmask.run.folder import SHIPPED
 from tokenmask.streams import StreamSpec
-from tokenmask.tokenizer import Tokenizer, load_tokenizer
+from tokenmask.tokenizer import Tokenizer, tokenizer_at
+
+SHIPS = "shipped"  # in the place of a folder: the tokenizer that ships under the name of the stream
 
 
 def corpus(arguments: argparse.Namespace) -> int:
     """Builds a corpus, or counts what is in one."""
     if arguments.action == "show":
         return _show(Path(arguments.folder))
-    tokenizers = named_tokenizers(arguments.tokenizer)
+    out = Path(arguments.out)
+    wanted = asked(arguments)
+    return build_named(arguments.tokenizer, arguments.sources, arguments.map, out, arguments.workers, wanted)
+
+
+def build_named(
+    named: Sequence[str],
+    sources: Sequence[str],
+    columns: Iterable[tuple[str, str]],
+    out: Path,
+    workers: int | None,
+    wanted: dict[str, Any],
+) -> int:
+    """Builds a corpus of what is found in ``sources``, with "NAME=FOLDER" tokenizers and "STREAM=COLUMN" columns.
+
+    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`.
+    """
+    tokenizers = named_tokenizers(named)
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-    found = items(arguments.sources, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
+    found = items(sources, modalities, needed=modalities, columns=mapped(columns, modalities))
+    ask_items(found, wanted)
     say_left_over(found, modalities)
-    return build(found, tokenizers, Path(arguments.out), arguments.workers, arguments.sources)
+    return build(found, tokenizers, out, workers, sources)
 
 
 def build(
@@ -35,7 +58,7 @@ def build(
 ) -> int:
     """Encodes items into a corpus, says what was done and what was not looked at, and gives the exit code."""
     there = out.is_dir()
-    summary = build_corpus(found, tokenizers, out, workers=workers or usual_workers(len(found)))
+    summary = build_corpus(found, tokenizers, out, workers=workers)
     left = unseen(sources, found)
     say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed{left}: {out}")
     code = failures(summary.failed, len(found))
@@ -50,17 +73,43 @@ def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
         say(sentence)
 
 
+def is_named(word: str) -> bool:
+    """Whether words are NAME=FOLDER, no folder alone, nor KIND:SOURCE with options."""
+    name, equals, _ = word.partition("=")
+    return bool(equals) and ":" not in name and not Path(word).is_dir()
+
+
 def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
-    """ "NAME=FOLDER" words -> tokenizers by stream name."""
-    found: dict[str, Tokenizer] = {}
+    """ "NAME=FOLDER", "NAME=KIND:SOURCE" or "NAME=shipped" words -> tokenizers by stream name."""
+    found = by_name(words, "a tokenizer", "NAME=FOLDER")
+    return {name: tokenizer_at(tokenizer_place(name, folder)) for name, folder in found.items()}
+
+
+def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) -> dict[str, str]:
+    """ "NAME=VALUE" words -> values by name, each once; ``form`` says so in the sentences."""
+    found: dict[str, str] = {}
     for word in words:
-        name, equals, folder = word.partition("=")
-        if not (name and equals and folder):
-            raise ValueError(f"a tokenizer is given as NAME=FOLDER, got {word!r}")
+        name, equals, value = word.partition("=")
+        if not (name and equals and (value or empty)):
+            raise ValueError(f"{what} has the form {form}, got {word!r}; write it so")
         if name in found:
-            raise ValueError(f"a stream has one tokenizer, got two for {name!r}")
-        found[name] = load_tokenizer(folder)
+            raise ValueError(f"{what} is named once, got two values for {name!r}; leave one out")
+        found[name] = value
     return found
+
+
+def tokenizer_place(name: str, folder: str) -> str:
+    """The place of NAME=PLACE; of NAME=shipped it is the folder of the tokenizer that ships under the name.
+
+    Raises:
+        ValueError: none ships under it.
+    """
+    if folder != SHIPS or Path(folder).exists():
+        return folder
+    names = sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
+    if name not in names:
+        raise ValueError(f"tokenizers ship for {', '.join(names)}, got {name}={SHIPS}; name a folder")
+    return str(SHIPPED / "tokenizers" / name)
 
 
 def shape_of(spec: StreamSpec) -> str:

@@ -16,14 +16,14 @@ from tokenmask.cli.show import failures, figures, say, table
 from tokenmask.cli.sources import media, unseen_by
 from tokenmask.modalities.codebook_report import CodebookReport
 from tokenmask.progress import progress_bar
-from tokenmask.tokenizer import Tokenizer, load_tokenizer
+from tokenmask.tokenizer import Tokenizer, tokenizer_at
 
 Named = tuple[str, Loader]
 
 
 def inspect(arguments: argparse.Namespace) -> int:
     """Encodes data, counts codes, and prints and keeps what comes out."""
-    tokenizer = load_tokenizer(arguments.tokenizer)
+    tokenizer = tokenizer_at(arguments.tokenizer)
     spec = tokenizer.spec
     found = media(arguments.on, spec.modality, arguments.per, mapped(arguments.map, [spec.modality]))
     named = [(one.name, one.loader) for one in found]

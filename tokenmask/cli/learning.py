@@ -50,7 +50,10 @@ def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loa
         training = [loader for loader in good if splits[loader] == TRAIN]
     if not training:
         failures(failed[:5], len(failed))
-        raise ValueError(f"the recipe has a stream {name!r}, but the training part of the data holds no {modality}")
+        raise ValueError(
+            f"the recipe has a stream {name!r}, but the training part of the data holds no {modality}; "
+            "add such data, or name a tokenizer folder with --tokenizer NAME=FOLDER"
+        )
     return training, [loader for loader in good if splits[loader] != TRAIN]
 
 
@@ -81,15 +84,17 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ValueError(f"the value of an option must be YAML, got {word!r}") from error
+            raise ValueError(
+                f"the value of an option must be YAML, got {word!r}; put quotes around words with special signs"
+            ) from error
         if not (name and equals):
-            raise ValueError(f"an option is given as KEY=VALUE, got {word!r}")
+            raise ValueError(f"an option is given as KEY=VALUE, got {word!r}; write it so")
         *path, last = name.split(".")
         inner = options
         for key in path:
             inner = inner.setdefault(key, {})
             if not isinstance(inner, dict):
-                raise ValueError(f"{key!r} cannot be both a value and a group of options, got {word!r}")
+                raise ValueError(f"{key!r} cannot be both a value and a group of options, got {word!r}; leave one out")
         inner[last] = value
     return options
 

@@ -131,7 +131,9 @@ def _csv(path: Path) -> Iterator[Found]:
     try:
         yield from _table(path, ((reader.line_num, cells) for cells in reader))
     except csv.Error as error:
-        raise ValueError(f"{path} must be a CSV table, but line {reader.line_num} is not ({error})") from error
+        raise ValueError(
+            f"{path} must be a CSV table, but line {reader.line_num} is not ({error}); mend that line"
+        ) from error
 
 
 def _tsv(path: Path) -> Iterator[Found]:
@@ -151,7 +153,10 @@ def _table(path: Path, found: Iterator[tuple[int, list[str]]]) -> Iterator[Found
     head = [name or f"column {number}" for number, name in enumerate(first, 1)]
     double = sorted({name for name in head if head.count(name) > 1})
     if double:
-        raise ValueError(f"{path} must have different names in its first line, got {', '.join(double)} more than once")
+        raise ValueError(
+            f"{path} must have different names in its first line, got {', '.join(double)} more than once; "
+            "rename the columns"
+        )
     for number, cells in found:
         where = f"line {number} of {path}"
         if len(cells) > len(head):
@@ -174,7 +179,9 @@ def _parquet(path: Path) -> Iterator[Found]:
                     yield number, f"row {number} of {path}", row
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path} must be a whole Parquet table, but cannot be read ({reason})") from error
+        raise ValueError(
+            f"{path} must be a whole Parquet table, but cannot be read ({reason}); copy it again"
+        ) from error
 
 
 def _paths(path: Path, stream: str) -> Iterator[Found]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, overload
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
 from tokenmask.medium import RECORD_MARK, load_media, records_of, said
 from tokenmask.progress import progress_bar
-from tokenmask.tokenizer import find_tokenizers, load_tokenizer_class
+from tokenmask.tokenizer import TakesFiles, Tokenizer, find_tokenizers, load_tokenizer_class
 
 
 class File(NamedTuple):
@@ -39,12 +39,14 @@ class Loader:
         value: words, or the path of a file.
         one_line: line ends of a text file become blanks.
         record: name of one of the records of the file; "" is the file as a whole.
+        options: (name, value) of what the file may not say of itself, see :attr:`tokenmask.medium.Medium.asked`.
     """
 
     kind: Any
     value: str | Path
     one_line: bool = False
     record: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def source(self) -> str:
@@ -61,7 +63,7 @@ class Loader:
             )
         if self.record:
             return _records(self.kind, self.value, self.value.stat().st_mtime_ns)[self.record]()
-        media = load_media(self.kind, self.value)
+        media = load_media(self.kind, self.value, **dict(self.options))
         return self.kind(" ".join(str(media).split())) if self.one_line else media
 
 
@@ -115,6 +117,16 @@ class LazyMedia(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         chosen = self._loaders[index]
         return LazyMedia(chosen) if isinstance(chosen, Sequence) else chosen()
+
+
+LONG_BYTES = 1 << 24  # of a file, from which on it is worked on in pieces; a WAV file of some minutes
+
+
+def in_pieces(tokenizer: Tokenizer, path: str | Path) -> TakesFiles | None:
+    """The tokenizer, where it can work on a file in pieces and the file is a long one of a single record."""
+    if not isinstance(tokenizer, TakesFiles) or not Path(path).is_file() or Path(path).stat().st_size < LONG_BYTES:
+        return None
+    return tokenizer
 
 
 @cache

@@ -46,7 +46,7 @@ class Packed(Loader):
             path = Path(folder) / f"part{Path(self.part.name).suffix}"
             path.write_bytes(content(self.part))
             try:
-                media = load_media(self.kind, path)
+                media = load_media(self.kind, path, **dict(self.options))
             except ValueError as error:
                 raise ValueError(str(error).replace(str(path), str(self.value))) from error
         return self.kind(" ".join(str(media).split())) if self.one_line else media
@@ -69,7 +69,9 @@ def content(part: Part) -> bytes:
             file.seek(int(offset))
             held = file.read(size)
         if len(held) < size:
-            raise ValueError(f"{part.container / part.name} must have {size} bytes, but {part.container} ends before")
+            raise ValueError(
+                f"{part.container / part.name} must have {size} bytes, but {part.container} ends before; copy it again"
+            )
         return held
     import pyarrow as pa
 
@@ -80,7 +82,9 @@ def content(part: Part) -> bytes:
         return bytes(held) if held is not None else (part.container.parent / str(cell["path"])).read_bytes()
     except (pa.ArrowException, OSError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"row {row} of {part.container} must hold a file, but cannot be read ({reason})") from error
+        raise ValueError(
+            f"row {row} of {part.container} must hold a file, but cannot be read ({reason}); leave the row out"
+        ) from error
 
 
 def _cell(path: Path, column: str, row: int) -> Any:
@@ -91,7 +95,7 @@ def _cell(path: Path, column: str, row: int) -> Any:
         if row < start + count:
             return _group(path, column, group)[row - start].as_py()
         start += count
-    raise ValueError(f"{path} must have more than {row} rows, but has {start}")
+    raise ValueError(f"{path} must have more than {row} rows, but has {start}; name a row that is there")
 
 
 @lru_cache(maxsize=64)
@@ -137,7 +141,7 @@ def members(path: Path, passed: list[str] | None = None) -> Iterator[tuple[str, 
                 elif passed is not None and not member.isdir():
                     passed.append(member.name)
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ValueError(f"{path} must be a whole .tar archive, but cannot be read ({error})") from error
+        raise ValueError(f"{path} must be a whole .tar archive, but cannot be read ({error}); copy it again") from error
 
 
 def table(path: Path) -> Any:
@@ -166,9 +170,9 @@ def _table(path: Path, changed: int) -> Any:
             held = pa.ipc.open_file(source).read_all()
         held.validate(full=True)  # a damaged one would end the process
         return held
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:  # names of columns are decoded when they are read
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path} must be a whole table, but cannot be read ({reason})") from error
+        raise ValueError(f"{path} must be a whole table, but cannot be read ({reason}); copy it again") from error
 
 
 def holds_media(kind: Any) -> bool:

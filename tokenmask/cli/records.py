@@ -62,7 +62,9 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         if value is None:
             continue
         if not isinstance(value, str):
-            raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}")
+            raise ValueError(
+                f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}; write it as a string"
+            )
         if (
             is_words(modality)
             and not value.strip()
@@ -79,7 +81,10 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         media[name] = Loader(medium(modality), value if inline else path.parent / value)
     split = row.values.get("split")
     if split not in (None, TRAIN, HELD_OUT):
-        raise ValueError(f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}")
+        raise ValueError(
+            f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}; "
+            "write one of the two, or nothing"
+        )
     group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
     return item_of(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
 

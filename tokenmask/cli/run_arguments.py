@@ -11,15 +11,20 @@ from tokenmask.cli.arguments import (
     HELD_OUT,
     SOURCE,
     Commands,
+    add_asked,
     add_force,
     add_map,
     add_tokenizer,
     add_workers,
     command,
     count,
+    grid,
+    not_below_0,
     not_negative,
     number,
+    positive,
     seed,
+    share,
 )
 
 
@@ -57,6 +62,12 @@ def train(commands: Commands) -> None:
         "rows of streams that it lacks start fresh",
     )
     parser.add_argument(
+        "--freeze",
+        action="store_true",
+        help="train the rows of new streams only, those that the run of --from lacks and those whose tokenizer was "
+        "swapped there; all else stays as it is, bit for bit",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -66,6 +77,7 @@ def train(commands: Commands) -> None:
     )
     parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
     add_map(parser)
+    add_asked(parser)
     add_workers(parser)
     parser.add_argument(
         "--dry-run",
@@ -80,13 +92,21 @@ def generate(commands: Commands) -> None:
         'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
         'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
         "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
+        "tokenmask generate image --run runs/demo --top-k 50 --order RandomScore --out codes.tokens",
     ]
     parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
     parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
     parser.add_argument(
-        "--length", type=int, metavar="N", help="codes to add, for a stream of free length such as text"
+        "--length", type=count, metavar="N", help="codes to add, for a stream of free length such as text"
     )
-    parser.add_argument("--duration", type=number, metavar="SECONDS", help="length, for a stream with a clock")
+    parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
+    parser.add_argument("--grid", type=grid, metavar="N,N", help="size of all axes, where more than one is free")
+    parser.add_argument(
+        "--prompts",
+        metavar="FILE",
+        help="many requests at once: a .txt file, each line of which is what --given text= would be, or a .jsonl, "
+        ".csv, .tsv or .parquet file with columns named as streams; samples are numbered by prompt, then by sample",
+    )
     _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
 
 
@@ -107,10 +127,12 @@ def edit(commands: Commands) -> None:
         help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
         "again for more (default: everything)",
     )
-    parser.add_argument("--level", action="append", type=int, default=[], metavar="N", help="only this level, from 0")
+    parser.add_argument(
+        "--level", action="append", type=not_below_0, default=[], metavar="N", help="only this level, from 0"
+    )
     parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
     parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
-    parser.add_argument("--length", type=int, metavar="N", help="codes in place of the region, for text")
+    parser.add_argument("--length", type=count, metavar="N", help="codes in place of the region, for text")
     _drawing(parser, "It is a condition")
 
 
@@ -123,7 +145,8 @@ def swap(commands: Commands) -> None:
         "tokenizer",
         nargs="*",
         metavar="NAME=FOLDER",
-        help="a stream and its new tokenizer; a stream that the run does not have is added",
+        help="a stream and its new tokenizer, a folder or a published one as KIND:SOURCE "
+        "(audio=encodec:FOLDER,levels=8); a stream that the run does not have is added",
     )
     parser.add_argument("--remove", action="append", default=[], metavar="NAME", help="a stream to take out")
     parser.add_argument("--corpus", action="append", default=[], metavar="FOLDER", help="data with the new codes")
@@ -226,12 +249,35 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         metavar="T",
         help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
     )
+    parser.add_argument(
+        "--top-k", type=count, metavar="N", help="draw from the N likeliest codes (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--top-p",
+        type=share,
+        metavar="P",
+        help="draw from the likeliest codes that together have the probability P (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--order",
+        metavar="SCORE",
+        help="which slots are revealed first: ConfidenceScore, MarginScore, EntropyScore, RandomScore, HaltonScore, "
+        "QLDSScore, or the class path of another (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="a field of the sampler, as under `sampler` in the recipe of the run, such as pick.min_p=0.05 or "
+        "schedule.class_path=UniformSchedule; again for more",
+    )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many to draw (default: 1)")
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help="a file (several samples are numbered) or a folder; without it text is printed and other media go to "
-        "STREAM-SEED-SAMPLE.png or the like here",
+        help="a file (several samples are numbered), of media or, if it ends in .tokens, of codes; or a folder; "
+        "without it text is printed and other media go to STREAM-SEED-SAMPLE.png or the like here",
     )
     add_force(parser)

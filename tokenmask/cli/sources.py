@@ -210,7 +210,8 @@ def _digested(loader: Loader) -> str | list[Any]:
         return loader.value
     part = loader.part if isinstance(loader, Packed) else None
     path = loader.value if part is None else part.container
-    return [loader.value.name, path.stat().st_size if path.is_file() else None, *([list(part.place)] if part else [])]
+    size = path.stat().st_size if path.is_file() else None
+    return [loader.value.name, size, *([list(part.place)] if part else []), *map(list, loader.options)]
 
 
 def _folder(folder: Path, modalities: Mapping[str, str]) -> tuple[list[Item], list[Path]]:

@@ -5,11 +5,16 @@ Does not know: what a command does. Imports nothing but argparse, so that help i
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
+
 from tokenmask.cli.arguments import (
     HELD_OUT,
     MANIFEST,
     SOURCE,
     Commands,
+    add_asked,
     add_force,
     add_map,
     add_per,
@@ -27,7 +32,9 @@ def fit(commands: Commands) -> None:
         "tokenmask fit image --data runs/demo/samples --out tokenizers/image --steps 100",
         "tokenmask fit image --data runs/demo/samples --out tokenizers/small --steps 100 --option config.codes=64",
     ]
-    parser = command(commands, "fit", "Train a tokenizer on files of one modality.", examples)
+    more = "`tokenmask fit MODALITY --help` lists the options of its tokenizer besides."
+    parser = command(commands, "fit", "Train a tokenizer on files of one modality.", examples, more, helps=False)
+    parser.add_argument("-h", "--help", action=FitHelp, help="show this help and stop")
     parser.add_argument("modality", help="text, image, audio, motion, eeg, or one that an installed package brings")
     parser.add_argument(
         "--data",
@@ -44,6 +51,7 @@ def fit(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of weights and batches (default: 0)")
     add_per(parser)
     add_map(parser)
+    add_asked(parser)
     parser.add_argument(
         "--option",
         action="append",
@@ -53,12 +61,31 @@ def fit(commands: Commands) -> None:
     )
 
 
+class FitHelp(argparse.Action):
+    """The help of ``fit`` and, where a modality is named before it, the options of its tokenizer."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+        """Leaves the process with code 0."""
+        parser.print_help()
+        if getattr(namespace, "modality", None):
+            from tokenmask.cli.options import as_help, options_of
+            from tokenmask.recipes.learners import learner
+
+            options = as_help(options_of(learner(namespace.modality)))
+            sys.stdout.write(f"\noptions of {namespace.modality}, each with --option KEY=VALUE:\n{options}\n")
+        parser.exit()
+
+
 def encode(commands: Commands) -> None:
     """``tokenmask encode``."""
     examples = [
         "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens",
         "tokenmask encode runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/encoded "
         "--workers 2",
+        "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out corpora/many --shards",
     ]
     parser = command(commands, "encode", "Turn media files into token files.", examples)
     parser.add_argument("paths", nargs="+", metavar="PATH", help=f"a media file, a folder of them, or {MANIFEST}")
@@ -67,8 +94,9 @@ def encode(commands: Commands) -> None:
         action="append",
         required=True,
         metavar="[NAME=]FOLDER",
-        help="a tokenizer folder: each media file becomes a token file. Or a stream's name and the folder of its "
-        "tokenizer, once for each stream: the records go into a corpus, as with `tokenmask corpus build`",
+        help="a tokenizer folder, or a published one as KIND:SOURCE (encodec:FOLDER,levels=8): each media file becomes "
+        "a token file. Or a stream's name and the folder of its tokenizer, once for each stream: the records go into a "
+        "corpus, as with `tokenmask corpus build`",
     )
     parser.add_argument(
         "--out",
@@ -77,7 +105,14 @@ def encode(commands: Commands) -> None:
         help="gets NAME.tokens for each file, in folders like theirs, or is the corpus; what is there already is not "
         "done again, however the command before was stopped",
     )
+    parser.add_argument(
+        "--shards",
+        action="store_true",
+        help="write records of one corpus (Parquet, 4096 in a file) in place of a token file each: for many small "
+        "files; `tokenmask decode` and `train --corpus` read it",
+    )
     add_map(parser)
+    add_asked(parser)
     add_workers(parser)
 
 
@@ -85,7 +120,9 @@ def decode(commands: Commands) -> None:
     """``tokenmask decode``."""
     examples = ["tokenmask decode tokens/blue-heart.tokens --tokenizer runs/demo/tokenizers/image --out decoded"]
     parser = command(commands, "decode", "Turn token files back into media files.", examples)
-    parser.add_argument("paths", nargs="+", metavar="FILE", help="token files, or folders of them")
+    parser.add_argument(
+        "paths", nargs="+", metavar="FILE", help="token files, folders of them, or a folder of shards (encode --shards)"
+    )
     parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="the tokenizer that made them")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a media file for each")
     parser.add_argument(
@@ -108,6 +145,7 @@ def corpus(commands: Commands) -> None:
     build.add_argument("--out", required=True, metavar="FOLDER", help="the corpus; one that is there is added to")
     add_tokenizer(build, required=True)
     add_map(build)
+    add_asked(build)
     add_workers(build)
     examples = ["tokenmask corpus show runs/demo/corpus/emoji"]
     show = command(actions, "show", "Count the records, splits, streams and codes of a corpus.", examples)
@@ -128,4 +166,5 @@ def inspect(commands: Commands) -> None:
     )
     add_per(parser)
     add_map(parser)
+    add_asked(parser)
     parser.add_argument("--out", metavar="FOLDER", help="gets report.json, counts.png and perplexity.png")

@@ -5,23 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
+from tokenmask.cli.corpora import build_named, is_named
 from tokenmask.cli.learning import learn, parse_options, report, usable
-from tokenmask.cli.media import check_written, files, readable, suffix_of
+from tokenmask.cli.media import check_written, files, in_pieces, readable, suffix_of
+from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
-from tokenmask.cli.sources import items, media, unseen_by
+from tokenmask.cli.sources import Medium, media, unseen_by
 from tokenmask.corpus import Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
-from tokenmask.progress import progress_bar
+from tokenmask.progress import progress_bar, seconds_shown
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import Tokenizer, load_tokenizer
+from tokenmask.tokenizer import TakesFiles, Tokenizer, tokenizer_at
 
 SUFFIX = ".tokens"
+LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
 Failed = list[tuple[str, str]]
 
 
@@ -32,6 +36,7 @@ def fit(arguments: argparse.Namespace) -> int:
     words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
     options = fit_options(kind, parse_options(words))
     found = media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality]))
+    ask_media(found, asked(arguments))
     say(f"{len(found)} items of {modality} found{unseen_by(arguments.data, found)}")
     held = {one.loader: one.held_out for one in found}
     good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
@@ -51,40 +56,56 @@ def fit(arguments: argparse.Namespace) -> int:
 
 
 def encode(arguments: argparse.Namespace) -> int:
-    """Encodes media into token files or, with named tokenizers, records into a corpus; what fails is listed last."""
+    """Encodes media into token files or shards or, with named tokenizers, records into a corpus; failures come last."""
     out, workers = Path(arguments.out), arguments.workers
-    named = [word for word in arguments.tokenizer if "=" in word and not Path(word).is_dir()]
-    if named:
-        tokenizers = named_tokenizers(arguments.tokenizer)
-        modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
-        found = items(arguments.paths, modalities, needed=modalities, columns=mapped(arguments.map, modalities))
-        say_left_over(found, modalities)
-        return build(found, tokenizers, out, workers, arguments.paths)
+    named = [word for word in arguments.tokenizer if is_named(word)]
+    if named:  # with --shards or without: records of several streams are written as shards in any case
+        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments))
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    return _token_files(arguments, load_tokenizer(arguments.tokenizer[0]), out, workers)
+    tokenizer = tokenizer_at(arguments.tokenizer[0])
+    modality = tokenizer.spec.modality
+    several = media(arguments.paths, modality, columns=mapped(arguments.map, [modality]))
+    ask_media(several, asked(arguments))
+    if arguments.shards:
+        return into_shards(several, tokenizer, out, workers, arguments.paths)
+    return _token_files(arguments.paths, several, tokenizer, out, workers)
 
 
-def _token_files(arguments: argparse.Namespace, tokenizer: Tokenizer, out: Path, workers: int | None) -> int:
-    paths, modality = arguments.paths, tokenizer.spec.modality
-    found = media(paths, modality, columns=mapped(arguments.map, [modality]))
+def _token_files(
+    paths: Sequence[str], found: Sequence[Medium], tokenizer: Tokenizer, out: Path, workers: int | None
+) -> int:
+    modality = tokenizer.spec.modality
     sources = [one.loader.source for one in found]
     targets = _targets([one.name for one in found], sources, out)
     _remove_partials(targets)
     failed: Failed = []
     todo: list[Item] = []
     left: list[tuple[str, Path]] = []
+    long: list[tuple[TakesFiles, Path, Path]] = []
     for one, source, target in zip(found, sources, targets, strict=True):
         try:
-            if not _is_done(target, tokenizer):
+            if _is_done(target, tokenizer):
+                continue
+            pieces = None if one.loader.record else in_pieces(tokenizer, one.loader.value)
+            if pieces is not None:
+                long.append((pieces, Path(one.loader.value), target))
+            else:
                 todo.append(Item(one.name, {modality: one.loader}))
                 left.append((source, target))
         except ValueError as error:
             failed.append((source, str(error)))
-    done, encoded = len(found) - len(todo) - len(failed), 0
+    done, encoded = len(found) - len(todo) - len(long) - len(failed), 0
+    for pieces, path, target in long:
+        try:
+            with seconds_shown(f"encoding {path.name}") as shown:
+                _save(pieces.encode_file(path, show=shown), target)
+            encoded += 1
+        except (ValueError, OSError, RuntimeError) as error:
+            failed.append((str(path), sentence(error)))
     with progress_bar("encoding", len(found), len(found) - len(todo), True) as show:
         results = encode_items(todo, {modality: tokenizer}, workers=workers or usual_workers(len(todo)))
         for number, ((source, target), (_, result)) in enumerate(zip(left, results, strict=True), 1):
@@ -100,24 +121,34 @@ def _token_files(arguments: argparse.Namespace, tokenizer: Tokenizer, out: Path,
 
 def decode(arguments: argparse.Namespace) -> int:
     """Decodes token files one by one; what fails is listed at the end."""
-    tokenizer, out = load_tokenizer(arguments.tokenizer), Path(arguments.out)
+    tokenizer, out = tokenizer_at(arguments.tokenizer), Path(arguments.out)
     suffix = arguments.suffix or suffix_of(tokenizer.spec.modality)
     if not suffix.startswith("."):
-        raise ValueError(f"a suffix starts with a point, got {suffix!r}")
+        raise ValueError(f"a suffix starts with a point, got {suffix!r}; write it as .png")
     check_written(f"x{suffix}", tokenizer.spec.modality)
-    found = files(arguments.paths, "token file", (SUFFIX,))
+    found: list[tuple[str, Path, Callable[[], TokenStream]]] = []  # where codes are, the medium's name, what reads them
+    plain = [path for path in arguments.paths if not is_sharded(Path(path))]
+    for file in files(plain, "token file", (SUFFIX,)) if plain else ():
+        found.append((str(file.path), Path(file.name), partial(TokenStream.load, file.path)))
+    for folder in arguments.paths:
+        if folder not in plain:
+            found += [(f"{folder}#{key}", Path(key), read) for key, read in from_shards(Path(folder), tokenizer)]
     failed: Failed = []
-    targets = [out / Path(file.name).with_suffix(suffix) for file in found]
-    _check_different([str(file.path) for file in found], targets)
+    targets = _below([source for source, *_ in found], [name for _, name, _ in found], suffix, out)
     with progress_bar("decoding", len(found), 0, len(found) > 20) as show:
-        for number, (file, target) in enumerate(zip(found, targets, strict=True), 1):
+        for number, ((source, _, read), target) in enumerate(zip(found, targets, strict=True), 1):
             try:
                 check_new(target, arguments.force)
-                media = tokenizer.decode(TokenStream.load(file.path))
+                stream = read()
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(tokenizer, TakesFiles) and stream.codes.numel() > LONG_CODES:
+                    with seconds_shown(f"decoding {source}") as shown:
+                        tokenizer.decode_file(stream, target, show=shown)
+                else:
+                    tokenizer.decode(stream).save(target)
             except (ValueError, TypeError) as error:
-                failed.append((str(file.path), str(error)))
+                failed.append((source, str(error)))
             else:
-                media.save(target)
                 say(str(target))
             show(number, None)
     return failures(failed, len(found))
@@ -168,12 +199,17 @@ def _lives(process: int) -> bool:
 
 def _targets(names: Sequence[str], sources: Sequence[str], out: Path) -> list[Path]:
     """x.png -> x.tokens, in folders like those of the media; x.png beside x.jpg -> x.png.tokens and x.jpg.tokens."""
-    short = [out / Path(name).with_suffix(SUFFIX) for name in names]
+    return _below(sources, list(map(Path, names)), SUFFIX, out)
+
+
+def _below(sources: Sequence[str], names: Sequence[Path], suffix: str, out: Path) -> list[Path]:
+    short = [out / name.with_suffix(suffix) for name in names]
     counts = Counter(short)
-    targets = [one if counts[one] == 1 else out / (name + SUFFIX) for one, name in zip(short, names, strict=True)]
+    targets = [one if counts[one] == 1 else out / f"{name}{suffix}" for one, name in zip(short, names, strict=True)]
     for target in targets:
         if not target.is_relative_to(out) or ".." in target.relative_to(out).parts:
-            raise ValueError(f"token files go below {out}, but a key would give {target}; choose other keys")
+            kind = "token files" if suffix == SUFFIX else "media"
+            raise ValueError(f"{kind} go below {out}, but a key would give {target}; choose other keys")
     _check_different(sources, targets)
     return targets
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build, named_tokenizers, say_left_over
+from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_place
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
+from tokenmask.cli.printed import after_training
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items, unseen
-from tokenmask.corpus import Corpus, Item
+from tokenmask.corpus import TRAIN, Corpus, Item
 from tokenmask.files import write_text_atomic
 from tokenmask.fitting import Interrupted
 from tokenmask.models import check_shapes, head_of
@@ -35,17 +38,29 @@ def train(arguments: argparse.Namespace) -> int:
     others = _streams_of_others(arguments.recipe) if arguments.data else []
     recipe = load_recipe(arguments.recipe, overrides=[*others, *arguments.set], tiny=arguments.tiny)
     out, code = Path(arguments.out), 0
-    folders = dict(word.partition("=")[::2] for word in arguments.tokenizer)
+    words = (word.partition("=")[::2] for word in arguments.tokenizer)
+    folders = {name: tokenizer_place(name, folder) for name, folder in words}
     tokenizers = named_tokenizers(arguments.tokenizer)
     for name, tokenizer in tokenizers.items():
         if name not in recipe.streams:
-            raise ValueError(f"the recipe has the streams {', '.join(recipe.streams)}, got a tokenizer for {name!r}")
+            raise ValueError(
+                f"the recipe has the streams {', '.join(recipe.streams)}, got a tokenizer for {name!r}; "
+                "name one of these"
+            )
         wanted = recipe.streams[name].tokenizer
         if tokenizer.media is not load_tokenizer_class(wanted).media:
-            raise ValueError(f"stream {name!r} needs a tokenizer of {wanted}, got one of {tokenizer.spec.modality}")
+            raise ValueError(
+                f"stream {name!r} needs a tokenizer of {wanted}, got one of {tokenizer.spec.modality}; "
+                "give the folder of such a one"
+            )
     start = None if arguments.start is None else Path(arguments.start)
+    fresh: list[str] = []
     if start is not None:
-        tokenizers = _started(load(start), recipe, tokenizers)
+        begun = load(start)
+        tokenizers = _started(begun, recipe, tokenizers)
+        fresh = [name for name in recipe.streams if name in begun.fresh or name not in begun.layout.streams]
+    elif arguments.freeze:
+        raise ValueError("--freeze keeps what another run has learned; name that run with --from, or leave it away")
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
     of_corpora = {name for folder, _ in corpora for name in Corpus(folder).specs}
     found: list[Item] = []
@@ -56,15 +71,23 @@ def train(arguments: argparse.Namespace) -> int:
         needed = () if recipe.optional_streams else set(tokenizers) - of_corpora  # others are fitted, so refused there
         complete = not recipe.optional_streams
         found = items(arguments.data, modalities, complete=complete, needed=needed, columns=columns)
+        ask_items(found, asked(arguments))
         say_left_over(found)
         say(f"{len(found)} items found{unseen(arguments.data, found)}")
     elif arguments.map:
         raise ValueError("--map names columns of manifests, which --data gives; add it, or leave --map away")
+    elif asked(arguments):
+        raise ValueError("--up and --units say how media of --data are read; add it, or leave them away")
     if recipe.optional_streams:
+        found = _learned(found, of_corpora | set(tokenizers))
         held = of_corpora | {name for item in found for name in item.media}
         recipe = recipe.of(held) if held else recipe
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
         say(f"streams of these data: {', '.join(recipe.streams)}")
+    if arguments.freeze:
+        recipe = _frozen(recipe, [name for name in fresh if name in recipe.streams], start)
+    if recipe.training.only:
+        say(f"only the rows of {', '.join(recipe.training.only)} are trained")
     if arguments.dry_run:
         if processes.size > 1:
             raise ValueError(f"--dry-run is for one process, got {processes.size}; leave torchrun away")
@@ -85,9 +108,9 @@ def train(arguments: argparse.Namespace) -> int:
         return code
     for name, folder in folders.items():
         _keep_figures(Path(folder), out / "tokenizers" / name)
-    name = run.layout.names[-1]
-    length = " --length 24" if None in run.layout.streams[name].grid else ""
-    say(f"{run!r}; see `tokenmask generate {name} --run {out}{length}` and `tokenmask evaluate {out}`")
+    say(repr(run))
+    for line in after_training(run):
+        say(line)
     return code
 
 
@@ -117,6 +140,16 @@ def _started(run: Run, recipe: Recipe, given: Mapping[str, Tokenizer]) -> dict[s
     return theirs | dict(given)
 
 
+def _frozen(recipe: Recipe, fresh: Sequence[str], start: Path | None) -> Recipe:
+    """The recipe in which only the rows of some streams move."""
+    if not fresh:
+        raise ValueError(
+            f"--freeze trains streams that {start} lacks or whose tokenizer was swapped there, but these data hold "
+            "none of them; leave it away, or say which with --set training.only=[NAME]"
+        )
+    return replace(recipe, training=replace(recipe.training, only=tuple(fresh)))
+
+
 def _weighted(word: str) -> tuple[str | Path, float]:
     folder, equals, text = word.rpartition("=")
     if not equals:
@@ -126,7 +159,9 @@ def _weighted(word: str) -> tuple[str | Path, float]:
     except ValueError:
         weight = math.nan
     if not (folder and 0 < weight < math.inf):
-        raise ValueError(f"a corpus is given as FOLDER or FOLDER=WEIGHT with a weight above 0, got {word!r}")
+        raise ValueError(
+            f"a corpus is given as FOLDER or FOLDER=WEIGHT with a weight above 0, got {word!r}; write it so"
+        )
     return folder, weight
 
 
@@ -137,6 +172,31 @@ def _keep_figures(source: Path, target: Path) -> None:
 
 
 # Own data -------------------------------------------------------------------------------------------------------------
+
+
+def _learned(found: Sequence[Item], known: Collection[str]) -> list[Item]:
+    """Items without the streams that nothing can be learned of, as all their media are held out; these are said.
+
+    Where nothing else is left, all stay: fitting says what is missing.
+
+    Args:
+        found: of the user's data.
+        known: streams that need no learning from these.
+    """
+    seen = {name for item in found for name in item.media}
+    learned = {name for item in found if item.split == TRAIN for name in item.media} | set(known)
+    lost = sorted(seen - learned)
+    kept = [
+        replace(item, media={name: one for name, one in item.media.items() if name in learned})
+        for item in found
+        if item.media.keys() & learned
+    ]
+    if not lost or not kept:
+        return list(found)
+    for name in lost:
+        count = sum(name in item.media for item in found)
+        say(f"left out: the stream {name}, since all of it that these data hold ({count}) is held out; give more of it")
+    return kept
 
 
 def _from_data(

@@ -8,7 +8,7 @@ from tokenmask.corpus.encoding import Item, encode_items, usual_workers
 from tokenmask.corpus.mixture import Draw, Mixture
 from tokenmask.corpus.reader import Corpus
 from tokenmask.corpus.records import HELD_OUT, JSON, TRAIN, Record, num_positions
-from tokenmask.corpus.statistics import statistics
+from tokenmask.corpus.statistics import statistics, totals
 from tokenmask.corpus.writer import CorpusWriter
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "encode_items",
     "num_positions",
     "statistics",
+    "totals",
     "usual_workers",
 ]

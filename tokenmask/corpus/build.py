@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenmask.corpus.encoding import Item, encode_items, sentence
+from tokenmask.corpus.encoding import Item, encode_items, sentence, usual_workers
 from tokenmask.corpus.records import Record
 from tokenmask.corpus.writer import CorpusWriter
 from tokenmask.progress import progress_bar
@@ -40,7 +40,7 @@ def build_corpus(
     *,
     progress: bool = True,
     on_error: str = "collect",
-    workers: int = 1,
+    workers: int | None = 1,
     records_per_shard: int = 4096,
     row_group: int = 512,
 ) -> BuildSummary:
@@ -55,7 +55,8 @@ def build_corpus(
         folder: of the corpus.
         progress: a bar on stderr, if the items have a length.
         on_error: "collect" puts items that fail into the summary, "raise" stops at the first.
-        workers: processes that encode; the corpus is the same for any number, see :func:`encode_items`.
+        workers: processes that encode; the corpus is the same for any number, see :func:`encode_items`. None takes
+            :func:`usual_workers` of the items that are not there yet, if items have a length, else 1.
         records_per_shard: see :class:`CorpusWriter`.
         row_group: see :class:`CorpusWriter`.
 
@@ -78,6 +79,8 @@ def build_corpus(
     total = len(items) if isinstance(items, Sized) else 0
     if total:
         new = list(new)
+    if workers is None:
+        workers = usual_workers(len(new)) if isinstance(new, list) else 1
     try:
         with progress_bar(f"encoding {Path(folder).name}", total, skipped, progress) as show:
             for item, result in encode_items(new, tokenizers, workers=workers):

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import signal
 import tempfile
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -177,8 +178,10 @@ def _serve(connection: Connection, folders: Mapping[str, str]) -> None:
     connection.send("")
     with contextlib.suppress(EOFError, OSError):  # the parent went away
         while True:
-            results = _encode(connection.recv(), tokenizers)
-            connection.send([_packed(result) for result in results])
+            items = connection.recv()
+            with warnings.catch_warnings(record=True) as told:  # the parent says them, once and in its own way
+                results = _encode(items, tokenizers)
+            connection.send(([_packed(result) for result in results], [str(one.message) for one in told]))
 
 
 def _packed(result: Streams | Exception) -> _Packed | str:
@@ -250,7 +253,8 @@ class _Worker:
         assert self.part is not None
         (task, start, stop), self.part = self.part, None
         try:
-            answer: list[_Packed | str] = self.connection.recv()
+            answer: list[_Packed | str]
+            answer, told = self.connection.recv()
         except (EOFError, OSError):
             self.stop()
             code = self._process.exitcode or 0
@@ -259,7 +263,10 @@ class _Worker:
                 return [(task, index, index + 1) for index in range(start, stop)]
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             answer = [f"the process that encoded it was ended {how}: too little memory, or a fault in what reads it"]
+            told = []
         task.results[start:stop] = answer
+        for words in told:
+            warnings.warn(words, stacklevel=2)
         return []
 
 

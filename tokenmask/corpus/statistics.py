@@ -6,6 +6,8 @@ Does not know: models, shared ids.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -30,3 +32,13 @@ def statistics(corpus: Corpus) -> dict[str, tuple[Tensor, ...]]:
             for level, column in zip(counts[name], codes.unbind(-1), strict=True):
                 level += torch.bincount(column, minlength=len(level))
     return counts
+
+
+def totals(corpora: Iterable[Corpus]) -> dict[str, list[Tensor]]:
+    """The :func:`statistics` of several corpora together; one of them may lack a stream."""
+    found: dict[str, list[Tensor]] = {}
+    for corpus in corpora:
+        for name, counts in statistics(corpus).items():
+            old = found.get(name)
+            found[name] = list(counts) if old is None else [a + b for a, b in zip(old, counts, strict=True)]
+    return found

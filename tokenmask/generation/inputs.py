@@ -5,7 +5,7 @@ Arrow: media, words, paths --**Inputs.tokens**--> TokenStream --> Request. Does 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from tokenmask.generation.options import DrawOptions
 from tokenmask.generation.request import growing_axis
 from tokenmask.layout import Layout
-from tokenmask.medium import load_media, said
+from tokenmask.medium import Medium, load_media, said
+from tokenmask.scores.arguments import number, whole
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer, stream_of
 
@@ -45,6 +46,8 @@ class Inputs:
             value = kind(value)
         elif isinstance(value, (str, Path)):
             value = load_media(kind, value)
+        elif not isinstance(value, kind) and issubclass(kind, Medium):
+            value = kind.of(value) or value
         return value
 
     def tokens(self, name: str, value: Any) -> TokenStream:
@@ -56,7 +59,13 @@ class Inputs:
         return stream_of(self.tokenizers[name], media)
 
     def conditions(self, given: Mapping[str, Any] | None) -> dict[str, TokenStream]:
-        """What is given of each stream, as tokens."""
+        """What is given of each stream, as tokens.
+
+        Raises:
+            TypeError: no mapping of stream names.
+        """
+        if given is not None and not isinstance(given, Mapping):
+            raise TypeError(f"given must be a mapping of stream names to what is given, got {given!r}; write a dict")
         return {name: self.tokens(name, value) for name, value in (given or {}).items()}
 
     def companions(self, options: DrawOptions) -> dict[str, Any]:
@@ -70,7 +79,7 @@ class Inputs:
         if isinstance(media, TokenStream):
             found = [name for name in kinds if self.layout.streams[name] == media.spec]
         else:
-            found = [name for name, kind in kinds.items() if type(media) is kind]
+            found = [name for name, kind in kinds.items() if type(media) is kind or _is_one(kind, media)]
         if len(found) != 1:
             what = type(media).__name__
             raise ValueError(f"say which stream this {what} is of with stream=..., one of {', '.join(self.tokenizers)}")
@@ -87,13 +96,25 @@ class Inputs:
         """The size of all axes of a new stream, its prefix included; see :meth:`tokenmask.run.Run.generate_tokens`.
 
         Raises:
-            ValueError: a size that is missing, zero, or another one than the stream always has.
+            ValueError: a size that is missing, below one, no finite number, or another than the stream always has.
+            TypeError: a size of another type.
         """
         spec = self.layout.streams[name]
+        if length is not None:
+            length = whole("length", length)
+        if grid is not None:
+            if not isinstance(grid, Sequence) or isinstance(grid, str) or len(grid) != len(spec.axes):
+                wanted = f"a size for each of the axes {', '.join(spec.axes)}"
+                raise ValueError(f"grid must hold {wanted} of {name!r}, got {grid!r}; write a tuple")
+            grid = tuple(whole("each size of grid", size) for size in grid)
         if duration_seconds is not None:
+            duration_seconds = number("duration_seconds", duration_seconds, least=0.0)
             if spec.rate_hz is None:
                 raise ValueError(f"{name!r} has no clock, so ask for a length and not for duration_seconds")
             length = round(duration_seconds * spec.rate_hz)
+            if length < 1:
+                shortest = f"at least {1 / spec.rate_hz:g}, one place of {name!r}"
+                raise ValueError(f"duration_seconds must be {shortest}, got {duration_seconds:g}; ask for more")
         fixed = tuple(size for size in spec.grid if size is not None)
         if grid is None and len(fixed) == len(spec.grid):
             if length is not None and length != fixed[0]:
@@ -102,8 +123,6 @@ class Inputs:
         if grid is None:
             if length is None:
                 raise ValueError(f"{name!r} has no fixed size; say how many places to fill with length=...")
-            if length < 1:
-                raise ValueError(f"length must be at least 1, got {length}")
             grows = growing_axis(spec)
             names = dict(prefix.labels if prefix else {}) or self.labels.get(name, {})
             sizes = [
@@ -122,3 +141,8 @@ class Inputs:
         labels = dict(prefix.labels) if prefix else self.labels.get(name, {})
         axes = self.layout.streams[name].axes
         return {axis: own for axis, own in labels.items() if size[axes.index(axis)] == len(own)}
+
+
+def _is_one(kind: Any, value: Any) -> bool:
+    """Whether another library's object is such a medium."""
+    return issubclass(kind, Medium) and not isinstance(value, (str, Medium)) and kind.of(value) is not None

@@ -5,10 +5,14 @@ Arrow: options + Sampler --**drawn_with**--> Sampler. Does not know: streams, me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from numbers import Integral
 from typing import Any, TypedDict
 
+from tokenmask.generation.watching import Filling
 from tokenmask.sampling import Sampler
+from tokenmask.scores.arguments import MOST, is_a, number, whole
 
 
 class DrawOptions(TypedDict, total=False):
@@ -24,6 +28,7 @@ class DrawOptions(TypedDict, total=False):
         also: further conditions, (stream name -> what is given, weight w) each: the logits gain w (c - u).
         sampler: replaces the recipe's; the options above change it.
         progress: a bar on stderr.
+        on_step: called after each step of each request with a :class:`tokenmask.generation.Filling`.
     """
 
     steps: int | None
@@ -35,24 +40,22 @@ class DrawOptions(TypedDict, total=False):
     also: Sequence[tuple[Mapping[str, Any], float]] | None
     sampler: Sampler | None
     progress: bool
+    on_step: Callable[[Filling], None] | None
 
 
-_DEFAULTS: Mapping[str, Any] = {"seed": 0, "num_samples": 1}
-
-
-def check_options(options: Mapping[str, Any], others: Sequence[str]) -> tuple[int | Sequence[int], int]:
-    """Refuses a misspelt option, and says those that have a value of their own when left out or None.
+def check_options(options: Mapping[str, Any], others: Sequence[str]) -> tuple[int | list[int], int]:
+    """Refuses options that are none and values that are none of theirs, and says those that are never left out.
 
     Args:
-        options: by name.
+        options: by name; None is as left out.
         others: names of what the caller takes besides, for the sentence.
 
     Returns:
-        seed and num_samples.
+        seed (or seeds) and num_samples.
 
     Raises:
-        TypeError: a name that is no option.
-        ValueError: num_samples below 1.
+        TypeError: a name that is no option, or a value of another type than the option's.
+        ValueError: a number that is none of those asked for: infinite, NaN, too small, too large.
     """
     known = [*others, *DrawOptions.__annotations__]
     unknown = [name for name in options if name not in DrawOptions.__annotations__]
@@ -61,10 +64,64 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> tuple[in
             f"a drawing has the options {', '.join(known)}, got {', '.join(unknown)}; write one of these names, or "
             "leave it out"
         )
-    seed, samples = (default if options.get(name) is None else options[name] for name, default in _DEFAULTS.items())
-    if samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {samples}; ask for one or more, or leave it out")
-    return seed, samples
+    said = {name: value for name, value in options.items() if value is not None}
+    for name, check in _CHECKS.items():
+        if name in said:
+            check(name, said[name])
+    seed = said.get("seed", 0)
+    return (
+        [whole("seed", one, *_SEEDS) for one in seed] if _is_list(seed) else whole("seed", seed, *_SEEDS),
+        whole("num_samples", said.get("num_samples", 1), most=_MOST_SAMPLES),
+    )
+
+
+_SEEDS = (-(1 << 63), MOST)
+_MOST_SAMPLES = 1 << 23  # so many have draws of their own, see SamplerState.keys
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def _seeds(name: str, value: Any) -> None:
+    if not (_is_list(value) or isinstance(value, Integral)):
+        raise TypeError(f"{name} must be a whole number, or one for each request, got {value!r}; write ints")
+
+
+def _given(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping of stream names to what is given, got {value!r}; write a dict")
+
+
+def _pairs(name: str, value: Any) -> None:
+    if not (isinstance(value, list | tuple) and all(isinstance(one, list | tuple) and len(one) == 2 for one in value)):
+        raise TypeError(f"{name} must be pairs (what is given, weight), got {value!r}; write [({{...}}, 1.0)]")
+    for one, weight in value:
+        _given(f"each condition of {name}", one)
+        number(f"each weight of {name}", weight)
+
+
+def _truth(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}; write one of these")
+
+
+def _called(name: str, value: Any) -> None:
+    if not callable(value):
+        raise TypeError(f"{name} must be called with a Filling after each step, got {value!r}; pass a function")
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], object]] = {
+    "steps": whole,
+    "guidance": number,
+    "temperature": partial(number, least=0.0),
+    "seed": _seeds,
+    "negative": _given,
+    "also": _pairs,
+    "sampler": partial(is_a, kind=Sampler),
+    "progress": _truth,
+    "on_step": _called,
+}
 
 
 def drawn_with(sampler: Sampler, options: DrawOptions) -> Sampler:

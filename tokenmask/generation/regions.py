@@ -6,13 +6,14 @@ Arrow: media, regions --**hole**--> bool [*grid, K] --> Request. Does not know: 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tokenmask.generation.request import growing_axis
+from tokenmask.scores.arguments import number, whole
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
@@ -48,11 +49,22 @@ def hole(
 
     Raises:
         ValueError: a region of the wrong kind or outside of the media, an unknown name, or nothing left to fill.
+        TypeError: regions, levels, channels or parts that are no list, or regions that are no numbers.
     """
     spec = stream.spec
+    for name, value in (("regenerate", regions), ("levels", levels), ("channels", channels), ("parts", parts)):
+        if isinstance(value, str) or not isinstance(value, Iterable | None):
+            raise TypeError(f"{name} must be a list, got {value!r}; write [{value!r}]")
     inside = torch.zeros(stream.grid, dtype=torch.bool)
     for region in [None] if regions is None else regions:
-        inside |= torch.ones_like(inside) if region is None else _places(tokenizer, media, stream, region)
+        if region is None:
+            inside |= True
+            continue
+        if not isinstance(region, Iterable):
+            raise TypeError(f"a region must be a tuple of numbers, got {region!r}; write [(start, end)]")
+        for one in region:
+            number("each number of a region", one)
+        inside |= _places(tokenizer, media, stream, region)
     if channels is not None:
         names = stream.labels.get("channel", ())
         wanted = torch.zeros(len(names), dtype=torch.bool)
@@ -80,17 +92,24 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     Raises:
         ValueError: a stream with a clock or with fixed places, a hole of several runs, or a length below 1.
     """
+    length = whole("length", length)
     if stream.spec.axes != ("index",) or stream.spec.grid != (None,):
         raise ValueError(f"only words can be replaced by more or fewer codes, got length={length} for other media")
     places = chosen.any(-1).nonzero().squeeze(1)
     first, stop = int(places[0]), int(places[-1]) + 1
-    if len(places) != stop - first or length < 1:
-        raise ValueError(f"length needs one region and at least 1 code, got {length} for {len(places)} places")
+    if len(places) != stop - first:
+        raise ValueError(f"length goes with one region, got {length} for {len(places)} places in several; leave it out")
     fresh = stream.codes[first : first + 1].expand(length, -1)
     codes = torch.cat([stream.codes[:first], fresh, stream.codes[stop:]])
     again = torch.zeros(codes.shape, dtype=torch.bool)
     again[first : first + length] = True
     return TokenStream(stream.spec, codes, stream.start_seconds), again
+
+
+def touched(steps: Tensor) -> tuple[int, int]:
+    """The first True of bool [T], and the one after the last; there is one."""
+    places = steps.nonzero().squeeze(1)
+    return int(places[0]), int(places[-1]) + 1
 
 
 def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
@@ -109,14 +128,7 @@ def window(stream: TokenStream, chosen: Tensor, steps: int) -> tuple[int, int]:
     """
     axis = growing_axis(stream.spec)
     size = stream.grid[axis]
-    touched = chosen.movedim(axis, 0).flatten(1).any(1).nonzero().squeeze(1)
-    first, stop = int(touched[0]), int(touched[-1]) + 1
-    if stop - first > steps:
-        rate, unit = stream.spec.rate_hz, "steps of time" if "time" in stream.spec.axes else "codes"
-        longest = f"{steps / rate:g} s" if rate else f"{steps} {unit.split()[0]}"
-        raise ValueError(
-            f"this model sees {longest} at a time, got a region of {stop - first} {unit}; edit part by part"
-        )
+    first, stop = touched(chosen.movedim(axis, 0).flatten(1).any(1))
     start = min(max((first + stop - steps) // 2, 0), max(size - steps, 0))
     return start, min(start + steps, size)
 
@@ -166,6 +178,7 @@ def _levels(
             raise ValueError(f"parts must be among {', '.join(names) or '(none here)'}, got {', '.join(parts)}")
         groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)
     deepest = max(len(group) for group in groups)
+    levels = None if levels is None else [whole("each of levels", level, 0) for level in levels]
     if levels is not None and not all(0 <= level < deepest for level in levels):
         raise ValueError(f"levels must lie in 0..{deepest - 1}, got {', '.join(map(str, levels))}")
     return [level for group in groups for depth, level in enumerate(group) if levels is None or depth in levels]

@@ -55,15 +55,22 @@ class Layout(Ids):
 
     def __post_init__(self) -> None:
         if not self.streams:
-            raise ValueError("a Layout needs at least one stream, got none")
+            raise ValueError("a Layout needs at least one stream, got none; name the spec of each")
         if not self.controls or self.controls[0] != "BOS":
-            raise ValueError(f"controls must begin with 'BOS', got {self.controls}")
+            raise ValueError(f"controls must begin with 'BOS', got {self.controls}; put it first")
         for name in (*self.arrangements, *self.shares, *self.shares.values()):
             if name not in self.streams:
-                raise ValueError(f"the layout has the streams {list(self.streams)}, got {name!r}")
+                raise ValueError(
+                    f"the layout has the streams {list(self.streams)}, got {name!r}; "
+                    "name one of these in arrangements and shares"
+                )
         for name, owner in self.shares.items():
             if self.streams[name].codebook_sizes != self.streams[owner].codebook_sizes or owner in self.shares:
-                raise ValueError(f"{name!r} can share the ranges of {owner!r} only with the same codebook_sizes")
+                raise ValueError(
+                    f"{name!r} can share the ranges of {owner!r} only with the same codebook_sizes, and where that one "
+                    f"shares none itself, got {self.streams[name].codebook_sizes} and "
+                    f"{self.streams[owner].codebook_sizes}; leave {name!r} out of shares"
+                )
         if not self.ranges:
             object.__setattr__(self, "ranges", laid_out(self.streams, self.shares, 1 + len(self.controls)))
         if self.num_ids > MAX_IDS:
@@ -115,7 +122,7 @@ class Layout(Ids):
             ValueError: a stream that the layout lacks, a foreign fingerprint, or a code where only the padding may be.
         """
         if not record:
-            raise ValueError("pack needs a record with at least one stream, got none")
+            raise ValueError("pack needs a record with at least one stream, got none; leave out empty records")
         parts, segments, start = [], list[Segment](), 1
         levels = max(stream.spec.num_levels for stream in record.values())
         for name in sorted(record, key=self.index):
@@ -195,7 +202,7 @@ class Layout(Ids):
         sharers = [sharer for sharer, owner in self.shares.items() if owner == name]
         if sharers or len(self.streams) == 1:
             why = f"{', '.join(sharers)} shares its ranges" if sharers else "it is the only one"
-            raise ValueError(f"stream {name!r} can't be removed: {why}")
+            raise ValueError(f"stream {name!r} can't be removed: {why}; remove what shares them first, or keep it")
         return replace(
             self,
             streams={stream: spec for stream, spec in self.streams.items() if stream != name},

@@ -1,5 +1,6 @@
-"""Masking: how many slots (rates, processes), which (scores), what stands there instead (corruption)."""
+"""Masking: how many slots are hidden (rates, processes), and what stands there instead (corruption)."""
 
+from tokenmask.deprecation import moved_names
 from tokenmask.masking.conditioning import Conditioning
 from tokenmask.masking.group_chain import GroupChain, chained
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
@@ -16,16 +17,6 @@ from tokenmask.masking.processes import (
 )
 from tokenmask.masking.rates import Amount, FixedRate, ProcessRate, Rate
 from tokenmask.masking.stages import LevelStages, Stages
-from tokenmask.scores import (
-    HaltonScore,
-    QLDSScore,
-    RandomScore,
-    RasterScore,
-    Score,
-    ScoreContext,
-    SpanScore,
-    SumScore,
-)
 
 __all__ = [
     "Amount",
@@ -36,7 +27,6 @@ __all__ = [
     "Exponential",
     "FixedRate",
     "GroupChain",
-    "HaltonScore",
     "LevelStages",
     "Linear",
     "Logarithmic",
@@ -46,16 +36,21 @@ __all__ = [
     "Polynomial",
     "Power",
     "ProcessRate",
-    "QLDSScore",
     "Queries",
-    "RandomScore",
-    "RasterScore",
     "Rate",
-    "Score",
-    "ScoreContext",
-    "SpanScore",
     "Stages",
-    "SumScore",
     "Targets",
     "chained",
 ]
+
+_SCORES = (
+    "HaltonScore",
+    "QLDSScore",
+    "RandomScore",
+    "RasterScore",
+    "Score",
+    "ScoreContext",
+    "SpanScore",
+    "SumScore",
+)
+__getattr__ = moved_names(__name__, dict.fromkeys(_SCORES, "tokenmask.scores"), since="0.2")

@@ -34,9 +34,13 @@ class Conditioning:
 
     def __post_init__(self) -> None:
         if not (0 <= self.drop <= 1 and 0 <= self.joint <= 1):
-            raise ValueError(f"Conditioning.drop and joint are probabilities, got {self.drop} and {self.joint}")
+            raise ValueError(
+                f"Conditioning.drop and joint are probabilities, got {self.drop} and {self.joint}; set them to 0 to 1"
+            )
         if any(odds < 0 for odds in self.odds.values()):
-            raise ValueError(f"Conditioning.odds must not be negative, got {dict(self.odds)}")
+            raise ValueError(
+                f"Conditioning.odds must not be negative, got {dict(self.odds)}; set 0 for a stream that is never given"
+            )
 
     def __call__(self, batch: Batch, layout: Layout, *, seed: int) -> Batch:
         """Args:

@@ -42,11 +42,19 @@ class GroupChain:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise ValueError(f"GroupChain.share must lie in 0..1 and above 0, got {self.share}")
+            raise ValueError(
+                f"GroupChain.share must lie in 0..1 and above 0, got {self.share}; leave out masker.chain for none"
+            )
         if not 1 <= self.steps[0] <= self.steps[1]:
-            raise ValueError(f"GroupChain.steps are the fewest and the most groups, got {self.steps}")
+            raise ValueError(
+                f"GroupChain.steps are the fewest and the most groups, got {self.steps}; "
+                "write two numbers from 1 on, the smaller first"
+            )
         if not self.orders or any(order.reads_predictions for order in self.orders):
-            raise ValueError(f"GroupChain.orders must be fixed before anything is predicted, got {self.orders}")
+            raise ValueError(
+                f"GroupChain.orders must be fixed before anything is predicted, got {self.orders}; "
+                "take scores such as RandomScore or QLDSScore"
+            )
 
     def drawn(self, batch: Batch, seed: int) -> bool:
         """Whether this batch is a chain."""

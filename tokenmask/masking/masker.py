@@ -34,7 +34,9 @@ class Corruption:
     def __post_init__(self) -> None:
         shares = (self.mask, self.random, self.keep)
         if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError(f"Corruption shares must not be negative and sum to 1, got {shares}")
+            raise ValueError(
+                f"Corruption shares must not be negative and sum to 1, got {shares}; raise or lower one of them"
+            )
 
 
 @dataclass(frozen=True)

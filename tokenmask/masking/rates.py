@@ -81,7 +81,9 @@ class ProcessRate(Rate):
 
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
-            raise ValueError(f"ProcessRate needs 0 <= low < high <= 1, got {self.low} and {self.high}")
+            raise ValueError(
+                f"ProcessRate needs 0 <= low < high <= 1, got {self.low} and {self.high}; change one of them"
+            )
 
     @property
     def draws_for_batch(self) -> bool:
@@ -114,7 +116,7 @@ class FixedRate(Rate):
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise ValueError(f"FixedRate.share must lie in 0..1, got {self.share}")
+            raise ValueError(f"FixedRate.share must lie in 0..1, got {self.share}; write it as a share, 0.3 for 30 %")
 
     def __call__(self, num_maskable: Tensor, *, step: int, total_steps: int, seed: int, sample_ids: Tensor) -> Amount:
         count = torch.round(self.share * num_maskable.double()).long().clamp(min=1)

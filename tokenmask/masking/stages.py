@@ -74,9 +74,11 @@ class LevelStages(Stages):
 
     def __post_init__(self) -> None:
         if any(odds <= 0 for odds in self.odds):
-            raise ValueError(f"LevelStages.odds must be positive, got {self.odds}")
+            raise ValueError(f"LevelStages.odds must be positive, got {self.odds}; leave them empty for equal odds")
         if self.whole_from is not None and self.whole_from < 1:
-            raise ValueError(f"LevelStages.whole_from must be at least 1, got {self.whole_from}")
+            raise ValueError(
+                f"LevelStages.whole_from must be at least 1, got {self.whole_from}; leave it null for none"
+            )
 
     def stage(self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor) -> Tensor:
         """The depth that each row learns, one draw for each row."""

@@ -63,7 +63,10 @@ def asked_of(coordinates: Tensor, heads: Tensor, positions: Tensor, own: Tensor)
         ValueError: a position is asked twice.
     """
     if bool((positions.diff() == 0).any()):
-        raise ValueError("a position can be asked for one slot elsewhere, got two queries at one position")
+        raise ValueError(
+            "a position can be asked for one slot elsewhere, got two queries at one position; "
+            "ask the second one in another call"
+        )
     place, head = own.flatten(0, 1).clone(), torch.full(own.shape[:2], -1, device=own.device).flatten()
     place[positions], head[positions] = coordinates, heads
     return place.view_as(own), head.view(own.shape[:2])

@@ -114,7 +114,9 @@ class Window(AttentionPattern):
 
     def __post_init__(self) -> None:
         if self.radius < 0:
-            raise ValueError(f"Window.radius must not be negative, got {self.radius}")
+            raise ValueError(
+                f"Window.radius must not be negative, got {self.radius}; 0 lets a position see itself alone"
+            )
 
     def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
         near = (query.coordinates[..., 0] - key.coordinates[..., 0]).abs() <= self.radius

@@ -53,7 +53,8 @@ class AttentionTap:
         if self.columns.dim() != 2 or not len(self.columns) or rows % len(self.columns):
             raise ValueError(
                 "AttentionTap.columns must have a line for each row, int64 [R, C], "
-                f"got {list(self.columns.shape)} for {rows} rows"
+                f"got {list(self.columns.shape)} for {rows} rows; "
+                "give a line for each row, or the same columns for all as a tuple"
             )
         return self.columns.to(device).repeat(rows // len(self.columns), 1)
 
@@ -194,7 +195,10 @@ class Backbone(nn.Module, ABC):
             pattern: who may look at whom; Full() if None.
             t: float32 [B], the masking time.
         """
-        raise ValueError(f"{type(self).__name__} keeps nothing of positions, so it can't run some of them alone")
+        raise ValueError(
+            f"{type(self).__name__} keeps nothing of positions, so it can't run some of them alone; "
+            "run all of them, with sampler.reuse NoReuse"
+        )
 
 
 class BackboneConfig(ABC):

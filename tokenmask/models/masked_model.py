@@ -178,13 +178,16 @@ class MaskedModel(nn.Module):
         """
         tensors, about = load_tensors(path)
         if "model" not in about:
-            raise ValueError(f"{path} must hold a saved model, got a file about {', '.join(about) or 'nothing'}")
+            raise ValueError(
+                f"{path} must hold a saved model, got a file about {', '.join(about) or 'nothing'}; "
+                "name the file that MaskedModel.save wrote"
+            )
         try:
             config, layout, pattern, head = parts_of(about["model"])
             with torch.device("meta"):  # before any memory is taken: what the file says may not be so
                 wanted = {name: value.shape for name, value in cls(config, layout, pattern, head).state_dict().items()}
             if wanted != {name: value.shape for name, value in tensors.items()}:
-                raise ValueError("its weights are not those of the shape it states")
+                raise ValueError("its weights are not those of the shape it states; restore it from a copy")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             raise ValueError(f"{path} must hold a whole model that can be made here, but: {error}") from error
         model = cls.create(config, layout, pattern=pattern, head=head)

@@ -110,10 +110,14 @@ def _shared(source: Layout, target: Layout, without: Collection[str] = ()) -> tu
     if not names and not without:
         raise ValueError(
             "a model can start only from one with a stream of the same name, but one has "
-            f"{', '.join(target.names)} and the other {', '.join(source.names)}"
+            f"{', '.join(target.names)} and the other {', '.join(source.names)}; "
+            "name the streams alike"
         )
     if source.controls != target.controls:
-        raise ValueError(f"both models must have the same controls, got {source.controls} and {target.controls}")
+        raise ValueError(
+            f"both models must have the same controls, got {source.controls} and {target.controls}; "
+            "make the new layout with those of the old"
+        )
     for name in names:
         mine, theirs = target.streams[name], source.streams[name]
         if mine != theirs:
@@ -125,7 +129,8 @@ def _shared(source: Layout, target: Layout, without: Collection[str] = ()) -> tu
         if target.arrangement(name) != source.arrangement(name):
             raise ValueError(
                 f"stream {name!r} must be arranged as in the other model, {source.arrangement(name)}, got "
-                f"{target.arrangement(name)}"
+                f"{target.arrangement(name)}; "
+                "name that arrangement in the recipe"
             )
     return names
 

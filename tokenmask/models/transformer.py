@@ -59,15 +59,22 @@ class TransformerConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         if not 64 <= self.width <= MAX_WIDTH or self.width % 64:
-            raise ValueError(f"TransformerConfig.width must be a multiple of 64 up to {MAX_WIDTH}, got {self.width}")
+            raise ValueError(
+                f"TransformerConfig.width must be a multiple of 64 up to {MAX_WIDTH}, got {self.width}; round it"
+            )
         if not 1 <= self.depth <= MAX_DEPTH or self.max_length < 1:
             raise ValueError(
-                f"depth must be 1 to {MAX_DEPTH} and max_length at least 1, got {self.depth} and {self.max_length}"
+                f"depth must be 1 to {MAX_DEPTH} and max_length at least 1, got {self.depth} and {self.max_length}; "
+                "change model.depth or model.max_length"
             )
         if self.heads < 1 or self.heads % 1 or self.width % (2 * self.heads):
-            raise ValueError(f"width / heads must be a whole even number, got {self.width} and {self.heads}")
+            raise ValueError(
+                f"width / heads must be a whole even number, got {self.width} and {self.heads}; change model.heads"
+            )
         if not 0 < self.ffn <= MAX_WIDTH:
-            raise ValueError(f"TransformerConfig.ffn must be positive and at most {MAX_WIDTH}, got {self.ffn}")
+            raise ValueError(
+                f"TransformerConfig.ffn must be positive and at most {MAX_WIDTH}, got {self.ffn}; 4 is usual"
+            )
 
     def build(self, layout: Layout) -> Backbone:
         return Transformer(self, layout)
@@ -170,7 +177,10 @@ class Transformer(Backbone):
         """
         rows, length, levels = inputs.shape
         if length > self.config.max_length:
-            raise ValueError(f"sequences must have at most max_length {self.config.max_length} positions, got {length}")
+            raise ValueError(
+                f"sequences must have at most max_length {self.config.max_length} positions, got {length}; "
+                "raise model.max_length, or lower packing.max_positions"
+            )
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
         states, probabilities = self._wanted(taps)
         mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
@@ -254,7 +264,9 @@ class Transformer(Backbone):
         if self.time is None:
             return None
         if t is None:
-            raise ValueError("this model was made with time_input or adaln and needs the masking time t, got None")
+            raise ValueError(
+                "this model was made with time_input or adaln and needs the masking time t, got None; pass t"
+            )
         return self.time(t)  # type: ignore[no-any-return]
 
     def _wanted(self, taps: Sequence[Tap]) -> tuple[set[int], dict[int, list[AttentionTap]]]:
@@ -267,5 +279,8 @@ class Transformer(Backbone):
             elif isinstance(tap, str) and tap in names:
                 states.add(names[tap])
             else:
-                raise ValueError(f"taps name layers 0..{self.config.depth - 1}, for example 'layer.0', got {tap!r}")
+                raise ValueError(
+                    f"taps name layers 0..{self.config.depth - 1}, for example 'layer.0', got {tap!r}; "
+                    "name one of these"
+                )
         return states, probabilities

@@ -34,7 +34,9 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"the width must be a multiple of the number of heads, got {width} and {heads}")
+            raise ValueError(
+                f"the width must be a multiple of the number of heads, got {width} and {heads}; change one of them"
+            )
         self.heads = heads
         self.qkv = Linear(width, 3 * width, bias=False)
         self.query_norm = RMSNorm(width // heads)

@@ -19,7 +19,7 @@ class EMA:
 
     def __init__(self, module: nn.Module, decay: float = 0.999, *, warm_up: bool = True) -> None:
         if not 0 <= decay <= 1:
-            raise ValueError(f"an EMA decay lies in 0..1, got {decay}")
+            raise ValueError(f"an EMA decay lies in 0..1, got {decay}; 0.999 is usual")
         self.decay, self.warm_up, self.updates = decay, warm_up, 0
         self.means: dict[str, Tensor] = {name: value.detach().clone() for name, value in module.named_parameters()}
 

@@ -53,7 +53,8 @@ def build(factory: Callable[[], M], seed: int) -> M:
     for name, value in [*module.named_parameters(), *module.named_buffers()]:
         if value.is_floating_point() and bool(value.isnan().any()):
             raise ValueError(
-                f"initialise must fill every parameter and buffer of its module, but {name!r} was left out"
+                f"initialise must fill every parameter and buffer of its module, but {name!r} was left out; "
+                "fill it there, or leave its module out of the override"
             )
     return module
 

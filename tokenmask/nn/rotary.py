@@ -20,7 +20,9 @@ def split_pairs(pairs: int, shares: Sequence[float]) -> list[int]:
         ValueError: a negative share, or none above zero.
     """
     if not shares or min(shares) < 0 or sum(shares) <= 0:
-        raise ValueError(f"rotary shares must not be negative and at least one must be positive, got {tuple(shares)}")
+        raise ValueError(
+            f"rotary shares must not be negative and at least one must be positive, got {tuple(shares)}; change them"
+        )
     exact = [pairs * share / sum(shares) for share in shares]
     counts = [int(value) for value in exact]
     by_remainder = sorted(range(len(shares)), key=lambda axis: (counts[axis] - exact[axis], axis))
@@ -45,7 +47,7 @@ class Rotary(nn.Module):
     def __init__(self, dim: int, shares: Sequence[float], base: float = 10000.0) -> None:
         super().__init__()
         if dim % 2:
-            raise ValueError(f"a rotary head needs an even number of components, got {dim}")
+            raise ValueError(f"a rotary head needs an even number of components, got {dim}; change the number of heads")
         self.counts = split_pairs(dim // 2, shares)
         self.base = base
         self.register_buffer("rates", torch.empty(dim // 2), persistent=False)

@@ -15,14 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tokenmask.batch import ABSENT, FILL
-from tokenmask.layout import Layout
 from tokenmask.masking import MaskingProcess
-from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
+from tokenmask.masking.masked_batch import MaskedBatch
 from tokenmask.models import MaskedModel, Predictions, RangeLogits
 from tokenmask.objectives.objective import Loss, Objective
+from tokenmask.objectives.scope import Scope, asked, logged, targets_of
 
-Scope = Literal["predicted", "hidden", "filled", "valid", "all"]
 Weight = Literal["none", "inverse_t", "elbo", "class"]
 Reduction = Literal["per_token", "per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits"]
 MIN_T = 1e-3  # smallest masking time that a weight sees; LLaDA and MDLM draw none below it
@@ -75,9 +73,11 @@ class MaskedCrossEntropy(Objective):
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing must lie in 0..1, got {self.label_smoothing}")
+            raise ValueError(f"label_smoothing must lie in 0..1, got {self.label_smoothing}; 0 is none")
         if self.process is not None and self.weight != "elbo":
-            raise ValueError(f"only weight 'elbo' takes a process, got {self.weight!r} and {self.process}")
+            raise ValueError(
+                f"only weight 'elbo' takes a process, got {self.weight!r} and {self.process}; leave the process out"
+            )
 
     def __call__(self, model: MaskedModel, masked: MaskedBatch, extra: Mapping[str, Any] | None = None) -> Loss:
         """Args:
@@ -93,7 +93,7 @@ class MaskedCrossEntropy(Objective):
             ValueError: class weights are missing, a scope other than "predicted" on inputs that were reordered, or
                 weight "elbo" without a process, or with another one than that of the batch.
         """
-        queries, targets = _asked(self.scope, masked, model.layout)
+        queries, targets = asked(self.scope, masked, model.layout)
 
         def read(group: RangeLogits) -> Tensor:
             """float32 [n, 2]: plain and smoothed cross-entropy of the targets of some queries."""
@@ -104,7 +104,7 @@ class MaskedCrossEntropy(Objective):
 
         predictions = model(masked.inputs, queries, group=masked.group, t=masked.t, read=read)
         class_weights = self._class_weights(extra)
-        losses, weights, chosen, parts = [], [], [], {}
+        losses, weights, chosen, parts = [], [], [], dict[str, Tensor]()
         for group in predictions.groups:
             plain, smoothed = group.logits.unbind(1)  # what read made of them
             names, _ = targets_of(group, queries, targets)
@@ -116,9 +116,7 @@ class MaskedCrossEntropy(Objective):
             else:
                 weights.append(torch.ones_like(plain))
             if len(names):
-                name = _name(model.layout, group.head)
-                parts[f"{name}/nats"] = plain.detach().contiguous().mean()
-                parts[f"{name}/count"] = torch.tensor(float(len(names)))
+                parts |= logged(model.layout, group.head, plain)
         if not chosen:
             none = masked.t.new_zeros(0)
             return Loss(_no_terms(model, predictions), self._weight(none, none.long(), masked), parts)
@@ -191,61 +189,11 @@ class MaskedCrossEntropy(Objective):
         return (torch.bincount(row, minlength=rows) > 0).sum().to(weights.dtype)
 
 
-def _asked(scope: Scope, masked: MaskedBatch, layout: Layout) -> tuple[Queries, Targets]:
-    """The queries and targets of a scope."""
-    if scope == "predicted":
-        return masked.queries, masked.targets
-    inputs, clean = masked.inputs, masked.clean
-    if inputs.shape != clean.shape or not torch.equal(inputs.coordinates, clean.coordinates):
-        raise ValueError(
-            f"scope {scope!r} needs inputs that stand as in the clean batch; use 'predicted' for reordered ones"
-        )
-    heads = layout.head_of(clean.ids)
-    wanted = (clean.role != ABSENT) & (heads >= 0)
-    if scope == "hidden":
-        wanted = wanted & masked.hidden
-    if scope in ("filled", "valid"):
-        wanted = wanted & inputs.valid[:, :, None]
-    if scope == "filled":
-        wanted = wanted & (clean.role == FILL)
-    slots = wanted.flatten().nonzero().squeeze(1)
-    ids = clean.ids.flatten()[slots]
-    codes = layout.codes_of(ids)
-    number = torch.arange(len(slots), device=slots.device)
-    return Queries(slots, heads.flatten()[slots]), Targets(number, codes, torch.ones(len(slots), device=slots.device))
-
-
-def targets_of(group: RangeLogits, queries: Queries, targets: Targets) -> tuple[Tensor, Tensor | None]:
-    """The targets of a group's queries, in the order of these, and the row of its logits for each.
-
-    Args:
-        group: what a model answered of some of the queries.
-        queries: all of them.
-        targets: of the queries; one may have several or none.
-
-    Returns:
-        (int64 [n], indices into the targets; int64 [n], indices into ``group.logits``, or None for 0 .. n - 1).
-    """
-    place = torch.full((len(queries),), -1, dtype=torch.int64, device=group.queries.device)
-    place[group.queries] = torch.arange(len(group.queries), device=place.device)
-    rows = place[targets.queries]
-    names = (rows >= 0).nonzero().squeeze(1)
-    rows, order = rows[names].sort(stable=True)
-    one_each = len(rows) == len(group.queries) and torch.equal(rows, place[group.queries])
-    return names[order], None if one_each else rows
-
-
 def _fill_slots(masked: MaskedBatch) -> Tensor:
     """int64 [B]: FILL slots, hidden or not, of the clean row behind each row of the inputs."""
     clean = masked.clean
     count = clean.to_fill.sum((1, 2))
     return count[masked.row_of_sample]
-
-
-def _name(layout: Layout, head: int) -> str:
-    place = layout.ranges[head]
-    single = layout.streams[place.stream].num_levels == 1
-    return place.stream if single else f"{place.stream}.{place.level}"
 
 
 def _no_terms(model: MaskedModel, predictions: Predictions) -> Tensor:

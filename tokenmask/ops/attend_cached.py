@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake, run
-from tokenmask.ops.rotate_and_store import FLOATS, check_cache, check_splits, refuse_splits, row_of
+from tokenmask.ops._checks import check_first, check_tensor, refuse_rows
+from tokenmask.ops._extension import register_fake, run
+from tokenmask.ops.rotate_and_store import check_cache, check_splits, floats_of, refuse_splits, row_of
 
 
 def attend_cached(
@@ -53,9 +53,7 @@ def _check(
     query: Tensor, row_splits: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, allowed: Tensor | None
 ) -> None:
     op = "attend_cached"
-    check_dtype(op, "query", query, FLOATS if query.device.type != "cpu" or USES_REFERENCE else FLOATS[:1])
-    check_dims(op, "query", query, "[M, H, D]")
-    check_device(op, "query", query)
+    check_first(op, "query", query, floats_of(query), "[M, H, D]")
     check_cache(op, keys, values, query.shape[1], query.shape[2], query)
     check_splits(op, row_splits, values.shape[0], query)
     check_tensor(op, "lengths", lengths, torch.int64, [values.shape[0]], "[B]", query)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._checks import check_first, check_tensor, refuse_rows
+from tokenmask.ops._extension import USES_REFERENCE, register_fake
 
 
 def choose(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:
@@ -28,9 +28,7 @@ def choose(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:
         TypeError: another dtype.
         ValueError: another shape, tensors on two devices, or NaN at an open slot (names the row).
     """
-    check_dtype("choose", "scores", scores, (torch.float32,))
-    check_dims("choose", "scores", scores, "[B, S]")
-    check_device("choose", "scores", scores)
+    check_first("choose", "scores", scores, (torch.float32,), "[B, S]")
     check_tensor("choose", "is_open", is_open, torch.bool, scores.shape, "[B, S]", scores)
     check_tensor("choose", "count", count, torch.int64, scores.shape[:1], "[B]", scores)
     if USES_REFERENCE:

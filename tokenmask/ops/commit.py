@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_tensor
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._checks import check_first, check_tensor
+from tokenmask.ops._extension import USES_REFERENCE, register_fake
 from tokenmask.ops.choose import choose_reference
 
 
@@ -32,9 +32,7 @@ def commit(ids: Tensor, proposed: Tensor, confidence: Tensor, is_open: Tensor, c
 
     Source: Chang et al., MaskGIT, arXiv:2202.04200, section 3.2 (the step "Mask" of iterative decoding).
     """
-    check_dtype("commit", "ids", ids, (torch.int32,))
-    check_dims("commit", "ids", ids, "[B, S]")
-    check_device("commit", "ids", ids)
+    check_first("commit", "ids", ids, (torch.int32,), "[B, S]")
     check_tensor("commit", "proposed", proposed, torch.int32, ids.shape, "[B, S]", ids)
     check_tensor("commit", "confidence", confidence, torch.float32, ids.shape, "[B, S]", ids)
     check_tensor("commit", "is_open", is_open, torch.bool, ids.shape, "[B, S]", ids)

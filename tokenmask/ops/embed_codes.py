@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_tensor
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._checks import check_dims, check_dtype, check_first, check_tensor
+from tokenmask.ops._extension import USES_REFERENCE, register_fake
 
 _PAD = 0  # tokenmask.batch.PAD; ops know nothing else of batches
 
@@ -31,9 +31,7 @@ def embed_codes(ids: Tensor, table: Tensor) -> Tensor:
         TypeError: another dtype.
         ValueError: another shape, tensors on two devices, or an id outside 0..R-1 (names the position b * L + l).
     """
-    check_dtype("embed_codes", "ids", ids, (torch.int32,))
-    check_dims("embed_codes", "ids", ids, "[B, L, K]")
-    check_device("embed_codes", "ids", ids)
+    check_first("embed_codes", "ids", ids, (torch.int32,), "[B, L, K]")
     check_dtype("embed_codes", "table", table, (torch.float32, torch.bfloat16, torch.float16))
     check_dims("embed_codes", "table", table, "[R, D]")
     check_tensor("embed_codes", "table", table, table.dtype, table.shape, "[R, D]", ids)

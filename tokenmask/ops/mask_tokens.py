@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_rows, check_tensor, refuse_rows, split_seed
-from tokenmask.ops._extension import check_device, register_fake, run
+from tokenmask.ops._checks import check_first, check_rows, check_tensor, refuse_rows, split_seed
+from tokenmask.ops._extension import register_fake, run
 from tokenmask.ops.choose import choose_reference
 from tokenmask.ops.philox import Purpose, draw_reference, multiply_high, uniform24
 
@@ -58,7 +58,10 @@ def mask_tokens(
     low, high = None, None
     if shares[1] > 0:
         if random_range is None:
-            raise ValueError(f"mask_tokens: a random share above 0 needs random_range, got the share {shares[1]}")
+            raise ValueError(
+                f"mask_tokens: a random share above 0 needs random_range, got the share {shares[1]}; "
+                "pass the first and last id"
+            )
         low, high = random_range
     if isinstance(seed, Tensor):
         raise TypeError("mask_tokens: seed must be an int, got a tensor; rows are told apart by sample_ids")
@@ -81,9 +84,7 @@ def _check(
     mask_below: int,
     random_below: int,
 ) -> None:
-    check_dtype("mask_tokens", "ids", ids, (torch.int32,))
-    check_dims("mask_tokens", "ids", ids, "[B, S]")
-    check_device("mask_tokens", "ids", ids)
+    check_first("mask_tokens", "ids", ids, (torch.int32,), "[B, S]")
     check_tensor("mask_tokens", "maskable", maskable, torch.bool, ids.shape, "[B, S]", ids)
     check_tensor("mask_tokens", "count", count, torch.int64, ids.shape[:1], "[B]", ids)
     check_rows("mask_tokens", "mask_ids", mask_ids, torch.int32, "[S] or [B, S]", ids)
@@ -94,14 +95,20 @@ def _check(
         check_rows("mask_tokens", "random_range[0]", random_low, torch.int32, "[S] or [B, S]", ids)
         check_rows("mask_tokens", "random_range[1]", random_high, torch.int32, "[S] or [B, S]", ids)
         if random_low.dim() != random_high.dim():
-            raise ValueError("mask_tokens: both ends of random_range must have the same shape, got [S] and [B, S]")
+            raise ValueError(
+                "mask_tokens: both ends of random_range must have the same shape, got [S] and [B, S]; "
+                "expand one of them"
+            )
 
 
 def _thresholds(shares: tuple[float, float, float]) -> tuple[int, int]:
     """Shares as bounds of a 32-bit word: below the first masked, below the second random, else kept."""
     mask, random, keep = shares
     if min(shares) < 0 or not abs(mask + random + keep - 1) <= 1e-6:
-        raise ValueError(f"mask_tokens: shares (mask, random, keep) must be at least 0 and sum to 1, got {shares}")
+        raise ValueError(
+            f"mask_tokens: shares (mask, random, keep) must be at least 0 and sum to 1, got {shares}; "
+            "change one of them"
+        )
     mask_below = 2**32 if random == keep == 0 else round(mask * 2**32)
     if keep == 0:
         return mask_below, 2**32

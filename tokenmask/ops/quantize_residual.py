@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._checks import check_dims, check_dtype, check_first, check_tensor, refuse_rows
+from tokenmask.ops._extension import USES_REFERENCE, register_fake
 
 
 def quantize_residual(x: Tensor, codebooks: Tensor, *, unit_norm: bool = False) -> tuple[Tensor, Tensor]:
@@ -33,14 +33,14 @@ def quantize_residual(x: Tensor, codebooks: Tensor, *, unit_norm: bool = False) 
     Source: SoundStream, arXiv:2107.03312, section III-C, algorithm 1; unit codes: NeuroRVQ, arXiv:2510.13068.
     """
     op = "quantize_residual"
-    check_dtype(op, "x", x, (torch.float32,))
-    check_dims(op, "x", x, "[N, D]")
-    check_device(op, "x", x)
+    check_first(op, "x", x, (torch.float32,), "[N, D]")
     check_dtype(op, "codebooks", codebooks, (torch.float32,))
     check_dims(op, "codebooks", codebooks, "[K, C, D]")
     check_tensor(op, "codebooks", codebooks, torch.float32, [*codebooks.shape[:2], x.shape[1]], "[K, C, D]", x)
     if codebooks.shape[0] and not codebooks.shape[1]:
-        raise ValueError(f"{op}: a codebook must hold at least one code, got {list(codebooks.shape)}")
+        raise ValueError(
+            f"{op}: a codebook must hold at least one code, got {list(codebooks.shape)}; leave that level out"
+        )
     x, codebooks = x.detach(), codebooks.detach()
     if USES_REFERENCE:
         return quantize_residual_reference(x, codebooks, unit_norm)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, check_tensor, refuse_rows
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake, run
+from tokenmask.ops._checks import check_dims, check_first, check_tensor, refuse_rows
+from tokenmask.ops._extension import USES_REFERENCE, register_fake, run
 
 TILE = 16  # slots whose keys lie side by side: [slots / 16, head size, 16], so that 16 scores are summed at once
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
@@ -76,12 +76,12 @@ def _check(
     eps: float,
 ) -> None:
     op = "rotate_and_store"
-    check_dtype(op, "qkv", qkv, FLOATS if qkv.device.type != "cpu" or USES_REFERENCE else FLOATS[:1])
-    check_dims(op, "qkv", qkv, "[M, 3, H, D]")
+    check_first(op, "qkv", qkv, floats_of(qkv), "[M, 3, H, D]")
     count, three, heads, size = qkv.shape
     if three != 3 or size % 2:
-        raise ValueError(f"{op}: qkv must be [M, 3, H, D] with an even D, got {list(qkv.shape)}")
-    check_device(op, "qkv", qkv)
+        raise ValueError(
+            f"{op}: qkv must be [M, 3, H, D] with an even D, got {list(qkv.shape)}; join queries, keys and values"
+        )
     check_cache(op, keys, values, heads, size, qkv)
     check_splits(op, row_splits, keys.shape[0], qkv)
     for name, weight in (("query_weight", query_weight), ("key_weight", key_weight)):
@@ -94,6 +94,11 @@ def _check(
     check_tensor(op, "slots", slots, torch.int64, [count], "[M]", qkv)
 
 
+def floats_of(tensor: Tensor) -> tuple[torch.dtype, ...]:
+    """The dtypes that the kernels of a tensor's device take."""
+    return FLOATS if USES_REFERENCE or tensor.device.type != "cpu" else FLOATS[:1]
+
+
 def check_cache(op: str, keys: Tensor, values: Tensor, heads: int, size: int, like: Tensor) -> None:
     """Keys and values of one layer, for H heads of size D."""
     check_dims(op, "values", values, "[B, H, T, D]")
@@ -102,7 +107,7 @@ def check_cache(op: str, keys: Tensor, values: Tensor, heads: int, size: int, li
     shape = [rows, heads, slots // TILE, size, TILE]
     check_tensor(op, "keys", keys, like.dtype, shape, "[B, H, T / 16, D, 16]", like)
     if slots % TILE:
-        raise ValueError(f"{op}: T must be a multiple of {TILE}, got {slots}")
+        raise ValueError(f"{op}: T must be a multiple of {TILE}, got {slots}; make the cache with KVCache.empty")
     if not (keys.is_contiguous() and values.is_contiguous()):
         raise ValueError(f"{op}: keys and values must be contiguous, since they are used in place; use .contiguous()")
 
@@ -122,7 +127,9 @@ def refuse_splits(op: str, row_splits: Tensor, count: int) -> None:
     """ValueError unless the splits begin at 0, never fall and end at M."""
     ends = row_splits.tolist()
     if ends[0] != 0 or ends[-1] != count or ends != sorted(ends):
-        raise ValueError(f"{op}: row_splits must rise from 0 to M = {count}, got {ends}")
+        raise ValueError(
+            f"{op}: row_splits must rise from 0 to M = {count}, got {ends}; take the cumulative counts of rows"
+        )
 
 
 def rotate_and_store_reference(

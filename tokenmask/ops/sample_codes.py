@@ -7,16 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import (
-    check_dims,
-    check_dtype,
-    check_rows,
-    check_tensor,
-    refuse_rows,
-    split_number,
-    split_seed,
-)
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._checks import check_first, check_rows, check_tensor, refuse_rows, split_number, split_seed
+from tokenmask.ops._extension import USES_REFERENCE, register_fake
 from tokenmask.ops.philox import Purpose, draw_reference
 from tokenmask.ops.weight import FULL_WEIGHT, draw_below_reference, surprise_reference, weight_reference
 
@@ -75,9 +67,7 @@ def sample_codes(
     arXiv:1904.09751; min-p, Nguyen et al., arXiv:2407.01082.
     """
     op = "sample_codes"
-    check_dtype(op, "logits", logits, (torch.float32, torch.bfloat16, torch.float16))
-    check_dims(op, "logits", logits, "[N, V]")
-    check_device(op, "logits", logits)
+    check_first(op, "logits", logits, (torch.float32, torch.bfloat16, torch.float16), "[N, V]")
     rows = logits.shape[0]
     check_tensor(op, "counters", counters, torch.int64, [rows], "[N]", logits)
     number, seeds = split_seed(op, seed, rows, logits)

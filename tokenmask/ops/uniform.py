@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tokenmask.ops._checks import check_dims, check_dtype, split_seed
-from tokenmask.ops._extension import USES_REFERENCE, check_device, register_fake
+from tokenmask.ops._checks import check_first, split_seed
+from tokenmask.ops._extension import USES_REFERENCE, register_fake
 from tokenmask.ops.philox import Purpose, draw_reference, uniform24
 
 
@@ -30,9 +30,7 @@ def uniform(*, seed: int | Tensor, counters: Tensor, purpose: Purpose | int | st
 
     Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox4x32-10).
     """
-    check_dtype("uniform", "counters", counters, (torch.int64,))
-    check_dims("uniform", "counters", counters, "[N]")
-    check_device("uniform", "counters", counters)
+    check_first("uniform", "counters", counters, (torch.int64,), "[N]")
     number, seeds = split_seed("uniform", seed, counters.shape[0], counters)
     use = _purpose(purpose)
     if USES_REFERENCE:
@@ -46,7 +44,7 @@ def _purpose(purpose: Purpose | int | str) -> int:
         return int(Purpose[purpose] if isinstance(purpose, str) else Purpose(purpose))
     except (KeyError, ValueError):
         names = ", ".join(each.name for each in Purpose)
-        raise ValueError(f"uniform: purpose must be one of {names}, got {purpose!r}") from None
+        raise ValueError(f"uniform: purpose must be one of {names}, got {purpose!r}; name one of these") from None
 
 
 def uniform_reference(counters: Tensor, seed: int, seeds: Tensor | None, purpose: int) -> Tensor:

@@ -30,7 +30,10 @@ class Plain(Procedure):
     def __post_init__(self) -> None:
         for name, weights in self.class_weights.items():
             if not weights or min(weights) < 0 or max(weights) <= 0:
-                raise ValueError(f"class_weights of {name!r} must be numbers from 0 on and not all 0, got {weights}")
+                raise ValueError(
+                    f"class_weights of {name!r} must be numbers from 0 on and not all 0, got {weights}; "
+                    "1 is the usual weight"
+                )
 
     def loss(self, model: MaskedModel, masked: MaskedBatch, objective: Objective, kept: dict[str, Tensor]) -> Loss:
         """See :meth:`Procedure.loss`.
@@ -48,12 +51,17 @@ class Plain(Procedure):
             number = int(level) if level.isdigit() else 0 if levels == 1 and not level else levels
             if number >= levels:
                 known = [f"{one}.{at}" for one, spec in layout.streams.items() for at in range(spec.num_levels)]
-                raise ValueError(f"class_weights may name the levels {', '.join(known)}, got {name!r}")
+                raise ValueError(
+                    f"class_weights may name the levels {', '.join(known)}, got {name!r}; name one of these"
+                )
             head = layout.head(stream, number)
             if head in weights:
                 raise ValueError(f"class_weights must name each level once, got {name!r} again; leave one out")
             size = layout.ranges[head].size
             if len(values) != size:
-                raise ValueError(f"class_weights of {name!r} must be {size}, one for each code, got {len(values)}")
+                raise ValueError(
+                    f"class_weights of {name!r} must be {size}, one for each code, got {len(values)}; "
+                    "list a weight for every code, the end code among them"
+                )
             weights[head] = torch.tensor(values)
         return {"class_weights": weights} if weights else {}

@@ -12,8 +12,13 @@ Path = tuple[str, ...]  # names of fields, without the init_args between them
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``changes`` over ``values``, mapping by mapping; another class path replaces the whole component."""
+    """``changes`` over ``values``, mapping by mapping; another class path replaces the whole component.
+
+    A stream that gets another tokenizer loses the ``fit`` options of the one that it had.
+    """
     merged = dict(values)
+    if "tokenizer" in merged and changes.get("tokenizer", merged["tokenizer"]) != merged["tokenizer"]:
+        merged.pop("fit", None)
     for key, change in changes.items():
         old = merged.get(key)
         if not (isinstance(old, Mapping) and isinstance(change, Mapping)):

@@ -85,7 +85,10 @@ def recipe_yaml(recipe: Recipe) -> str:
     again = _build(yaml.load(text, _Loader), "as it would be written")
     names = [name for name in values if not same(getattr(again, name), getattr(recipe, name))]
     if names:
-        raise ValueError(f"a recipe must come back from its file as it was, but {', '.join(names)} would not")
+        raise ValueError(
+            f"a recipe must come back from its file as it was, but {', '.join(names)} would not; "
+            "mend the class of what stands there"
+        )
     return text
 
 
@@ -100,7 +103,10 @@ def _find(source: str | Path) -> Path:
         return shipped[str(source)]
     path = Path(source)
     if not path.is_file():
-        raise ValueError(f"a recipe is one of {', '.join(shipped)} or the path of a YAML file, got {str(source)!r}")
+        raise ValueError(
+            f"a recipe is one of {', '.join(shipped)} or the path of a YAML file, got {str(source)!r}; "
+            "correct the name or the path"
+        )
     return path
 
 
@@ -113,12 +119,18 @@ def _page(path: Path) -> tuple[dict[str, Any], list[str]]:
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"a recipe must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"a recipe must be a YAML mapping of fields, got {type(values).__name__} in {path}")
+        raise ValueError(
+            f"a recipe must be a YAML mapping of fields, got {type(values).__name__} in {path}; "
+            "write FIELD: VALUE lines"
+        )
     base, under, lost = values.pop("base", None), dict[str, Any](), list[str]()
     if base is not None:
         shipped = list_recipes()
         if base not in shipped or shipped[base] == path:
-            raise ValueError(f"base of {path} must name another recipe that ships ({', '.join(shipped)}), got {base!r}")
+            raise ValueError(
+                f"base of {path} must name another recipe that ships ({', '.join(shipped)}), got {base!r}; "
+                "name one of these or leave base out"
+            )
         under, lost = _page(shipped[base])
     small, own = under.pop("tiny", {}), values.pop("tiny", {})
     if not isinstance(own, dict):
@@ -136,11 +148,13 @@ def _change(override: str, under: Mapping[str, Any]) -> dict[str, Any]:
     """What "field.sub=value" says, as a page would."""
     name, equals, text = override.partition("=")
     if not (name and equals):
-        raise ValueError(f"a recipe field is set with field.sub=value, got {override!r}")
+        raise ValueError(f"a recipe field is set with field.sub=value, got {override!r}; write both sides of the sign")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"the value of a recipe field must be YAML, got {override!r}") from error
+        raise ValueError(
+            f"the value of a recipe field must be YAML, got {override!r}; put quotes around words with special signs"
+        ) from error
     return of_today(nested(name.split("."), value), under, f"the field {override}")
 
 

@@ -88,18 +88,24 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.rows not in ROWS:
-            raise ValueError(f"rows must be one of {', '.join(ROWS)}, got {self.rows!r}")
+            raise ValueError(f"rows must be one of {', '.join(ROWS)}, got {self.rows!r}; name one of these")
         if not self.streams:
-            raise ValueError("a recipe needs at least one stream, got none")
+            raise ValueError("a recipe needs at least one stream, got none; name one under streams")
         for name, options in self.streams.items():
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):  # it names folders
-                raise ValueError(f"a stream's name is made of letters, digits, - and _, got {name!r}")
+                raise ValueError(f"a stream's name is made of letters, digits, - and _, got {name!r}; rename it")
             owner = options.shares
             if owner is not None and (owner not in self.streams or self.streams[owner].shares is not None):
-                raise ValueError(f"stream {name!r} may share with a stream of its own kind of codes, got {owner!r}")
+                raise ValueError(
+                    f"stream {name!r} may share with a stream of its own kind of codes, got {owner!r}; "
+                    "name one that is in the recipe and shares with none"
+                )
         for name in self.samplers:
             if name not in self.streams:
-                raise ValueError(f"samplers may name the streams {', '.join(self.streams)}, got {name!r}")
+                raise ValueError(
+                    f"samplers may name the streams {', '.join(self.streams)}, got {name!r}; "
+                    "name one of these, or add the stream"
+                )
         said = {"objective.process": getattr(self.objective, "process", None), "sampler.process": self.sampler.process}
         said |= {f"samplers.{name}.process": sampler.process for name, sampler in self.samplers.items()}
         law = self.process
@@ -131,7 +137,8 @@ class Recipe:
             name: StreamOptions(tokenizer, {}, layout.arrangement(name), layout.shares.get(name))
             for name, tokenizer in changed.items()
         }
-        return replace(self, streams={**self.streams, **fresh}).of(layout.names)
+        moving = replace(self.training, only=())  # what moved alone, moved before the change
+        return replace(self, streams={**self.streams, **fresh}, training=moving).of(layout.names)
 
     def of(self, names: Collection[str]) -> Recipe:
         """The same recipe with some of its streams only."""
@@ -139,8 +146,10 @@ class Recipe:
         def kept(values: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in values.items() if name in names}
 
+        only = tuple(name for name in self.training.only if name in names)
         return replace(
             self,
+            training=replace(self.training, only=only or self.training.only),
             streams=kept(self.streams),
             packing=replace(self.packing, budgets=kept(self.packing.budgets)),
             conditioning=replace(self.conditioning, odds=kept(self.conditioning.odds)),

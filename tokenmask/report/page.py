@@ -50,7 +50,9 @@ def make_page(title: str, lead: str, facts: Sequence[tuple[str, str]], sections:
     """
     anchors = [section.anchor for section in sections]
     if len(set(anchors)) != len(anchors):
-        raise ValueError(f"sections of a report need different titles, got {[one.title for one in sections]}")
+        raise ValueError(
+            f"sections of a report need different titles, got {[one.title for one in sections]}; rename one"
+        )
     links = "".join(f'<a href="#{one.anchor}">{escape(capital(one.title))}</a>' for one in sections)
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     parts = {

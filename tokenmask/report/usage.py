@@ -8,7 +8,7 @@ from html import escape
 import torch
 from torch import Tensor
 
-from tokenmask.corpus import Corpus, statistics
+from tokenmask.corpus import Corpus, totals
 from tokenmask.modalities.codebook_report import CodebookReport
 from tokenmask.report.charts import bar
 from tokenmask.report.page import Section, figure, grid
@@ -18,12 +18,7 @@ from tokenmask.streams import TokenStream
 
 def corpus_counts(run: Run) -> dict[str, list[Tensor]]:
     """Occurrences of each code in all corpora of a run: stream name -> for each level int64 [codebook size]."""
-    totals: dict[str, list[Tensor]] = {}
-    for path, _ in run.corpora:
-        for name, counts in statistics(Corpus(path, specs=dict(run.layout.streams))).items():
-            old = totals.get(name)
-            totals[name] = list(counts) if old is None else [a + b for a, b in zip(old, counts, strict=True)]
-    return totals
+    return totals(Corpus(path, specs=dict(run.layout.streams)) for path, _ in run.corpora)
 
 
 def stream_counts(streams: Sequence[TokenStream]) -> list[Tensor]:

@@ -3,5 +3,6 @@
 from tokenmask.run.folder import SHIPPED, load_tokenizer
 from tokenmask.run.run import Run, load
 from tokenmask.run.training import prepare, train
+from tokenmask.run.wrapping import wrap
 
-__all__ = ["SHIPPED", "Run", "load", "load_tokenizer", "prepare", "train"]
+__all__ = ["SHIPPED", "Run", "load", "load_tokenizer", "prepare", "train", "wrap"]

@@ -19,7 +19,7 @@ from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml, same_recipe
-from tokenmask.tokenizer import Tokenizer, tokenizer_name
+from tokenmask.tokenizer import Tokenizer, check_storable
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 
 FORMAT = 2  # 1 held layouts and models whose components had no class path; it is still read
@@ -35,6 +35,7 @@ class RunParts(NamedTuple):
     tokenizers: dict[str, Tokenizer]
     corpora: tuple[tuple[str, float], ...]
     labels: dict[str, dict[str, tuple[str, ...]]]
+    fresh: tuple[str, ...] = ()
 
 
 def read_run(folder: Path) -> RunParts:
@@ -45,7 +46,10 @@ def read_run(folder: Path) -> RunParts:
     """
     about = _read_json(folder / "run.json")
     if about.get("format") not in (1, FORMAT):
-        raise ValueError(f"{folder} has run format {about.get('format')}, this tokenmask reads up to {FORMAT}")
+        raise ValueError(
+            f"{folder} has run format {about.get('format')}, this tokenmask reads up to {FORMAT}; "
+            "install a later version"
+        )
     if not all(isinstance(about.get(k), t) for k, t in (("sha256", dict), ("streams", list), ("corpora", list))):
         raise ValueError(f"{folder / 'run.json'} is damaged (a field is missing); restore it or train again")
     for name, digest in about["sha256"].items():
@@ -75,7 +79,8 @@ def read_run(folder: Path) -> RunParts:
     labels = {
         name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
     }
-    return RunParts(recipe, layout, models, tokenizers, corpora, labels)
+    fresh = tuple(name for name in about.get("fresh", ()) if name in layout.streams)
+    return RunParts(recipe, layout, models, tokenizers, corpora, labels, fresh)
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -103,10 +108,12 @@ def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
     inside = folder / "tokenizers" / name
     if (folder / "run.json").is_file() and not inside.is_dir():
         streams = sorted(path.name for path in (folder / "tokenizers").iterdir())
-        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}")
+        raise ValueError(f"the run {folder} has tokenizers for {', '.join(streams)}, got {name!r}; name one of these")
     tokenizer = load_tokenizer_folder(inside if inside.is_dir() else folder)
     if not inside.is_dir() and tokenizer.spec.modality != name:
-        raise ValueError(f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}")
+        raise ValueError(
+            f"{folder} holds a {tokenizer.spec.modality} tokenizer, got a request for {name!r}; ask for that one"
+        )
     return tokenizer
 
 
@@ -128,7 +135,7 @@ def write_run(
     """
     texts = {"recipe.yaml": recipe_yaml(recipe), "layout.json": json.dumps(layout.to_json(), indent=2) + "\n"}
     for tokenizer in tokenizers.values():
-        tokenizer_name(tokenizer)
+        check_storable(tokenizer)
     held = {name: (folder / name).read_text(encoding="utf-8") for name in texts if (folder / name).exists()}
     equal = {
         "recipe.yaml": lambda: same_recipe(read_recipe(folder), recipe),

@@ -11,17 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, statistics
+from torch import Tensor
+
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
 from tokenmask.generation import (
     DrawOptions,
+    Filling,
     Inputs,
     Region,
     Request,
     check_options,
     drawn_with,
     fill,
+    fill_any,
     hole,
     resized,
+    touched,
     window,
 )
 from tokenmask.layout import Layout
@@ -32,7 +37,7 @@ from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.tokenizer import Show, TakesFiles, Tokenizer, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
 
 
@@ -48,6 +53,7 @@ class Run:
         tokenizers: by stream name.
         corpora: (folder, weight) of the data it was trained on.
         labels: stream name -> axis -> names of its entries in the data (electrodes); new streams get the same.
+        fresh: streams that were swapped or added since the last training, whose rows are still to be learned.
     """
 
     folder: Path
@@ -57,6 +63,7 @@ class Run:
     tokenizers: Mapping[str, Tokenizer]
     corpora: Sequence[tuple[str, float]] = field(default_factory=tuple)
     labels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    fresh: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -123,23 +130,30 @@ class Run:
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler and progress; see
-                :class:`tokenmask.generation.DrawOptions`.
+            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
+                see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
 
         Raises:
             ValueError: a stream that the run does not have, a length that is missing, zero or too long.
-            TypeError: an option that there is not.
+            TypeError: an option that there is not, or a value of another type.
         """
         seed, samples = check_options(options, ("length", "grid", "duration_seconds", "invariant"))
+        if not isinstance(invariant, bool):
+            raise TypeError(f"invariant must be True or False, got {invariant!r}; write one of these")
+        if isinstance(given, str) or not isinstance(given, Mapping | Sequence | None):
+            raise TypeError(f"given must be a mapping of stream names, or a list of them, got {given!r}; write a dict")
         inputs = self.inputs
         inputs.check(stream)
-        wanted = [dict(one) for one in ([given or {}] if given is None or isinstance(given, Mapping) else given)]
+        wanted = [given or {}] if given is None or isinstance(given, Mapping) else list(given)
         seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
         if not wanted or len(seeds) != len(wanted):
-            raise ValueError(f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}")
+            raise ValueError(
+                f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}; "
+                "pass a number, or a list of that length"
+            )
         others = inputs.companions(options)
         requests = []
         for one, its_seed in zip(wanted, seeds, strict=True):
@@ -183,20 +197,18 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler and progress; see
-                :class:`tokenmask.generation.DrawOptions`.
+            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
+                see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
 
         Raises:
             ValueError: a region outside of the media, an unknown stream, level, channel or part.
-            TypeError: an option that there is not.
+            TypeError: an option that there is not, or a value of another type.
         """
-        mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
-        seed, samples = check_options(options, mine)
-        if not isinstance(seed, int):
-            raise ValueError(f"an edit has one seed, got {seed!r}")
+        if not isinstance(keep_original, bool | None):
+            raise TypeError(f"keep_original must be True, False or None, got {keep_original!r}; write one of these")
         inputs = self.inputs
         name = stream or inputs.stream_of(media)
         inputs.check(name)
@@ -204,11 +216,77 @@ class Run:
         source = media if isinstance(media, TokenStream) else inputs.media(name, media)
         codes = inputs.tokens(name, source)
         shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
-        chosen = hole(tokenizer, shown, codes, regenerate, levels=levels, channels=channels, parts=parts)
+        where = {"levels": levels, "channels": channels, "parts": parts}
+        edited, chosen = self._remade(name, codes, shown, regenerate, length, given, options, **where)
+        if keep_original is None:
+            keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
+        if keep_original:
+            return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in edited]
+        return [tokenizer.decode(one) for one in edited]
+
+    @free_cores()
+    def edit_file(
+        self,
+        path: str | Path,
+        out: Sequence[str | Path],
+        regenerate: Sequence[Region] | None = None,
+        *,
+        stream: str,
+        levels: Sequence[int] | None = None,
+        channels: Sequence[str] | None = None,
+        parts: Sequence[str] | None = None,
+        given: Mapping[str, Any] | None = None,
+        show: Show = nothing_shown,
+        **options: Unpack[DrawOptions],
+    ) -> None:
+        """:meth:`edit` of a file of any length: the same files as its results would be saved as, made in pieces.
+
+        Args:
+            path: of the file.
+            out: files to write, one for each sample.
+            regenerate, levels, channels, parts, given, options: as of :meth:`edit`.
+            stream: name of its stream, whose tokenizer takes files (:class:`tokenmask.tokenizer.TakesFiles`).
+            show: called with seconds done and seconds in all, once through for each file that is read or written.
+
+        Raises:
+            ValueError: as of :meth:`edit`; a tokenizer that needs whole media; another number of files than of samples.
+        """
+        self.inputs.check(stream)
+        tokenizer = self.tokenizers[stream]
+        if not isinstance(tokenizer, TakesFiles):
+            raise ValueError(f"{type(tokenizer).__name__} needs whole media, not files in pieces; use edit")
+        if len(out) != options.get("num_samples", 1):
+            raise ValueError(f"an edit writes a file for each of num_samples samples, got {len(out)} names")
+        codes = tokenizer.encode_file(path, show=show)
+        where = {"levels": levels, "channels": channels, "parts": parts}
+        edited, chosen = self._remade(stream, codes, None, regenerate, None, given, options, **where)
+        for one, target in zip(edited, out, strict=True):
+            tokenizer.decode_file(one, target, given=path, keep=~chosen.any(-1), show=show)
+
+    def _remade(
+        self,
+        name: str,
+        codes: TokenStream,
+        shown: Any,
+        regenerate: Sequence[Region] | None,
+        length: int | None,
+        given: Mapping[str, Any] | None,
+        options: DrawOptions,
+        **where: Any,
+    ) -> tuple[list[TokenStream], Tensor]:
+        """The codes of each sample, and which places of ``codes`` were filled anew, bool [*grid, levels]."""
+        mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
+        seed, samples = check_options(options, mine)
+        if not isinstance(seed, int):
+            raise ValueError(f"an edit has one seed, got {seed!r}; write one whole number")
+        inputs, tokenizer = self.inputs, self.tokenizers[name]
+        chosen = hole(tokenizer, shown, codes, regenerate, **where)
         whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
         conditions, others = inputs.conditions(given), inputs.companions(options)
         canvas, open_places, first = whole, opened, 0
         piece = self.recipe.packing.window(self.layout, name, whole, conditions)
+        if piece is not None and not _fits(opened, whole.spec.axes.index(piece[0]), piece[1]):
+            piece = None  # a hole longer than the model sees is filled window by window
         if piece is not None:
             first, stop = window(whole, opened, piece[1])
             canvas = cut(whole, piece[0], first, stop)
@@ -221,12 +299,7 @@ class Run:
             sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
         requests = [replace(request, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, sampler, options)
-        edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
-        if keep_original is None:
-            keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
-        if keep_original:
-            return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in edited]
-        return [tokenizer.decode(one) for one in edited]
+        return [one if piece is None else pasted(whole, one, piece[0], first) for one in filled], chosen
 
     @property
     def inputs(self) -> Inputs:
@@ -236,15 +309,25 @@ class Run:
     def _fill(
         self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
     ) -> list[TokenStream]:
-        return fill(
-            requests,
-            layout=self.layout,
-            models=self.models,
-            sampler=sampler,
-            packing=self.recipe.packing,
-            invariant=invariant,
-            progress=options.get("progress", False),
-        )
+        packing, on_step = self.recipe.packing, options.get("on_step")
+
+        def filled(some: Sequence[Request], numbers: Sequence[int]) -> list[TokenStream]:
+            def shown(now: Filling) -> None:
+                if on_step is not None:
+                    on_step(replace(now, request=numbers[now.request]))
+
+            return fill(
+                some,
+                layout=self.layout,
+                models=self.models,
+                sampler=sampler,
+                packing=packing,
+                invariant=invariant,
+                progress=options.get("progress", False),
+                on_step=shown if on_step is not None else None,
+            )
+
+        return fill_any(requests, self.layout, packing, filled)
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -289,7 +372,8 @@ class Run:
         for path, _ in corpora:
             Corpus(path, specs=dict(self.layout.streams))
         labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
-        write_run(folder, self.recipe, self.layout, self.tokenizers, corpora, labels)
+        origin = {"fresh": list(self.fresh)} if self.fresh else {}
+        write_run(folder, self.recipe, self.layout, self.tokenizers, corpora, labels, origin)
         for name, model in self.models.items():
             path = model_path(folder, name)
             path.parent.mkdir(exist_ok=True)
@@ -304,22 +388,23 @@ class Run:
 
     def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
         """Masked cross-entropy of held-out records beside a unigram of the training codes."""
-        totals: dict[str, list[Any]] = {}
-        for corpus in self._corpora(TRAIN):
-            for name, counts in statistics(corpus).items():
-                old = totals.get(name)
-                totals[name] = list(counts) if old is None else [a + b for a, b in zip(old, counts, strict=True)]
+        counts = totals(self._corpora(TRAIN))
         records = self.records(HELD_OUT)
         if not records:
             raise ValueError(f"the corpora of {self.folder} hold no held-out records to score; build them with a split")
         model, packing, process = self.models["main"], self.recipe.packing, self.recipe.process
-        return held_out_scores(model, packing, records, totals, draws=draws, seed=seed, process=process)
+        return held_out_scores(model, packing, records, counts, draws=draws, seed=seed, process=process)
 
     def _corpora(self, split: str) -> list[Corpus]:
         if not self.corpora:
-            raise ValueError(f"{self.folder} names no corpus")
+            raise ValueError(f"{self.folder} names no corpus; train a run on a corpus, or name one in its run.json")
         specs = dict(self.layout.streams)
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
+
+
+def _fits(opened: Tensor, axis: int, steps: int) -> bool:
+    first, stop = touched(opened.movedim(axis, 0).flatten(1).any(1))
+    return stop - first <= steps
 
 
 def load(folder: str | Path | None = None) -> Run:

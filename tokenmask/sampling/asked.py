@@ -7,13 +7,15 @@ decides. Does not know: models, codes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from tokenmask.sampling.answers import look
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.reuse import Reuse
-from tokenmask.sampling.state import SamplerState
+from tokenmask.sampling.state import SamplerState, changed
 from tokenmask.scores import ScoreContext, best
 
 RANKS = "reuse.ranks"  # float32 [B, L, K], by which a full step revealed slots; cheap ones go on by it
@@ -70,22 +72,22 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
         state.seeds,
         state.keys,
         step.progress.on("after"),
-        index=step.progress.index,
-        steps=step.progress.steps,
         carry=carry,
     )
     if step.keeps:
         carry = {name: value for name, value in carry.items() if name != _SETTLED} | {_OPEN: mine}
         settled = reuse.settles(context)
         if settled is not None:
+            look(reuse, "scores", settled, torch.float32, slots, "settles")
             slots = best(settled, slots, now - step.open_at_end)
             carry |= {_SETTLED: settled}
-            context = replace(context, is_open=slots)
+            context = changed(context, is_open=slots)
     if step.cheap:
         ranks = reuse.follows(carry[RANKS])
     elif reuse.order_first:
         assert step.stage.order is not None
         ranks = step.stage.order(context)
+        look(step.stage.order, "scores", ranks, torch.float32, slots)
     count = now if step.revises else now - step.open_after
     if ranks is not None:
         slots = best(ranks, slots, count)

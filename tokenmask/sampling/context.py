@@ -1,4 +1,4 @@
-"""What the parts of a step may read before the model is asked.
+"""What the parts of a step may read, and how parts of earlier versions are told what they knew.
 
 Arrow: SamplerState + plan --> **StepContext** --> Guidance, Constraint, Pick, Revoke. Does not know: logits, codes.
 """
@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from tokenmask.deprecation import warn_deprecated
 from tokenmask.layout import Layout
-from tokenmask.sampling.progress import Progress
+from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class StepContext:
         layout: of the model.
         state: before the step; ``state.seeds``, and ``state.draws`` for draws that depend on a row alone.
         inside: bool [B, L, K], the slots of the stage.
-        progress: index and number of steps of the stage.
+        progress: of the step in its stage, "before" it; it knows index and number of steps.
     """
 
     layout: Layout
@@ -54,8 +55,29 @@ class SlotContext(StepContext):
     head: int
 
 
+@dataclass(frozen=True, eq=False)
+class RevokeContext(StepContext):
+    """A step that was taken: ``state`` is that after it, all else as before.
+
+    Args:
+        predictions: what the step predicted of the codes that it drew, and the taps that it saw.
+    """
+
+    predictions: Predicted
+
+    @property
+    def committed(self) -> Tensor:
+        """bool [B, L, K], the slots of the stage that were to be filled and hold codes: what may be opened again."""
+        return self.inside & self.state.batch.to_fill & ~self.state.is_open
+
+    @property
+    def taps(self) -> Mapping[str, Tensor]:
+        """What the step saw of the model besides logits, by name, [B, ...] each."""
+        return self.predictions.taps
+
+
 def adapt_old(owner: type, name: str, parameters: int, new: str, adapt: Callable[..., Any]) -> None:
-    """Lets a subclass whose method has the signature of tokenmask 0.1 work, with a warning.
+    """Lets a subclass whose method has the signature of an earlier version work, with a warning.
 
     Args:
         owner: the subclass.
@@ -78,3 +100,18 @@ def adapt_old(owner: type, name: str, parameters: int, new: str, adapt: Callable
         return adapt(method, self, *arguments)
 
     setattr(owner, name, adapted)
+
+
+def takes_old(method: Callable[[Any, RevokeContext], Any]) -> Callable[..., Any]:
+    """Lets a method of a revocation of ours be called as before: with state, stage, progress and predictions."""
+
+    @functools.wraps(method)
+    def told(self: Any, context: Any, *old: Any) -> Any:
+        if old:
+            name = f"{type(self).__name__}.{method.__name__}"
+            warn_deprecated(f"{name}(state, stage, progress, ...)", instead=f"{name}(context)", since="0.2")
+            stage, progress, predictions = (*old, {})[:3]
+            context = RevokeContext(cast(Layout, None), context, stage, progress, predictions)  # ours read no layout
+        return method(self, context)
+
+    return told

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from tokenmask.masking import MaskingProcess
+from tokenmask.sampling.answers import look_at_allowed, look_at_drawn, refuse
 from tokenmask.sampling.asked import Asked
 from tokenmask.sampling.constraint import Constraint
 from tokenmask.sampling.context import SlotContext, StepContext
 from tokenmask.sampling.passes import Seen
-from tokenmask.sampling.pick import Categorical, Pick, PickContext
+from tokenmask.sampling.pick import Categorical, PickContext
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.predicted import STATISTICS, Predicted
 from tokenmask.scores import slot_counters
@@ -39,6 +40,9 @@ def draw(
 
     Returns:
         ids int32 [B, L, K] with the drawn codes, and what was predicted.
+
+    Raises:
+        ValueError: an answer of the constraint or of the pick that is none, see :mod:`tokenmask.sampling.answers`.
     """
     state, slots, progress, pick = context.state, seen.slots, context.progress, step.stage.pick
     assert pick is not None
@@ -57,6 +61,7 @@ def draw(
         at = SlotContext(context.layout, state, context.inside, progress, where, of.head)
         allowed = constraint.allowed(at)
         if allowed is not None:
+            look_at_allowed(constraint, allowed, len(where), of.conditional.shape[1])
             allowed = allowed.to(of.conditional.device)
         told = PickContext(
             seeds=seeds,
@@ -67,14 +72,18 @@ def draw(
             slots=where,
             state=state,
             head=of.head,
-            step=progress,
             taps=seen.taps,
             process=process,
             layout=context.layout,
         )
-        codes, *statistics = pick(of.conditional, of.uncond, told)
+        try:
+            answer = pick(of.conditional, of.uncond, told)
+        except ValueError:
+            _name_the_constraint(constraint, allowed)
+            raise
         if type(pick) is not Categorical:
-            _check_codes(pick, codes, of.conditional, hides=step.revises)
+            look_at_drawn(pick, answer, of.conditional, hides=step.revises)
+        codes, *statistics = answer
         proposed.index_copy_(0, where, codes + context.layout.ranges[of.head].offset)
         flat.index_copy_(1, where, torch.stack(statistics))
         if step.revises:
@@ -83,13 +92,7 @@ def draw(
     return proposed.view_as(asked.slots), predicted
 
 
-def _check_codes(pick: Pick, codes: Tensor, logits: Tensor, *, hides: bool) -> None:
-    """ValueError for codes of a pick of one's own that are none: they would be codes of another level."""
-    rows, most = logits.shape[0], logits.shape[1] - 1 + hides
-    if not isinstance(codes, Tensor) or codes.shape != (rows,) or codes.dtype != torch.int32:
-        kind = type(codes).__name__
-        found = f"{codes.dtype} {list(codes.shape)}" if isinstance(codes, Tensor) else kind
-        raise ValueError(f"{type(pick).__name__} must answer codes int32 [{rows}], got {found}; mend its __call__")
-    if rows and not (int(codes.min()) >= 0 and int(codes.max()) <= most):
-        found = f"{int(codes.min())}..{int(codes.max())}"
-        raise ValueError(f"{type(pick).__name__} must answer codes in 0..{most}, got {found}; mend its __call__")
+def _name_the_constraint(constraint: Constraint, allowed: Tensor | None) -> None:
+    """ValueError if it allowed no code for some slot, which is why a pick could draw none."""
+    if allowed is not None and not bool(allowed.any(-1).all()):
+        refuse(constraint, "at least one code for each slot", "none for some", "allowed")

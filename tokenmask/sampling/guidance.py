@@ -13,14 +13,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 from tokenmask.sampling.context import StepContext, adapt_old
-from tokenmask.sampling.progress import Grid
+from tokenmask.scores import Grid, Progress
+from tokenmask.scores.arguments import number, one_of
 
 COMPANION = "companion"  # name of the feature; its values: 0 is the main pass, then
 NEGATIVE, FURTHER = 1, 2  # what is pushed away from; the first of the further conditions, which count up
@@ -43,7 +44,7 @@ class Guidance(ABC):
             adapt_old(cls, name, 2, f"{name}(self, batch, context)", lambda old, one, batch, _: old(one, batch))
 
     @abstractmethod
-    def scale(self, progress: float) -> float:
+    def scale(self, progress: Progress) -> float:
         """The s of u + s (c - u) at this progress; 1 means that no unconditional pass is needed."""
 
     def at(self, strength: float) -> Guidance:
@@ -103,7 +104,7 @@ class Guidance(ABC):
 class NoGuidance(Guidance):
     """One pass over the conditional inputs."""
 
-    def scale(self, progress: float) -> float:
+    def scale(self, progress: Progress) -> float:
         return 1.0
 
     def at(self, strength: float) -> Guidance:
@@ -138,7 +139,16 @@ class ClassifierFree(Guidance):
     weights: tuple[float, ...] = ()
     grid: Grid = "before"
 
-    def scale(self, progress: float) -> float:
+    def __post_init__(self) -> None:
+        number("ClassifierFree.start", self.start)
+        if self.end is not None:
+            number("ClassifierFree.end", self.end)
+        one_of("ClassifierFree.law", self.law, ("linear", "cosine"))
+        for weight in self.weights:
+            number("each of ClassifierFree.weights", weight)
+        one_of("ClassifierFree.grid", self.grid, get_args(Grid))
+
+    def scale(self, progress: Progress) -> float:
         end = self.start if self.end is None else self.end
         share = progress if self.law == "linear" else 1 - math.cos(math.pi * progress / 2)
         return self.start + (end - self.start) * share
@@ -157,7 +167,7 @@ class ClassifierFree(Guidance):
     @property
     def pushes_away(self) -> bool:
         """Not where s is always 1 and nothing else pushes from u."""
-        return bool(self.weights) or any(self.scale(number / 64) != 1 for number in range(65))
+        return bool(self.weights) or any(self.scale(Progress(number, 65, "ends")) != 1 for number in range(65))
 
     def unconditional(self, batch: Batch, context: StepContext | None = None) -> Batch:
         return _enable(self._bare(batch), NEGATIVE)

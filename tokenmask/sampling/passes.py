@@ -16,6 +16,7 @@ from tokenmask.batch import Batch
 from tokenmask.masking import MaskingProcess
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import MaskedModel
+from tokenmask.sampling.answers import look, look_at_batch, look_at_further, look_at_scale, look_at_taps
 from tokenmask.sampling.asked import Asked
 from tokenmask.sampling.context import StepContext
 from tokenmask.sampling.plan import RunStep, schedule_of
@@ -67,20 +68,25 @@ def ask(
         process: by which the model was told the masking time; None is the schedule's own.
 
     Raises:
-        ValueError: parts that want taps of a reuse that gives none, or two that want different ones of one name.
+        ValueError: parts that want taps of a reuse that gives none, two that want different ones of one name, or an
+            answer that is none, see :mod:`tokenmask.sampling.answers`.
     """
     state, guidance, order, pick = context.state, step.stage.guidance, step.stage.order, step.stage.pick
     assert guidance is not None and order is not None and pick is not None
-    taps = [*order.taps(asked.context), *pick.taps(context), *guidance.taps(context), *revoke.taps(context)]
+    taps = [*look_at_taps(order, order.taps(asked.context))]
+    for part in (pick, guidance, revoke):
+        taps += look_at_taps(part, part.taps(context))
     rows, length, levels = asked.slots.shape
     slots = asked.slots.view(-1).nonzero().view(-1)
     queries = Queries(slots, context.layout.head_of(state.batch.ids.view(-1).index_select(0, slots)))
-    scale, further = guidance.scale(step.progress.on(guidance.grid)), guidance.further(state.batch, context)
+    scale = look_at_scale(guidance, guidance.scale(step.progress.on(guidance.grid)))
+    further = look_at_further(guidance, guidance.further(state.batch, context), state.batch)
     twice = scale != 1.0 or bool(further) or (guided and reuse.keeps)  # a cache holds each row or none
     inputs, repeated, times = state.batch, queries, 1
     t = _times(model, context, step, process)
     if twice:
         unconditional = guidance.unconditional(state.batch, context)
+        look_at_batch(guidance, unconditional, state.batch)
         batches = [state.batch, unconditional, *(batch for batch, _ in further)]
         inputs, times = functools.reduce(Batch.join, batches), len(batches)
         size = rows * length * levels
@@ -150,4 +156,7 @@ def _times(model: MaskedModel, context: StepContext, step: RunStep, process: Mas
     if backbone is None or not backbone.reads_time or step.revises:  # it does not look, or goes by the steps
         return torch.full((is_open.shape[0],), 1 - step.progress.on("before"), device=is_open.device)
     share = context.is_open.sum((1, 2)) / step.whole.clamp(min=1)
-    return schedule_of(step.stage).time(share) if process is None else process.time(share)
+    law = schedule_of(step.stage) if process is None else process
+    time: Tensor = law.time(share)
+    look(law, "times", time, torch.float32, share, "time")
+    return time

@@ -8,16 +8,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from torch import Tensor
 
+from tokenmask.deprecation import warn_deprecated
 from tokenmask.layout import Layout
 from tokenmask.masking import MaskingProcess
 from tokenmask.ops import sample_codes
 from tokenmask.sampling.context import StepContext
-from tokenmask.sampling.progress import Grid, Progress
 from tokenmask.sampling.state import SamplerState
+from tokenmask.scores import Grid, Progress
+from tokenmask.scores.arguments import number, one_of, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +29,11 @@ class PickContext:
     Args:
         seeds, counters: int64 [N], keys of the draws.
         guidance: the s of u + s (c - u).
-        progress: on the pick's own grid.
+        progress: of the step in its stage, on the pick's own grid.
         allowed: bool [V] or [N, V], the codes that may be drawn; None allows all.
         slots: int64 [N], indices into the flattened [B * L * K] slots of the state.
         state: before the step.
         head: the range of the codes, as in :class:`Layout`.
-        step: index and number of steps of the stage.
         taps: what the step saw of the model besides logits, by name, [B, ...] each.
         process: the masking process of the sampler, which is that of training; None if it has none.
         layout: of the state's ids.
@@ -41,15 +42,20 @@ class PickContext:
     seeds: Tensor
     counters: Tensor
     guidance: float
-    progress: float
+    progress: Progress
     allowed: Tensor | None
     slots: Tensor
     state: SamplerState
     head: int
-    step: Progress = Progress(0, 1)
     taps: Mapping[str, Tensor] = field(default_factory=dict)
     process: MaskingProcess | None = None
     layout: Layout | None = None
+
+    @property
+    def step(self) -> Progress:
+        """The progress, which says the step."""
+        warn_deprecated("PickContext.step", instead="progress", since="0.2")
+        return self.progress
 
     @property
     def stands(self) -> Tensor:
@@ -120,14 +126,27 @@ class Categorical(Pick):
     min_p: float = 0.0
     grid: Grid = "before"
 
+    def __post_init__(self) -> None:
+        number("Categorical.temperature", self.temperature, least=0.0)
+        if self.temperature_end is not None:
+            number("Categorical.temperature_end", self.temperature_end, least=0.0)
+        whole("Categorical.top_k", self.top_k, least=0)
+        if number("Categorical.top_p", self.top_p, least=0.0, most=1.0) == 0:
+            raise ValueError("Categorical.top_p must be above 0, got 0; use 1 to switch it off")
+        number("Categorical.min_p", self.min_p, least=0.0, most=1.0)
+        one_of("Categorical.grid", self.grid, get_args(Grid))
+
     @property
     def is_greedy(self) -> bool:
         return self.temperature == 0 and not self.temperature_end
 
     def at(self, temperature: float) -> Pick:
-        end = None
-        if self.temperature_end is not None and self.temperature:
-            end = self.temperature_end * (temperature / self.temperature)
+        """Where the recipe's first temperature is 0, which has no ratio, the last one stays; 0 is greedy throughout."""
+        end = self.temperature_end
+        if temperature == 0:
+            end = None
+        elif end is not None and self.temperature:
+            end *= temperature / self.temperature
         return replace(self, temperature=temperature, temperature_end=end)
 
     def __call__(

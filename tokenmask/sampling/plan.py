@@ -5,7 +5,7 @@ Arrow: SamplerState + stages --**StagePlan**--> RunStep by RunStep. Does not kno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,13 +13,14 @@ from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL
 from tokenmask.layout import Layout
+from tokenmask.sampling.answers import found, look_at_plan, look_at_steps, refuse
 from tokenmask.sampling.guidance import Guidance
 from tokenmask.sampling.pick import Pick
-from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.reuse import Reuse
 from tokenmask.sampling.schedule import DecidingSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import Score
+from tokenmask.scores import Progress, Score
+from tokenmask.scores.arguments import is_a, whole
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,12 @@ class Stage:
     guidance: Guidance | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"a stage needs at least 1 step, got {self.steps}")
+        whole("Stage.steps", self.steps)
+        for level in self.levels or ():
+            whole("each of Stage.levels", level, least=0)
+        for name, kind in (("schedule", Schedule), ("order", Score), ("pick", Pick), ("guidance", Guidance)):
+            if getattr(self, name) is not None:
+                is_a(f"Stage.{name}", getattr(self, name), kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +152,8 @@ class StagePlan:
             counts = (inside & state.is_open).sum((1, 2)).tolist()
             steps = _length(schedule, stage.steps, counts)
         last = reuse.inner(steps)
+        if not (isinstance(last, Sequence) and len(last) == steps and all(isinstance(one, int) for one in last)):
+            refuse(reuse, f"the last step of an inner run for each of {steps} steps", found(last), "inner")
         if isinstance(schedule, DecidingSchedule) and (reuse.order_first or last != list(range(steps))):
             raise ValueError(
                 f"{type(reuse).__name__} settles slots before their codes are scored, so it needs a schedule that "
@@ -158,7 +165,8 @@ class StagePlan:
                 f"{type(stage.pick).__name__} draws every slot in every step, so it needs a schedule that knows its "
                 f"counts beforehand and no cheap steps, got {schedule} and {reuse}; take UniformSchedule and NoReuse"
             )
-        plans = [schedule.plan(count, max(1, schedule.steps(count, stage.steps))) for count in counts]
+        own = [max(1, look_at_steps(schedule, schedule.steps(count, stage.steps))) for count in counts]
+        plans = [look_at_plan(schedule, schedule.plan(n, of), n, of) for n, of in zip(counts, own, strict=True)]
         after = torch.tensor([plan + [0] * (steps - len(plan)) for plan in plans], device=device).T.contiguous()
         member = state.batch.stream[:, :, None] == torch.arange(len(layout.names), device=device)
         filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
@@ -189,7 +197,7 @@ def schedule_of(stage: Stage) -> Schedule:
 
 
 def _length(schedule: Schedule, steps: int, counts: list[int]) -> int:
-    return max(1, *(schedule.steps(count, steps) for count in counts))
+    return max(1, *(look_at_steps(schedule, schedule.steps(count, steps)) for count in counts))
 
 
 def stage_slots(layout: Layout, state: SamplerState, stage: Stage) -> Tensor:

@@ -9,25 +9,35 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tokenmask.masking.processes import MaskingProcess
 from tokenmask.ops import Purpose
-from tokenmask.sampling.context import StepContext
-from tokenmask.sampling.predicted import Predicted
-from tokenmask.sampling.progress import Progress
+from tokenmask.sampling.context import RevokeContext, StepContext, adapt_old, takes_old
 from tokenmask.sampling.schedule import Schedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import best
+from tokenmask.scores import Progress, best
+from tokenmask.scores.arguments import number
 
 
 class Revoke(ABC):
-    """Base of all revocations."""
+    """Base of all revocations.
+
+    A subclass whose ``__call__`` takes ``(state, stage, progress)`` or ``(state, stage, progress, predictions)``, as in
+    earlier versions, works and is told to change.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        new = "__call__(self, context)"
+        adapt_old(cls, "__call__", 5, new, lambda old, one, at: old(one, *_apart(at), at.predictions))
+        adapt_old(cls, "__call__", 4, new, lambda old, one, at: old(one, *_apart(at)))
 
     def taps(self, context: StepContext) -> Sequence[Hashable]:
-        """What it wants of the model besides logits, see ``Score.taps``; it finds them in ``predictions.taps``."""
+        """What it wants of the model besides logits, see ``Score.taps``; it finds them in ``context.taps``."""
         return ()
 
     def beside(self, schedule: Schedule) -> Revoke:
@@ -39,23 +49,29 @@ class Revoke(ABC):
         return self
 
     @abstractmethod
-    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
-        """Args:
-            state: after a step.
-            stage: bool [B, L, K], slots of the running stage.
-            progress: of that step; not called after the last step of a stage.
-            predictions: what the step predicted, see :class:`ScoreContext`, and the taps that it saw.
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        """Which slots are opened again.
+
+        Args:
+            context: layout, state after a step, slots of the running stage (``inside``), progress of that step, what it
+                predicted (``predictions``) and saw (``taps``). It is not called after the last step of a stage.
 
         Returns:
-            bool [B, L, K], slots to open again, or None. Only FILL slots of the stage may be named.
+            bool [B, L, K], slots to open again, or None. Only ``context.committed`` ones may be named.
         """
+
+
+def _apart(context: RevokeContext) -> tuple[SamplerState, Tensor, Progress]:
+    """What a revocation was told one by one."""
+    return context.state, context.inside, context.progress.on("after")
 
 
 @dataclass(frozen=True)
 class NeverRevoke(Revoke):
     """What is committed stays."""
 
-    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
+    @takes_old
+    def __call__(self, context: RevokeContext) -> Tensor | None:
         return None
 
 
@@ -71,10 +87,14 @@ class RevokeLeastLikely(Revoke):
 
     share: float = 0.1
 
-    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
-        committed = _committed(state, stage)
-        count = committed.sum((1, 2)).double() * (self.share * (1 - progress.on("after")))
-        return best(-state.score, committed, count.floor().long())
+    def __post_init__(self) -> None:
+        number("RevokeLeastLikely.share", self.share, least=0.0, most=1.0)
+
+    @takes_old
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        committed = context.committed
+        count = committed.sum((1, 2)).double() * (self.share * (1 - context.progress.on("after")))
+        return best(-context.state.score, committed, count.floor().long())
 
 
 @dataclass(frozen=True)
@@ -95,8 +115,12 @@ class RevokeDrawn(Revoke):
     cap: float = 1.0
     process: MaskingProcess | None = None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        adapt_old(cls, "probability", 4, "probability(self, context)", lambda old, one, at: old(one, *_apart(at)))
+
     def __post_init__(self) -> None:
-        if not 0 < self.cap <= 1:
+        if not 0 < number("RevokeDrawn.cap", self.cap) <= 1:
             raise ValueError(f"RevokeDrawn.cap must lie in 0..1 and above 0, got {self.cap}")
 
     def beside(self, schedule: Schedule) -> RevokeDrawn:
@@ -113,7 +137,8 @@ class RevokeDrawn(Revoke):
             )
         return self if self.process is not None else replace(self, process=law)
 
-    def probability(self, state: SamplerState, stage: Tensor, progress: Progress) -> Tensor:
+    @takes_old
+    def probability(self, context: RevokeContext) -> Tensor:
         """float32 [B, L, K], how probably each slot is opened; 0 for slots that are not committed.
 
         Raises:
@@ -121,16 +146,13 @@ class RevokeDrawn(Revoke):
         """
         if self.process is None:
             raise ValueError("RevokeDrawn needs a masking process; set its process, or take it beside a schedule")
-        committed = _committed(state, stage)
+        state, progress, committed = context.state, context.progress, context.committed
         conf = torch.where(committed, -state.score.exp(), -torch.inf).flatten(1).softmax(1).nan_to_num(0.0)
         done, steps = progress.index + 1, progress.steps
         alpha_t, alpha_s = (1 - self.process.share(1 - min(one / steps, 1.0)) for one in (done, done + 1))
         return conf.view_as(state.score) * min(self.cap, (1 - alpha_s) / alpha_t if alpha_t > 0 else 1.0)
 
-    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
-        draws = state.draws(Purpose.mask)
-        return draws < self.probability(state, stage, progress)
-
-
-def _committed(state: SamplerState, stage: Tensor) -> Tensor:
-    return stage & state.batch.to_fill & ~state.is_open
+    @takes_old
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        odds: Tensor = self.probability(context)
+        return context.state.draws(Purpose.mask) < odds

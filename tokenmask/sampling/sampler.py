@@ -6,8 +6,10 @@ Arrow: SamplerState --**Sampler.iterate**--> SamplerState with nothing open. Doe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,26 +17,26 @@ from torch import Tensor
 from tokenmask.layout import Layout
 from tokenmask.masking import MaskingProcess
 from tokenmask.models import MaskedModel
+from tokenmask.sampling.answers import look, look_at_further, look_at_scale
 from tokenmask.sampling.asked import asked_of
 from tokenmask.sampling.committed import commit_best, reopened
 from tokenmask.sampling.constraint import AllowAll, Constraint
-from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.context import RevokeContext, StepContext
 from tokenmask.sampling.drawn import draw
 from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
 from tokenmask.sampling.plan import Stage, StagePlan, levels_of, schedule_of
 from tokenmask.sampling.predicted import Predicted
-from tokenmask.sampling.progress import Progress
 from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
-from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import ConfidenceScore, Score
+from tokenmask.sampling.state import SamplerState, changed
+from tokenmask.scores import ConfidenceScore, Progress, Score
+from tokenmask.scores.arguments import is_a, whole
 from tokenmask.threads import look_again
 
 
-@dataclass(frozen=True, eq=False)
 class Step:
     """What the loop yields after each step.
 
@@ -44,9 +46,24 @@ class Step:
         state: after the step.
     """
 
-    index: int
-    total: int
-    state: SamplerState
+    def __init__(self, index: int, total: int, state: SamplerState) -> None:
+        self.index, self.total, self._state = index, total, state
+
+    @cached_property
+    def state(self) -> SamplerState:
+        """After the step, in ordinary tensors, which may take part in a loss; copied when it is first asked for."""
+        return self._state.ordinary()
+
+
+_KINDS: Mapping[str, type] = {
+    "schedule": Schedule,
+    "order": Score,
+    "pick": Pick,
+    "guidance": Guidance,
+    "constraint": Constraint,
+    "revoke": Revoke,
+    "reuse": Reuse,
+}
 
 
 @dataclass(frozen=True)
@@ -82,8 +99,13 @@ class Sampler:
     process: MaskingProcess | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"Sampler.steps must be at least 1, got {self.steps}")
+        whole("Sampler.steps", self.steps)
+        for name, kind in _KINDS.items():
+            is_a(f"Sampler.{name}", getattr(self, name), kind)
+        for stage in self.stages:
+            is_a("each of Sampler.stages", stage, Stage)
+        if self.process is not None:
+            is_a("Sampler.process", self.process, MaskingProcess)
         for schedule in [stage.schedule or self.schedule for stage in self.stages] or [self.schedule]:
             self.revoke.beside(schedule)
         for order in (self.order, *(stage.order for stage in self.stages if stage.order)):
@@ -95,9 +117,8 @@ class Sampler:
 
     def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
         """The state after the last step of :meth:`iterate`."""
-        for step in self.iterate(models, layout, state):
-            state = step.state
-        return state
+        last = deque(self.iterate(models, layout, state), maxlen=1)
+        return last[0].state if last else state
 
     @torch.inference_mode()
     def iterate(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
@@ -127,14 +148,15 @@ class Sampler:
                 context = StepContext(layout, state, step.inside, step.progress)
                 asked = asked_of(state, step, self.reuse)
                 if asked is None:
-                    state, predicted = replace(state, step=state.step + 1), Predicted.nothing(state.score)
+                    state, predicted = changed(state, step=state.step + 1), Predicted.nothing(state.score)
                 else:
                     seen = ask(models[stage.model], context, step, asked, self.reuse, revoke, guided, self.process)
                     proposed, predicted = draw(seen, asked, context, step, self.constraint, self.process)
                     state = commit_best(context, step, asked, seen, proposed, predicted)
                 if not step.is_last and not step.cheap_follow:
-                    revoked = revoke(state, step.inside, step.progress, predicted)
+                    revoked = revoke(RevokeContext(layout, state, step.inside, step.progress, predicted))
                     if revoked is not None:
+                        look(revoke, "slots", revoked, torch.bool, step.inside)
                         # Where the schedule decides, a row that was done before stays so.
                         going_on = context.is_open.any(-1, keepdim=True).any(1, keepdim=True) if decides else True
                         inside = step.inside & state.batch.to_fill  # never what is given
@@ -227,7 +249,8 @@ class Sampler:
         """Whether any step of a stage runs more than the conditional pass."""
         guidance, steps = plan.stage.guidance, range(plan.length)
         assert guidance is not None
-        if any(guidance.scale(Progress(index, plan.length).on(guidance.grid)) != 1.0 for index in steps):
+        scales = (guidance.scale(Progress(index, plan.length, guidance.grid)) for index in steps)
+        if any(look_at_scale(guidance, scale) != 1.0 for scale in scales):
             return True
         start = StepContext(layout, plan.start, plan.inside, Progress(0, plan.length))
-        return bool(guidance.further(plan.start.batch, start))
+        return bool(look_at_further(guidance, guidance.further(plan.start.batch, start), plan.start.batch))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tokenmask.masking.processes import ROUNDINGS, Cosine, Linear, MaskingProcess, Rounding, open_counts
 from tokenmask.scores import ScoreContext
+from tokenmask.scores.arguments import is_a, number, one_of
 
 
 class Schedule(ABC):
@@ -75,6 +76,11 @@ class ProcessSchedule(Schedule):
     rounding: Rounding = "floor"
     grid: Literal["after", "ends"] = "after"
 
+    def __post_init__(self) -> None:
+        is_a("ProcessSchedule.process", self.process, MaskingProcess)
+        one_of("ProcessSchedule.rounding", self.rounding, tuple(ROUNDINGS))
+        one_of("ProcessSchedule.grid", self.grid, ("after", "ends"))
+
     def law(self) -> MaskingProcess:
         return self.process
 
@@ -112,7 +118,7 @@ class ConfidenceAbove(DecidingSchedule):
     threshold: float = 0.9
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
+        if not 0 < number("ConfidenceAbove.threshold", self.threshold) <= 1:
             raise ValueError(f"ConfidenceAbove.threshold must lie in 0..1 and above 0, got {self.threshold}")
 
     def steps(self, initial: int, steps: int) -> int:

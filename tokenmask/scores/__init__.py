@@ -4,13 +4,16 @@ from tokenmask.scores.fixed import RandomScore, RasterScore, SpanScore, SumScore
 from tokenmask.scores.grid import HaltonScore, QLDSScore, halton_ranks, qlds_ranks
 from tokenmask.scores.noise import slot_counters, slot_noise, slot_uniforms
 from tokenmask.scores.predicted import ConfidenceScore, EntropyScore, MarginScore
+from tokenmask.scores.progress import Grid, Progress
 from tokenmask.scores.score import Score, ScoreContext, best
 
 __all__ = [
     "ConfidenceScore",
     "EntropyScore",
+    "Grid",
     "HaltonScore",
     "MarginScore",
+    "Progress",
     "QLDSScore",
     "RandomScore",
     "RasterScore",

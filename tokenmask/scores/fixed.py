@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tokenmask.scores.arguments import is_a, number, whole
 from tokenmask.scores.noise import slot_noise
 from tokenmask.scores.score import Score, ScoreContext
 
@@ -34,8 +35,7 @@ class SpanScore(Score):
     span: int = 3
 
     def __post_init__(self) -> None:
-        if self.span < 1:
-            raise ValueError(f"SpanScore.span must be at least 1, got {self.span}")
+        whole("SpanScore.span", self.span)
 
     def __call__(self, context: ScoreContext) -> Tensor:
         positions = torch.arange(context.is_open.shape[1], device=context.is_open.device)
@@ -56,8 +56,7 @@ class RasterScore(Score):
     block: int = 1
 
     def __post_init__(self) -> None:
-        if self.block < 1:
-            raise ValueError(f"RasterScore.block must be at least 1, got {self.block}")
+        whole("RasterScore.block", self.block)
 
     def __call__(self, context: ScoreContext) -> Tensor:
         places = torch.arange(context.is_open.shape[1], device=context.is_open.device)
@@ -76,6 +75,9 @@ class SumScore(Score):
     def __post_init__(self) -> None:
         if not self.terms or len(self.terms) != len(self.weights):
             raise ValueError(f"SumScore needs a weight for each term, got {len(self.terms)} and {len(self.weights)}")
+        for term, weight in zip(self.terms, self.weights, strict=True):
+            is_a("each of SumScore.terms", term, Score)
+            number("each of SumScore.weights", weight)
 
     @property
     def reads_predictions(self) -> bool:

@@ -25,7 +25,7 @@ def slot_counters(keys: Tensor, length: int, levels: int) -> Tensor:
         keys: int64 [B], below 2^39.
         length, levels: L (below 2^18) and K (at most 64). Neither changes the counters of the slots it holds.
     """
-    return (keys[:, None, None] << _SLOT_BITS) | _slot_numbers(length, levels, keys.device)
+    return (keys.reshape(-1, 1, 1) << _SLOT_BITS) | _slot_numbers(length, levels, keys.device)
 
 
 @lru_cache(maxsize=64)  # the same in every step of a generation

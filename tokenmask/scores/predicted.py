@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tokenmask.scores.arguments import number
 from tokenmask.scores.noise import slot_noise
 from tokenmask.scores.score import Score, ScoreContext
 
@@ -38,6 +39,9 @@ class ConfidenceScore(_Predicted):
 
     noise: float = 0.0
     plain: bool = False
+
+    def __post_init__(self) -> None:
+        number("ConfidenceScore.noise", self.noise, least=0.0)
 
     def __call__(self, context: ScoreContext) -> Tensor:
         score = context.predictions["plain_logprob" if self.plain else "logprob"]

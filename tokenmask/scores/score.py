@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from tokenmask.batch import Batch
+from tokenmask.deprecation import warn_deprecated
 from tokenmask.ops import choose
+from tokenmask.scores.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +27,11 @@ class ScoreContext:
         is_open: bool [B, L, K], the slots that can be chosen.
         seeds: int64 [B], seed of each row.
         keys: int64 [B], tells rows (and steps) of one seed apart; below 2^39.
-        progress: share of the steps of the stage that are done once this one is, (i + 1) / S: 1 / S in the first
-            step, 1 in the last; 0 in training.
+        progress: of the step in its stage, "after" it: (i + 1) / S, so 1 / S in the first step and 1 in the last; 0 in
+            training.
         predictions: of the drawn codes, float32 [B, L, K] each; empty in training: "logprob", "entropy" and "margin"
             as :func:`tokenmask.ops.sample_codes` says them, after temperature and before any filter (at T = 0, of
             T = 1); "plain_logprob" and "logit" before temperature (0 where not asked).
-        index, steps: this step of its stage, from 0, and their number.
         carry: what parts of the sampler carry from step to step.
         taps: what the step saw of the model besides logits, by name, [B, ...] each; what :meth:`Score.taps` asked for.
     """
@@ -39,12 +40,22 @@ class ScoreContext:
     is_open: Tensor
     seeds: Tensor
     keys: Tensor
-    progress: float = 0.0
+    progress: Progress = Progress(0, 1)
     predictions: Mapping[str, Tensor] = field(default_factory=dict)
-    index: int = 0
-    steps: int = 1
     carry: Mapping[str, Tensor] = field(default_factory=dict)
     taps: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def index(self) -> int:
+        """That of the progress, which says it."""
+        warn_deprecated("ScoreContext.index", instead="progress.index", since="0.2")
+        return self.progress.index
+
+    @property
+    def steps(self) -> int:
+        """Those of the progress, which says them."""
+        warn_deprecated("ScoreContext.steps", instead="progress.steps", since="0.2")
+        return self.progress.steps
 
 
 class Score(ABC):

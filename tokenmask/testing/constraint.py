@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
-from tokenmask.sampling import Constraint, Progress, Sampler, SamplerState, SlotContext
+from tokenmask.sampling import Constraint, Sampler, SamplerState, SlotContext
+from tokenmask.scores import Progress
 from tokenmask.testing.anything import value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.world import LAYOUT, World, filled, small_model

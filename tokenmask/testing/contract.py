@@ -5,7 +5,8 @@ Arrow: component --**Contract.checks**--> Checks. Does not know: any kind of com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +71,25 @@ class Contract:
 
     def named_checks(self, value: Any, of: str, **options: Any) -> Iterator[Check]:
         """The same for a value that need not be of the base, with the name that its errors have."""
+        self._refuse_other_options(options)
         subject = self.subject(value, **options)
         for requirement in self.requirements:
             yield Check(requirement.__name__.removeprefix("_check_"), requirement, subject, of)
+
+    def _refuse_other_options(self, options: Mapping[str, Any]) -> None:
+        """TypeError for an option that is not known, or that is needed and not given."""
+        known = dict(list(inspect.signature(self.subject).parameters.items())[1:])
+        lacks = [name for name, one in known.items() if one.default is one.empty and name not in options]
+        odd = [name for name in options if name not in known]
+        if lacks:
+            raise TypeError(
+                f"check_{self.kind} needs {', '.join(lacks)} beside the {self.kind}, got none; pass "
+                f"{', '.join(f'{name}=...' for name in lacks)}"
+            )
+        if odd:
+            raise TypeError(
+                f"check_{self.kind} has the options {', '.join(known) or '(none)'}, got {', '.join(odd)}; leave it out"
+            )
 
     def check(self, value: Any, **options: Any) -> list[str]:
         """Runs every check, see :func:`run_all`."""

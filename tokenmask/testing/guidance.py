@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
-from tokenmask.sampling import Guidance, NoGuidance, Progress, Sampler, StepContext
+from tokenmask.sampling import Guidance, NoGuidance, Sampler, StepContext
+from tokenmask.scores import Progress
 from tokenmask.testing.alike import alike
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, refusal, require
 from tokenmask.testing.world import LAYOUT, World, filled, small_model
 
-PROGRESS = [number / 12 for number in range(13)]
+PROGRESS = [Progress(number, 13, "ends") for number in range(13)]  # twelfths
 
 
 def _context(world: World) -> StepContext:

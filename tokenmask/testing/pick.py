@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops import Purpose, uniform
-from tokenmask.sampling import Pick, PickContext, Progress
+from tokenmask.sampling import Pick, PickContext
+from tokenmask.scores import Progress
 from tokenmask.testing.alike import alike, finite
 from tokenmask.testing.anything import value_requirements
 from tokenmask.testing.contract import Contract, refusal, require
@@ -22,7 +23,7 @@ from tokenmask.testing.draws import follows_its_keys
 from tokenmask.testing.world import LAYOUT, World
 
 NAMES = ("codes", "log-probability", "entropy", "margin")
-PROGRESS = (0.0, 0.5, 1.0)
+PROGRESS = tuple(Progress(index, 3, "ends") for index in range(3))  # 0, 1/2, 1
 _NEAR = 2e-3  # of a temperature that is found again from float32
 
 
@@ -33,7 +34,9 @@ class _Case:
     world: World
     head: int
 
-    def context(self, seed: int = 0, keys: int = 0, guidance: float = 1.0, progress: float = 0.5, **more: Any) -> Any:
+    def context(
+        self, seed: int = 0, keys: int = 0, guidance: float = 1.0, progress: Progress = PROGRESS[1], **more: Any
+    ) -> PickContext:
         state = self.world.state
         slots = self.slots
         row = torch.div(slots, state.is_open[0].numel(), rounding_mode="floor")
@@ -80,7 +83,7 @@ def draws_codes_of_the_range(pick: Pick) -> None:
         most = case.size - 1 if step.index == 3 or not pick.revises else case.size
         for count in (len(case.slots), 0):
             logits = case.logits()[:count]
-            context = _part(case.context(step=step), torch.arange(count))
+            context = _part(case.context(progress=step), torch.arange(count))
             answer = pick(logits, None, context)
             for name, value, dtype in zip(NAMES, answer, (torch.int32, *[torch.float32] * 3), strict=True):
                 right = value.dtype == dtype and list(value.shape) == [count]
@@ -100,11 +103,13 @@ def statistics_are_of_one_softmax(pick: Pick) -> None:
         logits = case.logits()
         for progress in PROGRESS:
             codes, *statistics = pick(logits, None, case.context(progress=progress))
+            hides = codes == case.size  # MASK, of one that revises, is in no softmax
+            codes = codes.clamp(max=case.size - 1)
             heat = _temperature(logits, statistics[1])
             logprob = (logits.double() / heat[:, None]).log_softmax(1)
             first, second = logprob.exp().topk(2, 1).values.unbind(1)
             expected = {"log-probability": logprob.gather(1, codes[:, None].long())[:, 0], "margin": first - second}
-            known = statistics[1] > 1e-3  # else almost all of it is on one code, and the temperature is lost
+            known = (statistics[1] > 1e-3) & ~hides  # else almost all of it is on one code: the temperature is lost
             for name, got in (("log-probability", statistics[0]), ("margin", statistics[2])):
                 off = ((got.double() - expected[name]).abs() > _NEAR * (1 + expected[name].abs())) & known
                 at = int(off.int().argmax())
@@ -127,14 +132,18 @@ def _temperature(logits: Tensor, entropy: Tensor) -> Tensor:
 
 
 def obeys_what_is_allowed(pick: Pick) -> None:
-    """Codes that are not allowed are never drawn, whether one mask serves all slots or each has its own."""
+    """Codes that are not allowed are never drawn, whether one mask serves all slots or each has its own.
+
+    One that revises may show others in between, as noise, but not in the last step.
+    """
+    at = PROGRESS[-1] if pick.revises else PROGRESS[1]
     for case in _cases():
         logits, count = case.logits(), len(case.slots)
         own = torch.nn.functional.one_hot(torch.arange(count) % case.size, case.size).bool()
         common = torch.arange(case.size) % 2 == 1
         for allowed in (common, own):
             for seed in range(4):
-                codes = pick(logits, None, case.context(seed, allowed=allowed))[0].long()
+                codes = pick(logits, None, case.context(seed, progress=at, allowed=allowed))[0].long()
                 obeyed = allowed[codes] if allowed.dim() == 1 else allowed.gather(1, codes[:, None])
                 require(bool(obeyed.all()), "must draw allowed codes alone, but drew one that is not")
 

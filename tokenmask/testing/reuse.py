@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.masking import Queries, RandomScore, RasterScore, chained
+from tokenmask.masking import Queries, chained
 from tokenmask.models import GroupCausal, MaskedModel, RangeLogits
 from tokenmask.sampling import NoReuse, Reuse, Sampler, SamplerState
 from tokenmask.sampling.reuse import ReuseStep
+from tokenmask.scores import RandomScore, RasterScore
 from tokenmask.testing.anything import value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.world import LAYOUT, World, filled, model_for, others

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.sampling import Predicted, Progress, Revoke, Sampler, UniformSchedule
+from tokenmask.sampling import Predicted, Revoke, RevokeContext, Sampler, UniformSchedule
+from tokenmask.scores import Progress
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require
 from tokenmask.testing.draws import follows_its_keys
@@ -21,7 +22,8 @@ STEPS = [Progress(index, steps) for index, steps in ((0, 2), (0, 8), (3, 8), (6,
 
 def _revoked(revoke: Revoke, world: World, progress: Progress, stage: Tensor | None = None) -> Tensor | None:
     inside = torch.ones_like(world.state.is_open) if stage is None else stage
-    return revoke.beside(UniformSchedule())(world.state, inside, progress, Predicted.of(world.predictions))
+    context = RevokeContext(LAYOUT, world.state, inside, progress, Predicted.of(world.predictions))
+    return revoke.beside(UniformSchedule())(context)
 
 
 def _use(revoke: Revoke, world: World) -> list[Any]:

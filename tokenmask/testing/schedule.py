@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.masking import ScoreContext
 from tokenmask.sampling import DecidingSchedule, Schedule
+from tokenmask.scores import ScoreContext
 from tokenmask.testing.alike import finite
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.masking import Score, ScoreContext
 from tokenmask.models import AttentionTap
+from tokenmask.scores import Score, ScoreContext
 from tokenmask.testing.alike import alike, finite
 from tokenmask.testing.anything import in_any_company, value_requirements
 from tokenmask.testing.contract import Contract, require

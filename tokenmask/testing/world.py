@@ -13,10 +13,11 @@ from torch import Tensor
 
 from tokenmask.batch import ABSENT, FILL, GIVEN, Batch, Sequence, collate
 from tokenmask.layout import Layout
-from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate, ScoreContext
+from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate
 from tokenmask.models import AttentionPattern, Full, GivenFirst, GroupCausal, MaskedModel, TransformerConfig
 from tokenmask.ops import Purpose, uniform
-from tokenmask.sampling import Progress, Sampler, SamplerState
+from tokenmask.sampling import Sampler, SamplerState
+from tokenmask.scores import Progress, ScoreContext
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT = StreamSpec("text", (11,), ("index",), end_code=10)
@@ -152,8 +153,6 @@ class World:
             state.keys,
             Progress(index, steps).on("after"),
             self.predictions,
-            index,
-            steps,
         )
 
     def masked(self, seed: int = 0, low: float = 0.3) -> MaskedBatch:

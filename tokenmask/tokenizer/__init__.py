@@ -3,6 +3,11 @@
 Does not know: any modality, shared ids, models.
 """
 
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
 from tokenmask.tokenizer.folders import (
     DESCRIPTION_FILE,
     FORMAT,
@@ -21,8 +26,11 @@ from tokenmask.tokenizer.identity import (
 from tokenmask.tokenizer.installed import (
     ENTRY_POINT_GROUP,
     TOKENIZERS,
+    check_storable,
     find_tokenizers,
+    installed_tokenizers,
     load_tokenizer_class,
+    register_tokenizer,
     tokenizer_name,
 )
 from tokenmask.tokenizer.offers import (
@@ -32,9 +40,14 @@ from tokenmask.tokenizer.offers import (
     Learns,
     Locates,
     NamesGroups,
+    Opens,
     Selects,
+    Show,
     SpellsCodes,
+    TakesFiles,
+    nothing_shown,
 )
+from tokenmask.tokenizer.opening import open_tokenizer, tokenizer_at
 from tokenmask.tokenizer.protocol import (
     Tokenizer,
 )
@@ -50,19 +63,38 @@ __all__ = [
     "Learns",
     "Locates",
     "NamesGroups",
+    "Opens",
     "Selects",
+    "Show",
     "SpellsCodes",
+    "TakesFiles",
     "Tokenizer",
     "check_fingerprint",
     "check_free",
     "check_media",
+    "check_storable",
     "check_stream",
     "describe",
     "find_tokenizers",
     "fingerprint",
+    "installed_tokenizers",
     "load_tokenizer",
     "load_tokenizer_class",
+    "nothing_shown",
+    "open_tokenizer",
     "read_description",
+    "register_tokenizer",
     "stream_of",
+    "tokenizer_at",
     "tokenizer_name",
 ]
+
+
+class _Opener(ModuleType):
+    """This module under its name in the package, ``tokenmask.tokenizer``, opens tokenizers when it is called."""
+
+    def __call__(self, name: str, source: str | Path, **options: Any) -> Tokenizer:
+        return open_tokenizer(name, source, **options)
+
+
+sys.modules[__name__].__class__ = _Opener

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import entry_points
-from typing import cast
+from typing import TypeVar, cast
 
 from tokenmask.tokenizer.protocol import Tokenizer
 
+Kind = TypeVar("Kind", bound=type)
 ENTRY_POINT_GROUP = "tokenmask.tokenizers"
 
 # What ships with tokenmask; other packages join by the entry-point group above.
@@ -23,7 +24,17 @@ TOKENIZERS = {
     "video": "tokenmask.modalities.video:VideoTokenizer",
     "codec2": "tokenmask.modalities.audio.system_codecs:Codec2Tokenizer",
     "lpcnet": "tokenmask.modalities.audio.system_codecs:LpcnetTokenizer",
+    "encodec": "tokenmask.modalities.published.encodec:EncodecTokenizer",
+    "dac": "tokenmask.modalities.published.dac:DacTokenizer",
+    "mimi": "tokenmask.modalities.published.mimi:MimiTokenizer",
+    "xcodec": "tokenmask.modalities.published.xcodec:XcodecTokenizer",
+    "vqmodel": "tokenmask.modalities.published.vqmodel:VqmodelTokenizer",
+    "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
+    "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
+    "fast": "tokenmask.modalities.published.fast:FastTokenizer",
+    "tiktoken": "tokenmask.modalities.published.openai:TiktokenTokenizer",
 }
+_REGISTERED: dict[str, type] = {}  # by register_tokenizer, in this process alone
 
 
 def find_tokenizers() -> dict[str, str]:
@@ -32,6 +43,12 @@ def find_tokenizers() -> dict[str, str]:
     Raises:
         ValueError: an installed package claims a name that is taken.
     """
+    known = {name: f"{kind.__module__}:{kind.__qualname__}" for name, kind in _REGISTERED.items()}
+    return known | installed_tokenizers()
+
+
+def installed_tokenizers() -> dict[str, str]:
+    """:func:`find_tokenizers` without what this process has registered: what any process finds."""
     found = dict(TOKENIZERS)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if found.setdefault(point.name, point.value) != point.value:
@@ -42,6 +59,56 @@ def find_tokenizers() -> dict[str, str]:
     return found
 
 
+def register_tokenizer(kind: Kind, name: str | None = None) -> Kind:
+    """Makes a tokenizer class known in this process, as an entry point would; also a decorator.
+
+    A class of a notebook or a script then takes part in everything that stays in memory. A run with it is saved once
+    the class stands in a module that others can import.
+
+    Args:
+        kind: follows :class:`Tokenizer`.
+        name: what files and recipes call it; its own ``name`` if there is one.
+
+    Returns:
+        ``kind``.
+
+    Raises:
+        TypeError: no class with the methods of a tokenizer.
+        ValueError: no name, or one that an installed tokenizer has.
+    """
+    missing = [
+        one
+        for one in ("media", "spec", "encode", "encode_many", "decode", "evaluate", "save", "load")
+        if not hasattr(kind, one)
+    ]
+    if not isinstance(kind, type) or missing:
+        raise TypeError(
+            f"a tokenizer class has media, spec, encode, encode_many, decode, evaluate, save and load, but {kind!r} "
+            f"lacks {', '.join(missing) or 'being a class'}; see tokenmask.tokenizer.Tokenizer"
+        )
+    name = name or getattr(kind, "name", None)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a tokenizer is registered under a name, but {kind.__name__} has none; pass name=...")
+    taken = installed_tokenizers()
+    if name in taken:
+        raise ValueError(f"{name!r} is the name of {taken[name]}; register {kind.__name__} under another")
+    _REGISTERED[name] = kind
+    return kind
+
+
+def check_storable(tokenizer: Tokenizer) -> None:
+    """ValueError in a sentence unless another process could find the class of a tokenizer, to open what is saved."""
+    kind, name = type(tokenizer), tokenizer_name(tokenizer)
+    if name in installed_tokenizers():
+        return
+    if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+        raise ValueError(
+            f"{kind.__name__} is registered from a notebook, a script or a function ({kind.__module__}), where nothing "
+            "that opens what is saved could find it; move it to a module, best of a package with an entry point of the "
+            f"group {ENTRY_POINT_GROUP} (in memory it works)"
+        )
+
+
 def load_tokenizer_class(name: str) -> type[Tokenizer]:
     """Imports the tokenizer of a name.
 
@@ -50,7 +117,12 @@ def load_tokenizer_class(name: str) -> type[Tokenizer]:
     """
     found = find_tokenizers()
     if name not in found:
-        raise ValueError(f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it")
+        raise ValueError(
+            f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it, or register "
+            "its class with register_tokenizer"
+        )
+    if name in _REGISTERED and name not in installed_tokenizers():
+        return _REGISTERED[name]
     module, _, attribute = found[name].partition(":")
     try:
         return cast(type[Tokenizer], getattr(importlib.import_module(module), attribute))
@@ -72,5 +144,6 @@ def tokenizer_name(tokenizer: Tokenizer) -> str:
         if load_tokenizer_class(name) is kind:
             return name
     raise ValueError(
-        f"{kind.__name__} must be installed under a name of the entry-point group {ENTRY_POINT_GROUP}, but it is not"
+        f"{kind.__name__} must be installed under a name of the entry-point group {ENTRY_POINT_GROUP}, but it is not; "
+        "declare it in its package, or pass a folder"
     )

@@ -6,6 +6,7 @@ Does not know: any modality, who asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -24,6 +25,17 @@ class Learns(Protocol):
 
 
 @runtime_checkable
+class Opens(Protocol):
+    """A tokenizer class that is made from files of others: :func:`open_tokenizer` and ``NAME=KIND:SOURCE`` take it."""
+
+    open: ClassVar[Callable[..., Any]]
+    """Class method ``open(source, *, keep="weights", download=False, ...) -> tokenizer``. ``source`` is a local folder
+    or the name of one in a cache of the user's; nothing is downloaded unless ``download`` says so. What ``save`` keeps
+    is the weights, or with ``keep="reference"`` the fingerprint and the source. ValueError in a sentence where there is
+    nothing to open, ImportError where a library is missing."""
+
+
+@runtime_checkable
 class Selects(Protocol):
     """A tokenizer class that cannot learn from every item that it can read, and says from which."""
 
@@ -33,6 +45,35 @@ class Selects(Protocol):
 
     def unusable(self, items: Sequence[Any], config: Any = None) -> dict[int, str]:
         """Numbers of the items that ``fit`` cannot take with a configuration -> why, in words."""
+        ...
+
+
+Show = Callable[[float, float], None]
+"""Called while a file is worked on, with seconds of media that are done and seconds in all."""
+
+
+def nothing_shown(done: float, whole: float) -> None:
+    """A :data:`Show` that shows nothing."""
+
+
+@runtime_checkable
+class TakesFiles(Protocol):
+    """A tokenizer that works on files of any length in pieces, so that memory does not grow with them."""
+
+    def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
+        """The codes of ``encode(media.load(path))``, bit for bit."""
+        ...
+
+    def decode_file(
+        self,
+        stream: TokenStream,
+        path: str | Path,
+        *,
+        given: str | Path | None = None,
+        keep: Tensor | None = None,
+        show: Show = nothing_shown,
+    ) -> None:
+        """Writes the file of ``decode(stream, given=media.load(given), keep=keep).save(path)``."""
         ...
 
 

@@ -36,7 +36,8 @@ class AdamW(Optimiser):
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.weight_decay < 1e6):
             raise ValueError(
                 "beta1 and beta2 of AdamW must lie in 0..1 and weight_decay in 0..1e6, got "
-                f"{self.beta1}, {self.beta2} and {self.weight_decay}"
+                f"{self.beta1}, {self.beta2} and {self.weight_decay}; "
+                "0.9, 0.98 and 0.05 are usual"
             )
         if self.iteration != "float32" and not self.muon:
             raise ValueError("iteration of AdamW is Muon's, got bfloat16 without muon; set muon true, or leave it out")

@@ -38,9 +38,11 @@ class Packing:
 
     def __post_init__(self) -> None:
         if self.max_positions < 2 or self.end_multiple < 1:
-            raise ValueError(f"Packing needs max_positions >= 2 and end_multiple >= 1, got {self}")
+            raise ValueError(f"Packing needs max_positions >= 2 and end_multiple >= 1, got {self}; raise them")
         if any(budget < 1 for budget in self.budgets.values()):
-            raise ValueError(f"Packing.budgets must be positive, got {dict(self.budgets)}")
+            raise ValueError(
+                f"Packing.budgets must be positive, got {dict(self.budgets)}; leave a stream out that has none"
+            )
 
     def padded_length(self, spec: StreamSpec, length: int) -> int:
         """Places that ``length`` codes of a complete stream take with their end codes."""

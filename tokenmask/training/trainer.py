@@ -27,6 +27,7 @@ from tokenmask.procedures import Plain, Procedure
 from tokenmask.processes import Processes, part_of, whole
 from tokenmask.tensor_files import save_tensors
 from tokenmask.training.adamw import AdamW
+from tokenmask.training.only import Still
 from tokenmask.training.optimiser import Optimiser, optimisers_of
 from tokenmask.training.packing import Packing
 from tokenmask.training.parallel import ModelLoss, Sharding, parallel
@@ -62,6 +63,8 @@ class Training:
             its warm-up: :class:`tokenmask.nn.EMA`.
         checkpoint_every: steps between checkpoints.
         seed: of weights, data order, conditions and masks.
+        only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
+            where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
     """
 
     steps: int = 1000
@@ -79,23 +82,29 @@ class Training:
     ema: float = 0.0
     checkpoint_every: int = 200
     seed: int = 0
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
-            raise ValueError(f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}")
+            raise ValueError(
+                f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}; raise them"
+            )
         if not 0 <= self.ema < 1:
-            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}")
+            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
         if not 0 < self.decay_share <= 1:
-            raise ValueError(f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}")
+            raise ValueError(
+                f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}; "
+                "1 lets it fall from the warm-up on"
+            )
         if not 0 < self.peak_lr < 1e6:
-            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}")
+            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}; 1e-3 is usual")
         if self.precision != "float32" and self.products != "float32":
             raise ValueError(
                 "training.precision bfloat16 multiplies in bfloat16 already, got training.products bfloat16 beside it; "
                 "leave one of them float32"
             )
         if not self.clip_norm > 0:
-            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}")
+            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -125,7 +134,8 @@ class Trainer:
         device: where the model computes, the device of the process if None.
 
     Raises:
-        ValueError: more processes than records in a batch.
+        ValueError: more processes than records in a batch, or ``training.only`` names a stream that is not there, or
+            stands beside shards.
     """
 
     def __init__(
@@ -164,6 +174,11 @@ class Trainer:
                     "training.products needs a backbone with layers of tokenmask.nn.Linear, but "
                     f"{type(self.model.backbone).__name__} has none; leave it float32"
                 )
+        if training.only and training.sharding == "full" and self.processes.size > 1:
+            raise ValueError(
+                "training.only needs whole weights in every process, got training.sharding=full; set it to none"
+            )
+        self.still = Still(self.model, training.only) if training.only else None
         self.procedure = procedure or Plain()
         self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
@@ -202,12 +217,16 @@ class Trainer:
         loss = self.loss(self.batch(next(self._draws)), index)
         own = replace(loss, weight=self.processes.sum(loss.weight)).total  # of all processes they add up to the loss
         torch.autograd.backward(own * self.processes.size)  # whose gradients are averaged over the processes
+        if self.still is not None:
+            self.still.before()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self.training.lr(index)
             optimizer.step()
         self.procedure.after(self.model, self.kept)
+        if self.still is not None:
+            self.still.after()
         if self.ema is not None:
             self.ema.update(self.model)
         parts = {name: float(value.detach()) for name, value in loss.parts.items()}
@@ -306,7 +325,10 @@ class Trainer:
     def _load_kept(tensors: Mapping[str, Tensor], what: str, into: Mapping[str, Tensor]) -> None:
         missing = [name for name in into if f"{what}.{name}" not in tensors]
         if missing:
-            raise ValueError(f"the checkpoint must hold the {what} state of this training, but lacks {missing[:3]}")
+            raise ValueError(
+                f"the checkpoint must hold the {what} state of this training, but lacks {missing[:3]}; "
+                "go on with the settings it was begun with, or start in another folder"
+            )
         for name, value in into.items():
             value.copy_(part_of(tensors[f"{what}.{name}"], value))
 

@@ -12,16 +12,7 @@ from torch import Tensor
 from tests.testing.broken.planting import altered, planted
 from tokenmask.evaluation.metrics import Bits
 from tokenmask.layout import Parallel
-from tokenmask.masking import (
-    Conditioning,
-    Corruption,
-    GroupChain,
-    LevelStages,
-    Linear,
-    Masker,
-    ProcessRate,
-    RandomScore,
-)
+from tokenmask.masking import Conditioning, Corruption, GroupChain, LevelStages, Linear, Masker, ProcessRate
 from tokenmask.models import Causal
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.procedures import Plain
@@ -34,6 +25,7 @@ from tokenmask.sampling import (
     Sampler,
     UniformSchedule,
 )
+from tokenmask.scores import RandomScore
 from tokenmask.training import Packing
 
 # kind -> a good component, the method that answers, and of its arguments a tensor that it was given to read
@@ -54,7 +46,7 @@ GOOD: dict[str, tuple[Any, str, Callable[..., Tensor] | None]] = {
     "pick": (Categorical(), "__call__", lambda logits, uncond, context: logits),
     "guidance": (ClassifierFree(), "unconditional", lambda batch, context: batch.coordinates),
     "constraint": (AllowAll(), "allowed", None),
-    "revoke": (RevokeLeastLikely(0.5), "__call__", lambda state, stage, progress, seen: state.score),
+    "revoke": (RevokeLeastLikely(0.5), "__call__", lambda context: context.state.score),
     "reuse": (NoReuse(), "score", lambda model, step, cache: step.inputs.coordinates),
     "sampler": (Sampler(2), "run", lambda models, layout, state: state.seeds),
     "metric": (Bits(), "__call__", None),

@@ -21,10 +21,8 @@ from tokenmask.masking import (
     Linear,
     Masker,
     ProcessRate,
-    QLDSScore,
-    RandomScore,
 )
-from tokenmask.scores import ConfidenceScore
+from tokenmask.scores import ConfidenceScore, QLDSScore, RandomScore
 
 LAW, RATE, SCORE, STAGES = Cosine(), ProcessRate(Linear()), RandomScore(), LevelStages()
 CHAIN, MASKER, GIVES = GroupChain(1.0), Masker(FixedRate(0.5)), Conditioning(0.5)

@@ -114,19 +114,17 @@ BROKEN: dict[tuple[str, str], Any] = {
     ),
     ("constraint", "is_obeyed_by_the_draw"): planted(AllowAll(), allowed=alternating()),
     ("revoke", "opens_committed_slots_alone"): planted(
-        LEAST, __call__=lambda self, state, stage, progress, seen: ~state.is_open & (state.score > -9)
+        LEAST, __call__=lambda self, told: ~told.state.is_open & (told.state.score > -9)
     ),
     ("revoke", "generation_ends_and_keeps_what_is_given"): planted(
-        LEAST, __call__=lambda self, state, *told: state.batch.ids.masked_fill_(state.batch.role == GIVEN, 1) < 0
+        LEAST, __call__=lambda self, told: told.state.batch.ids.masked_fill_(told.state.batch.role == GIVEN, 1) < 0
     ),
     ("revoke", "rows_do_not_matter_to_one_another"): planted(
         LEAST,
-        __call__=lambda self, state, stage, progress, seen: (
-            stage & (state.batch.role == FILL) & ~state.is_open & (state.score < state.score.mean())
-        ),
+        __call__=lambda self, told: told.committed & (told.state.score < told.state.score.mean()),
     ),
     ("revoke", "draws_follow_seed_and_keys"): planted(
         DRAWN,
-        __call__=lambda self, state, *told: DRAWN(replace(state, seeds=state.seeds * 0), *told),
+        __call__=lambda self, told: DRAWN(replace(told, state=replace(told.state, seeds=told.state.seeds * 0))),
     ),
 }

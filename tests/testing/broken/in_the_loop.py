@@ -9,7 +9,7 @@ import torch
 
 from tests.testing.broken.planting import planted
 from tokenmask.batch import GIVEN
-from tokenmask.sampling import GroupCausalReuse, NoReuse, PrefixReuse, Sampler
+from tokenmask.sampling import GroupCausalReuse, NoReuse, PrefixReuse, Sampler, Step
 
 NOTHING, PREFIX, CHAINS, LOOP = NoReuse(), PrefixReuse(), GroupCausalReuse(), Sampler(2)
 
@@ -64,7 +64,7 @@ def shows_other_rows(self, models, layout, state):
     given = ~state.is_open & (state.batch.role == GIVEN)
     for step in LOOP.iterate(models, layout, state):
         ids = torch.where(given, 1, step.state.batch.ids)
-        yield replace(step, state=replace(step.state, batch=replace(step.state.batch, ids=ids)))
+        yield Step(step.index, step.total, replace(step.state, batch=replace(step.state.batch, ids=ids)))
 
 
 def by_place(self, models, layout, state):

@@ -37,7 +37,10 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
                 key = f"{part}/{one.get('id', f'annotation {number}')}"
                 entries.append(Entry(key, {"image": path, "text": words}, split_of(part)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{folder / name} must be captions as COCO writes them, but is not ({error!r})") from error
+            raise ValueError(
+                f"{folder / name} must be captions as COCO writes them, but is not ({error!r}); "
+                "fetch it again, or take it out of the folder"
+            ) from error
         silent = len(named.keys() - {one.get("image_id") for one in told})
         if silent:
             notes.append(f"left out: {silent} picture{'s' if silent > 1 else ''} of {name} without a caption")

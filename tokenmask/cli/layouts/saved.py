@@ -32,7 +32,9 @@ def saved_datasets(
             info = place / "dataset_info.json"
             classes = _classes(json.loads(info.read_text())) if info.is_file() else {}
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise ValueError(f"{folder / state} must be as `datasets` saves it, but is not ({error!r})") from error
+            raise ValueError(
+                f"{folder / state} must be as `datasets` saves it, but is not ({error!r}); save the data set again"
+            ) from error
         shards += [(place / name, classes, split_of(state.parent)) for name in names]
         about += [folder / state, info, folder / "dataset_dict.json"]
     shards = shards or _parquet(folder, files)
@@ -59,7 +61,10 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
         try:
             schema = pq.read_schema(folder / name)
         except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{folder / name} must be a whole Parquet table, but cannot be read ({error})") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{folder / name} must be a whole Parquet table, but cannot be read ({reason}); copy it again"
+            ) from error
         if any(holds_media(field.type) for field in schema):
             info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {})
             found.append((folder / name, _classes(info), split_of(name.name) or split_of(name)))

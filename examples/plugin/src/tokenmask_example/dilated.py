@@ -30,7 +30,8 @@ class Dilated(Score, Schedule):
         return len(self.plan(initial, steps))
 
     def plan(self, initial: int, steps: int) -> list[int]:
-        places = Counter((place // self.block, self.levels()[place % self.block]) for place in range(initial))
+        levels = self.levels()
+        places = Counter((place // self.block, levels[place % self.block]) for place in range(initial))
         return [sum(n for other, n in places.items() if other > group) for group in sorted(places)] or [0]
 
     def __call__(self, context):

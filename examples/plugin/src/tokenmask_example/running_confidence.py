@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.masking import Linear
-from tokenmask.sampling import Predicted, ProcessSchedule, Progress, Revoke, SamplerState, Schedule
+from tokenmask.sampling import ProcessSchedule, Revoke, RevokeContext, Schedule
 from tokenmask.scores import Score, ScoreContext, best
 
 NAME = "running_confidence"
@@ -66,10 +66,10 @@ class Remask(Revoke):
     left: Schedule = field(default_factory=lambda: ProcessSchedule(Linear()))
     by: Literal["probability", "carried"] = "probability"
 
-    def __call__(self, state: SamplerState, stage: Tensor, progress: Progress, predictions: Predicted) -> Tensor | None:
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        state, filled, progress = context.state, context.committed, context.progress
         if self.by == "carried" and NAME not in state.carry:
             raise ValueError("Remask by 'carried' needs what the order RunningConfidence carries; name it as order")
         sure = state.carry[NAME] if self.by == "carried" else state.score
-        filled = stage & state.batch.to_fill & ~state.is_open
         counts = [self.left.plan(count, progress.steps)[progress.index] for count in filled.sum((1, 2)).tolist()]
         return best(-sure, filled, torch.tensor(counts, device=filled.device))

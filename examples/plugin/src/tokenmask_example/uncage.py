@@ -59,7 +59,7 @@ class ContrastiveAttention(Score):
         return [AttentionTap(layer, self._columns(context), f"uncage.{layer}") for layer in self.layers]
 
     def __call__(self, context: ScoreContext) -> Tensor:
-        done = context.index / max(context.steps - 1, 1)
+        done = context.progress.on("ends")
         scale = self.noise + (self.noise_end - self.noise) * done
         uniform = slot_noise(context) + 2.0**-25  # within (0, 1), so that both logarithms are finite
         score = context.predictions["logit"] - scale * torch.log(-torch.log(uniform))
@@ -79,7 +79,7 @@ class ContrastiveAttention(Score):
         return torch.stack(found).amax(0)
 
     def _guides(self, context: ScoreContext) -> bool:
-        return self.weight != 0 and context.index < self.until
+        return self.weight != 0 and context.progress.index < self.until
 
     def _columns(self, context: ScoreContext) -> Tensor:
         """int64 [B, C], the positions of the subjects' words in each row; -1 where a row's prompt is shorter."""

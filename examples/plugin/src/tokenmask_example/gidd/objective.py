@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tokenmask.masking import MaskedBatch, Queries
+from tokenmask.masking import MaskedBatch
 from tokenmask.models import MaskedModel, RangeLogits
-from tokenmask.objectives import Loss, Objective
+from tokenmask.objectives import Loss, Objective, asked, logged
 from tokenmask_example.gidd.process import Hybrid, hybrid
 
 TINY = 1e-30  # in the place of a share of 0 whose logarithm is taken
@@ -38,13 +38,10 @@ class GiddBound(Objective):
         """Raises:
         ValueError: the rate follows another process, or the inputs were reordered.
         """
-        process, layout, inputs, clean = hybrid(masked.process), model.layout, masked.inputs, masked.clean
-        if inputs.shape != clean.shape or not torch.equal(inputs.coordinates, clean.coordinates):
-            raise ValueError("GiddBound needs inputs that stand as in the clean batch; leave masker.chain out")
-        slots = clean.to_fill.flatten().nonzero().squeeze(1)
-        ids, seen = clean.ids.flatten()[slots], inputs.ids.flatten()[slots]
-        right, stands = layout.codes_of(ids), layout.codes_of(seen)
-        t = masked.t[torch.div(slots, clean.ids[0].numel(), rounding_mode="floor")].double()
+        process, inputs = hybrid(masked.process), masked.inputs
+        queries, targets = asked("filled", masked, model.layout)
+        right, stands = targets.codes, model.layout.codes_of(inputs.ids.flatten()[queries.slots])
+        t = masked.t[torch.div(queries.slots, inputs.ids[0].numel(), rounding_mode="floor")].double()
 
         def read(group: RangeLogits) -> Tensor:
             """float32 [m, 2]: with the weights of the bound, and with those of training."""
@@ -54,16 +51,13 @@ class GiddBound(Objective):
             chosen = self._chosen(process, group.logits.shape[1], right[at], stands[at], t[at], weights)
             return torch.stack([own.detach() * weights.float(), own * chosen.float()], 1)
 
-        queries = Queries(slots, layout.head_of(ids))
         predictions = model(inputs, queries, group=masked.group, t=masked.t, read=read)
-        total, parts = predictions.hidden.sum() * 0, {}
+        total, parts = predictions.hidden.sum() * 0, dict[str, Tensor]()
         for group in predictions.groups:
             bound, loss = group.logits.unbind(1)  # what read made of them
             total = total + loss.sum()
-            place = layout.ranges[group.head]
-            parts[f"{place.stream}.{place.level}/nats"] = bound.detach().mean()
-            parts[f"{place.stream}.{place.level}/count"] = torch.tensor(float(len(bound)))
-        return Loss(total, total.new_tensor(float(len(slots))), parts)
+            parts |= logged(model.layout, group.head, bound)
+        return Loss(total, total.new_tensor(float(len(queries))), parts)
 
     def _chosen(self, process: Hybrid, size: int, right: Tensor, stands: Tensor, t: Tensor, elbo: Tensor) -> Tensor:
         if self.weights == "elbo":

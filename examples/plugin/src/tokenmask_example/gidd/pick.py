@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops import sample_codes
-from tokenmask.sampling import Pick, PickContext
+from tokenmask.sampling import Pick, PickContext, guided, sureness
 from tokenmask_example.gidd.process import Hybrid, hybrid
 
 
@@ -39,24 +39,14 @@ class Ancestral(Pick):
         process = hybrid(context.process) if self.process is None else self.process
         if context.process is not None and process != hybrid(context.process):
             raise ValueError(f"Ancestral.process must be that of the rate, {context.process}, got {self.process}")
-        if uncond is not None:
-            logits = uncond + context.guidance * (logits - uncond)
-        if context.allowed is not None:
-            logits = logits.masked_fill(~context.allowed, -torch.inf)
-        size = logits.shape[1]
-        left = torch.tensor([1 - (context.step.index + n) / context.step.steps for n in (0, 1)], dtype=torch.float64)
+        logits = guided(logits, uncond, context)
+        left = torch.tensor([1 - context.progress.on(grid) for grid in ("before", "after")], dtype=torch.float64)
         t, s = (1 - 2 * self.eps) * left + self.eps
         s = s if left[1] > 0 else left[1]
         back = posterior(process, logits.double().softmax(1), context.stands, t, s)
         back = torch.where(back < self.min_p, 0.0, back)
         drawn, *_ = sample_codes(back.log().float(), seed=context.seeds, counters=context.counters)
-        sure = logits.float().log_softmax(1)
-        likely = sure.exp()
-        first, second = likely.topk(min(2, size), 1).values.split(1, 1) if size > 1 else (likely, 0 * likely)
-        logprob = sure.gather(1, drawn.clamp(max=size - 1)[:, None].long()).squeeze(1)
-        logprob = torch.where(drawn == size, 0.0, logprob)
-        entropy = -torch.where(likely > 0, likely * sure, 0.0).sum(1)
-        return drawn, logprob, entropy, (first - second).squeeze(1)
+        return drawn, *sureness(logits, drawn)
 
 
 def posterior(process: Hybrid, likely: Tensor, stands: Tensor, t: Tensor, s: Tensor) -> Tensor:

@@ -1,69 +1,24 @@
-"""EEG codes: contract, scales, pieces equal the whole, kept samples, bit-equal latents, resumed training, quality."""
+"""EEG codes: contract, scales, pieces equal the whole, kept samples, bit-equal latents."""
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import soxr
 import torch
 
-from tokenmask.data import EEG_CHANNELS, EEG_RATE_HZ, eyes_open_shut
-from tokenmask.modalities.eeg import BANDS, EegTokenizer, EegTokenizerConfig, Event, Session
-from tokenmask.modalities.eeg.figures import fidelity
-from tokenmask.modalities.eeg.fit import spectral_errors
+from tests.modalities.contract import each_check, run_check
+from tests.modalities.eeg.windows import TINY, piece
+from tokenmask.data import EEG_CHANNELS, EEG_RATE_HZ
+from tokenmask.modalities.eeg import EegTokenizer, Event, Session
 from tokenmask.modalities.eeg.media import EegRecording
 from tokenmask.modalities.eeg.scale import normalised, octaves_per_step
-from tokenmask.modalities.learned import stored
 from tokenmask.streams import TokenStream
-from tokenmask.tensor_files import load_tensors
-from tokenmask.testing import Check, global_random_state_untouched, tokenizer_checks
+from tokenmask.testing import Check, tokenizer_checks
 from tokenmask.tokenizer import stream_of
-
-from .contract import each_check, goes_on_bit_for_bit, refused_resume, run_check
-
-FINE = EegTokenizerConfig(stride=8, levels=2, codes=128, width=64, blocks=1, scale_steps=64)
-TINY = replace(FINE, codes=16, width=16, latent=4)
-
-
-def windows(held_out: bool) -> list[EegRecording]:
-    samples, _, split = eyes_open_shut()
-    return [EegRecording(torch.from_numpy(one), EEG_RATE_HZ, EEG_CHANNELS) for one in samples[split == held_out]]
-
-
-@pytest.fixture(scope="module")
-def train() -> list[EegRecording]:
-    return windows(held_out=False)
-
-
-@pytest.fixture(scope="module")
-def held_out() -> list[EegRecording]:
-    return windows(held_out=True)
-
-
-@pytest.fixture(scope="module")
-def long() -> EegRecording:
-    """Nine seconds of three electrodes, joined windows."""
-    parts = [one.select(["F3", "O1", "O2"]).samples for one in windows(held_out=True)[:9]]
-    return EegRecording(torch.cat(parts, 1), EEG_RATE_HZ, ("F3", "O1", "O2"))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(train: list[EegRecording]) -> EegTokenizer:
-    """Trained for a few seconds only."""
-    return EegTokenizer.fit(train, config=FINE, steps=80, batch_size=16, peak_lr=4e-3, seed=1, progress=False)
-
-
-def piece(recording: EegRecording, begin: int, end: int) -> EegRecording:
-    return EegRecording(recording.samples[:, begin:end].contiguous(), recording.sample_rate_hz, recording.channels)
-
-
-# Contract -------------------------------------------------------------------------------------------------------------
 
 
 def checks(tokenizer: Any, held_out: list[EegRecording], long: EegRecording) -> list[Check]:
@@ -93,9 +48,6 @@ def test_branches_with_own_unit_codebooks_keep_the_contract(
     assert branched.spec.level_groups == ((0,), (1,), (2,), (3,), (4,))
     for check in checks(branched, held_out, piece(long, 0, 300)):
         check()
-
-
-# Codes ----------------------------------------------------------------------------------------------------------------
 
 
 def test_spec(tokenizer: EegTokenizer, held_out: list[EegRecording]) -> None:
@@ -292,168 +244,3 @@ def test_wrong_media_are_one_sentence(tokenizer: EegTokenizer, long: EegRecordin
         tokenizer.decode(TokenStream(tokenizer.spec, torch.zeros(3, 0, 3, dtype=torch.int32)))
     with pytest.raises(ValueError, match="evaluate needs at least one recording"):
         tokenizer.evaluate([])
-
-
-# Fitting and storing --------------------------------------------------------------------------------------------------
-
-
-def test_equal_seeds_give_equal_tokenizers(train: list[EegRecording]) -> None:
-    def fitted(seed: int) -> str:
-        with global_random_state_untouched():
-            return EegTokenizer.fit(train[:4], config=TINY, steps=3, seed=seed, progress=False).spec.fingerprint
-
-    assert fitted(0) == fitted(0)
-    assert fitted(0) != fitted(1)
-
-
-def test_a_stopped_fit_goes_on_bit_for_bit(
-    tmp_path: Path, train: list[EegRecording], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fitted(folder: Path, **changes: Any) -> EegTokenizer:
-        settings = {"config": TINY, "steps": 10, "batch_size": 8, "checkpoint_every": 4, **changes}
-        return EegTokenizer.fit(train[:6], folder=folder, progress=False, **settings)
-
-    goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=7)
-    refused_resume(fitted, tmp_path, "resumed with the window_samples it began with", window_seconds=0.5)
-
-
-def test_stored_files(tmp_path: Path, tokenizer: EegTokenizer) -> None:
-    tokenizer.save(tmp_path)
-    weights = load_tensors(tmp_path / "weights.safetensors")[0]
-    assert not [name for name in weights if "ema" in name]
-    assert EegTokenizer.load(tmp_path).config == tokenizer.config  # a tuple of kernels, not a list
-    assert json.loads((tmp_path / "tokenizer.json").read_text())["tokenizer"] == "eeg"
-
-
-def test_stored_scale_is_part_of_the_fingerprint(tokenizer: EegTokenizer) -> None:
-    other = EegTokenizer(replace(tokenizer.config, scale_low_microvolt=0.5), stored(tokenizer._network))
-    assert other.spec.fingerprint != tokenizer.spec.fingerprint
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"stride": 6}, "power of two"),
-        ({"stride": 2}, "power of two"),
-        ({"sample_rate_hz": 0.0}, "sample_rate_hz must be positive"),
-        ({"width": 0}, "width must be positive"),
-        ({"kernels": ()}, "kernels must be one or more odd sizes"),
-        ({"kernels": (9, 4)}, "kernels must be one or more odd sizes"),
-        ({"scale_steps": 1}, "a scale needs"),
-        ({"scale_low_microvolt": 0.0}, "a scale needs"),
-        ({"scale_high_microvolt": 0.1}, "a scale needs"),
-        ({"spectral_samples": 63}, "spectral_samples even"),
-        ({"spectral_weight": -1.0}, "must not be negative"),
-        ({"spectral_high_hz": 1.0}, "at least the resolution"),
-        ({"codes": 1}, "a codebook needs"),
-        ({"levels": 0}, "needs levels >= 1"),
-        ({"blocks": 20}, r"depend on 2\.0 s on either side at most, got 5\.75 s"),
-        ({"scale_seconds": 4.0}, "depend on"),
-        ({"scale_seconds": 0.0}, "depend on"),
-    ],
-)
-def test_settings_out_of_range_are_one_sentence(change: Mapping[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        EegTokenizerConfig(**change)
-
-
-def test_wrong_items_are_one_sentence(train: list[EegRecording]) -> None:
-    with pytest.raises(ValueError, match="fitting needs a recording"):
-        EegTokenizer.fit([])
-    with pytest.raises(TypeError, match="EegTokenizer encodes EegRecording, got str"):
-        EegTokenizer.fit([train[0], "b"])  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="fitting takes recordings of 64 samples or more at 128 Hz"):
-        EegTokenizer.fit([train[0], piece(train[0], 0, 63)])
-
-
-def test_most_recordings_decide_the_rate_and_others_are_resampled(train: list[EegRecording]) -> None:
-    mixed = [train[0].resample(256), train[1], train[2]]
-    assert EegTokenizer.chosen_config(mixed).sample_rate_hz == 128
-    assert EegTokenizer.unusable([*mixed, piece(train[0], 0, 50)], TINY).keys() == {3}
-    with pytest.warns(UserWarning, match="1 of 3 recordings are resampled to 128 Hz for fitting"):
-        fitted = EegTokenizer.fit(mixed, config=TINY, steps=2, progress=False)
-    there = [mixed[0].resample(128), *mixed[1:]]
-    same = EegTokenizer.fit(there, config=TINY, steps=2, progress=False)
-    assert fitted.spec.fingerprint == same.spec.fingerprint
-
-
-@pytest.mark.parametrize("change", [{"stride": 16, "sample_rate_hz": 256.0}, {"stride": 4, "scale_seconds": 0.01}])
-def test_other_strides_and_rates(train: list[EegRecording], long: EegRecording, change: Mapping[str, Any]) -> None:
-    config = replace(TINY, **change)
-    items = [one.resample(config.sample_rate_hz) for one in train[:3]]
-    other = EegTokenizer.fit(items, config=config, steps=2, progress=False)
-    stream = other.encode(long.resample(config.sample_rate_hz))
-    assert stream.duration_seconds == 9
-    assert other.decode(stream).samples.shape == (3, 9 * config.sample_rate_hz)
-
-
-# Quality --------------------------------------------------------------------------------------------------------------
-
-
-def test_phase_error_is_blind_to_amplitude_and_sees_shifts() -> None:
-    wave = torch.randn(3, 128, generator=torch.Generator().manual_seed(0))
-    amplitude, phase = spectral_errors(3 * wave, wave, TINY)
-    assert amplitude > 0.1
-    assert abs(phase) < 1e-3
-    amplitude, phase = spectral_errors(-wave, wave, TINY)
-    assert amplitude < 1e-6
-    assert abs(phase - 2) < 1e-3
-    shifted = spectral_errors(wave.roll(1, 1), wave, TINY)[1]
-    assert 0.1 < shifted < 1.9
-    time = torch.arange(128) / 128.0
-    tone = torch.sin(2 * torch.pi * 60 * time)[None].expand(3, -1)
-    errors = [spectral_errors(wave + 0.2 * tone, wave, replace(TINY, spectral_high_hz=high))[0] for high in (45, 64)]
-    assert errors[1] > 2 * errors[0]
-
-
-def test_figures_of_known_copies() -> None:
-    time = torch.arange(256) / 128.0
-    alpha, gamma = (torch.sin(2 * torch.pi * hz * time)[None] for hz in (10, 35))
-    figures = fidelity([alpha + gamma], [0.1 * alpha - gamma], 128.0)
-    assert figures["alpha_correlation"] == pytest.approx(1, abs=1e-4)
-    assert figures["alpha_power_error_db"] == pytest.approx(20, abs=1e-2)
-    assert figures["gamma_correlation"] == pytest.approx(-1, abs=1e-4)
-    assert figures["gamma_power_error_db"] == pytest.approx(0, abs=1e-2)
-    assert figures["error_of_variance"] == pytest.approx((0.9**2 + 2**2) / 2, abs=1e-3)
-
-
-def test_figures_do_not_count_an_offset() -> None:
-    time = torch.arange(256) / 128.0
-    alpha, gamma = (torch.sin(2 * torch.pi * hz * time)[None] for hz in (10, 35))
-    figures = fidelity([alpha + 1000], [gamma + 1000], 128.0)
-    assert abs(figures["correlation"]) < 1e-4
-    assert figures["error_of_variance"] == pytest.approx(2, abs=1e-4)
-
-
-def test_figures(tokenizer: EegTokenizer, held_out: list[EegRecording], train: list[EegRecording]) -> None:
-    figures = tokenizer.evaluate(held_out, train)
-    assert figures["bits_per_second_per_channel"] == 16 * (6 + 7 + 7)
-    assert figures["scale_bits_per_second_per_channel"] == 16 * 6
-    assert figures["correlation"] > 0.94
-    assert figures["beta_correlation"] > 0.85
-    assert figures["alpha_power_error_db"] < 1.2
-    assert figures["pca_correlation"] > 0.96
-    assert {f"pca_{band}_{kind}" for band in BANDS for kind in ("correlation", "power_error_db")} <= figures.keys()
-    for level in (1, 2):
-        assert figures[f"codes_used_share_{level}"] > 0.9
-        assert figures[f"perplexity_{level}"] > 60
-    assert not [name for name in tokenizer.evaluate(held_out[:2]) if name.startswith("pca_")]
-
-
-def test_differences_of_alpha_power_survive(tokenizer: EegTokenizer, held_out: list[EegRecording]) -> None:
-    made = [tokenizer.decode(stream) for stream in tokenizer.encode_many(held_out)]
-    decibels = [
-        torch.stack([10 * one.select(["O1", "O2"]).band_power(8, 13).mean().log10() for one in recordings])
-        for recordings in (held_out, made)
-    ]
-    assert torch.corrcoef(torch.stack(decibels))[0, 1] > 0.95
-
-
-@pytest.mark.slow
-def test_a_minute_of_training_keeps_the_fast_bands(held_out: list[EegRecording], train: list[EegRecording]) -> None:
-    figures = EegTokenizer.fit(train, steps=600, progress=False).evaluate(held_out, train)
-    assert figures["beta_correlation"] >= 0.95
-    assert figures["gamma_correlation"] >= 0.90
-    assert figures["gamma_power_error_db"] <= 1.0
-    assert figures["gamma_correlation"] > figures["pca_gamma_correlation"]
-    assert figures["error_of_variance"] < figures["pca_error_of_variance"]

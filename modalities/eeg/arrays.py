@@ -1,0 +1,77 @@
+"""Recordings in .npz files, those of other programs too: any kind of float, integers with their scale.
+
+Arrow: arrays of an archive --**read_arrays**--> microvolts, a rate, names. Does not know: recordings, codes, pickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+NEEDED = ("samples", "sample_rate_hz", "channels")
+SCALE = "microvolts_per_count"
+"""Array of one number, or of one a channel, by which integers are multiplied."""
+
+_QUIET, _LOUD = 0.05, 1e5  # microvolts of the largest sample; what is beyond is hardly in microvolts
+
+
+class Arrays(NamedTuple):
+    """What a file holds.
+
+    Args:
+        samples: float32 [channels, time], microvolts.
+        sample_rate_hz: of all channels.
+        channels: their names.
+    """
+
+    samples: Tensor
+    sample_rate_hz: float
+    channels: tuple[str, ...]
+
+
+def read_arrays(file: Mapping[str, Any], notes: list[str]) -> Arrays:
+    """Samples [channels, time] of floats in microvolts, or of integers beside "microvolts_per_count".
+
+    Args:
+        file: arrays of numpy by name.
+        notes: gets what is hardly meant.
+
+    Raises:
+        ValueError: an array is missing, has another shape, or its numbers have no scale.
+    """
+    import numpy as np
+
+    lacking = [name for name in NEEDED if name not in file]
+    if lacking:
+        raise ValueError(
+            f"it must hold the arrays {', '.join(NEEDED)} (samples [channels, time] in microvolts), but has no "
+            f"{' and no '.join(lacking)}, only {', '.join(file) or 'nothing'}; save it with these names"
+        )
+    samples, rate = np.asarray(file["samples"]), np.asarray(file["sample_rate_hz"])
+    names = tuple(one.decode() if isinstance(one, bytes) else str(one) for one in np.atleast_1d(file["channels"]))
+    if rate.size != 1:
+        raise ValueError(f"its sample_rate_hz must be one number, got {rate.size}")
+    if samples.ndim != 2 or len(samples) != len(names):
+        turned = samples.ndim == 2 and samples.shape[1] == len(names)
+        raise ValueError(
+            f"its samples must be [channels, time] with a row for each of its {len(names)} channels, got "
+            f"{list(samples.shape)}{'; save samples.T' if turned else ''}"
+        )
+    if samples.dtype.kind in "iu" and SCALE in file:
+        scale = np.asarray(file[SCALE], dtype=np.float64).reshape(-1, 1)
+        if len(scale) not in (1, len(names)):
+            raise ValueError(f"its {SCALE} must be one number, or one for each of its channels, got {len(scale)}")
+        samples = samples * scale
+    elif samples.dtype.kind != "f":
+        raise ValueError(
+            f"its samples must be floats in microvolts, or integers beside an array {SCALE!r}, got {samples.dtype}"
+        )
+    microvolts = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+    peak = float(microvolts.abs().nan_to_num().max()) if microvolts.numel() else 0.0
+    if 0 < peak < _QUIET or peak > _LOUD:
+        other = "volts or millivolts" if peak < _QUIET else "nanovolts or the integers of a converter"
+        notes.append(f"its largest sample is {peak:.3g} microvolts; if its numbers are {other}, save microvolts")
+    return Arrays(microvolts, float(rate.reshape(())), names)

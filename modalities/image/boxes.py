@@ -1,0 +1,31 @@
+"""Boxes of pixels as places of a grid of codes.
+
+Arrow: (Image, grid, box) --**box_places**--> bool [row, column]. Does not know: tokenizers, streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tokenmask.modalities.image.media import Image
+
+
+def box_places(media: Image, grid: Sequence[int], region: Sequence[float]) -> Tensor:
+    """bool [row, column], places whose pixels a box (left, top, right, bottom) in pixels of ``media`` touches.
+
+    Raises:
+        ValueError: no box, or one outside of the image.
+    """
+    height, width = media.pixels.shape[:2]
+    if len(region) != 4:
+        raise ValueError(f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}")
+    left, top, right, bottom = region
+    if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
+        raise ValueError(f"a box must lie inside of {width} x {height} pixels, got {tuple(region)}")
+    rows, columns = (torch.arange(size) for size in grid)
+    in_rows = ((rows + 1) * height / len(rows) > top) & (rows * height / len(rows) < bottom)
+    in_columns = ((columns + 1) * width / len(columns) > left) & (columns * width / len(columns) < right)
+    return in_rows[:, None] & in_columns

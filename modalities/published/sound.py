@@ -1,0 +1,191 @@
+"""Published codecs of sound: clips in and out of a network of others.
+
+Arrow: AudioClip --PublishedCodec.encode--> TokenStream [time, level], and back. Does not know: which codec.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from tokenmask.modalities.audio.judging import judged
+from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.audio.telling import tell_changes
+from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer, exactly
+from tokenmask.modalities.seams import crossfaded
+from tokenmask.modalities.windows import cut
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tokenizer import check_media, check_stream
+
+FADE_SECONDS = 0.01  # of what is made beside what is kept
+
+
+@dataclass(frozen=True)
+class PublishedCodecConfig(PublishedConfig):
+    """A codec of sound.
+
+    Args:
+        levels: of its codebooks, coarse ones first; None for all.
+    """
+
+    levels: int | None = None
+
+
+class PublishedCodec(PublishedTokenizer):
+    """Base of codecs of sound.
+
+    An adapter has :meth:`codes_of` and :meth:`sound_of`, and says where its configuration is unlike EnCodec's.
+
+    Channels are averaged and other rates resampled, which a warning says. A clip is coded whole, so that memory grows
+    with its length: what these networks see reaches from end to end (recurrent layers, attention, padding by
+    reflection), and pieces would not have the codes of the whole.
+    """
+
+    media: ClassVar[type] = AudioClip
+    config_class: ClassVar[type] = PublishedCodecConfig
+    levels_field: ClassVar[str] = ""
+    """Where the configuration says how many levels there are; as many as the largest bandwidth pays for if ""."""
+    whole_frames: ClassVar[bool] = False
+    """Whether clips are first filled with silence up to whole frames, because the codec drops what is left over."""
+
+    @abstractmethod
+    def codes_of(self, samples: Tensor) -> Tensor:
+        """Samples float32 [1, 1, time] -> codes int [levels or more, frames]."""
+
+    @abstractmethod
+    def sound_of(self, codes: Tensor) -> Tensor:
+        """Codes int64 [1, levels, frames] -> samples, of which all axes but the last have one entry."""
+
+    @property
+    def all_levels(self) -> int:
+        """How many levels the network has."""
+        if self.levels_field:
+            return int(getattr(self.network.config, self.levels_field))
+        return int(self.network.quantizer.get_num_quantizers_for_bandwidth(max(self.network.config.target_bandwidths)))
+
+    @property
+    def codes(self) -> int:
+        """How many codes each level has."""
+        return int(self.network.config.codebook_size)
+
+    @property
+    def rates(self) -> tuple[int, int]:
+        """(samples a second, samples of a frame)."""
+        return self.network.config.sampling_rate, self.network.config.hop_length
+
+    def groups(self, levels: int) -> tuple[tuple[int, ...], ...]:
+        """Groups of levels that are coarse to fine; one unless an adapter says otherwise."""
+        return (tuple(range(levels)),)
+
+    def resolved(self, config: Any) -> Any:
+        """With a number of levels."""
+        most = self.all_levels
+        levels = most if config.levels is None else config.levels
+        if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= most:
+            raise ValueError(f"levels of {self.source} must lie in 1..{most}, got {levels!r}")
+        return replace(config, levels=levels)
+
+    def make_spec(self) -> StreamSpec:
+        """Levels over ("time",)."""
+        levels, (rate, hop) = self.config.levels, self.rates
+        return StreamSpec(
+            "audio", (self.codes,) * levels, ("time",), rate_hz=rate / hop, level_groups=self.groups(levels)
+        )
+
+    def encode_many(self, items: Sequence[AudioClip]) -> list[TokenStream]:
+        """The codes of many clips, one after the other; a warning says which are mixed down or resampled.
+
+        Returns:
+            Streams of codes int32 [frames, levels].
+
+        Raises:
+            TypeError: not an AudioClip.
+        """
+        for item in items:
+            check_media(self, item)
+        for item in items:
+            tell_changes(item, self.rates[0], f"this {type(self).__name__}")
+        return [TokenStream(self._spec, self._encoded(self._prepared(item))) for item in items]
+
+    @exactly
+    def _encoded(self, samples: Tensor) -> Tensor:
+        hop = self.rates[1]
+        if self.whole_frames:
+            samples = cut(samples, 0, -(-len(samples) // hop) * hop)
+        codes = self.codes_of(samples.to(self.device)[None, None])[: self.config.levels]
+        return codes.T.to("cpu", torch.int32).contiguous()
+
+    @exactly
+    def _decoded(self, codes: Tensor) -> Tensor:
+        made: Tensor = self.sound_of(codes.T[None].long().to(self.device)).reshape(-1)
+        return made.float().cpu()
+
+    def decode(self, stream: TokenStream, *, given: AudioClip | None = None, keep: Tensor | None = None) -> AudioClip:
+        """The sound of any codes.
+
+        Args:
+            stream: codes of this tokenizer.
+            given: the clip that kept parts come from; channels averaged, resampled, and cut or filled with silence to
+                the length of what is decoded.
+            keep: bool [frames] or bool [samples of the decoded clip], what is copied from ``given``; the rest is
+                decoded, and fades in over ``FADE_SECONDS``.
+
+        Returns:
+            An AudioClip of one channel that keeps the stream.
+
+        Raises:
+            TypeError: ``given`` is no AudioClip.
+            ValueError: the codes of another tokenizer or none; only one of given and keep; a keep of another shape.
+        """
+        check_stream(self, stream)
+        frames, (rate, hop) = len(stream.codes), self.rates
+        if not frames:
+            raise ValueError(f"{type(self).__name__} decodes streams of one frame or more, got none; lengthen it")
+        samples = self._decoded(stream.codes)
+        pair = kept(given, keep)
+        if pair is None:
+            return AudioClip(samples[None], rate, stream)
+        given, keep = pair
+        check_media(self, given)
+        check_keep(keep, (frames,), (len(samples),))
+        if len(keep) == frames:
+            keep = cut(keep.repeat_interleave(hop), 0, len(samples), beyond="nearest")
+        source = cut(self._prepared(given), 0, len(samples))
+        return AudioClip(crossfaded(samples, source, keep, round(FADE_SECONDS * rate))[None], rate, stream)
+
+    def evaluate(self, items: Sequence[AudioClip], train_items: Sequence[AudioClip] = ()) -> dict[str, float]:
+        """How well clips are coded; see :func:`tokenmask.modalities.audio.judging.judged`."""
+        return judged(self, items, train_items)
+
+    @classmethod
+    def fit(
+        cls,
+        items: Sequence[AudioClip],
+        *,
+        source: str,
+        levels: int | None = None,
+        keep: str = "weights",
+        download: bool = False,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Opens it, for recipes: nothing is learned, and ``items``, ``seed`` and the others are accepted and not used.
+
+        Args:
+            items: not looked at.
+            source: see :meth:`open`, as for ``keep`` and ``download``.
+            levels: see :class:`PublishedCodecConfig`.
+        """
+        return cls.open(source, keep=keep, download=download, levels=levels)
+
+    def _prepared(self, clip: AudioClip) -> Tensor:
+        """float32 [time] at the codec's rate."""
+        return clip.mono().resample(self.rates[0]).samples[0]

@@ -1,0 +1,48 @@
+"""VQModel of diffusers: the pictures of aMUSEd (arXiv:2401.01808), and others of its class."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from tokenmask.modalities.published.files import needed
+from tokenmask.modalities.published.networks import diffused
+from tokenmask.modalities.published.picture import PublishedPicture
+
+
+class VqmodelTokenizer(PublishedPicture):
+    """A VQGAN whose black is 0, as in aMUSEd, unless ``low=-1`` says otherwise; see :class:`PublishedPicture`."""
+
+    name: ClassVar[str] = "vqmodel"
+    library: ClassVar[str] = "diffusers"
+    model_class: ClassVar[str] = "VQModel"
+    model_type: ClassVar[str] = "VQModel"
+    usual_low: ClassVar[float] = 0.0
+
+    def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+        """Of diffusers."""
+        return diffused(needed("diffusers", type(self).__name__).VQModel, values, tensors, type(self).__name__)
+
+    @property
+    def codes(self) -> int:
+        """Of the configuration."""
+        return int(self.network.config.num_vq_embeddings)
+
+    @property
+    def stride(self) -> int:
+        """All blocks but the last halve a picture."""
+        return int(2 ** (len(self.network.config.block_out_channels) - 1))
+
+    def codes_of(self, pixels: Tensor) -> Tensor:
+        """As aMUSEd's pipelines code pictures."""
+        codes: Tensor = self.network.quantize(self.network.encode(pixels).latents)[2][2]
+        return codes
+
+    def pixels_of(self, codes: Tensor) -> Tensor:
+        """As they decode them."""
+        shape = (*codes.shape, self.network.quantize.vq_embed_dim)
+        latents = self.network.quantize.get_codebook_entry(codes.reshape(-1), shape)
+        quantised = latents if self.network.config.norm_type == "spatial" else None
+        made: Tensor = self.network.decoder(self.network.post_quant_conv(latents), quantised)
+        return made

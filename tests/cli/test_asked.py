@@ -1,0 +1,65 @@
+"""--up and --units: what BVH files do not say, given to the commands that read them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import tokenmask
+from tests.cli import foreign
+from tokenmask.cli.asked import ask_media, asked
+from tokenmask.cli.media import Loader
+from tokenmask.cli.parser import make_parser
+from tokenmask.cli.sources import Medium, digest, media
+from tokenmask.corpus import Corpus, Item
+from tokenmask.demo import items
+from tokenmask.modalities.motion import MotionClip, load_bvh, save_bvh
+from tokenmask.streams import TokenStream
+from tokenmask.tokenizer import load_tokenizer
+
+BUILD = ("corpus", "build", "x", "--tokenizer", "motion=x", "--out", "x")
+MOTION = Path(tokenmask.__file__).parent / "weights/tokenizers/motion"
+
+
+def heights(found: list[Medium]) -> list[float]:
+    """How high the root is in the first frame of each, metres."""
+    return [round(float(one.loader().root_positions[0, 1]), 3) for one in found]
+
+
+@pytest.mark.filterwarnings("ignore:.*its body is .* m tall in centimetres")
+def test_units_are_those_that_are_named(tmp_path):
+    """A body of 60 inches, which would be one of 60 cm."""
+    clip = items.motions()[0].held_out
+    save_bvh(clip, tmp_path / "a.bvh", 39.37)
+    high, plain = round(float(clip.root_positions[0, 1]), 3), media([tmp_path], "motion")
+    assert heights(plain) == [pytest.approx(high * 0.3937, abs=2e-3)]
+    for word in ("inches", "39.37"):
+        found = media([tmp_path], "motion")
+        ask_media(found, asked(make_parser().parse_args([*BUILD, "--units", word])))
+        assert heights(found) == [pytest.approx(high, abs=2e-3)]
+
+
+def test_motions_are_read_as_the_command_says(tmp_path, call, refusal):
+    for number in range(2):
+        save_bvh(items.motions()[number].held_out, tmp_path / f"data/{number}.bvh")
+    tokenizer = load_tokenizer(MOTION)
+    turned, right = (tokenizer.encode(load_bvh(tmp_path / "data/1.bvh", up=up)).codes for up in ("z", "y"))
+    assert not torch.equal(turned, right)
+    data = (tmp_path / "data", "--tokenizer")
+    assert call("encode", *data, MOTION, "--out", tmp_path / "tokens", "--up", "z") == 0
+    assert torch.equal(TokenStream.load(tmp_path / "tokens/1.tokens").codes, turned)
+    assert call("corpus", "build", *data, f"motion={MOTION}", "--out", tmp_path / "corpus", "--up", "z") == 0
+    codes = {record.key: record.streams["motion"].codes for record in Corpus(tmp_path / "corpus")}
+    assert torch.equal(codes["data/1.bvh"], turned)
+    assert "must be metres, decimetres" in refusal("encode", *data, MOTION, "--out", "x", "--units", "ells")
+    (tmp_path / "note.txt").write_text("a note")
+    words = ("encode", tmp_path / "note.txt", "--tokenizer", MOTION.with_name("text"), "--out", tmp_path / "text")
+    assert "these data hold none; leave them away" in refusal(*words, "--up", "z")
+
+
+def test_how_media_are_read_is_part_of_what_they_are(tmp_path):
+    """A run that was begun with other options is another one."""
+    (tmp_path / "a.bvh").write_text(foreign.bvh(4))
+    plain, asked = (Loader(MotionClip, tmp_path / "a.bvh", options=one) for one in ((), (("up", "z"),)))
+    assert digest([Item("a", {"motion": plain})]) != digest([Item("a", {"motion": asked})])
+    assert asked().skeleton.offsets[2] == pytest.approx((0.1, 0.0, 0.09))  # (10, -9, 0) cm with z up

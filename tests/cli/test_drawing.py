@@ -1,0 +1,134 @@
+"""How codes are drawn, by words of the command line: sizes, fields of the sampler, prompts, codes in place of media."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tokenmask.run import load
+from tokenmask.sampling import Categorical, UniformSchedule
+from tokenmask.scores import HaltonScore
+from tokenmask.streams import TokenStream
+
+
+@pytest.fixture
+def drawn(run, tmp_path, call):
+    """The codes that a generation writes."""
+
+    def codes(*words):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.tokens"
+        assert call("generate", "image", "--run", run.folder, "--given", "text=sun", "--out", path, *words) == 0
+        return TokenStream.load(path)
+
+    return codes
+
+
+def asked(run, **changes):
+    sampler = replace(run.recipe.sampler_of("image"), **changes)
+    return run.generate_tokens("image", given={"text": "sun"}, sampler=sampler)[0]
+
+
+def test_codes_are_those_that_python_draws(run, drawn):
+    assert drawn() == asked(run)
+    order = replace(run.recipe.sampler.pick, top_k=3, top_p=0.5)
+    assert drawn("--top-k", 3, "--top-p", 0.5) == asked(run, pick=order) != asked(run)
+    assert drawn("--order", "HaltonScore") == asked(run, order=HaltonScore()) != asked(run)
+    assert drawn("--order", "tokenmask.scores.HaltonScore") == drawn("--order", "HaltonScore")
+
+
+def test_every_field_of_the_sampler_can_be_set(run, drawn):
+    words = ("--set", "steps=3", "--set", "pick.min_p=0.2", "--set", "schedule.class_path=UniformSchedule")
+    pick = replace(run.recipe.sampler.pick, min_p=0.2)
+    assert drawn(*words) == asked(run, steps=3, pick=pick, schedule=UniformSchedule())
+    assert drawn(*words, "--steps", 2) == asked(run, steps=2, pick=pick, schedule=UniformSchedule())
+
+
+def test_a_size_is_said_once_and_fits(run, drawn, refusal):
+    assert drawn("--grid", "8,8") == drawn()
+    image = ("generate", "image", "--run", run.folder)
+    assert "is its row, column (8,8), got 4,8" in refusal(*image, "--grid", "4,8")
+    assert "whole numbers with commas" in refusal(*image, "--grid", "8x8")
+    text = ("generate", "text", "--run", run.folder)
+    assert "said once, got --length and --grid" in refusal(*text, "--grid", "3", "--length", 3)
+    assert "all of its sizes (index) with --grid" in refusal(*text)
+
+
+def test_text_takes_a_grid_as_a_length(run, call, capsys):
+    assert call("generate", "text", "--run", run.folder, "--grid", 5, "--seed", 3) == 0
+    printed = capsys.readouterr().out
+    assert printed == run.generate("text", length=5, seed=3)[0].text + "\n"
+
+
+def test_wrong_fields_get_one_sentence(run, refusal):
+    image = ("generate", "image", "--run", run.folder)
+    assert "'stepz' is not accepted" in refusal(*image, "--set", "stepz=3")
+    assert "field.sub=value" in refusal(*image, "--set", "steps")
+    assert "tokenmask.scores.Nothing must be a Score" in refusal(*image, "--order", "Nothing")
+    assert "at most 1, got '2'" in refusal(*image, "--top-p", 2)
+    assert "at least 1, got '0'" in refusal(*image, "--top-k", 0)
+
+
+def test_a_stage_that_takes_the_best_codes_still_does():
+    from tokenmask.cli.drawing import _cut, _with_picks
+    from tokenmask.sampling import Sampler, Stage
+
+    sampler = Sampler(stages=(Stage(pick=Categorical(0.0)), Stage(pick=Categorical(2.0)), Stage()))
+    changed = _with_picks(sampler, lambda pick: _cut(pick, {"top_k": 4}))
+    assert [one.pick and one.pick.top_k for one in changed.stages] == [0, 4, None] and changed.pick.top_k == 4
+
+
+def test_a_file_of_prompts_gives_what_each_alone_gives(run, tmp_path, call, capsys, refusal):
+    (tmp_path / "p.txt").write_text("sun\n\npizza\n")
+    rows = [{"text": "sun"}, {"text": "pizza", "note": "kept out"}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("generate", "image", "--run", run.folder, "--steps", 2, "--num-samples", 2, "--prompts")
+    assert call(*words, tmp_path / "p.txt", "--out", tmp_path / "many.tokens") == 0
+    assert call(*words, tmp_path / "p.jsonl", "--out", f"{tmp_path / 'folder'}/") == 0
+    named = [f"{prompt}-{sample}" for prompt in (0, 1) for sample in (0, 1)]
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [f"image-0-{one}.png" for one in named]
+    for number, prompt in enumerate(("sun", "pizza")):
+        alone = run.generate_tokens("image", given={"text": prompt}, steps=2, num_samples=2)
+        made = [TokenStream.load(tmp_path / f"many-{number}-{sample}.tokens") for sample in (0, 1)]
+        assert made == alone
+    capsys.readouterr()
+    assert call("generate", "text", "--run", run.folder, "--length", 3, "--prompts", tmp_path / "p.txt") == 0
+    assert [line[:3] for line in capsys.readouterr().out.splitlines()] == ["sun", "piz"]
+    assert "is in --given and in" in refusal(*words, tmp_path / "p.txt", "--given", "text=sun")
+    (tmp_path / "empty.txt").write_text("\n")
+    assert "must hold a prompt a line, but holds none" in refusal(*words, tmp_path / "empty.txt")
+    assert "must end in .txt, .jsonl" in refusal(*words, tmp_path / "p.png")
+    (tmp_path / "odd.jsonl").write_text('{"sound": "x"}\n')
+    assert "must have one of text, image" in refusal(*words, tmp_path / "odd.jsonl")
+
+
+def test_pictures_can_be_prompts(run, pictures, call, capsys):
+    words = ("generate", "text", "--run", run.folder, "--length", 4)
+    (pictures / "prompts.csv").write_text("image\n00.png\n01.png\n")
+    assert call(*words, "--prompts", pictures / "prompts.csv") == 0
+    together = capsys.readouterr().out
+    for name in ("00.png", "01.png"):
+        assert call(*words, "--given", f"image={pictures / name}") == 0
+    assert capsys.readouterr().out == together
+    (pictures / "prompts.csv").unlink()
+
+
+@pytest.mark.parametrize("command", ["generate", "edit"])
+def test_what_cannot_be_written_is_refused_before_anything_is_drawn(
+    run, pictures, tmp_path, refusal, monkeypatch, command
+):
+    monkeypatch.setattr("tokenmask.run.run.fill", None)  # drawing would end in a traceback
+    words = ("generate", "image") if command == "generate" else ("edit", pictures / "00.png", "--regenerate", "0,0,9,9")
+    (tmp_path / "file").write_text("")
+    for out, sentence in (("x.wav", "must end in .png"), ("file/x.png", "is a file; choose another --out")):
+        assert sentence in refusal(*words, "--run", run.folder, "--out", tmp_path / out)
+
+
+def test_an_edit_leaves_codes_too(run, pictures, tmp_path, call):
+    out = tmp_path / "edited.tokens"
+    words = ("edit", pictures / "00.png", "--run", run.folder, "--regenerate", "0,0,16,16", "--top-k", 2)
+    assert call(*words, "--out", out) == 0
+    before = run.tokenizers["image"].encode(run.tokenizers["image"].media.load(pictures / "00.png"))
+    after = load(run.folder).tokenizers["image"].spec
+    codes = TokenStream.load(out)
+    assert codes.spec == after and (codes.codes != before.codes).any()
+    assert (codes.codes == before.codes)[:, 4:].all()

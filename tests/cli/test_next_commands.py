@@ -1,0 +1,120 @@
+"""What a command prints as the next one works as it is printed."""
+
+import os
+import re
+import shlex
+
+import pytest
+import torch
+
+import tokenmask as tm
+from tests.cli.test_train import SMALL
+from tokenmask.cli.printed import after_training
+from tokenmask.models import MaskedModel
+from tokenmask.run.folder import model_path
+
+
+def printed_commands(text):
+    return [shlex.split(line)[1:] for line in re.findall(r"^tokenmask .+$", text, re.M)]
+
+
+def test_every_stream_of_the_model_that_ships_is_generated_as_printed(tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tm.load()
+    lines = [line for line in after_training(run) if "generate" in line]
+    assert [line.split()[2] for line in lines] == list(run.layout.names)
+    for line in lines:
+        assert call(*shlex.split(line)[1:], "--set", "steps=1") == 0
+    kinds = {path.stem.partition("-")[0] for path in tmp_path.iterdir()}
+    assert kinds == {"image", "audio", "motion", "eeg"}  # text and labels are printed
+
+
+@pytest.fixture(scope="module")
+def own(pictures, tmp_path_factory):
+    """A run of pictures and captions by a recipe whose streams are optional, in a folder with a blank in its name."""
+    from tokenmask.cli import main
+
+    folder = tmp_path_factory.mktemp("own runs") / "own"
+    words = ("train", "own", "--data", pictures, "--out", folder, *SMALL, "--tokenizer", "image=shipped")
+    assert main([str(word) for word in words]) == 0
+    return folder
+
+
+def test_after_a_training_all_that_is_printed_works(own, pictures, tmp_path, call, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert call("train", "own", "--data", pictures, "--out", own, *SMALL, "--tokenizer", "image=shipped") == 0
+    commands = printed_commands(capsys.readouterr().out)
+    assert [words[:2] for words in commands[:2]] == [["generate", "text"], ["generate", "image"]]
+    assert [words[0] for words in commands[2:]] == ["evaluate", "report"]
+    for words in commands:
+        assert call(*words, *(["--quick"] if words[0] == "evaluate" else [])) == 0
+    assert (tmp_path / "image-0-0.png").is_file() and (own / "report.html").is_file()
+    assert tm.load(own).tokenizers["image"].spec == tm.load_tokenizer("image").spec
+
+
+def test_after_a_swap_the_new_rows_learn_and_all_else_stays(own, pictures, tmp_path, call, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit = ("fit", "image", "--data", pictures, "--steps", 2, "--option", "config.codes=24", "--out", "small")
+    assert call(*fit) == 0 and call("swap", own, "image=small", "--out", "swapped") == 0
+    (words,) = printed_commands(capsys.readouterr().out)
+    assert "--freeze" in words and words[words.index("--data") + 1] == "SOURCE"
+    words[words.index("SOURCE")] = str(pictures)
+    assert call(*words, "--set", "training.steps=3") == 0
+    assert "only the rows of image are trained" in capsys.readouterr().out
+    before, after = (tm.load(one).models["main"] for one in ("swapped", "swapped-trained"))
+    assert moved_rows(before, after) == {"image"}
+    assert tm.load("swapped").fresh == ("image",) and tm.load("swapped-trained").fresh == ()
+    sentence = "leave it away, or say which with --set training.only=[NAME]"
+    again = ("--from", "swapped-trained", "--freeze", "--data", pictures, "--out", "again")
+    assert call("train", "swapped-trained/recipe.yaml", *again) == 2
+    assert sentence in capsys.readouterr().err
+    assert call("train", "own", "--freeze", "--data", pictures, "--out", "again") == 2
+    assert "name that run with --from" in capsys.readouterr().err
+
+
+def moved_rows(before: MaskedModel, after: MaskedModel) -> set[str]:
+    """The streams any of whose rows differ; "" stands for what belongs to no stream."""
+    layout, rows, old, new = after.layout, after.layout_rows(), before.state_dict(), after.state_dict()
+    moved = set()
+    for name in new:
+        different = (old[name] != new[name]).flatten(1).any(1) if new[name].dim() > 1 else old[name] != new[name]
+        for place in different.flatten().nonzero().flatten().tolist():
+            if name in rows.ids:
+                head = int(layout.head_of(torch.tensor(place)))
+                moved.add(layout.ranges[head].stream if head >= 0 else "")
+            elif name in rows.ranges:
+                moved.add(layout.ranges[place].stream)
+            else:
+                moved.add(layout.names[place - 1] if name in rows.streams and place else "")
+    return moved
+
+
+def test_a_part_of_the_data_will_do_where_streams_are_optional(own, tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("the sun\nthe moon\na red heart\n")
+    assert call("fit", "text", "--data", own / "recipe.yaml", "--option", "vocab_size=280", "--out", "fresh") == 0
+    assert call("swap", own, "text=fresh", "--out", "swapped") == 0
+    words = ("train", "swapped/recipe.yaml", "--from", "swapped", "--data", "words.txt", "--out", "part")
+    assert call(*words, "--set", "training.steps=2") == 0
+    assert tm.load("part").layout.names == ("text",)
+
+
+def test_shipped_tokenizers_are_named_by_stream(pictures, tmp_path, call, refusal):
+    words = ("corpus", "build", pictures, "--out", tmp_path / "c", "--tokenizer")
+    assert "tokenizers ship for audio, eeg, image, motion, text, got smell=shipped" in refusal(*words, "smell=shipped")
+    assert call(*words, "image=shipped", "--tokenizer", "text=shipped") == 0
+
+
+def test_files_have_the_permissions_that_the_user_wants(own, pictures, tmp_path, call):
+    usual = os.umask(0o027)
+    try:
+        words = ("train", "own", "--data", pictures, "--out", tmp_path / "run", *SMALL, "--tokenizer", "image=shipped")
+        assert call(*words) == 0
+        assert call("generate", "image", "--run", own, "--out", tmp_path / "x.tokens") == 0
+        assert call("generate", "image", "--run", own, "--out", tmp_path / "x.png") == 0
+    finally:
+        os.umask(usual)
+    modes = {oct(path.stat().st_mode & 0o777) for path in tmp_path.rglob("*") if path.is_file()}
+    assert modes == {"0o640"}
+    assert model_path(tmp_path / "run").is_file()

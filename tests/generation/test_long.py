@@ -1,0 +1,101 @@
+"""Streams longer than a model sees: windows by hand, and codes beside those of single windows."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import tokenmask as tm
+from tokenmask.generation import Request, fill_any
+from tokenmask.generation.long import window_seed, windows
+from tokenmask.streams import TokenStream
+
+
+def hole(size: int, first: int, stop: int) -> torch.Tensor:
+    return (torch.arange(size) >= first) & (torch.arange(size) < stop)
+
+
+@pytest.mark.parametrize(
+    ("size", "first", "stop", "steps", "expected"),
+    [
+        (10, 0, 10, 5, [(0, 5), (3, 8), (5, 10)]),  # two steps of each are known, three in the last
+        (11, 0, 11, 5, [(0, 5), (3, 8), (6, 11)]),
+        (20, 4, 9, 5, [(2, 7), (5, 10), (6, 11)]),  # the last holds two steps of what follows
+        (20, 1, 2, 5, [(0, 5)]),
+        (20, 19, 20, 5, [(15, 20)]),
+        (3, 0, 3, 5, [(0, 3)]),
+        (4, 0, 4, 1, [(0, 1), (1, 2), (2, 3), (3, 4)]),  # nothing fits beside a single step
+    ],
+)
+def test_windows_cover_a_hole_and_see_what_is_known(size, first, stop, steps, expected):
+    assert windows(hole(size, first, stop), steps) == expected
+
+
+@pytest.fixture(scope="module")
+def run():
+    return tm.load()
+
+
+def test_each_step_is_filled_once_in_its_own_window_and_with_its_own_draws(run):
+    """A model that answers the number of its window, beside another request that fits."""
+    spec = run.layout.streams["audio"]
+    blank = Request.blank(run.layout, "audio", (300,), seed=1)
+    short = Request.blank(run.layout, "audio", (20,), seed=2)
+    seen = []
+
+    def numbered(some, numbers):
+        seen.append([(one.canvas.grid[0], int(one.hole[:, 0].sum()), one.seed, one.cut) for one in some])
+        codes = [torch.where(one.hole, torch.tensor(len(seen)), one.canvas.codes).int() for one in some]
+        assert list(numbers) == ([1] if len(seen) == 1 else [0])
+        return [TokenStream(spec, now) for now in codes]
+
+    long, other = fill_any([blank, short], run.layout, run.recipe.packing, numbered)
+    step = 0x1E3779B97F4A7C15
+    assert seen == [
+        [(20, 20, 2, False)],
+        *[
+            [(100, filled, (1 + number * step) % 2**63, number < 4)]
+            for number, filled in enumerate((100, 60, 60, 60, 20))
+        ],
+    ]
+    assert other.codes.unique().tolist() == [1]
+    assert long.codes[:, 0].tolist() == [2] * 100 + [3] * 60 + [4] * 60 + [5] * 60 + [6] * 20
+
+
+def test_seven_seconds_begin_as_two_do_and_go_on_from_what_is_there(run):
+    asked = {"given": {"text": "seven"}, "steps": 1, "seed": 4}
+    long = run.generate_tokens("audio", duration_seconds=7.0, **asked)[0]
+    assert long.grid == (350,) and long.duration_seconds == 7.0
+    first = run.generate_tokens("audio", length=100, **asked)[0]
+    assert torch.equal(long.codes[:100], first.codes)
+    start = run.tokenizers["text"].encode(tm.Text("seven"))
+    known = torch.cat([long.codes[60:100], torch.zeros(60, 7, dtype=torch.int32)])
+    canvas = TokenStream(long.spec, known, 60 / 50)  # the clock goes on
+    second = Request("audio", canvas, hole(100, 40, 100)[:, None].expand(100, 7), {"text": start}, seed=4, cut=True)
+    with_own_draws = replace(second, seed=window_seed(4, 1))
+    again = run._fill([with_own_draws], run.recipe.sampler_of("audio").adapted(steps=1), {})[0]
+    assert torch.equal(long.codes[100:160], again.codes[40:])
+    other = run._fill([second], run.recipe.sampler_of("audio").adapted(steps=1), {})[0]
+    assert not torch.equal(other.codes[40:], again.codes[40:])
+
+
+def test_long_requests_are_the_same_alone_and_together(run):
+    given = [{"text": "seven"}, {"text": "one"}]
+    asked = {"steps": 1, "seed": 0, "duration_seconds": 5.5}
+    together = run.generate_tokens("audio", given, **asked)
+    assert together == [run.generate_tokens("audio", one, **asked)[0] for one in given]
+    assert together[0] != together[1]
+
+
+def test_a_long_motion_and_its_watchers(run):
+    seen = []
+    clip = run.generate("motion", {"text": "walk"}, duration_seconds=40.0, steps=1, on_step=seen.append)[0]
+    assert clip.duration_seconds == pytest.approx(40.0, abs=0.2) and clip.rotations.isfinite().all()
+    assert {one.request for one in seen} == {0} and seen[0].stream.grid[0] < clip.stream.grid[0]
+
+
+def test_a_long_text_has_the_length_that_is_asked_for_or_ends_before(run):
+    made = run.generate_tokens("text", {"text": "In the beginning"}, length=300, steps=2, seed=1)[0]
+    prefix = run.tokenizers["text"].encode(tm.Text("In the beginning")).codes
+    assert torch.equal(made.codes[: len(prefix)], prefix) and len(prefix) < len(made.codes) <= 300 + len(prefix)
+    assert not (made.codes == made.spec.end_code).any()

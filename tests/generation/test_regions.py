@@ -1,0 +1,161 @@
+"""Regions by hand: which codes a region touches, which stretch is seen, what takes the place of a hole."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tokenmask.generation import hole, resized, window
+from tokenmask.streams import StreamSpec, TokenStream
+
+SOUND = StreamSpec("audio", (4, 4, 4), ("time",), rate_hz=2.0, level_groups=((0, 2), (1,)))
+EEG = StreamSpec("eeg", (4,), ("channel", "time"), rate_hz=2.0)
+WORDS = StreamSpec("text", (9,), ("index",))
+PICTURE = StreamSpec("image", (4,), ("row", "column"), (2, 2))
+
+
+class Named:
+    """Names of two level groups, as of body parts."""
+
+    group_names = ("arm", "leg")
+
+
+class Spelled:
+    """A tokenizer that finds channels by their first letters."""
+
+    def channel_places(self, names, asked):
+        return [index for index, name in enumerate(names) for one in asked if name.startswith(one)]
+
+
+def zeros(spec: StreamSpec, *grid: int, **labels: tuple[str, ...]) -> TokenStream:
+    return TokenStream(spec, torch.zeros(*grid, spec.num_levels, dtype=torch.int32), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("regions", "steps"),
+    [
+        ([(0, 0.5)], [0]),  # two codes a second
+        ([(0.5, 1.0)], [1]),
+        ([(0.4, 0.6)], [0, 1]),
+        ([(0.5, 1.01)], [1, 2]),
+        ([(0.5 + 1e-7, 1.0 + 1e-7)], [1]),  # seconds that a float rounded
+        ([(0.5 - 1e-7, 1.0 - 1e-7)], [1]),
+        ([(2.4, 99.0)], [4]),
+        ([(0, 0.5), (1.5, 2.0)], [0, 3]),
+        (None, [0, 1, 2, 3, 4]),
+    ],
+)
+def test_a_region_touches_every_code_that_sounds_in_it(regions, steps):
+    found = hole(None, None, zeros(SOUND, 5), regions)
+    assert found.shape == (5, 3) and found.dtype == torch.bool
+    assert found[:, 0].nonzero().flatten().tolist() == steps
+    assert torch.equal(found, found[:, :1].expand(5, 3))
+
+
+@pytest.mark.parametrize(
+    ("levels", "parts", "opened"),
+    [
+        (None, None, [0, 1, 2]),
+        ([0], None, [0, 1]),  # the coarsest of each group
+        ([1], None, [2]),  # the finer one of the only group that has it
+        (None, ["leg"], [1]),
+        (None, ["arm"], [0, 2]),
+        ([1], ["arm"], [2]),
+        ([0, 1], ["arm", "leg"], [0, 1, 2]),
+    ],
+)
+def test_levels_count_inside_of_their_group_and_parts_are_groups(levels, parts, opened):
+    found = hole(Named(), None, zeros(SOUND, 2), [(0, 0.5)], levels=levels, parts=parts)
+    assert found[0].nonzero().flatten().tolist() == opened and not found[1].any()
+
+
+def test_channels_are_found_by_name_or_by_the_tokenizer():
+    stream = zeros(EEG, 3, 4, channel=("Fz", "Cz", "Ca"))
+    both = hole(None, None, stream, [(0.5, 1.5)], channels=["cZ", "FZ"])[..., 0]
+    assert both.tolist() == [[False, True, True, False], [False, True, True, False], [False] * 4]
+    spelled = hole(Spelled(), None, stream, [(0, 0.5)], channels=["C"])[..., 0]
+    assert spelled[:, 0].tolist() == [False, True, True] and not spelled[:, 1:].any()
+
+
+@pytest.mark.parametrize(
+    ("stream", "regions", "more", "sentence"),
+    [
+        (zeros(SOUND, 5), [(2.5, 3.0)], {}, r"inside the 2.5 s of the media, got \(2.5, 3.0\)"),
+        (zeros(SOUND, 5), [(1.0, 1.0)], {}, r"is \(start, end\) in seconds, got \(1.0, 1.0\)"),
+        (zeros(SOUND, 5), [(-1.0, 1.0)], {}, r"is \(start, end\) in seconds, got \(-1.0, 1.0\)"),
+        (zeros(SOUND, 5), [(0.0, 1.0, 2.0)], {}, r"is \(start, end\) in seconds"),
+        (zeros(PICTURE, 2, 2), [(0, 1)], {}, "a image stream has no clock to place the region"),
+        (zeros(SOUND, 5), None, {"levels": [2]}, r"levels must lie in 0\.\.1, got 2"),
+        (zeros(SOUND, 5), None, {"levels": [-1]}, r"levels must lie in 0\.\.1, got -1"),
+        (zeros(SOUND, 5), None, {"levels": [1], "parts": ["leg"]}, r"levels must lie in 0\.\.0, got 1"),
+        (zeros(SOUND, 5), None, {"parts": ["head"]}, "parts must be among arm, leg, got head"),
+        (zeros(SOUND, 5), None, {"levels": []}, "at least one code, got one that holds none"),
+        (zeros(EEG, 2, 4, channel=("Fz", "Cz")), None, {"channels": ["O1"]}, "must be among Fz, Cz, got O1"),
+        (zeros(EEG, 2, 4, channel=("Fz", "Cz")), None, {"channels": []}, "must be among Fz, Cz, got none"),
+    ],
+)
+def test_wrong_regions_get_one_sentence(stream, regions, more, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        hole(Named(), None, stream, regions, **more)
+
+
+def test_a_hole_is_resized_and_all_around_it_stays():
+    stream = TokenStream(WORDS, torch.tensor([[1], [2], [3], [4], [5]], dtype=torch.int32), 0.5)
+    chosen = torch.tensor([[False], [True], [True], [False], [False]])
+    for length, codes in ((1, [1, 2, 4, 5]), (2, [1, 2, 2, 4, 5]), (4, [1, 2, 2, 2, 2, 4, 5])):
+        canvas, again = resized(stream, chosen, length)
+        assert canvas.codes.flatten().tolist() == codes and canvas.start_seconds == 0.5
+        assert again.flatten().nonzero().flatten().tolist() == list(range(1, 1 + length))
+
+
+@pytest.mark.parametrize(
+    ("stream", "places", "length", "sentence"),
+    [
+        (zeros(SOUND, 5), [1], 2, "only words can be replaced by more or fewer codes, got length=2"),
+        (zeros(replace(WORDS, grid=(5,)), 5), [1], 2, "only words can be replaced"),
+        (zeros(WORDS, 5), [1, 3], 2, "one region and at least 1 code, got 2 for 2 places"),
+        (zeros(WORDS, 5), [1], 0, "one region and at least 1 code, got 0 for 1 places"),
+    ],
+)
+def test_what_cannot_be_resized_is_refused(stream, places, length, sentence):
+    chosen = torch.zeros(stream.codes.shape, dtype=torch.bool)
+    chosen[places] = True
+    with pytest.raises(ValueError, match=sentence):
+        resized(stream, chosen, length)
+
+
+@pytest.mark.parametrize(
+    ("first", "stop", "steps", "seen"),
+    [
+        (4, 6, 6, (2, 8)),
+        (4, 7, 6, (2, 8)),  # three codes in six: one beside them on the left more than on the right
+        (0, 1, 6, (0, 6)),
+        (9, 10, 6, (4, 10)),
+        (4, 6, 2, (4, 6)),
+        (4, 6, 10, (0, 10)),
+        (4, 6, 40, (0, 10)),
+        (8, 10, 12, (0, 10)),
+    ],
+)
+def test_the_window_holds_the_hole_in_its_middle(first, stop, steps, seen):
+    for stream, along in (
+        (zeros(EEG, 2, 10), (slice(None), slice(first, stop))),
+        (zeros(WORDS, 10), (slice(first, stop),)),
+    ):
+        chosen = torch.zeros(stream.codes.shape, dtype=torch.bool)
+        chosen[along] = True
+        assert window(stream, chosen, steps) == seen
+
+
+@pytest.mark.parametrize(
+    ("stream", "sentence"),
+    [
+        (zeros(EEG, 2, 10), "sees 1.5 s at a time, got a region of 9 steps of time; edit part by part"),
+        (zeros(WORDS, 10), "sees 3 codes at a time, got a region of 9 codes; edit part by part"),
+    ],
+)
+def test_a_hole_beyond_the_window_is_refused(stream, sentence):
+    chosen = torch.ones(stream.codes.shape, dtype=torch.bool)
+    chosen.select(-2, 0).fill_(False)
+    with pytest.raises(ValueError, match=sentence):
+        window(stream, chosen, 3)

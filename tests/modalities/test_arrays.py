@@ -1,0 +1,99 @@
+"""Media and streams from and to NumPy, Pillow and pandas, and how a notebook shows them."""
+
+import html
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image as pillow
+
+import tokenmask as tm
+from tokenmask.demo import items
+
+
+def test_sound_of_whole_numbers_is_what_a_wav_reader_makes_of_it():
+    ramp = np.array([-32768, -16384, 0, 16384, 32767], np.int16)
+    assert tm.AudioClip(ramp, 8000).samples.tolist() == [[-1.0, -0.5, 0.0, 0.5, 32767 / 32768]]
+    assert tm.AudioClip(np.array([[0, 128, 192]], np.uint8), 8000).samples.tolist() == [[-1.0, 0.0, 0.5]]
+    assert tm.AudioClip(np.array([1 << 30], ">i4"), 8000).samples.tolist() == [[0.5]]
+    both = np.array([[0.25, 0.5], [0.0, -1.0]])  # float64 [channels, time]
+    clip = tm.AudioClip(both, 8000)
+    assert clip.samples.dtype == torch.float32 and np.array_equal(np.asarray(clip), both)
+    assert np.asarray(clip, dtype=np.float64).dtype == np.float64
+
+
+@pytest.mark.parametrize("array", [np.zeros((1, 2, 3)), np.array([True]), np.array([1 + 2j]), np.zeros(0, np.int16)])
+def test_what_is_no_sound_is_refused(array):
+    with pytest.raises(ValueError, match=r"samples of an AudioClip must be float32 \[channels, time\]"):
+        tm.AudioClip(array, 8000)
+
+
+def test_pictures_films_and_recordings():
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    picture = tm.Image(pixels)
+    assert np.array_equal(np.asarray(picture), pixels) and np.asarray(picture).shape == (2, 4, 3)
+    pixels[:] = 0
+    assert picture.pixels[1, 3].tolist() == [21, 22, 23]  # a copy
+    film = tm.VideoClip(np.stack([pixels, pixels + 9]), 25.0)
+    assert np.asarray(film)[1].max() == 9 and film.duration_seconds == 0.08
+    eeg = tm.EegRecording(np.array([[1.5, -2.0], [0.0, 3.0]]), 128.0, ("O1", "O2"))
+    assert np.asarray(eeg).tolist() == [[1.5, -2.0], [0.0, 3.0]]
+    with pytest.raises(ValueError, match=r"uint8 \[height, width, 3\], got int64"):
+        tm.Image(np.zeros((2, 2, 3), np.int64))
+
+
+def test_codes_go_to_numpy_and_back_and_into_a_table():
+    spec = tm.StreamSpec("eeg", (8, 9), ("channel", "time"), rate_hz=4.0)
+    stream = tm.TokenStream(spec, np.arange(8).reshape(2, 2, 2) % 8, 1.0, {"channel": ("O1", "O2")})
+    assert stream.codes.dtype == torch.int32 and np.array_equal(np.asarray(stream), np.arange(8).reshape(2, 2, 2))
+    assert tm.TokenStream(spec, np.asarray(stream), 1.0, stream.labels) == stream
+    table = stream.to_frame()
+    assert list(table.columns) == ["channel", "time", "seconds", "level", "code"] and len(table) == 8
+    assert table.loc[3].tolist() == ["O1", 1, 1.25, 1, 3] and table.loc[4].tolist() == ["O2", 0, 1.0, 0, 4]
+    assert isinstance(table, pd.DataFrame) and table.groupby("level").code.sum().tolist() == [12, 16]
+
+
+@pytest.mark.parametrize(("codes", "said"), [(np.zeros((2, 1)), "float64"), (np.array([[1 << 40]]), "int64")])
+def test_codes_that_are_no_codes_are_refused(codes, said):
+    with pytest.raises(ValueError, match=f"must be int32 .*got {said}"):
+        tm.TokenStream(tm.StreamSpec("text", (9,), ("index",)), codes)
+
+
+def test_a_pillow_picture_and_an_array_are_edited_and_given_as_they_are():
+    run, pixels = tm.load(), np.asarray(items.media("image", "train")[0])
+    pictures = (tm.Image(pixels), pillow.fromarray(pixels), pixels)
+    asked = {"regenerate": [(16, 0, 32, 32)], "steps": 2, "seed": 1}
+    first, *others = [run.edit(one, **asked)[0] for one in pictures]
+    assert all(one.stream == first.stream and one == first for one in others)
+    named = [run.generate_tokens("text", {"image": one}, length=4, steps=2)[0] for one in pictures]
+    assert named[0] == named[1] == named[2]
+    with pytest.raises(ValueError, match="say which stream this ndarray is of"):
+        run.edit(np.zeros((4, 4)))
+
+
+SHOWN = {  # what stands in the frame of each
+    "text": "<blockquote",
+    "image": '<img class="tile" width="32" height="32"',
+    "audio": "<audio controls",
+    "motion": "<canvas",
+    "eeg": "<svg",
+}
+
+
+@pytest.mark.parametrize("stream", SHOWN)
+def test_a_notebook_shows_a_medium_in_a_frame(stream):
+    medium = tm.Text("a <b> & c") if stream == "text" else items.media(stream, "held-out")[0]
+    framed = medium._repr_html_()
+    page = html.unescape(re.fullmatch(r'<iframe title="[^"<]*" style="[^"]*" srcdoc="([^"]*)"></iframe>', framed)[1])
+    assert SHOWN[stream] in page and page.count("<main>") == 1 and "frameElement" in page
+    assert stream != "text" or "a &lt;b&gt; &amp; c" in page
+    assert framed == medium._repr_html_()
+
+
+def test_media_without_a_view_are_shown_by_their_repr():
+    class Plain(tm.Text):
+        view = ""
+
+    assert Plain("x")._repr_html_() is None

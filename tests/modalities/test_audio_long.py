@@ -1,0 +1,143 @@
+"""Sound files in pieces: the codes and the sound of the whole, whatever the size of the pieces."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from tokenmask.modalities.audio import AudioClip, AudioTokenizer, long, tokenizer
+from tokenmask.run import Run, load
+from tokenmask.tokenizer import TakesFiles
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return load()
+
+
+@pytest.fixture
+def audio(run: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The tokenizer that ships, with pieces so small that a second has several."""
+    monkeypatch.setattr(long, "_BLOCK", 7001)
+    monkeypatch.setattr(tokenizer, "_SEGMENT", 32)
+    return run.tokenizers["audio"]
+
+
+def noise(channels: int, samples: int) -> Tensor:
+    return 0.1 * torch.randn(channels, samples, generator=torch.Generator().manual_seed(samples))
+
+
+def written(path: Path, samples: Tensor, rate: int) -> Path:
+    soundfile.write(path, samples.T.numpy(), rate, subtype="PCM_16")
+    return path
+
+
+def told(caught: list[warnings.WarningMessage]) -> list[str]:
+    return [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate"),
+    [
+        (noise(1, 40000), 16000),
+        (noise(1, 1), 16000),
+        (noise(1, 7001 * 4), 24000),
+        (noise(2, 30001), 44100),
+        (noise(1, 20000).expand(3, -1) * torch.tensor([[1.0], [-1.0], [0.5]]), 8000),
+        (torch.zeros(1, 20000), 16000),
+    ],
+    ids=["own rate", "one sample", "whole pieces", "stereo", "cancelling", "silent"],
+)
+def test_codes_and_warnings_are_those_of_the_whole(audio: Any, tmp_path: Path, samples: Tensor, rate: int) -> None:
+    path = written(tmp_path / "sound.wav", samples, rate)
+    with warnings.catch_warnings(record=True) as whole:
+        warnings.simplefilter("always")
+        expected = audio.encode(AudioClip.load(path))
+    shown: list[tuple[float, float]] = []
+    with warnings.catch_warnings(record=True) as pieces:
+        warnings.simplefilter("always")
+        stream = audio.encode_file(path, show=lambda *seconds: shown.append(seconds))
+    assert torch.equal(stream.codes, expected.codes) and stream.spec == expected.spec
+    assert sorted(told(pieces)) == sorted(told(whole))
+    seconds = samples.shape[1] / rate
+    assert shown[-1] == (seconds, seconds) and shown == sorted(shown)
+
+
+def test_pieces_are_used_where_the_file_allows_it(audio: Any, tmp_path: Path) -> None:
+    samples = noise(1, 20000)
+    assert isinstance(audio, TakesFiles)
+    assert long.long_sound(written(tmp_path / "a.wav", samples, 16000)).frames == 20000
+    AudioClip(samples, 16000).save(tmp_path / "a.flac")
+    assert long.long_sound(tmp_path / "a.flac") is None
+    expected = audio.encode(AudioClip.load(tmp_path / "a.flac"))
+    assert torch.equal(audio.encode_file(tmp_path / "a.flac").codes, expected.codes)
+
+
+def test_a_file_that_is_no_sound_is_refused_as_by_load(audio: Any, tmp_path: Path) -> None:
+    bad = noise(1, 20000)
+    bad[0, 15000] = float("nan")
+    soundfile.write(tmp_path / "bad.wav", bad.T.numpy(), 16000, subtype="FLOAT")
+    (tmp_path / "none.wav").write_bytes(b"RIFF no sound at all")
+    for name in ("bad.wav", "none.wav", "absent.wav"):
+        with pytest.raises(ValueError) as whole:
+            AudioClip.load(tmp_path / name)
+        with pytest.raises(ValueError) as pieces:
+            audio.encode_file(tmp_path / name)
+        assert str(pieces.value) == str(whole.value)
+
+
+@pytest.mark.parametrize("frames", [1, 31, 64, 101])
+def test_decoded_files_are_those_of_the_whole(audio: AudioTokenizer, tmp_path: Path, frames: int) -> None:
+    stream = audio.encode(AudioClip(noise(1, frames * audio.config.hop), 16000))
+    shown: list[tuple[float, float]] = []
+    audio.decode_file(stream, tmp_path / "made.wav", show=lambda *seconds: shown.append(seconds))
+    assert AudioClip.load(tmp_path / "made.wav") == audio.decode(stream)
+    assert shown[-1] == (frames * audio.config.hop / 16000,) * 2
+
+
+@pytest.mark.parametrize("kept", [(0, 40), (60, 130), (33, 34), (0, 130), (0, 0)])
+def test_what_is_kept_is_that_of_the_whole(
+    audio: AudioTokenizer, tmp_path: Path, kept: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "given.wav", noise(2, 130 * 480 - 1000), 24000)
+    stream = audio.encode(AudioClip(noise(1, 130 * audio.config.hop), 16000))
+    keep = torch.zeros(130, dtype=torch.bool)
+    keep[kept[0] : kept[1]] = True
+    expected = audio.decode(stream, given=AudioClip.load(path), keep=keep)
+    made: list[int] = []
+    segment = audio._segment
+    monkeypatch.setattr(audio, "_segment", lambda *inputs: made.append(1) or segment(*inputs))
+    audio.decode_file(stream, tmp_path / "made.wav", given=path, keep=keep)
+    assert AudioClip.load(tmp_path / "made.wav") == expected
+    assert len(made) == {(0, 130): 0, (0, 40): 4, (60, 130): 3}.get(kept, 5)  # of 5: those that are kept are not made
+
+
+def test_wrong_wishes_are_refused(audio: AudioTokenizer, tmp_path: Path) -> None:
+    stream = audio.encode(AudioClip(noise(1, 3200), 16000))
+    with pytest.raises(ValueError, match="given and keep belong together"):
+        audio.decode_file(stream, tmp_path / "made.wav", given="a.wav")
+    with pytest.raises(ValueError, match=r"must end in \.wav, \.flac or \.ogg, got 'made\.mp3'"):
+        audio.decode_file(stream, tmp_path / "made.mp3")
+    with pytest.raises(ValueError, match=r"up to 4 GiB, but .*long\.wav would have 4400000000 bytes; write \.flac"):
+        long.write_pieces(tmp_path / "long.wav", iter(()), 1_100_000_000, 16000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_edited_file_is_that_of_edit(run: Run, audio: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "given.wav", noise(1, 24000 * 3), 24000)
+    options = {"steps": 2, "seed": 3, "num_samples": 2, "given": {"text": "seven"}}
+    expected = run.edit(path, [(1.0, 1.3)], stream="audio", **options)
+    out = [tmp_path / "one.wav", tmp_path / "two.wav"]
+    run.edit_file(path, out, [(1.0, 1.3)], stream="audio", **options)
+    assert [AudioClip.load(one) for one in out] == expected
+    assert expected[0] != expected[1]
+    with pytest.raises(ValueError, match="a file for each of num_samples samples, got 1 names"):
+        run.edit_file(path, out[:1], [(1.0, 1.3)], stream="audio", **options)
+    with pytest.raises(ValueError, match="ImageTokenizer needs whole media"):
+        run.edit_file(path, out, stream="image", **options)

@@ -1,0 +1,59 @@
+"""What files may not say of themselves and the command line does: which way is up, what a unit of length is.
+
+Arrow: words of a command --**asked**--> options --**ask**--> loaders that read with them. Does not know: any file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import MutableSequence
+from dataclasses import replace
+from typing import Any
+
+from tokenmask.cli.arguments import UNITS
+from tokenmask.cli.media import Loader
+from tokenmask.cli.sources import Medium
+from tokenmask.corpus import Item
+from tokenmask.medium import said
+
+
+def asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Options of ``load`` that were given to a command."""
+    options: dict[str, Any] = {}
+    if arguments.up is not None:
+        options["up"] = arguments.up
+    if arguments.units is not None:
+        options["units_per_metre"] = UNITS.get(arguments.units) or float(arguments.units)
+    return options
+
+
+def ask_items(found: MutableSequence[Item], options: dict[str, Any]) -> None:
+    """The same items, read with options.
+
+    Raises:
+        ValueError: none of their media has such options.
+    """
+    taken = False
+    for place, item in enumerate(found if options else ()):
+        media = {name: _asked(loader, options) for name, loader in item.media.items()}
+        taken = taken or any(loader.options for loader in media.values())
+        found[place] = replace(item, media=media)
+    _check(taken, options)
+
+
+def ask_media(found: MutableSequence[Medium], options: dict[str, Any]) -> None:
+    """The same for media of one modality."""
+    for place, one in enumerate(found if options else ()):
+        found[place] = one._replace(loader=_asked(one.loader, options))
+    _check(any(one.loader.options for one in found), options)
+
+
+def _asked(loader: Loader, options: dict[str, Any]) -> Loader:
+    known = said(loader.kind, "asked")
+    own = tuple((name, value) for name, value in sorted(options.items()) if name in known)
+    return replace(loader, options=own) if own else loader
+
+
+def _check(taken: bool, options: dict[str, Any]) -> None:
+    if options and not taken:
+        raise ValueError("--up and --units say how motions are read, but these data hold none; leave them away")

@@ -1,0 +1,114 @@
+"""Drawing: what is given and how codes are drawn, out of the words of a command.
+
+Arrow: arguments + Run --**drawing_options**--> DrawOptions. Does not know: what is drawn, where it goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tokenmask.cli.corpora import by_name
+from tokenmask.cli.tokens import SUFFIX
+from tokenmask.components import component
+from tokenmask.generation import DrawOptions
+from tokenmask.medium import said
+from tokenmask.recipes import load_recipe
+from tokenmask.run import Run
+from tokenmask.sampling import Categorical, Pick, Sampler
+from tokenmask.scores import Score
+from tokenmask.streams import TokenStream
+
+
+def drawing_options(run: Run, arguments: argparse.Namespace, stream: str) -> DrawOptions:
+    """How codes of a stream are drawn."""
+    return {
+        "negative": conditions(run, arguments.negative),
+        "also": [_weighted(run, word) for word in arguments.also],
+        "steps": arguments.steps,
+        "guidance": arguments.guidance,
+        "temperature": arguments.temperature,
+        "seed": arguments.seed,
+        "num_samples": arguments.num_samples,
+        "sampler": _sampler(run, arguments, stream),
+        "progress": True,
+    }
+
+
+def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE words as what is given of each stream."""
+    found = by_name(words, "what is given of a stream", "NAME=VALUE", empty=True)
+    return {name: condition(run, name, value) for name, value in found.items()}
+
+
+def condition(run: Run, name: str, value: str) -> Any:
+    """Words or @FILE for media that are words, a path of media or of a token file for the others."""
+    if name not in run.tokenizers:
+        raise ValueError(
+            f"{run.folder} has the streams {', '.join(run.tokenizers)}, got something given for {name!r}; "
+            "name one of these streams"
+        )
+    tokenizer = run.tokenizers[name]
+    kind: Any = tokenizer.media
+    if not said(kind, "words"):
+        return TokenStream.load(value) if value.endswith(SUFFIX) else Path(value)
+    if value.startswith("@@"):
+        return value[1:]
+    return kind.load(value[1:]) if value.startswith("@") else value
+
+
+def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
+    """WEIGHT:NAME=VALUE as a further condition."""
+    weight, colon, rest = word.partition(":")
+    try:
+        number = float(weight)
+    except ValueError:
+        number = math.nan
+    if not colon or not math.isfinite(number):
+        raise ValueError(
+            f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}; write a number and a condition"
+        )
+    return conditions(run, [rest]), number
+
+
+# The sampler ----------------------------------------------------------------------------------------------------------
+
+
+def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | None:
+    """The run's own with fields set anew; None if nothing is said of it."""
+    cut = {"top_k": arguments.top_k, "top_p": arguments.top_p}
+    cut = {name: value for name, value in cut.items() if value is not None}
+    if not (arguments.set or cut or arguments.order):
+        return None
+    recipe = run.recipe
+    if arguments.set:
+        home = f"samplers.{stream}" if stream in recipe.samplers else "sampler"
+        recipe = load_recipe(run.folder / "recipe.yaml", overrides=[f"{home}.{word}" for word in arguments.set])
+    sampler = recipe.sampler_of(stream)
+    if arguments.order:
+        path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}
+        order = component(path, Score, "tokenmask.scores")  # type: ignore[type-abstract]
+        sampler = replace(sampler, order=order, stages=tuple(replace(one, order=None) for one in sampler.stages))
+    return _with_picks(sampler, lambda pick: _cut(pick, cut)) if cut else sampler
+
+
+def _with_picks(sampler: Sampler, change: Callable[[Pick], Pick]) -> Sampler:
+    """The sampler with every pick changed; a stage that says that it takes the best codes still does."""
+    stages = tuple(
+        replace(one, pick=change(one.pick)) if one.pick is not None and not one.pick.is_greedy else one
+        for one in sampler.stages
+    )
+    return replace(sampler, pick=change(sampler.pick), stages=stages)
+
+
+def _cut(pick: Pick, values: dict[str, Any]) -> Pick:
+    if not isinstance(pick, Categorical):
+        raise ValueError(
+            f"--top-k and --top-p are of the pick Categorical, but this run draws by {type(pick).__name__}; "
+            "set its own fields with --set pick.init_args.FIELD=VALUE"
+        )
+    return replace(pick, **values)

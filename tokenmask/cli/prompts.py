@@ -1,0 +1,70 @@
+"""Prompts: a file of what is given, one request a line.
+
+Arrow: .txt or manifest --**prompts**--> what is given, request by request. Does not know: how it is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenmask.cli import manifests
+from tokenmask.cli.drawing import condition
+from tokenmask.medium import said
+from tokenmask.run import Run
+
+
+def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is given of each request.
+
+    Args:
+        path: a .txt file, each line of which is words, or a manifest with columns named as streams.
+        run: whose streams are meant.
+        stream: what is filled; words go to the other stream that takes them, or begin this one if there is no other.
+        given: of all requests alike.
+
+    Raises:
+        ValueError: not readable, nothing in it, a row that is no request, or a stream that is given already.
+    """
+    if path.suffix.lower() in manifests.SUFFIXES:
+        found = [_of_row(path, row, run) for row in manifests.rows(path, run.tokenizers)]
+    elif path.suffix.lower() == ".txt":
+        name = _of_words(run, stream, path)
+        found = [{name: line} for _, line in manifests.lines(path)]
+    else:
+        known = ", ".join((".txt", *manifests.SUFFIXES))
+        raise ValueError(f"a file of prompts must end in {known}, got {path.name!r}; rename it")
+    if not found:
+        raise ValueError(f"{path} must hold a prompt a line, but holds none; write one, or use --given")
+    double = next((name for one in found for name in one if name in given), None)
+    if double is not None:
+        raise ValueError(f"a stream is given once, but {double!r} is in --given and in {path}; take one of them out")
+    return [{**given, **one} for one in found]
+
+
+def _of_row(path: Path, row: manifests.Row, run: Run) -> dict[str, Any]:
+    if row.problem:
+        raise ValueError(row.problem)
+    given: dict[str, Any] = {}
+    for name in run.tokenizers:
+        value = row.values.get(name)
+        if value is None:
+            continue
+        kind: Any = run.tokenizers[name].media
+        if not isinstance(value, str):
+            raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}; mend it")
+        given[name] = value if said(kind, "words") else condition(run, name, str(path.parent / value))
+    return given
+
+
+def _of_words(run: Run, stream: str, path: Path) -> str:
+    """The stream that takes the lines of a .txt file."""
+    words = [name for name, one in run.tokenizers.items() if said(one.media, "words")]
+    others = [name for name in words if name != stream] or words
+    if len(others) != 1:
+        raise ValueError(
+            f"{path} holds words, which {len(others)} streams of {run.folder} take ({', '.join(others) or 'none'}); "
+            "name the streams in the first line of a .csv file, or in a .jsonl file"
+        )
+    return others[0]

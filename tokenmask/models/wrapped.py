@@ -1,0 +1,196 @@
+"""Wrapped: a masked language model of somebody else as a backbone and its head.
+
+Arrow: MaskedBatch --**WrappedModel**--> logits of the queries, those of the network itself. Does not know: which
+network, where its words come from. A row is what its authors trained on: the piece that begins a text in the place of
+BOS, codes, the piece that hides one in the place of MASK, and the piece that ends a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tokenmask.batch import Batch
+from tokenmask.layout import Layout
+from tokenmask.masking.masked_batch import Queries
+from tokenmask.models.attention_pattern import AttentionPattern, Full
+from tokenmask.models.backbone import Backbone, BackboneConfig, Hidden, Tap
+from tokenmask.models.cache import KVCache
+from tokenmask.models.heads import Head, HeadConfig, RangeLogits, Reader
+from tokenmask.models.masked_model import MaskedModel
+
+_MULTIPLE = 64  # rows are padded to it, so that a row is computed alike in any company
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Ids of the network's own vocabulary.
+
+    Args:
+        begin: stands before a text, or None.
+        end: stands behind it.
+        mask: hides a code.
+        pad: fills a row.
+    """
+
+    begin: int | None
+    end: int
+    mask: int
+    pad: int
+
+
+@dataclass(frozen=True, eq=False)
+class WrappedConfig(BackboneConfig):
+    """A network that is there already.
+
+    Args:
+        network: called with input_ids and attention_mask int64 [B, L], gives ``logits`` float [B, L, V].
+        marks: of its vocabulary.
+        longest: most ids of a row, marks included.
+    """
+
+    network: nn.Module
+    marks: Marks
+    longest: int
+
+    def build(self, layout: Layout) -> Wrapped:
+        return Wrapped(self, layout)
+
+    def default_head(self) -> HeadConfig:
+        return WrappedHeadConfig()
+
+    def describe(self) -> str:
+        return type(self.network).__name__
+
+
+@dataclass(frozen=True)
+class WrappedHeadConfig(HeadConfig):
+    """The logits are there already."""
+
+    def build(self, layout: Layout, width: int) -> WrappedHead:
+        return WrappedHead(layout)
+
+
+class Wrapped(Backbone):
+    """Runs the network; the vector of a query is its logits of the codes.
+
+    Rows are grouped by their own length, rounded up to a multiple of 64, so that what a row gives does not depend on
+    the length of others.
+    """
+
+    def __init__(self, config: WrappedConfig, layout: Layout) -> None:
+        super().__init__()
+        if len(layout.ranges) != 1:
+            raise ValueError(f"a wrapped network fills one stream of one level, got {len(layout.ranges)} ranges")
+        self.config, self.codes, self.network = config, layout.ranges[0], config.network
+        self.bos = layout.control("BOS")
+
+    @property
+    def table(self) -> Tensor:
+        """Of the network's own vocabulary."""
+        table: Tensor = self.network.get_input_embeddings().weight  # type: ignore[operator]
+        return table
+
+    @property
+    def width(self) -> int:
+        """Logits of all codes."""
+        return self.codes.size
+
+    def forward(
+        self,
+        inputs: Batch,
+        queries: Queries,
+        pattern: AttentionPattern | None = None,
+        *,
+        group: Tensor | None = None,
+        t: Tensor | None = None,
+        taps: Sequence[Tap] = (),
+        cache: KVCache | None = None,
+    ) -> Hidden:
+        if not isinstance(pattern or Full(), Full) or taps or cache is not None:
+            raise ValueError(
+                f"a wrapped {type(self.network).__name__} sees all of a row and keeps nothing of it, got {pattern}, "
+                f"taps {list(taps)}; use the pattern Full and no reuse"
+            )
+        rows, length, levels = inputs.shape
+        own = self._own_ids(inputs)
+        counts = (own >= 0).sum(1)
+        places = (own >= 0).cumsum(1) - 1  # of each position in the row of the network
+        position = torch.div(queries.slots, levels, rounding_mode="floor")
+        row, column = torch.div(position, length, rounding_mode="floor"), position % length
+        sizes = self._sizes(counts)
+        answers = queries.slots.new_zeros(len(queries), self.codes.size).to(self.table.dtype)
+        for size in sorted(set(sizes.tolist())):
+            members = (sizes == size).nonzero().squeeze(1)
+            ids, mask = self._padded(own[members], counts[members], size)
+            logits = self.network(input_ids=ids, attention_mask=mask).logits
+            line = torch.full((rows,), -1, device=row.device).scatter(0, members, torch.arange(len(members)).to(row))
+            asked = (line[row] >= 0).nonzero().squeeze(1)
+            answers = answers.index_put(
+                (asked,), logits[line[row[asked]], places[row[asked], column[asked]], : self.codes.size]
+            )
+        return Hidden(answers)
+
+    def _own_ids(self, inputs: Batch) -> Tensor:
+        """int64 [B, L], ids of the network; -1 where a row has nothing."""
+        ids, marks = inputs.ids[:, :, 0].long(), self.config.marks
+        own = torch.where(ids == self.codes.mask_id, marks.mask, ids - self.codes.offset)
+        begins = ids == self.bos
+        own = torch.where(begins, -1 if marks.begin is None else marks.begin, own)
+        coded = (ids >= self.codes.offset) & (ids <= self.codes.mask_id)
+        return torch.where(inputs.valid & (coded | begins), own, -1)
+
+    def _sizes(self, counts: Tensor) -> Tensor:
+        """int64 [B], ids of each row in the network, rounded up."""
+        longest = self.config.longest
+        if int(counts.max()) + 1 > longest:
+            raise ValueError(
+                f"a wrapped {type(self.network).__name__} sees {longest - 1} codes and a mark at most, got "
+                f"{int(counts.max())}; ask for less"
+            )
+        return (torch.div(counts + _MULTIPLE, _MULTIPLE, rounding_mode="floor") * _MULTIPLE).clamp(max=longest)
+
+    def _padded(self, own: Tensor, counts: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """(input_ids, attention_mask) int64 [B, size]: rows without gaps, ended where they do not end themselves."""
+        marks = self.config.marks
+        ids = own.new_full((len(own), size), marks.pad)
+        mask = torch.zeros_like(ids)
+        for line, codes in enumerate(own):
+            present = codes[codes >= 0]
+            if not len(present) or int(present[-1]) != marks.end:
+                present = torch.cat([present, present.new_tensor([marks.end])])
+            ids[line, : len(present)], mask[line, : len(present)] = present, 1
+        return ids, mask
+
+
+class WrappedHead(Head):
+    """Hands the logits on, as float32."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self.ranges = layout.ranges
+
+    def forward(
+        self, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None
+    ) -> tuple[RangeLogits, ...]:
+        if not len(heads):
+            return ()
+        if bool((heads != 0).any()):
+            raise ValueError(f"queries must ask one of {len(self.ranges)} ranges, got {sorted(set(heads.tolist()))}")
+        group = RangeLogits(0, torch.arange(len(heads), device=heads.device), hidden.float())
+        return (group if read is None else RangeLogits(0, group.queries, read(group)),)
+
+
+class WrappedModel(MaskedModel):
+    """A masked model around a network of somebody else; see :func:`tokenmask.run.wrapping.wrap`."""
+
+    def about(self) -> dict[str, Any]:
+        """Refuses: a network of somebody else is saved by its own library."""
+        raise ValueError(
+            f"a wrapped {type(self.config.network).__name__} stays in memory; save it with its own "  # type: ignore[attr-defined]
+            "save_pretrained, and wrap it again where it is needed"
+        )

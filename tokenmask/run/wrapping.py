@@ -1,0 +1,87 @@
+"""Wrapping: a masked language model of transformers and its vocabulary as a Run.
+
+Arrow: (network, tokenizer) --**wrap**--> Run in memory. Does not know: how a network is run (tokenmask.models.wrapped).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tokenmask.layout import Layout
+from tokenmask.modalities.published.fast import FastTokenizer
+from tokenmask.models.wrapped import Marks, WrappedConfig, WrappedModel
+from tokenmask.recipes import Recipe
+from tokenmask.recipes.recipe import StreamOptions
+from tokenmask.run.run import Run
+from tokenmask.sampling import ForbidCodes, Sampler
+from tokenmask.tokenizer import Tokenizer
+from tokenmask.training import Packing
+
+_SHIFTED = ("roberta", "camembert", "xlm-roberta")  # whose positions begin behind the pad id
+
+
+def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) -> Run:
+    """A masked language model of transformers with our samplers, edits and guidance.
+
+    Logits are those of the network for the same ids and attention mask. It stays in memory: what the network keeps of
+    itself is its library's business.
+
+    Args:
+        network: a ``BertForMaskedLM``, ``ModernBertForMaskedLM`` or the like, set to evaluation.
+        tokenizer: its fast tokenizer, as transformers has it (with mask, end and pad tokens).
+        sampler: how slots are filled; the usual one if None, which never draws marks.
+
+    Returns:
+        a run with the stream "text".
+
+    Raises:
+        ValueError: no fast tokenizer, marks that it lacks, or a vocabulary larger than the network's.
+    """
+    inner = getattr(tokenizer, "backend_tokenizer", None)
+    if inner is None:
+        raise ValueError(
+            f"wrap needs the fast tokenizer of a network, got {type(tokenizer).__name__}; use AutoTokenizer of its "
+            "folder"
+        )
+    begin = _first(tokenizer, "cls_token", "bos_token")
+    end, mask, pad = (
+        _first(tokenizer, *names) for names in (("sep_token", "eos_token"), ("mask_token",), ("pad_token",))
+    )
+    lacking = [what for what, token in (("end", end), ("mask", mask), ("pad", pad)) if token is None]
+    if end is None or mask is None or pad is None:
+        raise ValueError(
+            f"wrap needs a tokenizer with tokens for end, mask and pad, got one without {', '.join(lacking)}"
+        )
+    words = FastTokenizer.of(inner, end=end)
+    config: Any = network.config
+    size = words.spec.codebook_sizes[0]
+    if size > config.vocab_size:
+        raise ValueError(
+            f"the vocabulary has {size} pieces, but the network knows {config.vocab_size}; use the tokenizer of its "
+            "folder"
+        )
+    number = {token: words.number_of(token) for token in (begin, end, mask, pad) if token is not None}
+    marks = Marks(None if begin is None else number[begin], number[end], number[mask], number[pad])  # type: ignore[arg-type]
+    shift = marks.pad + 1 if config.model_type in _SHIFTED else 0
+    made = WrappedConfig(network, marks, config.max_position_embeddings - shift)
+    layout = Layout({"text": words.spec})
+    never = tuple(sorted({one for one in (marks.begin, marks.mask, marks.pad) if one is not None} - {marks.end}))
+    recipe = Recipe(
+        about=f"a {type(network).__name__} of transformers",
+        paper="BERT (arXiv:1810.04805) for training; MaskGIT (arXiv:2202.04200) for the decoding",
+        streams={"text": StreamOptions("fast")},
+        packing=Packing(max_positions=made.longest - 1, end_multiple=1),
+        model=made,
+        sampler=sampler or Sampler(constraint=ForbidCodes({"text": never})),
+    )
+    tokenizers: dict[str, Tokenizer] = {"text": words}
+    return Run(Path("."), recipe, layout, {"main": WrappedModel(made, layout)}, tokenizers)
+
+
+def _first(tokenizer: Any, *names: str) -> str | None:
+    """The first token of some names that a tokenizer of transformers has."""
+    found = (getattr(tokenizer, name, None) for name in names)
+    return next((str(token) for token in found if token is not None), None)
