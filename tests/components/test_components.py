@@ -271,7 +271,7 @@ def as_format_1(folder: Path) -> None:
         recipe[name] = recipe[name]["init_args"]
     recipe["model"] |= {"tied": True, "head_transform": False}
     recipe["training"] |= recipe["training"].pop("optimiser")["init_args"]
-    for name in ("recompute", "ema"):
+    for name in ("recompute", "ema", "products", "iteration"):
         del recipe["training"][name]
     for name in ("procedure", "head"):
         del recipe[name]

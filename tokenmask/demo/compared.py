@@ -5,7 +5,7 @@ Arrow: Runs, held-out scores --> facts and changes to show. Does not know: how r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -13,6 +13,7 @@ from tokenmask.demo import judged
 from tokenmask.demo.showing import MOTIONS
 from tokenmask.report import Change
 from tokenmask.run import Run
+from tokenmask.swapping import kept
 from tokenmask.training import StreamScore
 
 PICTURE = "blue heart"
@@ -29,36 +30,34 @@ def kept_line(run: Run, exchanged: Run) -> str:
 def facts(
     name: str, shipped: Run, exchanged: Run, run: Run, before: Sequence[StreamScore], after: Sequence[StreamScore]
 ) -> list[str]:
-    """What the swap and the training changed, each with what it is to be compared with.
+    """What the swap and the training changed and what they left, each with what it is to be compared with.
 
     Args:
         name: of the stream whose tokenizer was exchanged, "motion".
         shipped: the model that ships.
         exchanged: the same with swapped rows, not trained.
         run: what became of it.
-        before, after: held-out scores of the last two, on the same records.
+        before, after: held-out scores of the last two, on the same records of that stream.
     """
     old, new = (one.tokenizers[name].spec.fingerprint[:12] for one in (shipped, run))
-    steps = run.recipe.training.steps
-    found = [f"Tokenizer of {name}: {old} before, {new} after; then {steps} steps on all kinds of records."]
-    moved, drawn = ([judge(one) for one in runs] for judge, runs in _judges(shipped, exchanged, run))
-    found.append(
-        f"{moved[0].what}: model that ships {moved[0]}, right after the swap {moved[1]}, after training {moved[2]}."
-    )
-    found.append(f"{drawn[0].what}: model that ships {drawn[0]}, after training {drawn[1]}.")
-    for stream, given in dict.fromkeys((one.stream, one.given) for one in after):
-        ours, theirs = (mean_of(scores, stream, given) for scores in (after, before))
-        when = "right after the swap" if stream == name else "model that ships"
+    same = kept(shipped.models["main"], run.models["main"], [name])
+    rest = "is that of the model that ships, bit for bit" if same else "differs from the model that ships"
+    found = [
+        f"Tokenizer of {name}: {old} before, {new} after; then its rows learned for {run.recipe.training.steps} steps.",
+        f"All else of the model {rest}.",
+    ]
+    first, second, third = (judged.motions(one) for one in (shipped, exchanged, run))
+    found.append(f"{first.what}: model that ships {first}, right after the swap {second}, after training {third}.")
+    drawn = judged.pictures(run)
+    found.append(f"{drawn.what}: {drawn}.")
+    for given in dict.fromkeys(one.given for one in after if one.stream == name):
+        ours, theirs = (mean_of(scores, name, given) for scores in (after, before))
         known = f"given {', '.join(given)}" if given else "given nothing"
         found.append(
-            f"Held-out {stream}, {known}, nats a hidden code over all levels: {when} {theirs[0]:.2f}, after training "
-            f"{ours[0]:.2f}; unigram {ours[1]:.2f}."
+            f"Held-out {name}, {known}, nats a hidden code over all levels: right after the swap {theirs[0]:.2f}, "
+            f"after training {ours[0]:.2f}; unigram {ours[1]:.2f}."
         )
     return found
-
-
-def _judges(shipped: Run, exchanged: Run, run: Run) -> list[tuple[Callable[[Run], judged.Share], list[Run]]]:
-    return [(judged.motions, [shipped, exchanged, run]), (judged.pictures, [shipped, run])]
 
 
 def mean_of(scores: Sequence[StreamScore], stream: str, given: tuple[str, ...]) -> tuple[float, float]:
@@ -72,7 +71,7 @@ def mean_of(scores: Sequence[StreamScore], stream: str, given: tuple[str, ...]) 
 
 
 def changes(shipped: Run, run: Run) -> list[Change]:
-    """The same requests to the model that ships and to what became of it: motions, and a picture."""
+    """The same requests to the model that ships and to what became of it: motions, and a picture, which stays."""
     steps = run.recipe.training.steps
     given = [{"text": one} for one in MOTIONS]
     drawn = [one.generate("motion", given, duration_seconds=judged.MOTION_SECONDS, seed=0) for one in (shipped, run)]
@@ -81,4 +80,4 @@ def changes(shipped: Run, run: Run) -> list[Change]:
         for one, before, after in zip(given, *drawn, strict=True)
     ]
     before, after = (one.generate("image", {"text": PICTURE}, seed=0)[0] for one in (shipped, run))
-    return [*found, Change("image", before, after, f"image for \u201c{PICTURE}\u201d, after the same steps")]
+    return [*found, Change("image", before, after, f"image for \u201c{PICTURE}\u201d")]

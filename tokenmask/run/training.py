@@ -36,7 +36,8 @@ def prepare(
         recipe: what to train.
         tokenizers: for every stream of the recipe.
         corpora: (folder, weight), at least one.
-        start: another run, whose weights are started from; see :func:`tokenmask.models.transfer`.
+        start: another run, whose weights are started from, see :func:`tokenmask.models.transfer`; and whose names of
+            electrodes and the like count where the corpora have none.
 
     Raises:
         ValueError: tokenizers are missing or foreign to the corpora, the folder holds another run, or the model of
@@ -77,14 +78,16 @@ def prepare(
         books = {name: one.codebooks for name, one in own.items() if isinstance(one, GivesCodebooks)}
         start_rows(model, books, seed=seed)
     canonical_json(model.about())  # before anything is written or trained: what could not be saved is refused
-    origin = {}
+    origin, labels = {}, _labels([corpus for corpus, _ in opened])
     if start is not None:
-        transfer(Run.load(start).models["main"], model)
+        source = Run.load(start)
+        transfer(source.models["main"], model)
+        labels = _inherited(source, layout) | labels
         origin = {"started_from": {"run": str(start), "sha256": sha256(model_path(start).read_bytes())}}
     processes = Processes.join()
     with processes.first_goes_first():
         if processes.first:
-            write_run(folder, recipe, layout, used, corpora, _labels([corpus for corpus, _ in opened]), origin)
+            write_run(folder, recipe, layout, used, corpora, labels, origin)
         elif not (folder / "run.json").is_file():
             raise ValueError(f"every process must see the same {folder}, but one does not; use a folder that all share")
     packing, training = recipe.packing, recipe.training
@@ -124,6 +127,15 @@ def train(
     trainer.fit(Path(folder), progress=progress)
     trainer.save_model(model_path(folder))
     return Run.load(folder)
+
+
+def _inherited(source: Run, layout: Layout) -> dict[str, dict[str, list[str]]]:
+    """The names that the run one starts from has, of streams that the corpora at hand may not hold."""
+    return {
+        name: {axis: list(names) for axis, names in axes.items()}
+        for name, axes in source.labels.items()
+        if name in layout.streams
+    }
 
 
 def _labels(corpora: Sequence[Corpus]) -> dict[str, dict[str, list[str]]]:
