@@ -74,6 +74,11 @@ class PublishedWords(PublishedTokenizer):
         found = None if self.config.end is None else self.number_of(self.config.end)
         return self.size if found is None else found
 
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
+
     def to(self, device: torch.device | str) -> Self:
         """Itself: a vocabulary is on the CPU."""
         return self
