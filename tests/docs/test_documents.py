@@ -10,12 +10,13 @@ import torch
 from PIL import Image as Picture
 
 from tests.worlds import emoji
-from tokenmask import tokenizer
 from tokenmask.cli import main
 from tokenmask.cli.about import recipe_headers
+from tokenmask.tokenizer import installed
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ("train", "edit", "swap", "check")
+PAINTED = ("red-heart", "sun", "grinning-face", "pizza", "full-moon", "broken-heart")
 OUTSIDE = {("make", "demo"), ("make", "test"), ("pip", "install")}  # set-up, which the tests themselves stand on
 FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
 
@@ -37,7 +38,7 @@ PUBLISHED = "bring-your-own-tokenizer"
 @pytest.mark.filterwarnings("ignore:.*for this .*Tokenizer")
 def test_the_page_of_published_tokenizers_runs_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tokenizer, "_REGISTERED", {})
+    monkeypatch.setattr(installed, "_REGISTERED", {})
     path, spoken = ROOT / "docs" / f"{PUBLISHED}.md", {"__name__": "page"}
     with torch.random.fork_rng(devices=[]):  # the library draws weights from the global generator
         for kind, text in blocks(path):
@@ -50,10 +51,10 @@ def test_the_page_of_published_tokenizers_runs_as_written(tmp_path, monkeypatch)
 
 
 def test_a_tokenizer_from_nothing_needs_no_library(monkeypatch):
-    monkeypatch.setattr(tokenizer, "_REGISTERED", {})
+    monkeypatch.setattr(installed, "_REGISTERED", {})
     path = ROOT / "docs" / f"{PUBLISHED}.md"
     exec(compile(blocks(path)[-1][1], str(path), "exec"), {"__name__": "page"})
-    assert list(tokenizer._REGISTERED) == ["loudness"]
+    assert list(installed._REGISTERED) == ["loudness"]
 
 
 @pytest.mark.parametrize("name", TUTORIALS)
@@ -100,22 +101,25 @@ def test_the_home_of_the_site_runs_as_written(tmp_path, monkeypatch):
 
 
 def test_the_gallery_can_be_made_again(tmp_path, monkeypatch):
-    """The lines of its page as they stand, but for fewer seeds and words."""
+    """The lines of its page as they stand, but for fewer seeds, words and steps."""
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
-    ((_, text),) = blocks(ROOT / "docs" / "gallery.md")
+    text = "".join(text for kind, text in blocks(ROOT / "docs" / "gallery.md") if kind == "python")
     for long, short in (
         ("in (0, 1)", "in (0,)"),
         ('("zero", "three", "seven")', '("seven",)'),
-        ('"steps": 12', '"steps": 2'),
+        ('"seed": seed}', '"seed": seed} | {"steps": 2}'),
+        ("steps=12", "steps=3"),
+        ("[160] * 11", "[160] * 2"),
+        ("range(12)", "range(3)"),
     ):
         assert long in text
         text = text.replace(long, short)
     exec(compile(text, "gallery.md", "exec"), {"__name__": "gallery"})
     made, kept = ({path.name for path in (root / "gallery").iterdir()} for root in (tmp_path, ROOT / "docs"))
-    assert len(made) == 7 and made < kept and len(kept) == 15
-    assert all(f"gallery/{name}" in page for name in kept)
-    assert len({path.read_bytes() for path in (tmp_path / "gallery").iterdir()}) == 7
+    assert len(made) == 19 and kept - made == {"zero.wav", "three.wav", *(f"{one}-1.png" for one in PAINTED)}
+    assert made < kept and all(f"gallery/{name}" in page for name in kept)
+    assert len({path.read_bytes() for path in (tmp_path / "gallery").iterdir()}) == 19
 
 
 def test_the_table_of_systems_holds_every_recipe():

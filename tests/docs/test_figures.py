@@ -10,7 +10,8 @@ def test_the_table_of_memory_is_that_of_its_run():
     page = (ROOT / "docs" / "processes-and-memory.md").read_text(encoding="utf-8")
     (name,) = re.findall(r"`(benchmarks/results/training-\S+\.json)`", page)
     rows = {row["name"]: row for row in json.loads((ROOT / name).read_text(encoding="utf-8"))["rows"]}
-    told = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| (\d+) \|$", page, re.M)
+    found = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| (\d+) \|$", page, re.M)
+    told = [one for one in found if one[0] in rows]  # other tables have three columns too
     assert {name for name, *_ in told} == set(rows) and len(told) == 3
     for name, seconds, megabytes in told:
         assert abs(float(seconds) - rows[name]["median_seconds"]) < 0.06

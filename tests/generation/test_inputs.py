@@ -91,7 +91,7 @@ def test_sizes(name, prefixed, length, grid, seconds, size):
         ("text", None, 1.0, "'text' has no clock, so ask for a length"),
         ("text", None, None, "'text' has no fixed size; say how many places to fill with length="),
         ("text", 0, None, "length must be at least 1, got 0"),
-        ("audio", None, 0.2, "length must be at least 1, got 0"),
+        ("audio", None, 0.2, "duration_seconds must be at least 0.5, one place of 'audio', got 0.2; ask for more"),
         ("image", 3, None, "'image' always has 2 x 3 places, got length 3"),
         ("depth", 3, None, r"'depth' is free along \('row', 'column'\); give the whole grid="),
     ],

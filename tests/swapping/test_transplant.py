@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, TransformerConfig
+from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig
 from tokenmask.streams import StreamSpec
 from tokenmask.swapping import kept, transplant
 
-SHAPE = TransformerConfig(width=64, depth=1, heads=2, tied=False, shifted=True)
+SHAPE = TransformerConfig(width=64, depth=1, heads=2, shifted=True)
 WORDS = StreamSpec("text", (5,), ("index",), end_code=4, fingerprint="1" * 64)
 OLD = StreamSpec("audio", (3, 4), ("time",), rate_hz=50.0, fingerprint="2" * 64)
 NEW = StreamSpec("audio", (4, 3, 2), ("time",), rate_hz=25.0, fingerprint="3" * 64)
@@ -21,7 +21,7 @@ SECOND = torch.tensor([[0, 0, 0, 1.0], [1, 1, 1, 1], [0, 3, 0, 1]], dtype=torch.
 @pytest.fixture(scope="module")
 def model() -> MaskedModel:
     """Row r of every table is r everywhere, but for biases, which are r / 10."""
-    made = MaskedModel.create(SHAPE, BEFORE, seed=0)
+    made = MaskedModel.create(SHAPE, BEFORE, head=RangeHeadsConfig(tied=False), seed=0)
     with torch.no_grad():
         for name in ("backbone.embedding.table", "heads.table", "backbone.embedding.stream", "backbone.asked.table"):
             table = made.state_dict()[name]
@@ -62,7 +62,7 @@ def test_biases_share_the_mass_of_the_old_codes(swapped):
 
 
 def test_a_level_without_a_relation_stays_fresh_but_for_its_range(model, swapped):
-    fresh = MaskedModel.create(SHAPE, AFTER, seed=3).state_dict()
+    fresh = MaskedModel.create(SHAPE, AFTER, head=RangeHeadsConfig(tied=False), seed=3).state_dict()
     for name in ("backbone.embedding.table", "heads.table", "heads.bias"):
         assert rows(swapped, name, 2) == rows(fresh, name, 2)
     assert swapped["backbone.asked.table"][:, 0].tolist() == [0, 1, 2, 2]  # words, then the sound's; the third as deep

@@ -86,8 +86,11 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
         return None
     recipe = run.recipe
     if arguments.set:
-        home = f"samplers.{stream}" if stream in recipe.samplers else "sampler"
-        recipe = load_recipe(run.folder / "recipe.yaml", overrides=[f"{home}.{word}" for word in arguments.set])
+        own = stream in recipe.samplers
+        others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
+        home = f"samplers.{stream}" if own else "sampler"
+        overrides = [*others, *(f"{home}.{word}" for word in arguments.set)]
+        recipe = load_recipe(run.folder / "recipe.yaml", overrides=overrides)
     sampler = recipe.sampler_of(stream)
     if arguments.order:
         path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}
