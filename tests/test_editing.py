@@ -136,7 +136,7 @@ SUN = Text("the sun")
         (lambda run, image: run.edit(image, [(0, 1)]), r"\(left, top, right, bottom\) in pixels, got \(0, 1\)"),
         (lambda run, image: run.edit(image, [(40, 0, 50, 5)]), "inside of 32 x 32 pixels"),
         (lambda run, image: run.edit(SUN, [(3, 99)], stream="text"), "within its 7 characters"),
-        (lambda run, image: run.edit(SUN, [(0, 3), (4, 7)], stream="text", length=2), "needs one region"),
+        (lambda run, image: run.edit(SUN, [(0, 3), (4, 7)], stream="text", length=2), "length goes with one region"),
         (lambda run, image: run.edit("the sun", [(0, 3)]), "say which stream this str is of"),
         (lambda run, image: run.edit(image, [(0, 0, 9, 9)], levels=[1]), r"levels must lie in 0\.\.0, got 1"),
         (lambda run, image: run.edit(image, [(0, 0, 9, 9)], channels=["Fz"]), r"among \(none here\), got Fz"),

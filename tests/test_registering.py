@@ -12,14 +12,20 @@ import pytest
 
 import tokenmask as tm
 from tests.test_stored_tokenizer import Levels, TableTokenizer, made
-from tokenmask import tokenizer as home
 from tokenmask.components import homes
-from tokenmask.tokenizer import check_storable, find_tokenizers, load_tokenizer, load_tokenizer_class, tokenizer_name
+from tokenmask.tokenizer import (
+    check_storable,
+    find_tokenizers,
+    installed,
+    load_tokenizer,
+    load_tokenizer_class,
+    tokenizer_name,
+)
 
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(home, "_REGISTERED", {})
+    monkeypatch.setattr(installed, "_REGISTERED", {})
     yield
 
 

@@ -144,7 +144,7 @@ def test_held_out_scores_cover_every_stream(run):
         (lambda run: run.generate("image", length=9), "always has 8 x 8 places"),
         (lambda run: run.generate("image", given={"text": ""}), "empty"),
         (lambda run: run.generate("image", given=[{}, {}], seed=[1]), "one for each of 2 requests, got 1"),
-        (lambda run: run.generate("image", num_samples=0), "num_samples must be at least 1"),
+        (lambda run: run.generate("image", num_samples=0), r"num_samples must be in 1\.\.8388608, got 0"),
         (lambda run: run.generate("image", steps=0), "at least 1"),
         (lambda run: run.generate("image", duration_seconds=1.0), "has no clock"),
         (lambda run: tm.load("no/such/run"), "run.json"),

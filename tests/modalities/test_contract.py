@@ -46,6 +46,7 @@ ELSEWHERE = {
     "codec2",
     "lpcnet",
     *PUBLISHED,
+    "tiktoken",
 }  # in test_shipped.py and their own files
 HOMES = {"codec2": "audio.system_codecs", "lpcnet": "audio.system_codecs"}
 HOMES |= {name: f"published.{name}" for name in PUBLISHED} | {"tiktoken": "published.openai"}

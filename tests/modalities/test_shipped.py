@@ -74,8 +74,8 @@ def test_recorded_figures_beat_principal_components_of_the_same_bits(name, figur
 def test_recorded_scores_of_the_model_beat_the_unigram():
     """The first level of every group, by two standard errors; the six parts of a motion together.
 
-    Finer levels of speech and EEG are ahead of it too, but for the last of each, as good as random and partly learned by
-    heart. Pictures are known by heart so well that a caption that was never seen misleads, and what a new picture or
+    Finer levels of speech and EEG are ahead of it too, but for the last of each, as good as random and partly learned
+    by heart. Pictures are known by heart so well that a caption that was never seen misleads, and what a new picture or
     sound shows is not put into words: the card says both, and what is asserted here is that they are no worse.
     """
     specs = tm.load().layout.streams

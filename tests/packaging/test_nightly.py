@@ -41,7 +41,13 @@ def test_what_failed_and_what_was_not_run_is_named(tmp_path: Path) -> None:
         "failed: .venv/bin/python -m pytest -m slow -rs --damaged 7 --damaged-seed 5",
         "failed: make sanitize",
     ]
-    assert asked == ["all", "-m pytest -m slow -rs --damaged 7 --damaged-seed 5", "sanitize", "cuda-emulated-long"]
+    assert asked == [
+        "all",
+        "-m pytest -m slow -rs --damaged 7 --damaged-seed 5",
+        "hub",
+        "sanitize",
+        "cuda-emulated-long",
+    ]
 
 
 def test_a_night_in_which_all_was_run_says_nothing(tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ class Recorded:
     def __getattr__(self, name):
         return getattr(self.policy, name)
 
+    @property
+    def __class__(self):
+        """It is taken for the policy."""
+        return type(self.policy)
+
     def score(self, model, step, cache):
         scored = self.policy.score(model, step, cache)
         logits = {}

@@ -256,7 +256,8 @@ def test_fields_of_a_sampler(make, kind, sentence):
     ],
 )
 def test_the_command_line_says_it_too(words, sentence, capsys):
-    assert main(["generate", "audio", *words]) != 0
+    size = [] if {"--length", "--duration"} & {*words} else ["--length", "5"]
+    assert main(["generate", "audio", *size, *words]) != 0
     assert sentence in capsys.readouterr().err
 
 

@@ -265,7 +265,7 @@ def test_rows_moves_every_field():
     ("call", "sentence"),
     [
         (lambda: Sampler(0), "at least 1"),
-        (lambda: Stage(0), "at least 1 step"),
+        (lambda: Stage(0), r"Stage\.steps must be at least 1, got 0"),
         (lambda: run(Sampler(stages=(Stage(2, (0,)),)), batch_of({"audio": audio(3)})), "add a stage for the rest"),
         (lambda: run(Sampler(stages=(Stage(2, model="big"),)), batch_of({"text": text(3)})), "one of main, got 'big'"),
     ],
