@@ -14,7 +14,7 @@ _VARIES = re.compile(r"\S*/\S+|'[^']*'|[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?", re.I
 
 
 class Warned:
-    """Formats warnings as :func:`warnings.formatwarning` does, without the line of code that they came from."""
+    """Formats warnings as ``warnings.formatwarning`` does, without the line of code that they came from."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}

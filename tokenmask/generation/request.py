@@ -36,7 +36,7 @@ class Request:
         cut: whether the canvas is a piece of a longer stream, which no end code follows.
         opened: bool [*grid, K], the slots of the hole that are hidden at first; None hides all. The others keep the
             codes of the canvas until a revocation opens them or a pick revises them, as in editing without a mask. With
-            nothing hidden the sampler needs ``stages``, see :meth:`SamplerState.start`.
+            nothing hidden the sampler needs ``stages``, see ``SamplerState.start``.
     """
 
     target: str

@@ -58,7 +58,7 @@ class Training:
             holds everything.
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
             the same weights bit for bit, with less memory and more time. Norms, turns and gates are computed again in
-            any case where keeping them, too, takes more than 1 GB (:data:`tokenmask.training.trainer.KEPT_FLOATS`).
+            any case where keeping them, too, takes more than 1 GB (``KEPT_FLOATS``).
         ema: decay of a running mean of the weights, which is what a run then generates with; 0 keeps none. Source of
             its warm-up: :class:`tokenmask.nn.EMA`.
         checkpoint_every: steps between checkpoints.
