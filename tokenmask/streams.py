@@ -153,7 +153,7 @@ class TokenStream:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """The codes for ``numpy.asarray``: int32 [*grid, K]."""
-        return np.array(self.codes.cpu().numpy(), dtype=dtype, copy=copy)
+        return np.array(self.codes.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def to_frame(self) -> Any:
         """A ``pandas.DataFrame`` with a row for each code: its place along each axis, its level and the code.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -62,6 +63,10 @@ class AudioClip(Timed):
                 "samples of an AudioClip must be float32 [channels, time], one at least, got "
                 f"{str(self.samples.dtype).removeprefix('torch.')} {list(self.samples.shape)}"
             )
+        rate: Any = self.sample_rate_hz
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not float(rate).is_integer():
+            raise ValueError(f"sample_rate_hz of an AudioClip must be a whole number, got {rate!r}; round it")
+        object.__setattr__(self, "sample_rate_hz", int(float(rate)))
         if self.sample_rate_hz < 1:
             raise ValueError(f"sample_rate_hz of an AudioClip must be positive, got {self.sample_rate_hz}")
         if not bool(self.samples.isfinite().all()):
@@ -76,7 +81,7 @@ class AudioClip(Timed):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """The samples for ``numpy.asarray``: float32 [channels, time]."""
-        return np.array(self.samples.cpu().numpy(), dtype=dtype, copy=copy)
+        return np.array(self.samples.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def __repr__(self) -> str:
         channels = self.samples.shape[0]

@@ -98,7 +98,7 @@ class EegRecording(Timed):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """The samples for ``numpy.asarray``: float32 [channels, time], microvolts."""
-        return np.array(self.samples.cpu().numpy(), dtype=dtype, copy=copy)
+        return np.array(self.samples.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def __repr__(self) -> str:
         return f"EegRecording({len(self.channels)} channels, {self.duration_seconds:g} s at {self.sample_rate_hz:g} Hz)"

@@ -118,7 +118,7 @@ class Image(Medium):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """The pixels for ``numpy.asarray``: uint8 [height, width, 3]."""
-        return np.array(self.pixels.cpu().numpy(), dtype=dtype, copy=copy)
+        return np.array(self.pixels.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def to_pillow(self) -> Any:
         """The same picture as a ``PIL.Image`` of mode RGB."""

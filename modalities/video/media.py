@@ -88,7 +88,7 @@ class VideoClip(Timed):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """The frames for ``numpy.asarray``: uint8 [time, height, width, 3]."""
-        return np.array(self.frames.cpu().numpy(), dtype=dtype, copy=copy)
+        return np.array(self.frames.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def __repr__(self) -> str:
         time, height, width, _ = self.frames.shape

@@ -53,10 +53,7 @@ def test_each_step_is_filled_once_in_its_own_window_and_with_its_own_draws(run):
     step = 0x1E3779B97F4A7C15
     assert seen == [
         [(20, 20, 2, False)],
-        *[
-            [(100, filled, (1 + number * step) % 2**63, number < 4)]
-            for number, filled in enumerate((100, 60, 60, 60, 20))
-        ],
+        *[[(100, filled, (1 + number * step) % 2**63, True)] for number, filled in enumerate((100, 60, 60, 60, 20))],
     ]
     assert other.codes.unique().tolist() == [1]
     assert long.codes[:, 0].tolist() == [2] * 100 + [3] * 60 + [4] * 60 + [5] * 60 + [6] * 20
@@ -99,3 +96,31 @@ def test_a_long_text_has_the_length_that_is_asked_for_or_ends_before(run):
     prefix = run.tokenizers["text"].encode(tm.Text("In the beginning")).codes
     assert torch.equal(made.codes[: len(prefix)], prefix) and len(prefix) < len(made.codes) <= 300 + len(prefix)
     assert not (made.codes == made.spec.end_code).any()
+
+
+@pytest.mark.parametrize("regions", [[(1, 4)], [(0.1, 0.2), (7, 7.5)], [(0, 8)]])
+def test_long_and_scattered_holes_are_filled_and_nothing_else_changes(run, regions):
+    """Windows in which nothing is open are not asked for."""
+    clip = run.generate("audio", {"text": "seven"}, duration_seconds=8, steps=1)[0]
+    made = run.edit(clip, regions, steps=1, seed=5)[0].stream.codes
+    changed = (made != clip.stream.codes).any(1)
+    inside = torch.zeros(400, dtype=torch.bool)
+    for start, stop in regions:
+        inside[round(50 * start) : round(50 * stop)] = True
+    assert not changed[~inside].any() and changed[inside].float().mean() > 0.8
+
+
+def test_a_long_hole_in_a_text_is_filled_and_what_follows_stays(run):
+    text = "word " * 300
+    made = run.edit(text, [(100, 1400)], stream="text", steps=1, seed=1)[0].text
+    assert made.startswith(text[:90]) and made.endswith(text[1410:]) and made != text
+
+
+def test_a_request_with_nothing_to_fill_comes_back(run):
+    picture = run.generate("image", steps=1)[0]
+    assert run.generate_tokens("image", {"image": picture}, steps=1)[0] == picture.stream
+
+
+def test_a_size_is_said_once(run):
+    with pytest.raises(ValueError, match="size of 'audio' is said once, got length and duration_seconds; take one"):
+        run.generate("audio", length=20, duration_seconds=2.0)

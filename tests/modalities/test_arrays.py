@@ -30,6 +30,18 @@ def test_what_is_no_sound_is_refused(array):
         tm.AudioClip(array, 8000)
 
 
+@pytest.mark.parametrize("rate", [float("inf"), float("nan"), True, 16000.5, "16000", None])
+def test_a_rate_is_a_whole_number(rate):
+    with pytest.raises(ValueError, match="sample_rate_hz of an AudioClip must be a whole number, got"):
+        tm.AudioClip(np.zeros(9, np.float32), rate)
+
+
+def test_an_array_of_media_is_a_copy():
+    clip = tm.AudioClip(np.ones(9, np.float32), 8000)
+    np.asarray(clip)[:] = 0
+    assert clip.samples.tolist() == [[1.0] * 9]
+
+
 def test_pictures_films_and_recordings():
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     picture = tm.Image(pixels)

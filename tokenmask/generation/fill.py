@@ -89,7 +89,7 @@ def fill(
                     is_open[row, : hidden.shape[0], : hidden.shape[1]] = hidden
                 is_open = is_open.to(device)
             state = SamplerState.start(batch, layout, seeds.to(device), is_open)
-            ids = state.batch.ids.cpu()
+            ids = state.batch.ids.cpu().clone()  # where nothing is open no step makes another tensor
             for part in sampler.alike(layout, state):
                 rows = state if len(part) == len(members) else state.rows(part)
                 for step in sampler.iterate(models, layout, rows):

@@ -100,6 +100,10 @@ class Inputs:
             TypeError: a size of another type.
         """
         spec = self.layout.streams[name]
+        told = {"length": length, "grid": grid, "duration_seconds": duration_seconds}
+        said = [what for what, value in told.items() if value is not None]
+        if len(said) > 1:
+            raise ValueError(f"the size of {name!r} is said once, got {' and '.join(said)}; take one of them")
         if length is not None:
             length = whole("length", length)
         if grid is not None:

@@ -85,15 +85,16 @@ def fill_any(requests: Sequence[Request], layout: Layout, packing: Packing, fill
     axes, plans = {}, {}
     for index, (axis, steps) in pieces.items():
         axes[index] = requests[index].canvas.spec.axes.index(axis)
-        plans[index] = windows(holes[index].movedim(axes[index], 0).flatten(1).any(1), steps)
+        opened = holes[index].movedim(axes[index], 0).flatten(1).any(1)
+        plans[index] = [one for one in windows(opened, steps) if bool(opened[slice(*one)].any())]
     for number in range(max(map(len, plans.values()), default=0)):
         going = [index for index, plan in plans.items() if number < len(plan)]
         asked = []
         for index in going:
-            (start, stop), request, size = plans[index][number], requests[index], canvases[index].grid[axes[index]]
+            (start, stop), request = plans[index][number], requests[index]
             canvas = cut(canvases[index], pieces[index][0], start, stop)
             hole, seed = holes[index].narrow(axes[index], start, stop - start), window_seed(request.seed, number)
-            asked.append(replace(request, canvas=canvas, hole=hole, seed=seed, cut=request.cut or stop < size))
+            asked.append(replace(request, canvas=canvas, hole=hole, seed=seed, cut=True))  # a window is a piece
         for index, part in zip(going, fill(asked, going), strict=True):
             (start, stop), along = plans[index][number], axes[index]
             canvases[index] = pasted(canvases[index], part, pieces[index][0], start)
