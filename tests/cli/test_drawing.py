@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+import tokenmask as tm
 from tokenmask.run import load
 from tokenmask.sampling import Categorical, UniformSchedule
 from tokenmask.scores import HaltonScore
@@ -132,3 +133,13 @@ def test_an_edit_leaves_codes_too(run, pictures, tmp_path, call):
     codes = TokenStream.load(out)
     assert codes.spec == after and (codes.codes != before.codes).any()
     assert (codes.codes == before.codes)[:, 4:].all()
+
+
+def test_lines_are_words_of_the_text_and_not_of_its_labels(tmp_path, call):
+    """The model that ships has labels, which share the vocabulary of texts."""
+    (tmp_path / "p.txt").write_text("sun\npizza\n")
+    words = ("generate", "image", "--prompts", tmp_path / "p.txt", "--steps", 1, "--out", tmp_path / "p.png")
+    assert call(*words) == 0
+    alone = tm.load().generate("image", [{"text": "sun"}, {"text": "pizza"}], steps=1)
+    for number, one in enumerate(alone):
+        assert tm.Image.load(tmp_path / f"p-{number}.png") == one

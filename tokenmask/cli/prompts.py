@@ -61,6 +61,7 @@ def _of_row(path: Path, row: manifests.Row, run: Run) -> dict[str, Any]:
 def _of_words(run: Run, stream: str, path: Path) -> str:
     """The stream that takes the lines of a .txt file."""
     words = [name for name, one in run.tokenizers.items() if said(one.media, "words")]
+    words = [name for name in words if name not in run.layout.shares] or words  # labels share the words of texts
     others = [name for name in words if name != stream] or words
     if len(others) != 1:
         raise ValueError(
