@@ -6,10 +6,11 @@ Arrow: modalities/*/*.py --**page**--> Markdown. Does not know: mkdocs; imports 
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from tokenmask.cli.options import args_of
 
 SKIPPED = {"cls", "items", "seed", "folder", "progress"}
 Options = list[tuple[str, str, str]]  # name, default, words
@@ -77,19 +78,6 @@ def _about(name: str, told: Mapping[str, str], home: ast.ClassDef | None, classe
     known = [classes[one] for one in re.findall(r"\w+", words) if one in classes] + ([home] if home else [])
     found = (args_of(ast.get_docstring(one)).get(name) for one in known)
     return next((one for one in found if one and not one.startswith("see ")), words)
-
-
-def args_of(docstring: str | None) -> dict[str, str]:
-    """Name -> words, of the section Args of a docstring; several names may share their words."""
-    _, _, section = inspect.cleandoc(docstring or "").partition("Args:\n")
-    section = re.split(r"\n\S", section)[0]  # the next section
-    found: dict[str, str] = {}
-    for entry in re.split(r"\n(?=    \S)", section):
-        names, colon, words = entry.strip().partition(":")
-        if colon:
-            plain = re.sub(r":\w+:`~?([^`]+)`", r"\1", " ".join(words.split())).replace("``", "`")
-            found |= {name.strip(): plain for name in names.split(",")}
-    return found
 
 
 def _said(one: ast.ClassDef, name: str) -> ast.expr | None:
