@@ -25,6 +25,8 @@ HOMES = {
     "swap": "changes",
     "evaluate": "evaluate",
     "report": "report",
+    "push": "sharing",
+    "pull": "sharing",
     "demo": "runs",
     "inspect": "inspect",
     "info": "about",
