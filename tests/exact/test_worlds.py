@@ -18,7 +18,20 @@ from tokenmask.models import Causal
 from tokenmask.recipes import StreamOptions, load_recipe
 from tokenmask.run import train
 from tokenmask.tokenizer import load_tokenizer
-from tokenmask.worlds import Brackets, Enumerated, Markov, Pairs, Potts, Sudoku4, World, oracle
+from tokenmask.worlds import (
+    Brackets,
+    Enumerated,
+    Markov,
+    MovingGlyphs,
+    NaeSat,
+    Pairs,
+    Potts,
+    Scenes,
+    Sudoku4,
+    TwinWords,
+    World,
+    oracle,
+)
 
 SMALL: list[World] = [
     Markov(4),
@@ -26,6 +39,18 @@ SMALL: list[World] = [
     Pairs(),
     Potts(2, 3),
     Brackets(4, 2),
+    TwinWords(("ab", "ba", "bb")),
+    NaeSat(3, 2),
+]
+LARGER: list[World] = [
+    Sudoku4(),
+    Potts(3, 2),
+    Brackets(8, 2),
+    Markov(9),
+    TwinWords(),
+    NaeSat(),
+    Scenes(),
+    MovingGlyphs(),
 ]
 
 
@@ -53,7 +78,7 @@ def test_conditionals_are_sums_over_all_codes(world: World) -> None:
                 assert not conditional[slot, size:].any()
 
 
-@pytest.mark.parametrize("world", [*SMALL, Sudoku4(), Potts(3, 2), Brackets(8, 2), Markov(9)], ids=repr)
+@pytest.mark.parametrize("world", [*SMALL, *LARGER], ids=repr)
 def test_draws_follow_the_law_and_the_seed(world: World) -> None:
     """Chi-square over all entries, or a code at a place: 4.5 standard deviations, once in 10^5 of other seeds."""
     codes = world.draw(4000, seed=3)
@@ -61,8 +86,8 @@ def test_draws_follow_the_law_and_the_seed(world: World) -> None:
     found = world.log_prob(codes)
     assert bool(found.isfinite().all())
     if isinstance(world, Enumerated):
-        entries, law = world.support[0], world.probabilities
-        counts = (codes[:, None] == entries).all(-1).sum(0).double()
+        law = world.probabilities
+        counts = world.numbers(codes).bincount(minlength=len(law)).double()
         away = ((counts - 4000 * law) ** 2 / (4000 * law)).sum()
         assert float(away) < len(law) + 4.5 * math.sqrt(2 * len(law)) + 9
     else:
@@ -89,6 +114,31 @@ def test_laws_by_hand() -> None:
     assert Brackets(4, 2).conditionals(torch.tensor([[2, -1, -1, -1]]))[0, 3].tolist() == [0, 1 / 4, 0, 3 / 4]
 
 
+def test_pictures_by_hand() -> None:
+    scenes = Scenes()
+    text = {
+        name: one.decode(scenes.streams(scenes.support[0][-1])[name]).text for name, one in scenes.tokenizers.items()
+    }
+    assert text == {"words": "green ring green ring", "picture": "gggggg\ng.gg.g\ngggggg"}
+    assert len(scenes.support[0]) == 2 * 16 - 4 and float(scenes.probabilities[-1]) == pytest.approx(1 / 16)
+    words = torch.full((1, 22), -1)
+    words[0, :4] = torch.tensor([0, 2, 1, 3])  # red box green ring
+    law = scenes.conditionals(words)[0]
+    assert law[4].tolist() == pytest.approx([0, 0.7, 0.3, 0]) and law[4 + 6 + 1].tolist() == pytest.approx(
+        [0.3, 0.7, 0, 0]
+    )
+    glyphs = MovingGlyphs()
+    assert len(glyphs.support[0]) == 2 * 16 * 9
+    film = torch.full((1, 49), -1)
+    film[0, 1:17] = torch.tensor([1, 1, 0, 0, 1, 0, 0, 0, *[0] * 8])  # a hook in the corner
+    law = glyphs.conditionals(film)[0]
+    assert law[0].tolist() == pytest.approx([0, 1]) and law[17].tolist() == pytest.approx([6 / 9, 3 / 9])
+    sat = NaeSat(3, 1)
+    assert sat.looked_at.tolist() == [[0, 1, 2]]
+    assert sat.conditionals(torch.tensor([[0, 0, -1, 1]]))[0, 2].tolist() == [0, 1]
+    assert sat.conditionals(torch.full((1, 4), -1))[0, 3].tolist() == pytest.approx([1 / 4, 3 / 4])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -97,6 +147,10 @@ def test_laws_by_hand() -> None:
         (lambda: Pairs(((0.5, 0.5), (0.5,))), "rows of equal length that add up to 1"),
         (lambda: Potts(5, 3), "lists up to 65536 grids, got 3 states on 5 x 5"),
         (lambda: Brackets(7, 2), "an even number of 1 to 4 kinds"),
+        (lambda: TwinWords(("cat", "hens")), "different words of equal length"),
+        (lambda: Scenes(4), "2 or 3 colours and shapes"),
+        (lambda: MovingGlyphs(2), "3 to 16 rows"),
+        (lambda: NaeSat(2), "3 to 16 bits and an observation"),
     ],
 )
 def test_worlds_that_cannot_be_listed_are_refused(make: Callable[[], World], message: str) -> None:

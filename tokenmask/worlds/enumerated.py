@@ -24,11 +24,11 @@ class Enumerated(World):
 
     @abstractmethod
     def possible(self) -> tuple[Tensor, Tensor]:
-        """int64 [S, N], codes that are possible, each once; float64 [S], their probabilities up to a factor."""
+        """int64 [S, N], codes that are possible; float64 [S], their probabilities up to a factor; equals add up."""
 
     @property
     def support(self) -> tuple[Tensor, Tensor]:
-        """int64 [S, N], what is possible; float64 [S], weights that are whole numbers of a sum below 2^53."""
+        """int64 [S, N], what is possible, each once; float64 [S], weights that are whole numbers, below 2^53 in all."""
         return _support(self)
 
     @property
@@ -42,10 +42,17 @@ class Enumerated(World):
         draws = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         return entries[torch.searchsorted(weights.cumsum(0), draws * weights.sum(), right=True)]
 
-    def log_prob(self, codes: Tensor) -> Tensor:
+    def numbers(self, codes: Tensor) -> Tensor:
+        """int64 [B], which entry of the support codes int64 [B, N] are; -1 where they are none."""
         entries, _ = self.support
-        same = (codes[:, None] == entries).all(-1)
-        return torch.where(same, self.probabilities.log(), -math.inf).amax(1)
+        _, number = torch.unique(torch.cat([entries, codes]), dim=0, return_inverse=True)
+        found = torch.full((len(number),), -1)
+        found[number[: len(entries)]] = torch.arange(len(entries))
+        return found[number[len(entries) :]]
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        number = self.numbers(codes)
+        return torch.where(number >= 0, self.probabilities[number].log(), -math.inf)
 
     def conditionals(self, codes: Tensor) -> Tensor:
         entries, weights = self.support
@@ -68,7 +75,9 @@ class Enumerated(World):
 @lru_cache(maxsize=32)
 def _support(world: Enumerated) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(False):
-        entries, weights = world.possible()
+        codes, shares = world.possible()
+        entries, number = torch.unique(codes, dim=0, return_inverse=True)
+        weights = torch.zeros(len(entries), dtype=torch.float64).index_add(0, number, shares)
         weights = (weights / weights.sum() * _WHOLE).round()
         return entries[weights > 0], weights[weights > 0]
 
