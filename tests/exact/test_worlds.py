@@ -182,7 +182,7 @@ def test_an_oracle_answers_with_the_law_of_what_it_sees() -> None:
     ]
     (answer,) = oracle(world, pattern=Causal()).logits(inputs, back)  # and what is on the right is not
     assert torch.allclose(answer.logits.exp(), law.sum(1).expand(2, -1))
-    with pytest.raises(ValueError, match=r"an oracle has no attention and keeps nothing, got taps \['attention.0'\]"):
+    with pytest.raises(ValueError, match=r"an oracle has no layers and no attention, got taps \['attention.0'\]"):
         model(inputs, back, taps=("attention.0",))
 
 

@@ -6,10 +6,12 @@ Conditions that are dropped are not known, so what is unconditional is the margi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tokenmask.batch import Batch
@@ -17,11 +19,12 @@ from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta
 from tokenmask.models.backbone import Backbone, BackboneConfig, Hidden, Tap
-from tokenmask.models.cache import KVCache
+from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.heads import Head, HeadConfig, RangeLogits, Reader
 from tokenmask.models.masked_model import MaskedModel
 from tokenmask.worlds.world import World
 
+_COORDINATE = {"index": 0, "time": 0, "row": 1, "channel": 1, "column": 2}  # of a place
 NEVER = -1e4  # the logit of a code without probability: none is left of it at any temperature
 
 
@@ -66,7 +69,10 @@ class OracleHeadConfig(HeadConfig):
 
 
 class Oracle(Backbone):
-    """The vector of a query holds the log-probabilities of its codes, whatever the masking time."""
+    """The vector of a query holds the log-probabilities of its codes, whatever the masking time.
+
+    It keeps ids in the place of keys and values, so that every reuse policy runs it; what is stale there is so here.
+    """
 
     def __init__(self, world: World, layout: Layout) -> None:
         super().__init__()
@@ -74,7 +80,11 @@ class Oracle(Backbone):
         missing = [name for name in world.parts if name not in layout.streams]
         if missing:
             raise ValueError(f"a world needs its streams in the layout, but {', '.join(missing)} is not; add it")
-        self.rows = nn.Parameter(torch.empty(layout.num_ids, 0), requires_grad=False)
+        for name, part in world.parts.items():
+            spec = layout.streams[name]
+            if spec.grid.count(None) or math.prod(map(int, spec.grid)) * spec.num_levels != len(part):  # type: ignore[arg-type]
+                raise ValueError(f"stream {name!r} must have a grid of {len(part)} codes, got {spec.grid}; give it one")
+        self.rows = nn.Parameter(torch.zeros(layout.num_ids, 0), requires_grad=False)
 
     def initialise(self, generator: torch.Generator) -> None:
         """There are no weights."""
@@ -89,6 +99,14 @@ class Oracle(Backbone):
         """V, the size of the largest alphabet."""
         return max(self.world.sizes)
 
+    @property
+    def asks_elsewhere(self) -> bool:
+        """A position may be asked for any slot, by what it sees."""
+        return True
+
+    def empty_cache(self, rows: int, slots: int) -> KVCache:
+        return KVCache.empty(1, 1, self.layout.num_levels, rows, slots, self.rows.detach())
+
     def forward(
         self,
         inputs: Batch,
@@ -100,46 +118,86 @@ class Oracle(Backbone):
         taps: Sequence[Tap] = (),
         cache: KVCache | None = None,
     ) -> Hidden:
-        if taps or cache is not None:
-            raise ValueError(f"an oracle has no attention and keeps nothing, got taps {list(taps)}; use NoReuse")
-        _, length, levels = inputs.shape
-        place = self._places(inputs)  # [B, L, K], which slot of the world each one is, N for none
+        if taps:
+            raise ValueError(f"an oracle has no layers and no attention, got taps {list(taps)}; ask for none")
+        if cache is not None:
+            ids = F.pad(inputs.ids.float(), (0, self.layout.num_levels - inputs.shape[2]))[:, None]
+            cache.store_of(0, inputs.valid)(ids, ids)
+        meta = SlotMeta.of(inputs, group)
+        position = torch.div(queries.slots, inputs.shape[2], rounding_mode="floor")
+        row, place = torch.div(position, inputs.shape[1], rounding_mode="floor"), position % inputs.shape[1]
+        asks = meta[row, place]
+        asked = self._asked(queries, asks.coordinates if queries.coordinates is None else queries.coordinates)
+        if isinstance(pattern or Full(), Full):  # all of a row see the same
+            return self._answer(inputs.ids, meta, meta.valid, row, asked)
+        line = torch.arange(len(row), device=row.device)
+        return self._answer(inputs.ids[row], meta[row], _seen(pattern or Full(), asks, meta[row]), line, asked)
+
+    def extend(
+        self,
+        new: Packed,
+        queries: Queries,
+        cache: KVCache,
+        pattern: AttentionPattern | None = None,
+        *,
+        t: Tensor | None = None,
+    ) -> Hidden:
+        levels = new.ids.shape[1]
+        cache.values[0, new.row, 0, new.slots, :levels] = new.ids.float()
+        place = torch.div(queries.slots, levels, rounding_mode="floor")
+        row, asks = new.row[place], new.meta[place]
+        asked = self._asked(queries, (new.coordinates if new.asked is None else new.asked)[place])
+        ids, meta = cache.values[0, row, 0, :, :levels].int(), cache.meta[row]
+        in_use = torch.arange(cache.slots, device=row.device) < cache.lengths[row][:, None]
+        line = torch.arange(len(row), device=row.device)
+        return self._answer(ids, meta, _seen(pattern or Full(), asks, meta) & in_use, line, asked)
+
+    def _answer(self, ids: Tensor, meta: SlotMeta, seen: Tensor, row: Tensor, asked: Tensor) -> Hidden:
+        """Args:
+        ids: int32 [R, L, K].
+        meta: of their positions.
+        seen: bool [R, L], which of them are seen.
+        row: int64 [M], the line of each query.
+        asked: int64 [M], the slot of the world that it asks for.
+        """
         size = len(self.world.sizes)
-        row = torch.div(queries.slots, length * levels, rounding_mode="floor")
-        codes = self.layout.codes_of(inputs.ids)
-        shown = (place < size) & inputs.valid[:, :, None] & (inputs.ids != self.layout.mask_of(inputs.ids))
-        pattern = pattern or Full()
-        if not isinstance(pattern, Full):  # each query sees what it may
-            meta = SlotMeta.of(inputs, group)
-            asks = meta[row, torch.div(queries.slots, levels, rounding_mode="floor") % length]
-            asks = SlotMeta(*(getattr(asks, part.name)[:, None] for part in fields(asks)))
-            shown = shown[row] & pattern.allows(asks, meta[row])[:, :, None]
-            codes, place, row = codes[row], place[row], torch.arange(len(row), device=row.device)
+        if not len(row):
+            return Hidden(self.rows.new_zeros(0, self.width))
+        place = self._places(meta.stream, meta.coordinates, ids.shape[2])
+        shown = (place < size) & seen[:, :, None] & (ids != self.layout.mask_of(ids))
+        codes = torch.where(shown, self.layout.codes_of(ids), -1)
         known = codes.new_full((len(codes), size + 1), -1)
-        known.scatter_(1, place.flatten(1), torch.where(shown, codes, -1).flatten(1))
+        known.scatter_reduce_(1, place.flatten(1), codes.flatten(1), "amax")
         alike, number = torch.unique(known[:, :size].cpu(), dim=0, return_inverse=True)
         law = self.world.conditionals(alike).log().clamp(min=NEVER).float().to(known.device)
-        asked = self._places(inputs).flatten()[queries.slots]
         return Hidden(law[number.to(known.device)[row], asked])
 
-    def _places(self, inputs: Batch) -> Tensor:
-        """int64 [B, L, K], the slot of the world that each one is; N where it is none."""
-        size, levels, start = len(self.world.sizes), inputs.shape[2], 0
-        places = torch.full(inputs.shape, size, dtype=torch.int64, device=inputs.device)
+    def _asked(self, queries: Queries, coordinates: Tensor) -> Tensor:
+        """int64 [M], the slot of the world at a place, of the stream and level that a query's range is of."""
+        ranges = self.layout.ranges
+        stream = torch.tensor([self.layout.index(one.stream) for one in ranges], device=queries.heads.device)
+        level = torch.tensor([one.level for one in ranges], device=queries.heads.device)
+        places = self._places(stream[queries.heads], coordinates, self.layout.num_levels)
+        return places.gather(1, level[queries.heads][:, None]).squeeze(1)
+
+    def _places(self, stream: Tensor, coordinates: Tensor, levels: int) -> Tensor:
+        """int64 [..., K], the slot of the world that each level of a place [...] is; N where it is none."""
+        size, start = len(self.world.sizes), 0
+        places = torch.full((*stream.shape, levels), size, dtype=torch.int64, device=stream.device)
+        level = torch.arange(levels, device=stream.device)
         for name, part in self.world.parts.items():
-            mine = (inputs.stream == self.layout.index(name)) & inputs.valid  # of several conditions, that of the pass
-            deep = self.layout.streams[name].num_levels
-            own = (mine.cumsum(1) - 1)[:, :, None] * deep + torch.arange(levels, device=inputs.device)
-            found = mine.sum(1) * deep
-            if bool(((found != 0) & (found != len(part))).any()):
-                raise ValueError(
-                    f"a row of {type(self.world).__name__} has {len(part)} codes of {name}, got {found.tolist()}; "
-                    "pack whole records"
-                )
-            inside = mine[:, :, None] & (torch.arange(levels, device=inputs.device) < deep)
-            places = torch.where(inside, own + start, places)
+            spec, place = self.layout.streams[name], torch.zeros_like(stream, dtype=torch.int64)
+            for axis, sides in zip(spec.axes, spec.grid, strict=True):
+                place = place * int(sides or 0) + coordinates[..., _COORDINATE[axis]]
+            mine = (stream == self.layout.index(name))[..., None] & (level < spec.num_levels)
+            places = torch.where(mine, start + place[..., None] * spec.num_levels + level, places)
             start += len(part)
         return places
+
+
+def _seen(pattern: AttentionPattern, asks: SlotMeta, meta: SlotMeta) -> Tensor:
+    """bool [M, L], which positions [M, L] each of M positions sees."""
+    return pattern.allows(SlotMeta(*(getattr(asks, part.name)[:, None] for part in fields(asks))), meta) & meta.valid
 
 
 class OracleHead(Head):
