@@ -1,0 +1,64 @@
+"""Rows of a world that a sampler fills, with what must hold of every generation looked at in every step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from tokenmask.layout import Layout
+from tokenmask.models import AttentionPattern, MaskedModel
+from tokenmask.sampling import DecidingSchedule, NeverRevoke, Sampler, SamplerState
+from tokenmask.worlds import World, oracle
+
+
+def started(model: MaskedModel, world: World, count: int, given: tuple[int, ...] | None, seed: int = 0) -> SamplerState:
+    """As many rows alike, which differ in their sample; what is given is the same in all."""
+    given = given or (-1,) * len(world.sizes)
+    codes = torch.tensor([given]).clamp(min=0)
+    batch = world.batch(codes, torch.tensor(given) < 0, model.layout).rows(torch.zeros(count, dtype=torch.int64))
+    batch = replace(batch, sample_ids=torch.arange(count))
+    return SamplerState.start(batch, model.layout, torch.full((count,), seed))
+
+
+def codes_of(state: SamplerState, layout: Layout) -> torch.Tensor:
+    """int64 [B, N], the codes of all slots of rows without padding."""
+    return layout.codes_of(state.batch.ids)[:, 1:].flatten(1)
+
+
+def drawn(
+    sampler: Sampler,
+    world: World,
+    count: int,
+    given: tuple[int, ...] | None = None,
+    *,
+    pattern: AttentionPattern | None = None,
+    layout: Layout | None = None,
+    seed: int = 0,
+) -> torch.Tensor:
+    """int64 [B, N], what the sampler makes of the world; AssertionError where a step does what no step may."""
+    model = oracle(world, layout, pattern)
+    start = state = started(model, world, count, given, seed)
+    final, first = not isinstance(sampler.revoke, NeverRevoke), int(start.is_open[0].sum())
+    plan = None
+    if (
+        not isinstance(sampler.schedule, DecidingSchedule)
+        and not sampler.stages
+        and (layout or model.layout).num_levels == 1
+    ):
+        plan = sampler.schedule.plan(first, sampler.steps)
+    for step in sampler.iterate({"main": model}, model.layout, start):
+        before, state = state, step.state
+        now, hidden = state.is_open, state.batch.ids == model.layout.mask_of(state.batch.ids)
+        assert torch.equal(hidden & start.batch.to_fill, now)  # what is open shows MASK, and nothing else does
+        assert torch.equal(state.batch.ids[~start.is_open], start.batch.ids[~start.is_open])  # what is given stays
+        if not final:
+            kept = ~before.is_open
+            assert torch.equal(state.batch.ids[kept], before.batch.ids[kept]) and not bool((now & kept).any())
+            if plan is not None:
+                assert now.sum((1, 2)).tolist() == [plan[step.index]] * count
+            else:
+                left = before.is_open.sum((1, 2))
+                assert bool((now.sum((1, 2)) <= (left - 1).clamp(min=0)).all())
+    assert not bool(state.is_open.any())
+    return codes_of(state, model.layout)
