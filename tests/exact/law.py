@@ -83,17 +83,17 @@ def fixed(ranks: Sequence[float]) -> Order:
     return Order(lambda laws: {slot: ranks[slot] for slot in laws})
 
 
-def _entropy(law: Sequence[float]) -> float:
+def entropy(law: Sequence[float]) -> float:
     return sum(share * math.log(share) for share in law if share)
 
 
-def _margin(law: Sequence[float]) -> float:
+def margin(law: Sequence[float]) -> float:
     best = sorted(law, reverse=True)
     return best[0] - best[1]
 
 
-ENTROPY = Order(lambda laws: {slot: _entropy(law) for slot, law in laws.items()})
-MARGIN = Order(lambda laws: {slot: _margin(law) for slot, law in laws.items()})
+ENTROPY = Order(lambda laws: {slot: entropy(law) for slot, law in laws.items()})
+MARGIN = Order(lambda laws: {slot: margin(law) for slot, law in laws.items()})
 
 
 def best(scores: Mapping[int, float], count: int) -> Chosen:
@@ -120,14 +120,16 @@ def in_groups(groups: Sequence[Sequence[int]], in_turn: bool = False) -> Order:
 
 def plackett_luce(weights: Mapping[int, float], count: int) -> Iterator[tuple[Chosen, float]]:
     """Sets of the first ``count`` of a race in which each wins with its share of the weights that are left."""
-    sets: dict[Chosen, float] = {}
-    for run in itertools.permutations(weights, count):
-        left, chance = sum(weights.values()), 1.0
-        for slot in run:
-            chance *= weights[slot] / left
-            left -= weights[slot]
-        sets[tuple(sorted(run))] = sets.get(tuple(sorted(run)), 0.0) + chance
-    yield from sets.items()
+    sets: dict[frozenset[int], float] = {frozenset(): 1.0}
+    for _ in range(count):
+        more: dict[frozenset[int], float] = {}
+        for done, chance in sets.items():
+            left = sum(weight for slot, weight in weights.items() if slot not in done)
+            for slot, weight in weights.items():
+                if slot not in done:
+                    more[done | {slot}] = more.get(done | {slot}, 0.0) + chance * weight / left
+        sets = more
+    yield from ((tuple(sorted(done)), chance) for done, chance in sets.items())
 
 
 def made(

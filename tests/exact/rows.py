@@ -39,26 +39,23 @@ def drawn(
     """int64 [B, N], what the sampler makes of the world; AssertionError where a step does what no step may."""
     model = oracle(world, layout, pattern)
     start = state = started(model, world, count, given, seed)
-    final, first = not isinstance(sampler.revoke, NeverRevoke), int(start.is_open[0].sum())
-    plan = None
-    if (
-        not isinstance(sampler.schedule, DecidingSchedule)
-        and not sampler.stages
-        and (layout or model.layout).num_levels == 1
-    ):
-        plan = sampler.schedule.plan(first, sampler.steps)
+    revokes, plan = not isinstance(sampler.revoke, NeverRevoke), None
+    of_one_stage = not sampler.stages and model.layout.num_levels == 1
+    if of_one_stage and not isinstance(sampler.schedule, DecidingSchedule):
+        plan = sampler.schedule.plan(int(start.is_open[0].sum()), sampler.steps)
     for step in sampler.iterate({"main": model}, model.layout, start):
         before, state = state, step.state
         now, hidden = state.is_open, state.batch.ids == model.layout.mask_of(state.batch.ids)
-        assert torch.equal(hidden & start.batch.to_fill, now)  # what is open shows MASK, and nothing else does
-        assert torch.equal(state.batch.ids[~start.is_open], start.batch.ids[~start.is_open])  # what is given stays
-        if not final:
-            kept = ~before.is_open
-            assert torch.equal(state.batch.ids[kept], before.batch.ids[kept]) and not bool((now & kept).any())
-            if plan is not None:
-                assert now.sum((1, 2)).tolist() == [plan[step.index]] * count
-            else:
-                left = before.is_open.sum((1, 2))
-                assert bool((now.sum((1, 2)) <= (left - 1).clamp(min=0)).all())
-    assert not bool(state.is_open.any())
+        assert torch.equal(hidden & start.batch.to_fill, now), "what is open shows MASK, and nothing else does"
+        fixed = ~start.is_open
+        assert torch.equal(state.batch.ids[fixed], start.batch.ids[fixed]), "what is given never changes"
+        if revokes:
+            continue
+        kept, left = ~before.is_open, before.is_open.sum((1, 2))
+        assert torch.equal(state.batch.ids[kept], before.batch.ids[kept]), "what is revealed stays without revocation"
+        if plan is not None:
+            assert now.sum((1, 2)).tolist() == [plan[step.index]] * count, "a step reveals as many slots as planned"
+        else:
+            assert bool((now.sum((1, 2)) <= left).all()), "no step opens a slot"
+    assert not bool(state.is_open.any()), "nothing is open in the end"
     return codes_of(state, model.layout)

@@ -15,23 +15,19 @@ import torch
 
 from tests.exact.law import (
     CONFIDENT,
-    ENTROPY,
-    MARGIN,
     RANDOM,
     Chosen,
     Codes,
     Order,
     Pick,
-    _entropy,
-    _margin,
     best,
     deviation,
-    fixed,
     in_groups,
     joint,
     made,
     total_variation,
 )
+from tests.exact.orders import EVEN, ORDERS, TRUE, WORLDS
 from tests.exact.rows import drawn
 from tokenmask.layout import Layout
 from tokenmask.masking import Linear
@@ -50,72 +46,17 @@ from tokenmask.sampling import (
     Sampler,
     Stage,
     StaleReuse,
-    UniformSchedule,
 )
 from tokenmask.scores import (
     ConfidenceScore,
-    EntropyScore,
-    HaltonScore,
-    MarginScore,
-    QLDSScore,
     RandomScore,
     RasterScore,
-    Score,
-    SpanScore,
-    SumScore,
-    halton_ranks,
-    qlds_ranks,
 )
 from tokenmask.streams import StreamSpec
-from tokenmask.worlds import Brackets, Markov, NaeSat, Pairs, Potts, Scenes, TwinWords, World
+from tokenmask.worlds import Brackets, Markov, MovingGlyphs, Potts, Scenes, Sudoku4, World
 
 ROWS, FALSE_ALARM = 3000, 4.75
-WORLDS: dict[str, World] = {
-    "chain": Markov(4),
-    "pairs": Pairs(),
-    "potts": Potts(2, 3),
-    "brackets": Brackets(4, 2),
-    "twins": TwinWords(("ab", "ba", "bb")),
-    "sat": NaeSat(3, 2),
-}
 CHAIN = WORLDS["chain"]
-EVEN = UniformSchedule()
-
-
-def ranked(world: World, ranks: Any) -> Order:
-    """Stream after stream keeps its own ranks; two streams share them, and of equals the first is better."""
-    return fixed([-one for part in world.parts.values() for one in ranks(part.grid).tolist()])
-
-
-def flat(ranks: Any) -> Any:
-    return lambda grid: ranks(*(grid if len(grid) > 1 else (grid[0], 1)))
-
-
-def spans(world: World) -> Order:
-    start, groups = 0, []
-    for part in world.parts.values():
-        groups += [range(at, min(at + 2, start + len(part))) for at in range(start, start + len(part), 2)]
-        start += len(part)
-    return in_groups(groups)
-
-
-def mixed(laws: Any) -> dict[int, float]:
-    return {slot: 0.5 * _margin(law) + 2 * _entropy(law) for slot, law in laws.items()}
-
-
-ORDERS: dict[str, tuple[Score, Any]] = {
-    "random": (RandomScore(), lambda world: RANDOM),
-    "raster": (RasterScore(), lambda world: fixed([-at for at in range(len(world.sizes))])),
-    "blocks": (RasterScore(2), lambda world: fixed([-((at + 1) // 2) for at in range(len(world.sizes))])),
-    "spans": (SpanScore(2), spans),
-    "halton": (HaltonScore(), lambda world: ranked(world, flat(halton_ranks))),
-    "qlds": (QLDSScore(), lambda world: ranked(world, flat(qlds_ranks))),
-    "confidence": (ConfidenceScore(), lambda world: CONFIDENT),
-    "noisy": (ConfidenceScore(4.5), lambda world: Order(by_code=True, noise=4.5)),
-    "margin": (MarginScore(), lambda world: MARGIN),
-    "entropy": (EntropyScore(), lambda world: ENTROPY),
-    "sum": (SumScore((MarginScore(), EntropyScore()), (0.5, 2.0)), lambda world: Order(mixed)),
-}
 
 
 def follows(
@@ -302,9 +243,6 @@ def test_every_reuse(name: str, order: str) -> None:
         follows(sampler, world, law, given, pattern=pattern)
 
 
-TRUE = ("random", "raster", "blocks", "spans", "halton", "qlds", "margin", "entropy", "sum")  # the draw has no say
-
-
 @pytest.mark.parametrize("order", TRUE)
 def test_one_slot_a_step_is_the_true_law(order: str) -> None:
     for world in (Potts(3, 2), Brackets(6, 2), Markov(5)):
@@ -331,8 +269,6 @@ def test_the_error_falls_with_steps_unless_the_draw_decides() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("order", TRUE)
 def test_one_slot_a_step_is_the_true_law_of_pictures(order: str) -> None:
-    from tokenmask.worlds import MovingGlyphs, Sudoku4
-
     for world in (Sudoku4(), Scenes(), MovingGlyphs()):
         steps = len(world.sizes)
         law = dict(zip(map(tuple, world.support[0].tolist()), world.probabilities.tolist(), strict=True))
