@@ -73,10 +73,13 @@ class Pick(ABC):
         revises: whether it draws every slot of the stage that is to be filled anew in every step, those that hold codes
             too. It may then answer V, one past the last code, which hides the slot; in the last step it answers codes.
             The order has no say, and of the schedule only the number of steps counts.
+        reshapes: whether it changes the logits by more than a temperature; what it says of its codes is then of the
+            softmax that it drew from, which orders see as "logprob", "entropy" and "margin".
     """
 
     grid: Grid = "before"
     revises: ClassVar[bool] = False
+    reshapes: ClassVar[bool] = False
 
     @property
     def is_greedy(self) -> bool:
@@ -90,6 +93,14 @@ class Pick(ABC):
     def taps(self, context: StepContext) -> Sequence[Hashable]:
         """What it wants of the model besides logits, see ``Score.taps``; it finds them in its context."""
         return ()
+
+    def observe(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> Mapping[str, Tensor]:
+        """What it wants to find in ``context.state.carry`` from the next step on, tensors [B, ...] by name.
+
+        It is asked once for each range of a step, after it drew, with the arguments of that call; names of two ranges
+        must differ.
+        """
+        return {}
 
     @abstractmethod
     def __call__(
@@ -116,7 +127,8 @@ class Categorical(Pick):
         top_p: keep the smallest set of that mass. Source: arXiv:1904.09751, section 3.1.
         min_p: keep codes of at least that share of the best one's probability. Source: arXiv:2407.01082, section 3.
         grid: which progress, see :class:`Progress`. On "before" the last step is still one short of
-            ``temperature_end``; MAGNeT, arXiv:2401.04577, published code, falls from 3 to 0 (there 0.01) on "after".
+            ``temperature_end``; MAGNeT, arXiv:2401.04577, published code, falls from 3 to 0 on "after".
+        least: the temperature never falls below it; MAGNeT's is 0.01.
     """
 
     temperature: float = 1.0
@@ -125,9 +137,11 @@ class Categorical(Pick):
     top_p: float = 1.0
     min_p: float = 0.0
     grid: Grid = "before"
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         number("Categorical.temperature", self.temperature, least=0.0)
+        number("Categorical.least", self.least, least=0.0)
         if self.temperature_end is not None:
             number("Categorical.temperature_end", self.temperature_end, least=0.0)
         whole("Categorical.top_k", self.top_k, least=0)
@@ -138,16 +152,16 @@ class Categorical(Pick):
 
     @property
     def is_greedy(self) -> bool:
-        return self.temperature == 0 and not self.temperature_end
+        return self.temperature == 0 and not self.temperature_end and not self.least
 
     def at(self, temperature: float) -> Pick:
         """Where the recipe's first temperature is 0, which has no ratio, the last one stays; 0 is greedy throughout."""
-        end = self.temperature_end
+        end, least = self.temperature_end, self.least
         if temperature == 0:
-            end = None
+            end, least = None, 0.0
         elif end is not None and self.temperature:
             end *= temperature / self.temperature
-        return replace(self, temperature=temperature, temperature_end=end)
+        return replace(self, temperature=temperature, temperature_end=end, least=least)
 
     def __call__(
         self, logits: Tensor, uncond: Tensor | None, context: PickContext
@@ -157,7 +171,7 @@ class Categorical(Pick):
             logits,
             seed=context.seeds,
             counters=context.counters,
-            temperature=self.temperature + (end - self.temperature) * context.progress,
+            temperature=max(self.least, self.temperature + (end - self.temperature) * context.progress),
             top_k=self.top_k,
             top_p=self.top_p,
             min_p=self.min_p,
