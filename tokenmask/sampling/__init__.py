@@ -5,13 +5,22 @@ from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
+from tokenmask.sampling.contrast import AttentionContrast
+from tokenmask.sampling.deciding import (
+    BlockSchedule,
+    ByGroups,
+    DrawnSchedule,
+    EntropyBelow,
+    EntropyBounded,
+    SpacedSchedule,
+)
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
-from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely
+from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely, RevokeUnlikely
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
@@ -19,12 +28,18 @@ from tokenmask.sampling.state import SamplerState
 __all__ = [
     "AllOf",
     "AllowAll",
+    "AttentionContrast",
+    "BlockSchedule",
+    "ByGroups",
     "Categorical",
     "ClassifierFree",
     "ConfidenceAbove",
     "Constraint",
     "DecidingSchedule",
+    "DrawnSchedule",
     "Drift",
+    "EntropyBelow",
+    "EntropyBounded",
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
@@ -41,10 +56,12 @@ __all__ = [
     "RevokeContext",
     "RevokeDrawn",
     "RevokeLeastLikely",
+    "RevokeUnlikely",
     "Sampler",
     "SamplerState",
     "Schedule",
     "SlotContext",
+    "SpacedSchedule",
     "Stage",
     "StaleReuse",
     "Step",
