@@ -146,5 +146,11 @@ def test_what_cannot_be_is_one_sentence(network: Any, tokenizer: Any, tmp_path: 
         ValueError, match="needs a tokenizer with tokens for end, mask and pad, got one without mask, pad"
     ):
         tm.wrap(network, bare)
-    with pytest.raises(ValueError, match=r"positions"):
-        run.generate_tokens("text", length=200, steps=1)
+    with pytest.raises(ValueError, match="sees 127 codes and a mark at most, got 128; ask for less"):
+        run.models["main"].logits(*(lambda masked: (masked.inputs, masked.queries))(long(run)))
+
+
+def long(run: Any) -> Any:
+    """A row of more codes than the networks have places for."""
+    batch = collate([run.layout.pack({"text": run.tokenizers["text"].encode(Text("a " * 127))})], multiple=1)
+    return masked_at(run.layout, batch, batch.to_fill)

@@ -11,11 +11,11 @@ from typing import Any
 from torch import nn
 
 from tokenmask.layout import Layout
-from tokenmask.modalities.published.fast import FastTokenizer
 from tokenmask.models.wrapped import Marks, WrappedConfig, WrappedModel
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.recipe import StreamOptions
 from tokenmask.run.run import Run
+from tokenmask.run.vocabulary import check_size, first, marks_named, opened
 from tokenmask.sampling import ForbidCodes, Sampler
 from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import Packing
@@ -40,29 +40,17 @@ def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) 
     Raises:
         ValueError: no fast tokenizer, marks that it lacks, or a vocabulary larger than the network's.
     """
-    inner = getattr(tokenizer, "backend_tokenizer", None)
-    if inner is None:
-        raise ValueError(
-            f"wrap needs the fast tokenizer of a network, got {type(tokenizer).__name__}; use AutoTokenizer of its "
-            "folder"
-        )
-    begin = _first(tokenizer, "cls_token", "bos_token")
-    end, mask, pad = (
-        _first(tokenizer, *names) for names in (("sep_token", "eos_token"), ("mask_token",), ("pad_token",))
-    )
+    named = marks_named(tokenizer, "wrap")
+    begin = first(named, "cls_token", "bos_token")
+    end, mask, pad = (first(named, *names) for names in (("sep_token", "eos_token"), ("mask_token",), ("pad_token",)))
     lacking = [what for what, token in (("end", end), ("mask", mask), ("pad", pad)) if token is None]
     if end is None or mask is None or pad is None:
         raise ValueError(
             f"wrap needs a tokenizer with tokens for end, mask and pad, got one without {', '.join(lacking)}"
         )
-    words = FastTokenizer.of(inner, end=end)
+    words = opened(tokenizer, "wrap", end)
     config: Any = network.config
-    size = words.spec.codebook_sizes[0]
-    if size > config.vocab_size:
-        raise ValueError(
-            f"the vocabulary has {size} pieces, but the network knows {config.vocab_size}; use the tokenizer of its "
-            "folder"
-        )
+    check_size(words, config.vocab_size)
     number = {token: words.number_of(token) for token in (begin, end, mask, pad) if token is not None}
     marks = Marks(None if begin is None else number[begin], number[end], number[mask], number[pad])  # type: ignore[arg-type]
     shift = marks.pad + 1 if config.model_type in _SHIFTED else 0
@@ -79,9 +67,3 @@ def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) 
     )
     tokenizers: dict[str, Tokenizer] = {"text": words}
     return Run(Path("."), recipe, layout, {"main": WrappedModel(made, layout)}, tokenizers)
-
-
-def _first(tokenizer: Any, *names: str) -> str | None:
-    """The first token of some names that a tokenizer of transformers has."""
-    found = (getattr(tokenizer, name, None) for name in names)
-    return next((str(token) for token in found if token is not None), None)
