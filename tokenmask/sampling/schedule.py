@@ -87,7 +87,7 @@ class ProcessSchedule(Schedule):
     def plan(self, initial: int, steps: int) -> list[int]:
         if self.grid == "ends":
             law = ROUNDINGS[self.rounding]
-            shares = (self.process.share(left / (steps - 1)) for left in range(steps - 2, -1, -1))
+            shares = self.process.shares([left / (steps - 1) for left in range(steps - 2, -1, -1)])
             return [min(initial, max(1, law(share * initial))) for share in shares] + [0]
         return open_counts(self.process, initial, steps, self.rounding)
 
