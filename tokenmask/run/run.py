@@ -32,6 +32,7 @@ from tokenmask.generation import (
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
+from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
@@ -379,6 +380,25 @@ class Run:
             path.parent.mkdir(exist_ok=True)
             model.save(path)
         return Run.load(folder)
+
+    def export(self, kind: str, folder: str | Path) -> Path:
+        """Writes the model for another library; logits of codes are the same there.
+
+        Args:
+            kind: "transformers", a folder that ``AutoModelForMaskedLM.from_pretrained`` opens: a run of one stream of
+                one level whose blocks are those of EuroBERT (Llama's, bidirectional) or BERT, see
+                :class:`~tokenmask.models.BlockStyle`. Where a ``fast`` tokenizer makes the codes, its ``AutoTokenizer``
+                is there too; else ids are codes.
+            folder: new or empty.
+
+        Returns:
+            the folder.
+
+        Raises:
+            ValueError: another kind, a folder with something in it, or a field of the model that its classes do not
+                have, in a sentence that names it; then nothing was written.
+        """
+        return export(self.models, self.tokenizers, kind, Path(folder))
 
     # judge -------------------------------------------------------------------------------------------------------
 
