@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
+from tokenmask.analysis import LogLikelihood, log_likelihoods
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
 from tokenmask.generation import (
     DrawOptions,
@@ -405,6 +406,38 @@ class Run:
     def records(self, split: str) -> list[Record]:
         """All records of the run's corpora in a split; refused if their tokenizers are not this run's."""
         return [record for corpus in self._corpora(split) for record in corpus]
+
+    @free_cores()
+    def log_likelihood(
+        self,
+        media: Sequence[Any],
+        *,
+        stream: str | None = None,
+        given: Mapping[str, Any] | None = None,
+        draws: int = 32,
+        seed: int = 0,
+    ) -> list[LogLikelihood]:
+        """How probable the run's model finds each item: exact for a causal one, else a lower bound.
+
+        Args:
+            media: items: media, words, paths or TokenStreams.
+            stream: name of their stream; needed for words, for paths, and where several streams hold such media.
+            given: stream name -> media, words, a path or a TokenStream: the conditions, of all items.
+            draws, seed: of the masks of a bound, see :func:`tokenmask.analysis.log_likelihoods`.
+
+        Raises:
+            ValueError: an unknown stream, or an item that is longer than the model sees.
+            TypeError: one item alone instead of a list.
+        """
+        if isinstance(media, str) or not isinstance(media, Sequence):
+            raise TypeError(f"media must be a list of items, got {type(media).__name__}; write [item]")
+        if not media:
+            return []
+        inputs = self.inputs
+        name = stream or inputs.stream_of(media[0])
+        beside = inputs.conditions(given)
+        records = [{**beside, name: inputs.tokens(name, one)} for one in media]
+        return log_likelihoods(self.models["main"], self.recipe.packing, records, name, draws=draws, seed=seed)
 
     def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
         """Masked cross-entropy of held-out records beside a unigram of the training codes."""
