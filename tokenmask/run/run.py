@@ -351,10 +351,16 @@ class Run:
             other streams is the same as before, bit for bit; the swapped stream is to be trained a little.
 
         Raises:
+            TypeError: no tokenizer.
             ValueError: media of another kind, or a stream that can't be removed.
         """
         if tokenizer is None:
             self.inputs.check(name)
+        elif not hasattr(tokenizer, "encode_many") or isinstance(tokenizer, type):
+            raise TypeError(
+                f"swap_tokenizer takes a tokenizer, got {tokenizer!r}; open it first, with tokenmask.tokenizer(name, "
+                "folder) or load_tokenizer"
+            )
         return swap(self, name, tokenizer, media, seed)
 
     def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
