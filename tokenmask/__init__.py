@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.models import Transformer as Transformer
     from tokenmask.recipes import Recipe as Recipe
     from tokenmask.run import Run as Run
+    from tokenmask.run import convert as convert
     from tokenmask.run import load as load
     from tokenmask.run import load_tokenizer as load_tokenizer
     from tokenmask.run import wrap as wrap
@@ -51,6 +52,7 @@ _HOMES = {
     "Run": "run",
     "load_tokenizer": "run",
     "wrap": "run",
+    "convert": "run",
     "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",

@@ -25,7 +25,9 @@ from tokenmask.masking import (
     ProcessRate,
 )
 from tokenmask.models import (
+    BlockStyle,
     Causal,
+    CodesOnly,
     Full,
     GivenFirst,
     GroupCausal,
@@ -99,6 +101,11 @@ from tokenmask.scores import (
 )
 from tokenmask.training import AdamW, Packing
 
+LLAMA = BlockStyle(norm_eps=1e-5, query_key_norm=False, biases=("qkv",), places="order")
+BERT = BlockStyle("layer", 1e-12, True, False, 0, 80, "gelu", ("qkv", "out", "ffn"), "table")
+BEFORE = BlockStyle(reads_before=True)
+WIDE = BlockStyle(query_key_norm=False, head_size=48, ffn_size=100, biases=("out", "ffn"))
+
 
 def class_weights(layout) -> dict[str, Any]:
     """Of the text alone, rising with the code."""
@@ -129,11 +136,13 @@ OURS: list[Any] = [
     Conditioning(odds={"image": 1.0, "text": 0.0, "motion": 2.0}),
     *(Packing(), Packing(16), Packing(64, 4, {"audio": 3}), Packing(10, 1)),
     *(Parallel(), Parallel("concat"), Flatten(), Delay()),
-    *(Full(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
     *(SpatialWindows(2, 2), SpatialWindows(1, 3, (2,)), OwnFrame(), OwnFrame((1,)), OwnFrame(alone=True)),
+    *(Full(), CodesOnly(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
     *(TransformerConfig(64, 2, 2), TransformerConfig(64, 2, 2, adaln=True)),
     *(TransformerConfig(64, 2, 2, time_input=True, absolute=False), TransformerConfig(64, 2, 2, shifted=True)),
+    *(TransformerConfig(64, 2, 2, absolute=False, style=style) for style in (LLAMA, BERT, WIDE, BEFORE)),
     *(RangeHeadsConfig(), RangeHeadsConfig(tied=False), RangeHeadsConfig(transform=True)),
+    RangeHeadsConfig(transform=True, norm="layer", norm_eps=1e-12),
     *(AdamW(), AdamW(muon=True), AdamW(0.0, 0.5, 0.9)),
     *(MaskedCrossEntropy(scope=scope) for scope in ("predicted", "hidden", "valid", "all")),
     *(MaskedCrossEntropy(reduction=how) for how in ("per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits")),
