@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tokenmask.files import write_bytes_atomic
 from tokenmask.modalities.text.media import Text
+from tokenmask.modalities.text.places import character_places
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_fingerprint, check_media, check_stream, fingerprint
@@ -193,13 +194,11 @@ class TextTokenizer(FolderTokenizer):
         Raises:
             ValueError: no (start, end), or one outside of the text.
         """
-        size = len(media.text)
-        if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
-            raise ValueError(f"a region of a text is (start, end) within its {size} characters, got {tuple(region)}")
-        start, end = (len(media.text[: int(at)].encode()) for at in region)
+        bounds = torch.tensor([0, *(len(character.encode()) for character in media.text)]).cumsum(0)
         ends = torch.tensor([len(self._bytes[code]) for code in stream.codes[:, 0].tolist()]).cumsum(0)
         begins = torch.cat([ends.new_zeros(1), ends[:-1]])
-        return (begins < end) & (ends > start)
+        characters = torch.searchsorted(bounds, begins, right=True) - 1, torch.searchsorted(bounds, ends)
+        return character_places(media, *characters, region)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

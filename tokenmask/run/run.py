@@ -18,6 +18,7 @@ from tokenmask.generation import (
     DrawOptions,
     Filling,
     Inputs,
+    Placed,
     Region,
     Request,
     check_options,
@@ -311,10 +312,10 @@ class Run:
     ) -> list[TokenStream]:
         packing, on_step = self.recipe.packing, options.get("on_step")
 
-        def filled(some: Sequence[Request], numbers: Sequence[int]) -> list[TokenStream]:
+        def filled(some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
             def shown(now: Filling) -> None:
                 if on_step is not None:
-                    on_step(replace(now, request=numbers[now.request]))
+                    on_step(placed[now.request](now))
 
             return fill(
                 some,
@@ -323,11 +324,11 @@ class Run:
                 sampler=sampler,
                 packing=packing,
                 invariant=invariant,
-                progress=options.get("progress", False),
+                progress=bar,
                 on_step=shown if on_step is not None else None,
             )
 
-        return fill_any(requests, self.layout, packing, filled)
+        return fill_any(requests, self.layout, packing, filled, options.get("progress", False))
 
     # change ------------------------------------------------------------------------------------------------------
 
