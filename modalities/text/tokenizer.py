@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import write_bytes_atomic
-from tokenmask.modalities.text.media import Text
+from tokenmask.modalities.text.media import Text, characters_of, joined
 from tokenmask.modalities.text.places import character_places
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
@@ -183,10 +183,14 @@ class TextTokenizer(FolderTokenizer):
         codes = stream.codes[:, 0].tolist()
         if self._spec.end_code in codes:
             codes = codes[: codes.index(self._spec.end_code)]
-        data = b"".join([self._bytes[code] for code in codes])
-        return Text(
-            data.decode(errors="replace"), TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
-        )
+        pieces = [self._bytes[code] for code in codes]
+        kept = TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
+        filled: tuple[tuple[int, int], ...] = ()
+        if stream.filled is not None:
+            kept = kept.with_filled(stream.filled[: len(codes)])
+            marks = stream.filled[: len(codes), 0].tolist()
+            filled = joined(span for span, is_filled in zip(characters_of(pieces), marks, strict=True) if is_filled)
+        return Text(b"".join(pieces).decode(errors="replace"), kept, filled)
 
     def places(self, media: Text, stream: TokenStream, region: Sequence[float]) -> Tensor:
         """bool [index], codes of which a character of ``media.text[start:end]`` is a part.
