@@ -198,11 +198,8 @@ class TextTokenizer(FolderTokenizer):
         Raises:
             ValueError: no (start, end), or one outside of the text.
         """
-        bounds = torch.tensor([0, *(len(character.encode()) for character in media.text)]).cumsum(0)
-        ends = torch.tensor([len(self._bytes[code]) for code in stream.codes[:, 0].tolist()]).cumsum(0)
-        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
-        characters = torch.searchsorted(bounds, begins, right=True) - 1, torch.searchsorted(bounds, ends)
-        return character_places(media, *characters, region)
+        spans = characters_of(self._bytes[code] for code in stream.codes[:, 0].tolist())
+        return character_places(media, *torch.tensor(spans).view(-1, 2).unbind(1), region)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.
