@@ -166,8 +166,8 @@ OFFERED = {
     SpellsCodes: {"text", "symbols", *WORDS},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},
     GivesCodebooks: {"image", "audio", "motion", "eeg", "video"},
-    ReadsFiles: {"audio", "eeg"},
-    WritesFiles: {"audio"},
+    ReadsFiles: {"audio", "eeg", "motion"},
+    WritesFiles: {"audio", "eeg", "motion"},
 }
 
 
