@@ -7,6 +7,15 @@ from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.composed import Blocks, Chunks, PerLength, Twice
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
+from tokenmask.sampling.contrast import AttentionContrast
+from tokenmask.sampling.deciding import (
+    BlockSchedule,
+    ByGroups,
+    DrawnSchedule,
+    EntropyBelow,
+    EntropyBounded,
+    SpacedSchedule,
+)
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
@@ -14,7 +23,15 @@ from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reshaped import Differential, LogitNoise
 from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
-from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely, RevokeRandom, Zigzag
+from tokenmask.sampling.revoke import (
+    NeverRevoke,
+    Revoke,
+    RevokeDrawn,
+    RevokeLeastLikely,
+    RevokeRandom,
+    RevokeUnlikely,
+    Zigzag,
+)
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
@@ -23,7 +40,10 @@ __all__ = [
     "AllOf",
     "AllowAll",
     "Asking",
+    "AttentionContrast",
+    "BlockSchedule",
     "Blocks",
+    "ByGroups",
     "Categorical",
     "Chunks",
     "ClassifierFree",
@@ -32,7 +52,10 @@ __all__ = [
     "ContextCorrupted",
     "DecidingSchedule",
     "Differential",
+    "DrawnSchedule",
     "Drift",
+    "EntropyBelow",
+    "EntropyBounded",
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
@@ -52,10 +75,12 @@ __all__ = [
     "RevokeDrawn",
     "RevokeLeastLikely",
     "RevokeRandom",
+    "RevokeUnlikely",
     "Sampler",
     "SamplerState",
     "Schedule",
     "SlotContext",
+    "SpacedSchedule",
     "Stage",
     "StaleReuse",
     "Step",

@@ -56,7 +56,7 @@ def commit_best(
         if isinstance(stage.schedule, DecidingSchedule) and not step.is_last:
             count = stage.schedule.reveal(told)
             look(stage.schedule, "counts", count, torch.int64, asked.open, "reveal")
-            count = torch.minimum(count.clamp(min=1), asked.open)
+            count = torch.minimum(count.clamp(min=stage.schedule.least), asked.open)
     try:
         ids, still_open = commit(
             state.batch.ids.view(rows, -1),

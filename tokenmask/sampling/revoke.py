@@ -98,6 +98,29 @@ class RevokeLeastLikely(Revoke):
 
 
 @dataclass(frozen=True)
+class RevokeUnlikely(Revoke):
+    """Opens the slots whose code was less probable than a threshold when it was drawn, while others are still open.
+
+    So what a step fills in doubt waits for the next one, and the step that fills the last slots of a row ends it.
+    Source: DUS, arXiv:2506.19037, section 3.3 and published code. There a slot that is hidden again stays so, since its
+    level is over; here the next level takes it along.
+
+    Args:
+        threshold: probability of the drawn code, after temperature (at T = 0, of T = 1).
+    """
+
+    threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        number("RevokeUnlikely.threshold", self.threshold, least=0.0, most=1.0)
+
+    @takes_old
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        going_on = (context.state.is_open & context.inside).any(-1, keepdim=True).any(1, keepdim=True)
+        return context.committed & (context.state.score.exp() < self.threshold) & going_on
+
+
+@dataclass(frozen=True)
 class RevokeDrawn(Revoke):
     """Opens each committed slot with a probability of its own, larger where its code was less likely when drawn.
 

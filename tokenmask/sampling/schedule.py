@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -46,7 +46,13 @@ class Schedule(ABC):
 
 
 class DecidingSchedule(Schedule):
-    """Base of the schedules that decide in each step how much it reveals; the stage ends when nothing is open."""
+    """Base of the schedules that decide in each step how much it reveals; the stage ends when nothing is open.
+
+    Attributes:
+        least: slots that a step reveals at the least, 1 or 0; with 0 a stage may need all of its steps.
+    """
+
+    least: ClassVar[int] = 1
 
     def plan(self, initial: int, steps: int) -> list[int]:
         """Nothing is known beforehand but that the last step reveals all that is left."""
@@ -54,7 +60,7 @@ class DecidingSchedule(Schedule):
 
     @abstractmethod
     def reveal(self, context: ScoreContext) -> Tensor:
-        """int64 [B], how many open slots of each row this step reveals; one at the least is revealed."""
+        """int64 [B], how many open slots of each row this step reveals; ``least`` at the least are revealed."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class ProcessSchedule(Schedule):
     def plan(self, initial: int, steps: int) -> list[int]:
         if self.grid == "ends":
             law = ROUNDINGS[self.rounding]
-            shares = (self.process.share(left / (steps - 1)) for left in range(steps - 2, -1, -1))
+            shares = self.process.shares([left / (steps - 1) for left in range(steps - 2, -1, -1)])
             return [min(initial, max(1, law(share * initial))) for share in shares] + [0]
         return open_counts(self.process, initial, steps, self.rounding)
 
