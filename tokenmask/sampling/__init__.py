@@ -3,7 +3,7 @@
 from tokenmask.deprecation import moved_names
 from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
-from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
+from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes, Predicate
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
 from tokenmask.sampling.contrast import AttentionContrast
 from tokenmask.sampling.deciding import (
@@ -16,6 +16,7 @@ from tokenmask.sampling.deciding import (
 )
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
+from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
@@ -24,6 +25,7 @@ from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLe
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.sampling.weighing import Rejection, Restricted
 
 __all__ = [
     "AllOf",
@@ -46,11 +48,15 @@ __all__ = [
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
+    "Particles",
     "Pick",
     "PickContext",
+    "Predicate",
     "Predicted",
     "PrefixReuse",
     "ProcessSchedule",
+    "Rejection",
+    "Restricted",
     "Reuse",
     "Revoke",
     "RevokeContext",
