@@ -41,6 +41,7 @@ from tokenmask.sampling import (
     EntropyBounded,
     ForbidCodes,
     GroupCausalReuse,
+    MatchesPattern,
     NeverRevoke,
     NoGuidance,
     NoReuse,
@@ -56,6 +57,7 @@ from tokenmask.sampling import (
     SpacedSchedule,
     Stage,
     StaleReuse,
+    StartsWith,
     UniformSchedule,
 )
 from tokenmask.scores import (
@@ -126,6 +128,7 @@ OURS: list[Any] = [
     *(NoGuidance(), ClassifierFree(), ClassifierFree(10.0, 1.0, "cosine"), ClassifierFree(2.0, weights=(0.5, 1.0))),
     *(AllowAll(), ForbidCodes({"text": (10, 1)})),
     AllOf((ForbidCodes({"text": (10,)}), ForbidCodes({"audio": (0,)}))),
+    *(StartsWith("", (*"abcdefghij", "")), MatchesPattern("[a-j]*", (*"abcdefghij", ""))),
     *(NeverRevoke(), RevokeLeastLikely(0.5), RevokeDrawn(), RevokeDrawn(0.3, Linear()), RevokeUnlikely()),
     *(NoReuse(), PrefixReuse(), StaleReuse(), StaleReuse(1, 2, RasterScore(3), True, "open"), GroupCausalReuse()),
     *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),

@@ -1,6 +1,7 @@
 """Sampling: one decode loop and the values it is made of."""
 
 from tokenmask.deprecation import moved_names
+from tokenmask.sampling.automaton import Automaton, MatchesPattern, StartsWith
 from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes, Predicate
@@ -31,6 +32,7 @@ __all__ = [
     "AllOf",
     "AllowAll",
     "AttentionContrast",
+    "Automaton",
     "BlockSchedule",
     "ByGroups",
     "Categorical",
@@ -45,6 +47,7 @@ __all__ = [
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
+    "MatchesPattern",
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
@@ -70,6 +73,7 @@ __all__ = [
     "SpacedSchedule",
     "Stage",
     "StaleReuse",
+    "StartsWith",
     "Step",
     "StepContext",
     "UniformSchedule",
