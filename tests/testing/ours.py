@@ -24,45 +24,77 @@ from tokenmask.masking import (
     Power,
     ProcessRate,
 )
-from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, RangeHeadsConfig, TransformerConfig, Window
+from tokenmask.models import (
+    BlockStyle,
+    Causal,
+    CodesOnly,
+    Full,
+    GivenFirst,
+    GroupCausal,
+    OwnFrame,
+    RangeHeadsConfig,
+    SpatialWindows,
+    TransformerConfig,
+    Window,
+)
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.procedures import Plain
 from tokenmask.sampling import (
     AllOf,
     AllowAll,
     AttentionContrast,
+    Blocks,
     BlockSchedule,
     ByGroups,
     Categorical,
+    Chunks,
     ClassifierFree,
     ConfidenceAbove,
+    ContextCorrupted,
+    Differential,
     DrawnSchedule,
     EntropyBelow,
     EntropyBounded,
     ForbidCodes,
     GroupCausalReuse,
+<<<<<<< HEAD
     MatchesPattern,
     NeverRevoke,
     NoGuidance,
     NoReuse,
     Particles,
+=======
+    LogitNoise,
+    NeverRevoke,
+    NoGuidance,
+    NoReuse,
+    PerLength,
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
     PrefixReuse,
     ProcessSchedule,
     Rejection,
     Restricted,
     RevokeDrawn,
     RevokeLeastLikely,
+    RevokeRandom,
     RevokeUnlikely,
     Sampler,
     SpacedSchedule,
     Stage,
     StaleReuse,
+<<<<<<< HEAD
     StartsWith,
+=======
+    Twice,
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
     UniformSchedule,
+    Zigzag,
 )
 from tokenmask.scores import (
     BinaryScore,
     BlockScore,
+    Blockwise,
+    ChunkScore,
     ConfidenceScore,
     DilatedScore,
     EntropyScore,
@@ -73,12 +105,20 @@ from tokenmask.scores import (
     QLDSScore,
     RandomScore,
     RasterScore,
+    Rescored,
     SpacedScore,
     SpanScore,
+    SpanUnion,
     SumScore,
+    TubeScore,
     UntilScore,
 )
 from tokenmask.training import AdamW, Packing
+
+LLAMA = BlockStyle(norm_eps=1e-5, query_key_norm=False, biases=("qkv",), places="order")
+BERT = BlockStyle("layer", 1e-12, True, False, 0, 80, "gelu", ("qkv", "out", "ffn"), "table")
+BEFORE = BlockStyle(reads_before=True)
+WIDE = BlockStyle(query_key_norm=False, head_size=48, ffn_size=100, biases=("out", "ffn"))
 
 
 def class_weights(layout) -> dict[str, Any]:
@@ -94,23 +134,29 @@ OURS: list[Any] = [
     *(RandomScore(), SpanScore(), RasterScore(3), HaltonScore(), QLDSScore()),
     *(ConfidenceScore(), ConfidenceScore(4.5), MarginScore(), EntropyScore()),
     *(SumScore((RandomScore(), RasterScore()), (1.0, 0.1)), SumScore((MarginScore(), SpanScore(2)), (1.0, 2.0))),
+    *(SpanUnion(), SpanUnion(1), TubeScore(), ChunkScore(), ChunkScore(2, "prod"), ConfidenceScore(2.0, grid="ends")),
+    *(Blockwise(), Blockwise(ConfidenceScore(), 2), Rescored(), Rescored(ConfidenceScore(1.0), "main", 0.0)),
+    *(Corruption(), Corruption(noise=0.5), Corruption(0.8, 0.1, 0.1), Corruption(0.0, 1.0, 0.0)),
     *(DilatedScore(), DilatedScore(9, 3), BinaryScore(8), HaltonScore(True), LogitScore(), GumbelScore(0.5, None)),
     *(UntilScore(ConfidenceScore(1.0), 2), SpacedScore(MarginScore(), 3, 8), SpacedScore(RasterScore()), GumbelScore()),
     *(BlockScore(EntropyScore(), 3), BlockScore(RandomScore()), AttentionContrast(((0, 1), (2,)), blur=1.0)),
     SumScore((LogitScore(), UntilScore(AttentionContrast(((0,),), (0, 1), blur=0.0), 1)), (1.0, 3.0)),
-    *(Corruption(), Corruption(0.8, 0.1, 0.1), Corruption(0.0, 1.0, 0.0)),
     *(LevelStages(), LevelStages((1.0, 3.0)), LevelStages(only=1), LevelStages(whole_from=1)),
     *(GroupChain(), GroupChain(1.0, (QLDSScore(),), Linear(), (2, 3))),
     *(Masker(), Masker(FixedRate(0.5), HaltonScore(), Corruption(0.8, 0.1, 0.1)), Masker(chain=GroupChain(0.5))),
+    *(Masker(strategy=SpanUnion()), Masker(strategy=TubeScore()), Masker(corruption=Corruption(noise=0.5))),
     *(Masker(ProcessRate(rounding="bernoulli")), Masker(stages=LevelStages(whole_from=1))),
     *(Conditioning(), Conditioning(0.5, 0.5, {"text": 0.1}), Conditioning(0.0, 1.0)),
     Conditioning(odds={"image": 1.0, "text": 0.0, "motion": 2.0}),
     *(Packing(), Packing(16), Packing(64, 4, {"audio": 3}), Packing(10, 1)),
     *(Parallel(), Parallel("concat"), Flatten(), Delay()),
-    *(Full(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
+    *(SpatialWindows(2, 2), SpatialWindows(1, 3, (2,)), OwnFrame(), OwnFrame((1,)), OwnFrame(alone=True)),
+    *(Full(), CodesOnly(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
     *(TransformerConfig(64, 2, 2), TransformerConfig(64, 2, 2, adaln=True)),
     *(TransformerConfig(64, 2, 2, time_input=True, absolute=False), TransformerConfig(64, 2, 2, shifted=True)),
+    *(TransformerConfig(64, 2, 2, absolute=False, style=style) for style in (LLAMA, BERT, WIDE, BEFORE)),
     *(RangeHeadsConfig(), RangeHeadsConfig(tied=False), RangeHeadsConfig(transform=True)),
+    RangeHeadsConfig(transform=True, norm="layer", norm_eps=1e-12),
     *(AdamW(), AdamW(muon=True), AdamW(0.0, 0.5, 0.9)),
     *(MaskedCrossEntropy(scope=scope) for scope in ("predicted", "hidden", "valid", "all")),
     *(MaskedCrossEntropy(reduction=how) for how in ("per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits")),
@@ -119,6 +165,10 @@ OURS: list[Any] = [
     Plain(),
     (Plain({"text": (2.0,) + (1.0,) * 10}), {"objective": MaskedCrossEntropy(weight="class")}),
     *(ProcessSchedule(), ProcessSchedule(grid="ends"), ProcessSchedule(Logarithmic(), "ceil"), UniformSchedule()),
+    *(UniformSchedule(1), UniformSchedule(3), Chunks(), Chunks(UniformSchedule(), 4), Blocks(), Blocks(block=5)),
+    *(Blocks(UniformSchedule(2), 7), PerLength(), PerLength(UniformSchedule(), 16), Twice(), Twice(UniformSchedule())),
+    *(Categorical(3.0, 0.0, least=0.01), LogitNoise(), LogitNoise(Categorical(0.7), 1.0, "constant")),
+    *(Differential(), Differential(Categorical(0.5), (0.2, 0.6), store="modified")),
     *(ConfidenceAbove(0.6), DrawnSchedule(), DrawnSchedule(Cosine()), EntropyBelow(0.7), EntropyBounded(0.4)),
     *(ByGroups(), ByGroups(RasterScore(3)), BlockSchedule(EntropyBelow(), 3)),
     SpacedSchedule(ConfidenceAbove(0.3), SpacedScore(ConfidenceScore(), 2, 4)),
@@ -126,9 +176,15 @@ OURS: list[Any] = [
     *(Categorical(1.0, 0.6, law="sqrt"), Categorical(1.0, 0.8, grid="ends", law="inverse")),
     *(Restricted(), Restricted(0.7, 1.5), Rejection(), Rejection(0.8, 3, 9), Rejection(proper=False)),
     *(NoGuidance(), ClassifierFree(), ClassifierFree(10.0, 1.0, "cosine"), ClassifierFree(2.0, weights=(0.5, 1.0))),
+    *(ClassifierFree(1.0, 4.0, "power_cosine", power=2.0), ClassifierFree(1.5, conditions="hidden")),
+    *(ContextCorrupted(), ContextCorrupted(1.0, 1.5)),
     *(AllowAll(), ForbidCodes({"text": (10, 1)})),
     AllOf((ForbidCodes({"text": (10,)}), ForbidCodes({"audio": (0,)}))),
+<<<<<<< HEAD
     *(StartsWith("", (*"abcdefghij", "")), MatchesPattern("[a-j]*", (*"abcdefghij", ""))),
+=======
+    *(RevokeRandom(), RevokeRandom(0.5), Zigzag(), Zigzag(0.5)),
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
     *(NeverRevoke(), RevokeLeastLikely(0.5), RevokeDrawn(), RevokeDrawn(0.3, Linear()), RevokeUnlikely()),
     *(NoReuse(), PrefixReuse(), StaleReuse(), StaleReuse(1, 2, RasterScore(3), True, "open"), GroupCausalReuse()),
     *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),

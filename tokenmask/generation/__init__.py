@@ -3,7 +3,7 @@
 from tokenmask.generation.completing import Prompt, pieces_of, prompt_of, spelled
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
-from tokenmask.generation.long import fill_any
+from tokenmask.generation.long import Placed, fill_any
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
 from tokenmask.generation.regions import Region, hole, resized, touched, window
 from tokenmask.generation.request import Request, growing_axis
@@ -14,7 +14,11 @@ __all__ = [
     "DrawOptions",
     "Filling",
     "Inputs",
+<<<<<<< HEAD
     "Prompt",
+=======
+    "Placed",
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
     "Region",
     "Request",
     "check_options",

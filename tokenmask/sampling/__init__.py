@@ -1,10 +1,18 @@
 """Sampling: one decode loop and the values it is made of."""
 
 from tokenmask.deprecation import moved_names
+<<<<<<< HEAD
 from tokenmask.sampling.automaton import Automaton, MatchesPattern, StartsWith
 from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes, Predicate
+=======
+from tokenmask.sampling.asking import Asking
+from tokenmask.sampling.by_hand import guided, sureness
+from tokenmask.sampling.coding import code_lengths
+from tokenmask.sampling.composed import Blocks, Chunks, PerLength, Twice
+from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
 from tokenmask.sampling.contrast import AttentionContrast
 from tokenmask.sampling.deciding import (
@@ -16,13 +24,26 @@ from tokenmask.sampling.deciding import (
     SpacedSchedule,
 )
 from tokenmask.sampling.drift import Drift, drift
+<<<<<<< HEAD
 from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
 from tokenmask.sampling.particles import Particles
+=======
+from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
+from tokenmask.sampling.reshaped import Differential, LogitNoise
 from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
-from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely, RevokeUnlikely
+from tokenmask.sampling.revoke import (
+    NeverRevoke,
+    Revoke,
+    RevokeDrawn,
+    RevokeLeastLikely,
+    RevokeRandom,
+    RevokeUnlikely,
+    Zigzag,
+)
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
@@ -31,15 +52,20 @@ from tokenmask.sampling.weighing import Rejection, Restricted
 __all__ = [
     "AllOf",
     "AllowAll",
+    "Asking",
     "AttentionContrast",
     "Automaton",
     "BlockSchedule",
+    "Blocks",
     "ByGroups",
     "Categorical",
+    "Chunks",
     "ClassifierFree",
     "ConfidenceAbove",
     "Constraint",
+    "ContextCorrupted",
     "DecidingSchedule",
+    "Differential",
     "DrawnSchedule",
     "Drift",
     "EntropyBelow",
@@ -47,11 +73,19 @@ __all__ = [
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
+<<<<<<< HEAD
     "MatchesPattern",
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
     "Particles",
+=======
+    "LogitNoise",
+    "NeverRevoke",
+    "NoGuidance",
+    "NoReuse",
+    "PerLength",
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
     "Pick",
     "PickContext",
     "Predicate",
@@ -65,6 +99,7 @@ __all__ = [
     "RevokeContext",
     "RevokeDrawn",
     "RevokeLeastLikely",
+    "RevokeRandom",
     "RevokeUnlikely",
     "Sampler",
     "SamplerState",
@@ -76,7 +111,9 @@ __all__ = [
     "StartsWith",
     "Step",
     "StepContext",
+    "Twice",
     "UniformSchedule",
+    "Zigzag",
     "code_lengths",
     "drift",
     "guided",

@@ -77,16 +77,25 @@ class Pick(ABC):
         revises: whether it draws every slot of the stage that is to be filled anew in every step, those that hold codes
             too. It may then answer V, one past the last code, which hides the slot; in the last step it answers codes.
             The order has no say, and of the schedule only the number of steps counts.
+<<<<<<< HEAD
         weighs: whether it answers a fifth tensor, float32 [N]: the log-weight of each code, -inf where it should not
             have been drawn. Those of what is revealed are added up in the carry, as "log_weight"; see ``Particles``.
         tests: whether it tests codes one by one (``context.accepts``) instead of being told all that is allowed. It is
             asked for the slots that a step reveals alone, so the order may then not read predictions.
+=======
+        reshapes: whether it changes the logits by more than a temperature; what it says of its codes is then of the
+            softmax that it drew from, which orders see as "logprob", "entropy" and "margin".
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
     """
 
     grid: Grid = "before"
     revises: ClassVar[bool] = False
+<<<<<<< HEAD
     weighs: ClassVar[bool] = False
     tests: ClassVar[bool] = False
+=======
+    reshapes: ClassVar[bool] = False
+>>>>>>> 975c40195d29c6d34b14789e870012546976f663
 
     @property
     def is_greedy(self) -> bool:
@@ -100,6 +109,14 @@ class Pick(ABC):
     def taps(self, context: StepContext) -> Sequence[Hashable]:
         """What it wants of the model besides logits, see ``Score.taps``; it finds them in its context."""
         return ()
+
+    def observe(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> Mapping[str, Tensor]:
+        """What it wants to find in ``context.state.carry`` from the next step on, tensors [B, ...] by name.
+
+        It is asked once for each range of a step, after it drew, with the arguments of that call; names of two ranges
+        must differ.
+        """
+        return {}
 
     @abstractmethod
     def __call__(
@@ -126,7 +143,8 @@ class Categorical(Pick):
         top_p: keep the smallest set of that mass. Source: arXiv:1904.09751, section 3.1.
         min_p: keep codes of at least that share of the best one's probability. Source: arXiv:2407.01082, section 3.
         grid: which progress, see :class:`Progress`. On "before" the last step is still one short of
-            ``temperature_end``; MAGNeT, arXiv:2401.04577, published code, falls from 3 to 0 (there 0.01) on "after".
+            ``temperature_end``; MAGNeT, arXiv:2401.04577, published code, falls from 3 to 0 on "after".
+        least: the temperature never falls below it; MAGNeT's is 0.01.
         law: how it gets from one to the other. "linear" in the progress; "sqrt", in its root, so fast at first (ReCAP,
             arXiv:2505.19089, published code, on "ends"); "inverse", so that 1 / T is linear (the published code of the
             Halton scheduler, arXiv:2503.17076, multiplies logits by a number that rises from 1, on "ends").
@@ -138,10 +156,12 @@ class Categorical(Pick):
     top_p: float = 1.0
     min_p: float = 0.0
     grid: Grid = "before"
+    least: float = 0.0
     law: Literal["linear", "sqrt", "inverse"] = "linear"
 
     def __post_init__(self) -> None:
         number("Categorical.temperature", self.temperature, least=0.0)
+        number("Categorical.least", self.least, least=0.0)
         if self.temperature_end is not None:
             number("Categorical.temperature_end", self.temperature_end, least=0.0)
         whole("Categorical.top_k", self.top_k, least=0)
@@ -155,25 +175,25 @@ class Categorical(Pick):
 
     @property
     def is_greedy(self) -> bool:
-        return self.temperature == 0 and not self.temperature_end
+        return self.temperature == 0 and not self.temperature_end and not self.least
 
     def at(self, temperature: float) -> Pick:
         """Where the recipe's first temperature is 0, which has no ratio, the last one stays; 0 is greedy throughout."""
-        end = self.temperature_end
+        end, least = self.temperature_end, self.least
         if temperature == 0:
-            end = None
+            end, least = None, 0.0
         elif end is not None and self.temperature:
             end *= temperature / self.temperature
         law = "linear" if temperature == 0 else self.law
-        return replace(self, temperature=temperature, temperature_end=end, law=law)
+        return replace(self, temperature=temperature, temperature_end=end, least=least, law=law)
 
     def temperature_at(self, progress: float) -> float:
         """The temperature at some progress on its grid."""
         start = self.temperature
         end = start if self.temperature_end is None else self.temperature_end
         if self.law == "inverse":
-            return 1 / (1 / start + (1 / end - 1 / start) * progress)
-        return start + (end - start) * (math.sqrt(progress) if self.law == "sqrt" else progress)
+            return max(self.least, 1 / (1 / start + (1 / end - 1 / start) * progress))
+        return max(self.least, start + (end - start) * (math.sqrt(progress) if self.law == "sqrt" else progress))
 
     def __call__(
         self, logits: Tensor, uncond: Tensor | None, context: PickContext
