@@ -57,19 +57,13 @@ from tokenmask.sampling import (
     EntropyBounded,
     ForbidCodes,
     GroupCausalReuse,
-<<<<<<< HEAD
+    LogitNoise,
     MatchesPattern,
     NeverRevoke,
     NoGuidance,
     NoReuse,
     Particles,
-=======
-    LogitNoise,
-    NeverRevoke,
-    NoGuidance,
-    NoReuse,
     PerLength,
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
     PrefixReuse,
     ProcessSchedule,
     Rejection,
@@ -82,17 +76,13 @@ from tokenmask.sampling import (
     SpacedSchedule,
     Stage,
     StaleReuse,
-<<<<<<< HEAD
     StartsWith,
-=======
     Twice,
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
     UniformSchedule,
     Zigzag,
 )
 from tokenmask.scores import (
     BinaryScore,
-    BlockScore,
     Blockwise,
     ChunkScore,
     ConfidenceScore,
@@ -139,7 +129,7 @@ OURS: list[Any] = [
     *(Corruption(), Corruption(noise=0.5), Corruption(0.8, 0.1, 0.1), Corruption(0.0, 1.0, 0.0)),
     *(DilatedScore(), DilatedScore(9, 3), BinaryScore(8), HaltonScore(True), LogitScore(), GumbelScore(0.5, None)),
     *(UntilScore(ConfidenceScore(1.0), 2), SpacedScore(MarginScore(), 3, 8), SpacedScore(RasterScore()), GumbelScore()),
-    *(BlockScore(EntropyScore(), 3), BlockScore(RandomScore()), AttentionContrast(((0, 1), (2,)), blur=1.0)),
+    *(AttentionContrast(((0, 1), (2,)), blur=1.0)),
     SumScore((LogitScore(), UntilScore(AttentionContrast(((0,),), (0, 1), blur=0.0), 1)), (1.0, 3.0)),
     *(LevelStages(), LevelStages((1.0, 3.0)), LevelStages(only=1), LevelStages(whole_from=1)),
     *(GroupChain(), GroupChain(1.0, (QLDSScore(),), Linear(), (2, 3))),
@@ -180,11 +170,8 @@ OURS: list[Any] = [
     *(ContextCorrupted(), ContextCorrupted(1.0, 1.5)),
     *(AllowAll(), ForbidCodes({"text": (10, 1)})),
     AllOf((ForbidCodes({"text": (10,)}), ForbidCodes({"audio": (0,)}))),
-<<<<<<< HEAD
     *(StartsWith("", (*"abcdefghij", "")), MatchesPattern("[a-j]*", (*"abcdefghij", ""))),
-=======
     *(RevokeRandom(), RevokeRandom(0.5), Zigzag(), Zigzag(0.5)),
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
     *(NeverRevoke(), RevokeLeastLikely(0.5), RevokeDrawn(), RevokeDrawn(0.3, Linear()), RevokeUnlikely()),
     *(NoReuse(), PrefixReuse(), StaleReuse(), StaleReuse(1, 2, RasterScore(3), True, "open"), GroupCausalReuse()),
     *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),

@@ -14,11 +14,8 @@ __all__ = [
     "DrawOptions",
     "Filling",
     "Inputs",
-<<<<<<< HEAD
-    "Prompt",
-=======
     "Placed",
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
+    "Prompt",
     "Region",
     "Request",
     "check_options",

@@ -1,18 +1,12 @@
 """Sampling: one decode loop and the values it is made of."""
 
 from tokenmask.deprecation import moved_names
-<<<<<<< HEAD
+from tokenmask.sampling.asking import Asking
 from tokenmask.sampling.automaton import Automaton, MatchesPattern, StartsWith
 from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
-from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes, Predicate
-=======
-from tokenmask.sampling.asking import Asking
-from tokenmask.sampling.by_hand import guided, sureness
-from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.composed import Blocks, Chunks, PerLength, Twice
-from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
+from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes, Predicate
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
 from tokenmask.sampling.contrast import AttentionContrast
 from tokenmask.sampling.deciding import (
@@ -24,12 +18,8 @@ from tokenmask.sampling.deciding import (
     SpacedSchedule,
 )
 from tokenmask.sampling.drift import Drift, drift
-<<<<<<< HEAD
-from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
-from tokenmask.sampling.particles import Particles
-=======
 from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
+from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
@@ -73,19 +63,13 @@ __all__ = [
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
-<<<<<<< HEAD
+    "LogitNoise",
     "MatchesPattern",
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
     "Particles",
-=======
-    "LogitNoise",
-    "NeverRevoke",
-    "NoGuidance",
-    "NoReuse",
     "PerLength",
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
     "Pick",
     "PickContext",
     "Predicate",

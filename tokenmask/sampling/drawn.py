@@ -85,12 +85,8 @@ def draw(
             _name_the_constraint(constraint, allowed)
             raise
         if type(pick) is not Categorical:
-<<<<<<< HEAD
             look_at_drawn(pick, answer, of.conditional, hides=step.revises, weighs=pick.weighs)
-=======
-            look_at_drawn(pick, answer, of.conditional, hides=step.revises)
         predicted.notes.update(pick.observe(of.conditional, of.uncond, told))
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
         codes, *statistics = answer
         if pick.weighs:
             predicted.weigh(where, statistics.pop())

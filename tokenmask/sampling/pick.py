@@ -77,25 +77,19 @@ class Pick(ABC):
         revises: whether it draws every slot of the stage that is to be filled anew in every step, those that hold codes
             too. It may then answer V, one past the last code, which hides the slot; in the last step it answers codes.
             The order has no say, and of the schedule only the number of steps counts.
-<<<<<<< HEAD
         weighs: whether it answers a fifth tensor, float32 [N]: the log-weight of each code, -inf where it should not
             have been drawn. Those of what is revealed are added up in the carry, as "log_weight"; see ``Particles``.
         tests: whether it tests codes one by one (``context.accepts``) instead of being told all that is allowed. It is
             asked for the slots that a step reveals alone, so the order may then not read predictions.
-=======
         reshapes: whether it changes the logits by more than a temperature; what it says of its codes is then of the
             softmax that it drew from, which orders see as "logprob", "entropy" and "margin".
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
     """
 
     grid: Grid = "before"
     revises: ClassVar[bool] = False
-<<<<<<< HEAD
     weighs: ClassVar[bool] = False
     tests: ClassVar[bool] = False
-=======
     reshapes: ClassVar[bool] = False
->>>>>>> 975c40195d29c6d34b14789e870012546976f663
 
     @property
     def is_greedy(self) -> bool:
