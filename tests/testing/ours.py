@@ -129,7 +129,7 @@ OURS: list[Any] = [
     *(Corruption(), Corruption(noise=0.5), Corruption(0.8, 0.1, 0.1), Corruption(0.0, 1.0, 0.0)),
     *(DilatedScore(), DilatedScore(9, 3), BinaryScore(8), HaltonScore(True), LogitScore(), GumbelScore(0.5, None)),
     *(UntilScore(ConfidenceScore(1.0), 2), SpacedScore(MarginScore(), 3, 8), SpacedScore(RasterScore()), GumbelScore()),
-    *(AttentionContrast(((0, 1), (2,)), blur=1.0)),
+    AttentionContrast(((0, 1), (2,)), blur=1.0),
     SumScore((LogitScore(), UntilScore(AttentionContrast(((0,),), (0, 1), blur=0.0), 1)), (1.0, 3.0)),
     *(LevelStages(), LevelStages((1.0, 3.0)), LevelStages(only=1), LevelStages(whole_from=1)),
     *(GroupChain(), GroupChain(1.0, (QLDSScore(),), Linear(), (2, 3))),
