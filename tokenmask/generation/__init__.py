@@ -4,7 +4,7 @@ from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.long import fill_any
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
-from tokenmask.generation.regions import Region, hole, resized, touched, window
+from tokenmask.generation.regions import Region, hole, read_region, resized, touched, window
 from tokenmask.generation.request import Request, growing_axis
 from tokenmask.generation.watching import Filling
 
@@ -21,6 +21,7 @@ __all__ = [
     "fill_any",
     "growing_axis",
     "hole",
+    "read_region",
     "resized",
     "touched",
     "window",

@@ -27,16 +27,28 @@ def framed(media: Any) -> str | None:
     view = view_of(type(media))
     if view is None:
         return None
-    template = TEMPLATE.read_text(encoding="utf-8")
-    style, script = (_inside(template, tag) for tag in ("style", "script"))
     label = repr(media)
-    width = "16rem" if view.small else "46rem"
+    return frame(view.single(media, label), label, "16rem" if view.small else "46rem", _HEIGHT)
+
+
+def frame(body: str, label: str, width: str, height: int, *, style: str = "", script: str = "") -> str:
+    """HTML in an ``iframe`` with the style and the script of a report.
+
+    Args:
+        body: HTML.
+        label: names the frame.
+        width: of the body, the most, in CSS.
+        height: of the frame until it has measured itself, in pixels.
+        style, script: added to those of a report.
+    """
+    template = TEMPLATE.read_text(encoding="utf-8")
+    own_style, own_script = (_inside(template, tag) for tag in ("style", "script"))
     page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(label)}</title><style>{style}'
-        f"main {{ padding: 0; margin: 0; max-width: {width}; }}</style><body><main>{view.single(media, label)}</main>"
-        f"<script>{script}{_FITTED}</script></body></html>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(label)}</title><style>{own_style}'
+        f"main {{ padding: 0; margin: 0; max-width: {width}; }}{style}</style><body><main>{body}</main>"
+        f"<script>{own_script}{script}{_FITTED}</script></body></html>"
     )
-    size = f"width:100%;height:{_HEIGHT}px;border:0"
+    size = f"width:100%;height:{height}px;border:0"
     return f'<iframe title="{escape(label, quote=True)}" style="{size}" srcdoc="{escape(page, quote=True)}"></iframe>'
 
 
