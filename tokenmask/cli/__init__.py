@@ -25,6 +25,7 @@ HOMES = {
     "swap": "changes",
     "evaluate": "evaluate",
     "report": "report",
+    "play": "play",
     "demo": "runs",
     "inspect": "inspect",
     "info": "about",

@@ -101,7 +101,9 @@ class Actions:
         if found.coded is not None:
             shown += views.pair(*found.coded, ("on the stage, from its codes", "from codes of the other one"), stream)
         sizes = [" + ".join(map(str, size)) for size in found.sizes]
-        about = f"{sizes[0]} codes before, {sizes[1]} after. All other streams draw the same as before; rows of the new "
+        about = (
+            f"{sizes[0]} codes before, {sizes[1]} after. All other streams draw the same as before; rows of the new "
+        )
         about += "codes have learned nothing yet but which old codes meant the same."
         return {"compared": shown, "about": about, "swap_script": found.script, "status": "Compared."}
 

@@ -1,7 +1,7 @@
 // The codes of a stream as an image: a cell a code, its colour by its number. Runs inside of gr.HTML.
 const root = element.querySelector(".codes");
-const [seen, shown, under, bar, slider, label] = ["seen", "shown", "under", "bar", "slider", "label"].map((name) =>
-  root.querySelector(`.${name}`));
+const [none, two, seen, shown, under, bar, slider, label] =
+  ["none", "two", "seen", "shown", "under", "bar", "slider", "label"].map((name) => root.querySelector(`.${name}`));
 const dark = () => document.body.classList.contains("dark");
 const colour = (code) => `hsl(${(code * 137.508 + 190) % 360} ${dark() ? "34% 38%" : "46% 78%"})`;
 let drawn = [], at = null;
@@ -57,7 +57,8 @@ const draw = (frame, texts) => {
 
 const show = () => {
   const value = props.value || {}, frames = value.frames || [];
-  root.hidden = !frames.length;
+  none.hidden = frames.length > 0;
+  two.hidden = under.hidden = !frames.length;
   if (!frames.length) return;
   bar.hidden = frames.length < 2;
   slider.max = String(frames.length - 1);

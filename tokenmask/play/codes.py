@@ -81,7 +81,7 @@ def value(run: Run, name: str, frames: Sequence[dict[str, Any]]) -> dict[str, An
 
 
 def _seen(run: Run, name: str, filling: Filling) -> str:
-    """A picture of which not all is decided, as HTML: what its codes give, and paper where none is; "" of other media."""
+    """A picture as HTML: what its codes give, and paper where none is decided; "" of other media."""
     if filling.stream.spec.axes != ("row", "column"):
         return ""
     media = run.tokenizers[name].decode(filling.stream)
@@ -90,6 +90,8 @@ def _seen(run: Run, name: str, filling: Filling) -> str:
         return ""
     known = filling.decided.all(-1)
     size = pixels.shape[:2]
-    rows, columns = ((torch.arange(n) * g).div(n, rounding_mode="floor") for n, g in zip(size, known.shape, strict=True))
+    rows, columns = (
+        (torch.arange(n) * g).div(n, rounding_mode="floor") for n, g in zip(size, known.shape, strict=True)
+    )
     shown = torch.where(known[rows][:, columns][..., None], pixels, torch.full_like(pixels, _PAPER))
     return picture(shown, f"{name} after step {filling.step}", role="seen")

@@ -138,7 +138,7 @@ class Asked:
         whole("seed", self.seed, 0)
 
     def arguments(self, run: Run, *, sized: bool) -> dict[str, Any]:
-        """Keywords of :meth:`Run.generate`, or of :meth:`Run.edit` where nothing is ``sized``; nothing that is as usual.
+        """Keywords of :meth:`Run.generate`, or of :meth:`Run.edit` if not ``sized``, without those that are as usual.
 
         Raises:
             ValueError: a size beyond the limits.

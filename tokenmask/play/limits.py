@@ -78,10 +78,10 @@ def seconds(name: str, value: Any) -> float:
     Raises:
         TypeError, ValueError: no number, not above zero, or too long.
     """
-    value = number(name, value, least=0.0)
+    value = float(number(name, value, least=0.0))
     if not 0 < value <= LONGEST_SECONDS:
         raise ValueError(f"{name} must lie above 0 and up to {LONGEST_SECONDS:g} s, got {value:g}; ask for less")
-    return value
+    return float(value)
 
 
 def _check_header(path: Path) -> None:

@@ -8,7 +8,16 @@ from typing import Any
 import gradio as gr
 
 CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-_SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif")
+_SANS = (
+    "ui-sans-serif",
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Helvetica Neue",
+    "DejaVu Sans",
+    "sans-serif",
+)
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 _LIGHT = {
     "body_background_fill": "#fcfcfa",
@@ -114,5 +123,7 @@ _FORM = {
 
 def theme() -> Any:
     """Letters that are on the machine, and the colours of a report in light and dark."""
-    own = gr.themes.Base(font=[gr.themes.Font(name) for name in _SANS], font_mono=[gr.themes.Font(name) for name in _MONO])
+    own = gr.themes.Base(
+        font=[gr.themes.Font(name) for name in _SANS], font_mono=[gr.themes.Font(name) for name in _MONO]
+    )
     return own.set(**_FORM, **_LIGHT, **{f"{name}_dark": colour for name, colour in _DARK.items()})

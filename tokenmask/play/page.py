@@ -5,22 +5,21 @@ Arrow: Run --**make_page**--> gradio.Blocks. Does not know: what the actions do,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from tokenmask.medium import said
 from tokenmask.play import codes, limits
-from tokenmask.play.actions import WRONG, Actions, Shown, suffixes
-from tokenmask.play.controls import ORDERS, Controls, is_words, told
+from tokenmask.play.actions import Actions, suffixes
+from tokenmask.play.controls import Controls, is_words, told
+from tokenmask.play.fields import fields
+from tokenmask.play.joining import EMPTY, Joined
 from tokenmask.play.looks import CSS, theme
 from tokenmask.play.swaps import Swaps
 from tokenmask.run import Run
 from tokenmask.run.folder import SHIPPED
-from tokenmask.tokenizer import NamesGroups
 
 _PAINTED = """
 addEventListener("message", (event) => {
@@ -31,11 +30,11 @@ addEventListener("message", (event) => {
 });
 """
 _CODES = (
-    '<div class="codes" hidden><div class="two"><div class="seen" hidden></div><div class="shown"></div></div>'
+    '<div class="codes"><p class="none">The codes of what is drawn or opened stand here, step by step.</p>'
+    '<div class="two" hidden><div class="seen" hidden></div><div class="shown"></div></div>'
     '<div class="bar" hidden><span class="label"></span><input class="slider" type="range" min="0" value="0" '
-    'aria-label="step of the filling"></div><p class="under"></p></div>'
+    'aria-label="step of the filling"></div><p class="under" hidden></p></div>'
 )
-_EMPTY = '<div class="empty">Draw something, or open a file.</div>'
 
 
 class Page:
@@ -51,13 +50,13 @@ class Page:
         first = next((name for name in names if not is_words(self.run, name)), names[0])
         with gr.Blocks(title="tokenmask play", analytics_enabled=False, fill_width=True) as blocks:
             gr.HTML(self._header())
-            self.parts["piece"] = gr.State(None)
+            self.parts["pieces"] = gr.State({})
             with gr.Row(elem_id="desk", equal_height=False):
                 with gr.Column(elem_id="controls", scale=0, min_width=300):
                     self._controls(first, names)
                 with gr.Column(elem_id="work", scale=1, min_width=300):
                     self._work(first)
-            self._join()
+            Joined(self.run, self.parts, self.actions).join()
         blocks.looks = {"theme": theme(), "css": CSS}
         return blocks
 
@@ -66,14 +65,14 @@ class Page:
     def _header(self) -> str:
         size = sum(p.numel() for model in self.run.models.values() for p in model.parameters()) / 1e6
         name = "the model that ships" if self.run.folder == SHIPPED else str(self.run.folder)
-        return f'<header><h1>tokenmask <span>play</span></h1><p>{escape(name)}, {size:.1f} M parameters</p></header>'
+        return f"<header><h1>tokenmask <span>play</span></h1><p>{escape(name)}, {size:.1f} M parameters</p></header>"
 
     def _controls(self, first: str, names: list[str]) -> None:
         own, words = Controls.of(self.run, first), told()
         spoken = [name for name in names if is_words(self.run, name)]
         keep = self._keep
         keep("stream", gr.Radio(names, value=first, label="Stream", elem_id="stream"))
-        look = self._look(own)
+        look = fields(self.run, own)
         keep("prompt", gr.Textbox(max_lines=6, elem_id="prompt", max_length=limits.MOST_LETTERS, **look["prompt"]))
         keep(
             "prompt_stream",
@@ -82,7 +81,10 @@ class Page:
         keep(
             "negative",
             gr.Textbox(
-                label="Negative prompt", elem_id="negative", max_length=limits.MOST_LETTERS, info=words["negative"].partition("-> ")[2]
+                label="Negative prompt",
+                elem_id="negative",
+                max_length=limits.MOST_LETTERS,
+                info=words["negative"].partition("-> ")[2],
             ),
         )
         keep("size", gr.Slider(elem_id="size", **look["size"]))
@@ -93,10 +95,39 @@ class Page:
         keep("status", gr.HTML("", elem_id="status"))
         with gr.Accordion("How it is drawn", open=False, elem_id="how"):
             keep("seed", gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed"))
-            keep("steps", gr.Slider(1, limits.MOST_STEPS, step=1, label="Steps", info=words["steps"], elem_id="steps", **look["steps"]))
-            keep("guidance", gr.Slider(0, 10, step=0.1, label="Guidance", info=words["guidance"], elem_id="guidance", **look["guidance"]))
-            keep("temperature", gr.Slider(0, 2, step=0.05, label="Temperature", info=words["temperature"], elem_id="temperature", **look["temperature"]))
-            keep("order", gr.Dropdown(label="Order", info="the score whose highest slots are revealed first", elem_id="order", **look["order"]))
+            keep(
+                "steps",
+                gr.Slider(
+                    1, limits.MOST_STEPS, step=1, label="Steps", info=words["steps"], elem_id="steps", **look["steps"]
+                ),
+            )
+            keep(
+                "guidance",
+                gr.Slider(
+                    0, 10, step=0.1, label="Guidance", info=words["guidance"], elem_id="guidance", **look["guidance"]
+                ),
+            )
+            keep(
+                "temperature",
+                gr.Slider(
+                    0,
+                    2,
+                    step=0.05,
+                    label="Temperature",
+                    info=words["temperature"],
+                    elem_id="temperature",
+                    **look["temperature"],
+                ),
+            )
+            keep(
+                "order",
+                gr.Dropdown(
+                    label="Order",
+                    info="the score whose highest slots are revealed first",
+                    elem_id="order",
+                    **look["order"],
+                ),
+            )
         with gr.Accordion("Given besides words", open=False, elem_id="besides"):
             keep(
                 "files",
@@ -111,16 +142,31 @@ class Page:
 
     def _work(self, first: str) -> None:
         keep = self._keep
-        look = self._look(Controls.of(self.run, first))
+        look = fields(self.run, Controls.of(self.run, first))
         with gr.Row(elem_id="tools"):
-            keep("upload", gr.UploadButton("Open a file", elem_id="upload", min_width=110, type="filepath", **look["upload"]))
+            keep(
+                "upload",
+                gr.UploadButton("Open a file", elem_id="upload", min_width=110, type="filepath", **look["upload"]),
+            )
             keep("take", gr.Button("Open the prompt", elem_id="take", min_width=110, **look["take"]))
             keep("file", gr.DownloadButton("Save", elem_id="file", min_width=110, interactive=False))
-        keep("stage", gr.HTML(_EMPTY, elem_id="stage", js_on_load=_PAINTED, apply_default_css=False))
+        keep("stage", gr.HTML(EMPTY, elem_id="stage", js_on_load=_PAINTED, apply_default_css=False))
         with gr.Row(elem_id="edit"):
-            keep("regions", gr.Textbox(label="Region", placeholder="everything", elem_id="regions", scale=2, min_width=180, max_lines=1))
-            keep("only", gr.Dropdown(label="Only these", multiselect=True, elem_id="only", scale=2, min_width=180, **look["only"]))
-            keep("remake", gr.Button("Make anew", elem_id="remake", min_width=110, variant="primary", interactive=False))
+            keep(
+                "regions",
+                gr.Textbox(
+                    label="Region", placeholder="everything", elem_id="regions", scale=2, min_width=180, max_lines=1
+                ),
+            )
+            keep(
+                "only",
+                gr.Dropdown(
+                    label="Only these", multiselect=True, elem_id="only", scale=2, min_width=180, **look["only"]
+                ),
+            )
+            keep(
+                "remake", gr.Button("Make anew", elem_id="remake", min_width=110, variant="primary", interactive=False)
+            )
             keep("undo", gr.Button("Undo", elem_id="undo", min_width=80, interactive=False))
         with gr.Tabs(elem_id="looks"):
             with gr.Tab("Tokens"):
@@ -134,7 +180,7 @@ class Page:
                         apply_default_css=False,
                     ),
                 )
-            with gr.Tab("Before and after"):
+            with gr.Tab("Before"):
                 keep("before", gr.HTML("", elem_id="before", apply_default_css=False))
             with gr.Tab("Python"):
                 keep("script", gr.Code(language="python", interactive=False, elem_id="script", show_label=False))
@@ -146,8 +192,8 @@ class Page:
         if not named:
             where = "" if self.run.folder == SHIPPED else f" {self.run.folder}"
             gr.HTML(
-                "<p>What a run draws before and after one of its tokenizers is exchanged. Start the page with the other "
-                f"tokenizer: <code>tokenmask play{escape(where)} --swap image=FOLDER</code></p>"
+                "<p>What a run draws before and after one of its tokenizers is exchanged. Start the page with the "
+                f"other tokenizer: <code>tokenmask play{escape(where)} --swap image=FOLDER</code></p>"
             )
         places = ", ".join(f"{name}: {place}" for name, (_, place) in self.swaps.places.items())
         keep("compare", gr.Button("Draw with both", elem_id="compare", visible=bool(named), variant="primary"))
@@ -157,126 +203,6 @@ class Page:
 
     def _keep(self, name: str, part: Any) -> None:
         self.parts[name] = part
-
-    def _look(self, own: Controls) -> dict[str, dict[str, Any]]:
-        """What components of a stream look like, by name."""
-        kind: Any = self.run.tokenizers[own.stream].media
-        words, tokenizer = is_words(self.run, own.stream), self.run.tokenizers[own.stream]
-        begins = own.prompt[0] == own.stream
-        timed = own.size == "duration_seconds"
-        parts = list(tokenizer.group_names) if isinstance(tokenizer, NamesGroups) else []
-        channels = list(self.run.labels.get(own.stream, {}).get("channel", ()))
-        orders = [(f"{own.order} (the run's)", own.order), *((name, name) for name in ORDERS if name != own.order)]
-        return {
-            "prompt": {
-                "label": "Beginning, which is continued" if begins else "Prompt",
-                "placeholder": f"such as: {own.prompt[1]}" if own.prompt[1] else "",
-            },
-            "prompt_stream": {"value": own.prompt[0] or None},
-            "negative": {"visible": own.guided},
-            "size": {
-                "label": "Duration in seconds" if timed else "Length in codes",
-                "minimum": 0.1 if timed else 1,
-                "maximum": 10 if timed else limits.MOST_CODES // 4,
-                "step": 0.1 if timed else 1,
-                "value": own.usual_size or 1,
-                "visible": bool(own.size),
-            },
-            "steps": {"value": own.steps},
-            "guidance": {"value": own.guidance, "visible": own.guided},
-            "temperature": {"value": own.temperature},
-            "order": {"choices": orders, "value": own.order},
-            "only": {"choices": parts or channels, "value": [], "visible": bool(parts or channels)},
-            "upload": {"file_types": list(said(kind, "suffixes")), "visible": not words},
-            "take": {"visible": words},
-        }
-
-    # joined ------------------------------------------------------------------------------------------------------
-
-    def _join(self) -> None:
-        at = self.parts
-        values = ["stream", "prompt", "prompt_stream", "negative", "size", "steps", "guidance", "temperature", "order"]
-        values += ["seed", "files", "regions", "only"]
-        asked = [at["piece"], *(at[name] for name in values)]
-        shown = [at[name] for name in ("piece", "stage", "before", "codes", "script", "status", "regions", "file")]
-        buttons = [at[name] for name in ("remake", "undo", "stop")]
-        one = {"concurrency_id": "draw", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
-        quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-
-        def split(given: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
-            return given[0], dict(zip(values, given[1:], strict=True))
-
-        def drawing(work: Callable[[Any, dict[str, Any]], Iterator[Shown]]) -> Callable[..., Iterator[Any]]:
-            def run(*given: Any) -> Iterator[Any]:
-                yield {at["stop"]: gr.update(visible=True)}
-                for now in work(*split(given)):
-                    yield self._updates(now)
-                yield {at["stop"]: gr.update(visible=False)}
-
-            return run
-
-        draw = drawing(lambda _, said: self.actions.draw(said))
-        began = [
-            at["draw"].click(draw, asked, [*shown, *buttons], **one),
-            at["prompt"].submit(draw, asked, [*shown, *buttons], **one),
-            at["another"]
-            .click(lambda seed: (seed or 0) + 1, at["seed"], at["seed"], **quick)
-            .then(draw, asked, [*shown, *buttons], **one),
-            at["remake"].click(drawing(self.actions.remake), asked, [*shown, *buttons], **one),
-        ]
-        at["stop"].click(
-            lambda: (gr.update(visible=False), self._status("Stopped.")), None, [at["stop"], at["status"]],
-            cancels=began, **quick,
-        )
-
-        def opened(path: Any, *given: Any) -> Any:
-            return self._updates(self.actions.open(split(given)[1], path))
-
-        at["upload"].upload(opened, [at["upload"], *asked], [*shown, *buttons], **one)
-        at["take"].click(lambda *given: opened(None, *given), asked, [*shown, *buttons], **one)
-        at["undo"].click(lambda piece: self._updates(self.actions.undo(piece)), at["piece"], [*shown, *buttons], **one)
-
-        def painted(piece: Any, event: gr.EventData) -> Any:
-            return self._updates(self.actions.paint(piece, event._data["cells"]))
-
-        at["stage"].select(painted, at["piece"], [at["regions"], at["status"]], **quick)
-        at["compare"].click(
-            lambda *given: self._updates(self.actions.compare(*split(given))),
-            asked,
-            [at[name] for name in ("compared", "about", "swap_script", "status")],
-            **one,
-        )
-        changing = ["prompt", "prompt_stream", "negative", "size", "steps", "guidance", "temperature", "order", "only"]
-        changing += ["upload", "take"]
-
-        def changed(stream: str) -> list[Any]:
-            look = self._look(Controls.of(self.run, stream))
-            return [gr.update(**look[name]) for name in changing]
-
-        at["stream"].change(changed, at["stream"], [at[name] for name in changing], **quick)
-
-    def _updates(self, shown: Shown) -> dict[Any, Any]:
-        """What is shown, by component."""
-        found: dict[Any, Any] = {}
-        for name, value in shown.items():
-            if name == "status":
-                found[self.parts[name]] = self._status(value)
-            elif name == "about":
-                found[self.parts[name]] = f"<p>{escape(value)}</p>"
-            elif name == "file":
-                found[self.parts[name]] = gr.update(value=value, interactive=value is not None)
-            else:
-                found[self.parts[name]] = value
-        if "piece" in shown:
-            found[self.parts["remake"]] = gr.update(interactive=True)
-            found[self.parts["undo"]] = gr.update(interactive=shown["piece"].before is not None)
-        return found
-
-    @staticmethod
-    def _status(text: str) -> str:
-        wrong = text.startswith(WRONG)
-        role, kind = ("alert", "wrong") if wrong else ("status", "said")
-        return f'<p role="{role}" class="{kind}">{escape(text.removeprefix(WRONG))}</p>'
 
 
 def make_page(run: Run, swaps: Swaps, folder: Path) -> Any:

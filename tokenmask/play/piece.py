@@ -85,11 +85,12 @@ def remade(
     if only:
         arguments["channels" if "channel" in piece.codes.spec.axes else "parts"] = list(only)
     arguments |= asked.arguments(run, sized=False)
-    regions = None if regions is None else [tuple(region) for region in regions]
-    first = [calls.MADE] if regions is None else [calls.MADE, calls.of(regions)]
+    boxes = None if regions is None else [tuple(region) for region in regions]
+    first = [calls.MADE] if boxes is None else [calls.MADE, calls.of(boxes)]
     line = calls.spelled("edit", first, arguments, asked)
-    media = run.edit(piece.media, regions, on_step=on_step, **arguments)[0]
+    media = run.edit(piece.media, boxes, on_step=on_step, **arguments)[0]
     view, spans = view_of(type(media)), list[Span]()
-    for region in regions or () if view is not None else ():
-        spans += view.told(region, piece.media, media)[1]
+    if view is not None:
+        for box in boxes or ():
+            spans += view.told(box, piece.media, media)[1]
     return Piece(piece.stream, media, run.inputs.tokens(piece.stream, media), (*piece.calls, line), piece, spans)

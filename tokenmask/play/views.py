@@ -19,7 +19,7 @@ from tokenmask.report.views import Span, View, view_of
 
 STYLE = Path(__file__).with_name("stage.css")
 SCRIPT = Path(__file__).with_name("stage.js")
-_WIDTH, _HEIGHT = "46rem", 200
+_WIDTH, _HEIGHT = "none", 200
 _LAYER = '<div class="paint"></div>'
 _HINTS = {
     "picture": "Drag over what is to be made anew.",
@@ -40,7 +40,8 @@ def stage(piece: Piece) -> str:
     about = json.dumps({"kind": surface.kind, "rows": surface.rows, "columns": surface.columns})
     body = (
         f"{_painted(view, piece, surface, label)}"
-        f'<div class="under"><span>{_HINTS[surface.kind]}</span><button type="button" class="clear">Clear</button></div>'
+        f'<div class="under"><span>{_HINTS[surface.kind]}</span>'
+        '<button type="button" class="clear">Clear</button></div>'
         f'<script type="application/json" id="surface">{about}</script>'
     )
     return frame(body, label, _WIDTH, _HEIGHT, style=style, script=script)
