@@ -87,8 +87,9 @@ def choose(page, stream):
 def draw(page, prompt, button="#draw"):
     """Draws, and waits until it is done."""
     page.locator("#prompt textarea").fill(prompt)
-    page.evaluate("document.querySelector('#status').innerHTML = ''")
+    before = page.locator("#stage").inner_html()
     page.locator(button).click()
+    page.wait_for_function("(before) => document.querySelector('#stage').innerHTML !== before", arg=before)
     page.locator("#status p", has_text="Done, with seed").wait_for()
     page.frame_locator("#stage iframe").locator("main").wait_for()
     page.wait_for_timeout(300)
