@@ -11,7 +11,7 @@ from tests.worlds import tokenizers
 from tokenmask.play import server
 from tokenmask.play.swaps import Swaps
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:gradio")]
 WIDTHS = {"desk": 1280, "phone": 390}
 PLAYED = """async (audio) => {
   await audio.play();
@@ -21,8 +21,10 @@ PLAYED = """async (audio) => {
 OUTSIDE = """() => {
   const wide = document.documentElement.clientWidth;
   const seen = [...document.querySelectorAll("button, input, textarea, label, iframe, canvas, h1, p")];
-  return seen.filter((one) => one.offsetParent && one.getBoundingClientRect().right > wide + 1).map((one) => one.outerHTML);
+  const right = (one) => one.getBoundingClientRect().right;
+  return seen.filter((one) => one.offsetParent && right(one) > wide + 1).map((one) => one.outerHTML);
 }"""
+STAGE = "(document.querySelector('#stage iframe')?.srcdoc ?? '')"
 ODD = "[svelte-i18n]"  # the library warns of its own words
 
 
@@ -55,7 +57,9 @@ def browser():
 def page(request, browser, served):
     """The page; what goes wrong on it, and what it asks of other addresses, fails the test."""
     wrong = []
-    opened = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 900}, has_touch=request.param == "phone")
+    opened = browser.new_page(
+        viewport={"width": WIDTHS[request.param], "height": 900}, has_touch=request.param == "phone"
+    )
     opened.set_default_timeout(20_000)
 
     def said(message):
@@ -87,9 +91,9 @@ def choose(page, stream):
 def draw(page, prompt, button="#draw"):
     """Draws, and waits until it is done."""
     page.locator("#prompt textarea").fill(prompt)
-    before = page.locator("#stage").inner_html()
+    before = page.evaluate(STAGE)
     page.locator(button).click()
-    page.wait_for_function("(before) => document.querySelector('#stage').innerHTML !== before", arg=before)
+    page.wait_for_function(f"(before) => {STAGE} !== before", arg=before)
     page.locator("#status p", has_text="Done, with seed").wait_for()
     page.frame_locator("#stage iframe").locator("main").wait_for()
     page.wait_for_timeout(300)

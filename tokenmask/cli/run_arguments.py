@@ -173,6 +173,34 @@ def evaluate(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of masks and samples (default: 0)")
 
 
+def study(commands: Commands) -> None:
+    """``tokenmask study``."""
+    examples = [
+        "tokenmask study steps.yaml --new runs/demo --stream image",
+        "tokenmask study steps.yaml",
+    ]
+    parser = command(
+        commands,
+        "study",
+        "Compare variants of a recipe or of a sampler, with intervals: a page of YAML says which, and by what.",
+        examples,
+        "Each variant with each seed is measured once and kept, so the same command again goes on where it stopped; "
+        "pages to begin with lie in benchmarks/studies.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the page, see tokenmask.studies.read_study")
+    parser.add_argument("--new", metavar="RUN", help="write a first page about a run, instead of measuring one")
+    parser.add_argument("--stream", metavar="NAME", help="with --new: what is generated (default: the run's first)")
+    parser.add_argument(
+        "--work",
+        metavar="FOLDER",
+        help="where measured variants, corpora and trained runs are kept (default: runs/studies/NAME)",
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="where NAME.json and NAME.svg are written (default: that of --work)"
+    )
+    add_force(parser)
+
+
 def report(commands: Commands) -> None:
     """``tokenmask report``."""
     examples = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]

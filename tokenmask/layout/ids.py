@@ -63,7 +63,7 @@ class Ids:
     def head_of(self, ids: Tensor) -> Tensor:
         """Shared ids of any shape -> int64 indices into ``ranges``, -1 for PAD and controls."""
         table: Tensor = self._range_of_id  # type: ignore[attr-defined]
-        return table.to(ids.device)[ids.long()]
+        return table.to(ids.device).index_select(0, ids.reshape(-1)).view(ids.shape)
 
     def offsets(self, device: torch.device | str = "cpu") -> Tensor:
         """int32 [number of ranges], the id of code 0 of each range."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +40,12 @@ class MaskingProcess(ABC):
 
     def share(self, t: float) -> float:
         """:meth:`hidden` of one number, on the host and in double precision."""
-        return float(self.hidden(torch.tensor(t, dtype=torch.float64)))
+        return self.shares([t])[0]
+
+    def shares(self, times: Sequence[float]) -> list[float]:
+        """:meth:`share` of each of some times."""
+        shares: list[float] = self.hidden(torch.tensor(times, dtype=torch.float64)).tolist()
+        return shares
 
     def time(self, share: Tensor) -> Tensor:
         """The time at which ``share`` is hidden, float of its shape: the inverse of :meth:`hidden`, by bisection."""
@@ -166,8 +171,8 @@ def open_counts(process: MaskingProcess, initial: int, steps: int, rounding: Rou
     Every step reveals a slot while there are as many as steps.
     """
     plan, before = [], initial
-    for left in range(steps - 1, -1, -1):
-        share = process.share(left / steps)
+    shares = process.shares([left / steps for left in range(steps)])
+    for left, share in zip(range(steps - 1, -1, -1), reversed(shares), strict=True):
         before = max(0, min(before - 1, max(left, ROUNDINGS[rounding](share * initial)))) if left else 0
         plan.append(before)
     return plan

@@ -23,7 +23,7 @@ def check_tensor(
 ) -> None:
     """Raise TypeError or ValueError unless the tensor has this dtype and shape and is where ``like`` is."""
     check_dtype(op, name, tensor, (dtype,))
-    if list(tensor.shape) != list(shape):
+    if tensor.shape != tuple(shape):
         raise ValueError(
             f"{op}: {name} must be {axes} = {list(shape)}, got {list(tensor.shape)}; pass one of that shape"
         )

@@ -89,8 +89,6 @@ def remade(
     first = [calls.MADE] if boxes is None else [calls.MADE, calls.of(boxes)]
     line = calls.spelled("edit", first, arguments, asked)
     media = run.edit(piece.media, boxes, on_step=on_step, **arguments)[0]
-    view, spans = view_of(type(media)), list[Span]()
-    if view is not None:
-        for box in boxes or ():
-            spans += view.told(box, piece.media, media)[1]
+    view = view_of(type(media))
+    spans = () if view is None else view.filled(media)
     return Piece(piece.stream, media, run.inputs.tokens(piece.stream, media), (*piece.calls, line), piece, spans)

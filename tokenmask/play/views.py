@@ -19,7 +19,7 @@ from tokenmask.report.views import Span, View, view_of
 
 STYLE = Path(__file__).with_name("stage.css")
 SCRIPT = Path(__file__).with_name("stage.js")
-_WIDTH, _HEIGHT = "none", 200
+_WIDTH = "none"
 _LAYER = '<div class="paint"></div>'
 _HINTS = {
     "picture": "Drag over what is to be made anew.",
@@ -36,7 +36,7 @@ def stage(piece: Piece) -> str:
     surface = Surface.of(piece.media, piece.codes)
     style, script = STYLE.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")
     if surface is None:
-        return frame(view.single(piece.media, label, piece.spans), label, _WIDTH, _HEIGHT, style=style)
+        return frame(view.single(piece.media, label, piece.spans), label, _WIDTH, style=style)
     about = json.dumps({"kind": surface.kind, "rows": surface.rows, "columns": surface.columns})
     body = (
         f"{_painted(view, piece, surface, label)}"
@@ -44,14 +44,14 @@ def stage(piece: Piece) -> str:
         '<button type="button" class="clear">Clear</button></div>'
         f'<script type="application/json" id="surface">{about}</script>'
     )
-    return frame(body, label, _WIDTH, _HEIGHT, style=style, script=script)
+    return frame(body, label, _WIDTH, style=style, script=script)
 
 
 def pair(first: Any, second: Any, names: tuple[str, str], label: str, spans: tuple[Span, ...] = ()) -> str:
     """Two media of one kind in a frame."""
     view = view_of(type(first))
     body = "" if view is None else f'<div class="beside">{view.pair((first, second), names, label, spans)}</div>'
-    return frame(body, label, _WIDTH, _HEIGHT, style=STYLE.read_text(encoding="utf-8"))
+    return frame(body, label, _WIDTH, style=STYLE.read_text(encoding="utf-8"))
 
 
 def _painted(view: View, piece: Piece, surface: Surface, label: str) -> str:
