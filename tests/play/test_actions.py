@@ -75,11 +75,11 @@ def test_files_are_opened_and_given(actions):
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"stream": "smell"}, "this run has the streams"),
+        ({"stream": "smell"}, "must be one of those of this run"),
         ({"prompt": "a" * 3000}, "2000 letters, got 3000"),
         ({"negative": "a" * 3000}, "the negative prompt may have"),
         ({"prompt_stream": "image"}, "given to a stream of words"),
-        ({"prompt_stream": None}, "streams"),
+        ({"prompt_stream": None}, "got None; name one"),
         ({"steps": 10_000}, "1..128, got 10000"),
         ({"steps": 0}, "1..128, got 0"),
         ({"steps": "many"}, "steps must be"),

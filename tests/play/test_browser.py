@@ -212,3 +212,16 @@ def test_before_and_after_a_swap(page):
     page.locator("#about", has_text="1024 codes before, 64 after").wait_for()
     shown = page.frame_locator("#compared iframe").locator("img")
     assert shown.count() == 2 and shown.first.evaluate("(one) => one.naturalWidth") == 32
+
+
+def test_a_long_drawing_is_stopped_and_the_next_one_goes(page):
+    choose(page, "eeg")
+    page.locator("#how button").first.click()
+    page.locator("#steps input[type=number]").fill("128")
+    page.locator("#draw").click()
+    page.locator("#status p", has_text="step 1 of").wait_for()
+    page.locator("#stop").click()
+    page.locator("#status p", has_text="Stopped.").wait_for()
+    page.locator("#steps input[type=number]").fill("1")
+    draw(page, "eyes open")
+    assert "steps=1," in script(page) or "steps=1\n" in script(page)

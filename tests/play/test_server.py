@@ -30,7 +30,7 @@ def test_swaps_are_named_with_their_stream(word, monkeypatch, capsys):
 
 def test_a_swap_of_a_stream_that_there_is_not(monkeypatch, capsys):
     monkeypatch.setattr("tokenmask.cli.play.needed", lambda: None)
-    assert main(["play", "--swap", "smell=shipped"]) == 2 and "streams text" in capsys.readouterr().err
+    assert main(["play", "--swap", "smell=shipped"]) == 2 and "one of those of this run" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
