@@ -37,7 +37,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "study", "inspect", "report", "info", "recipes", "demo"),
+        *("evaluate", "study", "inspect", "report", "push", "pull", "info", "recipes", "demo"),
     }
 
 
@@ -58,7 +58,7 @@ def test_every_flag_is_explained(parser):
             assert f"(default: {action.default})" in action.help, f"{parser.prog}: {action.dest} hides its default"
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e != "tokenmask demo"])
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if not e.startswith(("tokenmask demo", "tokenmask pull"))])
 def test_examples_work_as_written(example, workplace, call, monkeypatch):
     """In the order of the help, since some use what one before them made; only the fits are cut short."""
     monkeypatch.chdir(workplace)

@@ -27,6 +27,8 @@ HOMES = {
     "study": "study",
     "report": "report",
     "play": "play",
+    "push": "sharing",
+    "pull": "sharing",
     "demo": "runs",
     "inspect": "inspect",
     "info": "about",

@@ -19,6 +19,7 @@ from tokenmask.cli.arguments import (
     command,
     count,
     grid,
+    named,
     not_below_0,
     not_negative,
     number,
@@ -236,6 +237,47 @@ def play(commands: Commands) -> None:
     )
     parser.add_argument("--port", type=count, metavar="N", help="of the page (default: a free one)")
     parser.add_argument("--browser", action="store_true", help="open the page in the browser of this machine")
+
+
+def push(commands: Commands) -> None:
+    """``tokenmask push``."""
+    examples = ['tokenmask push runs/demo me/my-run --licence cc-by-4.0 --data "my pictures=cc0-1.0" --dry-run']
+    about = "Send a run to a hub, with a model card: recipe, weights, tokenizers and figures, none of your data."
+    more = "Needs huggingface_hub (pip install 'tokenmask[hub]') and its login (hf auth login)."
+    parser = command(commands, "push", about, examples, more)
+    parser.add_argument("run", metavar="RUN", help="a run folder; a README.md in it is sent as it is")
+    parser.add_argument("name", metavar="USER/NAME", help="the repository; one that is not there is made")
+    parser.add_argument("--public", action="store_true", help="make a new repository one that everybody can see")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be sent, and send nothing")
+    parser.add_argument(
+        "--title", default="", metavar="WORDS", help="heading of the card (default: name of the folder)"
+    )
+    parser.add_argument("--licence", default="", metavar="ID", help="of the weights, such as cc-by-4.0")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=LICENCE",
+        help="a source of data; again for more",
+    )
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="SENTENCE", help="what the run cannot do; again for more"
+    )
+    parser.add_argument(
+        "--samples", type=not_below_0, default=0, metavar="N", help="samples of each stream in the card (default: 0)"
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
+
+
+def pull(commands: Commands) -> None:
+    """``tokenmask pull``."""
+    examples = ["tokenmask pull me/my-run runs/theirs"]
+    about = "Fetch a run from a hub into a new folder, which appears when all of it is there and opens."
+    parser = command(commands, "pull", about, examples, "Needs huggingface_hub (pip install 'tokenmask[hub]').")
+    parser.add_argument("name", metavar="USER/NAME", help="the repository")
+    parser.add_argument("folder", metavar="RUN", help="the new run folder")
+    parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit (default: the main branch)")
 
 
 def info(commands: Commands) -> None:
