@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.modalities.video import VideoClip as VideoClip
     from tokenmask.models import Transformer as Transformer
     from tokenmask.recipes import Recipe as Recipe
+    from tokenmask.report import show as show
     from tokenmask.run import Run as Run
     from tokenmask.run import convert as convert
     from tokenmask.run import load as load
@@ -53,6 +54,7 @@ _HOMES = {
     "load_tokenizer": "run",
     "wrap": "run",
     "convert": "run",
+    "show": "report",
     "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",

@@ -24,13 +24,15 @@ HOMES = {
     "edit": "changes",
     "swap": "changes",
     "evaluate": "evaluate",
+    "study": "study",
     "report": "report",
+    "play": "play",
     "demo": "runs",
     "inspect": "inspect",
     "info": "about",
     "recipes": "about",
 }
-GOES_ON = ("fit", "encode", "corpus", "train", "demo")  # the same command again does what is left to do
+GOES_ON = ("fit", "encode", "corpus", "train", "study", "demo")  # the same command again does what is left to do
 
 
 def main(argv: Sequence[str] | None = None) -> int:

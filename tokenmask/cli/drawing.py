@@ -86,6 +86,8 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
         return None
     recipe = run.recipe
     if arguments.set:
+        if unsaid := [word for word in arguments.set if "=" not in word]:
+            raise ValueError(f"--set takes field=value of the sampler, got {unsaid[0]!r}; write {unsaid[0]}=VALUE")
         own = stream in recipe.samplers
         others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
         home = f"samplers.{stream}" if own else "sampler"
@@ -95,7 +97,7 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
     if arguments.order:
         path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}
         order = component(path, Score, "tokenmask.scores")  # type: ignore[type-abstract]
-        sampler = replace(sampler, order=order, stages=tuple(replace(one, order=None) for one in sampler.stages))
+        sampler = sampler.ordered(order)
     return _with_picks(sampler, lambda pick: _cut(pick, cut)) if cut else sampler
 
 

@@ -173,6 +173,34 @@ def evaluate(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of masks and samples (default: 0)")
 
 
+def study(commands: Commands) -> None:
+    """``tokenmask study``."""
+    examples = [
+        "tokenmask study steps.yaml --new runs/demo --stream image",
+        "tokenmask study steps.yaml",
+    ]
+    parser = command(
+        commands,
+        "study",
+        "Compare variants of a recipe or of a sampler, with intervals: a page of YAML says which, and by what.",
+        examples,
+        "Each variant with each seed is measured once and kept, so the same command again goes on where it stopped; "
+        "pages to begin with lie in benchmarks/studies.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the page, see tokenmask.studies.read_study")
+    parser.add_argument("--new", metavar="RUN", help="write a first page about a run, instead of measuring one")
+    parser.add_argument("--stream", metavar="NAME", help="with --new: what is generated (default: the run's first)")
+    parser.add_argument(
+        "--work",
+        metavar="FOLDER",
+        help="where measured variants, corpora and trained runs are kept (default: runs/studies/NAME)",
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="where NAME.json and NAME.svg are written (default: that of --work)"
+    )
+    add_force(parser)
+
+
 def report(commands: Commands) -> None:
     """``tokenmask report``."""
     examples = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
@@ -189,6 +217,25 @@ def report(commands: Commands) -> None:
         "all if none are (default: the data that ships, for the tokenizers that ship)",
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
+
+
+def play(commands: Commands) -> None:
+    """``tokenmask play``."""
+    examples = ["tokenmask play", "tokenmask play runs/demo --browser", "tokenmask play runs/demo --swap audio=shipped"]
+    about = "Draw, open and edit media of a run on a page of this machine."
+    more = "Needs gradio (pip install 'tokenmask[play]'). The page is at 127.0.0.1 alone, and sends nothing elsewhere."
+    parser = command(commands, "play", about, examples, more)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "--swap",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another tokenizer of a stream, named as in `tokenmask swap`, to see what the run draws before and after "
+        "it is exchanged; again for more",
+    )
+    parser.add_argument("--port", type=count, metavar="N", help="of the page (default: a free one)")
+    parser.add_argument("--browser", action="store_true", help="open the page in the browser of this machine")
 
 
 def info(commands: Commands) -> None:

@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent
 _MOST_BYTES = 1 << 20  # of a YAML file
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
+class PlainLoader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
     """Plain values only, and no aliases: a page of them unfolds to more than any memory holds."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -82,7 +82,7 @@ def recipe_yaml(recipe: Recipe) -> str:
     """
     values = plain(recipe, Recipe)
     text = str(yaml.safe_dump(values, sort_keys=False, width=120))
-    again = _build(yaml.load(text, _Loader), "as it would be written")
+    again = _build(yaml.load(text, PlainLoader), "as it would be written")
     names = [name for name in values if not same(getattr(again, name), getattr(recipe, name))]
     if names:
         raise ValueError(
@@ -115,7 +115,7 @@ def _page(path: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES} bytes")
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        values = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"a recipe must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
     if not isinstance(values, dict):

@@ -83,10 +83,10 @@ def read_run(folder: Path) -> RunParts:
     return RunParts(recipe, layout, models, tokenizers, corpora, labels, fresh)
 
 
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a run, in whatever words were those of its day."""
+def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a run, in whatever words were those of its day; overrides as of :func:`load_recipe`."""
     with names_of_its_day():
-        return load_recipe(folder / "recipe.yaml")
+        return load_recipe(folder / "recipe.yaml", overrides=overrides)
 
 
 def model_path(folder: str | Path, name: str = "main") -> Path:

@@ -19,6 +19,7 @@ from tokenmask.generation import (
     DrawOptions,
     Filling,
     Inputs,
+    Placed,
     Region,
     Request,
     check_options,
@@ -167,7 +168,8 @@ class Run:
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
             requests += [replace(blank, sample=sample) for sample in range(samples)]
-        return self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
+        filled = self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
+        return [_marked(one, asked.hole) for one, asked in zip(filled, requests, strict=True)]
 
     @free_cores()
     def edit(
@@ -301,7 +303,8 @@ class Run:
             sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
         requests = [replace(request, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, sampler, options)
-        return [one if piece is None else pasted(whole, one, piece[0], first) for one in filled], chosen
+        edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
+        return [_marked(one, opened) for one in edited], chosen
 
     @property
     def inputs(self) -> Inputs:
@@ -313,10 +316,10 @@ class Run:
     ) -> list[TokenStream]:
         packing, on_step = self.recipe.packing, options.get("on_step")
 
-        def filled(some: Sequence[Request], numbers: Sequence[int]) -> list[TokenStream]:
+        def filled(some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
             def shown(now: Filling) -> None:
                 if on_step is not None:
-                    on_step(replace(now, request=numbers[now.request]))
+                    on_step(placed[now.request](now))
 
             return fill(
                 some,
@@ -325,11 +328,11 @@ class Run:
                 sampler=sampler,
                 packing=packing,
                 invariant=invariant,
-                progress=options.get("progress", False),
+                progress=bar,
                 on_step=shown if on_step is not None else None,
             )
 
-        return fill_any(requests, self.layout, packing, filled)
+        return fill_any(requests, self.layout, packing, filled, options.get("progress", False))
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -459,6 +462,11 @@ class Run:
             raise ValueError(f"{self.folder} names no corpus; train a run on a corpus, or name one in its run.json")
         specs = dict(self.layout.streams)
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
+
+
+def _marked(stream: TokenStream, hole: Tensor) -> TokenStream:
+    """A stream that knows what of it was filled; a text may have ended before its hole does."""
+    return stream.with_filled(hole[tuple(slice(size) for size in stream.grid)])
 
 
 def _fits(opened: Tensor, axis: int, steps: int) -> bool:
