@@ -37,7 +37,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "study", "inspect", "report", "push", "pull", "info", "recipes", "demo"),
+        *("evaluate", "study", "inspect", "report", "play", "push", "pull", "info", "recipes", "demo"),
     }
 
 
