@@ -249,10 +249,8 @@ def push(commands: Commands) -> None:
     parser.add_argument("name", metavar="USER/NAME", help="the repository; one that is not there is made")
     parser.add_argument("--public", action="store_true", help="make a new repository one that everybody can see")
     parser.add_argument("--dry-run", action="store_true", help="list what would be sent, and send nothing")
-    parser.add_argument(
-        "--title", default="", metavar="WORDS", help="heading of the card (default: name of the folder)"
-    )
-    parser.add_argument("--licence", default="", metavar="ID", help="of the weights, such as cc-by-4.0")
+    parser.add_argument("--title", metavar="WORDS", help="heading of the card (default: name of the folder)")
+    parser.add_argument("--licence", metavar="ID", help="of the weights, such as cc-by-4.0")
     parser.add_argument(
         "--data",
         action="append",

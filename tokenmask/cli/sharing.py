@@ -19,8 +19,8 @@ def push(arguments: argparse.Namespace) -> int:
     """Sends a run, or lists what would be sent."""
     run = load(arguments.run)
     said = {
-        "title": arguments.title,
-        "licence": arguments.licence,
+        "title": arguments.title or "",
+        "licence": arguments.licence or "",
         "data": dict(arguments.data),
         "limits": arguments.limit,
         "samples": arguments.samples,
