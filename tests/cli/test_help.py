@@ -37,7 +37,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "study", "inspect", "report", "info", "recipes", "demo"),
+        *("evaluate", "tune", "study", "inspect", "report", "info", "recipes", "demo"),
     }
 
 

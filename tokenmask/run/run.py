@@ -6,6 +6,7 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,8 +131,8 @@ class Run:
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -165,7 +166,7 @@ class Run:
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
             requests += [replace(blank, sample=sample) for sample in range(samples)]
-        return self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
+        return self._fill(requests, self._sampler(stream, options), options, invariant)
 
     @free_cores()
     def edit(
@@ -197,8 +198,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
@@ -292,7 +293,7 @@ class Run:
             canvas = cut(whole, piece[0], first, stop)
             open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
         request = Request(name, canvas, open_places, conditions, seed=seed, cut=piece is not None, **others)
-        sampler = drawn_with(self.recipe.sampler_of(name), options)
+        sampler = self._sampler(name, options)
         end = codes.spec.end_code
         if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
@@ -305,6 +306,9 @@ class Run:
     def inputs(self) -> Inputs:
         """What its streams take: media, words and paths as tokens."""
         return Inputs(self.layout, self.tokenizers, self.labels)
+
+    def _sampler(self, stream: str, options: DrawOptions) -> Sampler:
+        return drawn_with(self.recipe.sampler_of(stream, options.get("budget")), options)
 
     def _fill(
         self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
@@ -379,6 +383,14 @@ class Run:
             path.parent.mkdir(exist_ok=True)
             model.save(path)
         return Run.load(folder)
+
+    def tune(self, stream: str, **options: Any) -> Any:
+        """Finds the settings that fill a stream best for some budgets; see :func:`tokenmask.tuning.tune`.
+
+        Returns:
+            what was found, whose ``run`` generates by it; where this run has a folder, it is written there.
+        """
+        return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
 
     # judge -------------------------------------------------------------------------------------------------------
 
