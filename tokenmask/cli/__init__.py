@@ -24,6 +24,7 @@ HOMES = {
     "edit": "changes",
     "swap": "changes",
     "evaluate": "evaluate",
+    "tune": "tune",
     "study": "study",
     "report": "report",
     "play": "play",

@@ -137,8 +137,8 @@ class Run:
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -174,6 +174,7 @@ class Run:
             requests += [replace(blank, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
         return [_marked(one, asked.hole) for one, asked in zip(filled, requests, strict=True)]
+        return self._fill(requests, self._sampler(stream, options), options, invariant)
 
     @free_cores()
     def edit(
@@ -205,8 +206,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
@@ -300,7 +301,7 @@ class Run:
             canvas = cut(whole, piece[0], first, stop)
             open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
         request = Request(name, canvas, open_places, conditions, seed=seed, cut=piece is not None, **others)
-        sampler = drawn_with(self.recipe.sampler_of(name), options)
+        sampler = self._sampler(name, options)
         end = codes.spec.end_code
         if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
@@ -314,6 +315,9 @@ class Run:
     def inputs(self) -> Inputs:
         """What its streams take: media, words and paths as tokens."""
         return Inputs(self.layout, self.tokenizers, self.labels)
+
+    def _sampler(self, stream: str, options: DrawOptions) -> Sampler:
+        return drawn_with(self.recipe.sampler_of(stream, options.get("budget")), options)
 
     def _fill(
         self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
@@ -423,6 +427,14 @@ class Run:
         """Sends it to a hub as "user/name"; returns the address of the commit, see :func:`tokenmask.sharing.push`."""
         sent = importlib.import_module(_SHARING).push(self, name, card=card, public=public, endpoint=endpoint)
         return str(sent)
+
+    def tune(self, stream: str, **options: Any) -> Any:
+        """Finds the settings that fill a stream best for some budgets; see :func:`tokenmask.tuning.tune`.
+
+        Returns:
+            what was found, whose ``run`` generates by it; where this run has a folder, it is written there.
+        """
+        return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
 
     # judge -------------------------------------------------------------------------------------------------------
 
