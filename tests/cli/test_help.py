@@ -37,11 +37,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-<<<<<<< HEAD
-        *("evaluate", "study", "inspect", "report", "play", "push", "pull", "info", "recipes", "demo"),
-=======
-        *("evaluate", "tune", "study", "inspect", "report", "info", "recipes", "demo"),
->>>>>>> 914e5f9e326797e22988f03112c6260720567a10
+        *("evaluate", "tune", "study", "inspect", "report", "play", "push", "pull", "info", "recipes", "demo"),
     }
 
 

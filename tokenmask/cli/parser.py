@@ -15,12 +15,8 @@ from tokenmask.cli.arguments import Parser
 
 COMMANDS = (
     *(tokens.fit, tokens.encode, tokens.decode, tokens.corpus, runs.train, runs.generate, runs.edit, runs.swap),
-<<<<<<< HEAD
-    *(runs.evaluate, runs.study, runs.report, runs.play, runs.push, runs.pull),
+    *(runs.evaluate, runs.tune, runs.study, runs.report, runs.play, runs.push, runs.pull),
     *(tokens.inspect, runs.info, runs.recipes, runs.demo),
-=======
-    *(runs.evaluate, runs.tune, runs.study, runs.report, tokens.inspect, runs.info, runs.recipes, runs.demo),
->>>>>>> 914e5f9e326797e22988f03112c6260720567a10
 )
 
 
