@@ -14,6 +14,7 @@ from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, modality_of, split_of, told
 from tokenmask.cli.media import suffixes_of
 from tokenmask.cli.packed import Part, holds_media, table
+from tokenmask.cli.spool import Spool
 
 Classes = Mapping[str, list[str]]  # names of the numbers in a column
 Shards = list[tuple[Path, Classes, str | None]]  # with the split
@@ -38,13 +39,14 @@ def saved_datasets(
         shards += [(place / name, classes, split_of(state.parent)) for name in names]
         about += [folder / state, info, folder / "dataset_dict.json"]
     shards = shards or _parquet(folder, files)
-    entries: list[Entry] = []
+    entries = Spool[Entry]()
     taken: dict[str, str] = {}
     for path, classes, split in shards:
         held = table(path)
         taken = _taken(held, modalities, columns)
         key = path.relative_to(folder).with_suffix("").as_posix()
-        entries += [_entry(held, path, row, f"{key}/{row}", taken, classes, split) for row in range(len(held))]
+        for row in range(len(held)):
+            entries.append(_entry(held, path, row, f"{key}/{row}", taken, classes, split))
     files_read = [*about, *(path for path, _, _ in shards)]
     return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
 
