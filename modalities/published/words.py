@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer
-from tokenmask.modalities.text.media import Text
+from tokenmask.modalities.text.media import Text, joined
 from tokenmask.modalities.text.places import character_places
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
@@ -144,7 +144,13 @@ class PublishedWords(PublishedTokenizer):
         check_stream(self, stream)
         codes = stream.codes[:, 0].tolist()
         codes = codes[: codes.index(self._end)] if self._end in codes else codes
-        return Text(self._safely(codes), TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds))
+        kept = TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
+        filled: tuple[tuple[int, int], ...] = ()
+        if stream.filled is not None:
+            kept = kept.with_filled(stream.filled[: len(codes)])
+            marks = stream.filled[: len(codes), 0].tolist()
+            filled = joined(span for span, is_filled in zip(self._spans_of(codes), marks, strict=True) if is_filled)
+        return Text(self._safely(codes), kept, filled)
 
     def _safely(self, codes: list[int]) -> str:
         """Ids that the vocabulary leaves out stand for nothing."""

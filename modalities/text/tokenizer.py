@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import write_bytes_atomic
-from tokenmask.modalities.text.media import Text
+from tokenmask.modalities.text.media import Text, characters_of, joined
 from tokenmask.modalities.text.places import character_places
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
@@ -121,6 +121,11 @@ class TextTokenizer(FolderTokenizer):
         """What each code stands for, for people to read: half a character shows as U+FFFD, the end code as ""."""
         return [data.decode(errors="replace") for data in self._bytes] + [""]
 
+    @property
+    def code_bytes(self) -> list[bytes]:
+        """What each code stands for, exactly; the end code is nothing."""
+        return [*self._bytes, b""]
+
     def encode(self, media: Text) -> TokenStream:
         """The codes of a text.
 
@@ -183,10 +188,14 @@ class TextTokenizer(FolderTokenizer):
         codes = stream.codes[:, 0].tolist()
         if self._spec.end_code in codes:
             codes = codes[: codes.index(self._spec.end_code)]
-        data = b"".join([self._bytes[code] for code in codes])
-        return Text(
-            data.decode(errors="replace"), TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
-        )
+        pieces = [self._bytes[code] for code in codes]
+        kept = TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
+        filled: tuple[tuple[int, int], ...] = ()
+        if stream.filled is not None:
+            kept = kept.with_filled(stream.filled[: len(codes)])
+            marks = stream.filled[: len(codes), 0].tolist()
+            filled = joined(span for span, is_filled in zip(characters_of(pieces), marks, strict=True) if is_filled)
+        return Text(b"".join(pieces).decode(errors="replace"), kept, filled)
 
     def places(self, media: Text, stream: TokenStream, region: Sequence[float]) -> Tensor:
         """bool [index], codes of which a character of ``media.text[start:end]`` is a part.
@@ -194,11 +203,8 @@ class TextTokenizer(FolderTokenizer):
         Raises:
             ValueError: no (start, end), or one outside of the text.
         """
-        bounds = torch.tensor([0, *(len(character.encode()) for character in media.text)]).cumsum(0)
-        ends = torch.tensor([len(self._bytes[code]) for code in stream.codes[:, 0].tolist()]).cumsum(0)
-        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
-        characters = torch.searchsorted(bounds, begins, right=True) - 1, torch.searchsorted(bounds, ends)
-        return character_places(media, *characters, region)
+        spans = characters_of(self._bytes[code] for code in stream.codes[:, 0].tolist())
+        return character_places(media, *torch.tensor(spans).view(-1, 2).unbind(1), region)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

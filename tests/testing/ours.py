@@ -25,7 +25,9 @@ from tokenmask.masking import (
     ProcessRate,
 )
 from tokenmask.models import (
+    BlockStyle,
     Causal,
+    CodesOnly,
     Full,
     GivenFirst,
     GroupCausal,
@@ -56,12 +58,16 @@ from tokenmask.sampling import (
     ForbidCodes,
     GroupCausalReuse,
     LogitNoise,
+    MatchesPattern,
     NeverRevoke,
     NoGuidance,
     NoReuse,
+    Particles,
     PerLength,
     PrefixReuse,
     ProcessSchedule,
+    Rejection,
+    Restricted,
     RevokeDrawn,
     RevokeLeastLikely,
     RevokeRandom,
@@ -70,13 +76,13 @@ from tokenmask.sampling import (
     SpacedSchedule,
     Stage,
     StaleReuse,
+    StartsWith,
     Twice,
     UniformSchedule,
     Zigzag,
 )
 from tokenmask.scores import (
     BinaryScore,
-    BlockScore,
     Blockwise,
     ChunkScore,
     ConfidenceScore,
@@ -99,6 +105,11 @@ from tokenmask.scores import (
 )
 from tokenmask.training import AdamW, Packing
 
+LLAMA = BlockStyle(norm_eps=1e-5, query_key_norm=False, biases=("qkv",), places="order")
+BERT = BlockStyle("layer", 1e-12, True, False, 0, 80, "gelu", ("qkv", "out", "ffn"), "table")
+BEFORE = BlockStyle(reads_before=True)
+WIDE = BlockStyle(query_key_norm=False, head_size=48, ffn_size=100, biases=("out", "ffn"))
+
 
 def class_weights(layout) -> dict[str, Any]:
     """Of the text alone, rising with the code."""
@@ -118,7 +129,7 @@ OURS: list[Any] = [
     *(Corruption(), Corruption(noise=0.5), Corruption(0.8, 0.1, 0.1), Corruption(0.0, 1.0, 0.0)),
     *(DilatedScore(), DilatedScore(9, 3), BinaryScore(8), HaltonScore(True), LogitScore(), GumbelScore(0.5, None)),
     *(UntilScore(ConfidenceScore(1.0), 2), SpacedScore(MarginScore(), 3, 8), SpacedScore(RasterScore()), GumbelScore()),
-    *(BlockScore(EntropyScore(), 3), BlockScore(RandomScore()), AttentionContrast(((0, 1), (2,)), blur=1.0)),
+    AttentionContrast(((0, 1), (2,)), blur=1.0),
     SumScore((LogitScore(), UntilScore(AttentionContrast(((0,),), (0, 1), blur=0.0), 1)), (1.0, 3.0)),
     *(LevelStages(), LevelStages((1.0, 3.0)), LevelStages(only=1), LevelStages(whole_from=1)),
     *(GroupChain(), GroupChain(1.0, (QLDSScore(),), Linear(), (2, 3))),
@@ -129,11 +140,13 @@ OURS: list[Any] = [
     Conditioning(odds={"image": 1.0, "text": 0.0, "motion": 2.0}),
     *(Packing(), Packing(16), Packing(64, 4, {"audio": 3}), Packing(10, 1)),
     *(Parallel(), Parallel("concat"), Flatten(), Delay()),
-    *(Full(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
     *(SpatialWindows(2, 2), SpatialWindows(1, 3, (2,)), OwnFrame(), OwnFrame((1,)), OwnFrame(alone=True)),
+    *(Full(), CodesOnly(), Causal(), GroupCausal(), GivenFirst(), Window(2), Window(1, (0, 1), 1)),
     *(TransformerConfig(64, 2, 2), TransformerConfig(64, 2, 2, adaln=True)),
     *(TransformerConfig(64, 2, 2, time_input=True, absolute=False), TransformerConfig(64, 2, 2, shifted=True)),
+    *(TransformerConfig(64, 2, 2, absolute=False, style=style) for style in (LLAMA, BERT, WIDE, BEFORE)),
     *(RangeHeadsConfig(), RangeHeadsConfig(tied=False), RangeHeadsConfig(transform=True)),
+    RangeHeadsConfig(transform=True, norm="layer", norm_eps=1e-12),
     *(AdamW(), AdamW(muon=True), AdamW(0.0, 0.5, 0.9)),
     *(MaskedCrossEntropy(scope=scope) for scope in ("predicted", "hidden", "valid", "all")),
     *(MaskedCrossEntropy(reduction=how) for how in ("per_slot", "per_row", "per_row_slot", "per_sample_mean", "bits")),
@@ -151,15 +164,18 @@ OURS: list[Any] = [
     SpacedSchedule(ConfidenceAbove(0.3), SpacedScore(ConfidenceScore(), 2, 4)),
     *(Categorical(), Categorical(0.0), Categorical(3.0, 0.1, grid="after"), Categorical(0.7, None, 5, 0.9, 0.05)),
     *(Categorical(1.0, 0.6, law="sqrt"), Categorical(1.0, 0.8, grid="ends", law="inverse")),
+    *(Restricted(), Restricted(0.7, 1.5), Rejection(), Rejection(0.8, 3, 9), Rejection(proper=False)),
     *(NoGuidance(), ClassifierFree(), ClassifierFree(10.0, 1.0, "cosine"), ClassifierFree(2.0, weights=(0.5, 1.0))),
     *(ClassifierFree(1.0, 4.0, "power_cosine", power=2.0), ClassifierFree(1.5, conditions="hidden")),
     *(ContextCorrupted(), ContextCorrupted(1.0, 1.5)),
     *(AllowAll(), ForbidCodes({"text": (10, 1)})),
     AllOf((ForbidCodes({"text": (10,)}), ForbidCodes({"audio": (0,)}))),
+    *(StartsWith("", (*"abcdefghij", "")), MatchesPattern("[a-j]*", (*"abcdefghij", ""))),
     *(RevokeRandom(), RevokeRandom(0.5), Zigzag(), Zigzag(0.5)),
     *(NeverRevoke(), RevokeLeastLikely(0.5), RevokeDrawn(), RevokeDrawn(0.3, Linear()), RevokeUnlikely()),
     *(NoReuse(), PrefixReuse(), StaleReuse(), StaleReuse(1, 2, RasterScore(3), True, "open"), GroupCausalReuse()),
     *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),
+    Sampler(2, pick=Restricted(), particles=Particles(3)),
     Sampler(2, stages=(Stage(3),), guidance=ClassifierFree(), revoke=RevokeDrawn()),
     *METRICS,
 ]

@@ -26,6 +26,7 @@ HOMES = {
     "evaluate": "evaluate",
     "study": "study",
     "report": "report",
+    "play": "play",
     "demo": "runs",
     "inspect": "inspect",
     "info": "about",

@@ -219,6 +219,25 @@ def report(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
 
 
+def play(commands: Commands) -> None:
+    """``tokenmask play``."""
+    examples = ["tokenmask play", "tokenmask play runs/demo --browser", "tokenmask play runs/demo --swap audio=shipped"]
+    about = "Draw, open and edit media of a run on a page of this machine."
+    more = "Needs gradio (pip install 'tokenmask[play]'). The page is at 127.0.0.1 alone, and sends nothing elsewhere."
+    parser = command(commands, "play", about, examples, more)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "--swap",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another tokenizer of a stream, named as in `tokenmask swap`, to see what the run draws before and after "
+        "it is exchanged; again for more",
+    )
+    parser.add_argument("--port", type=count, metavar="N", help="of the page (default: a free one)")
+    parser.add_argument("--browser", action="store_true", help="open the page in the browser of this machine")
+
+
 def info(commands: Commands) -> None:
     """``tokenmask info``."""
     examples = ["tokenmask info", "tokenmask info runs/demo"]

@@ -4,6 +4,7 @@ from tokenmask.deprecation import moved_names
 from tokenmask.models.attention_pattern import (
     AttentionPattern,
     Causal,
+    CodesOnly,
     Full,
     GivenFirst,
     GroupCausal,
@@ -22,6 +23,7 @@ from tokenmask.models.layout_rows import LayoutRows, layout_rows
 from tokenmask.models.masked_model import MaskedModel, Predictions, head_of
 from tokenmask.models.range_heads import RangeHeads, RangeHeadsConfig
 from tokenmask.models.rows import start_rows
+from tokenmask.models.style import BlockStyle
 from tokenmask.models.transfer import check_shapes, transfer, unequal
 from tokenmask.models.transformer import Transformer, TransformerConfig
 
@@ -30,8 +32,10 @@ __all__ = [
     "AttentionTap",
     "Backbone",
     "BackboneConfig",
+    "BlockStyle",
     "Causal",
     "CodeEmbedding",
+    "CodesOnly",
     "Full",
     "GivenFirst",
     "GroupCausal",

@@ -69,6 +69,14 @@ class Full(AttentionPattern):
 
 
 @dataclass(frozen=True)
+class CodesOnly(AttentionPattern):
+    """Codes see every code and no control: a model that was made without BOS does not see ours."""
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return (key.stream >= 0) | (key.position == query.position)
+
+
+@dataclass(frozen=True)
 class Causal(AttentionPattern):
     """A position sees itself and the positions packed before it."""
 

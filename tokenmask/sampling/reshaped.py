@@ -88,7 +88,8 @@ class LogitNoise(_Inside):
         counters = context.counters[:, None].expand_as(seeds)
         draws = uniform(seed=seeds.flatten(), counters=counters.flatten(), purpose=Purpose.latent)
         inside = (draws + 2.0**-25).clamp(max=1 - 2.0**-24)
-        return torch.special.ndtri(inside).view_as(logits).to(logits)
+        noise: Tensor = torch.special.ndtri(inside).view_as(logits).to(logits)
+        return noise
 
 
 @dataclass(frozen=True)
