@@ -183,7 +183,9 @@ def test_files(tmp_path: Path) -> None:
         assert Text.load(path) == Text(text)
         assert str(Text.load(path)) == text
     path.write_bytes(b"abc\xff")
-    with pytest.raises(ValueError, match="byte 4 of its line 1 is 0xff; if 'abc\xff' is right it is Windows-1252 or Latin-1"):
+    with pytest.raises(
+        ValueError, match="byte 4 of its line 1 is 0xff; if 'abc\xff' is right it is Windows-1252 or Latin-1"
+    ):
         Text.load(path)
     with pytest.raises(ValueError, match="cannot be read"):
         Text.load(tmp_path)

@@ -56,6 +56,12 @@ class Layout(NamedTuple):
     notes: Collection[str] = ()
 
 
+def captions(value: Any) -> list[str]:
+    """The words in a cell: none if it is blank; of a list each, which become records of their own."""
+    found = value if isinstance(value, list) else [] if value is None else [value]
+    return [str(one) for one in found if str(one).strip()]
+
+
 def modality_of(name: str, modalities: Iterable[str]) -> str | None:
     """Which of the modalities but text a file of this name is."""
     suffix = Path(name).suffix.lower()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from tokenmask.cli import manifests
-from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, modality_of, split_of, told
+from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, captions, modality_of, split_of, told
 from tokenmask.cli.packed import Part
 from tokenmask.cli.spool import Spool
 
@@ -46,7 +46,7 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             taken |= {modality: column for modality, (column, *_) in places.items()} | (
                 {"text": words} if words else {}
             )
-            found[name] = Spool(_entry(folder, name, row, places, words) for row in rows)
+            found[name] = Spool(entry for row in rows for entry in _entries(folder, name, row, places, words))
     if not found:
         return None
     if any(split_of(name) for name in found):  # beside those of splits lie tables of all, and of what was thrown out
@@ -121,21 +121,23 @@ def _is_list(value: object, modalities: Collection[str]) -> TypeGuard[list[str]]
     return isinstance(value, list) and any(isinstance(one, str) and modality_of(one, modalities) for one in value[:1])
 
 
-def _entry(folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None) -> Entry:
+def _entries(
+    folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None
+) -> list[Entry]:
+    """The records of a row: one, or one for each of a list of captions."""
     where, others = f"{name}:{row.number}", dict(row.others)
     if not row.columns:
-        return Entry(where, {}, problem=row.problem)
+        return [Entry(where, {}, problem=row.problem)]
     media: dict[str, str | Path | Part] = {}
     for modality, (column, place, known) in places.items():
         value = others.pop(column, None)
         if known or isinstance(value, str):
             media[modality] = known.get(str(value), place / str(value))
     paths = [path for path in media.values() if isinstance(path, Path)]
-    value = others.pop(words, None) if words else None
-    if value is not None and str(value).strip():
-        media["text"] = str(value)
+    said = captions(others.pop(words, None) if words else None)
     if not paths:
-        return Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")
+        return [Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")]
     inside = paths[0].is_relative_to(folder)
     split = SPLITS.get(str(row.values.get("split", "")).lower()) or split_of(name)
-    return Entry(paths[0].relative_to(folder).as_posix() if inside else where, media, split, others)
+    key = paths[0].relative_to(folder).as_posix() if inside else where
+    return [Entry(key, media | ({"text": one} if one else {}), split, others) for one in said or [""]]
