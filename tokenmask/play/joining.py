@@ -18,6 +18,7 @@ from tokenmask.play.fields import CHANGING, fields
 from tokenmask.run import Run
 
 EMPTY = '<div class="empty">Draw something, or open a file.</div>'
+NOTHING_BEFORE = "<p>What was made anew stands here, beside what it was.</p>"
 _SEEN = "() => { if (innerWidth <= 760) document.querySelector('#work').scrollIntoView({ behavior: 'smooth' }); }"
 VALUES = (
     *("stream", "prompt", "prompt_stream", "negative", "size", "steps", "guidance", "temperature", "order", "seed"),
@@ -134,6 +135,8 @@ class Joined:
                 found[self.parts["undo"]] = gr.update(interactive=value is not None and value.before is not None)
             elif name == "status":
                 found[self.parts[name]] = self._status(value)
+            elif name == "before":
+                found[self.parts[name]] = value or NOTHING_BEFORE
             elif name == "about":
                 found[self.parts[name]] = f"<p>{escape(value)}</p>"
             elif name == "file":
