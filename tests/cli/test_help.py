@@ -29,6 +29,7 @@ def examples(parser: argparse.ArgumentParser) -> list[str]:
 
 
 ALL = list(parsers(make_parser()))
+SHOWN_ELSEWHERE = ("demo", "play")  # below, and in tests/play/test_server.py: it stays until it is stopped
 EXAMPLES = [example for parser in ALL for example in examples(parser)]
 
 
@@ -37,7 +38,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "study", "inspect", "report", "info", "recipes", "demo"),
+        *("evaluate", "study", "inspect", "report", "play", "info", "recipes", "demo"),
     }
 
 
@@ -58,7 +59,7 @@ def test_every_flag_is_explained(parser):
             assert f"(default: {action.default})" in action.help, f"{parser.prog}: {action.dest} hides its default"
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e != "tokenmask demo"])
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.split()[1] not in SHOWN_ELSEWHERE])
 def test_examples_work_as_written(example, workplace, call, monkeypatch):
     """In the order of the help, since some use what one before them made; only the fits are cut short."""
     monkeypatch.chdir(workplace)

@@ -98,7 +98,13 @@ class Joined:
         at["take"].click(acting(lambda _, said: actions.open(said, None)), asked, shown, **one)
         at["undo"].click(acting(lambda piece, _: actions.undo(piece)), asked, shown, **one)
         compared = [at[name] for name in ("compared", "about", "swap_script", "status")]
-        at["compare"].click(acting(actions.compare), asked, compared, **one)
+
+        def comparing(pieces: dict[str, Any], *given: Any) -> Iterator[Any]:
+            said = dict(zip(VALUES, given, strict=True))
+            for now in actions.compare(pieces.get(said["stream"]), said):
+                yield self._updates(now, pieces)
+
+        at["compare"].click(comparing, asked, compared, **one)
 
         def painted(pieces: dict[str, Any], stream: str, event: gr.EventData) -> Any:
             return self._updates(actions.paint(pieces.get(stream), event._data["cells"]), pieces)
