@@ -29,7 +29,6 @@ def examples(parser: argparse.ArgumentParser) -> list[str]:
 
 
 ALL = list(parsers(make_parser()))
-SHOWN_ELSEWHERE = ("demo", "play")  # below, and in tests/play/test_server.py: it stays until it is stopped
 EXAMPLES = [example for parser in ALL for example in examples(parser)]
 
 
@@ -38,7 +37,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "study", "inspect", "report", "play", "info", "recipes", "demo"),
+        *("evaluate", "tune", "study", "inspect", "report", "play", "push", "pull", "info", "recipes", "demo"),
     }
 
 
@@ -59,7 +58,16 @@ def test_every_flag_is_explained(parser):
             assert f"(default: {action.default})" in action.help, f"{parser.prog}: {action.dest} hides its default"
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.split()[1] not in SHOWN_ELSEWHERE])
+ELSEWHERE = ("tokenmask demo", "tokenmask play", "tokenmask pull")  # long, served until it is stopped, of a hub
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if one.startswith(ELSEWHERE)])
+def test_examples_that_run_elsewhere_are_understood(example):
+    words = shlex.split(example)
+    assert make_parser().parse_args(words[1:]).command == words[1]
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if not one.startswith(ELSEWHERE)])
 def test_examples_work_as_written(example, workplace, call, monkeypatch):
     """In the order of the help, since some use what one before them made; only the fits are cut short."""
     monkeypatch.chdir(workplace)
