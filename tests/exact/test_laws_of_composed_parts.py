@@ -47,7 +47,6 @@ from tokenmask.sampling import (
 )
 from tokenmask.scores import (
     BinaryScore,
-    BlockScore,
     Blockwise,
     ChunkScore,
     ConfidenceScore,
@@ -94,7 +93,7 @@ ORDERS: dict[str, tuple[Score, Order]] = {
     "logit": (LogitScore(), Order(by_code=True, plain=True)),
     "gumbel": (SumScore((ConfidenceScore(), GumbelScore(3.0)), (1.0, 1.0)), Order(by_code=True, noise=3.0)),
     "spaced": (SpacedScore(EntropyScore(), 2, 4), Order(spaced)),
-    "block": (BlockScore(MarginScore(), 2), Order(in_blocks(margin))),
+    "block": (Blockwise(MarginScore(), 2), Order(in_blocks(margin))),
     "blockwise": (Blockwise(EntropyScore(), 2), Order(in_blocks(entropy))),
     "blockwise random": (Blockwise(RandomScore(), 2), in_groups(((0, 1), (2, 3)), in_turn=True)),
     "chunks": (ChunkScore(2), Order(by_code=True, runs=(2, "max"))),
@@ -190,7 +189,7 @@ DECIDING: dict[str, tuple[Schedule, Score, Order]] = {
     "bounded": (EntropyBounded(1.5), EntropyScore(), Order(by_entropy, counts=bounded(1.5))),
     "block": (
         BlockSchedule(EntropyBelow(0.95), 2),
-        BlockScore(EntropyScore(), 2),
+        Blockwise(EntropyScore(), 2),
         Order(in_blocks(entropy), counts=first_two(below(0.95))),
     ),
     "spaced": (SpacedSchedule(EntropyBelow(1.0), NEAR), NEAR, Order(spaced, counts=proposed(below(1.0)))),

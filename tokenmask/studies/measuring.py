@@ -75,7 +75,7 @@ class Bench:
         if study.kind == "sample":
             values["model"] = sha256((self._run.folder / "models" / "main.safetensors").read_bytes())
         if study.kind == "train":
-            values["recipe"] = plain(_only_trained(recipe), Recipe)
+            values["recipe"] = _trained_by(recipe)
         values |= {"data": study.data, "world": study.world, "given": list(study.given)}
         values["records"] = study.records if study.kind != "exact" else 0
         return _digest(values)
@@ -150,7 +150,7 @@ class Bench:
 
     def _folder(self, recipe: Recipe) -> Path:
         study = self.study
-        found = {"recipe": plain(_only_trained(recipe), Recipe), "data": study.data, "world": study.world}
+        found = {"recipe": _trained_by(recipe), "data": study.data, "world": study.world}
         return self.work / "trained" / _digest({**found, "records": study.records})
 
     def _recipe(self, variant: Variant, seed: int) -> Recipe:
@@ -198,7 +198,13 @@ def _with_sampler(run: Run, stream: str, sampler: Sampler) -> Run:
 
 def _only_trained(recipe: Recipe) -> Recipe:
     """The recipe without what is not used before it generates, so that variants of samplers share a training."""
-    return replace(recipe, sampler=Sampler(), samplers={})
+    return replace(recipe, sampler=Sampler(), samplers={}, budgets={})
+
+
+def _trained_by(recipe: Recipe) -> dict[str, Any]:
+    """All that a training follows from, as JSON values."""
+    values: dict[str, Any] = plain(_only_trained(recipe), Recipe)
+    return {name: value for name, value in values.items() if name != "budgets"}
 
 
 def _costs(tally: Mapping[str, int], seconds: float) -> list[Figure]:
