@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.modalities.video import VideoClip as VideoClip
     from tokenmask.models import Transformer as Transformer
     from tokenmask.recipes import Recipe as Recipe
+    from tokenmask.report import show as show
     from tokenmask.run import Run as Run
+    from tokenmask.run import convert as convert
     from tokenmask.run import load as load
     from tokenmask.run import load_tokenizer as load_tokenizer
     from tokenmask.run import wrap as wrap
@@ -51,6 +53,8 @@ _HOMES = {
     "Run": "run",
     "load_tokenizer": "run",
     "wrap": "run",
+    "convert": "run",
+    "show": "report",
     "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",

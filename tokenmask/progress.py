@@ -1,6 +1,7 @@
-"""Progress of long work, on stderr.
+"""Progress of long work, on stderr or in a cell of a notebook.
 
-Arrow: steps done --> a bar on a terminal, a line for each tenth elsewhere. Does not know: what is being done.
+Arrow: steps done --> a bar on a terminal and in a notebook, a line for each tenth elsewhere. Does not know: what is
+being done.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ import importlib
 import math
 import random
 import sys
+import time
 from collections.abc import Callable, Iterator
+from html import escape
+from typing import Any
+
+_EVERY_SECONDS = 0.2  # a bar of a notebook is drawn anew at most so often
 
 
 def import_rich() -> None:
@@ -24,9 +30,15 @@ def import_rich() -> None:
 def progress_bar(
     label: str, steps: int, done: int, wanted: bool, unit: str = "step"
 ) -> Iterator[Callable[[int, float | None], None]]:
-    """Yields ``show(steps done, loss)``: a bar on a terminal, else a line for each tenth; nothing if not wanted."""
+    """Yields ``show(steps done, loss)``: a bar on a terminal or in a notebook, else a line for each tenth.
+
+    Nothing is shown if it is not wanted.
+    """
     if not wanted or done >= steps:
         yield lambda _step, _loss: None
+        return
+    if in_notebook():
+        yield _cell_bar(label, steps, done, unit)
         return
     if not sys.stderr.isatty():
         tenths = done * 10 // steps
@@ -59,6 +71,44 @@ def progress_bar(
             bar.update(row, completed=step, loss="" if loss is None else f"loss {loss:.4g}")
 
         yield advance
+
+
+def in_notebook() -> bool:
+    """Whether the kernel of a notebook runs this program; IPython is asked only where it is there already."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
+def _cell_bar(label: str, steps: int, done: int, unit: str) -> Callable[[int, float | None], None]:
+    """A bar below the cell that runs; where a notebook shows no HTML, the words of it."""
+    display: Any = importlib.import_module("IPython.display").display
+    began, drawn = time.monotonic(), time.monotonic()
+
+    def bundle(step: int, loss: float | None) -> dict[str, str]:
+        words = f"{label}: {unit} {step} of {steps}" + ("" if loss is None else f", loss {loss:.4g}")
+        gone = time.monotonic() - began
+        if step >= steps:
+            words += f", {_clock(gone)}"
+        elif step > done:
+            words += f", {_clock(gone * (steps - step) / (step - done))} left"
+        bar = f'<progress value="{step}" max="{steps}" style="width:16rem;vertical-align:middle"></progress>'
+        return {"text/plain": words, "text/html": f"<div>{bar} <code>{escape(words)}</code></div>"}
+
+    handle = display(bundle(done, None), raw=True, display_id=True)
+
+    def advance(step: int, loss: float | None) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        if step >= steps or now - drawn >= _EVERY_SECONDS:
+            drawn = now
+            handle.update(bundle(step, loss), raw=True)
+
+    return advance
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 @contextlib.contextmanager

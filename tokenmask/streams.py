@@ -19,6 +19,7 @@ from torch import Tensor
 from tokenmask.files import writing_atomically
 
 AXES = ("index", "time", "row", "column", "channel")
+_ABOUT = "tokenmask_stream"  # in the attrs of a table, as in the metadata of a file
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,16 @@ class TokenStream:
         codes: int32 [*grid, K], local codes of each level; a NumPy array of whole numbers is taken likewise.
         start_seconds: where the stream begins in its recording.
         labels: names of the entries of an axis, for example {"channel": ("Fz", "Cz")}.
+
+    ``filled`` is bool [*grid, K], the codes that a model filled in, for those who show them; None where nobody said it,
+    as in streams that were encoded, read from a file or made from another by ``dataclasses.replace``.
     """
 
     spec: StreamSpec
     codes: Tensor
     start_seconds: float = 0.0
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    filled: Tensor | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.codes, np.ndarray):
@@ -155,10 +160,26 @@ class TokenStream:
         """The codes for ``numpy.asarray``: int32 [*grid, K]."""
         return np.array(self.codes.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
+    def with_filled(self, filled: Tensor) -> TokenStream:
+        """The same stream that knows which of its codes a model filled in.
+
+        Args:
+            filled: bool [*grid, K].
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        if filled.dtype != torch.bool or filled.shape != self.codes.shape:
+            raise ValueError(f"filled must be bool {list(self.codes.shape)}, got {filled.dtype} {list(filled.shape)}")
+        made = TokenStream(self.spec, self.codes, self.start_seconds, self.labels)
+        object.__setattr__(made, "filled", filled)
+        return made
+
     def to_frame(self) -> Any:
         """A ``pandas.DataFrame`` with a row for each code: its place along each axis, its level and the code.
 
-        Axes whose entries have names show these; a clock adds a column ``seconds``.
+        Axes whose entries have names show these; a clock adds a column ``seconds``. ``attrs`` holds what else
+        :meth:`from_frame` needs, and is kept by Parquet files of pandas.
 
         Raises:
             ImportError: pandas is not installed.
@@ -174,7 +195,54 @@ class TokenStream:
             columns[axis] = place if names is None else np.asarray(names, dtype=object)[place]
             if axis == "time" and self.spec.rate_hz is not None:
                 columns["seconds"] = self.start_seconds + place / self.spec.rate_hz
-        return pd.DataFrame({**columns, "level": places[-1].ravel(), "code": np.asarray(self).ravel()})
+        frame = pd.DataFrame({**columns, "level": places[-1].ravel(), "code": np.asarray(self).ravel()})
+        frame.attrs = {_ABOUT: {"spec": self.spec.to_json(), "start_seconds": self.start_seconds}}
+        return frame
+
+    @classmethod
+    def from_frame(cls, frame: Any, spec: StreamSpec | None = None, start_seconds: float | None = None) -> TokenStream:
+        """The stream of a table, the inverse of :meth:`to_frame`.
+
+        Args:
+            frame: a ``pandas.DataFrame`` with a column for each axis, "level" and "code", in any order of its rows and
+                columns; other columns are not read. An axis of words has these as its labels, in the order in which
+                they first come.
+            spec: what the codes mean; None takes what :meth:`to_frame` left in ``frame.attrs``.
+            start_seconds: likewise; 0 where nothing says it.
+
+        Raises:
+            ValueError: no spec, a column that is missing, a place that is missing or there twice, or codes that the
+                spec does not have.
+        """
+        about = frame.attrs.get(_ABOUT, {})
+        if spec is None and "spec" not in about:
+            raise ValueError("a table of codes must say what they mean, but this one does not (attrs); pass its spec")
+        spec = StreamSpec.from_json(about["spec"]) if spec is None else spec
+        start = about.get("start_seconds", 0.0) if start_seconds is None else start_seconds
+        missing = [name for name in (*spec.axes, "level", "code") if name not in frame.columns]
+        if missing:
+            raise ValueError(f"a table of {spec.modality} codes needs columns {', '.join(missing)}; add or rename them")
+        places, labels = [], dict[str, tuple[str, ...]]()
+        for axis in (*spec.axes, "level"):
+            values = frame[axis].to_numpy()
+            if axis != "level" and not np.issubdtype(values.dtype, np.integer):
+                names = tuple(dict.fromkeys(str(value) for value in values))
+                labels[axis] = names
+                values = np.array([names.index(str(value)) for value in values], np.int64)
+            places.append(_counted(values, axis))
+        sizes = tuple(int(place.max()) + 1 if len(place) else 0 for place in places[:-1])
+        shape = (*sizes, spec.num_levels)
+        if len(frame) != np.prod(shape) or (len(frame) and places[-1].max() >= spec.num_levels):
+            raise ValueError(
+                f"a table of {' x '.join(map(str, sizes))} places and {spec.num_levels} level(s) needs a row for each, "
+                f"{np.prod(shape)} in all, got {len(frame)}; keep every row"
+            )
+        flat = np.ravel_multi_index(tuple(places), shape) if len(frame) else np.zeros(0, np.int64)
+        if len(np.unique(flat)) != len(flat):
+            raise ValueError("a table of codes must hold each place and level once, but holds some twice; drop these")
+        codes = np.zeros(shape, frame["code"].to_numpy().dtype)
+        codes.reshape(-1)[flat] = frame["code"].to_numpy()
+        return cls(spec, _whole(codes), start, labels)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -215,7 +283,7 @@ class TokenStream:
         about = {"spec": self.spec.to_json(), "start_seconds": self.start_seconds, "labels": dict(self.labels)}
         with writing_atomically(path) as partial:
             try:
-                save_file({"codes": self.codes.contiguous()}, partial, metadata={"tokenmask_stream": json.dumps(about)})
+                save_file({"codes": self.codes.contiguous()}, partial, metadata={_ABOUT: json.dumps(about)})
             except SafetensorError as error:
                 raise OSError(str(error)) from error
 
@@ -232,12 +300,18 @@ class TokenStream:
             raise ValueError(f"a token stream is read from a file, but {path} does not exist; check the path")
         try:
             with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["tokenmask_stream"])
+                about = json.loads((file.metadata() or {})[_ABOUT])
                 codes = file.get_tensor("codes")
             labels = {axis: tuple(names) for axis, names in about["labels"].items()}
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
         except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
+
+
+def _counted(values: np.ndarray, name: str) -> np.ndarray:
+    if not np.issubdtype(values.dtype, np.integer) or (len(values) and values.min() < 0):
+        raise ValueError(f"column {name!r} of a table of codes must count from 0, got {values.dtype}; number the rows")
+    return values
 
 
 def _whole(array: np.ndarray) -> Tensor:

@@ -70,6 +70,7 @@ def on_files(files: Files, config: Any) -> Files:
         "options.md": options(),
     }
     made |= {f"api/{name}.md": room(name) for name in rooms()}
+    made |= beside("notebooks").pages()
     for source, page in PROJECT.items():
         if source != "README.md":
             made[page] = moved((ROOT / source).read_text(encoding="utf-8"), source, page)
@@ -215,11 +216,16 @@ def limits() -> str:
 
 def options() -> str:
     """Options of each tokenizer's fit, from its sources."""
-    place = importlib.util.spec_from_file_location("site_options", Path(__file__).with_name("options.py"))
+    return str(beside("options").page(ROOT / "modalities"))
+
+
+def beside(name: str) -> Any:
+    """The module of a file beside this one."""
+    place = importlib.util.spec_from_file_location(f"site_{name}", Path(__file__).with_name(f"{name}.py"))
     assert place is not None and place.loader is not None
-    reader = importlib.util.module_from_spec(place)
-    place.loader.exec_module(reader)
-    return str(reader.page(ROOT / "modalities"))
+    made = importlib.util.module_from_spec(place)
+    place.loader.exec_module(made)
+    return made
 
 
 # Documents --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer
-from tokenmask.modalities.text.media import Text
+from tokenmask.modalities.text.media import Text, joined
+from tokenmask.modalities.text.places import character_places
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
 
@@ -143,7 +144,13 @@ class PublishedWords(PublishedTokenizer):
         check_stream(self, stream)
         codes = stream.codes[:, 0].tolist()
         codes = codes[: codes.index(self._end)] if self._end in codes else codes
-        return Text(self._safely(codes), TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds))
+        kept = TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
+        filled: tuple[tuple[int, int], ...] = ()
+        if stream.filled is not None:
+            kept = kept.with_filled(stream.filled[: len(codes)])
+            marks = stream.filled[: len(codes), 0].tolist()
+            filled = joined(span for span, is_filled in zip(self._spans_of(codes), marks, strict=True) if is_filled)
+        return Text(self._safely(codes), kept, filled)
 
     def _safely(self, codes: list[int]) -> str:
         """Ids that the vocabulary leaves out stand for nothing."""
@@ -155,14 +162,11 @@ class PublishedWords(PublishedTokenizer):
         Raises:
             ValueError: no (start, end), one outside of the text, or a text whose codes are not those of ``stream``.
         """
-        size = len(media.text)
-        if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
-            raise ValueError(f"a region of a text is (start, end) within its {size} characters, got {tuple(region)}")
         codes, spans = self.numbers(media.text)
         if codes != stream.codes[:, 0].tolist():
             spans = self._spans_of(stream.codes[:, 0].tolist())
         begins, ends = torch.tensor(spans, dtype=torch.int64).view(-1, 2).unbind(1)
-        return (begins < region[1]) & (ends > region[0])
+        return character_places(media, begins, ends, region)
 
     def _spans_of(self, codes: list[int]) -> list[tuple[int, int]]:
         """Characters of the text of codes that did not come from :meth:`encode`, by how the text grows."""

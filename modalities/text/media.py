@@ -5,6 +5,8 @@ Arrow: files of Unicode <--> Text. Does not know: codes, other modalities.
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
@@ -23,6 +25,7 @@ class Text(Medium):
     Args:
         text: any Unicode string; only lone surrogates cannot be encoded.
         stream: the codes it was generated from, if it was; does not count in comparisons.
+        filled: characters (start, end) that a model filled in, for those who show the text; does not count either.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
@@ -36,6 +39,7 @@ class Text(Medium):
 
     text: str
     stream: TokenStream | None = field(default=None, compare=False, repr=False)
+    filled: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.text
@@ -64,3 +68,24 @@ class Text(Medium):
         """Writes the text as UTF-8, atomically; a text that itself begins with U+FEFF gets a mark before it."""
         mark = BYTE_ORDER_MARK if self.text.startswith(BYTE_ORDER_MARK) else ""
         write_text_atomic(path, mark + self.text)
+
+
+def characters_of(pieces: Iterable[bytes]) -> list[tuple[int, int]]:
+    """(start, end) of the characters that each piece of UTF-8 is a part of, U+FFFD for what is none among them."""
+    decoder, found, before = codecs.getincrementaldecoder("utf-8")("replace"), list[tuple[int, int]](), 0
+    for piece in pieces:
+        after = before + len(decoder.decode(piece))
+        found.append((before, after + bool(decoder.getstate()[0])))
+        before = after
+    return found
+
+
+def joined(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Spans in order, those that meet or overlap as one; empty ones are left out."""
+    found: list[tuple[int, int]] = []
+    for start, end in spans:
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        elif end > start:
+            found.append((start, end))
+    return tuple(found)

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import write_bytes_atomic
-from tokenmask.modalities.text.media import Text
+from tokenmask.modalities.text.media import Text, characters_of, joined
+from tokenmask.modalities.text.places import character_places
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_fingerprint, check_media, check_stream, fingerprint
@@ -182,10 +183,14 @@ class TextTokenizer(FolderTokenizer):
         codes = stream.codes[:, 0].tolist()
         if self._spec.end_code in codes:
             codes = codes[: codes.index(self._spec.end_code)]
-        data = b"".join([self._bytes[code] for code in codes])
-        return Text(
-            data.decode(errors="replace"), TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
-        )
+        pieces = [self._bytes[code] for code in codes]
+        kept = TokenStream(self._spec, stream.codes[: len(codes)], stream.start_seconds)
+        filled: tuple[tuple[int, int], ...] = ()
+        if stream.filled is not None:
+            kept = kept.with_filled(stream.filled[: len(codes)])
+            marks = stream.filled[: len(codes), 0].tolist()
+            filled = joined(span for span, is_filled in zip(characters_of(pieces), marks, strict=True) if is_filled)
+        return Text(b"".join(pieces).decode(errors="replace"), kept, filled)
 
     def places(self, media: Text, stream: TokenStream, region: Sequence[float]) -> Tensor:
         """bool [index], codes of which a character of ``media.text[start:end]`` is a part.
@@ -193,13 +198,8 @@ class TextTokenizer(FolderTokenizer):
         Raises:
             ValueError: no (start, end), or one outside of the text.
         """
-        size = len(media.text)
-        if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
-            raise ValueError(f"a region of a text is (start, end) within its {size} characters, got {tuple(region)}")
-        start, end = (len(media.text[: int(at)].encode()) for at in region)
-        ends = torch.tensor([len(self._bytes[code]) for code in stream.codes[:, 0].tolist()]).cumsum(0)
-        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
-        return (begins < end) & (ends > start)
+        spans = characters_of(self._bytes[code] for code in stream.codes[:, 0].tolist())
+        return character_places(media, *torch.tensor(spans).view(-1, 2).unbind(1), region)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

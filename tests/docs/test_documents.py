@@ -36,10 +36,11 @@ PUBLISHED = "bring-your-own-tokenizer"
 
 @pytest.mark.skipif(find_spec("transformers") is None, reason="needs transformers: pip install 'tokenmask[hub]'")
 @pytest.mark.filterwarnings("ignore:.*for this .*Tokenizer")
-def test_the_page_of_published_tokenizers_runs_as_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", [PUBLISHED, "bring-your-own-model"])
+def test_a_page_of_published_tokenizers_and_models_runs_as_written(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(installed, "_REGISTERED", {})
-    path, spoken = ROOT / "docs" / f"{PUBLISHED}.md", {"__name__": "page"}
+    path, spoken = ROOT / "docs" / f"{page}.md", {"__name__": "page"}
     with torch.random.fork_rng(devices=[]):  # the library draws weights from the global generator
         for kind, text in blocks(path):
             if kind == "python":
@@ -47,7 +48,8 @@ def test_the_page_of_published_tokenizers_runs_as_written(tmp_path, monkeypatch)
                 continue
             for program, *words in commands(text):
                 assert (program, words[0]) in OUTSIDE or (program == "tokenmask" and main(words) == 0)
-    assert (tmp_path / "decoded" / "made.wav").stat().st_size > 1000
+    left = "decoded/made.wav" if page == PUBLISHED else "for-others/model.safetensors"
+    assert (tmp_path / left).stat().st_size > 1000
 
 
 def test_a_tokenizer_from_nothing_needs_no_library(monkeypatch):

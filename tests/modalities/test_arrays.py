@@ -109,3 +109,51 @@ def test_media_without_a_view_are_shown_by_their_repr():
         view = ""
 
     assert Plain("x")._repr_html_() is None
+
+
+def table_of(stream):
+    return stream.to_frame().sample(frac=1, random_state=0)  # rows in any order
+
+
+def test_a_table_of_codes_leads_back(tmp_path):
+    spec = tm.StreamSpec("eeg", (8, 9), ("channel", "time"), rate_hz=4.0)
+    stream = tm.TokenStream(spec, np.arange(8).reshape(2, 2, 2), 1.0, {"channel": ("O1", "O2")})
+    ordered = stream.to_frame()
+    assert tm.TokenStream.from_frame(ordered) == stream
+    ordered.to_parquet(tmp_path / "codes.parquet")
+    assert tm.TokenStream.from_frame(pd.read_parquet(tmp_path / "codes.parquet")) == stream
+    shuffled = ordered.iloc[[0, 1, 3, 2, 7, 5, 4, 6]]
+    assert tm.TokenStream.from_frame(shuffled) == stream
+    ordered.to_csv(tmp_path / "codes.csv", index=False)  # which says no spec
+    read = pd.read_csv(tmp_path / "codes.csv")
+    with pytest.raises(ValueError, match="must say what they mean"):
+        tm.TokenStream.from_frame(read)
+    assert tm.TokenStream.from_frame(read, spec, 1.0) == stream
+    picture = tm.load_tokenizer("image").encode(items.media("image", "held-out")[0])
+    assert tm.TokenStream.from_frame(table_of(picture)) == picture
+    words = tm.StreamSpec("text", (9,), ("index",))
+    empty = tm.TokenStream(words, np.zeros((0, 1), np.int64))
+    assert tm.TokenStream.from_frame(empty.to_frame()) == empty
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.drop(columns="level"), "needs columns level; add or rename"),
+        (lambda table: table.iloc[1:], "needs a row for each, 4 in all, got 3"),
+        (lambda table: table.assign(time=[0, 0, 1, 0]), "4 in all, got 4|holds some twice"),
+        (lambda table: table.assign(level=[0, 1, 0, 2]), "needs a row for each"),
+        (lambda table: table.assign(time=[0, 0, -1, -1]), "column 'time' of a table of codes must count from 0"),
+        (
+            lambda table: table.assign(level=["a", "b", "a", "b"]),
+            "column 'level' of a table of codes must count from 0",
+        ),
+        (lambda table: table.assign(code=[0, 1, 2, 9]), "must lie in 0..size-1"),
+        (lambda table: table.assign(code=[0.5, 1, 2, 3]), "must be int32"),
+    ],
+)
+def test_a_table_that_is_no_stream_is_refused(change, said):
+    spec = tm.StreamSpec("audio", (8, 8), ("time",), rate_hz=4.0)
+    table = tm.TokenStream(spec, np.arange(4).reshape(2, 2)).to_frame()
+    with pytest.raises(ValueError, match=said):
+        tm.TokenStream.from_frame(change(table))

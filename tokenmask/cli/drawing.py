@@ -90,6 +90,8 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
     if arguments.set and arguments.budget is not None:
         raise ValueError("--budget takes settings that were found, --set says other ones; write one of the two")
     if arguments.set:
+        if unsaid := [word for word in arguments.set if "=" not in word]:
+            raise ValueError(f"--set takes field=value of the sampler, got {unsaid[0]!r}; write {unsaid[0]}=VALUE")
         own = stream in recipe.samplers
         others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
         home = f"samplers.{stream}" if own else "sampler"

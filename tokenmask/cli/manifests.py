@@ -112,8 +112,9 @@ def _text(path: Path) -> str:
     try:
         return text_of(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
-        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error}){advice}") from error
+        wrong = isinstance(error, UnicodeDecodeError)
+        reason, advice = (str(error), "save it as UTF-8") if wrong else (error.strerror, "check the path")  # type: ignore[union-attr]
+        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({reason}); {advice}") from error
 
 
 def _json_lines(path: Path) -> Iterator[Found]:

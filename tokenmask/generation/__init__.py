@@ -2,7 +2,7 @@
 
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
-from tokenmask.generation.long import fill_any
+from tokenmask.generation.long import Placed, fill_any
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
 from tokenmask.generation.regions import Region, hole, resized, touched, window
 from tokenmask.generation.request import Request, growing_axis
@@ -13,6 +13,7 @@ __all__ = [
     "DrawOptions",
     "Filling",
     "Inputs",
+    "Placed",
     "Region",
     "Request",
     "check_options",

@@ -15,6 +15,7 @@ from torch import Tensor
 from tokenmask.generation.request import growing_axis
 from tokenmask.scores.arguments import number, whole
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
 Region = Sequence[float]
@@ -148,6 +149,11 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
     if start >= size:
         seconds = size / spec.rate_hz
         raise ValueError(f"a region must begin inside the {seconds:g} s of the media, got {tuple(region)}")
+    if end > size + 1:  # what is less than a code may belong to the media
+        tell(
+            f"the region {tuple(region)} of {spec.modality} ends after the {size / spec.rate_hz:g} s of the media; "
+            "what lies inside is filled anew"
+        )
     steps = torch.arange(size)
     inside = (steps >= math.floor(start + 1e-6)) & (steps < math.ceil(end - 1e-6))
     shape = [-1 if index == axis else 1 for index in range(len(spec.axes))]

@@ -69,6 +69,14 @@ class Full(AttentionPattern):
 
 
 @dataclass(frozen=True)
+class CodesOnly(AttentionPattern):
+    """Codes see every code and no control: a model that was made without BOS does not see ours."""
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return (key.stream >= 0) | (key.position == query.position)
+
+
+@dataclass(frozen=True)
 class Causal(AttentionPattern):
     """A position sees itself and the positions packed before it."""
 
@@ -127,6 +135,69 @@ class Window(AttentionPattern):
                 member = member | (query.stream == stream)
             free = free | ~member
         return near | free
+
+
+@dataclass(frozen=True)
+class SpatialWindows(AttentionPattern):
+    """Inside its own stream a position sees the cells of its window of the plane, at any time; other streams whole.
+
+    What is said in one window reaches another through the positions of other streams and controls. Source:
+    WorldDreamer, arXiv:2401.09985, section 3.2, where a convolution does so.
+
+    Args:
+        rows, columns: size of a window in cells; a grid split s ways along both axes has 1 / s^2 of the pairs.
+        streams: indices of the streams whose positions have windows; None means all.
+    """
+
+    rows: int
+    columns: int
+    streams: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns) < 1:
+            raise ValueError(f"SpatialWindows needs windows of at least 1 x 1 cells, got {self.rows} x {self.columns}")
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return _same_cell(query, key, (1, self.rows), (2, self.columns)) | _elsewhere(query, key, self.streams)
+
+
+@dataclass(frozen=True)
+class OwnFrame(AttentionPattern):
+    """Inside its own stream a position sees its own time alone: pictures that are trained as the frames of a film.
+
+    Source: WorldDreamer, arXiv:2401.09985, section 3.2.
+
+    Args:
+        streams: indices of the streams that are so split; None means all.
+        alone: nothing of other streams is seen either, so that frames do not meet anywhere.
+    """
+
+    streams: tuple[int, ...] | None = None
+    alone: bool = False
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        own = _same_cell(query, key, (0, 1)) & (query.stream == key.stream)
+        return own | _elsewhere(query, key, self.streams, self.alone)
+
+
+def _same_cell(query: SlotMeta, key: SlotMeta, *axes: tuple[int, int]) -> Tensor:
+    """Whether two positions have the same coordinates on some axes, counted in cells of a size."""
+    same = torch.ones_like(query.position == key.position)
+    for axis, size in axes:
+        cells = [torch.div(one.coordinates[..., axis], size, rounding_mode="floor") for one in (query, key)]
+        same = same & (cells[0] == cells[1])
+    return same
+
+
+def _elsewhere(query: SlotMeta, key: SlotMeta, streams: tuple[int, ...] | None, alone: bool = False) -> Tensor:
+    """Whether a position is free of a rule that holds inside some streams: another stream, or none of these."""
+    free = torch.zeros_like(query.stream != key.stream) if alone else query.stream != key.stream
+    if streams is None:
+        return free
+    member = torch.zeros_like(free)
+    for stream in streams:
+        member = member | (query.stream == stream)
+    return free | ~member
 
 
 def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:

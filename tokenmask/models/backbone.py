@@ -120,6 +120,11 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def reads_before_only(self) -> bool:
+        """Whether a code is answered from those before it alone, so that known codes may all be asked at once."""
+        return False
+
+    @property
     def sometimes_unused(self) -> bool:
         """Whether a batch may leave a parameter without a gradient, which several processes must know."""
         return True

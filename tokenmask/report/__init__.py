@@ -12,6 +12,7 @@ from typing import Any
 from tokenmask.analysis.figures import StreamFigures
 from tokenmask.corpus import HELD_OUT
 from tokenmask.files import write_text_atomic
+from tokenmask.report.alone import show
 from tokenmask.report.changes import Change, edit_section, swap_section
 from tokenmask.report.edits import edits_of
 from tokenmask.report.judged import evaluation_section, read_evaluation
@@ -114,4 +115,4 @@ def _there(sections: Sequence[Section | None]) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
-__all__ = ["FILE", "Change", "Prompt", "edit_section", "swap_section", "write_report"]
+__all__ = ["FILE", "Change", "Prompt", "edit_section", "show", "swap_section", "write_report"]

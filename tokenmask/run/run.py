@@ -14,11 +14,13 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
+from tokenmask.analysis import LogLikelihood, log_likelihoods
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
 from tokenmask.generation import (
     DrawOptions,
     Filling,
     Inputs,
+    Placed,
     Region,
     Request,
     check_options,
@@ -33,6 +35,7 @@ from tokenmask.generation import (
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
+from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
@@ -166,7 +169,8 @@ class Run:
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
             requests += [replace(blank, sample=sample) for sample in range(samples)]
-        return self._fill(requests, self._sampler(stream, options), options, invariant)
+        filled = self._fill(requests, self._sampler(stream, options), options, invariant)
+        return [_marked(one, asked.hole) for one, asked in zip(filled, requests, strict=True)]
 
     @free_cores()
     def edit(
@@ -300,7 +304,8 @@ class Run:
             sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
         requests = [replace(request, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, sampler, options)
-        return [one if piece is None else pasted(whole, one, piece[0], first) for one in filled], chosen
+        edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
+        return [_marked(one, opened) for one in edited], chosen
 
     @property
     def inputs(self) -> Inputs:
@@ -315,10 +320,10 @@ class Run:
     ) -> list[TokenStream]:
         packing, on_step = self.recipe.packing, options.get("on_step")
 
-        def filled(some: Sequence[Request], numbers: Sequence[int]) -> list[TokenStream]:
+        def filled(some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
             def shown(now: Filling) -> None:
                 if on_step is not None:
-                    on_step(replace(now, request=numbers[now.request]))
+                    on_step(placed[now.request](now))
 
             return fill(
                 some,
@@ -327,11 +332,11 @@ class Run:
                 sampler=sampler,
                 packing=packing,
                 invariant=invariant,
-                progress=options.get("progress", False),
+                progress=bar,
                 on_step=shown if on_step is not None else None,
             )
 
-        return fill_any(requests, self.layout, packing, filled)
+        return fill_any(requests, self.layout, packing, filled, options.get("progress", False))
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -353,10 +358,16 @@ class Run:
             other streams is the same as before, bit for bit; the swapped stream is to be trained a little.
 
         Raises:
+            TypeError: no tokenizer.
             ValueError: media of another kind, or a stream that can't be removed.
         """
         if tokenizer is None:
             self.inputs.check(name)
+        elif not hasattr(tokenizer, "encode_many") or isinstance(tokenizer, type):
+            raise TypeError(
+                f"swap_tokenizer takes a tokenizer, got {tokenizer!r}; open it first, with tokenmask.tokenizer(name, "
+                "folder) or load_tokenizer"
+            )
         return swap(self, name, tokenizer, media, seed)
 
     def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
@@ -392,11 +403,62 @@ class Run:
         """
         return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
 
+    def export(self, kind: str, folder: str | Path) -> Path:
+        """Writes the model for another library; logits of codes are the same there.
+
+        Args:
+            kind: "transformers", a folder that ``AutoModelForMaskedLM.from_pretrained`` opens: a run of one stream of
+                one level whose blocks are those of EuroBERT (Llama's, bidirectional) or BERT, see
+                :class:`~tokenmask.models.BlockStyle`. Where a ``fast`` tokenizer makes the codes, its ``AutoTokenizer``
+                is there too; else ids are codes.
+            folder: new or empty.
+
+        Returns:
+            the folder.
+
+        Raises:
+            ValueError: another kind, a folder with something in it, or a field of the model that its classes do not
+                have, in a sentence that names it; then nothing was written.
+        """
+        return export(self.models, self.tokenizers, kind, Path(folder))
+
     # judge -------------------------------------------------------------------------------------------------------
 
     def records(self, split: str) -> list[Record]:
         """All records of the run's corpora in a split; refused if their tokenizers are not this run's."""
         return [record for corpus in self._corpora(split) for record in corpus]
+
+    @free_cores()
+    def log_likelihood(
+        self,
+        media: Sequence[Any],
+        *,
+        stream: str | None = None,
+        given: Mapping[str, Any] | None = None,
+        draws: int = 32,
+        seed: int = 0,
+    ) -> list[LogLikelihood]:
+        """How probable the run's model finds each item: exact for a causal one, else a lower bound.
+
+        Args:
+            media: items: media, words, paths or TokenStreams.
+            stream: name of their stream; needed for words, for paths, and where several streams hold such media.
+            given: stream name -> media, words, a path or a TokenStream: the conditions, of all items.
+            draws, seed: of the masks of a bound, see :func:`tokenmask.analysis.log_likelihoods`.
+
+        Raises:
+            ValueError: an unknown stream, or an item that is longer than the model sees.
+            TypeError: one item alone instead of a list.
+        """
+        if isinstance(media, str) or not isinstance(media, Sequence):
+            raise TypeError(f"media must be a list of items, got {type(media).__name__}; write [item]")
+        if not media:
+            return []
+        inputs = self.inputs
+        name = stream or inputs.stream_of(media[0])
+        beside = inputs.conditions(given)
+        records = [{**beside, name: inputs.tokens(name, one)} for one in media]
+        return log_likelihoods(self.models["main"], self.recipe.packing, records, name, draws=draws, seed=seed)
 
     def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
         """Masked cross-entropy of held-out records beside a unigram of the training codes."""
@@ -412,6 +474,11 @@ class Run:
             raise ValueError(f"{self.folder} names no corpus; train a run on a corpus, or name one in its run.json")
         specs = dict(self.layout.streams)
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
+
+
+def _marked(stream: TokenStream, hole: Tensor) -> TokenStream:
+    """A stream that knows what of it was filled; a text may have ended before its hole does."""
+    return stream.with_filled(hole[tuple(slice(size) for size in stream.grid)])
 
 
 def _fits(opened: Tensor, axis: int, steps: int) -> bool:

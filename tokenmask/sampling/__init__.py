@@ -1,17 +1,37 @@
 """Sampling: one decode loop and the values it is made of."""
 
 from tokenmask.deprecation import moved_names
+from tokenmask.sampling.asking import Asking
 from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
+from tokenmask.sampling.composed import Blocks, Chunks, PerLength, Twice
 from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
+from tokenmask.sampling.contrast import AttentionContrast
+from tokenmask.sampling.deciding import (
+    BlockSchedule,
+    ByGroups,
+    DrawnSchedule,
+    EntropyBelow,
+    EntropyBounded,
+    SpacedSchedule,
+)
 from tokenmask.sampling.drift import Drift, drift
-from tokenmask.sampling.guidance import ClassifierFree, Guidance, NoGuidance
+from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
+from tokenmask.sampling.reshaped import Differential, LogitNoise
 from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
-from tokenmask.sampling.revoke import NeverRevoke, Revoke, RevokeDrawn, RevokeLeastLikely
+from tokenmask.sampling.revoke import (
+    NeverRevoke,
+    Revoke,
+    RevokeDrawn,
+    RevokeLeastLikely,
+    RevokeRandom,
+    RevokeUnlikely,
+    Zigzag,
+)
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
@@ -19,18 +39,31 @@ from tokenmask.sampling.state import SamplerState
 __all__ = [
     "AllOf",
     "AllowAll",
+    "Asking",
+    "AttentionContrast",
+    "BlockSchedule",
+    "Blocks",
+    "ByGroups",
     "Categorical",
+    "Chunks",
     "ClassifierFree",
     "ConfidenceAbove",
     "Constraint",
+    "ContextCorrupted",
     "DecidingSchedule",
+    "Differential",
+    "DrawnSchedule",
     "Drift",
+    "EntropyBelow",
+    "EntropyBounded",
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
+    "LogitNoise",
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
+    "PerLength",
     "Pick",
     "PickContext",
     "Predicted",
@@ -41,15 +74,20 @@ __all__ = [
     "RevokeContext",
     "RevokeDrawn",
     "RevokeLeastLikely",
+    "RevokeRandom",
+    "RevokeUnlikely",
     "Sampler",
     "SamplerState",
     "Schedule",
     "SlotContext",
+    "SpacedSchedule",
     "Stage",
     "StaleReuse",
     "Step",
     "StepContext",
+    "Twice",
     "UniformSchedule",
+    "Zigzag",
     "code_lengths",
     "drift",
     "guided",

@@ -41,7 +41,10 @@ def commit_best(
     """
     state, stage, rows = context.state, step.stage, asked.slots.shape[0]
     assert stage.order is not None and stage.schedule is not None and stage.guidance is not None
-    observed = look_at_notes(stage.guidance, stage.guidance.observe(context, seen.taps), state.carry, rows)
+    observed = {
+        **look_at_notes(stage.guidance, stage.guidance.observe(context, seen.taps), state.carry, rows),
+        **look_at_notes(stage.pick, predicted.notes, state.carry, rows),
+    }
     if step.revises:
         noted = _for_rows(observed, state.carry, asked.slots.flatten(1).any(1))
         return changed(_revised(context, step, asked, seen, proposed, predicted), carry={**state.carry, **noted})
@@ -53,7 +56,7 @@ def commit_best(
         if isinstance(stage.schedule, DecidingSchedule) and not step.is_last:
             count = stage.schedule.reveal(told)
             look(stage.schedule, "counts", count, torch.int64, asked.open, "reveal")
-            count = torch.minimum(count.clamp(min=1), asked.open)
+            count = torch.minimum(count.clamp(min=stage.schedule.least), asked.open)
     try:
         ids, still_open = commit(
             state.batch.ids.view(rows, -1),

@@ -83,6 +83,7 @@ def draw(
             raise
         if type(pick) is not Categorical:
             look_at_drawn(pick, answer, of.conditional, hides=step.revises)
+        predicted.notes.update(pick.observe(of.conditional, of.uncond, told))
         codes, *statistics = answer
         proposed.index_copy_(0, where, codes + context.layout.ranges[of.head].offset)
         flat.index_copy_(1, where, torch.stack(statistics))

@@ -37,10 +37,12 @@ class Predicted(Mapping[str, Tensor]):
     """What a step predicted of the codes that it drew, float32 [B, L, K] by name; 0 at slots that it did not ask.
 
     "logprob", "entropy" and "margin" are as the pick says them, for ``ops.sample_codes`` after temperature and before
-    any filter (at T = 0, of T = 1); "plain_logprob" and "logit", before temperature, are computed when first read.
+    any filter (at T = 0, of T = 1); "plain_logprob" and "logit", before temperature, and "code", the drawn code of its
+    range, are computed when first read.
 
     Attributes:
         taps: what parts of the step asked the model for besides, by name; nothing in a step that asked no slot.
+        notes: what the pick wants to be carried on, by name.
     """
 
     def __init__(self, drawn: Tensor, taps: Mapping[str, Tensor] | None = None) -> None:
@@ -48,6 +50,7 @@ class Predicted(Mapping[str, Tensor]):
         self._values: dict[str, Tensor] = {}
         self._heads: list[tuple[Tensor, HeadLogits, Tensor]] = []  # of each head: its slots, logits, codes
         self.taps: Mapping[str, Tensor] = taps or {}
+        self.notes: dict[str, Tensor] = {}
 
     @classmethod
     def nothing(cls, like: Tensor) -> Predicted:
@@ -70,6 +73,11 @@ class Predicted(Mapping[str, Tensor]):
             return self._values[name]
         if name in STATISTICS:
             self._values[name] = self._drawn[STATISTICS.index(name)]
+        elif name == "code":
+            value = torch.zeros_like(self._drawn[0])
+            for slots, _, codes in self._heads:
+                value.view(-1)[slots] = codes.float()
+            self._values[name] = value
         elif name in ("plain_logprob", "logit"):
             value = torch.zeros_like(self._drawn[0])
             for slots, of, codes in self._heads:
@@ -81,7 +89,7 @@ class Predicted(Mapping[str, Tensor]):
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*STATISTICS, "plain_logprob", "logit"))
+        return iter((*STATISTICS, "plain_logprob", "logit", "code"))
 
     def __len__(self) -> int:
-        return len(STATISTICS) + 2
+        return len(STATISTICS) + 3

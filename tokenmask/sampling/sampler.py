@@ -19,6 +19,7 @@ from tokenmask.masking import MaskingProcess
 from tokenmask.models import MaskedModel
 from tokenmask.sampling.answers import look, look_at_further, look_at_scale
 from tokenmask.sampling.asked import asked_of
+from tokenmask.sampling.asking import Asking
 from tokenmask.sampling.committed import commit_best, reopened
 from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.context import RevokeContext, StepContext
@@ -150,11 +151,17 @@ class Sampler:
                 if asked is None:
                     state, predicted = changed(state, step=state.step + 1), Predicted.nothing(state.score)
                 else:
+                    asking = Asking(models, context, step, self.process)
+                    asked = changed(asked, context=changed(asked.context, ask=asking))
                     seen = ask(models[stage.model], context, step, asked, self.reuse, revoke, guided, self.process)
                     proposed, predicted = draw(seen, asked, context, step, self.constraint, self.process)
-                    state = commit_best(context, step, asked, seen, proposed, predicted)
+                    state = asking.noted(commit_best(context, step, asked, seen, proposed, predicted))
                 if not step.is_last and not step.cheap_follow:
-                    revoked = revoke(RevokeContext(layout, state, step.inside, step.progress, predicted))
+                    asking = Asking(models, changed(context, state=state), step, self.process)
+                    revoked = revoke(
+                        RevokeContext(layout, state, step.inside, step.progress, predicted, context.is_open, asking)
+                    )
+                    state = asking.noted(state)
                     if revoked is not None:
                         look(revoke, "slots", revoked, torch.bool, step.inside)
                         # Where the schedule decides, a row that was done before stays so.

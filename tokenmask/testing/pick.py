@@ -103,7 +103,12 @@ def draws_codes_of_the_range(pick: Pick) -> None:
 
 
 def statistics_are_of_one_softmax(pick: Pick) -> None:
-    """Log-probability of the drawn code, entropy and margin are those of the softmax at some temperature."""
+    """Log-probability of the drawn code, entropy and margin are those of the softmax at some temperature.
+
+    Those of one that reshapes are of logits that it alone knows.
+    """
+    if pick.reshapes:
+        return
     for case in _cases():
         logits = case.logits()
         for progress in PROGRESS:

@@ -22,6 +22,7 @@ TOKENIZERS = {
     "motion": "tokenmask.modalities.motion:MotionTokenizer",
     "eeg": "tokenmask.modalities.eeg:EegTokenizer",
     "video": "tokenmask.modalities.video:VideoTokenizer",
+    "symbols": "tokenmask.modalities.symbols:SymbolTokenizer",
     "codec2": "tokenmask.modalities.audio.system_codecs:Codec2Tokenizer",
     "lpcnet": "tokenmask.modalities.audio.system_codecs:LpcnetTokenizer",
     "encodec": "tokenmask.modalities.published.encodec:EncodecTokenizer",

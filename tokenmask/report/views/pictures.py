@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from tokenmask.report.embed import picture
 from tokenmask.report.page import figure
-from tokenmask.report.views.view import MIDDLE, Region, Span, View
+from tokenmask.report.views.view import MIDDLE, Region, Span, View, runs
 
 _LARGEST = 256  # pixels of a side that is embedded
 
@@ -44,6 +44,20 @@ class Pictures(View):
         """A box (left, top, right, bottom)."""
         (low, high), (height, width) = MIDDLE, media.pixels.shape[:2]
         return (round(low * width), round(low * height), round(high * width), round(high * height))
+
+    def filled(self, media: Any) -> Sequence[Span]:
+        """Boxes of codes: rows that are filled alike make one."""
+        marks = getattr(media.stream, "filled", None)
+        if marks is None or media.stream.spec.axes != ("row", "column") or bool(marks.any(-1).all()):
+            return ()
+        marks, boxes = marks.any(-1), list[tuple[int, int, int, int]]()
+        for row, among in enumerate(marks):
+            for left, right in runs(among):
+                above = next((n for n, one in enumerate(boxes) if one[1:] == (left, row, right)), None)
+                top = row if above is None else boxes.pop(above)[0]
+                boxes.append((top, left, row + 1, right))
+        down, across = (size / count for size, count in zip(media.pixels.shape, marks.shape, strict=False))
+        return [(top * down, left * across, bottom * down, right * across) for top, left, bottom, right in boxes]
 
     def told(self, region: Region, before: Any, after: Any) -> tuple[str, Sequence[Span]]:
         """Its size."""

@@ -12,6 +12,9 @@ from functools import cache
 from html import escape
 from typing import Any, ClassVar
 
+import torch
+from torch import Tensor
+
 from tokenmask.medium import Timed, said
 
 Span = tuple[float, ...]
@@ -79,9 +82,23 @@ class View(ABC):
         """A region that was made anew, in words, and as :meth:`pair` marks it."""
         return f"{region[0]:.2f} to {region[1]:.2f} s", [region]
 
+    def filled(self, media: Any) -> Sequence[Span]:
+        """What a model filled in of a medium that knows it from its stream; nothing where that is all of it."""
+        stream = getattr(media, "stream", None)
+        if not isinstance(media, Timed) or stream is None or stream.filled is None or stream.spec.rate_hz is None:
+            return ()
+        steps = stream.filled.movedim(stream.spec.axes.index("time"), 0).flatten(1).any(1)
+        return [] if bool(steps.all()) else [(a / stream.spec.rate_hz, b / stream.spec.rate_hz) for a, b in runs(steps)]
+
     def added(self, media: Any, given: Any) -> Sequence[Span]:
         """What was drawn of a sample: all of it, or what came beside the part that was given (None for none)."""
         return ()
+
+
+def runs(marks: Tensor) -> list[tuple[int, int]]:
+    """(start, end) of each run of True in bool [T]."""
+    edges = torch.nn.functional.pad(marks.int(), (1, 1)).diff().nonzero().squeeze(1).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def view_of(kind: type) -> View | None:

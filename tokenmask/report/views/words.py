@@ -58,6 +58,11 @@ class Words(View):
         same = min(len(old) - int(region[1]), _shared(old[start:][::-1], new[start:][::-1]))
         return "some words", [(float(start), float(len(new) - same))]
 
+    def filled(self, media: Any) -> Sequence[Span]:
+        """Characters."""
+        spans = getattr(media, "filled", ())
+        return () if spans == ((0, len(media.text)),) else spans
+
     def added(self, media: Any, given: Any) -> Sequence[Span]:
         """The words that follow those given."""
         return [(float(len(str(given)) if given is not None else 0), float(len(media.text)))]
