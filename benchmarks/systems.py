@@ -22,8 +22,8 @@ HEAD = """\
 
 Made by `python benchmarks/systems.py` from the [recipes](../../tokenmask/recipes) and the results of studies. A study
 is a page of YAML in this folder: variants of a recipe or of its sampler, measured alike, with intervals. A claim is
-*shown* or *contradicted* where a 95 % interval says so, else *not shown*: the effect may be there, and too small for the
-study. All of it is small: exactly known worlds, tiny models, the model that ships.
+*shown* or *contradicted* where a 95 % interval says so, else *not shown*: the effect may be there, and too small for
+the study. All of it is small: exactly known worlds, tiny models, the model that ships.
 `python benchmarks/study.py NAME` measures a page again, `tokenmask study FILE` one of your own.
 """
 

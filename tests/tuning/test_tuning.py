@@ -12,7 +12,8 @@ from tokenmask.analysis.figures import Figure
 from tokenmask.corpus import HELD_OUT, TRAIN, CorpusWriter, Record
 from tokenmask.evaluation import Metric
 from tokenmask.recipes import Budget, StreamOptions, load_recipe, recipe_yaml
-from tokenmask.run import Run
+from tokenmask.run import Run, prepare
+from tokenmask.run.folder import read_recipe
 from tokenmask.sampling import Categorical, NoGuidance, Sampler, UniformSchedule
 from tokenmask.scores import ConfidenceScore, HaltonScore, RasterScore
 from tokenmask.streams import TokenStream
@@ -132,6 +133,7 @@ def test_what_is_found_is_written_into_the_run(run):
     assert [one["passes"] for one in table["budgets"]] == [2, 3] and table["as_it_was"]["records"] == 6
     assert (run.folder / "tuning" / "image.svg").read_bytes().startswith(b"<?xml")
     assert (run.folder / "recipe.yaml").read_bytes() == before  # by which its training would be resumed
+    prepare(run.folder, read_recipe(run.folder, tuned=False), run.tokenizers, run.corpora)  # is not refused
     (run.folder / "tuned.yaml").unlink()
     assert torch.equal(tm.load(run.folder).generate_tokens("image", seed=1)[0].codes, plain)
 
