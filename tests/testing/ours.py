@@ -176,7 +176,7 @@ OURS: list[Any] = [
     *(RevokeRandom(), RevokeRandom(0.5), Zigzag(), Zigzag(0.5)),
     *(NeverRevoke(), RevokeLeastLikely(0.5), RevokeDrawn(), RevokeDrawn(0.3, Linear()), RevokeUnlikely()),
     *(NoReuse(), PrefixReuse(), StaleReuse(), StaleReuse(1, 2, RasterScore(3), True, "open"), GroupCausalReuse()),
-    *(HideSinks(), HideSinks(2, "last"), HideSinks(0), PromptReuse(((0, 1), (2,)), (3,)), PromptReuse()),
+    *(HideSinks(), HideSinks(2, "last"), HideSinks(0), PromptReuse(((0, 1), (2,)), (3,)), PromptReuse(controls=True)),
     *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),
     Sampler(2, pick=Restricted(), particles=Particles(3)),
     Sampler(2, stages=(Stage(3),), guidance=ClassifierFree(), revoke=RevokeDrawn()),

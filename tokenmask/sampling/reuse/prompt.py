@@ -20,20 +20,23 @@ from tokenmask.scores.arguments import whole
 class PromptReuse(PrefixReuse):
     """An intervention on a prompt after it was read: what is filled sees words as if they had been read otherwise.
 
-    Whole prompts are read once, as by :class:`PrefixReuse`. Then the keys and values of some words are put in the place
-    of theirs: of each item in ``alone``, those that its words have where they are read without the other words, at the
-    same positions; of words in ``neutral``, those of a prompt whose words are all hidden. Controls stay as they are.
-    What other words know of these is left, so a red square that leaks into a blue circle is mended in the circle.
+    Whole prompts are read once, as by :class:`PrefixReuse`. Then the keys and values of some words are put in the
+    place of theirs: of each item in ``alone``, those that its words have where they are read without the other words,
+    at the same positions; of words in ``neutral``, those of a prompt whose words are all hidden. What other words know
+    of these is left, so a red square that leaks into a blue circle is mended in the circle; so is what controls (the
+    position before each stream) know of all words, unless they are made neutral too.
     Source: arXiv:2504.01137, sections 3 and 4.
 
     Args:
         alone: places of words in the prompt, from 0, item by item.
         neutral: places of words.
+        controls: whether those are neutral too.
         stream: number of the prompt's stream in the layout.
     """
 
     alone: tuple[tuple[int, ...], ...] = ()
     neutral: tuple[int, ...] = ()
+    controls: bool = False
     stream: int = 0
     exact: ClassVar[bool] = False
 
@@ -51,9 +54,11 @@ class PromptReuse(PrefixReuse):
         controls = given & (inputs.stream < 0)
         for item in (*self.alone, self.neutral):
             words = torch.isin(number, torch.tensor(item, dtype=torch.int64, device=number.device))
+            seen, of = controls | words, inputs
+            if item is self.neutral and self.controls:
+                words = seen
             if not bool(words.any()):
                 continue
-            seen, of = controls | words, inputs
             if item is self.neutral:
                 seen, hidden = given, model.layout.mask_of(inputs.ids)
                 of = replace(inputs, ids=torch.where(prompt[:, :, None], hidden, inputs.ids))
