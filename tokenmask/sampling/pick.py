@@ -188,9 +188,7 @@ class Categorical(Pick):
             return max(self.least, 1 / (1 / start + (1 / end - 1 / start) * progress))
         return max(self.least, start + (end - start) * (math.sqrt(progress) if self.law == "sqrt" else progress))
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         return sample_codes(
             logits,
             seed=context.seeds,
