@@ -1,7 +1,9 @@
-"""Long sound in constant memory: python benchmarks/long_media.py [--minutes 10 30]. Prints a table.
+"""Long media in constant memory: python benchmarks/long_media.py [--kind audio motion eeg] [--minutes 10 30].
 
-For each length a WAV file of one channel at 24 kHz is encoded, decoded and edited (one second in its middle) by the
-command line with what ships: peak resident memory and CPU time of the process, progress on stderr.
+For each kind and length a file is encoded, decoded and edited (one second in its middle) by the command line with what
+ships: peak resident memory and CPU time of the process, progress on stderr. A sound is one channel at 24 kHz (WAV; with
+--suffix .flac or .ogg those), a motion 30 frames a second of the body that ships (BVH), EEG eight channels at 256 Hz
+(EDF). Prints a table.
 """
 
 from __future__ import annotations
@@ -15,19 +17,57 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 
-RATE = 24_000
-TOKENIZER = Path(__file__).parents[1] / "tokenmask" / "weights" / "tokenizers" / "audio"
+from tokenmask.demo.items import motions
+from tokenmask.modalities.eeg.edf_write import write_edf
+from tokenmask.modalities.motion.bvh import write_bvh
+
+RATE, FRAMES_HZ, EEG_HZ = 24_000, 30.0, 256.0
+CHANNELS = ("Fp1", "Fp2", "C3", "C4", "P3", "P4", "O1", "O2")
+SUFFIXES = {"audio": ".wav", "motion": ".bvh", "eeg": ".edf"}
+MINUTES = {"audio": [10.0, 30.0], "motion": [10.0, 60.0], "eeg": [60.0, 480.0]}
+TOKENIZERS = Path(__file__).parents[1] / "tokenmask" / "weights" / "tokenizers"
 
 
-def make(path: Path, minutes: float) -> None:
+def make_audio(path: Path, minutes: float) -> None:
     """Noise that is low and comes and goes four times a second, like syllables."""
     draw, weights = np.random.default_rng(0), np.exp(-np.arange(24) / 6)
-    with soundfile.SoundFile(path, "w", RATE, 1, subtype="PCM_16") as file:
+    subtype = {".wav": "PCM_16", ".flac": "PCM_16"}.get(path.suffix)
+    with soundfile.SoundFile(path, "w", RATE, 1, subtype=subtype) as file:
         for second in range(round(60 * minutes)):
             at = second + np.arange(RATE) / RATE
             noise = np.convolve(draw.standard_normal(RATE), weights, "same")
             file.write(0.03 * noise * (0.55 + 0.45 * np.sin(8 * np.pi * at)))
+
+
+def make_motion(path: Path, minutes: float) -> None:
+    """The motions that ship, one after the other and again."""
+    clips = [one.train.resample(FRAMES_HZ) for one in motions()]
+    frames, each = round(60 * minutes * FRAMES_HZ), sum(map(len, clips))
+
+    def pieces():
+        for begin in range(0, frames, each):
+            done = begin
+            for clip in clips:
+                if done < frames:
+                    yield clip.cut(0, min(len(clip), frames - done))
+                done += len(clip)
+
+    write_bvh(path, pieces(), clips[0].skeleton, frames, FRAMES_HZ)
+
+
+def make_eeg(path: Path, minutes: float) -> None:
+    """Alpha waves that come and go, in noise."""
+    draw, size = torch.Generator().manual_seed(0), round(60 * minutes * EEG_HZ)
+    at = torch.arange(size, dtype=torch.float64) / EEG_HZ
+
+    def rows():
+        for number in range(len(CHANNELS)):
+            wave = 20 * (20 * torch.pi * at + number).sin() * (0.6 + 0.4 * (torch.pi * at / 5).sin())
+            yield wave.float() + 8 * torch.randn(size, generator=draw)
+
+    write_edf(path, rows(), EEG_HZ, CHANNELS, None)
 
 
 def measured(*words: str | Path) -> tuple[float, float]:
@@ -41,21 +81,26 @@ def measured(*words: str | Path) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, nargs="+", default=[10, 30], help="lengths, default 10 30")
-    print("| minutes | job | peak MB | CPU s |\n|---|---|---|---|")
-    for minutes in parser.parse_args().minutes:
-        with tempfile.TemporaryDirectory() as name:
-            folder, middle = Path(name), 30 * minutes
-            sound = folder / "sound.wav"
-            make(sound, minutes)
-            edit = ["--stream", "audio", "--regenerate", f"{middle}:{middle + 1}", "--given", "text=seven"]
-            for words in (
-                ["encode", sound, "--tokenizer", TOKENIZER, "--out", folder / "tokens"],
-                ["decode", folder / "tokens", "--tokenizer", TOKENIZER, "--out", folder / "made"],
-                ["edit", sound, *edit, "--out", folder / "edited.wav"],
-            ):
-                memory, seconds = measured(*words)
-                print(f"| {minutes:g} | {words[0]} | {memory:.0f} | {seconds:.1f} |", flush=True)
+    parser.add_argument("--kind", choices=list(SUFFIXES), nargs="+", default=list(SUFFIXES), help="default all")
+    parser.add_argument("--minutes", type=float, nargs="+", help="lengths; default an hour of motion, a night of EEG")
+    parser.add_argument("--suffix", default=".wav", help="of the sound")
+    asked = parser.parse_args()
+    print("| kind | minutes | job | peak MB | CPU s |\n|---|---|---|---|---|")
+    for kind in asked.kind:
+        for minutes in asked.minutes or MINUTES[kind]:
+            with tempfile.TemporaryDirectory() as name:
+                folder, middle = Path(name), 30 * minutes
+                suffix = asked.suffix if kind == "audio" else SUFFIXES[kind]
+                media = folder / f"long{suffix}"
+                {"audio": make_audio, "motion": make_motion, "eeg": make_eeg}[kind](media, minutes)
+                edit = ["--stream", kind, "--regenerate", f"{middle}:{middle + 1}", "--steps", "4"]
+                for words in (
+                    ["encode", media, "--tokenizer", TOKENIZERS / kind, "--out", folder / "tokens"],
+                    ["decode", folder / "tokens", "--tokenizer", TOKENIZERS / kind, "--out", folder / "made"],
+                    ["edit", media, *edit, "--out", folder / f"edited{suffix}"],
+                ):
+                    memory, seconds = measured(*words)
+                    print(f"| {kind} | {minutes:g} | {words[0]} | {memory:.0f} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

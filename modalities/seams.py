@@ -5,8 +5,12 @@ Does not know: any modality; signals are sampled evenly, and a mask says what is
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+_FAR = 40  # times the steps over which a spline forgets its ends: exp(-40 / sqrt(2)) of a difference is left
 
 
 def nearness(keep: Tensor, reach: int) -> Tensor:
@@ -56,7 +60,7 @@ def smoothed(values: Tensor, deviation: float) -> Tensor:
     Returns:
         of the same shape and dtype.
     """
-    reach = round(3 * deviation)
+    reach = smoothing_reach(deviation)
     offsets = torch.arange(-reach, reach + 1)
     weights = torch.exp(-0.5 * (offsets / deviation) ** 2)
     places = torch.arange(len(values))
@@ -66,11 +70,18 @@ def smoothed(values: Tensor, deviation: float) -> Tensor:
     return total
 
 
+def smoothing_reach(deviation: float) -> int:
+    """Steps on either side that :func:`smoothed` looks at."""
+    return round(3 * deviation)
+
+
 def bridged(made: Tensor, before: Tensor, after: Tensor, frames: float) -> Tensor:
     """What is made, bent so that it sets out from what is kept before it and arrives at what is kept after it.
 
     The x that minimises |second differences of (before, x, after)|^2 + frames^-4 |x - made|^2, summed over time: a
     smoothing spline (Whittaker 1923) that forgets its ends over about ``frames`` steps.
+
+    Of many steps those that are ``_FAR`` times ``frames`` away or more are left out of the sum for each.
 
     Args:
         made: float64 [n, F].
@@ -80,6 +91,20 @@ def bridged(made: Tensor, before: Tensor, after: Tensor, frames: float) -> Tenso
     Returns:
         float64 [n, F].
     """
+    count, reach = len(made), math.ceil(_FAR * frames)
+    if count <= 4 * reach:
+        return _bridged(made, before, after, frames)
+    parts = []
+    for start in range(0, count, 2 * reach):
+        stop = min(start + 2 * reach, count)
+        first, last = max(start - reach, 0), min(stop + reach, count)
+        ends = (before if first == 0 else before[:0]), (after if last == count else after[:0])
+        parts.append(_bridged(made[first:last], *ends, frames)[start - first : stop - first])
+    return torch.cat(parts)
+
+
+def _bridged(made: Tensor, before: Tensor, after: Tensor, frames: float) -> Tensor:
+    """The same in one system of n equations."""
     count, start = len(made), len(before)
     known = torch.cat([before, made, after])
     size = len(known)

@@ -75,9 +75,16 @@ class Windows:
         for start in range(0, len(values), self.step):
             yield cut(values, start - self.halo, self.size, beyond)
 
+    def of_pieces(self, pieces: Iterable[Tensor], length: int, beyond: Beyond = None) -> Iterator[Tensor]:
+        """The same of ``length`` values that come in pieces [time, ...]."""
+        values = Forward(pieces)
+        for start in range(0, length, self.step):
+            first, stop = max(start - self.halo, 0), min(start + self.step + self.halo, length)
+            yield cut(values.take(first, stop), start - self.halo - first, self.size, beyond)
+
     def run(self, windows: Iterable[Tensor], run: Run) -> Iterator[Tensor]:
         """What the network gives for each window, [places, ...]; groups that are not full are filled with zeros."""
-        for group in _grouped(windows, self.together):
+        for group in grouped(windows, self.together):
             batch = group[0].new_zeros(self.together, *group[0].shape)
             torch.stack(group, out=batch[: len(group)])
             look_again()
@@ -110,7 +117,32 @@ class Windows:
                 parts, done = [], done + 1
 
 
-def _grouped(parts: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+class Forward:
+    """Values that come in pieces, taken from front to back: what is behind is let go.
+
+    Args:
+        pieces: [time, ...] each.
+    """
+
+    def __init__(self, pieces: Iterable[Tensor]) -> None:
+        self._rest = iter(pieces)
+        self._held: Tensor | None = None
+        self._first = 0
+
+    def take(self, start: int, stop: int) -> Tensor:
+        """Values ``start`` .. ``stop`` - 1, or up to their end; ``start`` never goes back."""
+        held = next(self._rest) if self._held is None else self._held
+        while True:
+            behind = min(start - self._first, len(held))
+            held, self._first = held[behind:], self._first + behind
+            if len(held) >= stop - self._first or (piece := next(self._rest, None)) is None:
+                break
+            held = torch.cat([held, piece]) if len(held) else piece
+        self._held = held
+        return held[: stop - start]
+
+
+def grouped(parts: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
     """Lists of ``size`` of them, the last perhaps shorter."""
     rest = iter(parts)
     while group := list(itertools.islice(rest, size)):

@@ -66,3 +66,21 @@ def test_what_cannot_be_registered_is_one_sentence() -> None:
     with pytest.raises(ValueError, match="got 'levels'; install what brings it, or register its class"):
         load_tokenizer_class("levels")
     assert isinstance(sys.modules["tokenmask.tokenizer"], ModuleType)
+
+
+def test_a_tokenizer_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    tm.register_tokenizer(TableTokenizer)
+    made().save(tmp_path / "one")
+    assert tm.tokenizer(f"levels:{tmp_path / 'one'}").spec == made().spec
+    with pytest.raises(ValueError, match=r"holds tokenizer\.json, but nowhere does not; check the path") as refused:
+        tm.tokenizer("levels:nowhere")
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match=r"TableTokenizer is opened from somewhere, .*; write tokenizer\('levels"):
+        tm.tokenizer("levels")
+    with pytest.raises(ValueError, match=r"a tokenizer must be one of .*, got 'nothing'"):
+        tm.tokenizer("nothing:here")
+    with pytest.raises(TypeError, match=r"opened by its name and a folder or a name of the hub, .* got 5 and None"):
+        tm.tokenizer(5)  # type: ignore[arg-type]
+    for wrong in ("x", 5, TableTokenizer):
+        with pytest.raises(TypeError, match=r"swap_tokenizer takes a tokenizer, got .*; open it first, with tokenmask"):
+            tm.load().swap_tokenizer("image", wrong)  # type: ignore[arg-type]

@@ -156,18 +156,18 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 
 WORDS = {"fast", "tiktoken"}
 PICTURES = {"vqmodel", "janus", "emu3"}
-PUBLISHED = {"encodec", "dac", "mimi", "xcodec", *PICTURES, *WORDS}
+PUBLISHED = {"encodec", "dac", "mimi", "xcodec", "snac", "t2m", *PICTURES, *WORDS}
 OFFERED = {
-    Learns: {"text", "image", "audio", "motion", "eeg", "video", *PUBLISHED},
+    Learns: {"text", "image", "audio", "motion", "eeg", "video", "symbols", *PUBLISHED},
     Opens: PUBLISHED,
     Selects: {"image", "audio", "motion", "eeg", "video"},
-    Locates: {"text", "image", *WORDS, *PICTURES},
+    Locates: {"text", "image", "symbols", *WORDS, *PICTURES},
     NamesGroups: {"motion", "eeg"},
-    SpellsCodes: {"text", *WORDS},
+    SpellsCodes: {"text", "symbols", *WORDS},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},
     GivesCodebooks: {"image", "audio", "motion", "eeg", "video"},
-    ReadsFiles: {"audio", "eeg"},
-    WritesFiles: {"audio"},
+    ReadsFiles: {"audio", "eeg", "motion"},
+    WritesFiles: {"audio", "eeg", "motion"},
 }
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.recipes import Recipe as Recipe
     from tokenmask.report import show as show
     from tokenmask.run import Run as Run
+    from tokenmask.run import convert as convert
     from tokenmask.run import load as load
     from tokenmask.run import load_tokenizer as load_tokenizer
     from tokenmask.run import wrap as wrap
@@ -54,6 +55,7 @@ _HOMES = {
     "Run": "run",
     "load_tokenizer": "run",
     "wrap": "run",
+    "convert": "run",
     "show": "report",
     "Card": "sharing",
     "pull": "sharing",

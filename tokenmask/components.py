@@ -162,12 +162,20 @@ def component(values: Any, base: type[Component], home: str) -> Component:
     module, _, name = path.rpartition(".")
     try:
         with names_of_its_day():
-            kind = getattr(importlib.import_module(module or home), name, None)
+            place = importlib.import_module(module or home)
+            kind = getattr(place, name, None)
     except ImportError as error:
         raise ValueError(f"{path} can't be imported ({error}); install the package that brings it") from error
     if not (isinstance(kind, type) and issubclass(kind, base) and _package(kind.__module__) in homes()):
-        raise ValueError(f"{path} must be a {base.__name__}, but is not; install the version that has it")
+        found = "no such name there" if kind is None else "another thing"
+        there = [one for one, value in vars(place).items() if _is_made_of(value, base) and not one.startswith("_")]
+        advice = f"take one of {', '.join(sorted(there))}" if there else "install the version that has it"
+        raise ValueError(f"{path} must be a {base.__name__}, got {found}; {advice}")
     return _made(kind, arguments, home)
+
+
+def _is_made_of(value: Any, base: type) -> bool:
+    return isinstance(value, type) and issubclass(value, base) and not inspect.isabstract(value)
 
 
 @contextmanager

@@ -5,13 +5,13 @@ Arrow: file --**streams**--> files with one stream each. Does not know: how soun
 
 from __future__ import annotations
 
-import io
 import mmap
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tokenmask.modalities.audio.mpeg import mp3_streams, past_tags
+from tokenmask.modalities.audio.view import View, let_go, search
 
 _CAPTURE, _FIRST_PAGE = b"OggS", 2  # RFC 3533, section 6
 _BEGINNINGS = {  # of other kinds, by their first four bytes
@@ -25,6 +25,8 @@ _BEGINNINGS = {  # of other kinds, by their first four bytes
     b".snd": rb"\.snd\x00\x00[\x00-\x0f].{4}.\x00\x00\x00[\x01-\x1b]\x00[\x00-\x0b]..\x00\x00\x00[\x01-\x20]",
 }
 _CHUNK = re.compile(rb"[ -~]{4}", re.DOTALL)
+_TAGS = 1 << 26  # bytes of a tag with pictures, which it may have at most
+_RELEASED = 1 << 24  # bytes of a file that are in memory while its pages are counted
 _UNKNOWN = 0x7FFFF000  # sizes from here on stand for an unknown one, as of programs that write into a pipe
 
 
@@ -37,7 +39,7 @@ class Stream(NamedTuple):
         announced: MP3 frames that its header counts, and those that it has; (0, 0) where that is not known.
     """
 
-    source: str | Path | io.BytesIO
+    source: str | Path | View
     kind: bytes
     announced: tuple[int, int] = (0, 0)
 
@@ -53,12 +55,11 @@ def streams(path: str | Path, notes: list[str]) -> list[Stream]:
         if kind in _BEGINNINGS:
             return _known(path, data, kind, notes)
         if kind[:3] == b"ID3" or kind[0] == 0xFF:
-            whole = data[:]
-            begin = past_tags(whole)
+            begin = past_tags(data)
             if data[begin : begin + 4] == b"fLaC":  # a tag that some programs put before it
-                return [Stream(io.BytesIO(data[start:stop]), b"fLaC") for start, stop in _flac_behind_tags(data, begin)]
-            found = mp3_streams(whole, notes)
-            return [Stream(io.BytesIO(one.data), b"mp3", (one.announced or 0, one.held)) for one in found] or [
+                return [Stream(View(path, [part]), b"fLaC") for part in _flac_behind_tags(data, begin)]
+            found = mp3_streams(data, notes)
+            return [Stream(View(path, one.parts), b"mp3", (one.announced or 0, one.held)) for one in found] or [
                 Stream(path, kind)
             ]
         return [Stream(path, kind)]
@@ -67,15 +68,15 @@ def streams(path: str | Path, notes: list[str]) -> list[Stream]:
 def _cut(path: str | Path, data: mmap.mmap, parts: list[tuple[int, int]], kind: bytes) -> list[Stream]:
     if parts == [(0, len(data))]:
         return [Stream(path, kind)]
-    return [Stream(io.BytesIO(data[start:stop]), kind) for start, stop in parts]
+    return [Stream(View(path, [part]), kind) for part in parts]
 
 
 def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> list[Stream]:
     """Streams of kinds that begin with a header like no other."""
     mark, starts, place = re.compile(_BEGINNINGS[kind], re.DOTALL), [0], _end(data, 0, kind)
-    while (found := mark.search(data, place)) is not None:
-        starts.append(found.start())
-        place = _end(data, found.start(), kind)
+    while (found := search(mark, data, place)) is not None:
+        starts.append(found)
+        place = _end(data, found, kind)
     parts = list(zip(starts, [*starts[1:], len(data)], strict=True))
     if kind in (b"RF64", b".snd", b"riff"):
         for start, stop in parts:
@@ -89,14 +90,15 @@ def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> 
     if kind not in (b"RIFF", b"FORM"):
         return _cut(path, data, parts, kind)
     result = []
+    order: Literal["little", "big"] = "little" if kind == b"RIFF" else "big"
     for start, stop in parts:
         patch = _sound_chunk(data, start, stop, kind, notes)
-        whole = Stream(path, kind) if len(parts) == 1 and not patch else Stream(io.BytesIO(data[start:stop]), kind)
-        if patch and isinstance(whole.source, io.BytesIO):
-            place, size = patch
-            for at, value in ((4, stop - start - 8), (place - start, size)):
-                whole.source.getbuffer()[at : at + 4] = value.to_bytes(4, "little" if kind == b"RIFF" else "big")
-        result.append(whole)
+        if len(parts) == 1 and not patch:
+            result.append(Stream(path, kind))
+            continue
+        sizes = {4: stop - start - 8} | ({patch[0] - start: patch[1]} if patch else {})
+        patches = {place: size.to_bytes(4, order) for place, size in sizes.items()} if patch else {}
+        result.append(Stream(View(path, [(start, stop)], patches), kind))
     return result
 
 
@@ -110,22 +112,20 @@ def _caf(path: str | Path, data: mmap.mmap, start: int, stop: int, notes: list[s
         place += 12 + max(0, int.from_bytes(data[place + 4 : place + 12], "big", signed=True))
     size, held = int.from_bytes(data[place + 4 : place + 12], "big", signed=True), stop - place - 12
     if place + 12 > stop or 0 <= size <= held:
-        return Stream(path if (start, stop) == (0, len(data)) else io.BytesIO(data[start:stop]), b"caff")
+        return Stream(path if (start, stop) == (0, len(data)) else View(path, [(start, stop)]), b"caff")
     _note_cut((place + 12, size), stop, notes)
-    whole = bytearray(data[start:stop])
-    whole[place + 4 - start : place + 12 - start] = held.to_bytes(8, "big")
-    return Stream(io.BytesIO(bytes(whole)), b"caff")
+    return Stream(View(path, [(start, stop)], {place + 4 - start: held.to_bytes(8, "big")}), b"caff")
 
 
 def _flac_behind_tags(data: mmap.mmap, begin: int) -> list[tuple[int, int]]:
     """FLAC streams, the first at ``begin``, each but the first with or without an ID3 tag before it."""
     mark, starts, stops = re.compile(_BEGINNINGS[b"fLaC"], re.DOTALL), [begin], []
     place = _end(data, begin, b"fLaC")
-    while (found := mark.search(data, place)) is not None:
-        tag = data.rfind(b"ID3", place, found.start())
-        stops.append(tag if tag >= 0 and tag + past_tags(data[tag : found.start()]) == found.start() else found.start())
-        starts.append(found.start())
-        place = _end(data, found.start(), b"fLaC")
+    while (found := search(mark, data, place)) is not None:
+        tag = data.rfind(b"ID3", max(place, found - _TAGS), found)
+        stops.append(tag if tag >= 0 and tag + past_tags(data[tag:found]) == found else found)
+        starts.append(found)
+        place = _end(data, found, b"fLaC")
     return list(zip(starts, [*stops, len(data)], strict=True))
 
 
@@ -212,8 +212,11 @@ def _ogg_links(data: mmap.mmap, notes: list[str]) -> list[tuple[int, int]]:
     """The links of a chain, each a whole Ogg file: a first page that comes after others than first ones begins one."""
     starts: list[int] = [0]
     ends: list[int] = []
-    place, end, opening, lost = 0, 0, True, 0
+    place, end, opening, lost, kept = 0, 0, True, 0, 0
     while place < len(data):
+        if place - kept > _RELEASED:
+            let_go(data, kept, place)
+            kept = place
         kind, segments = (data[place + 5], data[place + 26]) if place + 27 <= len(data) else (0, 0)
         if data[place : place + 5] != _CAPTURE + b"\0" or place + 27 > len(data):
             following = data.find(_CAPTURE + b"\0", place + 1)

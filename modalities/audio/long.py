@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import writing_atomically
-from tokenmask.modalities.audio.joined import streams
+from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.media import CANCELLED, AudioClip, format_of
-from tokenmask.modalities.audio.reading import UNKNOWN, check_magnitude, oddities
+from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header, oddities
 from tokenmask.modalities.windows import cut
 
 _BLOCK = 1 << 20  # samples of each channel that are in memory together
-_WHOLE = (b"fLaC", b"mp3")  # read to their ends, whatever their headers say; see reading.py
 _MOST_BYTES = (1 << 32) - 4096  # of samples in a WAV file
 
 
@@ -30,14 +29,14 @@ class LongSound:
     """A sound file that has been looked through once.
 
     Args:
-        path: of the file.
+        parts: its streams, and their headers.
         sample_rate_hz: samples of a channel in a second.
         channels: how many.
         frames: samples of a channel.
         loudest: the channel that is taken alone, since all cancel each other; None takes their mean.
     """
 
-    path: Path
+    parts: tuple[tuple[Stream, Header], ...]
     sample_rate_hz: int
     channels: int
     frames: int
@@ -56,12 +55,12 @@ class LongSound:
         stream = None
         if sample_rate_hz != self.sample_rate_hz:
             stream = soxr.ResampleStream(self.sample_rate_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
-        done = 0
-        for number, block in enumerate(_blocks(self.path), 1):
+        done = seen = 0
+        for block in _blocks(self.parts):
+            seen += block.shape[1]
             samples = block.mean(0) if self.loudest is None else block[self.loudest]
             if stream is not None:
-                last = number * _BLOCK >= self.frames
-                samples = torch.from_numpy(stream.resample_chunk(samples.numpy(), last=last))
+                samples = torch.from_numpy(stream.resample_chunk(samples.numpy(), last=seen >= self.frames))
             samples = samples[: wanted - done]
             done += len(samples)
             if len(samples):
@@ -71,38 +70,46 @@ class LongSound:
 
 
 def long_sound(path: str | Path) -> LongSound | None:
-    """A file that can be read in pieces: one stream that says how long it is (WAV, AIFF, AU, CAF, Wave64, RF64, Ogg).
+    """A file that can be read in pieces: of any format, of one stream or several.
 
     Reads it through once, and warns and refuses as :meth:`AudioClip.load` and :meth:`AudioClip.mono` do of the whole.
 
     Returns:
-        None for a file that has to be read whole: FLAC, MP3, several streams in one, or one that cannot be read.
+        None for a file that has to be read whole: of streams of several kinds, cut short, or one that cannot be read.
     """
     import soundfile
 
     notes: list[str] = []
     try:
-        found = streams(path, notes)
-        with soundfile.SoundFile(path) as file:
-            frames, rate, channels = int(file.frames), int(file.samplerate), int(file.channels)
-            whole = len(found) > 1 or found[0].kind in _WHOLE or not file.seekable() or not 0 < frames < UNKNOWN
+        parts = [(one, header(one, notes)) for one in streams(path, notes)]
     except (soundfile.SoundFileError, ValueError, OSError):
         return None  # reading it whole says why
-    if whole or not isinstance(found[0].source, (str, Path)):
+    kinds = {(held.rate, held.channels) for _, held in parts}
+    if len(kinds) > 1:
         return None
-    peak, kept, energies, seen = 0.0, 0.0, torch.zeros(channels, dtype=torch.float64), 0
-    try:
-        for block in _blocks(path):
-            check_magnitude(block.T.numpy(), rate, seen)
-            peak = max(peak, float(block.abs().max()))
-            energies += block.double().square().sum(1)
-            kept += float(block.mean(0).double().square().sum())
-            seen += block.shape[1]
-    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{path} must be a whole audio file, but cannot be read ({' '.join(str(error).split())}); export it again"
-        ) from error
-    if seen != frames:
+    rate, channels = kinds.pop()
+    peak, kept, energies, frames = 0.0, 0.0, torch.zeros(channels, dtype=torch.float64), 0
+    for stream, held in parts:
+        before = frames
+        try:
+            for block in _blocks([(stream, held)]):
+                check_magnitude(block.T.numpy(), rate, frames)
+                peak = max(peak, float(block.abs().max()))
+                energies += block.double().square().sum(1)
+                kept += float(block.mean(0).double().square().sum())
+                frames += block.shape[1]
+        except (soundfile.SoundFileError, RuntimeError):
+            return None
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
+            ) from error
+        if held.forward:
+            notes += held.told(frames - before)
+        elif frames - before != held.frames:
+            return None
+    if not frames:
         return None
     notes += oddities(peak, frames, rate)
     if notes:
@@ -111,15 +118,13 @@ def long_sound(path: str | Path) -> LongSound | None:
     if kept < CANCELLED * float(energies.mean()) / channels:
         loudest = int(energies.argmax())
         AudioClip.tell_cancelled(str(path), kept / float(energies.mean()), loudest)
-    return LongSound(Path(path), rate, channels, frames, loudest)
+    return LongSound(tuple(parts), rate, channels, frames, loudest)
 
 
-def _blocks(path: str | Path) -> Iterator[Tensor]:
-    """The samples of a file, float32 [channels, time]."""
-    import soundfile
-
-    with soundfile.SoundFile(path) as file:
-        while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+def _blocks(parts: Iterable[tuple[Stream, Header]]) -> Iterator[Tensor]:
+    """The samples of streams, float32 [channels, time]."""
+    for stream, held in parts:
+        for block in blocks(stream, held, _BLOCK):
             yield torch.from_numpy(block.T.copy())
 
 

@@ -22,6 +22,7 @@ from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
+_MOST_CHANNELS = 64  # of what is shorter than wide; more are samples that stand in the other order
 CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
 _FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
@@ -58,10 +59,19 @@ class AudioClip(Timed):
     def __post_init__(self) -> None:
         if isinstance(self.samples, np.ndarray):
             object.__setattr__(self, "samples", _of_array(self.samples))
+        if not isinstance(self.samples, Tensor):
+            got = type(self.samples).__name__
+            raise TypeError(f"samples of an AudioClip must be a tensor or an array, got {got}; make one with np.array")
         if self.samples.dtype != torch.float32 or self.samples.dim() != 2 or not self.samples.numel():
             raise ValueError(
                 "samples of an AudioClip must be float32 [channels, time], one at least, got "
                 f"{str(self.samples.dtype).removeprefix('torch.')} {list(self.samples.shape)}"
+            )
+        channels, time = self.samples.shape
+        if channels > max(_MOST_CHANNELS, time):
+            raise ValueError(
+                f"samples of an AudioClip must be [channels, time], got {channels} channels of {time} samples; "
+                "transpose them"
             )
         rate: Any = self.sample_rate_hz
         if isinstance(rate, bool) or not isinstance(rate, Real) or not float(rate).is_integer():

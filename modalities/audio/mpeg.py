@@ -6,13 +6,19 @@ Headers as in ISO/IEC 11172-3, 2.4.2.3 and ISO/IEC 13818-3; the count is that of
 
 from __future__ import annotations
 
+import mmap
 import re
 from typing import NamedTuple
+
+from tokenmask.modalities.audio.view import let_go
+
+Data = bytes | mmap.mmap
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version: 1, 2, 2.5
 _KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _BEGINNING = re.compile(rb"\xff[\xe2-\xff]|ID3|TAG|APETAGEX")  # of frames and tags
+_RELEASED = 1 << 14  # frames that are in memory while they are counted
 _TAG, _APE = 128, 32  # bytes of an ID3v1 tag and of the head or foot of an APE tag
 
 
@@ -26,17 +32,17 @@ class Mp3(NamedTuple):
     """A stream.
 
     Args:
-        data: frames, with a count of them in front.
+        parts: (start, stop) of its frames in the file, with a count of them in front, which may be bytes.
         announced: how many a count in the file named, or None.
         held: how many there are.
     """
 
-    data: bytes
+    parts: list[tuple[int, int] | bytes]
     announced: int | None
     held: int
 
 
-def mp3_streams(data: bytes, notes: list[str]) -> list[Mp3]:
+def mp3_streams(data: Data, notes: list[str]) -> list[Mp3]:
     """The streams in a file; [] if it begins with something else, or its frames do not tell their size.
 
     Args:
@@ -63,11 +69,13 @@ def mp3_streams(data: bytes, notes: list[str]) -> list[Mp3]:
                 break
             places.append(place)
             place += frame.size
-        part = data[start : min(place, len(data))]
+            if len(places) % _RELEASED == 0:
+                let_go(data, places[-_RELEASED], place)
+        stop = min(place, len(data))
         if _goes_on(found, _count(data, start, first), len(places)) and kind == first.kind:
-            found[-1] = found[-1]._replace(data=found[-1].data + part, held=found[-1].held + len(places))
+            found[-1] = found[-1]._replace(parts=[*found[-1].parts, (start, stop)], held=found[-1].held + len(places))
         else:
-            found.append(_stream(data, start, min(place, len(data)), places, first))
+            found.append(_stream(data, start, stop, places, first))
         kind = first.kind
     if lost:
         notes.append(f"{lost} bytes in it are neither MP3 frames nor tags and are left out")
@@ -79,28 +87,28 @@ def _goes_on(found: list[Mp3], count: int | None, held: int) -> bool:
     return bool(found) and count is None and found[-1].held + held <= (found[-1].announced or 0)
 
 
-def past_tags(data: bytes) -> int:
+def past_tags(data: Data) -> int:
     """Where the tags at the beginning of a file end."""
     return _past_tags(data, 0)
 
 
-def _stream(data: bytes, start: int, stop: int, places: list[int], first: _Frame) -> Mp3:
+def _stream(data: Data, start: int, stop: int, places: list[int], first: _Frame) -> Mp3:
     count = _count(data, start, first)
     if count is not None:
-        return Mp3(data[start:stop], count or None, len(places) - 1)
+        return Mp3([(start, stop)], count or None, len(places) - 1)
     # A decoder without a count guesses the length from the first frame, and stops there.
     size = max(first.size, 4 + first.side + 12)
     head = bytearray(data[start : start + 4])
     while (own := _frame(bytes(head), 0)) is None or own.size < size:  # the smallest bit rate with room for it
         if head[2] >> 4 >= 14:
-            return Mp3(data[start:stop], None, len(places))
+            return Mp3([(start, stop)], None, len(places))
         head[2] += 16
     head[1] |= 1  # without a checksum
     head += bytes(first.side) + b"Xing" + (1).to_bytes(4, "big") + len(places).to_bytes(4, "big")
-    return Mp3(bytes(head).ljust(own.size, b"\0") + data[start:stop], None, len(places))
+    return Mp3([bytes(head).ljust(own.size, b"\0"), (start, stop)], None, len(places))
 
 
-def _frame(data: bytes, place: int) -> _Frame | None:
+def _frame(data: Data, place: int) -> _Frame | None:
     """The frame of layer III whose header stands here."""
     head = data[place : place + 4]
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
@@ -114,7 +122,7 @@ def _frame(data: bytes, place: int) -> _Frame | None:
     return _Frame((144 if version == 3 else 72) * bits // hz + (head[2] >> 1 & 1), (version, rate, mono), side)
 
 
-def _count(data: bytes, place: int, frame: _Frame) -> int | None:
+def _count(data: Data, place: int, frame: _Frame) -> int | None:
     """How many frames follow this one, if it is no sound but a count (0: it does not say)."""
     held = data[place + 4 + frame.side : place + 4 + frame.side + 12]
     if held[:4] in (b"Xing", b"Info"):
@@ -123,7 +131,7 @@ def _count(data: bytes, place: int, frame: _Frame) -> int | None:
     return int.from_bytes(fraunhofer[14:18], "big") if fraunhofer[:4] == b"VBRI" else None
 
 
-def _past_tags(data: bytes, place: int) -> int:
+def _past_tags(data: Data, place: int) -> int:
     """Where the tags that stand here end."""
     while True:
         head = data[place : place + _APE]
@@ -138,7 +146,7 @@ def _past_tags(data: bytes, place: int) -> int:
             return min(place, len(data))
 
 
-def _next_frame(data: bytes, place: int) -> int:
+def _next_frame(data: Data, place: int) -> int:
     """Where frames or tags go on: two frames of a kind in a row, or a tag."""
     while (found := _BEGINNING.search(data, place + 1)) is not None:
         place = found.start()

@@ -5,23 +5,23 @@ Arrow: file --**read**--> float32 [channels, time] and a rate. Does not know: cl
 
 from __future__ import annotations
 
-import io
-import re
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tokenmask.modalities.audio.joined import Stream, streams
+from tokenmask.modalities.audio.view import View
 
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
 _LOUD = 16.0  # times full scale, from which on it is told; mixes of floats stay below
 _LOWEST_HZ, _HIGHEST_HZ = 2000, 768_000  # rates of sound that are met
-_BLOCK = 1 << 20  # samples of a channel that are read at a time where the length is not known
-_OBJECT = re.compile(r"<_io\.BytesIO object at \w+>")
+BLOCK = 1 << 20  # samples of a channel that are read at a time
+_ID3V1 = 128  # bytes of such a tag
 UNKNOWN = 1 << 62  # frames; libsndfile's largest number stands for an unknown length
 
 
@@ -46,8 +46,8 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
     notes: list[str] = []
     try:
         parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
-    except soundfile.SoundFileError as error:  # a stream in memory is no name that helps
-        raise ValueError(_OBJECT.sub(repr(str(path)), str(error))) from error
+    except soundfile.SoundFileError as error:
+        raise ValueError(str(error)) from error
     kinds = sorted({(rate, samples.shape[1]) for samples, rate in parts})
     if len(kinds) > 1:
         held = " and ".join(f"{channels} channel(s) at {rate} Hz" for rate, channels in kinds)
@@ -69,46 +69,59 @@ def _read_one(stream: Stream, max_samples: int, notes: list[str]) -> tuple[Any, 
     """float32 [time, channels] and rate of one stream; to its end, whatever its header announces."""
     import soundfile
 
+    held = header(stream, notes)
+    if held.frames * held.channels > max_samples and held.frames < UNKNOWN:
+        raise ValueError(f"it has {held.frames} x {held.channels} samples, more than {max_samples}; cut it")
+    if not held.forward:
+        samples = _joined(blocks(stream, held), max_samples, held.channels)
+        return samples, held.rate
+    try:
+        samples = _joined(blocks(stream, held), max_samples, held.channels)
+    except soundfile.SoundFileError:  # what follows the last frame is no frame: as many as the header announces
+        if held.frames >= UNKNOWN:
+            raise
+        return _joined(blocks(stream, held._replace(forward=False)), max_samples, held.channels), held.rate
+    notes += held.told(len(samples))
+    return samples, held.rate
+
+
+class Header(NamedTuple):
+    """What the header of a stream says.
+
+    Args:
+        frames: samples of a channel, from ``UNKNOWN`` on not known.
+        channels: how many.
+        rate: in Hz.
+        forward: whether the stream is read to its end, whatever ``frames`` says.
+    """
+
+    frames: int
+    channels: int
+    rate: int
+    forward: bool
+
+    def told(self, seen: int) -> list[str]:
+        """What is to be said where there are other frames than announced."""
+        if self.frames >= UNKNOWN or seen == self.frames:
+            return []
+        return [f"its header announces {self.frames / self.rate:g} s, but {seen / self.rate:g} s are there"]
+
+
+def header(stream: Stream, notes: list[str]) -> Header:
+    """The header of a stream; notes get what it counts and is not there."""
+    import soundfile
+
     announced, held = stream.announced
     if announced > held:
         notes.append(f"its header announces {announced} MP3 frames, but {held} are there: it is cut short")
     with soundfile.SoundFile(_again(stream.source)) as file:
-        frames, channels, rate = int(file.frames), int(file.channels), int(file.samplerate)
-        if frames * channels > max_samples and frames < UNKNOWN:
-            raise ValueError(f"it has {frames} x {channels} samples, more than {max_samples}; cut it")
-        if stream.kind != b"fLaC" and frames < UNKNOWN and file.seekable():
-            return file.read(dtype="float32", always_2d=True), rate
-    try:
-        samples = _read_forward(
-            _without_length(stream.source) if stream.kind == b"fLaC" else stream.source, max_samples
-        )
-    except soundfile.SoundFileError:  # what follows the last frame is no frame: as many as the header announces
-        if frames >= UNKNOWN:
-            raise
-        with soundfile.SoundFile(_again(stream.source)) as file:
-            return file.read(dtype="float32", always_2d=True), rate
-    if frames < UNKNOWN and len(samples) != frames:
-        notes.append(f"its header announces {frames / rate:g} s, but {len(samples) / rate:g} s are there")
-    return samples, rate
+        frames = int(file.frames)
+        forward = stream.kind == b"fLaC" or frames >= UNKNOWN or not file.seekable()
+        return Header(frames, int(file.channels), int(file.samplerate), forward)
 
 
-def _again(source: str | Path | io.BytesIO) -> str | Path | io.BytesIO:
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
-    return source
-
-
-def _without_length(source: str | Path | io.BytesIO) -> io.BytesIO:
-    """The same FLAC file whose header says that the length is unknown: a decoder then reads to the end."""
-    data = bytearray(source.getvalue() if isinstance(source, io.BytesIO) else Path(source).read_bytes())
-    data[21] &= 0xF0  # RFC 9639, section 8.2: 36 bits, the last of bytes 18 to 25
-    data[22:26] = bytes(4)
-    tag = 128 if data[-128:-125] == b"TAG" else 0  # an ID3v1 tag is no frame
-    return io.BytesIO(data[: len(data) - tag])
-
-
-def _read_forward(source: str | Path | io.BytesIO, max_samples: int) -> Any:
-    """Samples up to the end, in blocks; one more than allowed at most by a block."""
+def blocks(stream: Stream, held: Header, size: int = BLOCK) -> Iterator[Any]:
+    """The samples of a stream, float32 [time, channels] in blocks of ``size``, the last perhaps shorter."""
     import soundfile
 
     class Forward(soundfile.SoundFile):  # type: ignore[misc]
@@ -117,13 +130,39 @@ def _read_forward(source: str | Path | io.BytesIO, max_samples: int) -> Any:
         def seekable(self) -> bool:
             return False
 
-    blocks: list[Any] = []
-    with Forward(_again(source)) as file:
-        while sum(block.size for block in blocks) <= max_samples:
-            blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
-            if len(blocks[-1]) < _BLOCK:
+    source = _without_length(stream.source) if held.forward and stream.kind == b"fLaC" else stream.source
+    with (Forward if held.forward else soundfile.SoundFile)(_again(source)) as file:
+        while len(block := file.read(size, dtype="float32", always_2d=True)):
+            yield block
+            if len(block) < size:
                 break
-    return np.concatenate(blocks)
+
+
+def _joined(parts: Iterable[Any], max_samples: int, channels: int) -> Any:
+    """All of them; one more than allowed at most by a block."""
+    held: list[Any] = []
+    for block in parts:
+        held.append(block)
+        if sum(one.size for one in held) > max_samples:
+            break
+    return np.concatenate(held) if held else np.zeros((0, channels), np.float32)
+
+
+def _again(source: str | Path | View) -> str | Path | View:
+    if isinstance(source, View):
+        source.seek(0)
+    return source
+
+
+def _without_length(source: str | Path | View) -> View:
+    """The same FLAC file whose header says that the length is unknown: a decoder then reads to the end."""
+    view = source if isinstance(source, View) else View(source, [(0, Path(source).stat().st_size)])
+    view.seek(21)
+    first = view.read(1)[0]
+    view.seek(max(0, view.size - _ID3V1))
+    tag = _ID3V1 if view.size > _ID3V1 and view.read(3) == b"TAG" else 0  # which is no frame
+    # RFC 9639, section 8.2: 36 bits, the last of bytes 18 to 25
+    return view.changed({21: bytes([first & 0xF0]), 22: bytes(4)}, view.size - tag)
 
 
 def oddities(peak: float, frames: int, rate: int) -> list[str]:

@@ -149,7 +149,7 @@ class AudioTokenizer(LearnedTokenizer):
     def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
         """The codes of ``encode(AudioClip.load(path))``, from pieces: memory grows with the codes alone.
 
-        FLAC, MP3 and files of several streams are read whole all the same, see :func:`long_sound`.
+        Files that are damaged, or have fewer samples than their header says, are read whole, see :func:`long_sound`.
 
         Args:
             path: of a sound file.

@@ -7,13 +7,17 @@ Source: https://www.edfplus.info/specs; edfio writes the records.
 
 from __future__ import annotations
 
+import io
 import math
+import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import IO, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +25,7 @@ from tokenmask.modalities.eeg.edf_header import MONTHS, STARTDATE, UNKNOWN_START
 from tokenmask.modalities.eeg.names import usual_label
 from tokenmask.modalities.eeg.session import ChannelHeader, Session
 
+_AT_ONCE = 1 << 21  # samples of all channels that are in memory together
 _DATE = 168  # byte of the header where its date stands
 _DECIMALS = {1.0: 0, 1e3: 3, 1e6: 4}  # of limits in microvolts, millivolts and volts, without an exponent
 _LETTERS = {0xE4: "ae", 0xF6: "oe", 0xFC: "ue", 0xC4: "Ae", 0xD6: "Oe", 0xDC: "Ue", 0xDF: "ss"}  # umlauts
@@ -28,17 +33,17 @@ _LETTERS |= {0xE6: "ae", 0xF8: "oe", 0xD8: "Oe", 0x142: "l", 0xB5: "u", 0x3BC: "
 
 
 def write_edf(
-    path: Path, samples: Tensor, rate_hz: float, channels: Sequence[str], session: Session | None
+    path: Path, rows: Iterable[Tensor], rate_hz: float, channels: Sequence[str], session: Session | None
 ) -> list[str]:
-    """Writes EDF, or EDF+C where there are events. The last value fills up the last record.
+    """Writes EDF, or EDF+C where there are events, channel by channel. The last value fills up the last record.
 
     Labels, units, transducers and filters are those of the session, and "EEG " before electrodes, microvolts and
     nothing where it has none. Years from 1985 to 2084 are in the header's date; others in the recording's field alone,
     as EDF+ has it.
 
     Args:
-        path: of the file.
-        samples: float32 [channels, time], microvolts.
+        path: of the file; another one beside it holds the channels until all are there.
+        rows: float32 [time] of each channel, microvolts; one of them is in memory at a time.
         rate_hz: of the samples; as near to it as eight characters of a header come.
         channels: their names.
         session: what else the header says, and events.
@@ -52,47 +57,83 @@ def write_edf(
     import edfio
 
     notes: list[str] = []
-    count, seconds = record_of(samples.shape[1], rate_hz)
-    extra = -samples.shape[1] % count
     own = session or Session()
     said = {header.name.casefold(): header for header in own.channels}
     headers = [said.get(name.casefold(), ChannelHeader(name, usual_label(name))) for name in channels]
-    signals = []
-    for values, header, label in zip(samples, headers, _labels(headers, notes), strict=True):
-        row, name = torch.cat([values, values[-1:].expand(extra)]).double().cpu(), header.name
-        unit, factor, limits = _scale(row, header.unit, name, notes)
-        signals.append(
-            edfio.EdfSignal(
-                row.div_(factor).numpy(),
-                count / float(seconds),
-                label=label,
-                transducer_type=_plain(header.transducer, 80, f"the transducer of {name}", notes),
-                physical_dimension=unit,
-                physical_range=limits,
-                prefiltering=_plain(header.prefilter, 80, f"the filter of {name}", notes),
+    signals: list[Any] = []
+    count, seconds, records = 1, Decimal(1), 1
+    with tempfile.TemporaryFile(dir=path.parent) as spool:
+        for values, header, label in zip(rows, headers, _labels(headers, notes), strict=True):
+            if not signals:
+                count, seconds = record_of(len(values), rate_hz)
+                records = -(-len(values) // count)
+            extra = records * count - len(values)
+            row, name = torch.cat([values, values[-1:].expand(extra)]).double().cpu(), header.name
+            unit, factor, limits = _scale(row, header.unit, name, notes)
+            signal = edfio.EdfSignal(row.div_(factor).numpy(), count / float(seconds), physical_range=limits)
+            spool.write(signal.digital.astype("<i2").tobytes())
+            signals.append(
+                edfio.EdfSignal.from_digital(  # one sample for each record: the header is what counts
+                    np.zeros(records, np.int16),
+                    1 / float(seconds),
+                    label=label,
+                    transducer_type=_plain(header.transducer, 80, f"the transducer of {name}", notes),
+                    physical_dimension=unit,
+                    physical_range=limits,
+                    prefiltering=_plain(header.prefilter, 80, f"the filter of {name}", notes),
+                )
             )
+        start = own.start or UNKNOWN_START
+        in_header = 1985 <= start.year <= 2084
+        events = [edfio.EdfAnnotation(one.onset_seconds, one.duration_seconds, one.text) for one in own.events]
+        edf = edfio.Edf(
+            signals,
+            recording=edfio.Recording(startdate=start.date() if own.start and in_header else None),
+            starttime=start.time(),
+            data_record_duration=float(seconds),
+            annotations=events if events or start.microsecond else None,
         )
-    start = own.start or UNKNOWN_START
-    in_header = 1985 <= start.year <= 2084
-    events = [edfio.EdfAnnotation(one.onset_seconds, one.duration_seconds, one.text) for one in own.events]
-    edf = edfio.Edf(
-        signals,
-        recording=edfio.Recording(startdate=start.date() if own.start and in_header else None),
-        starttime=start.time(),
-        data_record_duration=float(seconds),
-        annotations=events if events or start.microsecond else None,
-    )
-    if own.patient:
-        edf.local_patient_identification = _plain(own.patient, 80, "the patient", notes)
-    recording = _dated(own, in_header)
-    if recording:
-        edf.local_recording_identification = _plain(recording, 80, "the recording", notes)
-    edf.write(path)
+        if own.patient:
+            edf.local_patient_identification = _plain(own.patient, 80, "the patient", notes)
+        recording = _dated(own, in_header)
+        if recording:
+            edf.local_recording_identification = _plain(recording, 80, "the recording", notes)
+        _write_records(path, edf, spool, len(signals), count, records)
     if not in_header:
         with path.open("r+b") as file:
             file.seek(_DATE)
             file.write(f"{start.day:02d}.{start.month:02d}.yy".encode())
     return notes
+
+
+def _write_records(path: Path, edf: Any, spool: IO[bytes], channels: int, count: int, records: int) -> None:
+    """Writes the file of an Edf with one sample of each channel in a record, with ``count`` of the spool instead.
+
+    Args:
+        path: of the file.
+        edf: with the headers of the channels, then of signals of annotations, and these.
+        spool: int16 [channels, records, count].
+        channels, count, records: its shape.
+    """
+    small = io.BytesIO()
+    edf.write(small)
+    data = small.getvalue()
+    begin, fields = int(data[184:192]), int(data[252:256])
+    sizes = 256 + fields * 216  # where the header has the samples of a record of each signal
+    head = bytearray(data[:begin])
+    for channel in range(channels):
+        head[sizes + 8 * channel : sizes + 8 * channel + 8] = f"{count:<8d}".encode()
+    beside = np.frombuffer(data, "<i2", offset=begin).reshape(records, -1)[:, channels:]
+    at_once = max(1, _AT_ONCE // (channels * count + beside.shape[1]))
+    with path.open("wb") as file:
+        file.write(head)
+        for first in range(0, records, at_once):
+            some = min(at_once, records - first)
+            parts = []
+            for channel in range(channels):
+                spool.seek(2 * count * (channel * records + first))
+                parts.append(np.frombuffer(spool.read(2 * count * some), "<i2").reshape(some, count))
+            file.write(np.concatenate([*parts, beside[first : first + some]], 1).tobytes())
 
 
 def _dated(own: Session, in_header: bool) -> str:

@@ -10,7 +10,7 @@ import json
 import math
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -228,21 +228,11 @@ class EegRecording(Timed):
                     arrays["session"] = np.array(json.dumps(self.session.to_json()))
                 np.savez(file, **arrays)
         elif suffix == ".edf":
-            self._write_edf(Path(path))
+            write_rows(path, self.samples, self.sample_rate_hz, self.channels, self.session, repr(self))
         else:
             raise ValueError(
                 f"a recording is written as .npz, .safetensors or .edf, got {Path(path).name!r}; rename it"
             )
-
-    def _write_edf(self, path: Path) -> None:
-        try:
-            with writing_atomically(path) as partial:
-                notes = write_edf(partial, self.samples, self.sample_rate_hz, self.channels, self.session)
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"an EDF file cannot hold {self!r} ({reason}); save it as .npz") from error
-        if notes:
-            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
 
     # Views ------------------------------------------------------------------------------------------------------------
 
@@ -319,6 +309,29 @@ class EegRecording(Timed):
         axes.set_xlabel(f"seconds ({spacing:.3g} \u00b5V between two names)")
         with writing_atomically(path) as partial:
             figure.savefig(partial, format=Path(path).suffix.lower().removeprefix(".") or "png")
+
+
+def write_rows(
+    path: str | Path,
+    rows: Iterable[Tensor],
+    rate_hz: float,
+    channels: Sequence[str],
+    session: Session | None,
+    described: str,
+) -> None:
+    """Writes .edf atomically, as :meth:`EegRecording.save`, of channels float32 [time] that come one by one.
+
+    Raises:
+        ValueError: EDF cannot hold them; ``described`` is what they are in the sentence that says so.
+    """
+    try:
+        with writing_atomically(path) as partial:
+            notes = write_edf(partial, rows, rate_hz, channels, session)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"an EDF file cannot hold {described} ({reason}); save it as .npz") from error
+    if notes:
+        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
 
 
 def unreadable(path: Path, error: Exception) -> ValueError:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.eeg.figures import fidelity
+from tokenmask.modalities.eeg.file_rows import FileRows
 from tokenmask.modalities.eeg.fit import eeg_fitting
-from tokenmask.modalities.eeg.long import Rows
-from tokenmask.modalities.eeg.media import EegRecording, unreadable
+from tokenmask.modalities.eeg.media import EegRecording, write_rows
 from tokenmask.modalities.eeg.names import find_channels
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
 from tokenmask.modalities.eeg.offset import without_baseline
@@ -123,25 +123,19 @@ class EegTokenizer(LearnedTokenizer):
         path = Path(path)
         if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
             return self.encode(EegRecording.load(path))
-        try:
-            rows = Rows(path)
-            file, rate = rows.file, rows.file.sample_rate_hz
-            names = EegRecording(torch.zeros(len(file.channels), 1), rate, file.channels).channels
-        except Exception as error:  # of many kinds, as of a whole recording
-            raise unreadable(path, error) from error
-        seconds = file.length / rate
-        if rate != self.config.sample_rate_hz:
+        rows = FileRows(path, self.config.sample_rate_hz)
+        names, seconds = rows.channels, rows.seconds
+        if rows.file_rate_hz != self.config.sample_rate_hz:
             self._tell_rate(str(path), stacklevel=2)
         taken: list[Tensor] = []
         parts: list[Tensor] = []
 
-        def resampled() -> Iterator[Tensor]:
-            for name, row in zip(names, rows, strict=True):
-                one = EegRecording(row[None], rate, (name,)).resample(self.config.sample_rate_hz)
-                taken.append(without_baseline(one.samples, one.sample_rate_hz)[1])
-                yield one.samples[0]
+        def looked_at() -> Iterator[Tensor]:
+            for row in rows:
+                taken.append(without_baseline(row[None], self.config.sample_rate_hz)[1])
+                yield row
 
-        for codes in self._coded(resampled()):
+        for codes in self._coded(looked_at()):
             parts.append(codes)
             show(seconds * len(parts) / len(names), seconds)
         if notes := rows.notes():
@@ -204,8 +198,7 @@ class EegTokenizer(LearnedTokenizer):
         (source, keep), stride = pair, self.config.stride
         given = self._at_rate(source)
         size = tuple(given.samples.shape)
-        if (size[0], -(-size[1] // stride)) != stream.grid:
-            raise ValueError(f"given must have the stream's channels and tokens {list(stream.grid)}, got {given!r}")
+        self._check_size(stream, *size)
         check_keep(keep, stream.grid, tuple(source.samples.shape))
         if keep.shape != stream.grid:
             keep = _mask_at(keep, source.sample_rate_hz, given.sample_rate_hz, size[1])
@@ -217,20 +210,96 @@ class EegTokenizer(LearnedTokenizer):
                 mixed[row] = crossfaded(made_row, given.samples[row], keep_row, stride)
         return EegRecording(mixed, made.sample_rate_hz, made.channels, stream, given.session)
 
+    def _check_size(self, stream: TokenStream, channels: int, samples: int) -> None:
+        """ValueError unless so many samples at this rate have the tokens of a stream."""
+        if (channels, -(-samples // self.config.stride)) != stream.grid:
+            got = _described(channels, samples, self.config.sample_rate_hz)
+            raise ValueError(f"given must have the stream's channels and tokens {list(stream.grid)}, got {got}")
+
+    @free_cores()
     @torch.no_grad()
-    def decode_many(self, streams: Sequence[TokenStream]) -> list[EegRecording]:
-        """The recordings of many streams, those of :meth:`decode`."""
+    def decode_file(
+        self,
+        stream: TokenStream,
+        path: str | Path,
+        *,
+        given: str | Path | None = None,
+        keep: Tensor | None = None,
+        show: Show = nothing_shown,
+    ) -> None:
+        """Writes what ``decode(stream, given=EegRecording.load(given), keep=keep).save(path)`` would.
+
+        An .edf file is written channel by channel, and read so where ``given`` is .edf or .bdf too: in the memory that
+        one of them needs. Other files are in memory as a whole.
+
+        Args:
+            stream: codes of this tokenizer.
+            path: of the file to write.
+            given: the file that kept parts come from.
+            keep: bool [channel, time], tokens whose samples are copied from it.
+            show: called with seconds done and seconds in all, each channel in its turn a share of them.
+
+        Raises:
+            ValueError: as of :meth:`decode`; a suffix that cannot be written.
+        """
+        kept(given, keep)
+        rate, tokens = self.config.sample_rate_hz, stream.grid[1] if len(stream.grid) == 2 else 0
+        seconds = tokens * self.config.stride / rate
+        if Path(path).suffix.lower() != ".edf":
+            self.decode(stream, given=None if given is None else EegRecording.load(given), keep=keep).save(path)
+            show(seconds, seconds)
+            return
+        made, session, source = self._made_rows(stream), None, None
+        if given is not None and keep is not None:
+            check_keep(keep, stream.grid)
+            source = FileRows(given, self.config.sample_rate_hz)
+            session = source.session
+            if source.file_rate_hz != rate:
+                self._tell_rate(str(given), stacklevel=2)
+            made = self._joined_rows(stream, made, source, keep)
+
+        def shown() -> Iterator[Tensor]:
+            for number, row in enumerate(made, 1):
+                yield row
+                show(seconds * number / stream.grid[0], seconds)
+
+        described = _described(stream.grid[0], tokens * self.config.stride, rate)
+        write_rows(path, shown(), rate, _names(stream), session, described)
+        if source is not None and (notes := source.notes()):
+            warnings.warn(f"{given}: {'; '.join(notes)}", stacklevel=2)
+
+    def _joined_rows(
+        self, stream: TokenStream, made: Iterable[Tensor], source: FileRows, keep: Tensor
+    ) -> Iterator[Tensor]:
+        """Rows of what is made, faded into the kept parts of those of a file."""
+        stride = self.config.stride
+        for made_row, given_row, kept_row in zip(made, source, keep, strict=True):
+            self._check_size(stream, len(source.channels), len(given_row))
+            keep_row = kept_row.repeat_interleave(stride)[: len(given_row)]
+            if bool(keep_row.all()):
+                yield given_row
+            else:
+                yield crossfaded(made_row[: len(given_row)], given_row, keep_row, stride)
+
+    def _made_rows(self, *streams: TokenStream) -> Iterator[Tensor]:
+        """The samples of each channel of streams, float32 [tokens * stride], in turn."""
         for stream in streams:
             check_stream(self, stream)
             if not stream.codes.numel():
                 raise ValueError(f"a stream must hold a token and a channel to be decoded, got {stream!r}")
         # Codes with a column of ones beside them: what is around a recording is zero in both.
         rows = (torch.nn.functional.pad(row.long(), (0, 1), value=1) for stream in streams for row in stream.codes)
+        lengths = [stream.grid[1] * self.config.stride for stream in streams for _ in range(stream.grid[0])]
         made = Windows(_CORE, self.config.halo, _ROWS).through(rows, self._samples)
+        return (row[:length] for row, length in zip(made, lengths, strict=True))
+
+    @torch.no_grad()
+    def decode_many(self, streams: Sequence[TokenStream]) -> list[EegRecording]:
+        """The recordings of many streams, those of :meth:`decode`."""
+        made = self._made_rows(*streams)
         recordings = []
         for stream in streams:
-            channels, tokens = stream.grid
-            samples = torch.stack([next(made)[: tokens * self.config.stride] for _ in range(channels)])
+            samples = torch.stack([next(made) for _ in range(stream.grid[0])])
             recordings.append(EegRecording(samples, self.config.sample_rate_hz, _names(stream), stream))
         return recordings
 
@@ -403,6 +472,11 @@ class EegTokenizer(LearnedTokenizer):
             config,
             task.run("EEG tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
         )
+
+
+def _described(channels: int, samples: int, rate_hz: float) -> str:
+    """A recording as messages show it."""
+    return f"EegRecording({channels} channels, {samples / rate_hz:g} s at {rate_hz:g} Hz)"
 
 
 def _names(stream: TokenStream) -> tuple[str, ...]:

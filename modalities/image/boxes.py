@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.image.media import Image
+from tokenmask.telling import tell
 
 
 def box_places(media: Image, grid: Sequence[int], region: Sequence[float]) -> Tensor:
@@ -24,7 +25,12 @@ def box_places(media: Image, grid: Sequence[int], region: Sequence[float]) -> Te
         raise ValueError(f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}")
     left, top, right, bottom = region
     if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
-        raise ValueError(f"a box must lie inside of {width} x {height} pixels, got {tuple(region)}")
+        raise ValueError(
+            f"a box must begin inside of {width} x {height} pixels and end after that, got {tuple(region)}; it is "
+            "(left, top, right, bottom)"
+        )
+    if right > width or bottom > height:
+        tell(f"the box {tuple(region)} ends outside of {width} x {height} pixels; what lies inside is filled anew")
     rows, columns = (torch.arange(size) for size in grid)
     in_rows = ((rows + 1) * height / len(rows) > top) & (rows * height / len(rows) < bottom)
     in_columns = ((columns + 1) * width / len(columns) > left) & (columns * width / len(columns) < right)

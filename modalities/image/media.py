@@ -56,11 +56,14 @@ class Image(Medium):
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
             object.__setattr__(self, "pixels", torch.from_numpy(self.pixels.copy()))
+        if not isinstance(self.pixels, torch.Tensor):
+            got = type(self.pixels).__name__
+            raise TypeError(f"pixels of an Image must be a tensor or an array, got {got}; a file is read by Image.load")
         shape = self.pixels.shape
         if self.pixels.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or not self.pixels.numel():
             raise ValueError(
                 "pixels of an Image must be uint8 [height, width, 3], got "
-                f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}"
+                f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}; scale floats, stack grey thrice"
             )
 
     def __eq__(self, other: object) -> bool:

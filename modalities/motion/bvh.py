@@ -5,34 +5,23 @@ Arrow: .bvh --load_bvh--> MotionClip --save_bvh--> .bvh. Does not know: codes, f
 
 from __future__ import annotations
 
-import codecs
-import itertools
 import math
-import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tokenmask.files import write_text_atomic
-from tokenmask.modalities.motion.bvh_frames import rows
-from tokenmask.modalities.motion.bvh_hierarchy import hierarchy
+from tokenmask.files import writing_atomically
+from tokenmask.modalities.motion.bvh_read import AXES_OF_TURNS, OpenBvh
 from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
-from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn, turn_angle
-from tokenmask.modalities.motion.units import units_of
-from tokenmask.modalities.motion.upright import AXES, turned_upright, up_axis
+from tokenmask.modalities.motion.rotations import to_matrix, turn_angle
+from tokenmask.modalities.motion.upright import AXES
 
 _CENTIMETRES = 100.0  # what a unit of a BVH file is to most programs
-_MOST_DEGREES = 1e5  # of an angle: hundreds of turns one way
-_LEAST_RADIANS = 0.1  # what is below is a body that stands still in any unit
-_FARTHEST = 1e4  # metres between a root and the middle of its path
-_STRETCH = 0.02  # of a bone's length, from which on a change of it is told
-_COMMA, _NAMED = re.compile(r"(?<=\d),(?=\d)"), re.compile(r"\s*(?:ROOT|JOINT|END)\b", re.IGNORECASE)
-_AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
+_AT_ONCE = 2048  # frames that are in memory as text together
 
 
 def save_bvh(clip: MotionClip, path: str | Path, units_per_metre: float = _CENTIMETRES) -> None:
@@ -45,7 +34,44 @@ def save_bvh(clip: MotionClip, path: str | Path, units_per_metre: float = _CENTI
         path: of the file.
         units_per_metre: length units of the file; 100, the default, is centimetres.
     """
-    skeleton = clip.skeleton
+    cuts = range(0, len(clip), _AT_ONCE)
+    pieces = (clip.cut(start, start + _AT_ONCE) for start in cuts)
+    write_bvh(path, pieces, clip.skeleton, len(clip), clip.frame_rate_hz, units_per_metre)
+
+
+def write_bvh(
+    path: str | Path,
+    pieces: Iterable[MotionClip],
+    skeleton: Skeleton,
+    frames: int,
+    frame_rate_hz: float,
+    units_per_metre: float = _CENTIMETRES,
+) -> None:
+    """Writes ``frames`` frames that come in pieces, as :func:`save_bvh` writes them."""
+    lines, order = _hierarchy(skeleton, units_per_metre)
+    lines += ["MOTION", f"Frames: {frames}", f"Frame Time: {1 / frame_rate_hz:.12f}"]
+    with writing_atomically(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        for piece in pieces:
+            table = _rows(piece, order, units_per_metre)
+            file.writelines(f"{' '.join(f'{number:.6f}' for number in row)}\n" for row in table)
+
+
+def _rows(clip: MotionClip, order: list[int], units_per_metre: float) -> list[list[float]]:
+    """The numbers of each frame, joints in the order of the file."""
+    columns = [clip.root_positions.double() * units_per_metre]
+    for joint in order:
+        turns = clip.rotations[:, joint].double()
+        hinge = _hinge_letter(clip.skeleton, joint)
+        if hinge:
+            columns.append(turn_angle(turns, AXES_OF_TURNS[hinge])[:, None].rad2deg())
+        else:
+            columns.append(_zxy_degrees(to_matrix(torch.nn.functional.normalize(turns, dim=-1))))
+    return torch.cat(columns, 1).tolist()
+
+
+def _hierarchy(skeleton: Skeleton, units_per_metre: float) -> tuple[list[str], list[int]]:
+    """The lines before the word MOTION, and the order of the joints in them."""
     children: list[list[int]] = [[] for _ in skeleton.names]
     for joint, parent in enumerate(skeleton.parents[1:], 1):
         children[parent].append(joint)
@@ -77,23 +103,12 @@ def save_bvh(clip: MotionClip, path: str | Path, units_per_metre: float = _CENTI
         lines.append(f"{pad}}}")
 
     write(0, 0)
-    columns = [clip.root_positions.double() * units_per_metre]
-    for joint in order:
-        turns = clip.rotations[:, joint].double()
-        hinge = _hinge_letter(skeleton, joint)
-        if hinge:
-            columns.append(turn_angle(turns, _AXES[hinge])[:, None].rad2deg())
-        else:
-            columns.append(_zxy_degrees(to_matrix(torch.nn.functional.normalize(turns, dim=-1))))
-    rows = torch.cat(columns, 1).tolist()
-    lines += ["MOTION", f"Frames: {len(clip)}", f"Frame Time: {1 / clip.frame_rate_hz:.12f}"]
-    lines += [" ".join(f"{number:.6f}" for number in row) for row in rows]
-    write_text_atomic(path, "\n".join(lines) + "\n")
+    return lines, order
 
 
 def _hinge_letter(skeleton: Skeleton, joint: int) -> str:
     """X, Y or Z for a hinge about that axis, "" for other joints."""
-    for letter, axis in _AXES.items():
+    for letter, axis in AXES_OF_TURNS.items():
         if joint and skeleton.kinds[joint] == "hinge" and math.dist(axis, skeleton.axes[joint]) < 1e-3:
             return letter
     return ""
@@ -132,117 +147,19 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
         raise ValueError(f"a motion is read from a file, but {path} is none; check the path")
     if up is not None and up not in AXES:
         raise ValueError(f"up must be one of {', '.join(AXES)} or None, got {up!r}")
-    notes: list[str] = []
     try:
-        with Path(path).open(encoding=_coding(Path(path))) as file:
-            lines = _with_points(file, notes)
-            names, parents, offsets, channels = hierarchy(_head(lines), notes)
-            table, rate = rows(lines, sum(map(len, channels)), notes)
-        root, rotations, skeleton = _motion(table, names, parents, offsets, channels, notes)
-        units = units_per_metre or units_of(skeleton, notes)
-        points = tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)
-        root, skeleton = root / units, replace(skeleton, offsets=points)
-        _check_path(root)
-        axis = up or up_axis(root, rotations, skeleton, notes)
-        if axis != "y":
-            root, rotations, skeleton = turned_upright(root, rotations, skeleton, axis)
-        clip = MotionClip(root.float(), rotations.float(), rate, skeleton)
+        file = OpenBvh(Path(path), units_per_metre, up, keep=True)
+        parts = list(file.pieces())
+        root, rotations = torch.cat([p.root_positions for p in parts]), torch.cat([p.rotations for p in parts])
+        clip = MotionClip(root, rotations, file.frame_rate_hz, file.skeleton)
     except (ValueError, ArithmeticError, IndexError, StopIteration) as error:
-        reason = " ".join(str(error).split()) or "it ends too early"
-        raise ValueError(f"{path} must be a whole BVH file, but cannot be read ({reason}); export it again") from error
-    if notes:
-        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
+        raise unreadable(path, error) from error
+    if file.notes:
+        warnings.warn(f"{path}: {'; '.join(file.notes)}", stacklevel=2)
     return clip
 
 
-def _coding(path: Path) -> str:
-    """UTF-16 with its mark, else one that takes any byte: numbers are the same in all others."""
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
-
-
-def _with_points(lines: Iterable[str], notes: list[str]) -> Iterator[str]:
-    """Numbers with points where they have commas, as some programs write them in some countries; this is noted."""
-    told = False
-    for line in lines:
-        if "," in line and "." not in line and (changed := _COMMA.sub(".", line)) != line and not _NAMED.match(line):
-            if not told:
-                notes.append("its numbers have commas, which are read as points")
-            told, line = True, changed
-        yield line
-
-
-def _head(lines: Iterator[str]) -> str:
-    """What stands before the word MOTION; its names are UTF-8 or Latin-1."""
-    text = "".join(itertools.takewhile(lambda line: line.strip().upper() != "MOTION", lines))
-    try:
-        return text.encode("latin-1").decode("utf-8-sig")
-    except UnicodeError:
-        return text
-
-
-def _motion(
-    table: Tensor,
-    names: Sequence[str],
-    parents: Sequence[int],
-    offsets: Sequence[tuple[float, ...]],
-    channels: Sequence[Sequence[str]],
-    notes: list[str],
-) -> tuple[Tensor, Tensor, Skeleton]:
-    """Root float64 [frames, 3], rotations float32 [frames, joints, 4] and skeleton, in the unit of the file."""
-    rest = torch.tensor(offsets, dtype=torch.float64)
-    root = rest[0].repeat(len(table), 1)
-    rest[0] = 0
-    rotations = torch.empty(len(table), len(names), 4)
-    kinds, axes, place = [], [], 0
-    stretched: list[str] = []
-    largest = 0.0
-    for joint, own in enumerate(channels):
-        turns = [name[0] for name in own if name.endswith("rotation")]
-        kinds.append("ball" if not joint or len(turns) > 1 else "hinge" if turns else "fixed")
-        axes.append(_AXES[turns[0]] if kinds[-1] == "hinge" else (0.0, 0.0, 0.0))
-        moved, turned = {}, torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64).repeat(len(table), 1)
-        for name in own:
-            column = table[:, place]
-            place += 1
-            if name.endswith("rotation"):
-                _check_angles(column)
-                largest = max(largest, float(column.abs().max()))
-                turned = multiply(turned, turn(_AXES[name[0]], column.deg2rad()))
-            else:
-                moved["XYZ".index(name[0])] = column
-        rotations[:, joint] = turned
-        for axis, column in moved.items():
-            if not joint:
-                root[:, axis] = column
-            elif any(bool(one.any()) for one in moved.values()):  # zeros throughout say nothing
-                rest[joint, axis] = column.median()
-        lengths = torch.stack(list(moved.values())).norm(dim=0) if joint and moved else torch.zeros(1)
-        if float(lengths.max() - lengths.min()) > _STRETCH * float(lengths.max()):
-            stretched.append(names[joint])
-    if stretched:
-        shown = ", ".join(stretched[:5]) + (", ..." if len(stretched) > 5 else "")
-        notes.append(f"bones that change their length keep their median one ({shown})")
-    if _LEAST_RADIANS < largest <= 2 * math.pi:
-        notes.append(
-            f"none of its angles is larger than {largest:.3g}, which is little for degrees; if they are radians, "
-            "export it in degrees"
-        )
-    points = [(x, y, z) for x, y, z in rest.tolist()]
-    skeleton = Skeleton(tuple(names), tuple(parents), tuple(points), tuple(kinds), tuple(axes))
-    return root, rotations, skeleton
-
-
-def _check_angles(degrees: Tensor) -> None:
-    """ValueError for an angle, float64 [frames], that no body has."""
-    if float(degrees.abs().max()) > _MOST_DEGREES:
-        frame = int((degrees.abs() > _MOST_DEGREES).nonzero()[0])
-        raise ValueError(f"an angle of its frame {frame + 1} is {float(degrees[frame]):g} degrees")
-
-
-def _check_path(root: Tensor) -> None:
-    """ValueError for a root, float64 [frames, 3] in metres, that is further away in a frame than bodies get."""
-    away = (root - root.median(0).values).abs().amax(1)
-    if float(away.max()) > _FARTHEST:
-        frame = int(away.argmax())
-        raise ValueError(f"its root is {float(away[frame]):.3g} m away in frame {frame + 1}")
+def unreadable(path: str | Path, error: Exception) -> ValueError:
+    """What is said of a damaged file."""
+    reason = " ".join(str(error).split()) or "it ends too early"
+    return ValueError(f"{path} must be a whole BVH file, but cannot be read ({reason}); export it again")

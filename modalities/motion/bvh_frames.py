@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 import torch
 from torch import Tensor
 
+AT_ONCE = 2048  # frames that are in memory together
 _USUAL = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 96, 100, 120, 144, 150, 180, 200, 240, 250)
 _USUAL_HZ = (*_USUAL, 300, 360, 400, 480, 500, 600, 960, 1000)
 _BEGIN = re.compile(r"Frames\s*:?\s*([^\s:]\S*)\s+Frame\s*Time\s*:?\s*([^\s:]\S*)", re.IGNORECASE)
@@ -23,39 +24,60 @@ _PADDED = 1.1e-3  # the same where the last digits are zeros: 0.0333330 is 30 a 
 _FLOAT32 = 1.2e-7  # relative rounding of numbers that were single floats: 0.0333333351
 
 
-def rows(lines: Iterator[str], width: int, notes: list[str]) -> tuple[Tensor, float]:
-    """What follows the word MOTION: float64 [frames, width], and frames a second; what was left out is noted.
+class Rows:
+    """What follows the word MOTION, read once from front to back; what was left out is noted at the end.
 
     Args:
         lines: of the file, read one by one: an hour of motion is a text of gigabytes as words.
         width: numbers in a row.
         notes: gets what was left out or guessed.
+
+    ``announced`` is the number of frames in the header, ``rate`` frames a second.
     """
-    announced, rate, rest = _begin(lines, notes)
-    numbers, last = array("d"), rest.split()
-    place = whole = 0
-    odd: tuple[int, int] | None = None
-    for line in lines:
-        words = line.split()
-        if words:
-            if last:
-                place, whole = place + 1, whole + (len(last) == width)
-                odd = odd or (None if len(last) == width else (place, len(last)))
+
+    def __init__(self, lines: Iterator[str], width: int, notes: list[str]) -> None:
+        self._lines, self._width, self._notes = lines, width, notes
+        self.announced, self.rate, self._first = _begin(lines, notes)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """float64 [frames, width] in pieces.
+
+        Raises:
+            ValueError: at the end, rows of other widths, or fewer than half of the frames that were announced.
+        """
+        width, numbers, last = self._width, array("d"), self._first.split()
+        place = whole = done = 0
+        odd: tuple[int, int] | None = None
+        for line in self._lines:
+            words = line.split()
+            if words:
+                if last:
+                    place, whole = place + 1, whole + (len(last) == width)
+                    odd = odd or (None if len(last) == width else (place, len(last)))
+                numbers.extend(map(float, last))
+                last = words
+                if width and len(numbers) >= AT_ONCE * width:
+                    ready = len(numbers) // width
+                    yield _table(numbers[: ready * width], width)
+                    done, numbers = done + ready, numbers[ready * width :]
+        if odd and 2 * whole > place:  # rows may go on in further lines, but where most do not, the others are damaged
+            raise ValueError(f"its row {odd[0]} has {odd[1]} numbers instead of {width}")
+        came = done * width + len(numbers) + len(last)
+        cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
+        if not cut:
             numbers.extend(map(float, last))
-            last = words
-    if odd and 2 * whole > place:  # rows may go on in further lines, but where most do not, the others are damaged
-        raise ValueError(f"its row {odd[0]} has {odd[1]} numbers instead of {width}")
-    came = len(numbers) + len(last)
-    cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
-    if not cut:
-        numbers.extend(map(float, last))
-    frames = len(numbers) // width
-    if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
-        raise ValueError(f"{announced} frames of {width} numbers were announced, but {came} came")
-    if cut or frames != announced:
-        ending = " before a row that is cut off" if cut else ""
-        notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
-    return torch.frombuffer(numbers, dtype=torch.float64).view(frames, width), rate
+        announced, frames = self.announced, done + len(numbers) // width
+        if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
+            raise ValueError(f"{announced} frames of {width} numbers were announced, but {came} came")
+        if cut or frames != announced:
+            ending = " before a row that is cut off" if cut else ""
+            self._notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
+        if numbers:
+            yield _table(numbers, width)
+
+
+def _table(numbers: array[float], width: int) -> Tensor:
+    return torch.frombuffer(numbers, dtype=torch.float64).view(-1, width)
 
 
 def _begin(lines: Iterator[str], notes: list[str]) -> tuple[int, float, str]:

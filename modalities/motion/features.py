@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -176,14 +177,30 @@ def to_clip(
         frame_rate_hz: frames a second.
         stream: the codes that they were decoded from.
     """
+    root, rotations, _ = led(features, skeleton, frame_rate_hz, Way())
+    return MotionClip(root, rotations, frame_rate_hz, skeleton, stream)
+
+
+class Way(NamedTuple):
+    """Where a motion has come to: radians about the vertical, and metres float64 [3]."""
+
+    angle: Tensor = torch.zeros(1, dtype=torch.float64)
+    place: Tensor = torch.zeros(3, dtype=torch.float64)
+
+
+def led(features: Tensor, skeleton: Skeleton, frame_rate_hz: float, way: Way) -> tuple[Tensor, Tensor, Way]:
+    """Root float32 [frames, 3] and rotations float32 [frames, joints, 4] of features that begin at ``way``, and where
+    they end: pieces are led as the whole is, bit for bit."""
     features, rate = features.double(), frame_rate_hz
     whole = to_rotations(features, skeleton)
     yaw = features[:, 3] / rate
-    angle = yaw.cumsum(0) - yaw  # rates lead to the next frame
+    angles = torch.cat([way.angle, yaw]).cumsum(0)[1:]
+    angle = angles - yaw  # rates lead to the next frame
     ahead = to_matrix(turn(UP, angle))
     flat = torch.stack([features[:, 1], torch.zeros_like(yaw), features[:, 2]], -1) / rate
     steps = (ahead * flat[:, None]).sum(-1)
-    places = steps.cumsum(0) - steps
+    sums = torch.cat([way.place[None], steps]).cumsum(0)[1:]
+    places = sums - steps
     places[:, 1] = features[:, 0]
     rotations = from_parents(whole, skeleton.parents, ahead)
-    return MotionClip(places.float(), rotations.float(), rate, skeleton, stream)
+    return places.float(), rotations.float(), Way(angles[-1:], sums[-1])

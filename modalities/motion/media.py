@@ -134,16 +134,17 @@ class MotionClip(Timed):
             raise ValueError(f"a frame rate must be positive, got {rate_hz}")
         if rate_hz == self.frame_rate_hz:
             return replace(self, stream=None)
-        count = math.floor((len(self) - 1) * rate_hz / self.frame_rate_hz + 1e-4) + 1
+        count = frames_at(rate_hz, len(self), self.frame_rate_hz)
         return self.at(torch.arange(count, dtype=torch.float64) * (self.frame_rate_hz / rate_hz), rate_hz)
 
-    def at(self, places: Tensor, rate_hz: float) -> MotionClip:
-        """Frames at fractional frame numbers float64 [frames], as a clip of another rate."""
-        before = places.floor().long().clamp(0, len(self) - 1)
-        after = (before + 1).clamp(max=len(self) - 1)
+    def at(self, places: Tensor, rate_hz: float, first: int = 0) -> MotionClip:
+        """Frames at fractional frame numbers float64 [frames], as a clip of another rate; ``first`` is the clip's."""
+        last = first + len(self) - 1
+        before = places.floor().long().clamp(first, last)
+        after = (before + 1).clamp(max=last)
         share = (places - before).clamp(0, 1)[:, None]
-        places_before, places_after = (self.root_positions[at].double() for at in (before, after))
-        turns_before, turns_after = (self.rotations[at].double() for at in (before, after))
+        places_before, places_after = (self.root_positions[at - first].double() for at in (before, after))
+        turns_before, turns_after = (self.rotations[at - first].double() for at in (before, after))
         return MotionClip(
             torch.lerp(places_before, places_after, share).float(),
             slerp(turns_before, turns_after, share[:, None]).float(),
@@ -230,6 +231,11 @@ class MotionClip(Timed):
         from tokenmask.modalities.motion.drawing import draw
 
         draw(self, path, figures=figures, height=height)
+
+
+def frames_at(rate_hz: float, frames: int, frame_rate_hz: float) -> int:
+    """How many frames there are at ``rate_hz`` between the first and the last of ``frames`` at ``frame_rate_hz``."""
+    return math.floor((frames - 1) * rate_hz / frame_rate_hz + 1e-4) + 1
 
 
 def whole_rate(step: float) -> float:

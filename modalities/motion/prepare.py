@@ -24,11 +24,16 @@ def lateral_of(config: MotionTokenizerConfig) -> int:
 def sized(clip: MotionClip, config: MotionTokenizerConfig) -> MotionClip:
     """At the configuration's rate and in its order of joints."""
     brought = clip.on(config.skeleton()).resample(config.frame_rate_hz)
-    if len(brought) < config.stride:
-        raise ValueError(
-            f"a clip must have {config.stride} frames or more at {config.frame_rate_hz:g} Hz, got {clip!r}; pass more"
-        )
+    check_length(len(brought), config, repr(clip))
     return brought
+
+
+def check_length(frames: int, config: MotionTokenizerConfig, clip: str) -> None:
+    """ValueError for fewer frames than a code covers; ``clip`` is what has them, in words."""
+    if frames < config.stride:
+        raise ValueError(
+            f"a clip must have {config.stride} frames or more at {config.frame_rate_hz:g} Hz, got {clip}; pass more"
+        )
 
 
 def padded(clip: MotionClip, config: MotionTokenizerConfig) -> MotionClip:

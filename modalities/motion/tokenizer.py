@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
+from tokenmask.modalities.motion.bvh import write_bvh
 from tokenmask.modalities.motion.features import (
     PARTS,
     body_parts,
@@ -27,18 +28,29 @@ from tokenmask.modalities.motion.features import (
 )
 from tokenmask.modalities.motion.fit import motion_fitting
 from tokenmask.modalities.motion.joining import joined, travelled
+from tokenmask.modalities.motion.long import (
+    LongMotion,
+    clips_of,
+    features_of,
+    filled_up,
+    joined_pieces,
+    packed,
+    unpacked,
+)
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.network import MotionNetwork, MotionTokenizerConfig
-from tokenmask.modalities.motion.prepare import lateral_of, padded, sized, training_clips
+from tokenmask.modalities.motion.prepare import check_length, lateral_of, padded, sized, training_clips
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer
 from tokenmask.modalities.seams import smoothed
 from tokenmask.modalities.telling import tell
-from tokenmask.modalities.windows import Windows
+from tokenmask.modalities.windows import Windows, grouped
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, one_thread
-from tokenmask.tokenizer import check_media, check_stream
+from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
 _ROWS = 64  # windows that go through the network at once, always: sums of products depend on the number of rows
+_SHOWN = 1024  # codes that are worked on in pieces of a file, from one showing of what is done to the next
+_OTHER_LENGTH = "given must have as many frames as the stream, got {} for {}; cut it"
 _SMOOTHING = 1 / 3  # deviation of the smoothing over time, in codes
 
 
@@ -103,12 +115,111 @@ class MotionTokenizer(LearnedTokenizer):
                 tell(item.source, _changes(item, self.config), "this MotionTokenizer")
                 yield self._network.normalised(features.to(self.device))
 
-        def run(windows: Tensor) -> Tensor:
-            codes: Tensor = self._network.quantizer.nearest(self._network.latents(windows))
-            return codes.to("cpu", torch.int32)[:, None]
-
-        coded = Windows(self.config.stride, self.config.stride, _ROWS).through(signals(), run, beyond="nearest")
+        coded = self._frames_around.through(signals(), self._code, beyond="nearest")
         return [TokenStream(self._spec, codes) for codes in coded]
+
+    @free_cores()
+    @torch.no_grad()
+    def encode_file(self, path: str | Path, *, show: Show = nothing_shown, **options: Any) -> TokenStream:
+        """The codes of ``encode(MotionClip.load(path, **options))``, from pieces of a .bvh file.
+
+        Args:
+            path: of a motion; files of other kinds are held in memory, what is made of them is not.
+            show: called with seconds done and seconds in all.
+            options: of :meth:`MotionClip.load`.
+
+        Raises:
+            ValueError: as of :meth:`MotionClip.load`, or as of :meth:`encode`.
+        """
+        config, stride = self.config, self.config.stride
+        motion = LongMotion(path, config.skeleton(), config.frame_rate_hz, **options)
+        check_length(motion.frames, config, motion.described)
+        tell(str(path), _changes(motion.source, config), "this MotionTokenizer")
+        missing = -motion.frames % stride
+        frames, seconds = motion.frames + missing, motion.frames / config.frame_rate_hz
+        pieces = filled_up(motion.pieces(), missing)
+        features = features_of(pieces, frames, config.frame_rate_hz, motion.skeleton, self._lateral)
+        normalised = (self._network.normalised(one.to(self.device)) for one in features)
+        windows, parts = self._frames_around, list[Tensor]()
+        for part in windows.run(windows.of_pieces(normalised, frames, "nearest"), self._code):
+            parts.append(part)
+            if len(parts) % _SHOWN == 0 or len(parts) * stride == frames:
+                show(min(len(parts) * stride / config.frame_rate_hz, seconds), seconds)
+        return TokenStream(self._spec, torch.cat(parts))
+
+    @property
+    def _frames_around(self) -> Windows:
+        """Windows of the frames of a code and of those next to it."""
+        return Windows(self.config.stride, self.config.stride, _ROWS)
+
+    def _code(self, windows: Tensor) -> Tensor:
+        """Features float32 [rows, 3 * stride, features] -> codes int32 [rows, 1, parts * levels]."""
+        codes: Tensor = self._network.quantizer.nearest(self._network.latents(windows))
+        return codes.to("cpu", torch.int32)[:, None]
+
+    @free_cores()
+    @torch.no_grad()
+    def decode_file(
+        self,
+        stream: TokenStream,
+        path: str | Path,
+        *,
+        given: str | Path | None = None,
+        keep: Tensor | None = None,
+        show: Show = nothing_shown,
+    ) -> None:
+        """Writes what ``decode(stream, given=MotionClip.load(given), keep=keep).save(path)`` would, in pieces.
+
+        A .safetensors file is put together in memory first.
+
+        Args:
+            stream: codes of this tokenizer.
+            path: of the .bvh or .safetensors file to write.
+            given: the file that kept frames come from.
+            keep: bool [time] or bool [frames], see :meth:`decode`. Each run of what is not kept is in memory as a
+                whole.
+            show: called with seconds done and seconds in all.
+
+        Raises:
+            ValueError: as of :meth:`decode`; a suffix that cannot be written.
+        """
+        check_stream(self, stream)
+        config, skeleton, rate = self.config, self.config.skeleton(), self.config.frame_rate_hz
+        frames = len(stream.codes) * config.stride
+        made = self._made_pieces(stream)
+        kept(given, keep)
+        if given is not None and keep is not None:
+            source = LongMotion(given, skeleton, rate)
+            check_length(source.frames, config, source.described)
+            missing = -source.frames % config.stride
+            if source.frames + missing != frames:
+                raise ValueError(_OTHER_LENGTH.format(source.frames + missing, frames))
+            check_keep(keep, (frames,), (len(stream.codes),))
+            chosen = keep if len(keep) == frames else keep.repeat_interleave(config.stride)
+            own = filled_up(source.pieces(), missing)
+            made = joined_pieces(made, own, chosen, rate, skeleton, self._lateral)
+
+        def shown() -> Iterator[MotionClip]:
+            done = 0
+            for piece in made:
+                yield unpacked(piece, rate, skeleton)
+                done += len(piece)
+                show(done / rate, frames / rate)
+
+        if Path(path).suffix.lower() == ".bvh":
+            write_bvh(path, shown(), skeleton, frames, rate)
+        else:
+            unpacked(torch.cat([packed(clip) for clip in shown()]), rate, skeleton).save(path)
+
+    def _made_pieces(self, stream: TokenStream) -> Iterator[Tensor]:
+        """The frames of codes, packed, in pieces."""
+        self._check_codes(stream)
+        config, around = self.config, Windows(1, 1, _ROWS)
+        latents = self._network.quantizer.lookup(stream.codes.to(self.device))
+        parts = around.run(around.of(latents, "nearest"), self._network.frames)
+        features = (self._network.features(torch.cat(some)).cpu() for some in grouped(parts, _SHOWN))
+        frames, deviation = len(latents) * config.stride, config.stride * _SMOOTHING
+        return clips_of(features, frames, config.frame_rate_hz, config.skeleton(), deviation)
 
     @free_cores()
     def decode(self, stream: TokenStream, *, given: MotionClip | None = None, keep: Tensor | None = None) -> MotionClip:
@@ -138,7 +249,7 @@ class MotionTokenizer(LearnedTokenizer):
         check_media(self, given)
         source, frames, stride = padded(sized(given, self.config), self.config), len(made), self.config.stride
         if len(source) != frames:
-            raise ValueError(f"given must have as many frames as the stream, got {len(source)} for {frames}; cut it")
+            raise ValueError(_OTHER_LENGTH.format(len(source), frames))
         check_keep(keep, (frames,), (frames // stride,))
         if len(keep) != frames:
             keep = keep.repeat_interleave(stride)
@@ -155,9 +266,13 @@ class MotionTokenizer(LearnedTokenizer):
 
     @torch.no_grad()
     def _decoded(self, stream: TokenStream) -> MotionClip:
+        self._check_codes(stream)
+        return to_clip(self._features(stream), self.config.skeleton(), self.config.frame_rate_hz, stream)
+
+    @staticmethod
+    def _check_codes(stream: TokenStream) -> None:
         if not len(stream.codes):
             raise ValueError("a motion stream must hold a code or more to be decoded, got none")
-        return to_clip(self._features(stream), self.config.skeleton(), self.config.frame_rate_hz, stream)
 
     def _features(self, stream: TokenStream) -> Tensor:
         """float32 [frames, features] of codes, smoothed: each is wrong in its own way, and errors jump between them."""

@@ -32,6 +32,11 @@ _FRAMES = 2000  # that are looked at, evenly spaced
 _FLOOR = 0.2  # of a body's height: how far from zero the lowest place of the feet may be
 
 
+def step_of(frames: int) -> int:
+    """Every how manieth frame :func:`up_axis` looks at, of so many."""
+    return max(1, -(-frames // _FRAMES))
+
+
 def up_axis(root: Tensor, rotations: Tensor, skeleton: Skeleton, notes: list[str]) -> str:
     """The axis that points up, one of ``AXES``; what was guessed is noted.
 
@@ -50,7 +55,7 @@ def up_axis(root: Tensor, rotations: Tensor, skeleton: Skeleton, notes: list[str
     foot, top = found
     still = torch.eye(3, dtype=torch.float64).expand(1, len(skeleton), 3, 3)
     rest = _shares(joint_positions(still, skeleton), foot, top)
-    some = slice(None, None, -(-len(root) // _FRAMES))
+    some = slice(None, None, step_of(len(root)))
     places = joint_frames(to_matrix(rotations[some]), skeleton)[1]
     moving = _shares(places, foot, top)
     lying = max(AXES, key=lambda axis: moving[axis])

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer
 from tokenmask.modalities.text.media import Text, joined
+from tokenmask.modalities.text.places import character_places
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
 
@@ -161,14 +162,11 @@ class PublishedWords(PublishedTokenizer):
         Raises:
             ValueError: no (start, end), one outside of the text, or a text whose codes are not those of ``stream``.
         """
-        size = len(media.text)
-        if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
-            raise ValueError(f"a region of a text is (start, end) within its {size} characters, got {tuple(region)}")
         codes, spans = self.numbers(media.text)
         if codes != stream.codes[:, 0].tolist():
             spans = self._spans_of(stream.codes[:, 0].tolist())
         begins, ends = torch.tensor(spans, dtype=torch.int64).view(-1, 2).unbind(1)
-        return (begins < region[1]) & (ends > region[0])
+        return character_places(media, begins, ends, region)
 
     def _spans_of(self, codes: list[int]) -> list[tuple[int, int]]:
         """Characters of the text of codes that did not come from :meth:`encode`, by how the text grows."""

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tokenmask.files import write_bytes_atomic
 from tokenmask.modalities.text.media import Text, characters_of, joined
+from tokenmask.modalities.text.places import character_places
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_fingerprint, check_media, check_stream, fingerprint
@@ -120,6 +121,11 @@ class TextTokenizer(FolderTokenizer):
         """What each code stands for, for people to read: half a character shows as U+FFFD, the end code as ""."""
         return [data.decode(errors="replace") for data in self._bytes] + [""]
 
+    @property
+    def code_bytes(self) -> list[bytes]:
+        """What each code stands for, exactly; the end code is nothing."""
+        return [*self._bytes, b""]
+
     def encode(self, media: Text) -> TokenStream:
         """The codes of a text.
 
@@ -197,13 +203,9 @@ class TextTokenizer(FolderTokenizer):
         Raises:
             ValueError: no (start, end), or one outside of the text.
         """
-        size = len(media.text)
-        if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
-            raise ValueError(f"a region of a text is (start, end) within its {size} characters, got {tuple(region)}")
-        start, end = (len(media.text[: int(at)].encode()) for at in region)
-        ends = torch.tensor([len(self._bytes[code]) for code in stream.codes[:, 0].tolist()]).cumsum(0)
-        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
-        return (begins < end) & (ends > start)
+        spans = characters_of(self._bytes[code] for code in stream.codes[:, 0].tolist())
+        begins, ends = torch.tensor(spans).view(-1, 2).unbind(1)
+        return character_places(media, begins, ends, region)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

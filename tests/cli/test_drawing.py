@@ -63,7 +63,7 @@ def test_text_takes_a_grid_as_a_length(run, call, capsys):
 def test_wrong_fields_get_one_sentence(run, refusal):
     image = ("generate", "image", "--run", run.folder)
     assert "'stepz' is not accepted" in refusal(*image, "--set", "stepz=3")
-    assert "field.sub=value" in refusal(*image, "--set", "steps")
+    assert "write steps=VALUE" in refusal(*image, "--set", "steps")
     assert "tokenmask.scores.Nothing must be a Score" in refusal(*image, "--order", "Nothing")
     assert "at most 1, got '2'" in refusal(*image, "--top-p", 2)
     assert "at least 1, got '0'" in refusal(*image, "--top-k", 0)

@@ -63,11 +63,14 @@ def test_a_value_is_its_class_path_and_its_arguments():
     ("values", "sentence"),
     [
         ({"class_path": "os.system"}, "components of tokenmask only, got 'os.system'"),
-        ({"class_path": "tokenmask.layout.Nothing"}, "must be a Arrangement, but is not"),
+        (
+            {"class_path": "tokenmask.layout.Nothing"},
+            "must be a Arrangement, got no such name there; take one of Delay, Flatten, Parallel",
+        ),
         ({"class_path": "tokenmask.nowhere.Parallel"}, "can't be imported"),
         ({"class_path": "tokenmask.models.Full"}, "must be a Arrangement"),
         ({"class_path": "tokenmask.layout.Parallel", "init_args": {"fuze": 1}}, "its own arguments"),
-        ({"class_path": "tokenmask.files.Path", "init_args": {}}, "must be a Arrangement, but is not"),
+        ({"class_path": "tokenmask.files.Path", "init_args": {}}, "must be a Arrangement, got another thing"),
         ({"fuse": "sum"}, "named by its class_path"),
         ("Parallel", "named by its class_path"),
     ],

@@ -15,7 +15,7 @@ from tokenmask.cli.about import recipe_headers
 from tokenmask.tokenizer import installed
 
 ROOT = Path(__file__).parents[2]
-TUTORIALS = ("train", "edit", "swap", "share", "check")
+TUTORIALS = ("train", "edit", "swap", "share", "check", "worlds")
 PAINTED = ("red-heart", "sun", "grinning-face", "pizza", "full-moon", "broken-heart")
 OUTSIDE = {("make", "demo"), ("make", "test"), ("pip", "install")}  # set-up, which the tests themselves stand on
 FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
@@ -36,10 +36,11 @@ PUBLISHED = "bring-your-own-tokenizer"
 
 @pytest.mark.skipif(find_spec("transformers") is None, reason="needs transformers: pip install 'tokenmask[hub]'")
 @pytest.mark.filterwarnings("ignore:.*for this .*Tokenizer")
-def test_the_page_of_published_tokenizers_runs_as_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", [PUBLISHED, "bring-your-own-model"])
+def test_a_page_of_published_tokenizers_and_models_runs_as_written(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(installed, "_REGISTERED", {})
-    path, spoken = ROOT / "docs" / f"{PUBLISHED}.md", {"__name__": "page"}
+    path, spoken = ROOT / "docs" / f"{page}.md", {"__name__": "page"}
     with torch.random.fork_rng(devices=[]):  # the library draws weights from the global generator
         for kind, text in blocks(path):
             if kind == "python":
@@ -47,7 +48,8 @@ def test_the_page_of_published_tokenizers_runs_as_written(tmp_path, monkeypatch)
                 continue
             for program, *words in commands(text):
                 assert (program, words[0]) in OUTSIDE or (program == "tokenmask" and main(words) == 0)
-    assert (tmp_path / "decoded" / "made.wav").stat().st_size > 1000
+    left = "decoded/made.wav" if page == PUBLISHED else "for-others/model.safetensors"
+    assert (tmp_path / left).stat().st_size > 1000
 
 
 def test_a_tokenizer_from_nothing_needs_no_library(monkeypatch):
@@ -62,7 +64,7 @@ def test_a_tutorial_runs_as_written(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = ROOT / "docs" / f"{name}.md"
     found, spoken = blocks(path), {"__name__": name}
-    assert {kind for kind, _ in found} == ({"python"} if name == "check" else {"python", "sh"})
+    assert {kind for kind, _ in found} == ({"python"} if name in ("check", "worlds") else {"python", "sh"})
     for kind, text in found:
         if kind == "python":
             exec(compile(text, str(path), "exec"), spoken)

@@ -83,7 +83,7 @@ def test_options_of_tokenizers_are_those_that_the_command_prints():
     """Two readers, one of sources and one of classes, and one answer."""
     read = module("options").options_of_all(ROOT / "modalities")
     learned = {name for name in TOKENIZERS if learns_here(name)}
-    assert set(read) == learned == {"text", "image", "audio", "motion", "eeg", "video"}
+    assert set(read) == learned == {"text", "image", "audio", "motion", "eeg", "video", "symbols"}
     for name, options in read.items():
         assert [tuple(one) for one in options_of(learner(name))] == options
         assert all(words and not words.startswith("see ") for _, _, words in options)

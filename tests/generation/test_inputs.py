@@ -121,7 +121,7 @@ def test_strings_are_words_or_paths(tmp_path):
     assert INPUTS.tokens("audio", Clip(3, kept)).codes.tolist() == [[3, 3]]  # changed since
     assert INPUTS.tokens("audio", kept) is kept
     for call in (INPUTS.media, INPUTS.tokens):
-        with pytest.raises(ValueError, match="this run has the streams text, label, audio, got 'smell'"):
+        with pytest.raises(ValueError, match="one of those of this run, text, label, audio, got 'smell'"):
             call("smell", kept)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tokenmask as tm
-from tokenmask.generation import Request, fill_any
+from tokenmask.generation import Filling, Request, fill_any
 from tokenmask.generation.long import window_seed, windows
 from tokenmask.streams import TokenStream
 
@@ -43,10 +43,14 @@ def test_each_step_is_filled_once_in_its_own_window_and_with_its_own_draws(run):
     short = Request.blank(run.layout, "audio", (20,), seed=2)
     seen = []
 
-    def numbered(some, numbers):
+    def numbered(some, placed, bar):
+        assert not bar
+        numbers = [
+            one(Filling(0, 1, 1, asked.canvas, ~asked.hole)).request for one, asked in zip(placed, some, strict=True)
+        ]
         seen.append([(one.canvas.grid[0], int(one.hole[:, 0].sum()), one.seed, one.cut) for one in some])
         codes = [torch.where(one.hole, torch.tensor(len(seen)), one.canvas.codes).int() for one in some]
-        assert list(numbers) == ([1] if len(seen) == 1 else [0])
+        assert numbers == ([1] if len(seen) == 1 else [0])
         return [TokenStream(spec, now) for now in codes]
 
     long, other = fill_any([blank, short], run.layout, run.recipe.packing, numbered)
@@ -88,7 +92,33 @@ def test_a_long_motion_and_its_watchers(run):
     seen = []
     clip = run.generate("motion", {"text": "walk"}, duration_seconds=40.0, steps=1, on_step=seen.append)[0]
     assert clip.duration_seconds == pytest.approx(40.0, abs=0.2) and clip.rotations.isfinite().all()
-    assert {one.request for one in seen} == {0} and seen[0].stream.grid[0] < clip.stream.grid[0]
+    assert {one.request for one in seen} == {0} and {one.stream.grid for one in seen} == {clip.stream.grid}
+    size, (count,) = clip.stream.grid[0], {one.steps for one in seen}
+    assert [one.step for one in seen] == list(range(1, count + 1)) and count == len(seen) > 10
+    shares = [float(one.decided.float().mean()) for one in seen]
+    assert shares == sorted(shares) and shares[-1] == 1 and shares[0] <= 16 / size + 1e-6
+    assert torch.equal(seen[-1].stream.codes, clip.stream.codes)
+    middle = seen[count // 2]
+    assert torch.equal(middle.stream.codes[middle.decided], clip.stream.codes[middle.decided])
+
+
+def test_a_long_generation_has_one_bar_of_its_windows(run, capsys):
+    run.generate_tokens("audio", {"text": "seven"}, duration_seconds=7.0, steps=1, progress=True)
+    assert [line for line in capsys.readouterr().err.splitlines() if line] == [
+        f"generating: window {number} of 6" for number in range(1, 7)
+    ]
+
+
+def test_windows_shrink_beside_long_conditions(run):
+    """180 codes of text leave 256 - 192 places to the sound, of which training shows 100 at once."""
+    text = TokenStream(run.layout.streams["text"], torch.arange(180, dtype=torch.int32)[:, None] + 300)
+    seen = []
+    made = run.generate_tokens("audio", {"text": text}, duration_seconds=3.0, steps=1, on_step=seen.append)[0]
+    beside = run.recipe.packing.positions(run.layout, {"text": text})
+    steps = run.recipe.packing.window(run.layout, "audio", made, {"text": text})
+    own = run.layout.arrangement("audio").positions
+    assert steps[0] == "time" and own(steps[1], 7) + beside <= 256 < own(steps[1] + 1, 7) + beside
+    assert made.grid == (150,) and {one.steps for one in seen} == {7 * 3}  # windows of 7 levels
 
 
 def test_a_long_text_has_the_length_that_is_asked_for_or_ends_before(run):

@@ -1,11 +1,14 @@
 """Regions by hand: which codes a region touches, which stretch is seen, what takes the place of a hole."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 
 from tokenmask.generation import hole, resized, window
+from tokenmask.modalities.text import Text
+from tokenmask.modalities.text.places import character_places
 from tokenmask.streams import StreamSpec, TokenStream
 
 SOUND = StreamSpec("audio", (4, 4, 4), ("time",), rate_hz=2.0, level_groups=((0, 2), (1,)))
@@ -40,7 +43,7 @@ def zeros(spec: StreamSpec, *grid: int, **labels: tuple[str, ...]) -> TokenStrea
         ([(0.5, 1.01)], [1, 2]),
         ([(0.5 + 1e-7, 1.0 + 1e-7)], [1]),  # seconds that a float rounded
         ([(0.5 - 1e-7, 1.0 - 1e-7)], [1]),
-        ([(2.4, 99.0)], [4]),
+        ([(2.4, 3.0)], [4]),
         ([(0, 0.5), (1.5, 2.0)], [0, 3]),
         (None, [0, 1, 2, 3, 4]),
     ],
@@ -145,3 +148,31 @@ def test_the_window_holds_the_hole_in_its_middle(first, stop, steps, seen):
         chosen = torch.zeros(stream.codes.shape, dtype=torch.bool)
         chosen[along] = True
         assert window(stream, chosen, steps) == seen
+
+
+def test_a_region_that_ends_after_the_media_is_cut_and_said(recwarn):
+    assert hole(None, None, zeros(SOUND, 5), [(2.0, 2.9)])[:, 0].nonzero().flatten().tolist() == [4]
+    assert not recwarn.list  # the last code may be longer than the media
+    with pytest.warns(
+        UserWarning, match=r"region \(2.0, 9\) of audio ends after the 2.5 s of the media; what lies"
+    ) as told:
+        assert hole(None, None, zeros(SOUND, 5), [(2.0, 9)])[:, 0].nonzero().flatten().tolist() == [4]
+    assert told[0].filename == __file__
+
+
+def test_a_region_inside_of_a_code_of_text_says_what_is_filled():
+    """Codes: "the", " re", "d", and the four bytes of a face."""
+    begins, ends = torch.tensor([0, 3, 6, 7, 7, 7, 7]), torch.tensor([3, 6, 7, 8, 8, 8, 8])
+    text = Text("the red\U0001f600")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = character_places(text, begins, ends, (3, 7))
+        assert whole.tolist() == [False, True, True, False, False, False, False]
+        assert character_places(text, begins, ends, (7, 8)).tolist() == [False] * 3 + [True] * 4
+    with pytest.warns(
+        UserWarning, match=r"region \(5, 7\) of the text 'ed' .* ' red', \(3, 7\), is what is filled"
+    ) as told:
+        assert torch.equal(character_places(text, begins, ends, (5, 7)), whole)
+    assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"'the re', \(0, 6\)"):
+        assert character_places(text, begins, ends, (2, 4)).tolist() == [True, True] + [False] * 5

@@ -73,10 +73,64 @@ def test_pieces_are_used_where_the_file_allows_it(audio: Any, tmp_path: Path) ->
     samples = noise(1, 20000)
     assert isinstance(audio, ReadsFiles) and isinstance(audio, WritesFiles)
     assert long.long_sound(written(tmp_path / "a.wav", samples, 16000)).frames == 20000
-    AudioClip(samples, 16000).save(tmp_path / "a.flac")
-    assert long.long_sound(tmp_path / "a.flac") is None
-    expected = audio.encode(AudioClip.load(tmp_path / "a.flac"))
-    assert torch.equal(audio.encode_file(tmp_path / "a.flac").codes, expected.codes)
+
+
+def encoded(folder: Path, kind: str) -> Path:
+    """A file of a format, of three seconds, or of several streams of one."""
+    samples, path = noise(2, 60001).T.numpy(), folder / f"a.{kind.partition(' ')[0]}"
+    subtype = {"opus": "OPUS"}.get(path.suffix[1:])
+    rate, form = (24000, "OGG") if path.suffix == ".opus" else (22050, None)
+    soundfile.write(path, samples, rate, subtype=subtype, format=form)
+    data = path.read_bytes()
+    if kind.endswith("twice"):
+        data += data
+    if kind.endswith("without length"):  # RFC 9639, section 8.2
+        data = data[:21] + bytes([data[21] & 0xF0]) + bytes(4) + data[26:]
+    if kind.endswith("wrong length"):
+        data = data[:22] + (50000).to_bytes(4, "big") + data[26:]
+    if kind.endswith("with a tag"):
+        tag = b"ID3\x04\0\0\0\0\x07\x76" + bytes(1014)
+        data = tag + data + b"TAG" + bytes(125)
+    if kind.endswith("without a count"):  # an MP3 of bare frames
+        data = data[data.find(data[:2], 4) :]
+    if kind.endswith("size 0"):
+        place = data.find(b"data") + 4
+        data = data[:place] + bytes(4) + data[place + 4 :]
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("flac", "flac twice", "flac without length", "flac wrong length", "flac with a tag", "mp3", "mp3 twice"),
+        *(
+            "mp3 with a tag",
+            "mp3 without a count",
+            "ogg",
+            "ogg twice",
+            "opus",
+            "wav twice",
+            "wav size 0",
+            "aiff",
+            "caf",
+        ),
+    ],
+)
+def test_files_of_all_formats_are_read_in_pieces(audio: Any, tmp_path: Path, kind: str, monkeypatch: Any) -> None:
+    path = encoded(tmp_path, kind)
+    with warnings.catch_warnings(record=True) as whole:
+        warnings.simplefilter("always")
+        clip = AudioClip.load(path)
+        expected = audio.encode(clip)
+    monkeypatch.setattr(AudioClip, "load", None)  # which is not called
+    with warnings.catch_warnings(record=True) as pieces:
+        warnings.simplefilter("always")
+        stream = audio.encode_file(path)
+    assert torch.equal(stream.codes, expected.codes)
+    assert sorted(told(pieces)) == sorted(told(whole))
+    seconds = (60001 / (24000 if kind == "opus" else 22050)) * (2 if "twice" in kind else 1)
+    assert clip.duration_seconds == pytest.approx(seconds, abs=0.06 if "mp3" in kind else 0.02)
 
 
 def test_a_file_that_is_no_sound_is_refused_as_by_load(audio: Any, tmp_path: Path) -> None:

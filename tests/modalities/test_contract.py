@@ -43,6 +43,7 @@ ELSEWHERE = {
     "motion",
     "eeg",
     "video",
+    "symbols",
     "codec2",
     "lpcnet",
     *PUBLISHED,

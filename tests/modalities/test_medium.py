@@ -17,6 +17,7 @@ from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.eeg import EegRecording
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.motion import MotionClip, Skeleton
+from tokenmask.modalities.symbols import Symbols
 from tokenmask.modalities.text import Text
 from tokenmask.modalities.video import VideoClip
 from tokenmask.report.views import View, view_of
@@ -43,6 +44,7 @@ MEDIA: dict[type, tuple[list[Any], str]] = {
     AudioClip: ([AudioClip(noise(2, 1601, seed=seed) - 0.5, 16000) for seed in (1, 2)], ".wav"),
     MotionClip: ([motion(1), motion(5)], ".safetensors"),
     EegRecording: ([EegRecording(noise(2, 333, seed=seed), 100.0, ("Fz", "Cz")) for seed in (1, 2)], ".npz"),
+    Symbols: ([Symbols("ACGT\n\n"), Symbols("12\n34")], ".symbols"),
     VideoClip: ([VideoClip((255 * noise(5, 4, 6, 3, seed=seed)).byte(), 10.0) for seed in (1, 2)], ".png"),
 }
 

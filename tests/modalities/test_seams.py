@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -85,3 +86,17 @@ def test_a_bridge_bends_no_line_and_forgets_its_ends():
     lifted = bridged(line + 7.0, column(1.0, 2.0), line[:0], 2.0) - line
     assert 0.0 < float(lifted[0]) < 3.5  # near what is kept
     assert torch.allclose(lifted[20:], torch.full((17, 1), 7.0, dtype=torch.float64), atol=0.01)
+
+
+def test_long_bridges_are_those_of_one_system() -> None:
+    """Of 700 steps, by the normal equations of all of them at once, in numpy."""
+    draw, count, frames = np.random.default_rng(0), 700, 2.0
+    made, before, after = draw.standard_normal((count, 2)).cumsum(0), draw.standard_normal((2, 2)), np.ones((2, 2))
+    for start, end in ((before, after), (before[:0], after), (before, after[:1]), (before[:0], after[:0])):
+        size = len(start) + count + len(end)
+        second = np.diff(np.eye(size), n=2, axis=0)
+        inner, known = second[:, len(start) : len(start) + count], np.concatenate([start, np.zeros((count, 2)), end])
+        pull = frames**-4
+        wanted = np.linalg.solve(inner.T @ inner + pull * np.eye(count), pull * made - inner.T @ (second @ known))
+        found = bridged(*(torch.from_numpy(one) for one in (made, start, end)), frames)
+        assert np.abs(found.numpy() - wanted).max() < 1e-9

@@ -1,4 +1,4 @@
-"""Masked language models of transformers as runs: logits and losses are the network's own, on small random ones."""
+"""Language models of transformers as runs: logits and losses are the network's own, on small random ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.models.small import masked_at
 from tokenmask.batch import collate
 from tokenmask.modalities.text import Text
 from tokenmask.objectives import MaskedCrossEntropy
-from tokenmask.sampling import RandomScore, Sampler
+from tokenmask.sampling import Sampler
+from tokenmask.scores import RandomScore
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="needs transformers: pip install 'tokenmask[hub]'"
@@ -146,5 +147,58 @@ def test_what_cannot_be_is_one_sentence(network: Any, tokenizer: Any, tmp_path: 
         ValueError, match="needs a tokenizer with tokens for end, mask and pad, got one without mask, pad"
     ):
         tm.wrap(network, bare)
-    with pytest.raises(ValueError, match=r"positions"):
-        run.generate_tokens("text", length=200, steps=1)
+    with pytest.raises(ValueError, match="sees 127 codes and a mark at most, got 128; ask for less"):
+        run.models["main"].logits(*(lambda masked: (masked.inputs, masked.queries))(long(run)))
+
+
+def long(run: Any) -> Any:
+    """A row of more codes than the networks have places for."""
+    batch = collate([run.layout.pack({"text": run.tokenizers["text"].encode(Text("a " * 127))})], multiple=1)
+    return masked_at(run.layout, batch, batch.to_fill)
+
+
+CAUSAL: dict[str, dict[str, Any]] = {
+    "Llama": {**SHAPE, "num_key_value_heads": 2},
+    "GPT2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128},
+}
+
+
+def causal(name: str) -> Any:
+    import transformers
+
+    config = getattr(transformers, f"{name}Config")(vocab_size=70, **CAUSAL[name])
+    kind = "LlamaForCausalLM" if name == "Llama" else "GPT2LMHeadModel"
+    made = untouched(lambda: getattr(transformers, kind)(config)).eval()
+    for parameter in made.parameters():
+        draw = torch.Generator().manual_seed(parameter.numel())
+        parameter.data.add_(0.1 * torch.randn(parameter.shape, generator=draw))
+    return made
+
+
+@pytest.mark.parametrize("name", list(CAUSAL))
+@torch.no_grad()
+def test_a_causal_network_tells_likelihoods_and_fills_nothing(name: str) -> None:
+    """Each code follows from those before it, the first from the mark that begins; texts of any length together."""
+    tokenizer, network = words(), causal(name)
+    run = tm.wrap(network, tokenizer)
+    found = run.log_likelihood(TEXTS, stream="text")
+    for text, own in zip(TEXTS, found, strict=True):
+        ids = [0, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        law = torch.log_softmax(network(input_ids=torch.tensor([ids])).logits[0].double()[:, : len(tokenizer)], -1)
+        wanted = sum(float(law[at, piece]) for at, piece in enumerate(ids[1:]))
+        assert own.nats == pytest.approx(wanted, rel=1e-5) and (own.codes, own.exact) == (len(ids) - 1, True)
+    assert run.log_likelihood(TEXTS[2:], stream="text") == found[2:]
+    assert {one.perplexity > 1 for one in found} == {True}
+    with pytest.raises(ValueError, match=r"knows what stands before a code alone, so it fills no holes; use it for"):
+        run.generate("text", length=5, steps=2)
+    with pytest.raises(ValueError, match="fills no holes"):
+        run.edit("in the light", [(3, 8)], stream="text", steps=1)
+    with pytest.raises(TypeError, match=r"media must be a list of items, got str; write \[item\]"):
+        run.log_likelihood("in the light", stream="text")
+
+
+def test_a_masked_network_bounds_likelihoods(network: Any, tokenizer: Any) -> None:
+    run = tm.wrap(network, tokenizer)
+    found = run.log_likelihood(TEXTS, stream="text", draws=4)
+    assert [one.exact for one in found] == [False] * 3 and all(one.nats < 0 for one in found)
+    assert run.log_likelihood(TEXTS[:1], stream="text", draws=4) == found[:1]

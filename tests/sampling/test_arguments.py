@@ -201,7 +201,7 @@ def test_options_of_an_edit(run, options, kind, sentence):
         (
             lambda: ClassifierFree(law="sine"),
             ValueError,
-            "ClassifierFree.law must be one of linear, cosine, got 'sine'",
+            "ClassifierFree.law must be one of linear, cosine, power_cosine, got 'sine'",
         ),
         (lambda: ClassifierFree(weights=(NAN,)), ValueError, "each of ClassifierFree.weights must be finite, got nan"),
         (lambda: ConfidenceScore(NAN), ValueError, "ConfidenceScore.noise must be finite and at least 0, got nan"),

@@ -25,6 +25,7 @@ from tokenmask.testing.component import CONTRACTS, contract_of
 from tokenmask.testing.medium import MEDIA
 from tokenmask.testing.tokenizer import TOKENIZERS
 from tokenmask.training import Training
+from tokenmask.worlds.oracle import OracleConfig, OracleHeadConfig
 
 
 def classes_of(base: type) -> Iterator[type]:
@@ -41,7 +42,8 @@ def _ships(module: str) -> bool:
     return module.startswith("tokenmask.") and not module.startswith("tokenmask.testing")
 
 
-WRAPPED = {WrappedConfig, WrappedHeadConfig}  # of a network that is there already, so none is made from a seed
+# Of a network or a law that is there already, so none is made from a seed for any layout.
+WRAPPED = {WrappedConfig, WrappedHeadConfig, OracleConfig, OracleHeadConfig}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,8 @@ def _everything_is_imported() -> None:
     "contract", [one for one in CONTRACTS if one not in (TOKENIZERS, MEDIA)], ids=lambda one: one.kind
 )
 def test_every_class_of_a_kind_is_checked(contract):
-    """Tokenizers and media are checked by the tests of their modalities, networks of others in test_wrapped.py."""
+    """Tokenizers and media are checked by the tests of their modalities, networks of others in test_wrapped.py,
+    oracles in tests/exact."""
     ours = {type(component_and_options(one)[0]) for one in OURS}
     assert {kind for kind in ours if issubclass(kind, contract.base)} == set(classes_of(contract.base)) - WRAPPED
 

@@ -4,6 +4,7 @@ from tokenmask.analysis.condition_rank import ConditionRanks, condition_ranks
 from tokenmask.analysis.distances import diversity, frechet_distance
 from tokenmask.analysis.features import FeatureSpace
 from tokenmask.analysis.figures import Evaluation, Figure, StreamFigures
+from tokenmask.analysis.likelihood import LogLikelihood, log_likelihoods
 from tokenmask.analysis.probe import ClassProbe
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "Evaluation",
     "FeatureSpace",
     "Figure",
+    "LogLikelihood",
     "StreamFigures",
     "condition_ranks",
     "diversity",
     "frechet_distance",
+    "log_likelihoods",
 ]

@@ -24,7 +24,10 @@ HOMES = {
     "edit": "changes",
     "swap": "changes",
     "evaluate": "evaluate",
+    "tune": "tune",
+    "study": "study",
     "report": "report",
+    "play": "play",
     "push": "sharing",
     "pull": "sharing",
     "demo": "runs",
@@ -32,7 +35,7 @@ HOMES = {
     "info": "about",
     "recipes": "about",
 }
-GOES_ON = ("fit", "encode", "corpus", "train", "demo")  # the same command again does what is left to do
+GOES_ON = ("fit", "encode", "corpus", "train", "study", "demo")  # the same command again does what is left to do
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named, is_named
 from tokenmask.cli.learning import learn, parse_options, report, usable
-from tokenmask.cli.media import check_written, files, in_pieces, readable, suffix_of
+from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import Medium, media, unseen_by
@@ -85,27 +85,27 @@ def _token_files(
     failed: Failed = []
     todo: list[Item] = []
     left: list[tuple[str, Path]] = []
-    long: list[tuple[ReadsFiles, Path, Path]] = []
+    long: list[tuple[ReadsFiles, Loader, Path]] = []
     for one, source, target in zip(found, sources, targets, strict=True):
         try:
             if _is_done(target, tokenizer):
                 continue
             pieces = None if one.loader.record else in_pieces(tokenizer, one.loader.value)
             if pieces is not None:
-                long.append((pieces, Path(one.loader.value), target))
+                long.append((pieces, one.loader, target))
             else:
                 todo.append(Item(one.name, {modality: one.loader}))
                 left.append((source, target))
         except ValueError as error:
             failed.append((source, str(error)))
     done, encoded = len(found) - len(todo) - len(long) - len(failed), 0
-    for pieces, path, target in long:
+    for pieces, loader, target in long:
         try:
-            with seconds_shown(f"encoding {path.name}") as shown:
-                _save(pieces.encode_file(path, show=shown), target)
+            with seconds_shown(f"encoding {Path(loader.value).name}") as shown:
+                _save(pieces.encode_file(loader.value, show=shown, **dict(loader.options)), target)
             encoded += 1
         except (ValueError, OSError, RuntimeError) as error:
-            failed.append((str(path), sentence(error)))
+            failed.append((loader.source, sentence(error)))
     with progress_bar("encoding", len(found), len(found) - len(todo), True) as show:
         results = encode_items(todo, {modality: tokenizer}, workers=workers or usual_workers(len(todo)))
         for number, ((source, target), (_, result)) in enumerate(zip(left, results, strict=True), 1):

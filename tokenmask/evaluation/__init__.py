@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenmask.analysis.figures import Evaluation, StreamFigures
-from tokenmask.corpus import HELD_OUT, TRAIN
 from tokenmask.evaluation.metric import Metric as Metric
 from tokenmask.evaluation.metric import installed_metrics
 from tokenmask.evaluation.metrics import METRICS
-from tokenmask.evaluation.part import Part, Streams
+from tokenmask.evaluation.part import part_of, records_of
 from tokenmask.run import Run
 
 SAMPLES, QUICK_SAMPLES = 64, 16
@@ -53,25 +52,15 @@ def evaluate(
     tell = say or (lambda _: None)
     tell("scoring held-out records")
     scores = run.held_out_scores(draws=draws, seed=seed)
-    records = {split: [_fitted(run, one.streams) for one in run.records(split)] for split in (TRAIN, HELD_OUT)}
+    records = records_of(run)
     tables = []
     for name in run.layout.names:
         tell(f"generating and judging {name}")
-        own = {split: [one for one in found if _usable(one, name)] for split, found in records.items()}
         its = [score for score in scores if score.stream == name]
         shown = (media or {}).get(name, ())
-        part = Part(run, name, own[TRAIN], own[HELD_OUT], samples, seed, min(draws, 2), its, shown)
+        part = part_of(run, name, records, samples=samples, seed=seed, draws=min(draws, 2), scores=its, media=shown)
         figures = [figure for metric in chosen for figure in metric(part)]
         spec = run.layout.streams[name]
         tables.append(StreamFigures(name, spec.modality, part.compared_in, tuple(figures)))
     about = {"draws": draws, "seed": seed, "samples": samples}
     return Evaluation(tuple(tables), tuple(scores), about)
-
-
-def _fitted(run: Run, streams: Streams) -> Streams:
-    """The streams of a record, cut to what the model takes."""
-    return run.layout.unpack(run.recipe.packing(run.layout, streams))
-
-
-def _usable(streams: Streams, name: str) -> bool:
-    return name in streams and streams[name].codes.numel() > 0

@@ -14,6 +14,7 @@ import numpy as np
 
 from tokenmask.analysis.features import FeatureSpace
 from tokenmask.analysis.intervals import generator
+from tokenmask.corpus import HELD_OUT, TRAIN
 from tokenmask.generation import Request, fill, growing_axis
 from tokenmask.medium import said
 from tokenmask.run import Run
@@ -39,6 +40,7 @@ class Part:
         scores: of the stream on held-out records, one for each level and set of conditions.
         media: held-out media of the stream, or none.
         filled: what was generated, by the number of its record.
+        tally: what that took, see :func:`tokenmask.generation.fill`.
     """
 
     run: Run
@@ -51,6 +53,7 @@ class Part:
     scores: Sequence[StreamScore] = ()
     media: Sequence[Any] = ()
     filled: dict[int, TokenStream] = field(default_factory=dict)
+    tally: dict[str, int] = field(default_factory=dict)
 
     def generated(self, records: Sequence[Streams]) -> list[TokenStream]:
         """A stream for each record, one of ``train`` or ``held_out``; each is filled once, whatever asks for it."""
@@ -98,6 +101,24 @@ class Part:
         return generator(self.seed, 1000 * self.run.layout.index(self.name) + number)
 
 
+def records_of(run: Run) -> dict[str, list[Streams]]:
+    """The streams of the records of each split of a run's corpora, cut to what the model takes."""
+
+    def fitted(streams: Streams) -> Streams:
+        return run.layout.unpack(run.recipe.packing(run.layout, streams))
+
+    return {split: [fitted(one.streams) for one in run.records(split)] for split in (TRAIN, HELD_OUT)}
+
+
+def part_of(run: Run, name: str, records: Mapping[str, Sequence[Streams]], **options: Any) -> Part:
+    """What is measured of one stream: those of the records that hold something of it; options are a Part's."""
+
+    def own(split: str) -> list[Streams]:
+        return [one for one in records[split] if name in one and one[name].codes.numel() > 0]
+
+    return Part(run, name, own(TRAIN), own(HELD_OUT), **options)
+
+
 def generate(part: Part, records: Sequence[Streams], numbers: Sequence[int]) -> list[TokenStream]:
     """A stream for each record: its other streams are given, its size is asked for; numbers tell draws apart."""
     run, packing = part.run, part.run.recipe.packing
@@ -112,7 +133,7 @@ def generate(part: Part, records: Sequence[Streams], numbers: Sequence[int]) -> 
         blank = Request.blank(run.layout, part.name, grid, labels=own.labels, given=given, seed=part.seed)
         requests.append(replace(blank, sample=number))
     sampler = run.recipe.sampler_of(part.name)
-    return fill(requests, layout=run.layout, models=run.models, sampler=sampler, packing=packing)
+    return fill(requests, layout=run.layout, models=run.models, sampler=sampler, packing=packing, tally=part.tally)
 
 
 def some(items: Sequence[Any], count: int) -> list[Any]:

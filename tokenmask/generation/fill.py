@@ -39,6 +39,7 @@ def fill(
     max_rows: int = 64,
     progress: bool = False,
     on_step: Callable[[Filling], None] | None = None,
+    tally: dict[str, int] | None = None,
 ) -> list[TokenStream]:
     """Fills every request.
 
@@ -50,6 +51,7 @@ def fill(
         max_rows: rows of one batch.
         progress: a bar on stderr.
         on_step: called after each step of each request with what is decided by then; it costs an unpacking each time.
+        tally: gets the counters of :class:`SamplerState` added, the "rows" that were filled and their "positions".
 
     Returns:
         the target stream of each request, in order; what was given of it is unchanged.
@@ -102,6 +104,10 @@ def fill(
                         now = (rows.batch.ids[row], rows.is_open[row])
                         on_step(Filling.of(layout, requests[index], sequences[index], *now, **counts))
                 ids[part.cpu()] = rows.batch.ids.cpu()
+                if tally is not None:
+                    size = rows.batch.shape[0] * rows.batch.shape[1]
+                    for name, value in {**rows.counters, "positions": size, "rows": len(part)}.items():
+                        tally[name] = tally.get(name, 0) + value
             for row, index in enumerate(members):
                 size, depth = sequences[index].ids.shape
                 done = replace(sequences[index], ids=ids[row, :size, :depth].contiguous())

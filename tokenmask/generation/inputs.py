@@ -5,6 +5,7 @@ Arrow: media, words, paths --**Inputs.tokens**--> TokenStream --> Request. Does 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,9 @@ class Inputs:
     def check(self, stream: str) -> None:
         """ValueError if there is no such stream."""
         if stream not in self.tokenizers:
-            raise ValueError(f"this run has the streams {', '.join(self.tokenizers)}, got {stream!r}")
+            raise ValueError(
+                f"a stream must be one of those of this run, {', '.join(self.tokenizers)}, got {stream!r}; name one"
+            )
 
     def media(self, name: str, value: Any) -> Any:
         """Media, words or a path -> media."""
@@ -149,4 +152,8 @@ class Inputs:
 
 def _is_one(kind: Any, value: Any) -> bool:
     """Whether another library's object is such a medium."""
-    return issubclass(kind, Medium) and not isinstance(value, (str, Medium)) and kind.of(value) is not None
+    if not issubclass(kind, Medium) or isinstance(value, (str, Medium)):
+        return False
+    with warnings.catch_warnings():  # it is made again, and tells then
+        warnings.simplefilter("ignore")
+        return kind.of(value) is not None

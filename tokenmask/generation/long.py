@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
 from tokenmask.generation.regions import touched
 from tokenmask.generation.request import Request
+from tokenmask.generation.watching import Filling
 from tokenmask.layout import Layout
+from tokenmask.progress import progress_bar
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.training import Packing
 
 OVERLAP = 0.4  # of a window; audiocraft's MusicGen, too, continues by 18 of the 30 seconds that it sees
 _APART = 0x1E3779B97F4A7C15  # from the seed of a window to that of the next: odd and large, so none meets another's
 
-Fill = Callable[[Sequence[Request], Sequence[int]], list[TokenStream]]
-"""Fills requests that fit; beside them stand their numbers among all."""
+Placed = Callable[[Filling], Filling]
+"""What stands after a step of a request or of a window of it, as a step of the whole among all requests."""
+
+Fill = Callable[[Sequence[Request], Sequence[Placed], bool], list[TokenStream]]
+"""Fills requests that fit; beside each stands what its steps are of, and last whether to show a bar."""
 
 
 def sees(request: Request, layout: Layout, packing: Packing) -> tuple[str, int] | None:
@@ -67,41 +73,93 @@ def window_seed(seed: int, number: int) -> int:
     return (seed + number * _APART) % (1 << 63) if number else seed
 
 
-def fill_any(requests: Sequence[Request], layout: Layout, packing: Packing, fill: Fill) -> list[TokenStream]:
+def fill_any(
+    requests: Sequence[Request], layout: Layout, packing: Packing, fill: Fill, progress: bool = False
+) -> list[TokenStream]:
     """Fills requests of any length: those that fit at once, the others window by window, those of several together.
 
     Args:
         requests, layout, packing: see :func:`sees`.
         fill: fills requests that fit.
+        progress: a bar on stderr, of windows where there are any.
 
     Returns:
         the whole streams, in order; a text that ends in a window is cut there. Conditions are given whole to every
         window. What a window draws depends on the request and the window's number alone.
     """
     pieces = {index: piece for index, one in enumerate(requests) if (piece := sees(one, layout, packing))}
+    if not pieces:
+        return fill(requests, [partial(_as_whole, index) for index in range(len(requests))], progress)
     short = [index for index in range(len(requests)) if index not in pieces]
-    filled = dict(zip(short, fill([requests[index] for index in short], short), strict=True)) if short else {}
-    canvases, holes = [one.canvas for one in requests], [one.hole for one in requests]
-    axes, plans = {}, {}
-    for index, (axis, steps) in pieces.items():
-        axes[index] = requests[index].canvas.spec.axes.index(axis)
-        opened = holes[index].movedim(axes[index], 0).flatten(1).any(1)
-        plans[index] = [one for one in windows(opened, steps) if bool(opened[slice(*one)].any())]
-    for number in range(max(map(len, plans.values()), default=0)):
-        going = [index for index, plan in plans.items() if number < len(plan)]
-        asked = []
-        for index in going:
-            (start, stop), request = plans[index][number], requests[index]
-            canvas = cut(canvases[index], pieces[index][0], start, stop)
-            hole, seed = holes[index].narrow(axes[index], start, stop - start), window_seed(request.seed, number)
-            asked.append(replace(request, canvas=canvas, hole=hole, seed=seed, cut=True))  # a window is a piece
-        for index, part in zip(going, fill(asked, going), strict=True):
-            (start, stop), along = plans[index][number], axes[index]
-            canvases[index] = pasted(canvases[index], part, pieces[index][0], start)
-            holes[index] = holes[index].clone()
-            holes[index].narrow(along, start, stop - start).fill_(False)
-            if part.grid[along] < stop - start:  # the text ends here
-                canvases[index] = cut(canvases[index], pieces[index][0], 0, start + part.grid[along])
-                plans[index] = plans[index][: number + 1]
-        filled.update((index, canvases[index]) for index in going)
+    long = {index: _Long(requests[index], *piece) for index, piece in pieces.items()}
+    rounds = max(len(one.plan) for one in long.values())
+    with progress_bar("generating", rounds + bool(short), 0, progress, "window") as show:
+        filled = {}
+        if short:
+            placed = [partial(_as_whole, index) for index in short]
+            filled = dict(zip(short, fill([requests[index] for index in short], placed, False), strict=True))
+            show(1, None)
+        for number in range(rounds):
+            going = [index for index, one in long.items() if number < len(one.plan)]
+            asked = [long[index].window(number) for index in going]
+            placed = [partial(long[index].placed, index, number) for index in going]
+            for index, part in zip(going, fill(asked, placed, False), strict=True):
+                long[index].take(number, part)
+            show(number + 1 + bool(short), None)
+    filled |= {index: one.canvas for index, one in long.items()}
     return [filled[index] for index in range(len(requests))]
+
+
+def _as_whole(number: int, now: Filling) -> Filling:
+    return replace(now, request=number)
+
+
+class _Long:
+    """A request that does not fit, while it is filled.
+
+    Args:
+        request: as asked.
+        axis, steps: along which it is cut, and of a window.
+    """
+
+    def __init__(self, request: Request, axis: str, steps: int) -> None:
+        self.request, self.axis = request, axis
+        self.along = request.canvas.spec.axes.index(axis)
+        self.canvas, self.hole = request.canvas, request.hole
+        opened = self.hole.movedim(self.along, 0).flatten(1).any(1)
+        self.plan = [one for one in windows(opened, steps) if bool(opened[slice(*one)].any())]
+        self.taken: list[int] = []  # steps that each window took
+
+    def window(self, number: int) -> Request:
+        """A window as a request."""
+        start, stop = self.plan[number]
+        canvas, seed = cut(self.canvas, self.axis, start, stop), window_seed(self.request.seed, number)
+        hole = self.hole.narrow(self.along, start, stop - start)
+        return replace(self.request, canvas=canvas, hole=hole, seed=seed, cut=True)  # a window is a piece
+
+    def placed(self, index: int, number: int, now: Filling) -> Filling:
+        """A step of a window as one of the whole stream, of which later windows are still to come."""
+        start = self.plan[number][0]
+        size = now.stream.grid[self.along]  # less than the window's where a text ends in it
+        decided = ~self.hole
+        decided.narrow(self.along, start, size).copy_(now.decided)
+        del self.taken[number:]
+        before = sum(self.taken)
+        self.taken.append(now.steps)
+        return Filling(
+            request=index,
+            step=before + now.step,
+            steps=before + now.steps * (len(self.plan) - number),
+            stream=pasted(self.canvas, now.stream, self.axis, start),
+            decided=decided,
+        )
+
+    def take(self, number: int, part: TokenStream) -> None:
+        """Puts the codes of a window where they belong."""
+        start, stop = self.plan[number]
+        self.canvas = pasted(self.canvas, part, self.axis, start)
+        self.hole = self.hole.clone()
+        self.hole.narrow(self.along, start, stop - start).fill_(False)
+        if part.grid[self.along] < stop - start:  # the text ends here
+            self.canvas = cut(self.canvas, self.axis, 0, start + part.grid[self.along])
+            self.plan = self.plan[: number + 1]

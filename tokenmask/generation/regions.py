@@ -15,6 +15,7 @@ from torch import Tensor
 from tokenmask.generation.request import growing_axis
 from tokenmask.scores.arguments import number, whole
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
 Region = Sequence[float]
@@ -76,6 +77,24 @@ def hole(
     if not bool(chosen.any()):
         raise ValueError("an edit needs a region that holds at least one code, got one that holds none; make it longer")
     return chosen
+
+
+def read_region(text: str) -> Region:
+    """START:END, or LEFT,TOP,RIGHT,BOTTOM, as a region.
+
+    Raises:
+        ValueError: words of another form.
+    """
+    parts = text.split(":") if ":" in text else text.split(",")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != (2 if ":" in text else 4):
+        raise ValueError(
+            f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}; write numbers in one of the two forms"
+        )
+    return numbers
 
 
 def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStream, Tensor]:
@@ -148,6 +167,11 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
     if start >= size:
         seconds = size / spec.rate_hz
         raise ValueError(f"a region must begin inside the {seconds:g} s of the media, got {tuple(region)}")
+    if end > size + 1:  # what is less than a code may belong to the media
+        tell(
+            f"the region {tuple(region)} of {spec.modality} ends after the {size / spec.rate_hz:g} s of the media; "
+            "what lies inside is filled anew"
+        )
     steps = torch.arange(size)
     inside = (steps >= math.floor(start + 1e-6)) & (steps < math.ceil(end - 1e-6))
     shape = [-1 if index == axis else 1 for index in range(len(spec.axes))]

@@ -5,6 +5,7 @@ Arrow: media's codes, conditions --**Request.pack**--> Sequence. Does not know: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ from tokenmask.layout import Layout
 from tokenmask.sampling.guidance import FURTHER, NEGATIVE
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.training import Packing
+
+_MOST_CODES = 1 << 28  # of one request: a day of seven levels of sound, and a gigabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,11 @@ class Request:
         if not grid or min(grid) < 1:
             raise ValueError(f"a {target} stream needs at least one place along each axis, got {list(grid)}")
         spec = layout.streams[target]
+        if math.prod(grid) * spec.num_levels > _MOST_CODES:
+            raise ValueError(
+                f"a request may hold at most {_MOST_CODES} codes, got {list(grid)} x {spec.num_levels} levels; ask for "
+                "less and continue that"
+            )
         codes = torch.full((*grid, spec.num_levels), _some_code(spec), dtype=torch.int32)
         hole = torch.ones(codes.shape, dtype=torch.bool)
         start = 0.0

@@ -22,9 +22,10 @@ class Filling:
 
     Args:
         request: its number among all that are filled together, from 0; samples of one request follow each other.
-        step: steps that are done, from 1.
+        step: steps that are done, from 1; those of all windows, where a stream is longer than the model sees.
         steps: of all stages; the most, where a schedule decides in the step.
-        stream: the target; a code that is not decided is a placeholder. Of a long stream that is edited, the window.
+        stream: the target; a code that is not decided is a placeholder. Of a long stream that is edited by one window
+            around the region, that window.
         decided: bool [*grid, K], True where a code is given or decided. One that is revoked turns False again.
     """
 

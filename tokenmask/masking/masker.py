@@ -14,10 +14,11 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.group_chain import GroupChain
 from tokenmask.masking.masked_batch import MaskedBatch, Queries, Targets
-from tokenmask.masking.rates import ProcessRate, Rate
+from tokenmask.masking.rates import Amount, ProcessRate, Rate
 from tokenmask.masking.stages import Stages
 from tokenmask.ops import Purpose, mask_tokens
 from tokenmask.scores import RandomScore, Score, ScoreContext, slot_uniforms
+from tokenmask.scores.arguments import number
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,21 @@ class Corruption:
     """What stands in a chosen slot: its range's MASK, a random code of its range, or the code itself.
 
     The three shares sum to 1; BERT's are 0.8, 0.1, 0.1. Source: arXiv:1810.04805, appendix A.1.
+
+    Args:
+        mask, random, keep: of the chosen slots.
+        noise: of the slots to fill that were *not* chosen, the share that shows a random code of its range, each slot
+            on its own; a loss finds them in the scopes "hidden" and "filled". Source: MMM, arXiv:2312.03596, published
+            code, where half of the codes are drawn anew before some are masked, and all of them are learned.
     """
 
     mask: float = 1.0
     random: float = 0.0
     keep: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
+        number("Corruption.noise", self.noise, least=0.0, most=1.0)
         shares = (self.mask, self.random, self.keep)
         if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
             raise ValueError(
@@ -111,9 +120,12 @@ class Masker:
             scores = draws
         else:
             assert amount.count is not None
-            count = amount.count if whole is None else torch.where(whole, length * levels, amount.count)
+            count = amount.count
             if scores is None and type(self.strategy) is not RandomScore:  # the op draws that one itself
                 scores = self.strategy(context)
+                spread = self.strategy.spread(context, _share(amount, maskable))
+                count = count if spread is None else spread
+            count = count if whole is None else torch.where(whole, length * levels, count)
         low = layout.first_of(batch.ids)
         seen, lowest, highest = batch.ids, low, mask_ids
         if finer is not None and whole is not None:
@@ -137,12 +149,14 @@ class Masker:
         if odds is not None:
             odds = odds if whole is None else odds.masked_fill(whole, 0.0)
             corrupted = _noised(corrupted, slots, odds, context, low, mask_ids)
+        if self.corruption.noise > 0:
+            corrupted = _replaced(corrupted, slots, self.corruption.noise, context, low, mask_ids)
         codes = (batch.ids - low).flatten()[slots].long()
-        number = torch.arange(len(slots), device=batch.device)
+        queries = torch.arange(len(slots), device=batch.device)
         return MaskedBatch(
             inputs=replace(batch, ids=corrupted),
             queries=Queries(slots, heads.flatten()[slots]),
-            targets=Targets(number, codes, torch.ones(len(slots), device=batch.device)),
+            targets=Targets(queries, codes, torch.ones(len(slots), device=batch.device)),
             hidden=corrupted != batch.ids,
             dropped=torch.zeros_like(maskable),
             group=group,
@@ -168,6 +182,22 @@ def _noised(ids: Tensor, slots: Tensor, odds: Tensor, context: ScoreContext, low
     chosen.view(-1)[slots] = True
     chosen &= (ids == mask_ids) & (_draws(context, Purpose.corruption) < odds[:, None, None])
     return torch.where(chosen, low + (_draws(context, Purpose.code) * (mask_ids - low)).to(ids.dtype), ids)
+
+
+def _replaced(ids: Tensor, slots: Tensor, share: float, context: ScoreContext, low: Tensor, mask_ids: Tensor) -> Tensor:
+    """The ids with a random code of its range at a share of the slots that may be hidden and were not chosen."""
+    left = context.is_open.clone()
+    left.view(-1)[slots] = False
+    left &= _draws(context, Purpose.corruption) < share
+    return torch.where(left, low + (_draws(context, Purpose.code) * (mask_ids - low)).to(ids.dtype), ids)
+
+
+def _share(amount: Amount, maskable: Tensor) -> Tensor:
+    """float32 [B], what a rate means of the slots that may be hidden; the share of its count, where it has no law."""
+    if amount.process is not None:
+        return amount.process.hidden(amount.t)
+    assert amount.count is not None
+    return amount.count / maskable.sum((1, 2)).clamp(min=1)
 
 
 def _draws(context: ScoreContext, purpose: Purpose) -> Tensor:

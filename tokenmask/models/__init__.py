@@ -4,10 +4,13 @@ from tokenmask.deprecation import moved_names
 from tokenmask.models.attention_pattern import (
     AttentionPattern,
     Causal,
+    CodesOnly,
     Full,
     GivenFirst,
     GroupCausal,
+    OwnFrame,
     SlotMeta,
+    SpatialWindows,
     Window,
     dense_mask,
     mask_mod,
@@ -20,6 +23,7 @@ from tokenmask.models.layout_rows import LayoutRows, layout_rows
 from tokenmask.models.masked_model import MaskedModel, Predictions, head_of
 from tokenmask.models.range_heads import RangeHeads, RangeHeadsConfig
 from tokenmask.models.rows import start_rows
+from tokenmask.models.style import BlockStyle
 from tokenmask.models.transfer import check_shapes, transfer, unequal
 from tokenmask.models.transformer import Transformer, TransformerConfig
 
@@ -28,8 +32,10 @@ __all__ = [
     "AttentionTap",
     "Backbone",
     "BackboneConfig",
+    "BlockStyle",
     "Causal",
     "CodeEmbedding",
+    "CodesOnly",
     "Full",
     "GivenFirst",
     "GroupCausal",
@@ -39,12 +45,14 @@ __all__ = [
     "KVCache",
     "LayoutRows",
     "MaskedModel",
+    "OwnFrame",
     "Packed",
     "Predictions",
     "RangeHeads",
     "RangeHeadsConfig",
     "RangeLogits",
     "SlotMeta",
+    "SpatialWindows",
     "Transformer",
     "TransformerConfig",
     "Window",

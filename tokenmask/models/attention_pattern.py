@@ -14,6 +14,8 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 
+HIDDEN_KEYS = "hidden_keys"  # name of a feature of a batch, see Backbone.hides_keys
+
 
 @dataclass(frozen=True, eq=False)
 class SlotMeta:
@@ -66,6 +68,14 @@ class Full(AttentionPattern):
 
     def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
         return torch.ones_like(query.position == key.position)
+
+
+@dataclass(frozen=True)
+class CodesOnly(AttentionPattern):
+    """Codes see every code and no control: a model that was made without BOS does not see ours."""
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return (key.stream >= 0) | (key.position == query.position)
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,69 @@ class Window(AttentionPattern):
         return near | free
 
 
+@dataclass(frozen=True)
+class SpatialWindows(AttentionPattern):
+    """Inside its own stream a position sees the cells of its window of the plane, at any time; other streams whole.
+
+    What is said in one window reaches another through the positions of other streams and controls. Source:
+    WorldDreamer, arXiv:2401.09985, section 3.2, where a convolution does so.
+
+    Args:
+        rows, columns: size of a window in cells; a grid split s ways along both axes has 1 / s^2 of the pairs.
+        streams: indices of the streams whose positions have windows; None means all.
+    """
+
+    rows: int
+    columns: int
+    streams: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns) < 1:
+            raise ValueError(f"SpatialWindows needs windows of at least 1 x 1 cells, got {self.rows} x {self.columns}")
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        return _same_cell(query, key, (1, self.rows), (2, self.columns)) | _elsewhere(query, key, self.streams)
+
+
+@dataclass(frozen=True)
+class OwnFrame(AttentionPattern):
+    """Inside its own stream a position sees its own time alone: pictures that are trained as the frames of a film.
+
+    Source: WorldDreamer, arXiv:2401.09985, section 3.2.
+
+    Args:
+        streams: indices of the streams that are so split; None means all.
+        alone: nothing of other streams is seen either, so that frames do not meet anywhere.
+    """
+
+    streams: tuple[int, ...] | None = None
+    alone: bool = False
+
+    def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
+        own = _same_cell(query, key, (0, 1)) & (query.stream == key.stream)
+        return own | _elsewhere(query, key, self.streams, self.alone)
+
+
+def _same_cell(query: SlotMeta, key: SlotMeta, *axes: tuple[int, int]) -> Tensor:
+    """Whether two positions have the same coordinates on some axes, counted in cells of a size."""
+    same = torch.ones_like(query.position == key.position)
+    for axis, size in axes:
+        cells = [torch.div(one.coordinates[..., axis], size, rounding_mode="floor") for one in (query, key)]
+        same = same & (cells[0] == cells[1])
+    return same
+
+
+def _elsewhere(query: SlotMeta, key: SlotMeta, streams: tuple[int, ...] | None, alone: bool = False) -> Tensor:
+    """Whether a position is free of a rule that holds inside some streams: another stream, or none of these."""
+    free = torch.zeros_like(query.stream != key.stream) if alone else query.stream != key.stream
+    if streams is None:
+        return free
+    member = torch.zeros_like(free)
+    for stream in streams:
+        member = member | (query.stream == stream)
+    return free | ~member
+
+
 def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:
     """The pattern, and that keys are valid, as a mask; a position that may see nothing sees itself.
 
@@ -144,6 +217,23 @@ def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:
     allowed = pattern.allows(meta[:, :, None], meta[:, None, :]) & meta.valid[:, None, :]
     itself = torch.eye(allowed.shape[1], dtype=torch.bool, device=allowed.device)
     return (allowed | (itself & ~allowed.any(-1, keepdim=True)))[:, None]
+
+
+def without_keys(mask: Tensor | None, hidden: Tensor) -> Tensor:
+    """A mask without some keys of each head; a position that could see nothing any more sees itself.
+
+    Args:
+        mask: of :func:`dense_mask`.
+        hidden: bool [B, H, L].
+
+    Returns:
+        bool [B, H, L, L].
+    """
+    length = hidden.shape[-1]
+    shown = ~hidden[:, :, None, :].expand(-1, -1, length, -1)
+    allowed = shown if mask is None else shown & mask
+    itself = torch.eye(length, dtype=torch.bool, device=hidden.device)
+    return allowed | (itself & ~allowed.any(-1, keepdim=True))
 
 
 def mask_mod(pattern: AttentionPattern, meta: SlotMeta) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:

@@ -11,29 +11,41 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tokenmask.nn import Attention, Modulation, RMSNorm, SwiGLU
+from tokenmask.models.style import BlockStyle
+from tokenmask.nn import Attention, GeluLayer, Modulation, SwiGLU, norm_of
 
 Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
 
 
 class Block(nn.Module):
-    """Pre-norm attention and feed-forward, each added to what came in.
+    """Attention and feed-forward, each added to what came in; the norms stand before them, or behind the sums.
 
     Args:
         width: D.
         heads: attention heads.
         ffn: as in :class:`~tokenmask.models.TransformerConfig`.
         depth: number of blocks of the network.
-        adaln: is shifted, scaled and gated by a condition.
+        adaln: is shifted, scaled and gated by a condition; never with ``style.post_norm``.
+        style: in what it differs from ours.
     """
 
-    def __init__(self, width: int, heads: int, ffn: float, depth: int, adaln: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, ffn: float, depth: int, adaln: bool, style: BlockStyle | None = None
+    ) -> None:
         super().__init__()
-        self.depth = depth
-        self.attention_norm = RMSNorm(width)
-        self.attention = Attention(width, heads)
-        self.feed_forward_norm = RMSNorm(width)
-        self.feed_forward = SwiGLU(width, ffn)
+        style = style or BlockStyle()
+        self.depth, self.post_norm = depth, style.post_norm
+        eps, bias, size = style.norm_eps, "ffn" in style.biases, style.ffn_size
+        self.attention_norm = norm_of(style.norm, width, eps)
+        self.attention = Attention(
+            width, heads, size=style.head_size, norm=style.query_key_norm, eps=eps, biases=style.biases
+        )
+        self.feed_forward_norm = norm_of(style.norm, width, eps)
+        self.feed_forward: SwiGLU | GeluLayer = (
+            SwiGLU(width, ffn, size=size, bias=bias)
+            if style.feed_forward == "swiglu"
+            else GeluLayer(width, size or int(ffn * width), bias=bias)
+        )
         self.modulation = Modulation(width, 6) if adaln else None
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -44,7 +56,7 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        rotary: Turn,
+        rotary: Turn | None,
         mask: Tensor | None,
         condition: Tensor | None,
         query_rotary: Turn | None = None,
@@ -72,6 +84,10 @@ class Block(nn.Module):
         parts: tuple[Tensor, ...] | None,
     ) -> Tensor:
         """``attend`` is given x and what x must go through before attention."""
+        if self.post_norm:
+            x = self.attention_norm(x + attend(x, _as_it_is))
+            x = self.feed_forward_norm(x + self.feed_forward(x))
+            return x
         if parts is None:
             x = x + attend(x, self.attention_norm)
             x = x + self.feed_forward(x, self.feed_forward_norm)
@@ -83,8 +99,14 @@ class Block(nn.Module):
 
     def attention_input(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """What the attention layer of this block sees."""
+        if self.post_norm:
+            return x
         normed: Tensor = self.attention_norm(x)
         if self.modulation is not None and condition is not None:
             shift, scale = self.modulation(condition, x.shape[0])[:2]
             normed = normed * (1 + scale) + shift
         return normed
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x

@@ -74,6 +74,28 @@ class CodeEmbedding(nn.Module):
         return (summed + F.embedding(stream.long() + 1, self.stream)) * self.scale
 
 
+class PlaceTable(nn.Module):
+    """A learned vector for each place in a packed sequence. Source: BERT, arXiv:1810.04805, section 3.
+
+    Args:
+        places: how many.
+        width: D.
+    """
+
+    def __init__(self, places: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(places, width))
+        self.scale = math.sqrt(width)  # as codes are
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Normal with deviation 0.02."""
+        self.table.normal_(0, 0.02, generator=generator)
+
+    def forward(self, position: Tensor) -> Tensor:
+        """int64 [B, L] -> float [B, L, D]."""
+        return F.embedding(position, self.table) * self.scale
+
+
 class CoordinateFeatures(nn.Module):
     """Sinusoids of the three coordinates, zero at the origin, through a linear layer that starts at zero.
 

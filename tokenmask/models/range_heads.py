@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from tokenmask.layout import Layout
 from tokenmask.models.heads import Head, HeadConfig, RangeLogits, Reader
 from tokenmask.models.layout_rows import LayoutRows
-from tokenmask.nn import MIN_ROWS, Linear, RMSNorm, linear, pad_rows, recomputed
+from tokenmask.models.style import Norm
+from tokenmask.nn import MIN_ROWS, Linear, linear, norm_of, pad_rows, recomputed
 
 LOGITS_AT_ONCE = 2**22  # where they are read in parts: 16 MB
 COLUMNS = 16  # a product with another number of columns may round differently with four or more threads
@@ -30,13 +32,25 @@ class RangeHeadsConfig(HeadConfig):
     Args:
         tied: codes are scored with the embedding table itself.
         transform: a dense layer, GELU and norm before the codes are scored, as in BERT.
+        norm: of the transform, "rms" or, as BERT has it, "layer".
+        norm_eps: of that norm.
     """
 
     tied: bool = True
     transform: bool = False
+    norm: Norm = "rms"
+    norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if self.norm not in get_args(Norm) or not self.norm_eps > 0:
+            raise ValueError(
+                f"RangeHeadsConfig needs a norm out of {', '.join(get_args(Norm))} and a positive norm_eps, got "
+                f"{self.norm!r} and {self.norm_eps}"
+            )
 
     def build(self, layout: Layout, width: int) -> Head:
-        return RangeHeads(layout, width, tied=self.tied, transform=self.transform)
+        options = {"tied": self.tied, "transform": self.transform}
+        return RangeHeads(layout, width, **options, norm=self.norm, norm_eps=self.norm_eps)
 
 
 class RangeHeads(Head):
@@ -47,15 +61,25 @@ class RangeHeads(Head):
         width: D.
         tied: the table is the embedding table; else the heads hold one of their own.
         transform: dense, GELU and norm first. Source: BERT, arXiv:1810.04805, published code; MaskGIT keeps it.
+        norm, norm_eps: of the transform, see :class:`RangeHeadsConfig`.
     """
 
-    def __init__(self, layout: Layout, width: int, *, tied: bool = True, transform: bool = False) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        width: int,
+        *,
+        tied: bool = True,
+        transform: bool = False,
+        norm: str = "rms",
+        norm_eps: float = 1e-6,
+    ) -> None:
         super().__init__()
         self.ranges = layout.ranges
         self.bias = nn.Parameter(torch.empty(layout.num_ids))
         self.table = None if tied else nn.Parameter(torch.empty(layout.num_ids, width))
         self.dense = Linear(width, width) if transform else None
-        self.norm = RMSNorm(width) if transform else None
+        self.norm = norm_of(norm, width, norm_eps) if transform else None
 
     def initialise(self, generator: torch.Generator) -> None:
         """Biases zero; an own table is uniform within 1 / sqrt(D)."""

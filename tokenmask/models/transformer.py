@@ -7,7 +7,7 @@ hidden, losses.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,13 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.asked import AskedFeatures, asked_of
-from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta, dense_mask
+from tokenmask.models.attention_pattern import HIDDEN_KEYS, AttentionPattern, Full, SlotMeta, dense_mask, without_keys
 from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hidden, Tap
 from tokenmask.models.block import Block
 from tokenmask.models.cache import KVCache, Packed
-from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures
-from tokenmask.nn import Modulation, RMSNorm, Rotary, TimeFeatures, pad_rows
+from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures, PlaceTable
+from tokenmask.models.style import BlockStyle
+from tokenmask.nn import Modulation, Rotary, TimeFeatures, norm_of, pad_rows
 
 MAX_WIDTH, MAX_DEPTH = 1 << 17, 1 << 12  # far beyond any model; larger numbers are mistakes, or meant to fill memory
 
@@ -43,6 +44,7 @@ class TransformerConfig(BackboneConfig):
         time_input: adds features of the masking time t to the embeddings.
         adaln: shifts, scales and gates every block by t (adaLN-Zero).
         shifted: a position may be asked for a slot elsewhere, and is told which: what group-causal decoding needs.
+        style: how its blocks are made, where not as ours: those of Llama, Qwen or BERT.
     """
 
     width: int = 256
@@ -56,6 +58,7 @@ class TransformerConfig(BackboneConfig):
     time_input: bool = False
     adaln: bool = False
     shifted: bool = False
+    style: BlockStyle = field(default_factory=BlockStyle)
 
     def __post_init__(self) -> None:
         if not 64 <= self.width <= MAX_WIDTH or self.width % 64:
@@ -67,7 +70,7 @@ class TransformerConfig(BackboneConfig):
                 f"depth must be 1 to {MAX_DEPTH} and max_length at least 1, got {self.depth} and {self.max_length}; "
                 "change model.depth or model.max_length"
             )
-        if self.heads < 1 or self.heads % 1 or self.width % (2 * self.heads):
+        if self.heads < 1 or self.heads % 1 or (self.width % (2 * self.heads) and not self.style.head_size):
             raise ValueError(
                 f"width / heads must be a whole even number, got {self.width} and {self.heads}; change model.heads"
             )
@@ -75,6 +78,17 @@ class TransformerConfig(BackboneConfig):
             raise ValueError(
                 f"TransformerConfig.ffn must be positive and at most {MAX_WIDTH}, got {self.ffn}; 4 is usual"
             )
+        if max(self.style.ffn_size, self.style.head_size * self.heads) > MAX_WIDTH:
+            raise ValueError(
+                f"ffn_size and head_size * heads must be at most {MAX_WIDTH}, got {self.style}; lower them"
+            )
+        for name, on, why in (
+            ("shifted", self.shifted and self.style.places != "coordinates", "style.places other than coordinates"),
+            ("shifted", self.shifted and self.style.reads_before, "style.reads_before"),
+            ("adaln", self.adaln and self.style.post_norm, "style.post_norm"),
+        ):
+            if on:
+                raise ValueError(f"TransformerConfig.{name} does not go with {why}; leave one of them out")
 
     def build(self, layout: Layout) -> Backbone:
         return Transformer(self, layout)
@@ -84,15 +98,26 @@ class TransformerConfig(BackboneConfig):
 
     def kept_floats(self, positions: int) -> float:
         """What the blocks keep: counted, within 5 %."""
-        return positions * self.depth * self.width * (8 + 4 / 3 * self.ffn)
+        return positions * self.depth * self.width * (8 + 4 / 3 * self._ffn)
 
     def kept_floats_in_full(self, positions: int) -> float:
         """What they keep where nothing is computed again: counted, within 6 %."""
-        return positions * self.depth * self.width * (12 + 8 / 3 * self.ffn)
+        return positions * self.depth * self.width * (12 + 8 / 3 * self._ffn)
+
+    @property
+    def _ffn(self) -> float:
+        return 1.5 * self.style.ffn_size / self.width if self.style.ffn_size else self.ffn
+
+    @property
+    def head_size(self) -> int:
+        """Components of a head."""
+        return self.style.head_size or self.width // self.heads
 
 
 class Transformer(Backbone):
     """Pre-norm transformer: RMSNorm, QK-norm, rotary positions over three axes, SwiGLU, optional conditioning on t.
+
+    ``config.style`` makes it one of Llama's, Qwen's or BERT's arithmetic.
 
     Make it with ``tokenmask.nn.build``.
 
@@ -109,11 +134,15 @@ class Transformer(Backbone):
         self.absolute = CoordinateFeatures(config.width) if config.absolute else None
         self.asked = AskedFeatures(layout, config.width) if config.shifted else None
         self.time = TimeFeatures(config.width) if config.time_input or config.adaln else None
-        self.rotary = Rotary(config.width // config.heads, config.rotary_shares, config.rotary_base)
-        shape = (config.width, config.heads, config.ffn, config.depth, config.adaln)
+        style = config.style
+        self.places = PlaceTable(config.max_length, config.width) if style.places == "table" else None
+        self.embedding_norm = norm_of(style.norm, config.width, style.norm_eps) if style.post_norm else None
+        shares = config.rotary_shares if style.places == "coordinates" else (1.0,)
+        self.rotary = Rotary(config.head_size, shares, config.rotary_base)
+        shape = (config.width, config.heads, config.ffn, config.depth, config.adaln, style)
         blocks = [Block(*shape) for _ in range(config.depth)]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
-        self.norm = RMSNorm(config.width)
+        self.norm = None if style.post_norm else norm_of(style.norm, config.width, style.norm_eps)
         self.modulation = Modulation(config.width, 2) if config.adaln else None
 
     @property
@@ -132,6 +161,11 @@ class Transformer(Backbone):
         return self.asked is not None
 
     @property
+    def hides_keys(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def sometimes_unused(self) -> bool:
         """Layers that join the levels of a stream, or ask from other places, where a batch lacks these."""
         return len(self.embedding.fusions) > 0 or self.asked is not None
@@ -146,8 +180,12 @@ class Transformer(Backbone):
 
     def empty_cache(self, rows: int, slots: int) -> KVCache:
         config = self.config
-        size = config.width // config.heads
-        return KVCache.empty(config.depth, config.heads, size, rows, slots, self.table.detach())
+        if config.style.reads_before:
+            raise ValueError(
+                "a Transformer that reads a position at the one before it (style.reads_before) keeps no keys and "
+                "values, since steps that run some positions would lack their neighbours; set sampler.reuse to NoReuse"
+            )
+        return KVCache.empty(config.depth, config.heads, config.head_size, rows, slots, self.table.detach())
 
     def forward(
         self,
@@ -183,10 +221,13 @@ class Transformer(Backbone):
             )
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
         states, probabilities = self._wanted(taps)
-        mask = dense_mask(pattern or Full(), SlotMeta.of(inputs, group))
-        rotary = self.rotary(inputs.coordinates)
+        meta = SlotMeta.of(inputs, group)
+        mask = dense_mask(pattern or Full(), meta)
+        if self.config.style.reads_before:
+            positions = _before(positions, mask, length)
+        rotary = self._turn(meta)
         query_rotary = None
-        x = self.embedding(inputs.ids, inputs.stream)
+        x = self._embedded(inputs.ids, inputs.stream, meta.position)
         if self.absolute is not None:
             x = x + self.absolute(inputs.coordinates)
         if queries.coordinates is not None and self.asked is not None:
@@ -197,13 +238,15 @@ class Transformer(Backbone):
         if self.config.time_input and condition is not None:
             x = x + condition[:rows, None]
         tapped: dict[str, Tensor] = {}
+        hidden = inputs.features.get(HIDDEN_KEYS)
         for index, block in enumerate(self.blocks):
+            sees = mask if hidden is None else without_keys(mask, hidden[:, index])
             for tap in probabilities.get(index, ()):
                 columns = tap.columns_of(rows, x.device)
                 seen = block.attention_input(x, condition)
-                tapped[tap.name] = block.attention.probabilities(seen, rotary, mask, columns, query_rotary)
+                tapped[tap.name] = block.attention.probabilities(seen, rotary, sees, columns, query_rotary)
             store = None if cache is None else cache.store_of(index, inputs.valid)
-            x = block(x, rotary, mask, condition, query_rotary, store)
+            x = block(x, rotary, sees, condition, query_rotary, store)
             if index in states:
                 tapped[f"layer.{index}"] = x
         row = torch.div(positions, length, rounding_mode="floor")
@@ -232,8 +275,11 @@ class Transformer(Backbone):
         """
         levels, rows = new.ids.shape[1], cache.lengths.shape[0]
         row = pad_rows(new.row)
-        rotary, query_rotary = self.rotary(new.coordinates), None
-        x = self.embedding(new.ids[None], new.stream[None])
+        rotary, query_rotary = self._turn(new.meta), None
+        if rotary is None:  # the kernel always turns: by nothing
+            sines = torch.zeros(len(new), self.config.head_size, device=row.device)
+            rotary = (sines + 1, sines)
+        x = self._embedded(new.ids[None], new.stream[None], new.meta.position[None])
         if self.absolute is not None:
             x = x + self.absolute(new.coordinates[None])
         if new.asked is not None and self.asked is not None:
@@ -251,14 +297,29 @@ class Transformer(Backbone):
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
         return Hidden(self._read(x[positions], new.row[positions], condition, rows))
 
+    def _embedded(self, ids: Tensor, stream: Tensor, position: Tensor) -> Tensor:
+        """Codes, and what ``places`` adds to them, normalised with ``post_norm``: float [B, L, D]."""
+        x: Tensor = self.embedding(ids, stream)
+        if self.places is not None:
+            x = x + self.places(position)
+        return x if self.embedding_norm is None else self.embedding_norm(x)
+
+    def _turn(self, meta: SlotMeta) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines of positions."""
+        if self.config.style.places == "table":
+            return None
+        by_order = self.config.style.places == "order"
+        turn: tuple[Tensor, Tensor] = self.rotary(meta.position[..., None] if by_order else meta.coordinates)
+        return turn
+
     def _read(self, asked: Tensor, row: Tensor, condition: Tensor | None, rows: int) -> Tensor:
         """The vectors that are asked for, normalised: float [M, D]."""
-        normed = self.norm(pad_rows(asked))
+        normed = asked if self.norm is None else self.norm(pad_rows(asked))
         if self.modulation is not None and condition is not None:
             shift, scale = self.modulation(condition, rows)
             row = pad_rows(row)
             normed = normed * (1 + scale[row, 0]) + shift[row, 0]
-        return normed[: len(asked)]  # type: ignore[no-any-return]
+        return normed[: len(asked)]
 
     def _condition(self, t: Tensor | None) -> Tensor | None:
         if self.time is None:
@@ -284,3 +345,13 @@ class Transformer(Backbone):
                     "name one of these"
                 )
         return states, probabilities
+
+
+def _before(positions: Tensor, mask: Tensor | None, length: int) -> Tensor:
+    """int64 [M], the position before each, of B * L, or itself where it is the first or may not see that one."""
+    column = positions % length
+    sees = column > 0
+    if mask is not None:
+        row = torch.div(positions, length, rounding_mode="floor")
+        sees = sees & mask.expand(-1, 1, length, length)[row, 0, column, (column - 1).clamp(min=0)]
+    return torch.where(sees, positions - 1, positions)

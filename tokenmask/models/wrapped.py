@@ -1,4 +1,4 @@
-"""Wrapped: a masked language model of somebody else as a backbone and its head.
+"""Wrapped: a language model of somebody else as a backbone and its head.
 
 Arrow: MaskedBatch --**WrappedModel**--> logits of the queries, those of the network itself. Does not know: which
 network, where its words come from. A row is what its authors trained on: the piece that begins a text in the place of
@@ -51,11 +51,14 @@ class WrappedConfig(BackboneConfig):
         network: called with input_ids and attention_mask int64 [B, L], gives ``logits`` float [B, L, V].
         marks: of its vocabulary.
         longest: most ids of a row, marks included.
+        causal: it answers a code at the place before it, from what stands before; asked where a code before is hidden,
+            it refuses.
     """
 
     network: nn.Module
     marks: Marks
     longest: int
+    causal: bool = False
 
     def build(self, layout: Layout) -> Wrapped:
         return Wrapped(self, layout)
@@ -96,6 +99,11 @@ class Wrapped(Backbone):
         return table
 
     @property
+    def reads_before_only(self) -> bool:
+        """Of a causal network."""
+        return self.config.causal
+
+    @property
     def width(self) -> int:
         """Logits of all codes."""
         return self.codes.size
@@ -122,6 +130,10 @@ class Wrapped(Backbone):
         places = (own >= 0).cumsum(1) - 1  # of each position in the row of the network
         position = torch.div(queries.slots, levels, rounding_mode="floor")
         row, column = torch.div(position, length, rounding_mode="floor"), position % length
+        place = places[row, column]
+        if self.config.causal:
+            self._refuse_holes(inputs, row, column)
+            place = place - 1
         sizes = self._sizes(counts)
         answers = queries.slots.new_zeros(len(queries), self.codes.size).to(self.table.dtype)
         for size in sorted(set(sizes.tolist())):
@@ -130,10 +142,18 @@ class Wrapped(Backbone):
             logits = self.network(input_ids=ids, attention_mask=mask).logits
             line = torch.full((rows,), -1, device=row.device).scatter(0, members, torch.arange(len(members)).to(row))
             asked = (line[row] >= 0).nonzero().squeeze(1)
-            answers = answers.index_put(
-                (asked,), logits[line[row[asked]], places[row[asked], column[asked]], : self.codes.size]
-            )
+            answers = answers.index_put((asked,), logits[line[row[asked]], place[asked], : self.codes.size])
         return Hidden(answers)
+
+    def _refuse_holes(self, inputs: Batch, row: Tensor, column: Tensor) -> None:
+        """ValueError if a code before one that is asked is hidden."""
+        before = (inputs.ids[:, :, 0] == self.codes.mask_id).cumsum(1)
+        own = inputs.ids[row, column, 0] == self.codes.mask_id
+        if bool((before[row, column] > own).any()):
+            raise ValueError(
+                f"a {type(self.network).__name__} knows what stands before a code alone, so it fills no holes; use it "
+                "for log_likelihood, or take a masked language model"
+            )
 
     def _own_ids(self, inputs: Batch) -> Tensor:
         """int64 [B, L], ids of the network; -1 where a row has nothing."""

@@ -5,11 +5,11 @@ Does not know: streams, ids, layouts, masks of training. Imports torch and ``tok
 
 from tokenmask.nn.attention import Attention
 from tokenmask.nn.ema import EMA
-from tokenmask.nn.feed_forward import SwiGLU
+from tokenmask.nn.feed_forward import GeluLayer, SwiGLU
 from tokenmask.nn.init import build
 from tokenmask.nn.linear import Linear, linear
 from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
-from tokenmask.nn.norm import RMSNorm
+from tokenmask.nn.norm import RMSNorm, norm_of
 from tokenmask.nn.products import bfloat16_products, check_bfloat16_products, has_bfloat16_products
 from tokenmask.nn.recompute import keeping, recomputed
 from tokenmask.nn.rotary import Rotary, rotate
@@ -18,6 +18,7 @@ __all__ = [
     "EMA",
     "MIN_ROWS",
     "Attention",
+    "GeluLayer",
     "Linear",
     "Modulation",
     "RMSNorm",
@@ -30,6 +31,7 @@ __all__ = [
     "has_bfloat16_products",
     "keeping",
     "linear",
+    "norm_of",
     "pad_rows",
     "recomputed",
     "rotate",

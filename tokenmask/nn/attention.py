@@ -1,11 +1,11 @@
-"""Multi-head attention with normalised queries and keys.
+"""Multi-head attention, with normalised queries and keys unless one says otherwise.
 
 Does not know: why a key may be seen; a mask says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -27,21 +27,35 @@ class Attention(nn.Module):
     Source of the query-key norm: arXiv:2302.05442, section 2.
 
     Args:
-        width: of the model, a multiple of ``heads``.
+        width: of the model, a multiple of ``heads`` unless ``size`` is given.
         heads: H.
+        size: components of a head, C; 0 is width / heads.
+        norm: queries and keys are normalised.
+        eps: of their norms.
+        biases: which layers have one: "qkv", "out".
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        size: int = 0,
+        norm: bool = True,
+        eps: float = 1e-6,
+        biases: Sequence[str] = (),
+    ) -> None:
         super().__init__()
-        if width % heads:
+        if not size and width % heads:
             raise ValueError(
                 f"the width must be a multiple of the number of heads, got {width} and {heads}; change one of them"
             )
         self.heads = heads
-        self.qkv = Linear(width, 3 * width, bias=False)
-        self.query_norm = RMSNorm(width // heads)
-        self.key_norm = RMSNorm(width // heads)
-        self.out = Linear(width, width, bias=False)
+        self.size = size or width // heads
+        self.qkv = Linear(width, 3 * heads * self.size, bias="qkv" in biases)
+        self.query_norm = RMSNorm(self.size, eps) if norm else None
+        self.key_norm = RMSNorm(self.size, eps) if norm else None
+        self.out = Linear(heads * self.size, width, bias="out" in biases)
 
     def forward(
         self,
@@ -54,11 +68,11 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Args:
             x: float [B, L, D].
-            rotary: cosines and sines [B, L, D / H], or None for no positions.
+            rotary: cosines and sines [B, L, C], or None for no positions.
             mask: None (all keys), bool [B, 1 or H, 1 or L, L] (True: may be seen), or float added to the scores. Every
                 query must have a key that it may see.
             query_rotary: turns the queries instead, where they ask from another place than their keys stand.
-            store: is given the keys and values, float [B, H, L, D / H] each.
+            store: is given the keys and values, float [B, H, L, C] each.
             before: what x goes through first (a norm); its results are not kept for the backward pass.
 
         Returns:
@@ -87,7 +101,7 @@ class Attention(nn.Module):
 
         Args:
             x: float [M, D] or longer; rows past M are padding.
-            rotary, query_rotary: cosines and sines [M, D / H]; the second for queries that ask from elsewhere.
+            rotary, query_rotary: cosines and sines [M, C]; the second for queries that ask from elsewhere.
             row_splits, slots, keys, values: as :func:`tokenmask.ops.rotate_and_store` takes them.
             lengths, allowed: as :func:`tokenmask.ops.attend_cached` takes them, the new slots included.
 
@@ -96,10 +110,11 @@ class Attention(nn.Module):
         """
         count = slots.shape[0]
         qkv = self.qkv(x)[:count].unflatten(-1, (3, self.heads, -1))
+        query_weight, key_weight, eps = self._norms(qkv)
         query = rotate_and_store(
             qkv,
-            self.query_norm.weight,
-            self.key_norm.weight,
+            query_weight,
+            key_weight,
             *rotary,
             row_splits,
             slots,
@@ -107,7 +122,7 @@ class Attention(nn.Module):
             values,
             query_cos=None if query_rotary is None else query_rotary[0],
             query_sin=None if query_rotary is None else query_rotary[1],
-            eps=self.query_norm.eps,
+            eps=eps,
         )
         mixed = attend_cached(query, row_splits, keys, values, lengths, allowed=allowed)
         return self.out(pad_rows(mixed.flatten(1), x.shape[0]))  # type: ignore[no-any-return]
@@ -139,9 +154,22 @@ class Attention(nn.Module):
         places = columns[:, None, None].expand(*found.shape[:-1], -1)
         return found.gather(-1, places.clamp(min=0)).masked_fill(places < 0, 0.0)
 
+    def _norms(self, like: Tensor) -> tuple[Tensor, Tensor, float]:
+        """(weights of queries, of keys, eps) for a kernel that always normalises.
+
+        Without a norm: an eps beside which the mean square is lost in rounding, and a weight, a power of two, that
+        takes its root back. So the kernel returns what it was given, bit for bit in float32.
+        """
+        if self.query_norm is not None and self.key_norm is not None:
+            return self.query_norm.weight, self.key_norm.weight, self.query_norm.eps
+        root = 2.0**15 if like.dtype == torch.float16 else 2.0**30  # float16 ends at 65504
+        ones = like.new_full((self.size,), root)
+        return ones, ones, root * root
+
     def _turned(self, qkv: Tensor, rotary: Turn | None, query_rotary: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = qkv.view(*qkv.shape[:-1], 3, self.heads, -1).unbind(2)
-        query, key = self.query_norm(query), self.key_norm(key)
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:
             cos, sin = rotary[0].unsqueeze(2), rotary[1].unsqueeze(2)
             key = rotate(key, cos, sin)

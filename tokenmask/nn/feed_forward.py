@@ -1,4 +1,4 @@
-"""The gated feed-forward layer."""
+"""The feed-forward layers: gated, and as in BERT."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -14,19 +15,21 @@ from tokenmask.nn.recompute import recomputed
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)), without biases. Source: arXiv:2002.05202, equation 6.
+    """down(silu(gate(x)) * up(x)). Source: arXiv:2002.05202, equation 6.
 
     Args:
         width: of the model.
         multiple: the hidden size is 2 / 3 * multiple * width, rounded up to a multiple of 64, so that the layer has
             about as many weights as an ungated one of ``multiple`` times the width.
+        size: the hidden size, whatever ``multiple`` says; 0 leaves it to that.
+        bias: both layers have one.
     """
 
-    def __init__(self, width: int, multiple: float = 4.0) -> None:
+    def __init__(self, width: int, multiple: float = 4.0, *, size: int = 0, bias: bool = False) -> None:
         super().__init__()
-        hidden = max(-(-int(2 * multiple * width / 3) // 64) * 64, 64)
-        self.gate_up = Linear(width, 2 * hidden, bias=False)
-        self.down = Linear(hidden, width, bias=False)
+        hidden = size or max(-(-int(2 * multiple * width / 3) // 64) * 64, 64)
+        self.gate_up = Linear(width, 2 * hidden, bias=bias)
+        self.down = Linear(hidden, width, bias=bias)
         self.spares = False
 
     def forward(self, x: Tensor, before: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -45,6 +48,37 @@ class SwiGLU(nn.Module):
 
         def narrowed(wide: Tensor) -> Tensor:
             narrow: Tensor = self.down(_Gate.apply(wide))  # type: ignore[no-untyped-call]
+            return narrow
+
+        if self.spares:
+            return recomputed(lambda x: narrowed(widened(x)), x)
+        return recomputed(narrowed, recomputed(widened, x))
+
+
+class GeluLayer(nn.Module):
+    """down(gelu(up(x))), with the exact GELU. Source: BERT, arXiv:1810.04805, section 3.
+
+    Args:
+        width: of the model.
+        size: the hidden size.
+        bias: both layers have one.
+    """
+
+    def __init__(self, width: int, size: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.up = Linear(width, size, bias=bias)
+        self.down = Linear(size, width, bias=bias)
+        self.spares = False
+
+    def forward(self, x: Tensor, before: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """As of :class:`SwiGLU`."""
+
+        def widened(x: Tensor) -> Tensor:
+            wide: Tensor = self.up(x if before is None else before(x))
+            return wide
+
+        def narrowed(wide: Tensor) -> Tensor:
+            narrow: Tensor = self.down(F.gelu(wide))
             return narrow
 
         if self.spares:

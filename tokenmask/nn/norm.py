@@ -37,6 +37,11 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 
 
+def norm_of(kind: str, width: int, eps: float = 1e-6) -> nn.Module:
+    """A norm over the last axis: "rms", or "layer" (arXiv:1607.06450) with weight and bias."""
+    return RMSNorm(width, eps) if kind == "rms" else nn.LayerNorm(width, eps=eps)
+
+
 class _RMSNorm(torch.autograd.Function):
     """The same for float32 on the CPU, where torch strings together ten operations: forward and back 2.3 times as fast.
 

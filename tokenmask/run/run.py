@@ -14,11 +14,13 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
+from tokenmask.analysis import LogLikelihood, log_likelihoods
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
 from tokenmask.generation import (
     DrawOptions,
     Filling,
     Inputs,
+    Placed,
     Region,
     Request,
     check_options,
@@ -34,6 +36,7 @@ from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
 from tokenmask.run.card import Card
+from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
@@ -134,8 +137,8 @@ class Run:
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -169,7 +172,7 @@ class Run:
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
             requests += [replace(blank, sample=sample) for sample in range(samples)]
-        filled = self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
+        filled = self._fill(requests, self._sampler(stream, options), options, invariant)
         return [_marked(one, asked.hole) for one, asked in zip(filled, requests, strict=True)]
 
     @free_cores()
@@ -202,8 +205,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
@@ -297,7 +300,7 @@ class Run:
             canvas = cut(whole, piece[0], first, stop)
             open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
         request = Request(name, canvas, open_places, conditions, seed=seed, cut=piece is not None, **others)
-        sampler = drawn_with(self.recipe.sampler_of(name), options)
+        sampler = self._sampler(name, options)
         end = codes.spec.end_code
         if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
@@ -312,15 +315,18 @@ class Run:
         """What its streams take: media, words and paths as tokens."""
         return Inputs(self.layout, self.tokenizers, self.labels)
 
+    def _sampler(self, stream: str, options: DrawOptions) -> Sampler:
+        return drawn_with(self.recipe.sampler_of(stream, options.get("budget")), options)
+
     def _fill(
         self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
     ) -> list[TokenStream]:
         packing, on_step = self.recipe.packing, options.get("on_step")
 
-        def filled(some: Sequence[Request], numbers: Sequence[int]) -> list[TokenStream]:
+        def filled(some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
             def shown(now: Filling) -> None:
                 if on_step is not None:
-                    on_step(replace(now, request=numbers[now.request]))
+                    on_step(placed[now.request](now))
 
             return fill(
                 some,
@@ -329,11 +335,11 @@ class Run:
                 sampler=sampler,
                 packing=packing,
                 invariant=invariant,
-                progress=options.get("progress", False),
+                progress=bar,
                 on_step=shown if on_step is not None else None,
             )
 
-        return fill_any(requests, self.layout, packing, filled)
+        return fill_any(requests, self.layout, packing, filled, options.get("progress", False))
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -355,10 +361,16 @@ class Run:
             other streams is the same as before, bit for bit; the swapped stream is to be trained a little.
 
         Raises:
+            TypeError: no tokenizer.
             ValueError: media of another kind, or a stream that can't be removed.
         """
         if tokenizer is None:
             self.inputs.check(name)
+        elif not hasattr(tokenizer, "encode_many") or isinstance(tokenizer, type):
+            raise TypeError(
+                f"swap_tokenizer takes a tokenizer, got {tokenizer!r}; open it first, with tokenmask.tokenizer(name, "
+                "folder) or load_tokenizer"
+            )
         return swap(self, name, tokenizer, media, seed)
 
     def save(
@@ -391,16 +403,75 @@ class Run:
         sharing.write_card(self, folder, sharing.Card() if card is None else card)
         return Run.load(folder)
 
+    def export(self, kind: str, folder: str | Path) -> Path:
+        """Writes the model for another library; logits of codes are the same there.
+
+        Args:
+            kind: "transformers", a folder that ``AutoModelForMaskedLM.from_pretrained`` opens: a run of one stream of
+                one level whose blocks are those of EuroBERT (Llama's, bidirectional) or BERT, see
+                :class:`~tokenmask.models.BlockStyle`. Where a ``fast`` tokenizer makes the codes, its ``AutoTokenizer``
+                is there too; else ids are codes.
+            folder: new or empty.
+
+        Returns:
+            the folder.
+
+        Raises:
+            ValueError: another kind, a folder with something in it, or a field of the model that its classes do not
+                have, in a sentence that names it; then nothing was written.
+        """
+        return export(self.models, self.tokenizers, kind, Path(folder))
+
     def push(self, name: str, *, card: Card | None = None, public: bool = False, endpoint: str | None = None) -> str:
         """Sends it to a hub as "user/name"; returns the address of the commit, see :func:`tokenmask.sharing.push`."""
         sent = importlib.import_module(_SHARING).push(self, name, card=card, public=public, endpoint=endpoint)
         return str(sent)
+
+    def tune(self, stream: str, **options: Any) -> Any:
+        """Finds the settings that fill a stream best for some budgets; see :func:`tokenmask.tuning.tune`.
+
+        Returns:
+            what was found, whose ``run`` generates by it; where this run has a folder, it is written there.
+        """
+        return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
 
     # judge -------------------------------------------------------------------------------------------------------
 
     def records(self, split: str) -> list[Record]:
         """All records of the run's corpora in a split; refused if their tokenizers are not this run's."""
         return [record for corpus in self._corpora(split) for record in corpus]
+
+    @free_cores()
+    def log_likelihood(
+        self,
+        media: Sequence[Any],
+        *,
+        stream: str | None = None,
+        given: Mapping[str, Any] | None = None,
+        draws: int = 32,
+        seed: int = 0,
+    ) -> list[LogLikelihood]:
+        """How probable the run's model finds each item: exact for a causal one, else a lower bound.
+
+        Args:
+            media: items: media, words, paths or TokenStreams.
+            stream: name of their stream; needed for words, for paths, and where several streams hold such media.
+            given: stream name -> media, words, a path or a TokenStream: the conditions, of all items.
+            draws, seed: of the masks of a bound, see :func:`tokenmask.analysis.log_likelihoods`.
+
+        Raises:
+            ValueError: an unknown stream, or an item that is longer than the model sees.
+            TypeError: one item alone instead of a list.
+        """
+        if isinstance(media, str) or not isinstance(media, Sequence):
+            raise TypeError(f"media must be a list of items, got {type(media).__name__}; write [item]")
+        if not media:
+            return []
+        inputs = self.inputs
+        name = stream or inputs.stream_of(media[0])
+        beside = inputs.conditions(given)
+        records = [{**beside, name: inputs.tokens(name, one)} for one in media]
+        return log_likelihoods(self.models["main"], self.recipe.packing, records, name, draws=draws, seed=seed)
 
     def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
         """Masked cross-entropy of held-out records beside a unigram of the training codes."""

@@ -1,4 +1,4 @@
-"""Wrapping: a masked language model of transformers and its vocabulary as a Run.
+"""Wrapping: a language model of transformers and its vocabulary as a Run.
 
 Arrow: (network, tokenizer) --**wrap**--> Run in memory. Does not know: how a network is run (tokenmask.models.wrapped).
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from tokenmask.layout import Layout
-from tokenmask.modalities.published.fast import FastTokenizer
 from tokenmask.models.wrapped import Marks, WrappedConfig, WrappedModel
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.recipe import StreamOptions
 from tokenmask.run.run import Run
+from tokenmask.run.vocabulary import check_size, first, marks_named, opened
 from tokenmask.sampling import ForbidCodes, Sampler
 from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import Packing
@@ -24,14 +25,16 @@ _SHIFTED = ("roberta", "camembert", "xlm-roberta")  # whose positions begin behi
 
 
 def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) -> Run:
-    """A masked language model of transformers with our samplers, edits and guidance.
+    """A language model of transformers with our samplers, edits, guidance and likelihoods.
 
     Logits are those of the network for the same ids and attention mask. It stays in memory: what the network keeps of
-    itself is its library's business.
+    itself is its library's business. A causal one (found by asking it whether it sees what follows) judges texts, by
+    :meth:`Run.log_likelihood`, and refuses to fill: it answers each code from those before it, the first from the piece
+    that begins a text or, where there is none, from the one that ends it.
 
     Args:
-        network: a ``BertForMaskedLM``, ``ModernBertForMaskedLM`` or the like, set to evaluation.
-        tokenizer: its fast tokenizer, as transformers has it (with mask, end and pad tokens).
+        network: a ``BertForMaskedLM``, ``ModernBertForMaskedLM``, ``LlamaForCausalLM`` or the like, set to evaluation.
+        tokenizer: its fast tokenizer, as transformers has it (with mask, end and pad tokens; for a causal one, end).
         sampler: how slots are filled; the usual one if None, which never draws marks.
 
     Returns:
@@ -40,38 +43,31 @@ def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) 
     Raises:
         ValueError: no fast tokenizer, marks that it lacks, or a vocabulary larger than the network's.
     """
-    inner = getattr(tokenizer, "backend_tokenizer", None)
-    if inner is None:
-        raise ValueError(
-            f"wrap needs the fast tokenizer of a network, got {type(tokenizer).__name__}; use AutoTokenizer of its "
-            "folder"
-        )
-    begin = _first(tokenizer, "cls_token", "bos_token")
-    end, mask, pad = (
-        _first(tokenizer, *names) for names in (("sep_token", "eos_token"), ("mask_token",), ("pad_token",))
-    )
+    named = marks_named(tokenizer, "wrap")
+    begin = first(named, "cls_token", "bos_token")
+    end, mask, pad = (first(named, *names) for names in (("sep_token", "eos_token"), ("mask_token",), ("pad_token",)))
+    causal = not _sees_ahead(network)
+    if causal:  # nothing is hidden, and what is behind a row is not seen
+        begin, mask, pad = first(named, "bos_token", "cls_token") or end, end, end
     lacking = [what for what, token in (("end", end), ("mask", mask), ("pad", pad)) if token is None]
     if end is None or mask is None or pad is None:
         raise ValueError(
             f"wrap needs a tokenizer with tokens for end, mask and pad, got one without {', '.join(lacking)}"
         )
-    words = FastTokenizer.of(inner, end=end)
+    words = opened(tokenizer, "wrap", end)
     config: Any = network.config
-    size = words.spec.codebook_sizes[0]
-    if size > config.vocab_size:
-        raise ValueError(
-            f"the vocabulary has {size} pieces, but the network knows {config.vocab_size}; use the tokenizer of its "
-            "folder"
-        )
+    check_size(words, config.vocab_size)
     number = {token: words.number_of(token) for token in (begin, end, mask, pad) if token is not None}
     marks = Marks(None if begin is None else number[begin], number[end], number[mask], number[pad])  # type: ignore[arg-type]
     shift = marks.pad + 1 if config.model_type in _SHIFTED else 0
-    made = WrappedConfig(network, marks, config.max_position_embeddings - shift)
+    made = WrappedConfig(network, marks, config.max_position_embeddings - shift, causal)
     layout = Layout({"text": words.spec})
     never = tuple(sorted({one for one in (marks.begin, marks.mask, marks.pad) if one is not None} - {marks.end}))
     recipe = Recipe(
         about=f"a {type(network).__name__} of transformers",
-        paper="BERT (arXiv:1810.04805) for training; MaskGIT (arXiv:2202.04200) for the decoding",
+        paper="GPT-2 (Radford et al. 2019)"
+        if causal
+        else "BERT (arXiv:1810.04805) for training; MaskGIT (arXiv:2202.04200) for the decoding",
         streams={"text": StreamOptions("fast")},
         packing=Packing(max_positions=made.longest - 1, end_multiple=1),
         model=made,
@@ -81,7 +77,14 @@ def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) 
     return Run(Path("."), recipe, layout, {"main": WrappedModel(made, layout)}, tokenizers)
 
 
-def _first(tokenizer: Any, *names: str) -> str | None:
-    """The first token of some names that a tokenizer of transformers has."""
-    found = (getattr(tokenizer, name, None) for name in names)
-    return next((str(token) for token in found if token is not None), None)
+@torch.no_grad()
+def _sees_ahead(network: nn.Module) -> bool:
+    """Whether logits of the first place change with what stands behind it."""
+    config: Any = network.config
+    pieces = torch.arange(8, device=next(network.parameters()).device) % config.vocab_size
+    ids = torch.stack([pieces[:4], torch.cat([pieces[:1], pieces[4:7]])])
+    training = network.training
+    network.eval()
+    logits = network(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[:, 0].float()
+    network.train(training)
+    return not torch.allclose(logits[0], logits[1], rtol=1e-5, atol=1e-6)

@@ -16,6 +16,7 @@ from tokenmask.ops import commit
 from tokenmask.sampling.answers import look, look_at_notes, refuse
 from tokenmask.sampling.asked import RANKS, Asked
 from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.particles import WEIGHT
 from tokenmask.sampling.passes import Seen
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.predicted import Predicted
@@ -41,7 +42,10 @@ def commit_best(
     """
     state, stage, rows = context.state, step.stage, asked.slots.shape[0]
     assert stage.order is not None and stage.schedule is not None and stage.guidance is not None
-    observed = look_at_notes(stage.guidance, stage.guidance.observe(context, seen.taps), state.carry, rows)
+    observed = {
+        **look_at_notes(stage.guidance, stage.guidance.observe(context, seen.taps), state.carry, rows),
+        **look_at_notes(stage.pick, predicted.notes, state.carry, rows),
+    }
     if step.revises:
         noted = _for_rows(observed, state.carry, asked.slots.flatten(1).any(1))
         return changed(_revised(context, step, asked, seen, proposed, predicted), carry={**state.carry, **noted})
@@ -53,7 +57,7 @@ def commit_best(
         if isinstance(stage.schedule, DecidingSchedule) and not step.is_last:
             count = stage.schedule.reveal(told)
             look(stage.schedule, "counts", count, torch.int64, asked.open, "reveal")
-            count = torch.minimum(count.clamp(min=1), asked.open)
+            count = torch.minimum(count.clamp(min=stage.schedule.least), asked.open)
     try:
         ids, still_open = commit(
             state.batch.ids.view(rows, -1),
@@ -72,6 +76,9 @@ def commit_best(
         carry = {**carry, **_for_rows(observed, carry, told.is_open.flatten(1).any(1))}
     if step.keeps:
         carry = {**carry, RANKS: ranks}
+    if predicted.log_weight is not None:
+        more = torch.where(committed, predicted.log_weight, 0.0).sum((1, 2))
+        carry = {**carry, WEIGHT: carry[WEIGHT] + more if WEIGHT in carry else more}
     return changed(
         state,
         batch=changed(state.batch, ids=ids.view_as(asked.slots)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from tokenmask.deprecation import warn_deprecated
 from tokenmask.layout import Layout
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import Progress
+from tokenmask.scores import Answer, Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +61,14 @@ class RevokeContext(StepContext):
 
     Args:
         predictions: what the step predicted of the codes that it drew, and the taps that it saw.
+        was_open: bool [B, L, K], the slots of the stage that were to fill before the step; None in a call by hand.
+        ask: asks a model of the run about the state after the step, see :class:`tokenmask.sampling.Asking`; None in a
+            call by hand.
     """
 
     predictions: Predicted
+    was_open: Tensor | None = None
+    ask: Callable[..., Sequence[Answer]] | None = None
 
     @property
     def committed(self) -> Tensor:

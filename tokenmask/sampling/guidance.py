@@ -18,9 +18,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from tokenmask.batch import FILL, Batch
+from tokenmask.batch import ABSENT, FILL, GIVEN, Batch
+from tokenmask.ops import Purpose
 from tokenmask.sampling.context import StepContext, adapt_old
-from tokenmask.scores import Grid, Progress
+from tokenmask.scores import Grid, Progress, best
 from tokenmask.scores.arguments import number, one_of
 
 COMPANION = "companion"  # name of the feature; its values: 0 is the main pass, then
@@ -127,30 +128,44 @@ class ClassifierFree(Guidance):
     Args:
         start: s at progress 0.
         end: s at progress 1; None keeps ``start``.
-        law: how s moves from start to end: "linear" in progress or "cosine", slow at first. MaskGIT's PyTorch port
-            rises linearly; MAGNeT, arXiv:2401.04577, published code, falls from 10 to 1 by "cosine" on the grid "ends".
+        law: how s moves from start to end: "linear" in progress; "cosine", slow at first, which goes with the share
+            that a cosine schedule leaves hidden; "power_cosine", slow at both ends, by the cosine of a power of
+            progress. MaskGIT's PyTorch port rises linearly; MAGNeT, arXiv:2401.04577, published code, falls from 10 to
+            1 by "cosine" on the grid "ends"; MDT, arXiv:2303.14389, published code, rises by "power_cosine".
         weights: of the further conditions of every row. Source: arXiv:2206.01714, eq. 9.
         grid: which progress, see :class:`Progress`; on "before" the last step is still one short of ``end``.
+        power: of progress, in "power_cosine".
+        conditions: what u sees of them: nothing where they are "dropped", MASK where they are "hidden". Where hidden,
+            what is given of the streams to fill is hidden too. Source of the latter: LLaDA, arXiv:2502.09992, appendix
+            A.3 and published code, where s = 1 + its scale.
     """
 
     start: float = 2.0
     end: float | None = None
-    law: Literal["linear", "cosine"] = "linear"
+    law: Literal["linear", "cosine", "power_cosine"] = "linear"
     weights: tuple[float, ...] = ()
     grid: Grid = "before"
+    power: float = 1.0
+    conditions: Literal["dropped", "hidden"] = "dropped"
 
     def __post_init__(self) -> None:
         number("ClassifierFree.start", self.start)
         if self.end is not None:
             number("ClassifierFree.end", self.end)
-        one_of("ClassifierFree.law", self.law, ("linear", "cosine"))
+        one_of("ClassifierFree.law", self.law, ("linear", "cosine", "power_cosine"))
+        one_of("ClassifierFree.conditions", self.conditions, ("dropped", "hidden"))
+        number("ClassifierFree.power", self.power, least=0.0)
         for weight in self.weights:
             number("each of ClassifierFree.weights", weight)
         one_of("ClassifierFree.grid", self.grid, get_args(Grid))
 
     def scale(self, progress: Progress) -> float:
         end = self.start if self.end is None else self.end
-        share = progress if self.law == "linear" else 1 - math.cos(math.pi * progress / 2)
+        share = float(progress)
+        if self.law == "cosine":
+            share = 1 - math.cos(math.pi * progress / 2)
+        elif self.law == "power_cosine":
+            share = (1 - math.cos(math.pi * progress**self.power)) / 2
         return self.start + (end - self.start) * share
 
     def at(self, strength: float) -> Guidance:
@@ -170,11 +185,20 @@ class ClassifierFree(Guidance):
         return bool(self.weights) or any(self.scale(Progress(number, 65, "ends")) != 1 for number in range(65))
 
     def unconditional(self, batch: Batch, context: StepContext | None = None) -> Batch:
-        return _enable(self._bare(batch), NEGATIVE)
+        return _enable(self._without(batch, context), NEGATIVE)
 
     def further(self, batch: Batch, context: StepContext | None = None) -> Sequence[tuple[Batch, float]]:
-        bare = self._bare(batch)
+        bare = self._without(batch, context) if self.weights else batch
         return [(_enable(bare, FURTHER + index), weight) for index, weight in enumerate(self.weights)]
+
+    def _without(self, batch: Batch, context: StepContext | None) -> Batch:
+        """The rows without their conditions."""
+        if self.conditions == "dropped":
+            return self._bare(batch)
+        if context is None:
+            raise ValueError("ClassifierFree with hidden conditions needs the context of the step; give it")
+        given = (batch.role == GIVEN) & batch.valid[:, :, None]
+        return replace(batch, ids=torch.where(given, context.layout.mask_of(batch.ids), batch.ids))
 
     @staticmethod
     def _bare(batch: Batch) -> Batch:
@@ -183,6 +207,40 @@ class ClassifierFree(Guidance):
         member = batch.stream[:, :, None] == number
         filled = (member & (batch.role == FILL).any(-1, keepdim=True)).any(1)
         return batch.drop(member.any(1) & ~filled)
+
+
+@dataclass(frozen=True)
+class ContextCorrupted(Guidance):
+    """Pushes away from what the model says where a part of the context is hidden.
+
+    The context of a row are its valid slots that hold codes, given ones and those of earlier steps; ``share`` of them,
+    rounded down, show MASK in the second pass, drawn anew in every step. Source: GenMol, arXiv:2501.06158, section 3.3
+    and published code, which draws one set for the whole batch.
+
+    Args:
+        share: of the context that is hidden; 0 leaves the second pass equal to the first.
+        strength: s of u + s (c - u), there w.
+    """
+
+    share: float = 0.3
+    strength: float = 2.0
+
+    def __post_init__(self) -> None:
+        number("ContextCorrupted.share", self.share, least=0.0, most=1.0)
+        number("ContextCorrupted.strength", self.strength)
+
+    def scale(self, progress: Progress) -> float:
+        return self.strength if self.share > 0 else 1.0
+
+    def at(self, strength: float) -> Guidance:
+        return replace(self, strength=strength)
+
+    def unconditional(self, batch: Batch, context: StepContext) -> Batch:
+        known = (batch.role != ABSENT) & (batch.stream >= 0)[:, :, None] & batch.valid[:, :, None]
+        known = known & ~context.state.is_open & (context.layout.mask_of(batch.ids) != batch.ids)
+        count = (known.sum((1, 2)).double() * self.share).floor().long()
+        hidden = best(context.state.draws(Purpose.dropout), known, count)
+        return replace(batch, ids=torch.where(hidden, context.layout.mask_of(batch.ids), batch.ids))
 
 
 def _enable(batch: Batch, number: int) -> Batch:

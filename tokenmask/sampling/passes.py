@@ -83,7 +83,7 @@ def ask(
     further = look_at_further(guidance, guidance.further(state.batch, context), state.batch)
     twice = scale != 1.0 or bool(further) or (guided and reuse.keeps)  # a cache holds each row or none
     inputs, repeated, times = state.batch, queries, 1
-    t = _times(model, context, step, process)
+    t = times_of(model, context, step, process)
     if twice:
         unconditional = guidance.unconditional(state.batch, context)
         look_at_batch(guidance, unconditional, state.batch)
@@ -117,7 +117,7 @@ def ask(
                 logits, uncond, strength = uncond + scale * (logits - uncond) + sum(terms), None, 1.0
         heads.append(HeadLogits(head, index, logits, uncond, strength))
     taps_seen = answer.taps if times == 1 else {name: value[:rows] for name, value in answer.taps.items()}
-    counters = _counted(
+    counters = counted(
         state.counters,
         forward_passes=answer.passes,
         computed_positions=answer.computed,
@@ -146,11 +146,12 @@ def _repeated(value: Tensor | None, times: int) -> Tensor | None:
     return value if value is None or times == 1 else value.repeat(times, *[1] * (value.dim() - 1))
 
 
-def _counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
+def counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
+    """Counters with more of some added."""
     return {**counters, **{name: counters.get(name, 0) + value for name, value in more.items()}}
 
 
-def _times(model: MaskedModel, context: StepContext, step: RunStep, process: MaskingProcess | None) -> Tensor:
+def times_of(model: MaskedModel, context: StepContext, step: RunStep, process: MaskingProcess | None) -> Tensor:
     """float32 [B], the masking time that a model is told: that of the share of the stage that is open."""
     backbone, is_open = getattr(model, "backbone", None), context.state.is_open
     if backbone is None or not backbone.reads_time or step.revises:  # it does not look, or goes by the steps

@@ -5,10 +5,11 @@ Arrow: inside the Sampler loop, a thin face on ``ops.sample_codes``. Does not kn
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 from torch import Tensor
 
@@ -37,6 +38,8 @@ class PickContext:
         taps: what the step saw of the model besides logits, by name, [B, ...] each.
         process: the masking process of the sampler, which is that of training; None if it has none.
         layout: of the state's ids.
+        accepts: the constraint's test of single codes, (int64 [n] numbers of the N slots, int64 [n] codes) -> bool [n];
+            for picks that test, whose ``allowed`` is None; else None.
     """
 
     seeds: Tensor
@@ -50,6 +53,7 @@ class PickContext:
     taps: Mapping[str, Tensor] = field(default_factory=dict)
     process: MaskingProcess | None = None
     layout: Layout | None = None
+    accepts: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @property
     def step(self) -> Progress:
@@ -73,10 +77,19 @@ class Pick(ABC):
         revises: whether it draws every slot of the stage that is to be filled anew in every step, those that hold codes
             too. It may then answer V, one past the last code, which hides the slot; in the last step it answers codes.
             The order has no say, and of the schedule only the number of steps counts.
+        weighs: whether it answers a fifth tensor, float32 [N]: the log-weight of each code, -inf where it should not
+            have been drawn. Those of what is revealed are added up in the carry, as "log_weight"; see ``Particles``.
+        tests: whether it tests codes one by one (``context.accepts``) instead of being told all that is allowed. It is
+            asked for the slots that a step reveals alone, so the order may then not read predictions.
+        reshapes: whether it changes the logits by more than a temperature; what it says of its codes is then of the
+            softmax that it drew from, which orders see as "logprob", "entropy" and "margin".
     """
 
     grid: Grid = "before"
     revises: ClassVar[bool] = False
+    weighs: ClassVar[bool] = False
+    tests: ClassVar[bool] = False
+    reshapes: ClassVar[bool] = False
 
     @property
     def is_greedy(self) -> bool:
@@ -91,17 +104,24 @@ class Pick(ABC):
         """What it wants of the model besides logits, see ``Score.taps``; it finds them in its context."""
         return ()
 
+    def observe(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> Mapping[str, Tensor]:
+        """What it wants to find in ``context.state.carry`` from the next step on, tensors [B, ...] by name.
+
+        It is asked once for each range of a step, after it drew, with the arguments of that call; names of two ranges
+        must differ.
+        """
+        return {}
+
     @abstractmethod
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         """Args:
             logits: float32 [N, V].
             uncond: float32 [N, V], logits without the conditions, or None.
             context: keys of the draws, and where they are made.
 
         Returns:
-            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines.
+            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines; from
+            one that weighs, log-weights float32 [N] too.
         """
 
 
@@ -111,12 +131,16 @@ class Categorical(Pick):
 
     Args:
         temperature: at progress 0; 0 takes the best code.
-        temperature_end: at progress 1, reached linearly; None keeps it.
+        temperature_end: at progress 1; None keeps it.
         top_k: keep that many codes; 0 keeps all.
         top_p: keep the smallest set of that mass. Source: arXiv:1904.09751, section 3.1.
         min_p: keep codes of at least that share of the best one's probability. Source: arXiv:2407.01082, section 3.
         grid: which progress, see :class:`Progress`. On "before" the last step is still one short of
-            ``temperature_end``; MAGNeT, arXiv:2401.04577, published code, falls from 3 to 0 (there 0.01) on "after".
+            ``temperature_end``; MAGNeT, arXiv:2401.04577, published code, falls from 3 to 0 on "after".
+        least: the temperature never falls below it; MAGNeT's is 0.01.
+        law: how it gets from one to the other. "linear" in the progress; "sqrt", in its root, so fast at first (ReCAP,
+            arXiv:2505.19089, published code, on "ends"); "inverse", so that 1 / T is linear (the published code of the
+            Halton scheduler, arXiv:2503.17076, multiplies logits by a number that rises from 1, on "ends").
     """
 
     temperature: float = 1.0
@@ -125,9 +149,12 @@ class Categorical(Pick):
     top_p: float = 1.0
     min_p: float = 0.0
     grid: Grid = "before"
+    least: float = 0.0
+    law: Literal["linear", "sqrt", "inverse"] = "linear"
 
     def __post_init__(self) -> None:
         number("Categorical.temperature", self.temperature, least=0.0)
+        number("Categorical.least", self.least, least=0.0)
         if self.temperature_end is not None:
             number("Categorical.temperature_end", self.temperature_end, least=0.0)
         whole("Categorical.top_k", self.top_k, least=0)
@@ -135,29 +162,38 @@ class Categorical(Pick):
             raise ValueError("Categorical.top_p must be above 0, got 0; use 1 to switch it off")
         number("Categorical.min_p", self.min_p, least=0.0, most=1.0)
         one_of("Categorical.grid", self.grid, get_args(Grid))
+        one_of("Categorical.law", self.law, ("linear", "sqrt", "inverse"))
+        if self.law == "inverse" and not (self.temperature and self.temperature_end != 0):
+            raise ValueError(f"Categorical.law inverse needs temperatures above 0, got {self}; take linear")
 
     @property
     def is_greedy(self) -> bool:
-        return self.temperature == 0 and not self.temperature_end
+        return self.temperature == 0 and not self.temperature_end and not self.least
 
     def at(self, temperature: float) -> Pick:
         """Where the recipe's first temperature is 0, which has no ratio, the last one stays; 0 is greedy throughout."""
-        end = self.temperature_end
+        end, least = self.temperature_end, self.least
         if temperature == 0:
-            end = None
+            end, least = None, 0.0
         elif end is not None and self.temperature:
             end *= temperature / self.temperature
-        return replace(self, temperature=temperature, temperature_end=end)
+        law = "linear" if temperature == 0 else self.law
+        return replace(self, temperature=temperature, temperature_end=end, least=least, law=law)
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        end = self.temperature if self.temperature_end is None else self.temperature_end
+    def temperature_at(self, progress: float) -> float:
+        """The temperature at some progress on its grid."""
+        start = self.temperature
+        end = start if self.temperature_end is None else self.temperature_end
+        if self.law == "inverse":
+            return max(self.least, 1 / (1 / start + (1 / end - 1 / start) * progress))
+        return max(self.least, start + (end - start) * (math.sqrt(progress) if self.law == "sqrt" else progress))
+
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         return sample_codes(
             logits,
             seed=context.seeds,
             counters=context.counters,
-            temperature=self.temperature + (end - self.temperature) * context.progress,
+            temperature=self.temperature_at(context.progress),
             top_k=self.top_k,
             top_p=self.top_p,
             min_p=self.min_p,

@@ -37,10 +37,13 @@ class Predicted(Mapping[str, Tensor]):
     """What a step predicted of the codes that it drew, float32 [B, L, K] by name; 0 at slots that it did not ask.
 
     "logprob", "entropy" and "margin" are as the pick says them, for ``ops.sample_codes`` after temperature and before
-    any filter (at T = 0, of T = 1); "plain_logprob" and "logit", before temperature, are computed when first read.
+    any filter (at T = 0, of T = 1); "plain_logprob" and "logit", before temperature, and "code", the drawn code of its
+    range, are computed when first read.
 
     Attributes:
         taps: what parts of the step asked the model for besides, by name; nothing in a step that asked no slot.
+        log_weight: float32 [B, L, K] of a pick that weighs, 0 at slots that were not asked; else None.
+        notes: what the pick wants to be carried on, by name.
     """
 
     def __init__(self, drawn: Tensor, taps: Mapping[str, Tensor] | None = None) -> None:
@@ -48,6 +51,8 @@ class Predicted(Mapping[str, Tensor]):
         self._values: dict[str, Tensor] = {}
         self._heads: list[tuple[Tensor, HeadLogits, Tensor]] = []  # of each head: its slots, logits, codes
         self.taps: Mapping[str, Tensor] = taps or {}
+        self.log_weight: Tensor | None = None
+        self.notes: dict[str, Tensor] = {}
 
     @classmethod
     def nothing(cls, like: Tensor) -> Predicted:
@@ -65,11 +70,22 @@ class Predicted(Mapping[str, Tensor]):
         """Notes the answers of a head and the codes that were drawn from them."""
         self._heads.append((slots, logits, codes))
 
+    def weigh(self, slots: Tensor, log_weight: Tensor) -> None:
+        """Notes the log-weights of the codes of some slots."""
+        if self.log_weight is None:
+            self.log_weight = torch.zeros_like(self._drawn[0])
+        self.log_weight.view(-1)[slots] = log_weight
+
     def __getitem__(self, name: str) -> Tensor:
         if name in self._values:
             return self._values[name]
         if name in STATISTICS:
             self._values[name] = self._drawn[STATISTICS.index(name)]
+        elif name == "code":
+            value = torch.zeros_like(self._drawn[0])
+            for slots, _, codes in self._heads:
+                value.view(-1)[slots] = codes.float()
+            self._values[name] = value
         elif name in ("plain_logprob", "logit"):
             value = torch.zeros_like(self._drawn[0])
             for slots, of, codes in self._heads:
@@ -81,7 +97,7 @@ class Predicted(Mapping[str, Tensor]):
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*STATISTICS, "plain_logprob", "logit"))
+        return iter((*STATISTICS, "plain_logprob", "logit", "code"))
 
     def __len__(self) -> int:
-        return len(STATISTICS) + 2
+        return len(STATISTICS) + 3

@@ -98,6 +98,29 @@ class RevokeLeastLikely(Revoke):
 
 
 @dataclass(frozen=True)
+class RevokeUnlikely(Revoke):
+    """Opens the slots whose code was less probable than a threshold when it was drawn, while others are still open.
+
+    So what a step fills in doubt waits for the next one, and the step that fills the last slots of a row ends it.
+    Source: DUS, arXiv:2506.19037, section 3.3 and published code. There a slot that is hidden again stays so, since its
+    level is over; here the next level takes it along.
+
+    Args:
+        threshold: probability of the drawn code, after temperature (at T = 0, of T = 1).
+    """
+
+    threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        number("RevokeUnlikely.threshold", self.threshold, least=0.0, most=1.0)
+
+    @takes_old
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        going_on = (context.state.is_open & context.inside).any(-1, keepdim=True).any(1, keepdim=True)
+        return context.committed & (context.state.score.exp() < self.threshold) & going_on
+
+
+@dataclass(frozen=True)
 class RevokeDrawn(Revoke):
     """Opens each committed slot with a probability of its own, larger where its code was less likely when drawn.
 
@@ -156,3 +179,61 @@ class RevokeDrawn(Revoke):
     def __call__(self, context: RevokeContext) -> Tensor | None:
         odds: Tensor = self.probability(context)
         return context.state.draws(Purpose.mask) < odds
+
+
+@dataclass(frozen=True)
+class RevokeRandom(Revoke):
+    """Opens a share of the committed slots, drawn at random, at least one where any is committed.
+
+    A generation that starts with nothing open and never opens more than this drifts from what is there to what the
+    conditions say: mask-free editing. Source: Muse, arXiv:2301.00704, section 3.2.4, where 8 % are opened in each of
+    some 100 steps.
+
+    Args:
+        share: of the committed slots of the stage, in every step; rounded.
+    """
+
+    share: float = 0.08
+
+    def __post_init__(self) -> None:
+        number("RevokeRandom.share", self.share, least=0.0, most=1.0)
+
+    @takes_old
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        committed = context.committed
+        count = (committed.sum((1, 2)).double() * self.share).round().long().clamp(min=int(self.share > 0))
+        return best(context.state.draws(Purpose.mask), committed, torch.minimum(count, committed.sum((1, 2))))
+
+
+@dataclass(frozen=True)
+class Zigzag(Revoke):
+    """Opens the committed slots of which a weakly guided model is surest: codes that say little of the conditions.
+
+    After every second step of a stage, from the first one on, it opens as many slots as this step filled but one, for
+    the next one to fill again. A slot's measure is the probability of the best code at its place while its own code
+    stands there. Goes with :class:`~tokenmask.sampling.Twice`. Source: arXiv:2411.10781, section 4.3 and published
+    code, which draws for these slots and forgets the draws; there the noise of the order fades by full steps, here by
+    all of them.
+
+    Args:
+        scale: the s of the guidance while it looks; 0 is the model without conditions.
+    """
+
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        number("Zigzag.scale", self.scale)
+
+    @takes_old
+    def __call__(self, context: RevokeContext) -> Tensor | None:
+        if context.progress.index % 2 or context.was_open is None or context.ask is None:
+            return None
+        committed = context.committed
+        filled = context.was_open.sum((1, 2)) - context.is_open.sum((1, 2))
+        count = torch.minimum((filled - 1).clamp(min=0), committed.sum((1, 2)))
+        if not bool(count.any()):
+            return None
+        sure = torch.zeros_like(context.state.score)
+        for answer in context.ask(committed, scale=self.scale):
+            sure.view(-1)[answer.slots] = answer.logits.float().log_softmax(1).amax(1)
+        return best(sure, committed, count)

@@ -19,11 +19,13 @@ from tokenmask.masking import MaskingProcess
 from tokenmask.models import MaskedModel
 from tokenmask.sampling.answers import look, look_at_further, look_at_scale
 from tokenmask.sampling.asked import asked_of
+from tokenmask.sampling.asking import Asking
 from tokenmask.sampling.committed import commit_best, reopened
 from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.context import RevokeContext, StepContext
 from tokenmask.sampling.drawn import draw
 from tokenmask.sampling.guidance import Guidance, NoGuidance
+from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
 from tokenmask.sampling.plan import Stage, StagePlan, levels_of, schedule_of
@@ -97,6 +99,7 @@ class Sampler:
     revoke: Revoke = field(default_factory=NeverRevoke)
     reuse: Reuse = field(default_factory=NoReuse)
     process: MaskingProcess | None = None
+    particles: Particles | None = None
 
     def __post_init__(self) -> None:
         whole("Sampler.steps", self.steps)
@@ -106,6 +109,13 @@ class Sampler:
             is_a("each of Sampler.stages", stage, Stage)
         if self.process is not None:
             is_a("Sampler.process", self.process, MaskingProcess)
+        if self.particles is not None:
+            is_a("Sampler.particles", self.particles, Particles)
+            if not isinstance(self.revoke, NeverRevoke):
+                raise ValueError(
+                    f"particles are weighed by what is committed for good, so Sampler.revoke must be NeverRevoke, got "
+                    f"{self.revoke}; leave one of them out"
+                )
         for schedule in [stage.schedule or self.schedule for stage in self.stages] or [self.schedule]:
             self.revoke.beside(schedule)
         for order in (self.order, *(stage.order for stage in self.stages if stage.order)):
@@ -133,6 +143,8 @@ class Sampler:
             ValueError: a stage names a model that is not there, or slots stay open after the last stage.
         """
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
+        if self.particles is not None:
+            state = self.particles.begin(state)
         plans = [StagePlan.of(layout, state, self._whole(stage)) for stage in stages]
         guided = any(self._is_guided(layout, plan) for plan in plans)
         total, done, begins = sum(plan.length for plan in plans), 0, state.step
@@ -150,18 +162,28 @@ class Sampler:
                 if asked is None:
                     state, predicted = changed(state, step=state.step + 1), Predicted.nothing(state.score)
                 else:
+                    asking = Asking(models, context, step, self.process)
+                    asked = changed(asked, context=changed(asked.context, ask=asking))
                     seen = ask(models[stage.model], context, step, asked, self.reuse, revoke, guided, self.process)
                     proposed, predicted = draw(seen, asked, context, step, self.constraint, self.process)
-                    state = commit_best(context, step, asked, seen, proposed, predicted)
+                    state = asking.noted(commit_best(context, step, asked, seen, proposed, predicted))
                 if not step.is_last and not step.cheap_follow:
-                    revoked = revoke(RevokeContext(layout, state, step.inside, step.progress, predicted))
+                    asking = Asking(models, changed(context, state=state), step, self.process)
+                    revoked = revoke(
+                        RevokeContext(layout, state, step.inside, step.progress, predicted, context.is_open, asking)
+                    )
+                    state = asking.noted(state)
                     if revoked is not None:
                         look(revoke, "slots", revoked, torch.bool, step.inside)
                         # Where the schedule decides, a row that was done before stays so.
                         going_on = context.is_open.any(-1, keepdim=True).any(1, keepdim=True) if decides else True
                         inside = step.inside & state.batch.to_fill  # never what is given
                         state = reopened(state, revoked & inside & going_on, layout)
-                yield Step(done, total, state)
+                if self.particles is None:
+                    yield Step(done, total, state)
+                else:
+                    state = self.particles.resampled(state)
+                    yield Step(done, total, self.particles.chosen(state))
                 done += 1
                 if decides and not bool((state.is_open & step.inside).any()):
                     break
@@ -196,6 +218,10 @@ class Sampler:
     def guidances(self) -> tuple[Guidance, ...]:
         """That of each stage."""
         return tuple(stage.guidance or self.guidance for stage in self.stages) or (self.guidance,)
+
+    def ordered(self, order: Score) -> Sampler:
+        """The sampler with another order, in every stage."""
+        return replace(self, order=order, stages=tuple(replace(stage, order=None) for stage in self.stages))
 
     def adapted(
         self,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from tokenmask.masking.processes import ROUNDINGS, Cosine, Linear, MaskingProcess, Rounding, open_counts
 from tokenmask.scores import ScoreContext
-from tokenmask.scores.arguments import is_a, number, one_of
+from tokenmask.scores.arguments import is_a, number, one_of, whole
 
 
 class Schedule(ABC):
@@ -46,7 +46,13 @@ class Schedule(ABC):
 
 
 class DecidingSchedule(Schedule):
-    """Base of the schedules that decide in each step how much it reveals; the stage ends when nothing is open."""
+    """Base of the schedules that decide in each step how much it reveals; the stage ends when nothing is open.
+
+    Attributes:
+        least: slots that a step reveals at the least, 1 or 0; with 0 a stage may need all of its steps.
+    """
+
+    least: ClassVar[int] = 1
 
     def plan(self, initial: int, steps: int) -> list[int]:
         """Nothing is known beforehand but that the last step reveals all that is left."""
@@ -54,7 +60,7 @@ class DecidingSchedule(Schedule):
 
     @abstractmethod
     def reveal(self, context: ScoreContext) -> Tensor:
-        """int64 [B], how many open slots of each row this step reveals; one at the least is revealed."""
+        """int64 [B], how many open slots of each row this step reveals; ``least`` at the least are revealed."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +100,28 @@ class ProcessSchedule(Schedule):
 
 @dataclass(frozen=True)
 class UniformSchedule(Schedule):
-    """Reveals n // steps slots a step, one more in each of the first n % steps. Source: LLaDA, arXiv:2502.09992."""
+    """Reveals n // steps slots a step, one more in each of the first n % steps. Source: LLaDA, arXiv:2502.09992.
+
+    Args:
+        each: slots of a step; it then says the number of steps itself, and the last one reveals what is left. GenMol,
+            arXiv:2501.06158, reveals 1 a step. None takes the number of steps that is asked for.
+    """
+
+    each: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.each is not None:
+            whole("UniformSchedule.each", self.each)
+
+    def steps(self, initial: int, steps: int) -> int:
+        return steps if self.each is None else -(-initial // self.each)
 
     def law(self) -> MaskingProcess:
         return Linear()
 
     def plan(self, initial: int, steps: int) -> list[int]:
+        if self.each is not None:
+            return [max(0, initial - done * self.each) for done in range(1, steps)] + [0]
         each, more = divmod(initial, steps)
         return [initial - (done * each + min(done, more)) for done in range(1, steps + 1)]
 

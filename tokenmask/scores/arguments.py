@@ -23,7 +23,7 @@ def whole(name: str, value: Any, least: int = 1, most: int = MOST) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}; write an int")
     if not least <= int(value) <= most:
-        bounds = f"at least {least}" if most == MOST else f"in {least}..{most}"
+        bounds = f"at least {least}" if most == MOST and int(value) < least else f"in {least}..{most}"
         raise ValueError(f"{name} must be {bounds}, got {value}; choose another number")
     return int(value)
 

@@ -16,6 +16,21 @@ from tokenmask.scores.noise import slot_noise
 from tokenmask.scores.score import Score, ScoreContext
 
 
+def first_of_stream(stream: Tensor) -> Tensor:
+    """int64 [B, L], where the stretch of one stream begins in which each position stands."""
+    positions = torch.arange(stream.shape[1], device=stream.device)
+    starts = torch.ones_like(stream, dtype=torch.bool)
+    starts[:, 1:] = stream[:, 1:] != stream[:, :-1]
+    return torch.where(starts, positions, 0).cummax(dim=1).values
+
+
+def runs_of(stream: Tensor, span: int) -> Tensor:
+    """int64 [B, L], a number for each run of ``span`` positions of a stream, below L; runs count from its start."""
+    first = first_of_stream(stream)
+    inside = torch.arange(stream.shape[1], device=stream.device) - first
+    return first + torch.div(inside, span, rounding_mode="floor")
+
+
 @dataclass(frozen=True)
 class RandomScore(Score):
     """Uniform noise: random masking and random order."""
@@ -38,11 +53,7 @@ class SpanScore(Score):
         whole("SpanScore.span", self.span)
 
     def __call__(self, context: ScoreContext) -> Tensor:
-        positions = torch.arange(context.is_open.shape[1], device=context.is_open.device)
-        starts = torch.ones_like(context.batch.stream, dtype=torch.bool)
-        starts[:, 1:] = context.batch.stream[:, 1:] != context.batch.stream[:, :-1]
-        first = torch.where(starts, positions, 0).cummax(dim=1).values
-        return slot_noise(context, first + torch.div(positions - first, self.span, rounding_mode="floor"))
+        return slot_noise(context, runs_of(context.batch.stream, self.span))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from tokenmask.ops import Purpose, uniform
 from tokenmask.scores.score import Score, ScoreContext
 
 _GOLDEN, _PLASTIC = 1.61803398874989484820, 1.32471795724474602596  # real roots of g^2 = g + 1 and g^3 = g + 1
@@ -42,10 +43,17 @@ class HaltonScore(_GridScore):
 
     Cells are ranked by the first Halton point (bases 2 and 3) that falls on them, so every cell has a rank whatever the
     grid. Slots without rows and columns use base 2 on their time. Source: arXiv:2503.17076, section 3.2.
+
+    Args:
+        rotate: each sample begins the order at a place of its own, drawn once for all steps, and goes round; the
+            published code draws it as ``randomize``.
     """
 
+    rotate: bool = False
+
     def __call__(self, context: ScoreContext) -> Tensor:
-        return self._ranked(context, halton_ranks)
+        scores = self._ranked(context, halton_ranks)
+        return _rotated(scores, context) if self.rotate else scores
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,19 @@ class QLDSScore(_GridScore):
         return self._ranked(context, qlds_ranks)
 
 
+def _rotated(scores: Tensor, context: ScoreContext) -> Tensor:
+    """Ranks r of a stream of n places become (r + shift) modulo n; the shift is a draw of each row and stream."""
+    batch, found = context.batch, scores.clone()
+    for stream in set(batch.stream.flatten().tolist()):
+        inside = (batch.stream == stream) & batch.valid
+        places = torch.where(inside, -scores[..., 0], -1.0).amax(1) + 1
+        draws = uniform(seed=context.seeds, counters=(batch.sample_ids << 8) | (stream & 0xFF), purpose=Purpose.crop)
+        shift = (draws * places).floor()[:, None, None]
+        moved = -((shift - scores) % places.clamp(min=1)[:, None, None])
+        found = torch.where(inside[:, :, None], moved, found)
+    return found
+
+
 @cache
 def halton_ranks(height: int, width: int) -> Tensor:
     """Rank of each cell of a grid in the order of its first Halton point: int64 [height * width], a permutation."""
@@ -67,7 +88,7 @@ def halton_ranks(height: int, width: int) -> Tensor:
     found = index = 0
     while found < height * width:
         index += 1
-        cell = int(_radical_inverse(index, 2) * height) * width + int(_radical_inverse(index, 3) * width)
+        cell = _halton_cell(index, 2, height) * width + _halton_cell(index, 3, width)
         if ranks[cell] < 0:
             ranks[cell] = found
             found += 1
@@ -91,10 +112,10 @@ def qlds_ranks(height: int, width: int) -> Tensor:
     return ranks
 
 
-def _radical_inverse(index: int, base: int) -> float:
-    value, share = 0.0, 1.0
+def _halton_cell(index: int, base: int, size: int) -> int:
+    """floor(size * h) of the number's digits behind the point in reverse; in whole numbers, for h may be n / size."""
+    value, whole = 0, 1
     while index:
-        share /= base
         index, digit = divmod(index, base)
-        value += digit * share
-    return value
+        value, whole = value * base + digit, whole * base
+    return size * value // whole

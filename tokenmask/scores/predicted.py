@@ -7,12 +7,15 @@ codes are drawn, models.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from tokenmask.scores.arguments import number
+from tokenmask.scores.arguments import number, one_of, whole
+from tokenmask.scores.fixed import runs_of
 from tokenmask.scores.noise import slot_noise
+from tokenmask.scores.progress import Grid
 from tokenmask.scores.score import Score, ScoreContext
 
 
@@ -35,17 +38,22 @@ class ConfidenceScore(_Predicted):
     Args:
         noise: scale of the Gumbel noise at the start.
         plain: takes the probability of the logits before temperature, instead of the one that the code was drawn with.
+        grid: which progress the noise fades with, see :class:`Progress`; aMUSEd (arXiv:2401.01808) and GenMol
+            (arXiv:2501.06158), published codes, fade on "ends", so that the first step has the whole noise.
     """
 
     noise: float = 0.0
     plain: bool = False
+    grid: Grid = "after"
 
     def __post_init__(self) -> None:
         number("ConfidenceScore.noise", self.noise, least=0.0)
+        one_of("ConfidenceScore.grid", self.grid, get_args(Grid))
 
     def __call__(self, context: ScoreContext) -> Tensor:
         score = context.predictions["plain_logprob" if self.plain else "logprob"]
-        scale = self.noise * (1 - context.progress)
+        progress = context.progress if self.grid == "after" else context.progress.on(self.grid)
+        scale = self.noise * (1 - progress)
         if scale > 0:
             # Half a step centres the 24-bit uniforms in (0, 1); a float32 rounds the last one up to 1, so it is held.
             inside = (slot_noise(context) + 2.0**-25).clamp(max=1 - 2.0**-24)
@@ -78,3 +86,32 @@ class EntropyScore(_Predicted):
 
     def __call__(self, context: ScoreContext) -> Tensor:
         return -context.predictions["entropy"]
+
+
+@dataclass(frozen=True)
+class ChunkScore(_Predicted):
+    """Runs of ``span`` neighbouring positions of a stream are revealed together, the surest run first.
+
+    Runs count from the start of the stream. Goes with :class:`~tokenmask.sampling.Chunks`, whose counts are those of
+    whole runs; another count cuts the last run. Source: MAGNeT, arXiv:2401.04577, section 3.3 and published code
+    (``span_arrangement="nonoverlap"``), where a run is as sure as the most probable of its codes.
+
+    Args:
+        span: positions of a run.
+        how: "max" takes the largest probability of a run's open codes, "prod" their product.
+    """
+
+    span: int = 3
+    how: Literal["max", "prod"] = "max"
+
+    def __post_init__(self) -> None:
+        whole("ChunkScore.span", self.span)
+        one_of("ChunkScore.how", self.how, ("max", "prod"))
+
+    def __call__(self, context: ScoreContext) -> Tensor:
+        logprob = context.predictions["logprob"]
+        runs = runs_of(context.batch.stream, self.span)[:, :, None].expand_as(logprob)
+        nothing, reduce = (-torch.inf, "amax") if self.how == "max" else (0.0, "sum")
+        own = torch.where(context.is_open, logprob, nothing)
+        joint = torch.full_like(own, nothing).scatter_reduce(1, runs, own, reduce)
+        return joint.gather(1, runs).nan_to_num(neginf=torch.finfo(own.dtype).min)

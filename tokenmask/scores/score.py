@@ -7,7 +7,7 @@ them under a total order. Does not know: how many slots, ids, models.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -16,6 +16,21 @@ from tokenmask.batch import Batch
 from tokenmask.deprecation import warn_deprecated
 from tokenmask.ops import choose
 from tokenmask.scores.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says of some slots of one range, asked beside the step itself.
+
+    Args:
+        head: the range of the codes, as in :class:`Layout`.
+        slots: int64 [N], indices into the flattened [B * L * K] slots.
+        logits: float32 [N, V].
+    """
+
+    head: int
+    slots: Tensor
+    logits: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +46,10 @@ class ScoreContext:
             training.
         predictions: of the drawn codes, float32 [B, L, K] each; empty in training: "logprob", "entropy" and "margin"
             as :func:`tokenmask.ops.sample_codes` says them, after temperature and before any filter (at T = 0, of
-            T = 1); "plain_logprob" and "logit" before temperature (0 where not asked).
+            T = 1); "plain_logprob" and "logit" before temperature, and "code", the drawn code (0 where not asked).
         carry: what parts of the sampler carry from step to step.
         taps: what the step saw of the model besides logits, by name, [B, ...] each; what :meth:`Score.taps` asked for.
+        ask: asks a model of the run anew, see :class:`tokenmask.sampling.Asking`; None in training.
     """
 
     batch: Batch
@@ -44,6 +60,7 @@ class ScoreContext:
     predictions: Mapping[str, Tensor] = field(default_factory=dict)
     carry: Mapping[str, Tensor] = field(default_factory=dict)
     taps: Mapping[str, Tensor] = field(default_factory=dict)
+    ask: Callable[..., Sequence[Answer]] | None = None
 
     @property
     def index(self) -> int:
@@ -95,6 +112,18 @@ class Score(ABC):
         An order is asked once in each step, after it ranked the slots.
         """
         return {}
+
+    def spread(self, context: ScoreContext, share: Tensor) -> Tensor | None:
+        """How many slots a masker hides in each row where slots move together; None: as many as its rate says.
+
+        Args:
+            context: of training.
+            share: float32 [B], of the slots that may be hidden, as the rate means it.
+
+        Returns:
+            int64 [B], at most the slots that may be hidden, or None.
+        """
+        return None
 
 
 def best(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:

@@ -24,7 +24,9 @@ STEPS = [Progress(index, steps) for index, steps in ((0, 2), (0, 8), (3, 8), (6,
 
 def _revoked(revoke: Revoke, world: World, progress: Progress, stage: Tensor | None = None) -> Tensor | None:
     inside = torch.ones_like(world.state.is_open) if stage is None else stage
-    context = RevokeContext(LAYOUT, world.state, inside, progress, Predicted.of(world.predictions))
+    was_open = inside & world.batch.to_fill & (world.state.is_open | (world.chance(7) < 0.5))
+    predicted = Predicted.of(world.predictions)
+    context = RevokeContext(LAYOUT, world.state, inside, progress, predicted, was_open, world.ask)
     return revoke.beside(UniformSchedule())(context)
 
 

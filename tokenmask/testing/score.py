@@ -115,6 +115,36 @@ def says_whether_it_reads_drawn_codes(score: Score) -> None:
         require(same, "must say reads_drawn_codes, since what is predicted of the drawn codes changes its scores")
 
 
+def spreads_within_bounds(score: Score) -> None:
+    """What it says of how many slots are hidden is int64 [B], at most those that may be, and follows from the row."""
+    if score.reads_predictions:
+        return
+    for share in (0.0, 0.35, 1.0):
+        context = World().context(predicted=False)
+        most = context.is_open.sum((1, 2))
+        count = score.spread(context, torch.full(most.shape, share))
+        if count is None:
+            continue
+        right = shaped(count, torch.int64, most.shape)
+        require(right, f"spread must answer int64 {list(most.shape)}, got {words_for(count)}")
+        inside = bool(((count >= 0) & (count <= most)).all())
+        require(inside, "spread must lie in 0..slots that may be hidden, got more or fewer")
+        require(bool((count[most > 0] > 0).all()), "spread must hide a slot where one may be hidden, got 0")
+
+
+def spread_follows_from_the_row(score: Score) -> None:
+    """How many slots it hides in a row does not hang on the rows beside it."""
+    if score.reads_predictions:
+        return
+
+    def answers(world: World) -> list[Tensor]:
+        context = world.context(predicted=False)
+        count = score.spread(context, torch.full((len(world.numbers),), 0.4))
+        return [] if count is None else [count]
+
+    in_any_company(answers)
+
+
 def carries_rows(score: Score) -> None:
     """What it carries from step to step has a row for each row of the batch."""
     for context in _contexts(score, World()):
@@ -135,6 +165,8 @@ SCORES = Contract(
         says_that_it_reads_predictions_if_it_taps,
         says_whether_it_reads_drawn_codes,
         carries_rows,
+        spreads_within_bounds,
+        spread_follows_from_the_row,
         *value_requirements(_use),
     ),
 )

@@ -17,7 +17,7 @@ from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate
 from tokenmask.models import AttentionPattern, Full, GivenFirst, GroupCausal, MaskedModel, TransformerConfig
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import Sampler, SamplerState
-from tokenmask.scores import Progress, ScoreContext
+from tokenmask.scores import Answer, Progress, Rescored, ScoreContext
 from tokenmask.streams import StreamSpec, TokenStream
 
 TEXT = StreamSpec("text", (11,), ("index",), end_code=10)
@@ -125,7 +125,8 @@ class World:
         """What a step may have predicted of the codes that it drew."""
         logprob = torch.log(0.02 + 0.97 * self.chance(0))
         drawn = {"logprob": logprob, "entropy": 2 * self.chance(1), "margin": self.chance(2) * logprob.exp()}
-        return {**drawn, "plain_logprob": logprob * 1.25, "logit": 4 * self.chance(3) - 2}
+        more = {"plain_logprob": logprob * 1.25, "logit": 4 * self.chance(3) - 2}
+        return {**drawn, **more, "code": (self.chance(6) * int(LAYOUT.sizes().min())).floor()}
 
     @cached_property
     def state(self) -> SamplerState:
@@ -141,6 +142,16 @@ class World:
             step=2,
         )
 
+    def ask(self, slots: Tensor, *, model: str | None = None, scale: float | None = None) -> list[Answer]:
+        """Logits of any slots, as if a model had been asked; they follow from row, place and code."""
+        found, heads = [], LAYOUT.head_of(self.batch.ids)
+        for head, place in enumerate(LAYOUT.ranges):
+            own = (slots & (heads == head)).flatten().nonzero().squeeze(1)
+            logits = torch.stack([self.chance(8 + code).flatten()[own] for code in range(place.size)], 1)
+            if len(own):
+                found.append(Answer(head, own, 6 * logits))
+        return found
+
     def context(self, index: int = 0, steps: int = 1, predicted: bool = True) -> ScoreContext:
         """What a score is told in a step of a generation, or in training where nothing is ``predicted``."""
         if not predicted:
@@ -153,6 +164,7 @@ class World:
             state.keys,
             Progress(index, steps).on("after"),
             self.predictions,
+            ask=self.ask,
         )
 
     def masked(self, seed: int = 0, low: float = 0.3) -> MaskedBatch:
@@ -207,4 +219,6 @@ def filled(sampler: Sampler, world: World, model: MaskedModel) -> SamplerState:
 
 def models_of(sampler: Sampler, model: MaskedModel) -> dict[str, MaskedModel]:
     """The model under each name that a stage has."""
-    return dict.fromkeys(["main", *(stage.model for stage in sampler.stages)], model)
+    orders = [sampler.order, *(stage.order for stage in sampler.stages)]
+    asked = [order.model for order in orders if isinstance(order, Rescored)]
+    return dict.fromkeys(["main", *(stage.model for stage in sampler.stages), *asked], model)

@@ -95,7 +95,7 @@ __all__ = [
 class _Opener(ModuleType):
     """This module under its name in the package, ``tokenmask.tokenizer``, opens tokenizers when it is called."""
 
-    def __call__(self, name: str, source: str | Path, **options: Any) -> Tokenizer:
+    def __call__(self, name: str, source: str | Path | None = None, **options: Any) -> Tokenizer:
         return open_tokenizer(name, source, **options)
 
 

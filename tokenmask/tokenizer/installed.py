@@ -22,6 +22,7 @@ TOKENIZERS = {
     "motion": "tokenmask.modalities.motion:MotionTokenizer",
     "eeg": "tokenmask.modalities.eeg:EegTokenizer",
     "video": "tokenmask.modalities.video:VideoTokenizer",
+    "symbols": "tokenmask.modalities.symbols:SymbolTokenizer",
     "codec2": "tokenmask.modalities.audio.system_codecs:Codec2Tokenizer",
     "lpcnet": "tokenmask.modalities.audio.system_codecs:LpcnetTokenizer",
     "encodec": "tokenmask.modalities.published.encodec:EncodecTokenizer",
@@ -31,6 +32,8 @@ TOKENIZERS = {
     "vqmodel": "tokenmask.modalities.published.vqmodel:VqmodelTokenizer",
     "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
     "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
+    "snac": "tokenmask.modalities.published.snac:SnacTokenizer",
+    "t2m": "tokenmask.modalities.published.t2m:T2mTokenizer",
     "fast": "tokenmask.modalities.published.fast:FastTokenizer",
     "tiktoken": "tokenmask.modalities.published.openai:TiktokenTokenizer",
 }

@@ -118,7 +118,9 @@ class Packing:
     def window(
         self, layout: Layout, name: str, stream: TokenStream, beside: Mapping[str, TokenStream]
     ) -> tuple[str, int] | None:
-        """The axis along which a stream is cut to be seen, and most of its steps, as training cuts it; None if it fits.
+        """The axis along which a stream is cut to be seen, and most of its steps; None if it fits.
+
+        That is as training cuts it, or less where what stands beside it leaves less room.
 
         Args:
             layout: of the model.
@@ -126,16 +128,23 @@ class Packing:
             stream: its codes.
             beside: the other streams of the record, which take their room first.
         """
-        steps = self.steps(layout, name, stream)
-        if steps is not None or stream.spec.end_code is None:
-            return None if steps is None else ("time", steps)
         depth, room = stream.spec.num_levels, self.max_positions - self.positions(layout, beside)
-        arrangement, count = layout.arrangement(name), stream.grid[0]
-        if arrangement.positions(self.padded_length(stream.spec, count), depth) <= room:
+        arrangement, axes = layout.arrangement(name), stream.spec.axes
+        if stream.spec.end_code is not None:
+            count = stream.grid[0]
+            if arrangement.positions(self.padded_length(stream.spec, count), depth) <= room:
+                return None
+            while count > 1 and arrangement.positions(count, depth) > room:
+                count -= 1
+            return axes[0], count
+        steps = self.steps(layout, name, stream)
+        if name not in self.budgets or "time" not in axes:
             return None
-        while count > 1 and arrangement.positions(count, depth) > room:
+        whole = stream.grid[axes.index("time")]
+        others, count = stream.codes.shape[:-1].numel() // max(whole, 1), steps or whole
+        while count > 1 and arrangement.positions(others * count, depth) > room:
             count -= 1
-        return stream.spec.axes[0], count
+        return None if count == whole else ("time", count)
 
 
 def _window(stream: TokenStream, axis: str, length: int, seed: int, sample_id: int) -> TokenStream:

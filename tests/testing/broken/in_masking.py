@@ -53,6 +53,12 @@ def to_fill_where_nothing_is(batch):
     return batch if bool((batch.role == FILL).any()) else filled(batch)
 
 
+def least_of_all(self, context, share):
+    """As many slots in every row as the row with the fewest has."""
+    slots = context.is_open.sum((1, 2))
+    return slots.clamp(max=int(slots[slots > 0].min()) if bool(slots.any()) else 0)
+
+
 BROKEN: dict[tuple[str, str], Any] = {
     ("process", "begins_at_0_and_ends_at_1"): planted(LAW, hidden=lambda self, t: 0.1 + 0.9 * LAW.hidden(t)),
     ("process", "never_falls"): planted(
@@ -90,6 +96,10 @@ BROKEN: dict[tuple[str, str], Any] = {
     ),
     ("score", "says_whether_it_reads_drawn_codes"): planted(ConfidenceScore(), reads_drawn_codes=False),
     ("score", "says_that_it_reads_predictions_if_it_taps"): planted(SCORE, taps=lambda self, context: ["layer.0"]),
+    ("score", "spreads_within_bounds"): planted(
+        SCORE, spread=lambda self, context, share: context.is_open.sum((1, 2)) + 1
+    ),
+    ("score", "spread_follows_from_the_row"): planted(SCORE, spread=least_of_all),
     ("score", "carries_rows"): planted(SCORE, observe=lambda self, context: {"seen": torch.zeros(2, 3)}),
     ("corruption", "shares_are_a_whole"): half(planted(Corruption())),
     ("corruption", "corrupts_as_it_says"): planted(

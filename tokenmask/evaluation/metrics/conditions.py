@@ -6,6 +6,7 @@ Arrow: Part --**OwnConditionFirst**, **ClassSeen**--> Figures. Does not know: ho
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tokenmask.analysis import condition_ranks
@@ -15,18 +16,31 @@ from tokenmask.analysis.probe import ClassProbe
 from tokenmask.evaluation.metric import Metric
 from tokenmask.evaluation.part import Part, Streams, generate, some
 from tokenmask.generation import growing_axis
+from tokenmask.scores.arguments import one_of
 from tokenmask.streams import TokenStream, cut
 
 MOST_CLASSES = 64
 CANDIDATES = 20
 
 
+@dataclass(frozen=True)
 class OwnConditionFirst(Metric):
-    """How often the model explains what it generated best by the own condition, of those of other records."""
+    """How often the model explains what it generated best by the own condition, of those of other records.
+
+    Args:
+        splits: whose conditions.
+    """
+
+    splits: tuple[str, ...] = ("training", "held-out")
+
+    def __post_init__(self) -> None:
+        for split in self.splits:
+            one_of("each of OwnConditionFirst.splits", split, ("training", "held-out"))
 
     def __call__(self, part: Part) -> Sequence[Figure]:
         """A share for each split and each set of conditions."""
-        return [*_ranks(part, "training", part.train), *_ranks(part, "held-out", part.held_out)]
+        own = {"training": part.train, "held-out": part.held_out}
+        return [figure for split in self.splits for figure in _ranks(part, split, own[split])]
 
 
 class ClassSeen(Metric):

@@ -1,0 +1,62 @@
+"""The channels of a recording's file at a rate, one after the other.
+
+Arrow: file --**FileRows**--> float32 [time] of each channel. Does not know: codes, networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tokenmask.modalities.eeg.long import Rows
+from tokenmask.modalities.eeg.media import EegRecording, unreadable
+from tokenmask.modalities.eeg.session import Session
+
+
+class FileRows:
+    """A file, of which one channel is in memory at a time if it is .edf or .bdf, else all.
+
+    Args:
+        path: of the file.
+        rate_hz: that channels are brought to.
+
+    ``channels``, ``session``, ``seconds`` and ``file_rate_hz`` are those of the recording as it is there.
+
+    Raises:
+        ValueError: as of :meth:`EegRecording.load`.
+    """
+
+    def __init__(self, path: str | Path, rate_hz: float) -> None:
+        self._rate_hz, self._rows = rate_hz, None
+        self._recording: EegRecording | None = None
+        self.session: Session | None
+        path = Path(path)
+        if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
+            one = self._recording = EegRecording.load(path)
+            self.seconds, self.file_rate_hz = one.duration_seconds, one.sample_rate_hz
+            self.channels, self.session = one.channels, one.session
+            return
+        try:
+            rows = self._rows = Rows(path)
+            self.file_rate_hz = rows.file.sample_rate_hz
+            self.channels = EegRecording(
+                torch.zeros(len(rows.file.channels), 1), self.file_rate_hz, rows.file.channels
+            ).channels
+        except Exception as error:  # of many kinds, as of a whole recording
+            raise unreadable(path, error) from error
+        self.seconds = rows.file.length / self.file_rate_hz
+        self.session = rows.file.session
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """float32 [time] of each channel."""
+        rows = self._rows if self._recording is None else self._recording.samples
+        assert rows is not None  # one of them is there
+        for name, row in zip(self.channels, rows, strict=True):
+            yield EegRecording(row[None], self.file_rate_hz, (name,)).resample(self._rate_hz).samples[0]
+
+    def notes(self) -> list[str]:
+        """What was left out or changed and is still to be told, once all channels have been read."""
+        return [] if self._rows is None else self._rows.notes()

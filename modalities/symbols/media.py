@@ -1,0 +1,59 @@
+"""Symbols: something that is spelled, and its files.
+
+Arrow: files of text <--> Symbols. Does not know: codes, alphabets, other modalities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+from tokenmask.files import no_text, write_text_atomic
+from tokenmask.medium import Medium
+from tokenmask.streams import TokenStream
+
+
+@dataclass(frozen=True)
+class Symbols(Medium):
+    """A strand of DNA, a SMILES string, a puzzle, the name of a class: symbols as they are written down.
+
+    Args:
+        text: the symbols; rows of a grid are lines, pictures of a film have an empty line between them.
+        stream: the codes it was generated from, if it was; does not count in comparisons.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".symbols",)
+    """Endings that are looked for in folders."""
+
+    written_suffixes: ClassVar[tuple[str, ...]] = (".symbols",)
+    """Endings that can be written; the first if none is asked for."""
+
+    words: ClassVar[bool] = True
+    view: ClassVar[str] = "tokenmask.report.views.words:Words"
+
+    text: str
+    stream: TokenStream | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a UTF-8 file; the line end that closes it is no part of the symbols.
+
+        Raises:
+            ValueError: no such file, or no UTF-8.
+        """
+        try:
+            return cls(Path(path).read_bytes().decode().replace("\r\n", "\n").removesuffix("\n"))
+        except UnicodeDecodeError as error:
+            raise ValueError(no_text(path, error)) from error
+        except OSError as error:
+            raise ValueError(f"{path} must be a file of symbols, but cannot be read ({error.strerror})") from error
+
+    def save(self, path: str | Path) -> None:
+        """Writes the symbols as UTF-8 with a line end behind them, atomically; ValueError for another ending."""
+        if Path(path).suffix.lower() not in self.written_suffixes:
+            raise ValueError(f"a file of symbols must end in .symbols, got {Path(path).name!r}; rename it")
+        write_text_atomic(path, f"{self.text}\n")

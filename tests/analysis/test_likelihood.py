@@ -1,0 +1,104 @@
+"""Log likelihoods: values that can be counted by hand, and the same in any company."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.models.small import masked_at, randomise
+from tokenmask.analysis import LogLikelihood, log_likelihoods
+from tokenmask.batch import collate
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel, TransformerConfig
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.training import Packing
+
+TEXT = StreamSpec("text", (11,), ("index",), end_code=10)
+SOUND = StreamSpec("audio", (8, 5), ("time",), rate_hz=10.0)
+LAYOUT = Layout({"text": TEXT, "sound": SOUND})
+PACKING = Packing(40, end_multiple=4)
+
+
+def model(**options) -> MaskedModel:
+    made = MaskedModel.create(TransformerConfig(64, 2, 2, **options), LAYOUT, seed=0)
+    randomise(made, size=0.2)
+    return made
+
+
+def text(*codes: int) -> TokenStream:
+    return TokenStream(TEXT, torch.tensor(codes, dtype=torch.int32)[:, None])
+
+
+def test_without_context_every_draw_is_the_sum_of_log_probabilities():
+    """With a norm of zeros logits are biases: N / l times l terms that do not depend on what is hidden, on average."""
+    blind = model()
+    with torch.no_grad():
+        blind.backbone.norm.weight.zero_()
+    own = LAYOUT.range("text")
+    law = torch.log_softmax(blind.heads.bias[own.offset : own.offset + own.size].detach().double(), 0)
+    same = log_likelihoods(blind, PACKING, [{"text": text(3, 3, 3, 3)}], "text", draws=3)[0]
+    assert same.nats == pytest.approx(4 * float(law[3]), rel=1e-6)
+    assert (same.codes, same.exact) == (4, False) and same.error == pytest.approx(0, abs=1e-5)
+    assert same.perplexity == pytest.approx(math.exp(-float(law[3])), rel=1e-6)
+    mixed = log_likelihoods(blind, PACKING, [{"text": text(1, 2, 7)}], "text", draws=400)[0]
+    assert abs(mixed.nats - float(law[[1, 2, 7]].sum())) < 4 * mixed.error + 1e-6
+
+
+@torch.no_grad()
+def log_probability(own: MaskedModel, codes: list[int], hidden: tuple[int, ...]) -> dict[int, float]:
+    """Of each hidden code, with those hidden and an end behind the text."""
+    batch = collate([LAYOUT.pack({"text": text(*codes)}, lengths={"text": 4})], multiple=64)
+    mask = torch.zeros(batch.shape, dtype=torch.bool)
+    mask[0, [1 + place for place in hidden], 0] = True
+    masked = masked_at(LAYOUT, batch, mask)
+    (group,) = own.logits(masked.inputs, masked.queries)
+    law = torch.log_softmax(group.logits.double(), -1)
+    return {place: float(law[at, codes[place]]) for at, place in enumerate(hidden)}
+
+
+def test_the_bound_is_the_average_over_orders():
+    """All masks of three codes by hand; the bound is below the log of the mean probability over all orders."""
+    own, codes = model(), [4, 0, 9]
+    told = {
+        hidden: log_probability(own, codes, hidden)
+        for size in (1, 2, 3)
+        for hidden in itertools.combinations(range(3), size)
+    }
+    by_size = [[3 / len(h) * sum(law.values()) for h, law in told.items() if len(h) == size] for size in (1, 2, 3)]
+    wanted = sum(sum(terms) / len(terms) for terms in by_size) / 3
+    found = log_likelihoods(own, PACKING, [{"text": text(*codes)}], "text", draws=300, seed=1)[0]
+    assert found.error < 0.2 and abs(found.nats - wanted) < 4 * found.error
+    orders = [
+        sum(told[tuple(sorted(order[at:]))][order[at]] for at in range(3)) for order in itertools.permutations(range(3))
+    ]
+    assert wanted == pytest.approx(sum(orders) / 6, rel=1e-6)
+    assert wanted < math.log(sum(map(math.exp, orders)) / 6)
+
+
+def test_an_item_has_the_same_likelihood_in_any_company():
+    own = model(time_input=True)
+    sound = TokenStream(SOUND, torch.tensor([[1, 2], [7, 4], [0, 0]], dtype=torch.int32))
+    records = [{"text": text(1, 2), "sound": sound}, {"text": text(5), "sound": sound}, {"text": text(3)}]
+    together = log_likelihoods(own, PACKING, records, "text", draws=5, seed=2, batch_size=4)
+    alone = [log_likelihoods(own, PACKING, [one], "text", draws=5, seed=2)[0] for one in records]
+    assert together == alone and len({one.nats for one in alone}) == 3
+    assert isinstance(alone[0], LogLikelihood) and alone[0].codes == 2
+    both = log_likelihoods(own, PACKING, records[:2], "sound", draws=5)
+    assert [one.codes for one in both] == [6, 6] and both[0].nats != both[1].nats  # their words differ
+    assert math.isnan(log_likelihoods(own, PACKING, records[:1], "text", draws=1)[0].error)
+
+
+def test_what_cannot_be_scored_is_one_sentence():
+    own = model()
+    with pytest.raises(ValueError, match="each record must have the stream 'sound', got text"):
+        log_likelihoods(own, PACKING, [{"text": text(1)}], "sound")
+    with pytest.raises(ValueError, match="at most 4 positions, got 5 for text; score a part of it"):
+        log_likelihoods(own, replace(PACKING, max_positions=4), [{"text": text(1)}], "text")
+    with pytest.raises(ValueError, match="draws and batch_size must be at least 1, got 0 and 32"):
+        log_likelihoods(own, PACKING, [{"text": text(1)}], "text", draws=0)
+    with pytest.raises(ValueError, match="at least one code, got none"):
+        log_likelihoods(own, PACKING, [{"text": TokenStream(TEXT, torch.zeros(0, 1, dtype=torch.int32))}], "text")
