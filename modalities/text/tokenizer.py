@@ -121,6 +121,11 @@ class TextTokenizer(FolderTokenizer):
         """What each code stands for, for people to read: half a character shows as U+FFFD, the end code as ""."""
         return [data.decode(errors="replace") for data in self._bytes] + [""]
 
+    @property
+    def code_bytes(self) -> list[bytes]:
+        """What each code stands for, exactly; the end code is nothing."""
+        return [*self._bytes, b""]
+
     def encode(self, media: Text) -> TokenStream:
         """The codes of a text.
 

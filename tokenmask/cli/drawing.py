@@ -101,7 +101,7 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
     if arguments.order:
         path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}
         order = component(path, Score, "tokenmask.scores")  # type: ignore[type-abstract]
-        sampler = replace(sampler, order=order, stages=tuple(replace(one, order=None) for one in sampler.stages))
+        sampler = sampler.ordered(order)
     return _with_picks(sampler, lambda pick: _cut(pick, cut)) if cut else sampler
 
 

@@ -19,6 +19,7 @@ from tokenmask.cli.arguments import (
     command,
     count,
     grid,
+    named,
     not_below_0,
     not_negative,
     number,
@@ -252,6 +253,64 @@ def report(commands: Commands) -> None:
         "all if none are (default: the data that ships, for the tokenizers that ship)",
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
+
+
+def play(commands: Commands) -> None:
+    """``tokenmask play``."""
+    examples = ["tokenmask play", "tokenmask play runs/demo --browser", "tokenmask play runs/demo --swap audio=shipped"]
+    about = "Draw, open and edit media of a run on a page of this machine."
+    more = "Needs gradio (pip install 'tokenmask[play]'). The page is at 127.0.0.1 alone, and sends nothing elsewhere."
+    parser = command(commands, "play", about, examples, more)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "--swap",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another tokenizer of a stream, named as in `tokenmask swap`, to see what the run draws before and after "
+        "it is exchanged; again for more",
+    )
+    parser.add_argument("--port", type=count, metavar="N", help="of the page (default: a free one)")
+    parser.add_argument("--browser", action="store_true", help="open the page in the browser of this machine")
+
+
+def push(commands: Commands) -> None:
+    """``tokenmask push``."""
+    examples = ['tokenmask push runs/demo me/my-run --licence cc-by-4.0 --data "my pictures=cc0-1.0" --dry-run']
+    about = "Send a run to a hub, with a model card: recipe, weights, tokenizers and figures, none of your data."
+    more = "Needs huggingface_hub (pip install 'tokenmask[hub]') and its login (hf auth login)."
+    parser = command(commands, "push", about, examples, more)
+    parser.add_argument("run", metavar="RUN", help="a run folder; a README.md in it is sent as it is")
+    parser.add_argument("name", metavar="USER/NAME", help="the repository; one that is not there is made")
+    parser.add_argument("--public", action="store_true", help="make a new repository one that everybody can see")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be sent, and send nothing")
+    parser.add_argument("--title", metavar="WORDS", help="heading of the card (default: name of the folder)")
+    parser.add_argument("--licence", metavar="ID", help="of the weights, such as cc-by-4.0")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=LICENCE",
+        help="a source of data; again for more",
+    )
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="SENTENCE", help="what the run cannot do; again for more"
+    )
+    parser.add_argument(
+        "--samples", type=not_below_0, default=0, metavar="N", help="samples of each stream in the card (default: 0)"
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
+
+
+def pull(commands: Commands) -> None:
+    """``tokenmask pull``."""
+    examples = ["tokenmask pull me/my-run runs/theirs"]
+    about = "Fetch a run from a hub into a new folder, which appears when all of it is there and opens."
+    parser = command(commands, "pull", about, examples, "Needs huggingface_hub (pip install 'tokenmask[hub]').")
+    parser.add_argument("name", metavar="USER/NAME", help="the repository")
+    parser.add_argument("folder", metavar="RUN", help="the new run folder")
+    parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit (default: the main branch)")
 
 
 def info(commands: Commands) -> None:

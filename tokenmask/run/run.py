@@ -35,6 +35,7 @@ from tokenmask.generation import (
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
+from tokenmask.run.card import Card
 from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
@@ -43,6 +44,8 @@ from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
 from tokenmask.tokenizer import ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
+
+_SHARING = "tokenmask.sharing"  # looked up when it is asked for: the card of a run is made of reports, which know runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,12 +373,15 @@ class Run:
             )
         return swap(self, name, tokenizer, media, seed)
 
-    def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
-        """Writes a run folder and opens it.
+    def save(
+        self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = (), *, card: Card | None = None
+    ) -> Run:
+        """Writes a run folder with a model card, README.md, and opens it.
 
         Args:
-            folder: new, or left over from the very same call.
+            folder: new, or left over from the very same call; a README.md that is there stays as it is.
             corpora: (folder, weight) of data with the codes of these tokenizers.
+            card: what the card says that no file knows: title, licence, data, limits, and how many samples it shows.
 
         Raises:
             ValueError: the folder holds another run, a corpus holds foreign codes, or a component could not be read
@@ -393,15 +399,9 @@ class Run:
             path = model_path(folder, name)
             path.parent.mkdir(exist_ok=True)
             model.save(path)
+        sharing = importlib.import_module(_SHARING)
+        sharing.write_card(self, folder, sharing.Card() if card is None else card)
         return Run.load(folder)
-
-    def tune(self, stream: str, **options: Any) -> Any:
-        """Finds the settings that fill a stream best for some budgets; see :func:`tokenmask.tuning.tune`.
-
-        Returns:
-            what was found, whose ``run`` generates by it; where this run has a folder, it is written there.
-        """
-        return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
 
     def export(self, kind: str, folder: str | Path) -> Path:
         """Writes the model for another library; logits of codes are the same there.
@@ -421,6 +421,19 @@ class Run:
                 have, in a sentence that names it; then nothing was written.
         """
         return export(self.models, self.tokenizers, kind, Path(folder))
+
+    def push(self, name: str, *, card: Card | None = None, public: bool = False, endpoint: str | None = None) -> str:
+        """Sends it to a hub as "user/name"; returns the address of the commit, see :func:`tokenmask.sharing.push`."""
+        sent = importlib.import_module(_SHARING).push(self, name, card=card, public=public, endpoint=endpoint)
+        return str(sent)
+
+    def tune(self, stream: str, **options: Any) -> Any:
+        """Finds the settings that fill a stream best for some budgets; see :func:`tokenmask.tuning.tune`.
+
+        Returns:
+            what was found, whose ``run`` generates by it; where this run has a folder, it is written there.
+        """
+        return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
 
     # judge -------------------------------------------------------------------------------------------------------
 

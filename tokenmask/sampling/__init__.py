@@ -2,10 +2,11 @@
 
 from tokenmask.deprecation import moved_names
 from tokenmask.sampling.asking import Asking
+from tokenmask.sampling.automaton import Automaton, MatchesPattern, StartsWith
 from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.composed import Blocks, Chunks, PerLength, Twice
-from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
+from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes, Predicate
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
 from tokenmask.sampling.contrast import AttentionContrast
 from tokenmask.sampling.deciding import (
@@ -18,6 +19,7 @@ from tokenmask.sampling.deciding import (
 )
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
+from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
@@ -35,12 +37,14 @@ from tokenmask.sampling.revoke import (
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.sampling.weighing import Rejection, Restricted
 
 __all__ = [
     "AllOf",
     "AllowAll",
     "Asking",
     "AttentionContrast",
+    "Automaton",
     "BlockSchedule",
     "Blocks",
     "ByGroups",
@@ -60,15 +64,20 @@ __all__ = [
     "GroupCausalReuse",
     "Guidance",
     "LogitNoise",
+    "MatchesPattern",
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
+    "Particles",
     "PerLength",
     "Pick",
     "PickContext",
+    "Predicate",
     "Predicted",
     "PrefixReuse",
     "ProcessSchedule",
+    "Rejection",
+    "Restricted",
     "Reuse",
     "Revoke",
     "RevokeContext",
@@ -83,6 +92,7 @@ __all__ = [
     "SpacedSchedule",
     "Stage",
     "StaleReuse",
+    "StartsWith",
     "Step",
     "StepContext",
     "Twice",
