@@ -121,6 +121,11 @@ class TextTokenizer(FolderTokenizer):
         """What each code stands for, for people to read: half a character shows as U+FFFD, the end code as ""."""
         return [data.decode(errors="replace") for data in self._bytes] + [""]
 
+    @property
+    def code_bytes(self) -> list[bytes]:
+        """What each code stands for, exactly; the end code is nothing."""
+        return [*self._bytes, b""]
+
     def encode(self, media: Text) -> TokenStream:
         """The codes of a text.
 
@@ -199,7 +204,8 @@ class TextTokenizer(FolderTokenizer):
             ValueError: no (start, end), or one outside of the text.
         """
         spans = characters_of(self._bytes[code] for code in stream.codes[:, 0].tolist())
-        return character_places(media, *torch.tensor(spans).view(-1, 2).unbind(1), region)
+        begins, ends = torch.tensor(spans).view(-1, 2).unbind(1)
+        return character_places(media, begins, ends, region)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

@@ -1,10 +1,11 @@
 """Generation: what is asked becomes requests, requests are filled; regions of media become holes in their codes."""
 
+from tokenmask.generation.completing import Prompt, pieces_of, prompt_of, spelled
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.long import Placed, fill_any
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
-from tokenmask.generation.regions import Region, hole, resized, touched, window
+from tokenmask.generation.regions import Region, hole, read_region, resized, touched, window
 from tokenmask.generation.request import Request, growing_axis
 from tokenmask.generation.watching import Filling
 
@@ -14,6 +15,7 @@ __all__ = [
     "Filling",
     "Inputs",
     "Placed",
+    "Prompt",
     "Region",
     "Request",
     "check_options",
@@ -22,7 +24,11 @@ __all__ = [
     "fill_any",
     "growing_axis",
     "hole",
+    "pieces_of",
+    "prompt_of",
+    "read_region",
     "resized",
+    "spelled",
     "touched",
     "window",
 ]

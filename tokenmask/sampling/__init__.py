@@ -2,10 +2,11 @@
 
 from tokenmask.deprecation import moved_names
 from tokenmask.sampling.asking import Asking
+from tokenmask.sampling.automaton import Automaton, MatchesPattern, StartsWith
 from tokenmask.sampling.by_hand import guided, sureness
 from tokenmask.sampling.coding import code_lengths
 from tokenmask.sampling.composed import Blocks, Chunks, PerLength, Twice
-from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes
+from tokenmask.sampling.constraint import AllOf, AllowAll, Constraint, ForbidCodes, Predicate
 from tokenmask.sampling.context import RevokeContext, SlotContext, StepContext
 from tokenmask.sampling.contrast import AttentionContrast
 from tokenmask.sampling.deciding import (
@@ -18,11 +19,12 @@ from tokenmask.sampling.deciding import (
 )
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
+from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reshaped import Differential, LogitNoise
-from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
+from tokenmask.sampling.reuse import GroupCausalReuse, HideSinks, NoReuse, PrefixReuse, PromptReuse, Reuse, StaleReuse
 from tokenmask.sampling.revoke import (
     NeverRevoke,
     Revoke,
@@ -35,12 +37,14 @@ from tokenmask.sampling.revoke import (
 from tokenmask.sampling.sampler import Sampler, Step
 from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
 from tokenmask.sampling.state import SamplerState
+from tokenmask.sampling.weighing import Rejection, Restricted
 
 __all__ = [
     "AllOf",
     "AllowAll",
     "Asking",
     "AttentionContrast",
+    "Automaton",
     "BlockSchedule",
     "Blocks",
     "ByGroups",
@@ -59,16 +63,23 @@ __all__ = [
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
+    "HideSinks",
     "LogitNoise",
+    "MatchesPattern",
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",
+    "Particles",
     "PerLength",
     "Pick",
     "PickContext",
+    "Predicate",
     "Predicted",
     "PrefixReuse",
     "ProcessSchedule",
+    "PromptReuse",
+    "Rejection",
+    "Restricted",
     "Reuse",
     "Revoke",
     "RevokeContext",
@@ -83,6 +94,7 @@ __all__ = [
     "SpacedSchedule",
     "Stage",
     "StaleReuse",
+    "StartsWith",
     "Step",
     "StepContext",
     "Twice",

@@ -100,7 +100,7 @@ def look_at_allowed(part: object, answer: Any, slots: int, size: int) -> None:
     refuse(part, f"None, bool [{size}] or bool [{slots}, {size}]", found(answer), "allowed")
 
 
-def look_at_drawn(part: object, answer: Any, logits: Tensor, *, hides: bool) -> None:
+def look_at_drawn(part: object, answer: Any, logits: Tensor, *, hides: bool, weighs: bool = False) -> None:
     """ValueError unless a pick answered a code for each slot, which is none of another level, and what is known of it.
 
     Args:
@@ -108,10 +108,14 @@ def look_at_drawn(part: object, answer: Any, logits: Tensor, *, hides: bool) -> 
         answer: of it.
         logits: [N, V] that it drew from.
         hides: whether it may answer V, for MASK.
+        weighs: whether it answers log-weights too.
     """
-    if not (isinstance(answer, Sequence) and len(answer) == 4):
-        refuse(part, "codes, log-probability, entropy and margin", found(answer))
+    if not (isinstance(answer, Sequence) and len(answer) == 4 + weighs):
+        wanted = "codes, log-probability, entropy, margin and log-weight" if weighs else None
+        refuse(part, wanted or "codes, log-probability, entropy and margin", found(answer))
     codes, *statistics = answer
+    if weighs:
+        look(part, "log-weight", statistics.pop(), torch.float32, logits[:, 0])
     rows, most, each = logits.shape[0], logits.shape[1] - 1 + hides, logits[:, 0]
     look(part, "codes", codes, torch.int32, each)
     for what, one in zip(("log-probability", "entropy", "margin"), statistics, strict=True):

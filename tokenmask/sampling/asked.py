@@ -84,7 +84,7 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
             context = changed(context, is_open=slots)
     if step.cheap:
         ranks = reuse.follows(carry[RANKS])
-    elif reuse.order_first:
+    elif reuse.order_first or (step.stage.pick is not None and step.stage.pick.tests):
         assert step.stage.order is not None
         ranks = step.stage.order(context)
         look(step.stage.order, "scores", ranks, torch.float32, slots)

@@ -16,6 +16,7 @@ from tokenmask.ops import commit
 from tokenmask.sampling.answers import look, look_at_notes, refuse
 from tokenmask.sampling.asked import RANKS, Asked
 from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.particles import WEIGHT
 from tokenmask.sampling.passes import Seen
 from tokenmask.sampling.plan import RunStep
 from tokenmask.sampling.predicted import Predicted
@@ -75,6 +76,9 @@ def commit_best(
         carry = {**carry, **_for_rows(observed, carry, told.is_open.flatten(1).any(1))}
     if step.keeps:
         carry = {**carry, RANKS: ranks}
+    if predicted.log_weight is not None:
+        more = torch.where(committed, predicted.log_weight, 0.0).sum((1, 2))
+        carry = {**carry, WEIGHT: carry[WEIGHT] + more if WEIGHT in carry else more}
     return changed(
         state,
         batch=changed(state.batch, ids=ids.view_as(asked.slots)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,62 @@ class Constraint(ABC):
             True for codes that may be drawn, one at the least: bool [V] for all slots alike, bool [N, V] for each slot
             of ``context.slots``, or None, which allows all. A row's own must not depend on other rows.
         """
+
+    def accepts(self, context: SlotContext, which: Tensor, codes: Tensor) -> Tensor:
+        """Whether single codes may be drawn: what picks ask that test few of them (``Pick.tests``).
+
+        Args:
+            context: as for :meth:`allowed`.
+            which: int64 [n], numbers of slots in ``context.slots``.
+            codes: int64 [n], a code for each of them.
+
+        Returns:
+            bool [n]; what :meth:`allowed` says of them, unless a subclass knows it at less cost.
+        """
+        allowed = self.allowed(context)
+        if allowed is None:
+            return torch.ones(len(codes), dtype=torch.bool)
+        return allowed[codes] if allowed.dim() == 1 else allowed[which, codes]
+
+
+class Predicate(Constraint):
+    """Base of constraints that judge a whole stream, in Python, with one more code in it: a parser, a checker.
+
+    Attributes:
+        stream: name of the stream whose codes of level 0 are judged.
+    """
+
+    stream: str
+
+    @abstractmethod
+    def holds(self, codes: Sequence[int]) -> bool:
+        """Whether a stream may still become good.
+
+        Args:
+            codes: of level 0, in packing order; -1 where nothing stands yet.
+        """
+
+    def allowed(self, context: SlotContext) -> Tensor | None:
+        owner = context.layout.ranges[context.head]
+        if (owner.stream, owner.level) != (self.stream, 0):
+            return None
+        which = torch.arange(len(context.slots)).repeat_interleave(owner.size)
+        return self.accepts(context, which, torch.arange(owner.size).repeat(len(context.slots))).view(-1, owner.size)
+
+    def accepts(self, context: SlotContext, which: Tensor, codes: Tensor) -> Tensor:
+        owner = context.layout.ranges[context.head]
+        if (owner.stream, owner.level) != (self.stream, 0):
+            return torch.ones(len(codes), dtype=torch.bool)
+        batch, levels = context.state.batch, context.state.batch.shape[2]
+        positions = torch.div(context.slots[which], levels, rounding_mode="floor").tolist()
+        length, found = batch.shape[1], []
+        stands = torch.where(context.state.is_open, -1, context.layout.codes_of(batch.ids))[..., 0].tolist()
+        inside = ((batch.stream == context.layout.index(self.stream)) & batch.valid).tolist()
+        for at, code in zip(positions, codes.tolist(), strict=True):
+            row, place = divmod(at, length)
+            mine = [*stands[row][:place], code, *stands[row][place + 1 :]]
+            found.append(self.holds([one for one, own in zip(mine, inside[row], strict=True) if own]))
+        return torch.tensor(found, dtype=torch.bool)
 
 
 @dataclass(frozen=True)
@@ -81,3 +137,10 @@ class AllOf(Constraint):
         device = context.slots.device
         masks = [mask.to(device) for part in self.parts if (mask := part.allowed(context)) is not None]
         return functools.reduce(torch.logical_and, masks) if masks else None
+
+    def accepts(self, context: SlotContext, which: Tensor, codes: Tensor) -> Tensor:
+        found = torch.ones(len(codes), dtype=torch.bool)
+        for part in self.parts:
+            asked = found.nonzero().squeeze(1)
+            found[asked] = part.accepts(context, which[asked], codes[asked]).cpu()
+        return found

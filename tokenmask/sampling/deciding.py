@@ -164,11 +164,13 @@ class SpacedSchedule(DecidingSchedule):
 
 @dataclass(frozen=True)
 class BlockSchedule(DecidingSchedule):
-    """Another schedule inside one block of places at a time, left to right; goes with the same order in blocks.
+    """Another schedule that decides, inside one block at a time, left to right; goes with ``scores.Blockwise``.
+
+    :class:`Blocks` is the same for counts that are known beforehand. Source: Fast-dLLM, arXiv:2505.22618, section 3.3.
 
     Args:
-        schedule: decides, and is told of the first block that has something open alone.
-        block: places of a block, counted from the first slot that is to be filled.
+        schedule: is told of the first block that has something open alone.
+        block: positions of a block, counted from the first one of a row with a slot to fill.
     """
 
     schedule: DecidingSchedule

@@ -5,6 +5,8 @@ Arrow: inside the Sampler loop, Seen --**draw**--> Drawn. Does not know: models,
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -59,7 +61,7 @@ def draw(
         else:
             seeds = state.seeds[torch.div(where, length * levels, rounding_mode="floor")]
         at = SlotContext(context.layout, state, context.inside, progress, where, of.head)
-        allowed = constraint.allowed(at)
+        allowed = None if pick.tests else constraint.allowed(at)
         if allowed is not None:
             look_at_allowed(constraint, allowed, len(where), of.conditional.shape[1])
             allowed = allowed.to(of.conditional.device)
@@ -75,6 +77,7 @@ def draw(
             taps=seen.taps,
             process=process,
             layout=context.layout,
+            accepts=functools.partial(constraint.accepts, at) if pick.tests else None,
         )
         try:
             answer = pick(of.conditional, of.uncond, told)
@@ -82,9 +85,11 @@ def draw(
             _name_the_constraint(constraint, allowed)
             raise
         if type(pick) is not Categorical:
-            look_at_drawn(pick, answer, of.conditional, hides=step.revises)
+            look_at_drawn(pick, answer, of.conditional, hides=step.revises, weighs=pick.weighs)
         predicted.notes.update(pick.observe(of.conditional, of.uncond, told))
         codes, *statistics = answer
+        if pick.weighs:
+            predicted.weigh(where, statistics.pop())
         proposed.index_copy_(0, where, codes + context.layout.ranges[of.head].offset)
         flat.index_copy_(1, where, torch.stack(statistics))
         if step.revises:

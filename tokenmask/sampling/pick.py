@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
@@ -38,6 +38,8 @@ class PickContext:
         taps: what the step saw of the model besides logits, by name, [B, ...] each.
         process: the masking process of the sampler, which is that of training; None if it has none.
         layout: of the state's ids.
+        accepts: the constraint's test of single codes, (int64 [n] numbers of the N slots, int64 [n] codes) -> bool [n];
+            for picks that test, whose ``allowed`` is None; else None.
     """
 
     seeds: Tensor
@@ -51,6 +53,7 @@ class PickContext:
     taps: Mapping[str, Tensor] = field(default_factory=dict)
     process: MaskingProcess | None = None
     layout: Layout | None = None
+    accepts: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @property
     def step(self) -> Progress:
@@ -74,12 +77,18 @@ class Pick(ABC):
         revises: whether it draws every slot of the stage that is to be filled anew in every step, those that hold codes
             too. It may then answer V, one past the last code, which hides the slot; in the last step it answers codes.
             The order has no say, and of the schedule only the number of steps counts.
+        weighs: whether it answers a fifth tensor, float32 [N]: the log-weight of each code, -inf where it should not
+            have been drawn. Those of what is revealed are added up in the carry, as "log_weight"; see ``Particles``.
+        tests: whether it tests codes one by one (``context.accepts``) instead of being told all that is allowed. It is
+            asked for the slots that a step reveals alone, so the order may then not read predictions.
         reshapes: whether it changes the logits by more than a temperature; what it says of its codes is then of the
             softmax that it drew from, which orders see as "logprob", "entropy" and "margin".
     """
 
     grid: Grid = "before"
     revises: ClassVar[bool] = False
+    weighs: ClassVar[bool] = False
+    tests: ClassVar[bool] = False
     reshapes: ClassVar[bool] = False
 
     @property
@@ -104,16 +113,15 @@ class Pick(ABC):
         return {}
 
     @abstractmethod
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         """Args:
             logits: float32 [N, V].
             uncond: float32 [N, V], logits without the conditions, or None.
             context: keys of the draws, and where they are made.
 
         Returns:
-            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines.
+            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines; from
+            one that weighs, log-weights float32 [N] too.
         """
 
 
@@ -180,9 +188,7 @@ class Categorical(Pick):
             return max(self.least, 1 / (1 / start + (1 / end - 1 / start) * progress))
         return max(self.least, start + (end - start) * (math.sqrt(progress) if self.law == "sqrt" else progress))
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         return sample_codes(
             logits,
             seed=context.seeds,

@@ -165,6 +165,12 @@ class StagePlan:
                 f"{type(stage.pick).__name__} draws every slot in every step, so it needs a schedule that knows its "
                 f"counts beforehand and no cheap steps, got {schedule} and {reuse}; take UniformSchedule and NoReuse"
             )
+        reads = stage.order is not None and stage.order.reads_predictions
+        if stage.pick is not None and stage.pick.tests and (reads or isinstance(schedule, DecidingSchedule)):
+            raise ValueError(
+                f"{type(stage.pick).__name__} tests codes of the slots that a step reveals alone, so it needs an order "
+                f"like RasterScore and counts that are known beforehand, got {stage.order} and {schedule}"
+            )
         own = [max(1, look_at_steps(schedule, schedule.steps(count, stage.steps))) for count in counts]
         plans = [look_at_plan(schedule, schedule.plan(n, of), n, of) for n, of in zip(counts, own, strict=True)]
         after = torch.tensor([plan + [0] * (steps - len(plan)) for plan in plans], device=device).T.contiguous()

@@ -42,6 +42,7 @@ class Predicted(Mapping[str, Tensor]):
 
     Attributes:
         taps: what parts of the step asked the model for besides, by name; nothing in a step that asked no slot.
+        log_weight: float32 [B, L, K] of a pick that weighs, 0 at slots that were not asked; else None.
         notes: what the pick wants to be carried on, by name.
     """
 
@@ -50,6 +51,7 @@ class Predicted(Mapping[str, Tensor]):
         self._values: dict[str, Tensor] = {}
         self._heads: list[tuple[Tensor, HeadLogits, Tensor]] = []  # of each head: its slots, logits, codes
         self.taps: Mapping[str, Tensor] = taps or {}
+        self.log_weight: Tensor | None = None
         self.notes: dict[str, Tensor] = {}
 
     @classmethod
@@ -67,6 +69,12 @@ class Predicted(Mapping[str, Tensor]):
     def add(self, slots: Tensor, logits: HeadLogits, codes: Tensor) -> None:
         """Notes the answers of a head and the codes that were drawn from them."""
         self._heads.append((slots, logits, codes))
+
+    def weigh(self, slots: Tensor, log_weight: Tensor) -> None:
+        """Notes the log-weights of the codes of some slots."""
+        if self.log_weight is None:
+            self.log_weight = torch.zeros_like(self._drawn[0])
+        self.log_weight.view(-1)[slots] = log_weight
 
     def __getitem__(self, name: str) -> Tensor:
         if name in self._values:

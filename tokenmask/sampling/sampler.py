@@ -25,6 +25,7 @@ from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.context import RevokeContext, StepContext
 from tokenmask.sampling.drawn import draw
 from tokenmask.sampling.guidance import Guidance, NoGuidance
+from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
 from tokenmask.sampling.plan import Stage, StagePlan, levels_of, schedule_of
@@ -98,6 +99,7 @@ class Sampler:
     revoke: Revoke = field(default_factory=NeverRevoke)
     reuse: Reuse = field(default_factory=NoReuse)
     process: MaskingProcess | None = None
+    particles: Particles | None = None
 
     def __post_init__(self) -> None:
         whole("Sampler.steps", self.steps)
@@ -107,6 +109,13 @@ class Sampler:
             is_a("each of Sampler.stages", stage, Stage)
         if self.process is not None:
             is_a("Sampler.process", self.process, MaskingProcess)
+        if self.particles is not None:
+            is_a("Sampler.particles", self.particles, Particles)
+            if not isinstance(self.revoke, NeverRevoke):
+                raise ValueError(
+                    f"particles are weighed by what is committed for good, so Sampler.revoke must be NeverRevoke, got "
+                    f"{self.revoke}; leave one of them out"
+                )
         for schedule in [stage.schedule or self.schedule for stage in self.stages] or [self.schedule]:
             self.revoke.beside(schedule)
         for order in (self.order, *(stage.order for stage in self.stages if stage.order)):
@@ -134,6 +143,8 @@ class Sampler:
             ValueError: a stage names a model that is not there, or slots stay open after the last stage.
         """
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
+        if self.particles is not None:
+            state = self.particles.begin(state)
         plans = [StagePlan.of(layout, state, self._whole(stage)) for stage in stages]
         guided = any(self._is_guided(layout, plan) for plan in plans)
         total, done, begins = sum(plan.length for plan in plans), 0, state.step
@@ -168,7 +179,11 @@ class Sampler:
                         going_on = context.is_open.any(-1, keepdim=True).any(1, keepdim=True) if decides else True
                         inside = step.inside & state.batch.to_fill  # never what is given
                         state = reopened(state, revoked & inside & going_on, layout)
-                yield Step(done, total, state)
+                if self.particles is None:
+                    yield Step(done, total, state)
+                else:
+                    state = self.particles.resampled(state)
+                    yield Step(done, total, self.particles.chosen(state))
                 done += 1
                 if decides and not bool((state.is_open & step.inside).any()):
                     break
@@ -203,6 +218,10 @@ class Sampler:
     def guidances(self) -> tuple[Guidance, ...]:
         """That of each stage."""
         return tuple(stage.guidance or self.guidance for stage in self.stages) or (self.guidance,)
+
+    def ordered(self, order: Score) -> Sampler:
+        """The sampler with another order, in every stage."""
+        return replace(self, order=order, stages=tuple(replace(stage, order=None) for stage in self.stages))
 
     def adapted(
         self,

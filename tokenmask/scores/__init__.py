@@ -8,13 +8,12 @@ from tokenmask.scores.noise import slot_counters, slot_noise, slot_uniforms
 from tokenmask.scores.predicted import ChunkScore, ConfidenceScore, EntropyScore, MarginScore
 from tokenmask.scores.progress import Grid, Progress
 from tokenmask.scores.score import Answer, Score, ScoreContext, best
-from tokenmask.scores.terms import BlockScore, GumbelScore, LogitScore, SpacedScore, UntilScore, first_block
+from tokenmask.scores.terms import GumbelScore, LogitScore, SpacedScore, UntilScore, first_block
 from tokenmask.scores.together import SpanUnion, TubeScore, span_starts
 
 __all__ = [
     "Answer",
     "BinaryScore",
-    "BlockScore",
     "Blockwise",
     "ChunkScore",
     "ConfidenceScore",

@@ -44,7 +44,8 @@ class Blockwise(_Inside):
     """Blocks of ``block`` positions from left to right, and another order inside of each: semi-autoregressive.
 
     Blocks of a row count from its first position with a slot to fill. Goes with :class:`~tokenmask.sampling.Blocks`,
-    whose counts end with each block; other counts go on into the next block. Source: LLaDA, arXiv:2502.09992, appendix
+    whose counts end with each block, or with :class:`~tokenmask.sampling.BlockSchedule`, which decides in each; other
+    counts go on into the next block. Source: LLaDA, arXiv:2502.09992, appendix
     B.4 and published code.
 
     Args:
@@ -60,10 +61,7 @@ class Blockwise(_Inside):
         whole("Blockwise.block", self.block)
 
     def __call__(self, context: ScoreContext) -> Tensor:
-        to_fill, shape = context.batch.to_fill.any(-1), context.is_open.shape
-        begins = torch.where(to_fill.any(1), to_fill.int().argmax(1), 0)
-        place = torch.arange(shape[1], device=to_fill.device) - begins[:, None]
-        number = torch.div(place.clamp(min=0), self.block, rounding_mode="floor")[:, :, None]
+        shape, number = context.is_open.shape, blocks_of(context, self.block)
         number = torch.where(context.is_open, number, shape[1])  # what is closed comes last
         # By rank, since a sum of the two would lose the last bits of the inner score.
         inner = torch.where(context.is_open, self.order(context), -torch.inf).flatten(1)
@@ -73,6 +71,14 @@ class Blockwise(_Inside):
             1, best.gather(1, by_block), -torch.arange(inner.shape[1], device=inner.device).float().expand_as(inner)
         )
         return ranks.view(shape)
+
+
+def blocks_of(context: ScoreContext, block: int) -> Tensor:
+    """int64 [B, L, 1], the block of each position, counted from the first one of its row with a slot to fill."""
+    to_fill = context.batch.to_fill.any(-1)
+    begins = torch.where(to_fill.any(1), to_fill.int().argmax(1), 0)
+    place = torch.arange(to_fill.shape[1], device=to_fill.device) - begins[:, None]
+    return torch.div(place.clamp(min=0), block, rounding_mode="floor")[:, :, None]
 
 
 @dataclass(frozen=True)

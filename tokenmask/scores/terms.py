@@ -6,14 +6,14 @@ Arrow: ScoreContext --> float32 [B, L, K]. Does not know: how codes are drawn, m
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import get_args
 
 import torch
 from torch import Tensor
 
 from tokenmask.scores.arguments import is_a, number, one_of, whole
-from tokenmask.scores.levels import places
+from tokenmask.scores.composed import blocks_of
 from tokenmask.scores.noise import slot_noise
 from tokenmask.scores.progress import Grid
 from tokenmask.scores.score import Score, ScoreContext
@@ -104,16 +104,16 @@ class UntilScore(Score):
 class SpacedScore(Score):
     """Another order, in which slots wait that stand near better ones.
 
-    From the best down a slot is taken if it stands at least ``gap`` places from all that were taken before it; those
-    come first, in their order, then all others. The gap is max(2, floor(M gap / block)) where M slots of the block are
-    open, so it falls as the block fills. Levels of one position do not keep one another waiting.
-    Source: DUS, arXiv:2506.19037, section 4.4, published code (``apply_spacing_filter``). Whole rows are one block
-    there and here; how many are revealed says :class:`tokenmask.sampling.SpacedSchedule`.
+    From the best down a slot is taken if it stands at least ``gap`` positions from all of its block that were taken
+    before it; those come first, in their order, then all others. The gap is max(2, floor(M gap / block)) where M slots
+    of the block are open, so it falls as the block fills. Levels of one position do not keep one another waiting.
+    Source: DUS, arXiv:2506.19037, section 4.4, published code (``apply_spacing_filter``). How many are revealed says
+    :class:`tokenmask.sampling.SpacedSchedule`; blocks one by one, :class:`Blockwise`.
 
     Args:
         order: the other order.
-        gap: places, where the whole block is open.
-        block: places of the block.
+        gap: positions, where the whole block is open.
+        block: positions of a block.
     """
 
     order: Score
@@ -139,16 +139,18 @@ class SpacedScore(Score):
         scores = self.order(context).flatten(1).masked_fill(~is_open, -torch.inf)
         order = scores.sort(dim=1, descending=True, stable=True).indices
         ranks = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1]).to(order).expand_as(order))
-        place = places(context).flatten(1)
-        left = is_open.sum(1, keepdim=True)
+        block = blocks_of(context, self.block).expand(shape).flatten(1)
+        position = torch.arange(shape[1], device=order.device)[:, None].expand(shape[1:]).flatten()
+        left = torch.zeros_like(order).scatter_add(1, block, is_open.long()).gather(1, block)
         gap = torch.div(left * self.gap, self.block, rounding_mode="floor").clamp(min=2)
         free, taken = is_open.clone(), torch.zeros_like(is_open)
-        for at in order.unbind(1)[: int(left.max())]:  # slot by slot, all rows at once
+        for at in order.unbind(1)[: int(is_open.sum(1).max())]:  # slot by slot, all rows at once
             here = at[:, None]
             mine = free.gather(1, here)
             taken.scatter_(1, here, mine)
-            apart = (place - place.gather(1, here)).abs()
-            free = free & ~(mine & (apart < gap) & (apart > 0))
+            apart = (position - position[here]).abs()
+            near = (apart < gap.gather(1, here)) & (apart > 0) & (block == block.gather(1, here))
+            free = free & ~(mine & near)
         return taken.view(shape), ranks.view(shape)
 
     def __call__(self, context: ScoreContext) -> Tensor:
@@ -162,50 +164,8 @@ class SpacedScore(Score):
         return self.order.observe(context)
 
 
-@dataclass(frozen=True)
-class BlockScore(Score):
-    """Another order inside one block of places at a time, left to right: semi-autoregressive decoding.
-
-    The other order is told that the first block with an open slot is all that is open; further slots follow by place.
-    Source: LLaDA, arXiv:2502.09992, section 2.4 (semi-autoregressive remasking); the idea is that of SSD-LM,
-    arXiv:2210.17432.
-
-    Args:
-        order: the other order.
-        block: places of a block, counted from the first slot that is to be filled.
-    """
-
-    order: Score
-    block: int = 32
-
-    def __post_init__(self) -> None:
-        is_a("BlockScore.order", self.order, Score)
-        whole("BlockScore.block", self.block)
-
-    @property
-    def reads_predictions(self) -> bool:
-        return self.order.reads_predictions
-
-    @property
-    def reads_drawn_codes(self) -> bool:
-        return self.order.reads_drawn_codes
-
-    def __call__(self, context: ScoreContext) -> Tensor:
-        inside = first_block(context, self.block)
-        scores = self.order(replace(context, is_open=inside))
-        lowest = scores.masked_fill(~inside, torch.inf).amin((1, 2), keepdim=True).nan_to_num(posinf=0.0)
-        below = lowest - (1 + places(context)) * lowest.abs().clamp(min=1.0)
-        return torch.where(inside, scores, below)
-
-    def taps(self, context: ScoreContext) -> Sequence[Hashable]:
-        return self.order.taps(context)
-
-    def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
-        return self.order.observe(context)
-
-
 def first_block(context: ScoreContext, block: int) -> Tensor:
     """bool [B, L, K], the open slots of the first block of each row that has one."""
-    number = torch.div(places(context), block, rounding_mode="floor")
+    number = blocks_of(context, block).expand(context.is_open.shape)
     first = number.masked_fill(~context.is_open, number.shape[1]).amin((1, 2), keepdim=True)
     return context.is_open & (number == first)

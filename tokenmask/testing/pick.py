@@ -80,7 +80,8 @@ def _use(pick: Pick, world: World) -> list[Any]:
 def draws_codes_of_the_range(pick: Pick) -> None:
     """Codes int32 in 0..size - 1; statistics float32, finite, in their bounds; also for no slots at all.
 
-    One that revises may answer size, for MASK, but in the last step.
+    One that revises may answer size, for MASK, but in the last step. One that weighs answers log-weights, float32,
+    which are at most 0, and 0 where all is allowed.
     """
     for case, step in itertools.product(_cases(), (Progress(0, 4), Progress(3, 4))):
         most = case.size - 1 if step.index == 3 or not pick.revises else case.size
@@ -88,8 +89,12 @@ def draws_codes_of_the_range(pick: Pick) -> None:
             logits = case.logits()[:count]
             context = _part(case.context(progress=step), torch.arange(count))
             answer = pick(logits, None, context)
-            four = isinstance(answer, tuple | list) and len(answer) == 4
-            require(four, f"must answer {', '.join(NAMES[:3])} and {NAMES[3]}, got {words_for(answer)}")
+            many = isinstance(answer, tuple | list) and len(answer) == 4 + pick.weighs
+            more = " and a log-weight" if pick.weighs else ""
+            require(many, f"must answer {', '.join(NAMES[:3])} and {NAMES[3]}{more}, got {words_for(answer)}")
+            if pick.weighs:
+                _weighs(pick, answer[4], case, count)
+                answer = answer[:4]
             for name, value, dtype in zip(NAMES, answer, (torch.int32, *[torch.float32] * 3), strict=True):
                 right = shaped(value, dtype, [count])
                 require(right, f"{name} must be {dtype} [{count}], got {words_for(value)}")
@@ -102,6 +107,16 @@ def draws_codes_of_the_range(pick: Pick) -> None:
             require(bool(((margin >= -1e-6) & (margin <= 1 + 1e-6)).all()), "margin must lie in 0..1")
 
 
+def _weighs(pick: Pick, weight: Any, case: _Case, count: int) -> None:
+    right = shaped(weight, torch.float32, [count])
+    require(right, f"log-weight must be {torch.float32} [{count}], got {words_for(weight)}")
+    require(bool((weight.abs() <= 1e-4).all()), "log-weight must be 0 where every code is allowed")
+    if count:
+        some = torch.arange(case.size) % 2 == 1
+        few = pick(case.logits(), None, case.context(allowed=some))[4]
+        require(bool((few <= 1e-4).all()), "log-weight must not be above 0, since it is of a share of the codes")
+
+
 def statistics_are_of_one_softmax(pick: Pick) -> None:
     """Log-probability of the drawn code, entropy and margin are those of the softmax at some temperature.
 
@@ -112,7 +127,7 @@ def statistics_are_of_one_softmax(pick: Pick) -> None:
     for case in _cases():
         logits = case.logits()
         for progress in PROGRESS:
-            codes, *statistics = pick(logits, None, case.context(progress=progress))
+            codes, *statistics = pick(logits, None, case.context(progress=progress))[:4]
             hides = codes == case.size  # MASK, of one that revises, is in no softmax
             codes = codes.clamp(max=case.size - 1)
             heat = _temperature(logits, statistics[1])
@@ -144,7 +159,8 @@ def _temperature(logits: Tensor, entropy: Tensor) -> Tensor:
 def obeys_what_is_allowed(pick: Pick) -> None:
     """Codes that are not allowed are never drawn, whether one mask serves all slots or each has its own.
 
-    One that revises may show others in between, as noise, but not in the last step.
+    One that revises may show others in between, as noise, but not in the last step; one that weighs may give up, with a
+    log-weight of -inf.
     """
     at = PROGRESS[-1] if pick.revises else PROGRESS[1]
     for case in _cases():
@@ -153,8 +169,11 @@ def obeys_what_is_allowed(pick: Pick) -> None:
         common = torch.arange(case.size) % 2 == 1
         for allowed in (common, own):
             for seed in range(4):
-                codes = pick(logits, None, case.context(seed, progress=at, allowed=allowed))[0].long()
+                answer = pick(logits, None, case.context(seed, progress=at, allowed=allowed))
+                codes = answer[0].long()
                 obeyed = allowed[codes] if allowed.dim() == 1 else allowed.gather(1, codes[:, None])
+                if pick.weighs:
+                    obeyed = obeyed.view(-1) | (answer[4] == -math.inf)
                 require(bool(obeyed.all()), "must draw allowed codes alone, but drew one that is not")
 
 
@@ -164,8 +183,8 @@ def guides_as_it_is_told(pick: Pick) -> None:
         logits, other = case.logits(), case.logits(1)
         for scale in (1.0, 2.0):
             mixed = other + scale * (logits - other)
-            guided = pick(logits, other, case.context(guidance=scale))
-            plain = pick(mixed, None, case.context())
+            guided = pick(logits, other, case.context(guidance=scale))[:4]
+            plain = pick(mixed, None, case.context())[:4]
             for name, one, two in zip(NAMES, guided, plain, strict=True):
                 near = torch.allclose(one.double(), two.double(), atol=1e-4)
                 require(near, f"{name} at guidance {scale:g} must be of u + {scale:g} (c - u), got another")
@@ -174,11 +193,11 @@ def guides_as_it_is_told(pick: Pick) -> None:
 def slots_do_not_matter_to_one_another(pick: Pick) -> None:
     """A slot has the same code and statistics alone, among others and in another order."""
     for case in _cases():
-        whole = pick(case.logits(), None, case.context())
+        whole = pick(case.logits(), None, case.context())[:4]
         last = len(case.slots) - 1
         for index in ([last], [0], list(range(last, -1, -1))):
             rows = torch.tensor(index)
-            part = pick(case.logits()[rows], None, _part(case.context(), rows))
+            part = pick(case.logits()[rows], None, _part(case.context(), rows))[:4]
             for name, one, two in zip(NAMES, part, whole, strict=True):
                 require(
                     alike(one, two[rows]), f"{name} must be the same for a slot alone and among others, got another"
@@ -197,7 +216,7 @@ def rows_do_not_matter_to_one_another(pick: Pick) -> None:
         for progress in PROGRESS:
             every = torch.zeros(len(NAMES), *world.state.is_open.shape)
             for case in _cases(world):
-                answer = pick(case.logits(), None, case.context(progress=progress))
+                answer = pick(case.logits(), None, case.context(progress=progress))[:4]
                 every.view(len(NAMES), -1)[:, case.slots] = torch.stack([one.float() for one in answer])
             found += list(every)
         return found

@@ -21,7 +21,7 @@ from tokenmask.sampling import (
 )
 from tokenmask.scores import (
     BinaryScore,
-    BlockScore,
+    Blockwise,
     ConfidenceScore,
     DilatedScore,
     EntropyScore,
@@ -178,7 +178,7 @@ def test_the_gap_falls_as_the_block_fills():
 
 
 def test_blocks_are_filled_one_by_one():
-    order = BlockScore(ConfidenceScore(), 2)
+    order = Blockwise(ConfidenceScore(), 2)
     sampler = Sampler(1, order=order, schedule=BlockSchedule(ConfidenceAbove(0.45), 2), pick=Categorical(0.0))
     # Blocks (.7, .4) and (.5, .97): the sure ones of a block together, never one of the next block before.
     assert trace(sampler) == [[0, -1, -1, -1], [0, 0, -1, -1], [0, 0, 0, 0]]
