@@ -13,7 +13,7 @@ NATIVE := setup.py setup_flags.py pyproject.toml $(shell find csrc -name '*.cpp'
 
 FORMATTED := $(shell find csrc tests/native -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all data demo test hub lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
+.PHONY: all data demo test hub play lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -45,12 +45,18 @@ data: $(VENV)/bin/python
 test: $(STAMPS)/built
 	$(VENV)/bin/python -m pytest
 
-# Published tokenizers against their own libraries, which `make test` leaves out for their size.
+# Published tokenizers against their own libraries, and the client of hubs, which `make test` leaves out for their size.
 hub: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-hub.txt
 	$(VENV)/bin/python -m pytest tests/modalities -k published
 	$(VENV)/bin/python -m pytest tests/docs/test_documents.py -k published
 	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_converted.py tests/models/test_exported.py
+	$(VENV)/bin/python -m pytest tests/sharing
+
+# The playground, on its page in a real browser too, where chromium is.
+play: $(STAMPS)/built
+	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-play.txt
+	$(VENV)/bin/python -m pytest tests/play
 
 lint: $(STAMPS)/built
 	$(VENV)/bin/ruff check .

@@ -12,6 +12,7 @@ import torch
 from tokenmask import data
 from tokenmask.corpus import Item, build_corpus
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.modalities.symbols import Symbols, SymbolTokenizer
 from tokenmask.modalities.text import Text, TextTokenizer
 from tokenmask.modalities.video import VideoClip, VideoTokenizer
 from tokenmask.recipes import load_recipe
@@ -70,6 +71,8 @@ def film(entry: data.Emoji) -> VideoClip:
 
 def _tokenizer(modality: str) -> Tokenizer:
     own = tokenizers()
+    if modality == "symbols":
+        return SymbolTokenizer.fit([], alphabet=tuple(load_recipe("genmol").streams["molecule"].fit["alphabet"]))
     if modality == "video":  # none ships
         return VideoTokenizer.around(own["image"], frame_rate_hz=12.0, step=3)
     return own[modality] if modality in own else load_tokenizer(modality)
@@ -78,8 +81,15 @@ def _tokenizer(modality: str) -> Tokenizer:
 def _items(streams: set[str]) -> dict[str, list[Item]]:
     found: dict[str, list[Item]] = {"emoji": []}
     for entry in emoji() if "image" in streams or streams == {"text"} else []:  # else they would be words alone
-        media = {"text": Text(entry.name), "image": Image(torch.from_numpy(entry.pixels))}
+        picture = Image(torch.from_numpy(entry.pixels))
+        media = {"text": Text(entry.name), "image": picture, "fine": picture}
         found["emoji"].append(Item(entry.name, {name: media[name] for name in media if name in streams}, entry.split))
+    if "molecule" in streams:
+        split = ["train"] * 9 + ["held-out"]
+        found["molecules"] = [
+            Item(one, {"molecule": Symbols(one)}, split[number % 10])
+            for number, one in enumerate(data.molecules()[:60])
+        ]
     if "video" in streams:
         found["films"] = [Item(f"film {entry.name}", {"video": film(entry)}, entry.split) for entry in emoji()[:24]]
     if {"audio", "motion", "eeg"} & streams:

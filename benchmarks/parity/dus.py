@@ -18,7 +18,7 @@ from typing import Any, Optional, Union
 
 import numpy
 import torch
-from common import CODES, Network, compared, filled, functions
+from network import CODES, Network, compared, filled, functions
 
 from tokenmask.batch import collate
 from tokenmask.layout import Layout

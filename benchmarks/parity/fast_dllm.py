@@ -11,7 +11,7 @@ import sys
 
 import numpy
 import torch
-from common import CODES, Network, compared, filled, functions
+from network import CODES, Network, compared, filled, functions
 
 from tokenmask.sampling import (
     Blocks,

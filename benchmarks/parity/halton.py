@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy
 import torch
-from common import CODES, Network, compared, functions
+from network import CODES, Network, compared, functions
 from torch import Tensor
 
 from tokenmask.batch import GIVEN, collate

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tokenmask.cli.options import args_of
+from tokenmask.docstrings import args_of
 
 SKIPPED = {"cls", "items", "seed", "folder", "progress"}
 Options = list[tuple[str, str, str]]  # name, default, words

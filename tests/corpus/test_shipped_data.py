@@ -106,3 +106,15 @@ def test_import_is_light() -> None:
         subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False).returncode
         == 0
     )
+
+
+def test_molecules() -> None:
+    """Brackets close, rings are closed by a second digit, and no symbol is unknown to the recipe for molecules."""
+    molecules = data.molecules()
+    assert len(molecules) == len(set(molecules)) == 2000 and max(map(len, molecules)) == 50
+    assert sum(map(len, molecules)) / 2000 == pytest.approx(35.9, abs=0.05)
+    for one in molecules:
+        depths = np.cumsum([(mark == "(") - (mark == ")") for mark in one])
+        assert depths.min() >= 0 and depths[-1] == 0
+        assert all(count % 2 == 0 for mark, count in Counter(one).items() if mark.isdigit())
+    assert set("".join(molecules)) == set("#()-12345=BCFHNOS[]clnors")

@@ -15,7 +15,7 @@ from tokenmask.cli.about import recipe_headers
 from tokenmask.tokenizer import installed
 
 ROOT = Path(__file__).parents[2]
-TUTORIALS = ("train", "edit", "swap", "check")
+TUTORIALS = ("train", "edit", "swap", "check", "worlds")
 PAINTED = ("red-heart", "sun", "grinning-face", "pizza", "full-moon", "broken-heart")
 OUTSIDE = {("make", "demo"), ("make", "test"), ("pip", "install")}  # set-up, which the tests themselves stand on
 FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
@@ -64,7 +64,7 @@ def test_a_tutorial_runs_as_written(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = ROOT / "docs" / f"{name}.md"
     found, spoken = blocks(path), {"__name__": name}
-    assert {kind for kind, _ in found} == ({"python"} if name == "check" else {"python", "sh"})
+    assert {kind for kind, _ in found} == ({"python"} if name in ("check", "worlds") else {"python", "sh"})
     for kind, text in found:
         if kind == "python":
             exec(compile(text, str(path), "exec"), spoken)

@@ -45,6 +45,7 @@ def test_what_failed_and_what_was_not_run_is_named(tmp_path: Path) -> None:
         "all",
         "-m pytest -m slow -rs --damaged 7 --damaged-seed 5",
         "hub",
+        "play",
         "sanitize",
         "cuda-emulated-long",
     ]

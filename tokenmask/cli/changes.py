@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tokenmask.cli.media import in_pieces, is_words, suffixes_of
 from tokenmask.cli.printed import after_swap
 from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.cli.show import say, waiting
+from tokenmask.generation import read_region
 from tokenmask.medium import file_and_record
 from tokenmask.progress import seconds_shown
 from tokenmask.run import Run, load
@@ -32,7 +32,7 @@ def edit(arguments: argparse.Namespace) -> int:
     elif media.startswith("@"):
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
     paths = free_paths(arguments, name, modality)
-    regions = [_region(text) for text in arguments.regenerate] or None
+    regions = [read_region(text) for text in arguments.regenerate] or None
     where = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
     where = {name: asked or None for name, asked in where.items()}
     options, given = drawing_options(run, arguments, name), conditions(run, arguments.given)
@@ -97,17 +97,3 @@ def _stream_of(run: Run, media: str) -> str:
             f"say what {media!r} is with --stream, one of {', '.join(run.tokenizers)}; add it to the command"
         )
     return found[0]
-
-
-def _region(text: str) -> Sequence[float]:
-    """START:END, or LEFT,TOP,RIGHT,BOTTOM."""
-    parts = text.split(":") if ":" in text else text.split(",")
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        numbers = []
-    if len(numbers) != (2 if ":" in text else 4):
-        raise ValueError(
-            f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}; write numbers in one of the two forms"
-        )
-    return numbers

@@ -15,6 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tokenmask.docstrings import args_of
 from tokenmask.recipes.learners import OWN
 
 
@@ -70,19 +71,6 @@ def _about(name: str, told: Mapping[str, str], known: Mapping[str, Any], behind:
     classes = [known[one] for one in re.findall(r"\w+", words) if isinstance(known.get(one), type)]
     found = (args_of(one.__doc__).get(name) for one in [*classes, behind])
     return next((one for one in found if one and not one.startswith("see ")), words)
-
-
-def args_of(docstring: str | None) -> dict[str, str]:
-    """Name -> words, of the section Args of a docstring; several names may share their words."""
-    _, _, section = inspect.cleandoc(docstring or "").partition("Args:\n")
-    section = re.split(r"\n\S", section)[0]  # the next section
-    found: dict[str, str] = {}
-    for entry in re.split(r"\n(?=    \S)", section):
-        names, colon, words = entry.strip().partition(":")
-        if colon:
-            plain = re.sub(r":\w+:`~?([^`]+)`", r"\1", " ".join(words.split())).replace("``", "`")
-            found |= {name.strip(): plain for name in names.split(",")}
-    return found
 
 
 def _dataclass_of(hint: Any) -> Any:

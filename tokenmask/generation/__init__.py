@@ -5,7 +5,7 @@ from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.long import Placed, fill_any
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
-from tokenmask.generation.regions import Region, hole, resized, touched, window
+from tokenmask.generation.regions import Region, hole, read_region, resized, touched, window
 from tokenmask.generation.request import Request, growing_axis
 from tokenmask.generation.watching import Filling
 
@@ -26,6 +26,7 @@ __all__ = [
     "hole",
     "pieces_of",
     "prompt_of",
+    "read_region",
     "resized",
     "spelled",
     "touched",

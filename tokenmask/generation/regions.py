@@ -79,6 +79,24 @@ def hole(
     return chosen
 
 
+def read_region(text: str) -> Region:
+    """START:END, or LEFT,TOP,RIGHT,BOTTOM, as a region.
+
+    Raises:
+        ValueError: words of another form.
+    """
+    parts = text.split(":") if ":" in text else text.split(",")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != (2 if ":" in text else 4):
+        raise ValueError(
+            f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}; write numbers in one of the two forms"
+        )
+    return numbers
+
+
 def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStream, Tensor]:
     """The same stream with ``length`` codes in place of its one hole: words may be replaced by more or fewer.
 

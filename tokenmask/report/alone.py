@@ -29,7 +29,7 @@ def framed(media: Any) -> str | None:
     if view is None:
         return None
     label = repr(media)
-    return _frame(view.single(media, label, view.filled(media)), label, "16rem" if view.small else "46rem")
+    return frame(view.single(media, label, view.filled(media)), label, "16rem" if view.small else "46rem")
 
 
 class Shown:
@@ -48,14 +48,14 @@ class Shown:
         label = ", ".join(self.names) or repr(self.media[0])
         view = view_of(type(self.media[0]))
         if len(self.media) == 2 and self.names and view and type(self.media[0]) is type(self.media[1]):
-            return _frame(view.pair(self.media, self.names, label, view.filled(self.media[1])), label, "46rem")
+            return frame(view.pair(self.media, self.names, label, view.filled(self.media[1])), label, "46rem")
         shown, all_small = [], True
         for name, one in self._pairs():
             view = view_of(type(one))
             all_small &= view is not None and view.small
             body = f"<pre>{escape(repr(one))}</pre>" if view is None else view.single(one, repr(one), view.filled(one))
             shown.append(figure(body, name) if name else body)
-        return _frame(f'<div class="{"row" if all_small else "tiles wide"}">{"".join(shown)}</div>', label, "46rem")
+        return frame(f'<div class="{"row" if all_small else "tiles wide"}">{"".join(shown)}</div>', label, "46rem")
 
 
 def show(*media: Any, names: Sequence[str] = ()) -> Shown:
@@ -77,15 +77,24 @@ def show(*media: Any, names: Sequence[str] = ()) -> Shown:
     return Shown(flat, tuple(names))
 
 
-def _frame(body: str, label: str, width: str) -> str:
+def frame(body: str, label: str, width: str, *, height: int = _HEIGHT, style: str = "", script: str = "") -> str:
+    """HTML in an ``iframe`` with the style and the script of a report.
+
+    Args:
+        body: HTML.
+        label: names the frame.
+        width: of the body, the most, in CSS.
+        height: of the frame until it has measured itself, in pixels.
+        style, script: added to those of a report.
+    """
     template = TEMPLATE.read_text(encoding="utf-8")
-    style, script = (_inside(template, tag) for tag in ("style", "script"))
+    own_style, own_script = (_inside(template, tag) for tag in ("style", "script"))
     page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(label)}</title><style>{style}'
-        f"main {{ padding: 0; margin: 0; max-width: {width}; }}</style><body><main>{body}</main>"
-        f"<script>{script}{_FITTED}</script></body></html>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(label)}</title><style>{own_style}'
+        f"main {{ padding: 0; margin: 0; max-width: {width}; }}{style}</style><body><main>{body}</main>"
+        f"<script>{own_script}{script}{_FITTED}</script></body></html>"
     )
-    size = f"width:100%;height:{_HEIGHT}px;border:0"
+    size = f"width:100%;height:{height}px;border:0"
     return f'<iframe title="{escape(label, quote=True)}" style="{size}" srcdoc="{escape(page, quote=True)}"></iframe>'
 
 

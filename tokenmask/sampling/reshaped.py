@@ -37,7 +37,7 @@ class _Inside(Pick):
     def taps(self, context: StepContext) -> Sequence[Hashable]:
         return self.pick.taps(context)
 
-    def _inner(self, logits: Tensor, context: PickContext) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _inner(self, logits: Tensor, context: PickContext) -> tuple[Tensor, ...]:
         progress = context.progress.on(self.pick.grid)
         return self.pick(logits, None, replace(context, guidance=1.0, progress=progress))
 
@@ -71,9 +71,7 @@ class LogitNoise(_Inside):
         inner = self.pick.at(temperature)
         return inner if temperature == 0 else replace(self, pick=inner)
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         own = guided(logits, uncond, context)
         size = self.scale * (abs(math.cos(math.pi * context.progress)) if self.law == "abs_cos" else 1.0)
         if size > 0 and own.numel():
@@ -128,9 +126,7 @@ class Differential(_Inside):
     def at(self, temperature: float) -> Pick:
         return replace(self, pick=self.pick.at(temperature))
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         own = guided(logits, uncond, context)
         changed = self._gained(own, context)
         return self._inner(own if changed is None else changed, context)

@@ -219,6 +219,10 @@ class Sampler:
         """That of each stage."""
         return tuple(stage.guidance or self.guidance for stage in self.stages) or (self.guidance,)
 
+    def ordered(self, order: Score) -> Sampler:
+        """The sampler with another order, in every stage."""
+        return replace(self, order=order, stages=tuple(replace(stage, order=None) for stage in self.stages))
+
     def adapted(
         self,
         steps: int | None = None,

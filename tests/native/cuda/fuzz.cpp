@@ -314,7 +314,9 @@ void caches(CacheType type, float tolerance) {
   if (chance(3)) {  // in a query, a key or, where no query may pass over it, a value
     const int64_t in = chance(2) ? 0 : attend_everything ? 4 : 3;
     if (own[in].size) {
-      const int64_t at = below(own[in].size);
+      int64_t at = below(own[in].size);
+      // qkv is [count, 3, heads, size]: a value there becomes one that queries may pass over.
+      if (in == 0 && !attend_everything && at / (heads * size) % 3 == 2) at -= heads * size;
       wide[in][at] = float(own[in][at] = T(chance(2) ? NAN : INFINITY));
     }
   }

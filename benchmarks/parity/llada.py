@@ -1,0 +1,93 @@
+"""LLaDA, ML-GSAI/LLaDA: ``generate`` beside our loop.
+
+``python benchmarks/parity/llada.py FOLDER`` with a folder that holds the official checkout. Equal: the inputs of every
+step and the codes, in one block and in several, with steps that do not divide a block, with a prompt that guidance
+hides, best codes and drawn ones (theirs are drawn by the largest of many Gumbel numbers, which has the law of the one
+number that both sides use here). Theirs alone: guidance without an attention mask fails; and where two candidates have
+one confidence, their order is that of ``topk``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from common import Network, Ours, Trace, compare, inverse, lifted
+
+from tokenmask.sampling import Blocks, Categorical, ClassifierFree, NoGuidance, Sampler, UniformSchedule
+from tokenmask.scores import Blockwise, ConfidenceScore
+
+CASES: dict[str, dict[str, Any]] = {
+    "whole": {"steps": 24, "block": 24},
+    "few": {"steps": 7, "block": 24},
+    "blocks": {"steps": 12, "block": 8},
+    "uneven": {"steps": 9, "block": 8},
+    "drawn": {"steps": 12, "block": 12, "temperature": 0.7},
+    "guided": {"steps": 8, "block": 12, "scale": 1.5},
+}
+ROWS, PROMPT, ANSWER, CODES = 2, 6, 24, 32
+
+
+def side() -> Ours:
+    length = PROMPT + ANSWER
+    codes = (torch.arange(ROWS * length) * 7 % CODES).view(ROWS, length, 1)
+    return Ours(Network(CODES, length, seed=8), codes, (torch.arange(length) < PROMPT).expand(ROWS, length), seed=31)
+
+
+def ours(steps: int, block: int, temperature: float = 0.0, scale: float = 0.0) -> Trace:
+    sampler = Sampler(
+        steps,
+        schedule=Blocks(UniformSchedule(), block),
+        order=Blockwise(ConfidenceScore(plain=True), block),
+        pick=Categorical(temperature),
+        guidance=ClassifierFree(1 + scale, conditions="hidden") if scale else NoGuidance(),
+    )
+    return side().run(sampler)
+
+
+def theirs(checkout: Path, steps: int, block: int, temperature: float = 0.0, scale: float = 0.0) -> Trace:
+    own = side()
+    inputs: list[Any] = []
+
+    def model(ids: Any, attention_mask: Any = None) -> Any:
+        inputs.append(ids[:ROWS, :, None].tolist())
+        return SimpleNamespace(logits=own.network(ids[:, :, None])[:, :, 0])
+
+    def noisy(logits: Any, temperature: float) -> Any:
+        """Largest where a draw of the softmax at that temperature falls."""
+        if temperature == 0:
+            return logits
+        drawn = inverse((logits / temperature).softmax(-1), own.draws(len(inputs) - 1)[0])
+        return torch.nn.functional.one_hot(drawn, CODES).double()
+
+    class Model:
+        device = torch.device("cpu")
+
+        def __call__(self, *arguments: Any, **named: Any) -> Any:
+            return model(*arguments, **named)
+
+    space = {"torch": torch, "np": np, "F": torch.nn.functional}
+    helper = lifted(checkout / "generate.py", ["get_num_transfer_tokens"], space)
+    generate = lifted(checkout / "generate.py", ["generate"], {**space, **helper, "add_gumbel_noise": noisy})[
+        "generate"
+    ]
+    prompt = own.neutral(own.batch)[:, :PROMPT, 0]
+    codes = generate(
+        Model(),
+        prompt,
+        torch.ones_like(prompt),
+        steps=steps,
+        gen_length=ANSWER,
+        block_length=block,
+        temperature=temperature,
+        cfg_scale=scale,
+        mask_id=CODES,
+    )
+    return {"inputs": inputs, "codes": codes[:, :, None].tolist()}
+
+
+if __name__ == "__main__":
+    compare("llada", CASES, ours, theirs)
