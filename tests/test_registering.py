@@ -72,7 +72,7 @@ def test_a_tokenizer_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     tm.register_tokenizer(TableTokenizer)
     made().save(tmp_path / "one")
     assert tm.tokenizer(f"levels:{tmp_path / 'one'}").spec == made().spec
-    with pytest.raises(ValueError, match=r"holds tokenizer.json, but nowhere does not; check the path") as refused:
+    with pytest.raises(ValueError, match=r"holds tokenizer\.json, but nowhere does not; check the path") as refused:
         tm.tokenizer("levels:nowhere")
     assert "\n" not in str(refused.value)
     with pytest.raises(ValueError, match=r"TableTokenizer is opened from somewhere, .*; write tokenizer\('levels"):

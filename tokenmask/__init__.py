@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.run import load_tokenizer as load_tokenizer
     from tokenmask.run import wrap as wrap
     from tokenmask.sampling import Sampler as Sampler
+    from tokenmask.sharing import Card as Card
+    from tokenmask.sharing import pull as pull
     from tokenmask.streams import StreamSpec as StreamSpec
     from tokenmask.streams import TokenStream as TokenStream
     from tokenmask.tokenizer import open_tokenizer as tokenizer
@@ -55,6 +57,8 @@ _HOMES = {
     "wrap": "run",
     "convert": "run",
     "show": "report",
+    "Card": "sharing",
+    "pull": "sharing",
     "register_tokenizer": "tokenizer",
     "TokenStream": "streams",
     "StreamSpec": "streams",

@@ -18,7 +18,7 @@ from torch import Tensor
 CONFIG_FILE = "config.json"
 WANTED = ("*.json", "*.safetensors")  # of what is downloaded
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.tar")
 _STEMS = ("model", "diffusion_pytorch_model")
 _PIP = "pip install 'tokenmask[hub]'"
 
@@ -84,13 +84,14 @@ def json_of(path: Path, who: str) -> dict[str, Any]:
     return values
 
 
-def tensors_of(folder: Path, prefixes: tuple[str, ...] = ("",), convert: str = "") -> dict[str, Tensor]:
+def tensors_of(folder: Path, prefixes: tuple[str, ...] = ("",), convert: str = "", how: str = "") -> dict[str, Tensor]:
     """The tensors of a folder, as they are stored, whether in one file or in several.
 
     Args:
         folder: with ``model.safetensors`` or an index of parts, as ``save_pretrained`` writes.
         prefixes: only tensors whose names begin with one of them, without it.
         convert: class path that reads weights of other kinds, for the sentence that says how to convert them.
+        how: a line of Python that does it, where no class has ``save_pretrained``.
 
     Raises:
         ValueError: no such file, or a damaged one.
@@ -108,10 +109,13 @@ def tensors_of(folder: Path, prefixes: tuple[str, ...] = ("",), convert: str = "
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         library, _, kind = convert.rpartition(".")
+        how = how or (
+            f"from {library} import {kind}; {kind}.from_pretrained({str(folder)!r}, use_safetensors=False)"
+            ".save_pretrained('converted')"
+        )
         raise ValueError(
             f"{folder} has its weights as pickle only ({', '.join(pickles)}), which can run any program when it is "
-            f"read and is never opened; convert it once, where you trust it: from {library} import {kind}; "
-            f"{kind}.from_pretrained({str(folder)!r}, use_safetensors=False).save_pretrained('converted')"
+            f"read and is never opened; convert it once, where you trust it: {how}"
         )
     raise ValueError(
         f"{folder} must hold weights as safetensors ({', '.join(f'{stem}.safetensors' for stem in _STEMS)}), but "

@@ -5,6 +5,7 @@ Arrow: (values of ``config.json``, tensors) --> network. Does not know: folders,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,16 +48,21 @@ def pretrained(kind: Any, values: dict[str, Any], tensors: dict[str, Tensor], wh
     return network.eval().requires_grad_(False)
 
 
-def diffused(kind: Any, values: dict[str, Any], tensors: dict[str, Tensor], who: str) -> Any:
-    """A model of diffusers from the values of its ``config.json`` and tensors by the names of the file."""
+def built(make: Callable[[], Any], tensors: dict[str, Tensor], who: str, advice: str) -> Any:
+    """A network that ``make`` gives, with tensors by the names of the file; ``advice`` where they do not fit."""
     try:
         with torch.random.fork_rng(devices=[]):
-            network = kind.from_config(dict(values))
+            network = make()
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"{who} must fit its {CONFIG_FILE} and weights, but does not ({reason}); use both of one model, saved by "
-            f"its library: {kind.__name__}.from_pretrained(FOLDER).save_pretrained(ANOTHER)"
-        ) from error
+        raise ValueError(f"{who} must fit its {CONFIG_FILE} and weights, but does not ({reason}); {advice}") from error
     return network.eval().requires_grad_(False)
+
+
+def diffused(kind: Any, values: dict[str, Any], tensors: dict[str, Tensor], who: str) -> Any:
+    """A model of diffusers from the values of its ``config.json`` and tensors by the names of the file."""
+    saved = f"{kind.__name__}.from_pretrained(FOLDER).save_pretrained(ANOTHER)"
+    return built(
+        lambda: kind.from_config(dict(values)), tensors, who, f"use both of one model, saved by its library: {saved}"
+    )

@@ -37,7 +37,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "study", "inspect", "report", "info", "recipes", "demo"),
+        *("evaluate", "tune", "study", "inspect", "report", "play", "push", "pull", "info", "recipes", "demo"),
     }
 
 
@@ -58,7 +58,16 @@ def test_every_flag_is_explained(parser):
             assert f"(default: {action.default})" in action.help, f"{parser.prog}: {action.dest} hides its default"
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e != "tokenmask demo"])
+ELSEWHERE = ("tokenmask demo", "tokenmask play", "tokenmask pull")  # long, served until it is stopped, of a hub
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if one.startswith(ELSEWHERE)])
+def test_examples_that_run_elsewhere_are_understood(example):
+    words = shlex.split(example)
+    assert make_parser().parse_args(words[1:]).command == words[1]
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if not one.startswith(ELSEWHERE)])
 def test_examples_work_as_written(example, workplace, call, monkeypatch):
     """In the order of the help, since some use what one before them made; only the fits are cut short."""
     monkeypatch.chdir(workplace)

@@ -18,9 +18,9 @@ def cells(name: str) -> list[dict]:
 
 
 def kinds(found: list[dict]) -> list[list[list[str]]]:
-    """What each output of each cell is: its media types, or the stream that it was written to."""
+    """What each output of each cell is: its media types, or printed words; warnings are left out, they come and go."""
     return [
-        [sorted(output["data"]) if "data" in output else [output["output_type"], output["name"]] for output in outputs]
+        [sorted(one["data"]) if "data" in one else [one["name"]] for one in outputs if one.get("name") != "stderr"]
         for outputs in (cell.get("outputs", ()) for cell in found)
     ]
 

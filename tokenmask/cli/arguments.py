@@ -149,6 +149,14 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def named(text: str) -> tuple[str, str]:
+    """What something is called and its licence."""
+    name, equals, licence = text.rpartition("=")
+    if not (name and equals and licence):
+        raise argparse.ArgumentTypeError(f"must have the form NAME=LICENCE, got {text!r}")
+    return name, licence
+
+
 def unit(text: str) -> str:
     """The name of a unit of length, or how many make a metre."""
     if text not in UNITS:

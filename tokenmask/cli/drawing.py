@@ -17,8 +17,8 @@ from tokenmask.cli.tokens import SUFFIX
 from tokenmask.components import component
 from tokenmask.generation import DrawOptions
 from tokenmask.medium import said
-from tokenmask.recipes import load_recipe
 from tokenmask.run import Run
+from tokenmask.run.folder import read_recipe
 from tokenmask.sampling import Categorical, Pick, Sampler
 from tokenmask.scores import Score
 from tokenmask.streams import TokenStream
@@ -26,7 +26,9 @@ from tokenmask.streams import TokenStream
 
 def drawing_options(run: Run, arguments: argparse.Namespace, stream: str) -> DrawOptions:
     """How codes of a stream are drawn."""
+    sampler = _sampler(run, arguments, stream)
     return {
+        "budget": arguments.budget if sampler is None else None,
         "negative": conditions(run, arguments.negative),
         "also": [_weighted(run, word) for word in arguments.also],
         "steps": arguments.steps,
@@ -34,7 +36,7 @@ def drawing_options(run: Run, arguments: argparse.Namespace, stream: str) -> Dra
         "temperature": arguments.temperature,
         "seed": arguments.seed,
         "num_samples": arguments.num_samples,
-        "sampler": _sampler(run, arguments, stream),
+        "sampler": sampler,
         "progress": True,
     }
 
@@ -85,6 +87,8 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
     if not (arguments.set or cut or arguments.order):
         return None
     recipe = run.recipe
+    if arguments.set and arguments.budget is not None:
+        raise ValueError("--budget takes settings that were found, --set says other ones; write one of the two")
     if arguments.set:
         if unsaid := [word for word in arguments.set if "=" not in word]:
             raise ValueError(f"--set takes field=value of the sampler, got {unsaid[0]!r}; write {unsaid[0]}=VALUE")
@@ -92,8 +96,8 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
         others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
         home = f"samplers.{stream}" if own else "sampler"
         overrides = [*others, *(f"{home}.{word}" for word in arguments.set)]
-        recipe = load_recipe(run.folder / "recipe.yaml", overrides=overrides)
-    sampler = recipe.sampler_of(stream)
+        recipe = read_recipe(run.folder, overrides)
+    sampler = recipe.sampler_of(stream, arguments.budget)
     if arguments.order:
         path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}
         order = component(path, Score, "tokenmask.scores")  # type: ignore[type-abstract]

@@ -19,6 +19,7 @@ from tokenmask.cli.arguments import (
     command,
     count,
     grid,
+    named,
     not_below_0,
     not_negative,
     number,
@@ -173,6 +174,41 @@ def evaluate(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of masks and samples (default: 0)")
 
 
+def tune(commands: Commands) -> None:
+    """``tokenmask tune``."""
+    examples = ["tokenmask tune runs/demo --stream image --budgets 2,4 --candidates 3 --samples 8"]
+    parser = command(
+        commands,
+        "tune",
+        "Find the schedule, order, steps, temperature and guidance that fill a stream best, for several budgets.",
+        examples,
+        "Settings are chosen on one half of the held-out records and reported on the other. What was found is written "
+        "into the run: `generate --budget N` takes the best of at most N passes, `generate` the cheapest that is as "
+        "good as any.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run folder whose corpora have held-out records")
+    parser.add_argument("--stream", required=True, metavar="NAME", help="which is filled")
+    parser.add_argument(
+        "--budgets",
+        type=grid,
+        metavar="N,N",
+        help="passes of a record through the model, a guided step takes two (default: 4,8,16 for each level)",
+    )
+    parser.add_argument("--candidates", type=count, default=12, metavar="N", help="settings tried (default: 12)")
+    parser.add_argument(
+        "--samples", type=count, default=32, metavar="N", help="records generated to tell the best (default: 32)"
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="of tokenmask.evaluation.metrics, or a class path (default: Generated)"
+    )
+    parser.add_argument(
+        "--figure", metavar="NAME", help="of the metric, by the beginning of its name (default: its first)"
+    )
+    parser.add_argument("--higher", action="store_true", help="the figure is better the higher it is")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of settings and samples (default: 0)")
+    parser.add_argument("--dry", action="store_true", help="show what would be written, and write nothing")
+
+
 def study(commands: Commands) -> None:
     """``tokenmask study``."""
     examples = [
@@ -238,6 +274,45 @@ def play(commands: Commands) -> None:
     parser.add_argument("--browser", action="store_true", help="open the page in the browser of this machine")
 
 
+def push(commands: Commands) -> None:
+    """``tokenmask push``."""
+    examples = ['tokenmask push runs/demo me/my-run --licence cc-by-4.0 --data "my pictures=cc0-1.0" --dry-run']
+    about = "Send a run to a hub, with a model card: recipe, weights, tokenizers and figures, none of your data."
+    more = "Needs huggingface_hub (pip install 'tokenmask[hub]') and its login (hf auth login)."
+    parser = command(commands, "push", about, examples, more)
+    parser.add_argument("run", metavar="RUN", help="a run folder; a README.md in it is sent as it is")
+    parser.add_argument("name", metavar="USER/NAME", help="the repository; one that is not there is made")
+    parser.add_argument("--public", action="store_true", help="make a new repository one that everybody can see")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be sent, and send nothing")
+    parser.add_argument("--title", metavar="WORDS", help="heading of the card (default: name of the folder)")
+    parser.add_argument("--licence", metavar="ID", help="of the weights, such as cc-by-4.0")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=LICENCE",
+        help="a source of data; again for more",
+    )
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="SENTENCE", help="what the run cannot do; again for more"
+    )
+    parser.add_argument(
+        "--samples", type=not_below_0, default=0, metavar="N", help="samples of each stream in the card (default: 0)"
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
+
+
+def pull(commands: Commands) -> None:
+    """``tokenmask pull``."""
+    examples = ["tokenmask pull me/my-run runs/theirs"]
+    about = "Fetch a run from a hub into a new folder, which appears when all of it is there and opens."
+    parser = command(commands, "pull", about, examples, "Needs huggingface_hub (pip install 'tokenmask[hub]').")
+    parser.add_argument("name", metavar="USER/NAME", help="the repository")
+    parser.add_argument("folder", metavar="RUN", help="the new run folder")
+    parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit (default: the main branch)")
+
+
 def info(commands: Commands) -> None:
     """``tokenmask info``."""
     examples = ["tokenmask info", "tokenmask info runs/demo"]
@@ -285,6 +360,13 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         default=[],
         metavar="WEIGHT:NAME=VALUE",
         help="a further condition, such as 1.5:text=sun; again for more",
+    )
+    parser.add_argument(
+        "--budget",
+        type=count,
+        metavar="N",
+        help="most passes through the model, with the settings that `tokenmask tune` found for so many (default: the "
+        "recipe's settings)",
     )
     parser.add_argument("--steps", type=count, metavar="N", help="decoding steps (default: the recipe's)")
     parser.add_argument(

@@ -19,6 +19,8 @@ class DrawOptions(TypedDict, total=False):
     """What may be said of a drawing; what is left out is as the recipe has it, or nothing.
 
     Keys:
+        budget: most passes of a request through the model; takes the settings that were found for it, see
+            :func:`tokenmask.tuning.tune`. The options below change them.
         steps: of the sampler's longest stage; others keep their ratio to it.
         guidance: s of u + s (c - u); 1 is none. The strongest, where it moves from step to step.
         temperature: 0 takes the best code. The first, where it moves from step to step.
@@ -31,6 +33,7 @@ class DrawOptions(TypedDict, total=False):
         on_step: called after each step of each request with a :class:`tokenmask.generation.Filling`.
     """
 
+    budget: int | None
     steps: int | None
     guidance: float | None
     temperature: float | None
@@ -112,6 +115,7 @@ def _called(name: str, value: Any) -> None:
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
+    "budget": whole,
     "steps": whole,
     "guidance": number,
     "temperature": partial(number, least=0.0),
@@ -129,8 +133,10 @@ def drawn_with(sampler: Sampler, options: DrawOptions) -> Sampler:
 
     Raises:
         ValueError: a negative condition where no stage pushes away from one, or further conditions and a guidance
-            that takes none.
+            that takes none; a sampler and a budget.
     """
+    if options.get("sampler") is not None and options.get("budget") is not None:
+        raise ValueError("a sampler says all of a drawing, so it leaves a budget nothing to say; give one of the two")
     sampler = options.get("sampler") or sampler
     weights = tuple(weight for _, weight in options.get("also") or ())
     steps, guidance, temperature = options.get("steps"), options.get("guidance"), options.get("temperature")

@@ -6,6 +6,6 @@ Each YAML file of this folder is one system and names its paper; its ``tiny`` pa
 """
 
 from tokenmask.recipes.reading import list_recipes, load_recipe, recipe_yaml, same_recipe
-from tokenmask.recipes.recipe import Recipe, StreamOptions
+from tokenmask.recipes.recipe import Budget, Recipe, StreamOptions
 
-__all__ = ["Recipe", "StreamOptions", "list_recipes", "load_recipe", "recipe_yaml", "same_recipe"]
+__all__ = ["Budget", "Recipe", "StreamOptions", "list_recipes", "load_recipe", "recipe_yaml", "same_recipe"]

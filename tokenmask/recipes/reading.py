@@ -37,7 +37,9 @@ def list_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
-def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool = False) -> Recipe:
+def load_recipe(
+    source: str | Path, *, overrides: Sequence[str] = (), tiny: bool = False, over: Path | None = None
+) -> Recipe:
     """Reads a recipe.
 
     A recipe may name another as its ``base`` and then hold only what it changes, mapping by mapping; a component with
@@ -50,6 +52,7 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
         overrides: "field.sub=value" each, for example "training.steps=500"; they change a recipe as one does its base.
         tiny: applies the recipe's ``tiny`` part first, with a warning for what of the base's no longer counts and
             the recipe's own is silent about.
+        over: a further page that changes it, before the overrides do.
 
     Raises:
         ValueError: no such recipe, an unknown field, a value of the wrong kind, a foreign component, or a sampler
@@ -66,12 +69,14 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), tiny: bool
                 stacklevel=2,
             )
         values = merge(values, small)
+    if over is not None:
+        values = merge(values, _values(over))
     before, asked = values, dict[str, Any]()
     for override in overrides:
         change = _change(override, values)
         values, asked = merge(values, change), merge(asked, change)
     _refuse_unused_sampler(before, asked, "a field that is set")
-    return _build(values, str(source))
+    return _build(values, str(source) if over is None else f"{source} with {over}")
 
 
 def recipe_yaml(recipe: Recipe) -> str:
@@ -112,17 +117,7 @@ def _find(source: str | Path) -> Path:
 
 def _page(path: Path) -> tuple[dict[str, Any], list[str]]:
     """The fields of a file over those of its base, with the tiny parts of both, and what of the base's is lost."""
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
-        values = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"a recipe must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"a recipe must be a YAML mapping of fields, got {type(values).__name__} in {path}; "
-            "write FIELD: VALUE lines"
-        )
+    values = _values(path)
     base, under, lost = values.pop("base", None), dict[str, Any](), list[str]()
     if base is not None:
         shipped = list_recipes()
@@ -142,6 +137,22 @@ def _page(path: Path) -> tuple[dict[str, Any], list[str]]:
         lost += [] if without(own, place)[0] != own else gone
     values = merge(under, values)
     return {**values, "tiny": merge(small, of_today(own, values, f"the tiny part of {path}"))}, lost
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+        values = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"a recipe must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"a recipe must be a YAML mapping of fields, got {type(values).__name__} in {path}; "
+            "write FIELD: VALUE lines"
+        )
+    return values
 
 
 def _change(override: str, under: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tokenmask.models import AttentionPattern, BackboneConfig, Full, HeadConfig,
 from tokenmask.objectives import MaskedCrossEntropy, Objective
 from tokenmask.procedures import Plain, Procedure
 from tokenmask.sampling import Sampler
+from tokenmask.scores.arguments import whole
 from tokenmask.training import Packing, Training
 
 ROWS = ("random", "codebooks")
@@ -47,6 +48,22 @@ class StreamOptions:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What fills a stream best for a given cost; ``tokenmask tune`` finds it.
+
+    Args:
+        passes: of a record through the model that it takes at most; a guided step takes two.
+        sampler: the settings.
+    """
+
+    passes: int
+    sampler: Sampler
+
+    def __post_init__(self) -> None:
+        whole("Budget.passes", self.passes)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that makes a run except its data.
 
@@ -65,6 +82,7 @@ class Recipe:
         procedure: what a training step computes around the loss.
         sampler: how slots are filled.
         samplers: stream name -> a sampler of its own.
+        budgets: stream name -> settings for some budgets, from small to large, which are asked for by ``budget=``.
         training: how the model is optimised.
         optional_streams: streams that own data do not hold are left out; else they must hold each.
     """
@@ -83,6 +101,7 @@ class Recipe:
     procedure: Procedure = field(default_factory=Plain)
     sampler: Sampler = field(default_factory=Sampler)
     samplers: Mapping[str, Sampler] = field(default_factory=dict)
+    budgets: Mapping[str, tuple[Budget, ...]] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     optional_streams: bool = False
 
@@ -100,14 +119,21 @@ class Recipe:
                     f"stream {name!r} may share with a stream of its own kind of codes, got {owner!r}; "
                     "name one that is in the recipe and shares with none"
                 )
-        for name in self.samplers:
-            if name not in self.streams:
-                raise ValueError(
-                    f"samplers may name the streams {', '.join(self.streams)}, got {name!r}; "
-                    "name one of these, or add the stream"
-                )
+        for what, named in (("samplers", self.samplers), ("budgets", self.budgets)):
+            for name in named:
+                if name not in self.streams:
+                    raise ValueError(
+                        f"{what} may name the streams {', '.join(self.streams)}, got {name!r}; "
+                        "name one of these, or add the stream"
+                    )
+        for name, budgets in self.budgets.items():
+            passes = [budget.passes for budget in budgets]
+            if not passes or passes != sorted(set(passes)):
+                raise ValueError(f"budgets.{name} must grow, got passes {passes}; sort them, each once")
         said = {"objective.process": getattr(self.objective, "process", None), "sampler.process": self.sampler.process}
         said |= {f"samplers.{name}.process": sampler.process for name, sampler in self.samplers.items()}
+        for name, budgets in self.budgets.items():
+            said |= {f"budgets.{name}.{budget.passes}.process": budget.sampler.process for budget in budgets}
         law = self.process
         for name, process in said.items():
             if law is not None and isinstance(process, MaskingProcess) and process != law:
@@ -115,9 +141,27 @@ class Recipe:
                     f"the law of time is said twice: masker.rate hides by {law}, and {name} is {process}; leave it out"
                 )
 
-    def sampler_of(self, stream: str) -> Sampler:
-        """The sampler that fills a stream; its process is that of the rate, by which the model was told the time."""
+    def sampler_of(self, stream: str, budget: int | None = None) -> Sampler:
+        """The sampler that fills a stream; its process is that of the rate, by which the model was told the time.
+
+        Args:
+            stream: which.
+            budget: most passes of a record through the model; None takes the stream's usual settings.
+
+        Raises:
+            ValueError: there are no settings for so small a budget, or for any.
+        """
         sampler, law = self.samplers.get(stream, self.sampler), self.process
+        if budget is not None:
+            found = self.budgets.get(stream, ())
+            fitting = [one for one in found if one.passes <= budget]
+            if not fitting:
+                known = ", ".join(str(one.passes) for one in found) or "no budget"
+                raise ValueError(
+                    f"{stream} has settings for {known}, got a budget of {budget} passes; ask for more, or find them "
+                    f"by `tokenmask tune RUN --stream {stream} --budgets {budget}`"
+                )
+            sampler = fitting[-1].sampler
         return sampler if law is None else replace(sampler, process=law)
 
     @property
@@ -138,7 +182,9 @@ class Recipe:
             for name, tokenizer in changed.items()
         }
         moving = replace(self.training, only=())  # what moved alone, moved before the change
-        return replace(self, streams={**self.streams, **fresh}, training=moving).of(layout.names)
+        budgets = {name: found for name, found in self.budgets.items() if name not in changed}
+        changes: dict[str, Any] = {"streams": {**self.streams, **fresh}, "training": moving, "budgets": budgets}
+        return replace(self, **changes).of(layout.names)
 
     def of(self, names: Collection[str]) -> Recipe:
         """The same recipe with some of its streams only."""
@@ -154,4 +200,5 @@ class Recipe:
             packing=replace(self.packing, budgets=kept(self.packing.budgets)),
             conditioning=replace(self.conditioning, odds=kept(self.conditioning.odds)),
             samplers=kept(self.samplers),
+            budgets=kept(self.budgets),
         )

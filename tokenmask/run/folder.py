@@ -4,6 +4,7 @@ Arrow: folder --**read_run**--> recipe, layout, models and tokenizers that belon
 Does not know: what a run does, how it is trained.
 
     recipe.yaml  layout.json  run.json  tokenizers/NAME/  models/NAME.safetensors  checkpoint.safetensors  metrics.jsonl
+    tuned.yaml, where settings of its samplers were found for it
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenmask.components import names_of_its_day
+import yaml
+
+from tokenmask.components import names_of_its_day, plain
 from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.recipes import Recipe, load_recipe, recipe_yaml, same_recipe
+from tokenmask.recipes import Budget, Recipe, load_recipe, recipe_yaml, same_recipe
+from tokenmask.sampling import Sampler
 from tokenmask.tokenizer import Tokenizer, check_storable
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 
 FORMAT = 2  # 1 held layouts and models whose components had no class path; it is still read
+TUNED = "tuned.yaml"
 SHIPPED = Path(__file__).parents[1] / "weights"  # a run folder without corpora; its README.md is the model card
 
 
@@ -83,10 +88,35 @@ def read_run(folder: Path) -> RunParts:
     return RunParts(recipe, layout, models, tokenizers, corpora, labels, fresh)
 
 
-def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a run, in whatever words were those of its day; overrides as of :func:`load_recipe`."""
+def read_recipe(folder: Path, overrides: Sequence[str] = (), *, tuned: bool = True) -> Recipe:
+    """The recipe of a run, in whatever words were those of its day.
+
+    Args:
+        folder: of the run.
+        overrides: as of :func:`load_recipe`.
+        tuned: with the settings that were found for the run after its training, if it has any.
+    """
+    over = folder / TUNED if tuned and (folder / TUNED).is_file() else None
     with names_of_its_day():
-        return load_recipe(folder / "recipe.yaml", overrides=overrides)
+        return load_recipe(folder / "recipe.yaml", overrides=overrides, over=over)
+
+
+def write_tuned(folder: Path, stream: str, usual: Sampler, budgets: Sequence[Budget]) -> None:
+    """Writes the settings that were found for a stream beside the recipe, over those found before.
+
+    They are of the trained weights, so they are no part of ``recipe.yaml``, by which a training is resumed.
+
+    Args:
+        folder: of the run.
+        stream: which.
+        usual: settings where no budget is asked for.
+        budgets: from small to large.
+    """
+    path = folder / TUNED
+    found = dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    samplers = {**found.get("samplers", {}), stream: plain(usual, Sampler)}
+    said = {**found.get("budgets", {}), stream: [plain(budget, Budget) for budget in budgets]}
+    write_text_atomic(path, yaml.safe_dump({"samplers": samplers, "budgets": said}, sort_keys=False, width=120))
 
 
 def model_path(folder: str | Path, name: str = "main") -> Path:
@@ -138,7 +168,7 @@ def write_run(
         check_storable(tokenizer)
     held = {name: (folder / name).read_text(encoding="utf-8") for name in texts if (folder / name).exists()}
     equal = {
-        "recipe.yaml": lambda: same_recipe(read_recipe(folder), recipe),
+        "recipe.yaml": lambda: same_recipe(read_recipe(folder, tuned=False), recipe),
         "layout.json": lambda: _read_layout(folder / "layout.json") == layout,
     }
     for name, text in held.items():

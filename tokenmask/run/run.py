@@ -6,6 +6,7 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from tokenmask.generation import (
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
+from tokenmask.run.card import Card
 from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
@@ -42,6 +44,8 @@ from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
 from tokenmask.tokenizer import ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
+
+_SHARING = "tokenmask.sharing"  # looked up when it is asked for: the card of a run is made of reports, which know runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +137,8 @@ class Run:
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -168,7 +172,7 @@ class Run:
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
             requests += [replace(blank, sample=sample) for sample in range(samples)]
-        filled = self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
+        filled = self._fill(requests, self._sampler(stream, options), options, invariant)
         return [_marked(one, asked.hole) for one, asked in zip(filled, requests, strict=True)]
 
     @free_cores()
@@ -201,8 +205,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and on_step;
-                see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
+                on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
@@ -296,7 +300,7 @@ class Run:
             canvas = cut(whole, piece[0], first, stop)
             open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
         request = Request(name, canvas, open_places, conditions, seed=seed, cut=piece is not None, **others)
-        sampler = drawn_with(self.recipe.sampler_of(name), options)
+        sampler = self._sampler(name, options)
         end = codes.spec.end_code
         if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
@@ -310,6 +314,9 @@ class Run:
     def inputs(self) -> Inputs:
         """What its streams take: media, words and paths as tokens."""
         return Inputs(self.layout, self.tokenizers, self.labels)
+
+    def _sampler(self, stream: str, options: DrawOptions) -> Sampler:
+        return drawn_with(self.recipe.sampler_of(stream, options.get("budget")), options)
 
     def _fill(
         self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
@@ -366,12 +373,15 @@ class Run:
             )
         return swap(self, name, tokenizer, media, seed)
 
-    def save(self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = ()) -> Run:
-        """Writes a run folder and opens it.
+    def save(
+        self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = (), *, card: Card | None = None
+    ) -> Run:
+        """Writes a run folder with a model card, README.md, and opens it.
 
         Args:
-            folder: new, or left over from the very same call.
+            folder: new, or left over from the very same call; a README.md that is there stays as it is.
             corpora: (folder, weight) of data with the codes of these tokenizers.
+            card: what the card says that no file knows: title, licence, data, limits, and how many samples it shows.
 
         Raises:
             ValueError: the folder holds another run, a corpus holds foreign codes, or a component could not be read
@@ -389,6 +399,8 @@ class Run:
             path = model_path(folder, name)
             path.parent.mkdir(exist_ok=True)
             model.save(path)
+        sharing = importlib.import_module(_SHARING)
+        sharing.write_card(self, folder, sharing.Card() if card is None else card)
         return Run.load(folder)
 
     def export(self, kind: str, folder: str | Path) -> Path:
@@ -409,6 +421,19 @@ class Run:
                 have, in a sentence that names it; then nothing was written.
         """
         return export(self.models, self.tokenizers, kind, Path(folder))
+
+    def push(self, name: str, *, card: Card | None = None, public: bool = False, endpoint: str | None = None) -> str:
+        """Sends it to a hub as "user/name"; returns the address of the commit, see :func:`tokenmask.sharing.push`."""
+        sent = importlib.import_module(_SHARING).push(self, name, card=card, public=public, endpoint=endpoint)
+        return str(sent)
+
+    def tune(self, stream: str, **options: Any) -> Any:
+        """Finds the settings that fill a stream best for some budgets; see :func:`tokenmask.tuning.tune`.
+
+        Returns:
+            what was found, whose ``run`` generates by it; where this run has a folder, it is written there.
+        """
+        return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
 
     # judge -------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ Arrow: Study + Variant + seed --**Bench.measure**--> Figures. Does not know: fil
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +24,10 @@ from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.run import Run
 from tokenmask.run.folder import read_recipe, sha256
 from tokenmask.sampling import Sampler
-from tokenmask.studies.law import Drawn, LawMetric, World, draw
+from tokenmask.studies.law import Drawn, LawMetric, draw
 from tokenmask.studies.sources import fitted_to, run_of, trained_on_world, trained_run, world_of
 from tokenmask.studies.study import Study, Variant, overrides
+from tokenmask.worlds import World, oracle
 
 LAW = "tokenmask.studies.law"
 METRICS = "tokenmask.evaluation.metrics"
@@ -75,7 +75,7 @@ class Bench:
         if study.kind == "sample":
             values["model"] = sha256((self._run.folder / "models" / "main.safetensors").read_bytes())
         if study.kind == "train":
-            values["recipe"] = plain(_only_trained(recipe), Recipe)
+            values["recipe"] = _trained_by(recipe)
         values |= {"data": study.data, "world": study.world, "given": list(study.given)}
         values["records"] = study.records if study.kind != "exact" else 0
         return _digest(values)
@@ -139,8 +139,7 @@ class Bench:
 
     @cached_property
     def _oracle(self) -> MaskedModel:
-        made = importlib.import_module("tokenmask.worlds").oracle(self._world)
-        return made  # type: ignore[no-any-return]
+        return oracle(self._world)
 
     def _trained(self, recipe: Recipe) -> Run:
         return trained_run(_only_trained(recipe), self.study, self._folder(recipe), self.work)
@@ -150,7 +149,7 @@ class Bench:
 
     def _folder(self, recipe: Recipe) -> Path:
         study = self.study
-        found = {"recipe": plain(_only_trained(recipe), Recipe), "data": study.data, "world": study.world}
+        found = {"recipe": _trained_by(recipe), "data": study.data, "world": study.world}
         return self.work / "trained" / _digest({**found, "records": study.records})
 
     def _recipe(self, variant: Variant, seed: int) -> Recipe:
@@ -198,7 +197,13 @@ def _with_sampler(run: Run, stream: str, sampler: Sampler) -> Run:
 
 def _only_trained(recipe: Recipe) -> Recipe:
     """The recipe without what is not used before it generates, so that variants of samplers share a training."""
-    return replace(recipe, sampler=Sampler(), samplers={})
+    return replace(recipe, sampler=Sampler(), samplers={}, budgets={})
+
+
+def _trained_by(recipe: Recipe) -> dict[str, Any]:
+    """All that a training follows from, as JSON values."""
+    values: dict[str, Any] = plain(_only_trained(recipe), Recipe)
+    return {name: value for name, value in values.items() if name != "budgets"}
 
 
 def _costs(tally: Mapping[str, int], seconds: float) -> list[Figure]:

@@ -1,0 +1,127 @@
+"""The model card and what is shared: what a run is, in words, and nothing that could run."""
+
+import re
+
+import pytest
+import yaml
+from PIL import Image as pillow
+
+import tokenmask as tm
+from tests.worlds import tiny_run, tokenizers
+from tokenmask.analysis.figures import Evaluation, Figure, StreamFigures
+from tokenmask.modalities.image import ImageTokenizer
+from tokenmask.sharing import card_text, files_of, stage
+from tokenmask.sharing.staging import belongs, check_harmless
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tiny_run(tmp_path_factory.mktemp("run") / "mine", "captions", steps=3)
+
+
+def front_of(text: str) -> dict:
+    return yaml.safe_load(re.match(r"---\n(.*?)---\n", text, re.S)[1])
+
+
+def test_a_card_says_what_the_run_is(run):
+    card = tm.Card("My <run>", "CC-BY-4.0", {"em|oji": "apache-2.0"}, ["No faces."])
+    text = card_text(run, card)
+    assert front_of(text) == {
+        "license": "cc-by-4.0",
+        "library_name": "tokenmask",
+        "tags": ["masked-modeling", "discrete-tokens", "text", "image"],
+        "pipeline_tag": "any-to-any",
+    }
+    assert "# My &lt;run>\n" in text and "- em\\|oji: apache-2.0\n" in text and "- No faces.\n" in text
+    assert "| image | image | 1 level(s) of 64 | ImageTokenizer |" in text
+    assert "trained for 3 steps of" in text and "None were measured" in text
+    counts = re.search(r"- Corpus `emoji`, weight 1: (\d+) training and (\d+) held-out records of text, image\.", text)
+    assert [int(one) for one in counts.groups()] == [len(run.records(split)) for split in ("train", "held-out")]
+    assert str(run.folder) not in text
+    assert "Sources and their licences are not stated" in card_text(run, tm.Card("x"))
+
+
+def test_figures_are_told_of_the_weights_that_they_were_measured_on(run, tmp_path):
+    (made := run.save(tmp_path / "own"))
+    bits = Figure("bits a code", 5.25, (5.0, 5.5), 22, "held-out records", "unigram 5.5")
+    Evaluation((StreamFigures("image", "image", "", (bits,)),), (), {"seed": 0}).save(made.folder / "evaluation.json")
+    told = card_text(made, tm.Card("x"))
+    assert "| bits a code | 5.25 | 5 .. 5.5 | 22 held-out records | unigram 5.5 |" in told
+    other = made.swap_tokenizer("image", tokenizers()["image"], media=[])
+    assert other.fresh == ("image",) and "None were measured" in card_text(other, tm.Card("x"))
+    assert "The rows of image are new" in card_text(other, tm.Card("x"))
+
+
+def test_a_saved_run_has_a_card_and_samples_that_open(run, tmp_path):
+    saved = run.save(tmp_path / "own", card=tm.Card(samples=2, seed=1))
+    text = (saved.folder / "README.md").read_text(encoding="utf-8")
+    assert "# own\n" in text and text.count("**text, given image**: \u201c") == 2
+    shown = re.findall(r"\*\*image, given text \u201c[^\u201d]+\u201d\*\*: !\[image\]\((samples/image-\d\.png)\)", text)
+    assert shown == ["samples/image-0.png", "samples/image-1.png"]
+    for name in shown:
+        with pillow.open(saved.folder / name) as picture:
+            assert picture.size == (32, 32)
+    (saved.folder / "README.md").write_text("mine")
+    run.save(tmp_path / "own")
+    assert (saved.folder / "README.md").read_text() == "mine"  # a person's words stay
+    with pytest.raises(ValueError, match="samples of a card must be 0 or more, got -1"):
+        tm.Card(samples=-1)
+
+
+def test_what_is_shared_is_its_own_files_alone(run, tmp_path):
+    names = stage(run, tmp_path / "sent")
+    assert names == files_of(tmp_path / "sent") and all(belongs(name) for name in names)
+    assert {name.partition("/")[0] for name in names} == {
+        *("README.md", "recipe.yaml", "layout.json", "run.json", "models", "tokenizers")
+    }
+    assert (run.folder / "checkpoint.safetensors").is_file() or (run.folder / "metrics.jsonl").is_file()
+    text = b"".join((tmp_path / "sent" / name).read_bytes() for name in names)
+    assert str(run.folder).encode() not in text and b"corpus/emoji" not in text
+    opened = tm.load(tmp_path / "sent")
+    asked = {"given": {"text": "sun"}, "steps": 2, "seed": 1}
+    assert opened.generate_tokens("image", **asked) == run.generate_tokens("image", **asked) and opened.corpora == ()
+
+
+def test_the_card_of_a_person_is_sent_as_it_is(run, tmp_path):
+    home = run.save(tmp_path / "home")
+    (home.folder / "README.md").write_text("---\nlicense: mit\n---\nmine")
+    stage(home, tmp_path / "sent")
+    assert (tmp_path / "sent" / "README.md").read_text() == "---\nlicense: mit\n---\nmine"
+    stage(home, tmp_path / "other", tm.Card(title="Made"))
+    assert "# Made" in (tmp_path / "other" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.bin", b"x"), ("a.PKL", b"x"), ("a", b"\x80\x04."), ("a", b"#!/bin/sh"), ("a.py", b"")]
+)
+def test_what_could_run_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"a shared run holds data only, but {name} may run"):
+        check_harmless(tmp_path / name, name)
+
+
+def test_a_foreign_tokenizer_that_keeps_a_pickle_is_not_sent(run, tmp_path, monkeypatch):
+    usual = ImageTokenizer.save
+
+    def pickling(self, folder):
+        usual(self, folder)
+        (folder / "more").write_bytes(b"\x80\x05\x95")
+
+    monkeypatch.setattr(ImageTokenizer, "save", pickling)
+    with pytest.raises(ValueError, match="but tokenizers/image/more may run a program"):
+        stage(run, tmp_path / "sent")
+
+
+def test_names_of_files_of_a_run():
+    good = ["run.json", "README.md", "models/main.safetensors", "tokenizers/a/b.json", "samples/x.png"]
+    bad = [
+        "notes.txt",
+        "/run.json",
+        "models/main.bin",
+        "tokenizers/../x",
+        ".git/x",
+        "tokenizers/.x",
+        "a\\b",
+        "corpus/x",
+    ]
+    assert [belongs(name) for name in good + bad] == [True] * len(good) + [False] * len(bad)

@@ -1,0 +1,46 @@
+"""``tokenmask tune``: the settings that fill a stream best, found by measuring and written into the run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tokenmask.cli.show import say, table
+from tokenmask.components import component
+from tokenmask.evaluation.metric import Metric
+from tokenmask.run import Run
+from tokenmask.tuning import tune as tune_run
+from tokenmask.tuning.found import HEAD
+
+
+def tune(arguments: argparse.Namespace) -> int:
+    """Finds, shows and writes them."""
+    metric = None
+    if arguments.metric:
+        home = "tokenmask.evaluation.metrics"
+        path = arguments.metric if "." in arguments.metric else f"{home}.{arguments.metric}"
+        metric = component({"class_path": path}, Metric, home)  # type: ignore[type-abstract]
+    found = tune_run(
+        Run.load(arguments.run),
+        arguments.stream,
+        budgets=arguments.budgets,
+        candidates=arguments.candidates,
+        samples=arguments.samples,
+        metric=metric,
+        figure=arguments.figure or "",
+        higher=arguments.higher,
+        seed=arguments.seed,
+        write=not arguments.dry,
+        say=_waiting,
+    )
+    table(HEAD, found.rows())
+    say(f"On records that had no part in the choice. Where no budget is asked for: {found.usual.said}.")
+    if not arguments.dry:
+        folder = found.run.folder
+        say(f"\nsaved: {folder}/tuned.yaml, {folder}/tuning/{found.stream}.json and .svg")
+    return 0
+
+
+def _waiting(text: str) -> None:
+    sys.stderr.write(f"{text} ...\n")
+    sys.stderr.flush()

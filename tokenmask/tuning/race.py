@@ -1,0 +1,131 @@
+"""Race: settings are measured on few records, and the better half on more, until one is left.
+
+Arrow: Settings + records --**Track.measure**--> Trials --**best_of**--> the best one. Does not know: which settings
+there are, where what was found goes. Source of the halving: Jamieson and Talwalkar, arXiv:1502.07943.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tokenmask.evaluation.metric import Metric
+from tokenmask.evaluation.part import Streams, part_of
+from tokenmask.run import Run
+from tokenmask.sampling import Sampler
+from tokenmask.tuning.space import Settings
+
+FIRST = 8  # records of the first heat, if there are as many
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings with a number of steps, measured.
+
+    Args:
+        said: the settings in words.
+        sampler: what was measured.
+        value: the figure; None if it could not be measured.
+        interval: 95 %, over the records.
+        passes: of a record through the model.
+        seconds: a record.
+        records: that were generated.
+    """
+
+    said: str
+    sampler: Sampler
+    value: float | None
+    interval: tuple[float, float] | None
+    passes: float
+    seconds: float
+    records: int
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Where settings are measured alike.
+
+    Args:
+        run: whose stream is filled.
+        stream: its name.
+        records: split -> records; the held-out ones give conditions and are compared with.
+        metric: what measures.
+        figure: the beginning of the name of its figure; "" is its first.
+        higher: whether more is better.
+        seed: of the draws.
+    """
+
+    run: Run
+    stream: str
+    records: Mapping[str, Sequence[Streams]]
+    metric: Metric
+    figure: str
+    higher: bool
+    seed: int
+
+    def measure(self, said: str, sampler: Sampler, samples: int) -> Trial:
+        """A trial with so many records, at most as many as are held out.
+
+        Raises:
+            ValueError: the metric has no such figure for the stream.
+        """
+        samplers = {**self.run.recipe.samplers, self.stream: sampler}
+        run = replace(self.run, recipe=replace(self.run.recipe, samplers=samplers))
+        part = part_of(run, self.stream, self.records, samples=samples, seed=self.seed, draws=1)
+        begun = time.perf_counter()
+        part.generated(part.chosen)
+        seconds = time.perf_counter() - begun
+        figures = list(self.metric(part))
+        found = next((one for one in figures if one.name.startswith(self.figure)), None)
+        if found is None:
+            names = "; ".join(one.name for one in figures) or "none"
+            raise ValueError(
+                f"{type(self.metric).__name__} has the figures {names} for {self.stream}, got {self.figure!r}; name one"
+            )
+        rows, positions = part.tally.get("rows", 1), part.tally.get("positions", 1)
+        passes = part.tally.get("computed_positions", 0) / positions
+        return Trial(said, sampler, found.value, found.interval, passes, seconds / rows, rows)
+
+    def better(self, trial: Trial) -> float:
+        """Something that is lower for better trials."""
+        if trial.value is None:
+            return float("inf")
+        return -trial.value if self.higher else trial.value
+
+
+def best_of(
+    track: Track,
+    candidates: Sequence[Settings],
+    passes: int,
+    samples: int,
+    levels: int,
+    say: Callable[[str], None],
+) -> list[Trial]:
+    """All trials of a budget; the last one is the best.
+
+    Args:
+        track: measures.
+        candidates: the first one wins a tie.
+        passes: the budget.
+        samples: records of the last heat.
+        levels: of the stream.
+        say: is told of each heat.
+
+    Returns:
+        nothing if no candidate fits the budget.
+    """
+    left = [(one.said, sampler) for one in candidates if (sampler := one.within(passes, levels)) is not None]
+    trials: list[Trial] = []
+    heat = min(samples, max(FIRST, samples // 4))
+    while left:
+        say(f"{passes} passes: {len(left)} settings with {heat} records each")
+        found = [track.measure(said, sampler, heat) for said, sampler in left]
+        fitting = [trial for trial in found if trial.passes <= passes + 1e-6 and trial.value is not None]
+        fitting.sort(key=track.better)  # stable
+        trials += [trial for trial in found if trial not in fitting[:1]] + fitting[:1]
+        if not fitting or (len(fitting) == 1 or heat == samples):
+            return trials if fitting else []
+        left = [(trial.said, trial.sampler) for trial in fitting[: (len(fitting) + 1) // 2]]
+        heat = min(samples, 2 * heat)
+    return trials
