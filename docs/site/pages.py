@@ -18,7 +18,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +29,15 @@ PROJECT = {  # file of the repository -> its page
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
     "benchmarks/README.md": "project/benchmarks.md",
+    "benchmarks/studies/README.md": "systems.md",
     "tokenmask/weights/README.md": "project/weights.md",
     "tokenmask/data/README.md": "project/data.md",
 }
 PICTURES = {"benchmarks/results/swap.png": "project/results/swap.png"}
+PICTURES |= {
+    f"benchmarks/results/studies/{path.name}": f"studies/{path.name}"
+    for path in sorted((ROOT / "benchmarks" / "results" / "studies").glob("*.svg"))
+}
 BENCHMARK = "intel-r-xeon-r-processor-*.json"  # whose newest run the performance page shows
 PICTURE = re.compile(r"!\[([^\]\n]*)\]\((?!https?:)([^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
@@ -64,7 +68,6 @@ def on_files(files: Files, config: Any) -> Files:
     """Adds the pages that are made here."""
     made = {
         "api/index.md": api_index(),
-        "systems.md": systems(),
         "performance.md": performance(),
         "limits.md": limits(),
         "options.md": options(),
@@ -74,6 +77,7 @@ def on_files(files: Files, config: Any) -> Files:
     for source, page in PROJECT.items():
         if source != "README.md":
             made[page] = moved((ROOT / source).read_text(encoding="utf-8"), source, page)
+    made["systems.md"] = systems()
     for page, text in made.items():
         files.append(File.generated(config, page, content=text))
     for source, place in PICTURES.items():
@@ -161,26 +165,12 @@ def _holds_code(path: Path) -> bool:
 
 
 def systems() -> str:
-    """The recipes that ship, from their files."""
-    lines = [
-        "# Systems",
-        "",
-        "Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.",
-        "",
-    ]
-    lines += ["| recipe | what it does | after |", "|---|---|---|"]
+    """What studies showed of each system, and the recipes that ship, from their files."""
+    source = "benchmarks/studies/README.md"
+    lines = [moved((ROOT / source).read_text(encoding="utf-8"), source, "systems.md").rstrip(), "", "# Recipes", ""]
+    lines.append("Every recipe is a YAML file of shared parts; `tokenmask recipes NAME` prints one in full.")
     for path in sorted((ROOT / "tokenmask" / "recipes").glob("*.yaml")):
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        lines.append(f"| [`{path.stem}`](#{path.stem}) | {values['about']} | {values['paper']} |")
-    for path in sorted((ROOT / "tokenmask" / "recipes").glob("*.yaml")):
-        lines += [
-            "",
-            f"## {path.stem}",
-            "",
-            "```yaml",
-            path.read_text(encoding="utf-8").rstrip(),
-            "```",
-        ]
+        lines += ["", f"## {path.stem}", "", "```yaml", path.read_text(encoding="utf-8").rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -176,10 +176,7 @@ def evaluate(commands: Commands) -> None:
 
 def tune(commands: Commands) -> None:
     """``tokenmask tune``."""
-    examples = [
-        "tokenmask tune runs/demo --stream image --budgets 2,4 --candidates 3 --samples 8",
-        "tokenmask generate image --run runs/demo --given text=sun --budget 4 --out budget.png",
-    ]
+    examples = ["tokenmask tune runs/demo --stream image --budgets 2,4 --candidates 3 --samples 8"]
     parser = command(
         commands,
         "tune",

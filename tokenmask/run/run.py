@@ -172,9 +172,8 @@ class Run:
                 self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
             )
             requests += [replace(blank, sample=sample) for sample in range(samples)]
-        filled = self._fill(requests, drawn_with(self.recipe.sampler_of(stream), options), options, invariant)
+        filled = self._fill(requests, self._sampler(stream, options), options, invariant)
         return [_marked(one, asked.hole) for one, asked in zip(filled, requests, strict=True)]
-        return self._fill(requests, self._sampler(stream, options), options, invariant)
 
     @free_cores()
     def edit(

@@ -7,11 +7,10 @@ variants, files.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,44 +21,13 @@ from tokenmask.analysis.intervals import error_interval, generator, mean_interva
 from tokenmask.batch import ABSENT, Batch
 from tokenmask.layout import Layout
 from tokenmask.sampling import Sampler, SamplerState
-from tokenmask.tokenizer import Tokenizer
+from tokenmask.worlds import World
 
 ROWS = 512  # of a batch
 _FLOORS = 20  # draws of the law itself whose distance is averaged
 _RESAMPLES = 200
 _GIVEN_SEED, _FLOOR_SEED, _ENTROPY_SEED = 1 << 20, 1 << 24, 1 << 28  # of draws of the law: none is used twice
 _ENTROPY_DRAWS = 1 << 16
-
-
-class World(Protocol):
-    """What is asked of a world, see ``tokenmask.worlds``."""
-
-    def __hash__(self) -> int:
-        """Equal worlds have equal laws."""
-
-    @property
-    def parts(self) -> Mapping[str, Any]:
-        """Its streams by name, in their order, each with a length."""
-
-    @property
-    def layout(self) -> Layout:
-        """Of its streams."""
-
-    @property
-    def tokenizers(self) -> dict[str, Tokenizer]:
-        """One for each stream."""
-
-    def draw(self, count: int, seed: int = 0) -> Tensor:
-        """int64 [count, N], independent draws."""
-
-    def log_prob(self, codes: Tensor) -> Tensor:
-        """float64 [B], of codes int64 [B, N]; -inf where there is no probability."""
-
-    def batch(self, codes: Tensor, is_open: Tensor | None = None, layout: Layout | None = None) -> Batch:
-        """Rows of codes; what is not open is given."""
-
-    def write(self, folder: str | Path, count: int, seed: int = 0) -> Path:
-        """Writes records as a corpus, and returns its folder."""
 
 
 @dataclass(frozen=True, eq=False)

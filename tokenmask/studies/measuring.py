@@ -6,7 +6,6 @@ Arrow: Study + Variant + seed --**Bench.measure**--> Figures. Does not know: fil
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +24,10 @@ from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.run import Run
 from tokenmask.run.folder import read_recipe, sha256
 from tokenmask.sampling import Sampler
-from tokenmask.studies.law import Drawn, LawMetric, World, draw
+from tokenmask.studies.law import Drawn, LawMetric, draw
 from tokenmask.studies.sources import fitted_to, run_of, trained_on_world, trained_run, world_of
 from tokenmask.studies.study import Study, Variant, overrides
+from tokenmask.worlds import World, oracle
 
 LAW = "tokenmask.studies.law"
 METRICS = "tokenmask.evaluation.metrics"
@@ -139,8 +139,7 @@ class Bench:
 
     @cached_property
     def _oracle(self) -> MaskedModel:
-        made = importlib.import_module("tokenmask.worlds").oracle(self._world)
-        return made  # type: ignore[no-any-return]
+        return oracle(self._world)
 
     def _trained(self, recipe: Recipe) -> Run:
         return trained_run(_only_trained(recipe), self.study, self._folder(recipe), self.work)

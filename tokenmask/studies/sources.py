@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tokenmask.components import component
 from tokenmask.corpus import HELD_OUT, TRAIN, Item, build_corpus
@@ -20,9 +19,9 @@ from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe, StreamOptions
 from tokenmask.run import SHIPPED, Run, load_tokenizer, train
 from tokenmask.run.folder import model_path
-from tokenmask.studies.law import World
 from tokenmask.studies.study import Study
 from tokenmask.tokenizer import Tokenizer
+from tokenmask.worlds import World
 
 _RECORDS_SEED = 90210  # of the records of a world, which are the same for all variants and seeds
 
@@ -36,16 +35,14 @@ def world_of(study: Study) -> World:
     values = dict(study.world or {})
     if "." not in str(values.get("class_path", ".")):
         values["class_path"] = f"tokenmask.worlds.{values['class_path']}"
-    world: Any = component(values, object, "tokenmask.worlds")
-    if not (hasattr(world, "log_prob") and hasattr(world, "parts")):
-        raise ValueError(f"a world has parts and log_prob, but {values['class_path']} has not; name a world")
+    world = component(values, World, "tokenmask.worlds")  # type: ignore[type-abstract]
     others = [name for name in study.given if name not in world.parts]
     if others or len(study.given) == len(world.parts):
         raise ValueError(
             f"given may name some of the streams {', '.join(world.parts)}, not all, got {', '.join(study.given)}; "
             "correct it"
         )
-    return world  # type: ignore[no-any-return] # its attributes were looked at
+    return world
 
 
 def run_of(study: Study, work: Path) -> Run:
