@@ -12,10 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+_SHOWN = 12  # bytes on either side of one that is wrong
 _MARKED = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
     *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
     *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
 )
+
+
+def coding_of(data: bytes) -> str:
+    """How text that begins so is coded: UTF-8, or UTF-16 or UTF-32 where a byte order mark says so; the mark is none
+    of its characters."""
+    return next((name for mark, name in _MARKED if data.startswith(mark)), "utf-8-sig")
 
 
 def text_of(data: bytes) -> str:
@@ -24,8 +31,35 @@ def text_of(data: bytes) -> str:
     Raises:
         UnicodeDecodeError: it is none of these.
     """
-    coding = next((name for mark, name in _MARKED if data.startswith(mark)), "utf-8-sig")
-    return data.decode(coding)
+    return data.decode(coding_of(data))
+
+
+def no_text(path: str | Path, error: UnicodeDecodeError) -> str:
+    """The sentence on a file that is not in the coding that it should be in: where it is not, and what to do.
+
+    Args:
+        path: of the file.
+        error: of :func:`text_of`, or of reading it as text.
+    """
+    if not error.encoding.lower().startswith("utf-8"):
+        name = error.encoding.upper()
+        return f"{path} must be {name}, as its byte order mark says, but is not ({error.reason}); save it as UTF-8"
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, 1):  # a multi-byte character holds no line feed
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as inner:
+                around = line[max(0, inner.start - _SHOWN) : inner.start + _SHOWN]
+                meant = around.decode("cp1252", errors="replace").strip()
+                guess = (
+                    f"if {meant!r} is right it is Windows-1252 or Latin-1: convert it with iconv -f WINDOWS-1252 "
+                    "-t UTF-8, else "
+                )
+                return (
+                    f"{path} must be text in UTF-8, but byte {inner.start + 1} of its line {number} is "
+                    f"0x{line[inner.start]:02x}; {guess if meant.isprintable() else ''}save it as UTF-8"
+                )
+    return f"{path} must be text in UTF-8, but is not ({error.reason}); save it as UTF-8"
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ _MICRO = re.compile("^(?:[\u00b5\u03bc\u00e6]|[\u00e3\u0082\u00e2]+[\u00b5\u03bc
 _AROUND = re.compile(r"[\s\[\](){}<>.'\"]")
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _NOTHING = re.compile(r"[0xX.:/ -]")  # what stands where nothing is known
+_SIGN = re.compile(r"^([+-])\s+")  # and blanks behind it, as some programs fill a field up
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 
 
@@ -116,6 +117,7 @@ def number(words: str, field: str) -> Decimal:
     Raises:
         ValueError: no number, or one that could be two.
     """
+    words = _SIGN.sub(r"\1", words)
     plain = words
     if _THOUSANDS.fullmatch(words):
         if words.count(",") == 1 and "." not in words:

@@ -5,14 +5,16 @@
 """
 
 from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer
+from tokenmask.modalities.published.levels import LevelsConfig, PublishedLevels
 from tokenmask.modalities.published.picture import PublishedPicture, PublishedPictureConfig
-from tokenmask.modalities.published.sound import PublishedCodec, PublishedCodecConfig
+from tokenmask.modalities.published.sound import PublishedCodec
 from tokenmask.modalities.published.words import PublishedWords, PublishedWordsConfig
 
 __all__ = [
+    "LevelsConfig",
     "PublishedCodec",
-    "PublishedCodecConfig",
     "PublishedConfig",
+    "PublishedLevels",
     "PublishedPicture",
     "PublishedPictureConfig",
     "PublishedTokenizer",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,13 +60,10 @@ class SnacTokenizer(PublishedCodec):
         """(samples a second, samples of a frame)."""
         return self.network.sampling_rate, int(self.network.hop_length) * max(self.network.vq_strides)
 
-    def resolved(self, config: Any) -> Any:
+    @property
+    def choices(self) -> list[int]:
         """Whole codebooks only."""
-        whole = [sum(self.repeats[: count + 1]) for count in range(len(self.repeats))]
-        config = replace(config, levels=whole[-1] if config.levels is None else config.levels)
-        if isinstance(config.levels, bool) or config.levels not in whole:
-            raise ValueError(f"levels of {self.source} must be one of {whole}, got {config.levels!r}")
-        return config
+        return [sum(self.repeats[: count + 1]) for count in range(len(self.repeats))]
 
     def codes_of(self, samples: Tensor) -> Tensor:
         """Codebook by codebook, those of a frame one below the other."""

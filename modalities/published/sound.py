@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +16,8 @@ from tokenmask.modalities.audio.judging import judged
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.audio.telling import tell_changes
 from tokenmask.modalities.keeping import check_keep, kept
-from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer, exactly
+from tokenmask.modalities.published.base import exactly
+from tokenmask.modalities.published.levels import PublishedLevels
 from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import StreamSpec, TokenStream
@@ -27,18 +26,7 @@ from tokenmask.tokenizer import check_media, check_stream
 FADE_SECONDS = 0.01  # of what is made beside what is kept
 
 
-@dataclass(frozen=True)
-class PublishedCodecConfig(PublishedConfig):
-    """A codec of sound.
-
-    Args:
-        levels: of its codebooks, coarse ones first; None for all.
-    """
-
-    levels: int | None = None
-
-
-class PublishedCodec(PublishedTokenizer):
+class PublishedCodec(PublishedLevels):
     """Base of codecs of sound.
 
     An adapter has :meth:`codes_of` and :meth:`sound_of`, and says where its configuration is unlike EnCodec's.
@@ -49,7 +37,6 @@ class PublishedCodec(PublishedTokenizer):
     """
 
     media: ClassVar[type] = AudioClip
-    config_class: ClassVar[type] = PublishedCodecConfig
     levels_field: ClassVar[str] = ""
     """Where the configuration says how many levels there are; as many as the largest bandwidth pays for if ""."""
     whole_frames: ClassVar[bool] = False
@@ -83,14 +70,6 @@ class PublishedCodec(PublishedTokenizer):
     def groups(self, levels: int) -> tuple[tuple[int, ...], ...]:
         """Groups of levels that are coarse to fine; one unless an adapter says otherwise."""
         return (tuple(range(levels)),)
-
-    def resolved(self, config: Any) -> Any:
-        """With a number of levels."""
-        most = self.all_levels
-        levels = most if config.levels is None else config.levels
-        if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= most:
-            raise ValueError(f"levels of {self.source} must lie in 1..{most}, got {levels!r}")
-        return replace(config, levels=levels)
 
     def make_spec(self) -> StreamSpec:
         """Levels over ("time",)."""
@@ -163,28 +142,6 @@ class PublishedCodec(PublishedTokenizer):
     def evaluate(self, items: Sequence[AudioClip], train_items: Sequence[AudioClip] = ()) -> dict[str, float]:
         """How well clips are coded; see :func:`tokenmask.modalities.audio.judging.judged`."""
         return judged(self, items, train_items)
-
-    @classmethod
-    def fit(
-        cls,
-        items: Sequence[AudioClip],
-        *,
-        source: str,
-        levels: int | None = None,
-        keep: str = "weights",
-        download: bool = False,
-        seed: int = 0,
-        folder: str | Path | None = None,
-        progress: bool = True,
-    ) -> Self:
-        """Opens it, for recipes: nothing is learned, and ``items``, ``seed`` and the others are accepted and not used.
-
-        Args:
-            items: not looked at.
-            source: see :meth:`open`, as for ``keep`` and ``download``.
-            levels: see :class:`PublishedCodecConfig`.
-        """
-        return cls.open(source, keep=keep, download=download, levels=levels)
 
     def _prepared(self, clip: AudioClip) -> Tensor:
         """float32 [time] at the codec's rate."""

@@ -6,9 +6,9 @@ They see the 263 features of HumanML3D, less a mean and over a deviation, at 20 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from tokenmask.modalities.motion.humanml import FEATURES, NAMES, RATE_HZ, clip_o
 from tokenmask.modalities.motion.humanml_features import features_of
 from tokenmask.modalities.motion.joining import joined
 from tokenmask.modalities.motion.media import MotionClip
-from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer, exactly
+from tokenmask.modalities.published.base import exactly
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
+from tokenmask.modalities.published.levels import PublishedLevels
 from tokenmask.modalities.published.motion_network import MotionVq
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
@@ -30,18 +31,7 @@ _CONVERT = "save_file(torch.load('net_best_fid.tar', weights_only=True)['vq_mode
 _SETTINGS = {"dilation_growth_rate": 3, "vq_act": "relu", "vq_norm": None}
 
 
-@dataclass(frozen=True)
-class T2mConfig(PublishedConfig):
-    """A codec of motion.
-
-    Args:
-        levels: of its codebooks, coarse ones first; None for all.
-    """
-
-    levels: int | None = None
-
-
-class T2mTokenizer(PublishedTokenizer):
+class T2mTokenizer(PublishedLevels):
     """Codes of four frames at 20 Hz; see the module.
 
     A folder holds ``model.safetensors`` with the names of the published code, ``mean.npy`` and ``std.npy`` of its
@@ -56,7 +46,6 @@ class T2mTokenizer(PublishedTokenizer):
     model_class: ClassVar[str] = "Module"
     model_type: ClassVar[str] = "t2m"
     media: ClassVar[type] = MotionClip
-    config_class: ClassVar[type] = T2mConfig
 
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -88,13 +77,10 @@ class T2mTokenizer(PublishedTokenizer):
             )
         return network.eval().requires_grad_(False)
 
-    def resolved(self, config: Any) -> Any:
-        """With a number of levels."""
-        most = len(self.network.sizes)
-        levels = most if config.levels is None else config.levels
-        if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= most:
-            raise ValueError(f"levels of {self.source} must lie in 1..{most}, got {levels!r}")
-        return replace(config, levels=levels)
+    @property
+    def all_levels(self) -> int:
+        """Its codebooks."""
+        return len(self.network.sizes)
 
     def make_spec(self) -> StreamSpec:
         """Levels over ("time",)."""
@@ -186,25 +172,3 @@ class T2mTokenizer(PublishedTokenizer):
             "mpjpe_mm": 1000 * float(torch.cat(errors).mean()),
             "codes_used_share": len(used) / self.spec.codebook_sizes[0],
         }
-
-    @classmethod
-    def fit(
-        cls,
-        items: Sequence[MotionClip],
-        *,
-        source: str,
-        levels: int | None = None,
-        keep: str = "weights",
-        download: bool = False,
-        seed: int = 0,
-        folder: str | Path | None = None,
-        progress: bool = True,
-    ) -> Self:
-        """Opens it, for recipes: nothing is learned, and ``items``, ``seed`` and the others are accepted and not used.
-
-        Args:
-            items: not looked at.
-            source: see :meth:`open`, as for ``keep`` and ``download``.
-            levels: see :class:`T2mConfig`.
-        """
-        return cls.open(source, keep=keep, download=download, levels=levels)

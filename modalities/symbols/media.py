@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
-from tokenmask.files import write_text_atomic
+from tokenmask.files import no_text, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
@@ -48,7 +48,7 @@ class Symbols(Medium):
         try:
             return cls(Path(path).read_bytes().decode().replace("\r\n", "\n").removesuffix("\n"))
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} must be UTF-8, but byte {error.start} is not; convert it with iconv") from error
+            raise ValueError(no_text(path, error)) from error
         except OSError as error:
             raise ValueError(f"{path} must be a file of symbols, but cannot be read ({error.strerror})") from error
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
-from tokenmask.files import text_of, write_text_atomic
+from tokenmask.files import no_text, text_of, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
@@ -55,10 +55,7 @@ class Text(Medium):
         try:
             return cls(text_of(Path(path).read_bytes()))
         except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} must be {error.encoding.upper()}, but byte {error.start} is not; convert it, for example with "
-                f"iconv{' -f latin1 -t utf8' if error.encoding == 'utf-8' else ''}"
-            ) from error
+            raise ValueError(no_text(path, error)) from error
         except OSError as error:
             raise ValueError(
                 f"a text is read from a file, but {path} cannot be read ({error.strerror}); check the path"

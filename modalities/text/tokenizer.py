@@ -204,7 +204,8 @@ class TextTokenizer(FolderTokenizer):
             ValueError: no (start, end), or one outside of the text.
         """
         spans = characters_of(self._bytes[code] for code in stream.codes[:, 0].tolist())
-        return character_places(media, *torch.tensor(spans).view(-1, 2).unbind(1), region)
+        begins, ends = torch.tensor(spans).view(-1, 2).unbind(1)
+        return character_places(media, begins, ends, region)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

@@ -88,7 +88,7 @@ def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path):
         (tmp_path / "x.txt").write_bytes(blank)
         assert set(items([tmp_path], BOTH)[0].media) == {"image"}
     (tmp_path / "x.txt").write_bytes(b"\xff\x00")  # not UTF-8: its item fails with the reason, as before
-    with pytest.raises(ValueError, match="must be UTF-8"):
+    with pytest.raises(ValueError, match="must be text in UTF-8, but byte 1 of its line 1 is 0xff; save it as UTF-8"):
         items([tmp_path], BOTH)[0].media["text"]()
 
 
@@ -124,3 +124,18 @@ def test_a_digest_tells_when_data_changed(pictures, tmp_path):
     rows[0]["text"] = "changed"
     (copy / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert digest(items([copy / "manifest.jsonl"], BOTH)) != digest(items([pictures / "manifest.jsonl"], BOTH))
+
+
+def test_a_caption_that_is_no_utf8_fails_alone_and_says_what_it_may_be(tmp_path, call, run, capsys):
+    """Windows-1252 is not guessed: what it would say stands in the sentence, with the command that makes it right."""
+    for number, words in enumerate(("un café noir".encode("cp1252"), b"a red cat", "un caf\u00e9".encode())):
+        Picture.fromarray(emoji()[number].pixels).save(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_bytes(words)
+    tokenizers = [f"--tokenizer={name}={run.folder / 'tokenizers' / name}" for name in ("text", "image")]
+    assert call("corpus", "build", tmp_path, "--out", tmp_path / "c", *tokenizers) == 1
+    said = capsys.readouterr()
+    assert "2 records written, 0 there before, 1 failed" in said.out
+    assert (
+        f"{tmp_path}/0.txt must be text in UTF-8, but byte 7 of its line 1 is 0xe9; if 'un café noir' is right it is "
+        "Windows-1252 or Latin-1: convert it with iconv -f WINDOWS-1252 -t UTF-8, else save it as UTF-8"
+    ) in said.err + said.out

@@ -377,3 +377,45 @@ def test_a_damaged_shard_of_a_data_set_is_refused(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"data-00000-of-00001\.arrow must be a whole table, but cannot be read"):
             items([tmp_path / "d"], BOTH)
+
+
+def test_lists_of_captions_are_records_of_their_own(tmp_path):
+    """Each is words, never the list as Python prints it; a class without a name, as -1 in test sets, is no words."""
+    rows = [{"file_name": "1.png", "caption": ["a cat", "one cat"]}, {"file_name": "2.png", "caption": [" "]}]
+    put(tmp_path / "d", {"1.png": png(0), "2.png": png(1), "metadata.jsonl": "\n".join(map(json.dumps, rows))})
+    assert words_of(items([tmp_path / "d"], BOTH)) == {
+        "1.png": ("a cat", 0),
+        "1.png#2": ("one cat", 0),
+        "2.png": (None, 1),
+    }
+    about = json.dumps({"captions": ["red", "very red"]}).encode()
+    with tarfile.open(tmp_path / "0.tar", "w") as archive:
+        for name, data in (("x.png", png(0)), ("x.json", about)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    assert words_of(items([tmp_path / "0.tar"], BOTH)) == {"0/x": ("red", 0), "0/x#2": ("very red", 0)}
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = pa.array([{"bytes": png(number), "path": "x.png"} for number in range(3)], picture)
+    table = pa.table({"image": cells, "label": [0, -1, 1]})
+    info = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+    (tmp_path / "p").mkdir()
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), tmp_path / "p/train-0.parquet")
+    assert [words for words, _ in words_of(items([tmp_path / "p"], BOTH)).values()] == ["cat", None, "dog"]
+    pq.write_table(pa.table({"image": cells, "text": [["a", "b"], None, ["c"]]}), tmp_path / "p/train-0.parquet")
+    found = words_of(items([tmp_path / "p"], BOTH))
+    assert sorted(words or "" for words, _ in found.values()) == ["", "a", "b", "c"]
+
+
+def test_blank_captions_of_coco_and_absent_motions_are_said(tmp_path, capsys):
+    pictures = [{"id": 1, "file_name": "1.png"}]
+    told = [{"id": 7, "image_id": 1, "caption": "a cat"}, {"id": 8, "image_id": 1, "caption": " \n"}]
+    captions = json.dumps({"images": pictures, "annotations": told})
+    put(tmp_path / "c", {"val/1.png": png(0), "annotations/captions_val.json": captions})
+    assert words_of(items([tmp_path / "c"], BOTH)) == {"val/7": ("a cat", 0)}
+    assert "left out: 1 caption that holds nothing\n" in capsys.readouterr().out
+    (tmp_path / "m/new_joints").mkdir(parents=True)
+    np.save(tmp_path / "m/new_joints/000001.npy", np.zeros((30, 22, 3), np.float32))
+    put(tmp_path / "m", {"texts/000001.txt": "a man stands#a/DET#0.0#0.0\n", "train.txt": "000001\n000002\n"})
+    items([tmp_path / "m"], {"motion": "motion", "text": "text"})
+    assert "1 of the lists have no motion in new_joints (000002)\n" in capsys.readouterr().out

@@ -128,7 +128,10 @@ def test_tables_of_spreadsheets(tmp_path):
     (item,) = items([tmp_path / "m.csv"], BOTH)
     assert item.media["text"]().text == "caf\xe9"
     (tmp_path / "m.csv").write_bytes("image,text\n0.png,caf\xe9\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"m\.csv must be readable UTF-8 text.*; save it as UTF-8$"):
+    with pytest.raises(
+        ValueError,
+        match=r"m\.csv must be text in UTF-8, but byte 10 of its line 2 is 0xe9; if '0\.png,caf\xe9' is right",
+    ):
         items([tmp_path / "m.csv"], BOTH)
 
 

@@ -29,12 +29,14 @@ class Pick:
     top_p: float = 1.0
     min_p: float = 0.0
     forbidden: Codes = ()
+    heats: Callable[[float], float] | None = None
 
     def laws(self, p: Sequence[float], progress: float) -> tuple[list[float], list[float]]:
         """What statistics see, and what is drawn from."""
         p = [0.0 if code in self.forbidden else share for code, share in enumerate(p)]
         end = self.temperature if self.end is None else self.end
         heat = self.temperature + (end - self.temperature) * progress
+        heat = heat if self.heats is None else self.heats(progress)
         hot = shares([share ** (1 / heat) if share else 0.0 for share in p]) if heat else shares(p)
         order = sorted(range(len(hot)), key=lambda code: (-round(hot[code], 9), code))
         if not heat:
@@ -59,19 +61,25 @@ class Order:
 
     Args:
         scores: laws of the open slots, as statistics see them -> a score of each; None where all slots are alike.
-        sets: (open slots, how many) -> which are revealed, with probabilities, in the place of scores.
+        sets: (open slots, how many, step, steps) -> which are revealed, with chances, in the place of scores.
         by_code: the probability of the drawn code is the score.
         noise: of Gumbel noise on its logarithm at the start.
         plain: of the probability before temperature.
         above: every code at least so probable before temperature is revealed, one at the least.
+        counts: laws of the open slots -> how many are revealed, where no plan says it.
+        runs: with by_code, slots that are as sure as their run together, by "max" or "prod".
+        beside: with by_code, another world and the weight of this one in the mixture that says how sure a code is.
     """
 
     scores: Callable[[Mapping[int, list[float]]], Mapping[int, float]] | None = None
-    sets: Callable[[Sequence[int], int], Iterator[tuple[Chosen, float]]] | None = None
+    sets: Callable[[Sequence[int], int, int, int], Iterator[tuple[Chosen, float]]] | None = None
     by_code: bool = False
     noise: float = 0.0
     plain: bool = False
     above: float | None = None
+    counts: Callable[[Mapping[int, list[float]]], int] | None = None
+    runs: tuple[int, str] = (1, "max")
+    beside: tuple[World, float] | None = None
 
 
 PLAIN = Pick()
@@ -104,13 +112,13 @@ def best(scores: Mapping[int, float], count: int) -> Chosen:
 def in_groups(groups: Sequence[Sequence[int]], in_turn: bool = False) -> Order:
     """Whole groups in any order, of the last one what comes first; or group after group, each in any order."""
 
-    def sets(is_open: Sequence[int], count: int) -> Iterator[tuple[Chosen, float]]:
+    def sets(is_open: Sequence[int], count: int, *_: int) -> Iterator[tuple[Chosen, float]]:
         left = [own for group in groups if (own := [slot for slot in group if slot in is_open])]
         runs = list(itertools.permutations(left))
         for run in runs:
             yield tuple(sorted(list(itertools.chain(*run))[:count])), 1 / len(runs)
 
-    def turns(is_open: Sequence[int], count: int) -> Iterator[tuple[Chosen, float]]:
+    def turns(is_open: Sequence[int], count: int, *_: int) -> Iterator[tuple[Chosen, float]]:
         own = next(own for group in groups if (own := [slot for slot in group if slot in is_open]))
         every = list(itertools.combinations(own, count))
         yield from ((chosen, 1 / len(every)) for chosen in every)
@@ -138,40 +146,47 @@ def made(
     order: Order = RANDOM,
     pick: Pick = PLAIN,
     given: Codes | None = None,
-    guided: Callable[[Codes, float], torch.Tensor] | None = None,
+    guided: Callable[[Codes, float], list[tuple[float, torch.Tensor]]] | None = None,
     revoke: Callable[[dict[int, float], int], Iterator[tuple[Chosen, float]]] | None = None,
+    steps: int | None = None,
 ) -> dict[Codes, float]:
     """The law of all codes after the last step.
 
     Args:
         world: whose conditionals the model answers with.
-        plan: open slots after each step; None with ``Order.above``.
+        plan: open slots after each step; None where the order says how many.
         order: which slots are revealed.
         pick: how codes are drawn.
         given: codes, -1 where they are to be filled; None fills all.
-        guided: (codes, progress) -> float64 [N, V], in the place of the conditionals.
+        guided: (codes, progress) -> chances and float64 [N, V], one of which stands in the place of the conditionals.
         revoke: (log-probability of each committed slot, number of the step) -> sets to open, with probabilities.
+        steps: their number without a plan; as many as slots if None.
     """
     start = given or (-1,) * len(world.sizes)
     may = [slot for slot, code in enumerate(start) if code < 0]
     law: dict[tuple[Codes, tuple[float, ...]], float] = {(start, (0.0,) * len(start)): 1.0}
-    steps = len(may) if plan is None else len(plan)
+    steps = (steps or len(may)) if plan is None else len(plan)
     for step in range(steps):
         wanted = sorted({codes for codes, _ in law if -1 in codes})
         if not wanted:
             break
         if guided is None:
-            answers = dict(zip(wanted, world.conditionals(torch.tensor(wanted)).tolist(), strict=True))
+            found = world.conditionals(torch.tensor(wanted)).tolist()
+            answers = {codes: [(1.0, law)] for codes, law in zip(wanted, found, strict=True)}
         else:
-            answers = {codes: guided(codes, step / steps).tolist() for codes in wanted}
+            answers = {codes: [(one, law.tolist()) for one, law in guided(codes, step / steps)] for codes in wanted}
         after: dict[tuple[Codes, tuple[float, ...]], float] = {}
         for (codes, said), weight in law.items():
-            for new, now, chance in _steps(world, answers.get(codes), codes, said, plan, step, steps, order, pick):
+            for new, now, chance in (
+                (new, now, first * chance)
+                for first, answer in answers.get(codes, [(1.0, None)])
+                for new, now, chance in _steps(world, answer, codes, said, plan, step, steps, order, pick)
+            ):
                 opened: Iterator[tuple[Chosen, float]] = iter([((), 1.0)])
                 if revoke is not None and step < steps - 1:
                     opened = revoke({slot: now[slot] for slot in may if new[slot] >= 0}, step)
                 for slots, share in opened:
-                    if share > 0:
+                    if chance * share > 0:
                         key = (
                             tuple(-1 if slot in slots else code for slot, code in enumerate(new)),
                             tuple(0.0 if slot in slots or revoke is None else one for slot, one in enumerate(now)),
@@ -203,12 +218,23 @@ def _steps(
         return
     assert answer is not None
     both = {slot: pick.laws(answer[slot][: world.sizes[slot]], step / steps) for slot in is_open}
+    if order.counts is not None:
+        count = min(len(is_open), max(1, order.counts({slot: both[slot][0] for slot in is_open})))
     if order.by_code:
+        other = None
+        if order.beside is not None:
+            other = order.beside[0].conditionals(torch.tensor([codes]))[0].tolist()
         for drawn in itertools.product(*([c for c, p in enumerate(both[s][1]) if p > 0] for s in is_open)):
             chance = math.prod(both[s][1][c] for s, c in zip(is_open, drawn, strict=True))
             sure = {s: both[s][0][c] for s, c in zip(is_open, drawn, strict=True)}
             before = {s: answer[s][c] for s, c in zip(is_open, drawn, strict=True)}
             sure, number = before if order.plain else sure, count
+            if other is not None and order.beside is not None:
+                share, seconds = order.beside[1], {s: other[s][c] for s, c in zip(is_open, drawn, strict=True)}
+                sure = {s: share * one + (1 - share) * seconds[s] for s, one in sure.items()}
+            if (size := order.runs[0]) > 1:
+                whole = {s: [one for t, one in sure.items() if t // size == s // size] for s in sure}
+                sure = {s: max(own) if order.runs[1] == "max" else math.prod(own) for s, own in whole.items()}
             if order.above is not None:
                 number = max(1, sum(one >= order.above for one in before.values()))
             noise = order.noise * (1 - (step + 1) / steps)
@@ -220,7 +246,7 @@ def _steps(
                 yield *_with(codes, said, dict(zip(is_open, drawn, strict=True)), both, chosen), chance * share
         return
     if order.sets is not None:
-        sets = order.sets(is_open, count)
+        sets = order.sets(is_open, count, step, steps)
     elif order.scores is None:
         every = list(itertools.combinations(is_open, count))
         sets = iter([(chosen, 1 / len(every)) for chosen in every])

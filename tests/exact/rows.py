@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -35,6 +36,7 @@ def drawn(
     pattern: AttentionPattern | None = None,
     layout: Layout | None = None,
     seed: int = 0,
+    others: Mapping[str, World] | None = None,
 ) -> torch.Tensor:
     """int64 [B, N], what the sampler makes of the world; AssertionError where a step does what no step may."""
     model = oracle(world, layout, pattern)
@@ -42,8 +44,10 @@ def drawn(
     revokes, plan = not isinstance(sampler.revoke, NeverRevoke), None
     of_one_stage = not sampler.stages and model.layout.num_levels == 1
     if of_one_stage and not isinstance(sampler.schedule, DecidingSchedule):
-        plan = sampler.schedule.plan(int(start.is_open[0].sum()), sampler.steps)
-    for step in sampler.iterate({"main": model}, model.layout, start):
+        first = int(start.is_open[0].sum())
+        plan = sampler.schedule.plan(first, sampler.schedule.steps(first, sampler.steps))
+    models = {"main": model, **{name: oracle(other, model.layout) for name, other in (others or {}).items()}}
+    for step in sampler.iterate(models, model.layout, start):
         before, state = state, step.state
         now, hidden = state.is_open, state.batch.ids == model.layout.mask_of(state.batch.ids)
         assert torch.equal(hidden & start.batch.to_fill, now), "what is open shows MASK, and nothing else does"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,19 +13,39 @@ from tests.exact.rows import codes_of, drawn
 from tokenmask.masking import Linear
 from tokenmask.models import GivenFirst, GroupCausal
 from tokenmask.sampling import (
+    Blocks,
     Categorical,
     ClassifierFree,
     ConfidenceAbove,
+    ContextCorrupted,
+    Differential,
+    DrawnSchedule,
+    EntropyBounded,
     GroupCausalReuse,
+    LogitNoise,
     PrefixReuse,
     RevokeDrawn,
     RevokeLeastLikely,
+    RevokeRandom,
     Sampler,
     SamplerState,
     Stage,
     StaleReuse,
+    Twice,
+    Zigzag,
 )
-from tokenmask.scores import ConfidenceScore, EntropyScore, RandomScore, RasterScore, SpanScore
+from tokenmask.scores import (
+    Blockwise,
+    ConfidenceScore,
+    EntropyScore,
+    HaltonScore,
+    RandomScore,
+    RasterScore,
+    Score,
+    SpanScore,
+    SpanUnion,
+    TubeScore,
+)
 from tokenmask.worlds import (
     Brackets,
     Enumerated,
@@ -56,7 +77,8 @@ def test_nothing_stays_hidden_and_what_is_given_stays(name: str) -> None:
     world, known = LARGE[name]
     truth = world.draw(1, seed=7)[0].tolist()
     given = tuple(code if slot < known else -1 for slot, code in enumerate(truth))
-    for order, (score, _) in ORDERS.items():
+    more: dict[str, tuple[Score, Any]] = {"tubes": (TubeScore(), None), "unions": (SpanUnion(3), None)}
+    for order, (score, _) in (ORDERS | more).items():
         drawn(Sampler(4, order=score), world, 20, given)
         if order in TRUE and len(truth) - known <= 20:
             codes = drawn(Sampler(len(truth) - known, schedule=EVEN, order=score), world, 20, given)
@@ -73,6 +95,15 @@ SAMPLERS = {
     "guided": (Sampler(4, order=EntropyScore(), guidance=ClassifierFree(3.0, 1.0)), None),
     "least likely": (Sampler(4, schedule=EVEN, order=RandomScore(), revoke=RevokeLeastLikely(0.5)), None),
     "drawn": (Sampler(4, order=ConfidenceScore(1.0), revoke=RevokeDrawn(0.5), schedule=EVEN), None),
+    "ancestral": (Sampler(5, schedule=DrawnSchedule(), order=RandomScore()), None),
+    "bounded": (Sampler(schedule=EntropyBounded(0.7), order=EntropyScore()), None),
+    "logit noise": (Sampler(4, order=ConfidenceScore(1.0), pick=LogitNoise(Categorical(0.8), 2.0)), None),
+    "differential": (Sampler(4, schedule=EVEN, order=ConfidenceScore(), pick=Differential()), None),
+    "zigzag": (Sampler(4, schedule=Twice(EVEN), order=ConfidenceScore(1.0), revoke=Zigzag()), None),
+    "at random": (Sampler(4, schedule=EVEN, order=RandomScore(), revoke=RevokeRandom(0.3)), None),
+    "corrupted": (Sampler(4, schedule=EVEN, order=RandomScore(), guidance=ContextCorrupted(0.4, 1.5)), None),
+    "rotated": (Sampler(4, schedule=EVEN, order=HaltonScore(rotate=True)), None),
+    "blocks": (Sampler(4, schedule=Blocks(EVEN, 2), order=Blockwise(ConfidenceScore(), 2)), None),
     "stages": (Sampler(stages=(Stage(2), Stage(1, order=RasterScore())), order=RandomScore()), None),
     "stale": (Sampler(4, order=ConfidenceScore(), reuse=StaleReuse(n_local=1)), None),
     "prefix": (Sampler(4, order=RandomScore(), reuse=PrefixReuse(), process=Linear()), GivenFirst()),
@@ -88,7 +119,7 @@ def test_a_row_is_the_same_alone_in_any_order_and_with_any_threads(name: str) ->
     model, codes = oracle(world, pattern=pattern), world.draw(12, seed=1)
     is_open = torch.rand(codes.shape, generator=torch.Generator().manual_seed(2)) < 0.7
     is_open[:4, 3:] = False  # the first rows are conditions of the other stream
-    if name == "deciding":
+    if name in ("deciding", "bounded", "blocks"):
         is_open[:] = torch.arange(6) > 0  # as many in all rows, see Sampler.alike
     batch = replace(world.batch(codes, is_open), sample_ids=torch.arange(12) % 5)
     start = SamplerState.start(batch, model.layout, torch.arange(12) // 3)

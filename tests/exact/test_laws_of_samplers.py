@@ -60,10 +60,15 @@ CHAIN = WORLDS["chain"]
 
 
 def follows(
-    sampler: Sampler, world: World, law: dict[Codes, float], given: Codes | None = None, **options: Any
+    sampler: Sampler,
+    world: World,
+    law: dict[Codes, float],
+    given: Codes | None = None,
+    rows: int = ROWS,
+    **options: Any,
 ) -> None:
     assert sum(law.values()) == pytest.approx(1.0)
-    found = deviation(drawn(sampler, world, ROWS, given, **options), law)
+    found = deviation(drawn(sampler, world, rows, given, **options), law)
     assert found < FALSE_ALARM, f"{sampler} lies {found:.1f} standard deviations from its law on {world}"
 
 
@@ -133,10 +138,10 @@ def test_constraints_take_codes_out_of_the_law() -> None:
 def guided(world: World, given: Codes, start: float, end: float) -> Any:
     """u^(1 - s) c^s, where s goes from start to end and u knows nothing of what is given."""
 
-    def law(codes: Codes, progress: float) -> torch.Tensor:
+    def law(codes: Codes, progress: float) -> list[tuple[float, torch.Tensor]]:
         without = tuple(-1 if kept >= 0 else code for kept, code in zip(given, codes, strict=True))
         c, u = (world.conditionals(torch.tensor([one]))[0].log().clamp(min=-1e4) for one in (codes, without))
-        return (u + (start + (end - start) * progress) * (c - u)).softmax(-1)
+        return [(1.0, (u + (start + (end - start) * progress) * (c - u)).softmax(-1))]
 
     return law
 

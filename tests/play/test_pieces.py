@@ -1,5 +1,7 @@
 """What is drawn and edited equals what a person's own calls give, and the program that is shown does the same."""
 
+import ast
+
 import pytest
 import torch
 from PIL import Image as Picture
@@ -94,6 +96,16 @@ def test_the_program_opens_the_same_file(run, tmp_path, monkeypatch):
     made = done(calls.script(run, "image", last.calls), tmp_path, monkeypatch, run)
     assert torch.equal(made.pixels, last.media.pixels)
     assert torch.equal(made.pixels[16:, 16:], pixels[16:, 16:])  # outside it is the file, not its codes
+
+
+def test_words_are_never_more_than_words_in_the_program(run):
+    prompt = 'a ".ordered(os; import evil(" + __import__("os").name + "\\'
+    first = Asked("image", {"text": prompt}, steps=1)
+    text = calls.script(run, "image", drawn(run, first).calls)
+    tree = ast.parse(text)
+    assert [node.names[0].name for node in tree.body if isinstance(node, ast.Import)] == ["tokenmask"]
+    assert not any(isinstance(node, ast.ImportFrom) for node in tree.body)
+    assert prompt in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
 
 
 def test_the_program_opens_the_same_words(run, tmp_path, monkeypatch, capsys):

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from tokenmask.cli import main
+from tokenmask.cli.parser import make_parser
 from tokenmask.play import server
 
 THERE = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs gradio: make play")
@@ -31,6 +32,29 @@ def test_swaps_are_named_with_their_stream(word, monkeypatch, capsys):
 def test_a_swap_of_a_stream_that_there_is_not(monkeypatch, capsys):
     monkeypatch.setattr("tokenmask.cli.play.needed", lambda: None)
     assert main(["play", "--swap", "smell=shipped"]) == 2 and "one of those of this run" in capsys.readouterr().err
+
+
+def test_examples_of_the_help_work_as_written(monkeypatch, capsys, run):
+    pages, opened = [], []
+
+    class Page:
+        address = "http://127.0.0.1:1/"
+
+        def wait(self):
+            pages.append(self)
+
+    def serve(run, swaps, *, port, browser):
+        opened.append((sorted(swaps.places), port, browser))
+        return Page()
+
+    monkeypatch.setattr("tokenmask.cli.play.needed", lambda: None)
+    monkeypatch.setattr("tokenmask.cli.play.serve", serve)
+    monkeypatch.setattr("tokenmask.cli.play.load", lambda folder: run)
+    epilog = make_parser()._subparsers._group_actions[0].choices["play"].epilog
+    examples = [line.split()[1:] for line in epilog.splitlines() if line.startswith("  tokenmask ")]
+    assert [main(words) for words in examples] == [0, 0, 0] and len(pages) == 3
+    assert opened == [([], 0, False), ([], 0, True), (["audio"], 0, False)]
+    assert capsys.readouterr().out.count("http://127.0.0.1:1/ (this machine alone; Ctrl-C stops it)") == 3
 
 
 @pytest.fixture(scope="module")

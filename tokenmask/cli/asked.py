@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import MutableSequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tokenmask.cli.arguments import UNITS
+from tokenmask.cli.found import Items
 from tokenmask.cli.media import Loader
 from tokenmask.cli.sources import Medium
 from tokenmask.corpus import Item
@@ -27,18 +29,19 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def ask_items(found: MutableSequence[Item], options: dict[str, Any]) -> None:
+def ask_items(found: Items, options: dict[str, Any]) -> None:
     """The same items, read with options.
 
     Raises:
         ValueError: none of their media has such options.
     """
-    taken = False
-    for place, item in enumerate(found if options else ()):
-        media = {name: _asked(loader, options) for name, loader in item.media.items()}
-        taken = taken or any(loader.options for loader in media.values())
-        found[place] = replace(item, media=media)
-    _check(taken, options)
+    if options:
+        found.change(partial(_asked_item, options=options))
+    _check(any(loader.options for item in found for loader in item.media.values()) if options else False, options)
+
+
+def _asked_item(item: Item, options: dict[str, Any]) -> Item:
+    return replace(item, media={name: _asked(loader, options) for name, loader in item.media.items()})
 
 
 def ask_media(found: MutableSequence[Medium], options: dict[str, Any]) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from tokenmask.cli.found import Items
 from tokenmask.cli.media import is_words, suffixes_of
-from tokenmask.corpus import Item
 
 
 def mapped(pairs: Iterable[tuple[str, str]], streams: Collection[str]) -> dict[str, str]:
@@ -54,7 +53,7 @@ def check_mapped(columns: Mapping[str, str], seen: Collection[str]) -> None:
             )
 
 
-def check_taken(path: Path, found: Sequence[Item], modalities: Mapping[str, str]) -> None:
+def check_taken(path: Path, found: Items, modalities: Mapping[str, str]) -> None:
     """ValueError if a manifest names files of a stream that it does not hold, in a column that no stream takes.
 
     Args:
@@ -62,9 +61,8 @@ def check_taken(path: Path, found: Sequence[Item], modalities: Mapping[str, str]
         found: its items; columns that no stream takes are their metadata.
         modalities: stream name -> modality.
     """
-    held = {name for item in found for name in item.media}
     for name, modality in modalities.items():
-        endings = suffixes_of(modality) if name not in held and not is_words(modality) else ()
+        endings = suffixes_of(modality) if name not in found.streams and not is_words(modality) else ()
         column = next((one for one in _others(found) if endings and _names_files(found, one, endings)), None)
         if column is not None:
             example = str(next(item.metadata[column] for item in found if item.metadata.get(column)))
@@ -75,7 +73,7 @@ def check_taken(path: Path, found: Sequence[Item], modalities: Mapping[str, str]
 
 
 def check_held(
-    found: Sequence[Item], modalities: Mapping[str, str], needed: Collection[str], sources: Sequence[str | Path]
+    found: Items, modalities: Mapping[str, str], needed: Collection[str], sources: Sequence[str | Path]
 ) -> None:
     """ValueError if no item has one of the streams that are needed; words may lack where no column could hold them."""
     lost, others = _lost(found, [name for name in modalities if name in needed]), _others(found)
@@ -87,7 +85,7 @@ def check_held(
         )
 
 
-def left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> list[str]:
+def left_over(found: Items, wanted: Collection[str] = ()) -> list[str]:
     """Sentences on the columns that no stream takes, and on streams that were wanted and that nothing holds."""
     others, lost = _others(found), _lost(found, wanted)
     shown = ", ".join(others[:12]) + (", ..." if len(others) > 12 else "")
@@ -97,17 +95,19 @@ def left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> list[str]:
     return said + ([f"no item has {' or '.join(lost)}"] if lost else [])
 
 
-def _lost(found: Sequence[Item], wanted: Collection[str]) -> list[str]:
-    held = {name for item in found for name in item.media}
-    return [name for name in wanted if name not in held]
+def _lost(found: Items, wanted: Collection[str]) -> list[str]:
+    return [name for name in wanted if name not in found.streams]
 
 
-def _others(found: Sequence[Item]) -> list[str]:
-    return sorted({name for item in found for name in item.metadata})
+def _others(found: Items) -> list[str]:
+    return sorted(found.columns)
 
 
-def _names_files(found: Sequence[Item], column: str, endings: tuple[str, ...]) -> bool:
+def _names_files(found: Items, column: str, endings: tuple[str, ...]) -> bool:
     """Whether most values of a column are paths with one of the endings; addresses on the web are not."""
-    values: list[Any] = [item.metadata[column] for item in found if item.metadata.get(column) is not None]
-    fits = [isinstance(one, str) and one.lower().endswith(endings) and "://" not in one for one in values]
-    return 2 * sum(fits) > len(fits)
+    fits = many = 0
+    for item in found:
+        one = item.metadata.get(column)
+        many += one is not None
+        fits += isinstance(one, str) and one.lower().endswith(endings) and "://" not in one
+    return 2 * fits > many

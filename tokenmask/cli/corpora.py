@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
+from tokenmask.cli.found import Items
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
@@ -67,7 +68,7 @@ def build(
     return code
 
 
-def say_left_over(found: Sequence[Item], wanted: Collection[str] = ()) -> None:
+def say_left_over(found: Items, wanted: Collection[str] = ()) -> None:
     """Names the columns of manifests that no stream takes, and the streams that were wanted and that nothing holds."""
     for sentence in left_over(found, wanted):
         say(sentence)

@@ -6,6 +6,7 @@ Arrow: Recipe + data --> numbers. Does not know: how anything is computed; leave
 from __future__ import annotations
 
 import inspect
+import itertools
 import statistics
 import tempfile
 import time
@@ -57,7 +58,7 @@ def dry_run(
                 if name not in tokenizers and options.shares is None:
                     tokenizers[name] = _sketch(recipe, name, found)
             tokenizers = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
-            some = [item for item in found if item.split == TRAIN][:FEW]
+            some = list(itertools.islice((item for item in found if item.split == TRAIN), FEW))
             used = {name: tokenizers[name] for name in recipe.streams}
             build_corpus(some, used, scratch / "corpus", progress=False)
             corpora = [*corpora, (scratch / "corpus", 1.0)]
@@ -71,8 +72,8 @@ def _sketch(recipe: Recipe, name: str, found: Sequence[Item]) -> Tokenizer:
     parameters = inspect.signature(kind.fit).parameters
     if "steps" not in parameters:
         return learn_for(recipe, name, media_of(name, found, recipe)[0])
-    having = [item for item in found if name in item.media and item.split == TRAIN]
-    media = media_of(name, having[:FEW], recipe)[0]
+    having = (item for item in found if name in item.media and item.split == TRAIN)
+    media = media_of(name, list(itertools.islice(having, FEW)), recipe)[0]
     seconds: list[float] = []
     with waiting(f"trying a few steps of the {name} tokenizer"):
         for count in FIT_TRIALS:  # the first finds memory; all start the codebooks, so that the rest differ by steps

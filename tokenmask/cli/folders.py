@@ -99,10 +99,11 @@ def not_looked_at(paths: Sequence[str | Path], taken: Iterable[Path]) -> str:
         paths: files and folders that were searched.
         taken: files that were found under them.
     """
-    seen = set(taken)
+    folders = list(_folders(paths))
+    seen = set(taken) if folders else set()  # a table of millions needs none
     left: list[Path] = []
     passed: list[str] = []
-    for folder in _folders(paths):
+    for folder in folders:
         held = look_through(folder)
         left += [name for name in held.files if folder / name not in seen]
         passed += held.passed

@@ -5,18 +5,19 @@ Arrow: .jsonl, .csv, .tsv, .parquet or .txt --**rows**--> values by stream name.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
-import io
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
-from tokenmask.files import text_of
+from tokenmask.files import coding_of, no_text
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
+_HEAD = 1 << 16  # characters in which the first line of a table ends
 Found = tuple[int, str, "dict[str, Any] | ValueError"]  # number, where it is, cells by column or why there are none
 
 
@@ -94,27 +95,38 @@ def as_json(value: Any) -> Any:
     return [as_json(inner) for inner in value] if isinstance(value, list) else value
 
 
-def lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a file of text that hold more than blanks, with their numbers from 1.
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file of text that hold more than blanks, with their numbers from 1; one by one.
 
     Only line feeds end a line, or, in a file without any, carriage returns.
 
     Raises:
         ValueError: not readable as UTF-8, or as UTF-16 or UTF-32 with a byte order mark.
     """
-    text = _text(path)
-    end = "\n" if "\n" in text else "\r"
-    found = ((number, line.removesuffix("\r")) for number, line in enumerate(text.split(end), 1))
-    return [(number, line) for number, line in found if line.strip()]
+    with _opened(path, "\n") as file:
+        for number, line in enumerate(file, 1):
+            if number == 1 and not line.endswith("\n"):
+                yield from ((place, one) for place, one in enumerate(line.split("\r"), 1) if one.strip())
+            elif line.strip():
+                yield number, line.removesuffix("\n").removesuffix("\r")
 
 
-def _text(path: Path) -> str:
+@contextlib.contextmanager
+def _opened(path: Path, newline: str) -> Iterator[TextIO]:
+    """A file of text, in its coding.
+
+    Raises:
+        ValueError: it cannot be read, or not as text; the sentence says what and where.
+    """
     try:
-        return text_of(path.read_bytes())
-    except (OSError, UnicodeDecodeError) as error:
-        wrong = isinstance(error, UnicodeDecodeError)
-        reason, advice = (str(error), "save it as UTF-8") if wrong else (error.strerror, "check the path")  # type: ignore[union-attr]
-        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({reason}); {advice}") from error
+        with path.open("rb") as begin:
+            coding = coding_of(begin.read(4))
+        with path.open(encoding=coding, newline=newline) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise ValueError(no_text(path, error)) from error
+    except OSError as error:
+        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error})") from error
 
 
 def _json_lines(path: Path) -> Iterator[Found]:
@@ -131,16 +143,17 @@ def _json_lines(path: Path) -> Iterator[Found]:
 
 def _csv(path: Path) -> Iterator[Found]:
     """Separated by commas, or by semicolons or tabs if they and no comma are in the first line."""
-    text = _text(path)
-    first = text.partition("\n")[0]
-    separator = next((one for one in (",", ";", "\t") if one in first), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
-    try:
-        yield from _table(path, ((reader.line_num, cells) for cells in reader))
-    except csv.Error as error:
-        raise ValueError(
-            f"{path} must be a CSV table, but line {reader.line_num} is not ({error}); mend that line"
-        ) from error
+    with _opened(path, "") as file:
+        first = file.read(_HEAD).partition("\n")[0]
+        separator = next((one for one in (",", ";", "\t") if one in first), ",")
+        file.seek(0)
+        reader = csv.reader(file, strict=True, delimiter=separator)
+        try:
+            yield from _table(path, ((reader.line_num, cells) for cells in reader))
+        except csv.Error as error:
+            raise ValueError(
+                f"{path} must be a CSV table, but line {reader.line_num} is not ({error}); mend that line"
+            ) from error
 
 
 def _tsv(path: Path) -> Iterator[Found]:

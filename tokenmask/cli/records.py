@@ -5,12 +5,16 @@ Arrow: rows, entries --**manifest_items**, **laid_out**--> Item. Does not know: 
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tokenmask.cli import layouts, manifests
+from tokenmask.cli.found import Items, broken, of_stream
 from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
@@ -24,7 +28,7 @@ def is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
     return path.is_file() and (suffix in manifests.SUFFIXES or listed)
 
 
-def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str], seen: set[str]) -> list[Item]:
+def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[str, str], seen: set[str]) -> Items:
     """Items of the rows; a row that is no record becomes an item that fails, unless all are such.
 
     Args:
@@ -33,22 +37,21 @@ def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[s
         columns: stream name -> column.
         seen: gets the names of all columns.
     """
-    found: list[Item | None] = []
-    broken: list[tuple[int, str, str]] = []
+    found = Items()
+    first = ""
     for row in manifests.rows(path, modalities, columns):
         seen.update(row.columns)
         try:
             found.append(_of_row(path, row, modalities))
         except ValueError as error:
-            broken.append((len(found), f"{path.name}:{row.number}", str(error)))
-            found.append(None)
-    good = [item for item in found if item is not None]
-    if broken and not good:
-        raise ValueError(broken[0][2])
-    stream = next((name for name in modalities if any(name in item.media for item in good)), "")
-    for place, key, reason in broken:
-        found[place] = Item(key, {stream: Broken(medium(modalities[stream]), key, reason=reason)}, TRAIN)
-    return [item for item in found if item is not None]
+            first = first or str(error)
+            found.append(broken(f"{path.name}:{row.number}", str(error)))
+    stream = next((name for name in modalities if name in found.streams), "")
+    if first and not stream:
+        raise ValueError(first)
+    if first:
+        found.change(of_stream(stream, medium(modalities[stream])))
+    return found
 
 
 def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
@@ -89,7 +92,7 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
     return item_of(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
 
 
-def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modalities: Mapping[str, str]) -> list[Item]:
+def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modalities: Mapping[str, str]) -> Items:
     """Items of entries; an entry that is none becomes an item that fails, and several of one key get numbers.
 
     The splits of the layout count where it has both; a part of one alone is split as all other sources are.
@@ -97,19 +100,29 @@ def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modaliti
     Raises:
         ValueError: all entries are none.
     """
-    found: list[Item] = []
-    splits = {entry.split for entry in entries} >= {TRAIN, HELD_OUT}
-    keys: Counter[str] = Counter()
-    held = {kind for entry in entries for kind in entry.media}
-    problem = next((entry.problem for entry in entries if entry.problem), "")
+    found = Items()
+    split: set[str | None] = set()
+    held: set[str] = set()
+    problem = ""
+    hashes = array("q")
+    for entry in entries:
+        split.add(entry.split)
+        held.update(entry.media)
+        problem = problem or entry.problem
+        hashes.append(hash(entry.key))
     if problem and not held:
         raise ValueError(problem)
+    splits = split >= {TRAIN, HELD_OUT}
+    several = _several(hashes)
+    keys: Counter[str] = Counter()
     stream = next((name for name, one in modalities.items() if one in held or (is_words(one) and "text" in held)), "")
     for entry in entries:
         if not entry.media and not entry.problem:
             continue
-        keys[entry.key] += 1
-        key = f"{home}/{entry.key}" + (f"#{keys[entry.key]}" if keys[entry.key] > 1 else "")
+        key = f"{home}/{entry.key}"
+        if hash(entry.key) in several:
+            keys[entry.key] += 1
+            key += f"#{keys[entry.key]}" if keys[entry.key] > 1 else ""
         if entry.problem:
             found.append(Item(key, {stream: Broken(medium(modalities[stream]), key, reason=entry.problem)}, TRAIN))
             continue
@@ -121,6 +134,12 @@ def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modaliti
         group = entry.key if first is None else Path(below(source, first)).with_suffix("").as_posix()
         found.append(item_of(key, media, group, entry.split if splits else None, dict(entry.metadata)))
     return found
+
+
+def _several(hashes: array[int]) -> set[int]:
+    """The hashes that are there more than once; of a million different ones nothing but these numbers is held."""
+    values, counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
+    return set(values[counts > 1].tolist())
 
 
 def _loader(modality: str, value: str | Path | Part, *, one_line: bool) -> Loader:

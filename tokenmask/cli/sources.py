@@ -6,6 +6,7 @@ Arrow: paths --**items**--> Item --build_corpus--> Corpus. Does not know: tokens
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 from tokenmask.cli import layouts, manifests
 from tokenmask.cli.columns import check_held, check_mapped, check_taken
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
+from tokenmask.cli.found import Items
 from tokenmask.cli.manifests import lines
 from tokenmask.cli.media import File, Loader, files, is_held_out, is_words, loaders, medium, modalities_in, suffixes_of
 from tokenmask.cli.packed import Packed
@@ -38,14 +40,6 @@ class Medium(NamedTuple):
     loader: Loader
     held_out: bool
     path: Path | None
-
-
-class Items(list[Item]):
-    """Items, and the files that told about them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables: list[Path] = []
 
 
 def media(
@@ -85,8 +79,7 @@ def media(
     kind = medium(modality)
     for file in files(others, modality) if others or not found else ():
         if is_words(modality) and per == "line":
-            numbered = lines(file.path)
-            for number, line in numbered:
+            for number, line in lines(file.path):
                 found[f"{file.name}:{number}", Loader(kind, line)] = is_held_out(line), file.path
         else:  # the group of a file is that of `corpus build`, so both hold out the same files
             for record, loader in loaders(kind, file.path):
@@ -102,8 +95,8 @@ def unseen_by(paths: Sequence[str | Path], found: Iterable[Medium]) -> str:
 
 def unseen(sources: Sequence[str | Path], found: Iterable[Item]) -> str:
     """The same, of the sources of items."""
-    taken = [loader.value for item in found for loader in item.media.values() if isinstance(loader.value, Path)]
-    return not_looked_at(sources, [*taken, *getattr(found, "tables", ())])
+    taken = (loader.value for item in found for loader in item.media.values() if isinstance(loader.value, Path))
+    return not_looked_at(sources, itertools.chain(taken, getattr(found, "tables", ())))
 
 
 def items(
@@ -147,7 +140,9 @@ def items(
                 say(f"  {note}")
             found += laid_out(source, source.resolve().name, layout.entries, modalities)
             found.tables += layout.tables
-            seen.update(layout.columns, *(entry.metadata for entry in layout.entries))
+            seen.update(layout.columns)
+            for entry in layout.entries:
+                seen.update(entry.metadata)
         elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
@@ -163,15 +158,15 @@ def items(
         elif source.suffix.lower() == ".txt" and source.is_file():
             name = words_of(modalities, source)
             kind = medium(modalities[name])
-            found += [
+            found += (
                 item_of(f"{source.name}:{number}", {name: Loader(kind, line)}, line, None, {})
                 for number, line in lines(source)
-            ]
+            )
         else:
             what = "is none of these" if source.exists() else "does not exist"
             known = ", ".join(manifests.SUFFIXES)
             raise ValueError(f"a source is a folder, a manifest ({known}), a .tar or a .txt file, but {source} {what}")
-    if not found:
+    if not len(found):
         raise ValueError(
             f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
             f"{_why(sources, modalities.values())}"
@@ -197,7 +192,7 @@ def _why(sources: Sequence[str | Path], modalities: Iterable[str]) -> str:
     return f" ({'; '.join(said)}); name the files in a .jsonl manifest" if said else ""
 
 
-def digest(found: Sequence[Item]) -> str:
+def digest(found: Iterable[Item]) -> str:
     """SHA-256, in hex, over the keys, splits, words and file sizes of items: tells when data were changed."""
     hashed = hashlib.sha256()
     for item in found:

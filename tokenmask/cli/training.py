@@ -13,11 +13,12 @@ from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_place
 from tokenmask.cli.dry_run import dry_run
+from tokenmask.cli.found import Items
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
 from tokenmask.cli.printed import after_training
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items, unseen
-from tokenmask.corpus import TRAIN, Corpus, Item
+from tokenmask.corpus import Corpus
 from tokenmask.files import write_text_atomic
 from tokenmask.fitting import Interrupted
 from tokenmask.models import check_shapes, head_of
@@ -63,7 +64,7 @@ def train(arguments: argparse.Namespace) -> int:
         raise ValueError("--freeze keeps what another run has learned; name that run with --from, or leave it away")
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
     of_corpora = {name for folder, _ in corpora for name in Corpus(folder).specs}
-    found: list[Item] = []
+    found = Items()
     if arguments.data:
         modalities = {name: options.tokenizer for name, options in recipe.streams.items()}
         modalities |= {name: one.spec.modality for name, one in tokenizers.items()}
@@ -80,7 +81,7 @@ def train(arguments: argparse.Namespace) -> int:
         raise ValueError("--up and --units say how media of --data are read; add it, or leave them away")
     if recipe.optional_streams:
         found = _learned(found, of_corpora | set(tokenizers))
-        held = of_corpora | {name for item in found for name in item.media}
+        held = of_corpora | found.streams.keys()
         recipe = recipe.of(held) if held else recipe
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
         say(f"streams of these data: {', '.join(recipe.streams)}")
@@ -174,7 +175,7 @@ def _keep_figures(source: Path, target: Path) -> None:
 # Own data -------------------------------------------------------------------------------------------------------------
 
 
-def _learned(found: Sequence[Item], known: Collection[str]) -> list[Item]:
+def _learned(found: Items, known: Collection[str]) -> Items:
     """Items without the streams that nothing can be learned of, as all their media are held out; these are said.
 
     Where nothing else is left, all stay: fitting says what is missing.
@@ -183,18 +184,19 @@ def _learned(found: Sequence[Item], known: Collection[str]) -> list[Item]:
         found: of the user's data.
         known: streams that need no learning from these.
     """
-    seen = {name for item in found for name in item.media}
-    learned = {name for item in found if item.split == TRAIN for name in item.media} | set(known)
-    lost = sorted(seen - learned)
-    kept = [
+    learned = found.learned.keys() | set(known)
+    lost = sorted(found.streams.keys() - learned)
+    if not lost:
+        return found
+    kept = Items(
         replace(item, media={name: one for name, one in item.media.items() if name in learned})
         for item in found
         if item.media.keys() & learned
-    ]
-    if not lost or not kept:
-        return list(found)
+    )
+    if not len(kept):
+        return found
     for name in lost:
-        count = sum(name in item.media for item in found)
+        count = found.streams[name]
         say(f"left out: the stream {name}, since all of it that these data hold ({count}) is held out; give more of it")
     return kept
 
@@ -202,7 +204,7 @@ def _learned(found: Sequence[Item], known: Collection[str]) -> list[Item]:
 def _from_data(
     recipe: Recipe,
     given: Mapping[str, Tokenizer],
-    found: Sequence[Item],
+    found: Items,
     out: Path,
     workers: int | None,
     *,

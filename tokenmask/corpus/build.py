@@ -6,7 +6,7 @@ Does not know: where media come from, any modality, models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +75,11 @@ def build_corpus(
         skipped += item.key in there
         return item.key not in there
 
-    new: Iterable[Item] = filter(is_new, items)
     total = len(items) if isinstance(items, Sized) else 0
-    if total:
-        new = list(new)
+    skipped = sum(item.key in there for item in items) if total and there else 0
+    new: Iterable[Item] = _New(items, there, total - skipped) if total else filter(is_new, items)
     if workers is None:
-        workers = usual_workers(len(new)) if isinstance(new, list) else 1
+        workers = usual_workers(total - skipped) if total else 1
     try:
         with progress_bar(f"encoding {Path(folder).name}", total, skipped, progress) as show:
             for item, result in encode_items(new, tokenizers, workers=workers):
@@ -95,6 +94,19 @@ def build_corpus(
     finally:
         writer.close()
     return BuildSummary(written, failed, skipped)
+
+
+class _New(Sized):
+    """The items whose keys are not there, ``count`` of them; few are in memory, if few of ``items`` are."""
+
+    def __init__(self, items: Iterable[Item], there: Collection[str], count: int) -> None:
+        self._items, self._there, self._count = items, there, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Item]:
+        return (item for item in self._items if item.key not in self._there)
 
 
 def _add(writer: CorpusWriter, item: Item, streams: Mapping[str, TokenStream]) -> Exception | None:

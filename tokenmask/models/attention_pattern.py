@@ -14,6 +14,8 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
 
+HIDDEN_KEYS = "hidden_keys"  # name of a feature of a batch, see Backbone.hides_keys
+
 
 @dataclass(frozen=True, eq=False)
 class SlotMeta:
@@ -215,6 +217,23 @@ def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:
     allowed = pattern.allows(meta[:, :, None], meta[:, None, :]) & meta.valid[:, None, :]
     itself = torch.eye(allowed.shape[1], dtype=torch.bool, device=allowed.device)
     return (allowed | (itself & ~allowed.any(-1, keepdim=True)))[:, None]
+
+
+def without_keys(mask: Tensor | None, hidden: Tensor) -> Tensor:
+    """A mask without some keys of each head; a position that could see nothing any more sees itself.
+
+    Args:
+        mask: of :func:`dense_mask`.
+        hidden: bool [B, H, L].
+
+    Returns:
+        bool [B, H, L, L].
+    """
+    length = hidden.shape[-1]
+    shown = ~hidden[:, :, None, :].expand(-1, -1, length, -1)
+    allowed = shown if mask is None else shown & mask
+    itself = torch.eye(length, dtype=torch.bool, device=hidden.device)
+    return allowed | (itself & ~allowed.any(-1, keepdim=True))
 
 
 def mask_mod(pattern: AttentionPattern, meta: SlotMeta) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:

@@ -120,6 +120,14 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def hides_keys(self) -> bool:
+        """Whether it obeys the feature "hidden_keys" of its inputs: bool [B, layers, H, L], keys that nobody looks at.
+
+        A position that could see nothing else sees itself. For interventions; a backbone that says no ignores it.
+        """
+        return False
+
+    @property
     def reads_before_only(self) -> bool:
         """Whether a code is answered from those before it alone, so that known codes may all be asked at once."""
         return False

@@ -16,7 +16,7 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.asked import AskedFeatures, asked_of
-from tokenmask.models.attention_pattern import AttentionPattern, Full, SlotMeta, dense_mask
+from tokenmask.models.attention_pattern import HIDDEN_KEYS, AttentionPattern, Full, SlotMeta, dense_mask, without_keys
 from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hidden, Tap
 from tokenmask.models.block import Block
 from tokenmask.models.cache import KVCache, Packed
@@ -161,6 +161,11 @@ class Transformer(Backbone):
         return self.asked is not None
 
     @property
+    def hides_keys(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def sometimes_unused(self) -> bool:
         """Layers that join the levels of a stream, or ask from other places, where a batch lacks these."""
         return len(self.embedding.fusions) > 0 or self.asked is not None
@@ -233,13 +238,15 @@ class Transformer(Backbone):
         if self.config.time_input and condition is not None:
             x = x + condition[:rows, None]
         tapped: dict[str, Tensor] = {}
+        hidden = inputs.features.get(HIDDEN_KEYS)
         for index, block in enumerate(self.blocks):
+            sees = mask if hidden is None else without_keys(mask, hidden[:, index])
             for tap in probabilities.get(index, ()):
                 columns = tap.columns_of(rows, x.device)
                 seen = block.attention_input(x, condition)
-                tapped[tap.name] = block.attention.probabilities(seen, rotary, mask, columns, query_rotary)
+                tapped[tap.name] = block.attention.probabilities(seen, rotary, sees, columns, query_rotary)
             store = None if cache is None else cache.store_of(index, inputs.valid)
-            x = block(x, rotary, mask, condition, query_rotary, store)
+            x = block(x, rotary, sees, condition, query_rotary, store)
             if index in states:
                 tapped[f"layer.{index}"] = x
         row = torch.div(positions, length, rounding_mode="floor")

@@ -90,12 +90,14 @@ class Actions:
         except _EXPECTED as error:
             return {"status": _wrong(error)}
 
-    def compare(self, piece: Piece | None, values: Values) -> Shown:
+    def compare(self, piece: Piece | None, values: Values) -> Iterator[Shown]:
         """Draws before and after a tokenizer is exchanged."""
+        yield {"status": "Drawing with both. The first time their codes are related, which takes a while."}
         try:
             found = compared(self.swaps, self.asked(values), piece)
         except _EXPECTED as error:
-            return {"status": _wrong(error)}
+            yield {"status": _wrong(error)}
+            return
         stream = values["stream"]
         shown = views.pair(*found.drawn, ("drawn with its tokenizer", "with the other one"), stream)
         if found.coded is not None:
@@ -105,7 +107,7 @@ class Actions:
             f"{sizes[0]} codes before, {sizes[1]} after. All other streams draw the same as before; rows of the new "
         )
         about += "codes have learned nothing yet but which old codes meant the same."
-        return {"compared": shown, "about": about, "swap_script": found.script, "status": "Compared."}
+        yield {"compared": shown, "about": about, "swap_script": found.script, "status": "Compared."}
 
     # what is asked for, and what is shown ------------------------------------------------------------------------
 

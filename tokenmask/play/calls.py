@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenmask.play.controls import Asked, is_words
+from tokenmask.play.controls import ORDERS, Asked, is_words
 from tokenmask.run import Run
 from tokenmask.run.folder import SHIPPED
 
@@ -43,8 +43,10 @@ def opening(stream: str, value: str | Path) -> str:
 def script(run: Run, stream: str, calls: Sequence[str]) -> str:
     """A program that does all calls and keeps what the last one gave."""
     text = "\n".join(calls)
-    orders = sorted({part.partition("(")[0] for part in text.split(".ordered(")[1:]})
-    wanted = [f"from tokenmask.scores import {', '.join(orders)}"] if orders else []
+    orders = sorted(name for name in ORDERS if f".ordered({name}())" in text)
+    wanted = ["from tokenmask.tokenizer import tokenizer_at"] if "tokenizer_at(" in text else []
+    if orders:
+        wanted.insert(0, f"from tokenmask.scores import {', '.join(orders)}")
     folder = "" if run.folder == SHIPPED else of(str(run.folder))
     kind: Any = run.tokenizers[stream].media
     suffixes = kind.written_suffixes

@@ -18,6 +18,7 @@ from tokenmask.play.fields import CHANGING, fields
 from tokenmask.run import Run
 
 EMPTY = '<div class="empty">Draw something, or open a file.</div>'
+NOTHING_BEFORE = "<p>What was made anew stands here, beside what it was.</p>"
 _SEEN = "() => { if (innerWidth <= 760) document.querySelector('#work').scrollIntoView({ behavior: 'smooth' }); }"
 VALUES = (
     *("stream", "prompt", "prompt_stream", "negative", "size", "steps", "guidance", "temperature", "order", "seed"),
@@ -97,7 +98,13 @@ class Joined:
         at["take"].click(acting(lambda _, said: actions.open(said, None)), asked, shown, **one)
         at["undo"].click(acting(lambda piece, _: actions.undo(piece)), asked, shown, **one)
         compared = [at[name] for name in ("compared", "about", "swap_script", "status")]
-        at["compare"].click(acting(actions.compare), asked, compared, **one)
+
+        def comparing(pieces: dict[str, Any], *given: Any) -> Iterator[Any]:
+            said = dict(zip(VALUES, given, strict=True))
+            for now in actions.compare(pieces.get(said["stream"]), said):
+                yield self._updates(now, pieces)
+
+        at["compare"].click(comparing, asked, compared, **one)
 
         def painted(pieces: dict[str, Any], stream: str, event: gr.EventData) -> Any:
             return self._updates(actions.paint(pieces.get(stream), event._data["cells"]), pieces)
@@ -134,6 +141,8 @@ class Joined:
                 found[self.parts["undo"]] = gr.update(interactive=value is not None and value.before is not None)
             elif name == "status":
                 found[self.parts[name]] = self._status(value)
+            elif name == "before":
+                found[self.parts[name]] = value or NOTHING_BEFORE
             elif name == "about":
                 found[self.parts[name]] = f"<p>{escape(value)}</p>"
             elif name == "file":

@@ -15,7 +15,7 @@ from tokenmask.play import codes, limits
 from tokenmask.play.actions import Actions, suffixes
 from tokenmask.play.controls import Controls, is_words, told
 from tokenmask.play.fields import fields
-from tokenmask.play.joining import EMPTY, Joined
+from tokenmask.play.joining import EMPTY, NOTHING_BEFORE, Joined
 from tokenmask.play.looks import CSS, theme
 from tokenmask.play.swaps import Swaps
 from tokenmask.run import Run
@@ -181,7 +181,7 @@ class Page:
                     ),
                 )
             with gr.Tab("Before"):
-                keep("before", gr.HTML("", elem_id="before", apply_default_css=False))
+                keep("before", gr.HTML(NOTHING_BEFORE, elem_id="before", apply_default_css=False))
             with gr.Tab("Python"):
                 keep("script", gr.Code(language="python", interactive=False, elem_id="script", show_label=False))
             with gr.Tab("Swap"):

@@ -75,9 +75,6 @@ def compared(swaps: Swaps, asked: Asked, piece: Piece | None) -> Compared:
     sizes = (before.layout.streams[stream].codebook_sizes, after.layout.streams[stream].codebook_sizes)
     lines = [
         calls.spelled("generate", [calls.of(stream)], arguments, asked),
-        "",
-        "from tokenmask.tokenizer import tokenizer_at",
-        "",
         f"run = run.swap_tokenizer({calls.of(stream)}, tokenizer_at({calls.of(swaps.places[stream][1])}))",
         calls.spelled("generate", [calls.of(stream)], arguments, asked),
     ]

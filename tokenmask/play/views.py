@@ -15,6 +15,7 @@ from tokenmask.play.piece import Piece
 from tokenmask.play.regions import Surface
 from tokenmask.report.alone import frame
 from tokenmask.report.embed import LONGEST_SECONDS
+from tokenmask.report.page import figure
 from tokenmask.report.views import Span, View, view_of
 
 STYLE = Path(__file__).with_name("stage.css")
@@ -49,9 +50,20 @@ def stage(piece: Piece) -> str:
 
 def pair(first: Any, second: Any, names: tuple[str, str], label: str, spans: tuple[Span, ...] = ()) -> str:
     """Two media of one kind in a frame."""
-    view = view_of(type(first))
-    body = "" if view is None else f'<div class="beside">{view.pair((first, second), names, label, spans)}</div>'
-    return frame(body, label, _WIDTH, style=STYLE.read_text(encoding="utf-8"))
+    view, media = view_of(type(first)), (first, second)
+    if view is None:
+        body = ""
+    elif view.small:  # a report names them only where something is marked
+        marked = ((), spans)
+        both = [
+            figure(view.single(one, f"{name}: {label}", own), name)
+            for one, name, own in zip(media, names, marked, strict=True)
+        ]
+        body = f'<div class="row">{"".join(both)}</div>'
+    else:
+        body = view.pair(media, names, label, spans)
+    page = f'<div class="beside">{body}</div>'
+    return frame(page, label, _WIDTH, style=STYLE.read_text(encoding="utf-8"))
 
 
 def _painted(view: View, piece: Piece, surface: Surface, label: str) -> str:

@@ -24,7 +24,7 @@ from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reshaped import Differential, LogitNoise
-from tokenmask.sampling.reuse import GroupCausalReuse, NoReuse, PrefixReuse, Reuse, StaleReuse
+from tokenmask.sampling.reuse import GroupCausalReuse, HideSinks, NoReuse, PrefixReuse, PromptReuse, Reuse, StaleReuse
 from tokenmask.sampling.revoke import (
     NeverRevoke,
     Revoke,
@@ -63,6 +63,7 @@ __all__ = [
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
+    "HideSinks",
     "LogitNoise",
     "MatchesPattern",
     "NeverRevoke",
@@ -76,6 +77,7 @@ __all__ = [
     "Predicted",
     "PrefixReuse",
     "ProcessSchedule",
+    "PromptReuse",
     "Rejection",
     "Restricted",
     "Reuse",

@@ -65,7 +65,7 @@ class Automaton(Constraint):
         number = (mine.cumsum(1) - 1).flatten()[positions.cpu()]  # of the slot's place in the stream
         asked = mine.flatten()[positions.cpu()]
         found = torch.ones(len(row), owner.size, dtype=torch.bool)
-        for one in row.unique().tolist():
+        for one in sorted(set(row.tolist())):
             before, after = _reached(machine, codes[one][mine[one]].tolist())
             here = ((row.cpu() == one) & asked).nonzero().squeeze(1)
             ends_well = after[number[here] + 1][:, machine.steps.clamp(min=0)] & (machine.steps >= 0)  # [n, S, V]

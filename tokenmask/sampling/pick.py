@@ -113,16 +113,15 @@ class Pick(ABC):
         return {}
 
     @abstractmethod
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         """Args:
             logits: float32 [N, V].
             uncond: float32 [N, V], logits without the conditions, or None.
             context: keys of the draws, and where they are made.
 
         Returns:
-            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines.
+            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines;
+            from one that weighs, log-weights float32 [N] too.
         """
 
 
@@ -189,9 +188,7 @@ class Categorical(Pick):
             return max(self.least, 1 / (1 / start + (1 / end - 1 / start) * progress))
         return max(self.least, start + (end - start) * (math.sqrt(progress) if self.law == "sqrt" else progress))
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         return sample_codes(
             logits,
             seed=context.seeds,

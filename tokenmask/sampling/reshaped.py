@@ -31,13 +31,16 @@ class _Inside(Pick):
 
     def __post_init__(self) -> None:
         is_a(f"{type(self).__name__}.pick", self.pick, Pick)
-        if self.pick.revises:
-            raise ValueError(f"{type(self).__name__}.pick must draw open slots alone, got {self.pick}")
+        if self.pick.revises or self.pick.weighs or self.pick.tests:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name}.pick must draw open slots from logits and no more, got {self.pick}; take Categorical"
+            )
 
     def taps(self, context: StepContext) -> Sequence[Hashable]:
         return self.pick.taps(context)
 
-    def _inner(self, logits: Tensor, context: PickContext) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _inner(self, logits: Tensor, context: PickContext) -> tuple[Tensor, ...]:
         progress = context.progress.on(self.pick.grid)
         return self.pick(logits, None, replace(context, guidance=1.0, progress=progress))
 
@@ -71,9 +74,7 @@ class LogitNoise(_Inside):
         inner = self.pick.at(temperature)
         return inner if temperature == 0 else replace(self, pick=inner)
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         own = guided(logits, uncond, context)
         size = self.scale * (abs(math.cos(math.pi * context.progress)) if self.law == "abs_cos" else 1.0)
         if size > 0 and own.numel():
@@ -128,9 +129,7 @@ class Differential(_Inside):
     def at(self, temperature: float) -> Pick:
         return replace(self, pick=self.pick.at(temperature))
 
-    def __call__(
-        self, logits: Tensor, uncond: Tensor | None, context: PickContext
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         own = guided(logits, uncond, context)
         changed = self._gained(own, context)
         return self._inner(own if changed is None else changed, context)

@@ -32,7 +32,7 @@ class Restricted(Categorical):
 
     weighs: ClassVar[bool] = True
 
-    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         drawn = super().__call__(logits, uncond, context)
         if context.allowed is None:
             return (*drawn, torch.zeros_like(drawn[1]))
@@ -81,7 +81,7 @@ class Rejection(Pick):
             return Restricted(0.0)
         return Rejection(temperature, self.accepts, self.rejects, self.proper)
 
-    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def __call__(self, logits: Tensor, uncond: Tensor | None, context: PickContext) -> tuple[Tensor, ...]:
         _, _, entropy, margin = sample_codes(
             logits,
             seed=context.seeds,

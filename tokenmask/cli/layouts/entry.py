@@ -5,9 +5,8 @@ Arrow: names --> **Entry**, **Layout**. Does not know: any layout, streams, toke
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tokenmask.cli.media import suffixes_of
@@ -35,7 +34,7 @@ class Entry(NamedTuple):
     key: str
     media: dict[str, str | Path | Part]
     split: str | None = None
-    metadata: Mapping[str, Any] = MappingProxyType({})
+    metadata: Mapping[str, Any] = {}
     problem: str = ""
 
 
@@ -51,10 +50,16 @@ class Layout(NamedTuple):
     """
 
     name: str
-    entries: list[Entry]
+    entries: Sequence[Entry]
     tables: list[Path]
     columns: Collection[str] = ()
     notes: Collection[str] = ()
+
+
+def captions(value: Any) -> list[str]:
+    """The words in a cell: none if it is blank; of a list each, which become records of their own."""
+    found = value if isinstance(value, list) else [] if value is None else [value]
+    return [str(one) for one in found if str(one).strip()]
 
 
 def modality_of(name: str, modalities: Iterable[str]) -> str | None:

@@ -50,4 +50,7 @@ def humanml3d(folder: Path, files: list[Path], modalities: Collection[str], _: M
             entries.append(Entry(name.stem, {**media}, splits.get(name.stem), kept))
     some = sum(len(one) for one in {entry.key: entry.metadata.get("pieces", ()) for entry in entries}.values())
     told = f"; {some} sentences on pieces are only kept with the records" if some else ""
-    return Layout(f"HumanML3D ({home} and texts{told})", entries, tables)
+    absent = sorted(splits.keys() - {name.stem for name in motions})
+    named = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+    notes = [f"{len(absent)} of the lists have no motion in {home} ({named})"] if absent else []
+    return Layout(f"HumanML3D ({home} and texts{told})", entries, tables, (), notes)

@@ -19,7 +19,7 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
     if not lists or "image" not in modalities:
         return None
     pictures = {(name.parts[0], name.name): folder / name for name in files if modality_of(name.name, ["image"])}
-    entries, notes = [], []
+    entries, notes, blank = [], [], 0
     for name in lists:
         part = name.stem.removeprefix("captions_")
         try:
@@ -35,6 +35,9 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
                     continue
                 path = pictures.get((part, named[one["image_id"]]), folder / part / named[one["image_id"]])
                 words = " ".join(str(one["caption"]).split())
+                if not words:
+                    blank += 1
+                    continue
                 key = f"{part}/{one.get('id', f'annotation {number}')}"
                 entries.append(Entry(key, {"image": path, "text": words}, split_of(part)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -45,6 +48,8 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
         silent = len(named.keys() - {one.get("image_id") for one in told})
         if silent:
             notes.append(f"left out: {silent} picture{'s' if silent > 1 else ''} of {name} without a caption")
+    if blank:
+        notes.append(f"left out: {blank} caption{'s' if blank > 1 else ''} that hold{'' if blank > 1 else 's'} nothing")
     return Layout("COCO (captions_*.json)", entries, [folder / name for name in lists], (), notes)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli import manifests
-from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, modality_of, split_of, told
+from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of, told
 from tokenmask.cli.media import suffixes_of
 from tokenmask.cli.packed import Part, holds_media, table
+from tokenmask.cli.spool import Spool
 
 Classes = Mapping[str, list[str]]  # names of the numbers in a column
 Shards = list[tuple[Path, Classes, str | None]]  # with the split
@@ -38,13 +39,15 @@ def saved_datasets(
         shards += [(place / name, classes, split_of(state.parent)) for name in names]
         about += [folder / state, info, folder / "dataset_dict.json"]
     shards = shards or _parquet(folder, files)
-    entries: list[Entry] = []
+    entries = Spool[Entry]()
     taken: dict[str, str] = {}
     for path, classes, split in shards:
         held = table(path)
         taken = _taken(held, modalities, columns)
         key = path.relative_to(folder).with_suffix("").as_posix()
-        entries += [_entry(held, path, row, f"{key}/{row}", taken, classes, split) for row in range(len(held))]
+        for row in range(len(held)):
+            for entry in _entries(held, path, row, f"{key}/{row}", taken, classes, split):
+                entries.append(entry)
     files_read = [*about, *(path for path, _, _ in shards)]
     return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
 
@@ -92,17 +95,22 @@ def _taken(held: Any, modalities: Collection[str], columns: Mapping[str, str]) -
     return taken
 
 
-def _entry(
+def _entries(
     held: Any, path: Path, row: int, key: str, taken: Mapping[str, str], classes: Classes, split: str | None
-) -> Entry:
+) -> list[Entry]:
+    """The records of a row: one, or one for each of a list of captions; a class without a name (-1) is no words."""
     media: dict[str, str | Path | Part] = {}
+    said: list[str] = []
     for modality, column in taken.items():
         cell = held[column][row]
         if not cell.is_valid:
             continue
         if modality == "text":
-            value, names = cell.as_py(), classes.get(column, [])
-            media[modality] = names[value] if isinstance(value, int) and 0 <= value < len(names) else str(value)
+            value, names = cell.as_py(), classes.get(column)
+            if names is None or not isinstance(value, int):
+                said = captions(value)
+            elif 0 <= value < len(names):
+                said = [names[value]]
             continue
         name, endings = str(cell["path"].as_py() or ""), suffixes_of(modality)
         if "bytes" in list(cell) and not cell["bytes"].is_valid:
@@ -113,4 +121,5 @@ def _entry(
     kinds = {field.name: field.type for field in held.schema}
     others = [name for name, kind in kinds.items() if name not in taken.values() and not holds_media(kind)]
     kept = {name: manifests.as_json(held[name][row].as_py()) for name in others}
-    return Entry(key, media, split, {name: value for name, value in kept.items() if not isinstance(value, bytes)})
+    about = {name: value for name, value in kept.items() if not isinstance(value, bytes)}
+    return [Entry(key, media | ({"text": one} if one else {}), split, about) for one in said or [""]]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli import manifests
-from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, modality_of, split_of
+from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of
 from tokenmask.cli.packed import Part, content, members
 
 _ABOUT = ("json", "cls", "txt")  # endings of what is said of a record
@@ -63,18 +63,21 @@ def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -
         metadata = manifests.as_json(held) if isinstance(held, dict) else {"json": manifests.as_json(held)}
     if "cls" in parts:
         metadata["cls"] = content(parts["cls"]).decode(errors="replace").strip()
-    words: dict[str, str | Path | Part] = {}
+    words: list[dict[str, str | Path | Part]] = [{}]
     if "text" in modalities:
-        told = next((name for name in WORDS if isinstance(metadata.get(name), str) and metadata[name].strip()), None)
+        told = next(
+            (name for name in WORDS if isinstance(metadata.get(name), str | list) and captions(metadata[name])), ""
+        )
         if "txt" in parts:
-            words = {"text": parts["txt"]}
-        elif told is not None:
-            words = {"text": metadata.pop(told)}
+            words = [{"text": parts["txt"]}]
+        elif told:
+            words = [{"text": one} for one in captions(metadata.pop(told))]
     media = {end: modality for end in parts if (modality := modality_of(f"x.{end}", modalities)) is not None}
     if len(set(media.values())) == len(media):
         together = {modality: parts[end] for end, modality in media.items()}
-        return [Entry(key, {**together, **words}, None, metadata)] if together or words else []
-    return [Entry(f"{key}.{end}", {modality: parts[end], **words}, None, metadata) for end, modality in media.items()]
+        return [Entry(key, {**together, **said}, None, metadata) for said in words if together or said]
+    each = [(end, modality, said) for end, modality in media.items() for said in words]
+    return [Entry(f"{key}.{end}", {modality: parts[end], **said}, None, metadata) for end, modality, said in each]
 
 
 def shards(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:

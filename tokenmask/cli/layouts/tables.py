@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TypeGuard
 
 from tokenmask.cli import manifests
-from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, modality_of, split_of, told
+from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, captions, modality_of, split_of, told
 from tokenmask.cli.packed import Part
+from tokenmask.cli.spool import Spool
 
 _KINDS = (".csv", ".tsv", ".jsonl")
 _OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
@@ -27,11 +28,11 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
         return None
     named = [name for name in files if name.suffix.lower() in _KINDS and len(name.parts) <= 2]
     named += [name for name in files if name.name == "metadata.parquet" and len(name.parts) <= 2]
-    found: dict[Path, list[Entry]] = {}
+    found: dict[Path, Spool[Entry]] = {}
     taken: dict[str, str] = {}
     for name in named:
         try:
-            rows = list(manifests.rows(folder / name, ()))
+            rows = Spool(manifests.rows(folder / name, ()))
         except ValueError:
             if name.stem == "metadata":
                 raise
@@ -39,17 +40,18 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
         places = _places(folder / name, rows, modalities, columns)
         places |= _by_stem(folder, files, rows, [one for one in modalities if one not in places], columns)
         if places:
-            words = columns.get("text") or next((one for one in WORDS if any(one in row.others for row in rows)), None)
+            held = {column for row in rows for column in row.others}
+            words = columns.get("text") or next((one for one in WORDS if one in held), None)
             words = words if "text" in modalities else None
             taken |= {modality: column for modality, (column, *_) in places.items()} | (
                 {"text": words} if words else {}
             )
-            found[name] = [_entry(folder, name, row, places, words) for row in rows]
+            found[name] = Spool(entry for row in rows for entry in _entries(folder, name, row, places, words))
     if not found:
         return None
     if any(split_of(name) for name in found):  # beside those of splits lie tables of all, and of what was thrown out
         found = {name: entries for name, entries in found.items() if split_of(name)}
-    entries = [entry for one in found.values() for entry in one]
+    entries = Spool(entry for one in found.values() for entry in one)
     return Layout(
         f"{', '.join(map(str, found))} ({told(taken)})", entries, [folder / name for name in found], [*taken.values()]
     )
@@ -95,7 +97,7 @@ def _by_stem(
     A file Yxyz_0.wav is that of xyz too, as AudioCaps calls what it took from a place in time of a film.
     """
     found: dict[str, Place] = {}
-    held = [row.others for row in rows if row.columns]
+    first = next((row.others for row in rows if row.columns), {})
     for modality in modalities:
         stems: dict[str, list[Path]] = {}
         for name in files:
@@ -106,8 +108,9 @@ def _by_stem(
         known = {stem: paths[0] for stem, paths in stems.items() if len(paths) == 1}
         named = [
             column
-            for column in (held[0] if held and known else ())
-            if columns.get(modality, column) == column and all(str(row.get(column)) in known for row in held)
+            for column in (first if known else ())
+            if columns.get(modality, column) == column
+            and all(str(row.others.get(column)) in known for row in rows if row.columns)
         ]
         if len(named) == 1:
             found[modality] = (named[0], folder, known)
@@ -118,21 +121,23 @@ def _is_list(value: object, modalities: Collection[str]) -> TypeGuard[list[str]]
     return isinstance(value, list) and any(isinstance(one, str) and modality_of(one, modalities) for one in value[:1])
 
 
-def _entry(folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None) -> Entry:
+def _entries(
+    folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None
+) -> list[Entry]:
+    """The records of a row: one, or one for each of a list of captions."""
     where, others = f"{name}:{row.number}", dict(row.others)
     if not row.columns:
-        return Entry(where, {}, problem=row.problem)
+        return [Entry(where, {}, problem=row.problem)]
     media: dict[str, str | Path | Part] = {}
     for modality, (column, place, known) in places.items():
         value = others.pop(column, None)
         if known or isinstance(value, str):
             media[modality] = known.get(str(value), place / str(value))
     paths = [path for path in media.values() if isinstance(path, Path)]
-    value = others.pop(words, None) if words else None
-    if value is not None and str(value).strip():
-        media["text"] = str(value)
+    said = captions(others.pop(words, None) if words else None)
     if not paths:
-        return Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")
+        return [Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")]
     inside = paths[0].is_relative_to(folder)
     split = SPLITS.get(str(row.values.get("split", "")).lower()) or split_of(name)
-    return Entry(paths[0].relative_to(folder).as_posix() if inside else where, media, split, others)
+    key = paths[0].relative_to(folder).as_posix() if inside else where
+    return [Entry(key, media | ({"text": one} if one else {}), split, others) for one in said or [""]]

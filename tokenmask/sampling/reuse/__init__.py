@@ -3,13 +3,17 @@
 from tokenmask.sampling.reuse.group_causal import GroupCausalReuse, known_positions
 from tokenmask.sampling.reuse.policy import Cache, NoReuse, Reuse, ReuseStep, Scored
 from tokenmask.sampling.reuse.prefix import PrefixReuse
+from tokenmask.sampling.reuse.prompt import PromptReuse
+from tokenmask.sampling.reuse.sinks import HideSinks
 from tokenmask.sampling.reuse.stale import StaleReuse
 
 __all__ = [
     "Cache",
     "GroupCausalReuse",
+    "HideSinks",
     "NoReuse",
     "PrefixReuse",
+    "PromptReuse",
     "Reuse",
     "ReuseStep",
     "Scored",

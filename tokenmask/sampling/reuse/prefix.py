@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from tokenmask.batch import FILL, Batch
-from tokenmask.models import MaskedModel, Packed, SlotMeta
+from tokenmask.models import KVCache, MaskedModel, Packed, SlotMeta
 from tokenmask.sampling.reuse.key_values import KeyValues, empty_cache, note, queries_among
 from tokenmask.sampling.reuse.policy import Reuse, ReuseStep, Scored
 
@@ -28,13 +29,24 @@ class PrefixReuse(Reuse):
         slots = torch.where(given, given.cumsum(1), given.sum(1, keepdim=True) + filled.cumsum(1)) - 1
         if cache is None:
             self._check(model, inputs)
-            kv = empty_cache(model, inputs, int(inputs.valid.sum(1).max()))
-            kv, computed = note(model, Packed.of(inputs, given, slots), kv, model.pattern)
+            kv, computed = self.read(model, inputs, given, slots)
             cache = KeyValues(kv)
         new = step.packed(filled, slots)
         kv = cache.kv.admit(new)
         groups = model.extend(new, queries_among(step, filled), kv, t=step.t)
         return Scored(groups, KeyValues(kv), computed + len(new))
+
+    def read(self, model: MaskedModel, inputs: Batch, given: Tensor, slots: Tensor) -> tuple[KVCache, int]:
+        """Keys and values of what is given, and how many positions were run for them.
+
+        Args:
+            model: of the stage.
+            inputs: all rows.
+            given: bool [B, L], the positions.
+            slots: int64 [B, L], where each goes in its row of the cache.
+        """
+        kv = empty_cache(model, inputs, int(inputs.valid.sum(1).max()))
+        return note(model, Packed.of(inputs, given, slots), kv, model.pattern)
 
     @staticmethod
     def _check(model: MaskedModel, inputs: Batch) -> None:
