@@ -7,8 +7,10 @@ Does not know: media, shared ids, models. Codes here are local: 0 .. codebook_si
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -212,13 +214,20 @@ class TokenStream:
 
         Raises:
             ValueError: no spec, a column that is missing, a place that is missing or there twice, or codes that the
-                spec does not have.
+                spec does not have; a start that is no finite number.
+            TypeError: no table, or a spec that is none.
         """
+        if not all(hasattr(frame, name) for name in ("attrs", "columns")):
+            raise TypeError(f"a table of codes must be a pandas.DataFrame, got {type(frame).__name__}; make one")
+        if not isinstance(spec, StreamSpec | None):
+            raise TypeError(f"spec of a table of codes must be a StreamSpec, got {spec!r}; take that of its tokenizer")
         about = frame.attrs.get(_ABOUT, {})
         if spec is None and "spec" not in about:
             raise ValueError("a table of codes must say what they mean, but this one does not (attrs); pass its spec")
         spec = StreamSpec.from_json(about["spec"]) if spec is None else spec
         start = about.get("start_seconds", 0.0) if start_seconds is None else start_seconds
+        if isinstance(start, bool) or not isinstance(start, Real) or not math.isfinite(start):
+            raise ValueError(f"start_seconds must be a finite number, got {start!r}; write a float")
         missing = [name for name in (*spec.axes, "level", "code") if name not in frame.columns]
         if missing:
             raise ValueError(f"a table of {spec.modality} codes needs columns {', '.join(missing)}; add or rename them")
@@ -240,8 +249,14 @@ class TokenStream:
         flat = np.ravel_multi_index(tuple(places), shape) if len(frame) else np.zeros(0, np.int64)
         if len(np.unique(flat)) != len(flat):
             raise ValueError("a table of codes must hold each place and level once, but holds some twice; drop these")
-        codes = np.zeros(shape, frame["code"].to_numpy().dtype)
-        codes.reshape(-1)[flat] = frame["code"].to_numpy()
+        given = frame["code"].to_numpy()
+        if not np.issubdtype(given.dtype, np.integer):
+            raise ValueError(
+                f"column 'code' of a table of codes must hold whole numbers, got {given.dtype}; convert it to int32, "
+                "and fill or drop what is missing"
+            )
+        codes = np.zeros(shape, given.dtype)
+        codes.reshape(-1)[flat] = given
         return cls(spec, _whole(codes), start, labels)
 
     @property

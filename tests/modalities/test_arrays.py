@@ -149,7 +149,11 @@ def test_a_table_of_codes_leads_back(tmp_path):
             "column 'level' of a table of codes must count from 0",
         ),
         (lambda table: table.assign(code=[0, 1, 2, 9]), "must lie in 0..size-1"),
-        (lambda table: table.assign(code=[0.5, 1, 2, 3]), "must be int32"),
+        (
+            lambda table: table.assign(code=[0.5, 1, 2, 3]),
+            "column 'code' of a table of codes must hold whole numbers, got float64",
+        ),
+        (lambda table: table.assign(code=["a", 1, 2, 3]), "must hold whole numbers, got object; convert it to int32"),
     ],
 )
 def test_a_table_that_is_no_stream_is_refused(change, said):
@@ -157,3 +161,15 @@ def test_a_table_that_is_no_stream_is_refused(change, said):
     table = tm.TokenStream(spec, np.arange(4).reshape(2, 2)).to_frame()
     with pytest.raises(ValueError, match=said):
         tm.TokenStream.from_frame(change(table))
+
+
+def test_what_is_no_table_spec_or_start_is_refused():
+    spec = tm.StreamSpec("audio", (8, 8), ("time",), rate_hz=4.0)
+    table = tm.TokenStream(spec, np.arange(4).reshape(2, 2)).to_frame()
+    with pytest.raises(TypeError, match=r"must be a pandas\.DataFrame, got NoneType; make one"):
+        tm.TokenStream.from_frame(None)
+    with pytest.raises(TypeError, match="spec of a table of codes must be a StreamSpec, got 3"):
+        tm.TokenStream.from_frame(table, 3)
+    for start in (float("nan"), "1"):
+        with pytest.raises(ValueError, match=f"start_seconds must be a finite number, got {start!r}; write a float"):
+            tm.TokenStream.from_frame(table, start_seconds=start)

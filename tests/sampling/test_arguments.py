@@ -18,6 +18,7 @@ from tokenmask.sampling import (
     Stage,
 )
 from tokenmask.scores import ConfidenceScore, RandomScore, RasterScore, SpanScore, SumScore
+from tokenmask.scores.arguments import MOST
 
 NAN, INF = math.nan, math.inf
 
@@ -41,7 +42,7 @@ def run():
         (
             {"seed": 1 << 63},
             ValueError,
-            f"seed must be in {-(1 << 63)}..{(1 << 63) - 1}, got {1 << 63}; choose another number",
+            f"seed must be in {-(1 << 63)}..{MOST}, got {1 << 63}; choose another number",
         ),
         ({"guidance": NAN}, ValueError, "guidance must be finite, got nan; choose another number"),
         ({"guidance": "2"}, TypeError, "guidance must be a number, got '2'; write a float"),

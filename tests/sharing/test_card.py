@@ -9,6 +9,7 @@ from PIL import Image as pillow
 import tokenmask as tm
 from tests.worlds import tiny_run, tokenizers
 from tokenmask.analysis.figures import Evaluation, Figure, StreamFigures
+from tokenmask.cli import main
 from tokenmask.modalities.image import ImageTokenizer
 from tokenmask.sharing import card_text, files_of, stage
 from tokenmask.sharing.staging import belongs, check_harmless
@@ -41,6 +42,49 @@ def test_a_card_says_what_the_run_is(run):
     assert "Sources and their licences are not stated" in card_text(run, tm.Card("x"))
 
 
+@pytest.mark.parametrize(
+    ("fields", "kind", "sentence"),
+    [
+        ({"title": 3}, TypeError, "title of a card must be words, got 3"),
+        ({"licence": None}, TypeError, "licence of a card must be words, got None"),
+        ({"data": "mit"}, TypeError, "a licence for each source, got 'mit'; write a dict"),
+        ({"data": {"emoji": 3}}, TypeError, "the licence of 'emoji' in data of a card must be words, got 3"),
+        ({"limits": "none"}, TypeError, r"a list of sentences, got 'none'; write \['none'\]"),
+        ({"samples": float("nan")}, TypeError, "samples of a card must be a whole number, got nan"),
+        ({"samples": -1}, ValueError, r"samples of a card must be in 0\.\.100, got -1; 0 draws none"),
+        ({"samples": 10**12}, ValueError, r"in 0\.\.100, got 1000000000000"),
+    ],
+)
+def test_what_is_no_card_is_refused(fields, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        tm.Card(**fields)
+
+
+def test_nothing_is_written_without_a_folder_or_a_card(run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder, card, kind, sentence in (
+        ("", None, TypeError, "folder must be the path of a run folder, got ''; name one"),
+        (3, None, TypeError, "the path of a run folder, got 3"),
+        (
+            tmp_path / "file" / "deep",
+            None,
+            ValueError,
+            "a run is saved as a folder, but .*file is a file; name another",
+        ),
+        (tmp_path / "new", "a title", TypeError, "card must be a Card, got 'a title'"),
+    ):
+        with pytest.raises(kind, match=sentence):
+            run.save(folder, card=card)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["small", "me/a/b", "", "me/"])
+def test_a_name_that_no_hub_has_is_refused_dry_too(run, name, capsys):
+    assert main(["push", str(run.folder), name, "--dry-run"]) == 2
+    told = capsys.readouterr()
+    assert f'a run on a hub is called "user/name", got {name!r}; write it so' in told.err and told.out == ""
+
+
 def test_figures_are_told_of_the_weights_that_they_were_measured_on(run, tmp_path):
     (made := run.save(tmp_path / "own"))
     bits = Figure("bits a code", 5.25, (5.0, 5.5), 22, "held-out records", "unigram 5.5")
@@ -64,7 +108,7 @@ def test_a_saved_run_has_a_card_and_samples_that_open(run, tmp_path):
     (saved.folder / "README.md").write_text("mine")
     run.save(tmp_path / "own")
     assert (saved.folder / "README.md").read_text() == "mine"  # a person's words stay
-    with pytest.raises(ValueError, match="samples of a card must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match=r"samples of a card must be in 0\.\.100, got -1"):
         tm.Card(samples=-1)
 
 

@@ -12,11 +12,13 @@ from tokenmask.run.card import Card
 from tokenmask.sharing import CARD_FILE
 from tokenmask.sharing import pull as fetch
 from tokenmask.sharing import push as send
+from tokenmask.sharing.hub import check_name
 from tokenmask.sharing.staging import stage
 
 
 def push(arguments: argparse.Namespace) -> int:
     """Sends a run, or lists what would be sent."""
+    check_name(arguments.name)
     run = load(arguments.run)
     said = {
         "title": arguments.title or "",

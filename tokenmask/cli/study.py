@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def _begin(arguments: argparse.Namespace) -> int:
     if path.exists() and not arguments.force:
         raise ValueError(f"{path} exists; choose another name, or add --force")
     write_text_atomic(path, _PAGE.format(run=json.dumps(str(arguments.new)), stream=json.dumps(name)))
-    say(f"saved: {path}; change it as you like, then run `tokenmask study {path}`")
+    say(f"saved: {path}; change it as you like, then run `tokenmask study {shlex.quote(str(path))}`")
     return 0
 
 

@@ -40,6 +40,7 @@ from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
 from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
+from tokenmask.scores.arguments import is_a
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
 from tokenmask.tokenizer import ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
@@ -386,10 +387,18 @@ class Run:
             card: what the card says that no file knows: title, licence, data, limits, and how many samples it shows.
 
         Raises:
-            ValueError: the folder holds another run, a corpus holds foreign codes, or a component could not be read
-                back (made in a notebook, or of a package that is not installed); then nothing was written.
+            TypeError: a folder that is no path, or a card that is none; then nothing was written.
+            ValueError: the folder is a file or holds another run, a corpus holds foreign codes, or a component could
+                not be read back (made in a notebook, or of a package that is not installed); then nothing was written.
         """
+        if not isinstance(folder, str | Path) or not str(folder):
+            raise TypeError(f"folder must be the path of a run folder, got {folder!r}; name one")
+        if card is not None:
+            is_a("card", card, Card)
         folder = Path(folder)
+        for above in (folder, *folder.parents):
+            if above.exists() and not above.is_dir():
+                raise ValueError(f"a run is saved as a folder, but {above} is a file; name another")
         for model in self.models.values():
             model.about()  # refuses what no file could name
         for path, _ in corpora:

@@ -40,7 +40,7 @@ def push(run: Run, name: str, *, card: Card | None = None, public: bool = False,
             refuses or does not answer; of a refused commit nothing is seen on the hub.
         ImportError: huggingface_hub is not installed.
     """
-    _check(name)
+    check_name(name)
     hub = _library("push")
     with tempfile.TemporaryDirectory() as folder:
         stage(run, Path(folder) / "run", card)
@@ -77,7 +77,7 @@ def pull(name: str, folder: str | Path, *, revision: str | None = None, endpoint
             could run a program.
         ImportError: huggingface_hub is not installed.
     """
-    _check(name)
+    check_name(name)
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"a run is fetched into a new folder, but {target} holds something; name another")
@@ -106,8 +106,9 @@ def pull(name: str, folder: str | Path, *, revision: str | None = None, endpoint
     return Run.load(target)
 
 
-def _check(name: str) -> None:
-    if not _NAME.fullmatch(name):
+def check_name(name: str) -> None:
+    """ValueError unless it is a name as hubs have them."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f'a run on a hub is called "user/name", got {name!r}; write it so')
 
 

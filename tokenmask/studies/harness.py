@@ -67,7 +67,7 @@ def _read(path: Path, digest: str) -> list[Figure] | None:
         if values["digest"] != digest:
             return None
         return [Figure(**{**one, "interval": one["interval"] and tuple(one["interval"])}) for one in values["figures"]]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # where the second is so, writing says what stands in the way
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove it, and the cell is measured again") from error
