@@ -84,7 +84,8 @@ class Predicate(Constraint):
         state, batch = context.state, context.state.batch
         _, length, levels = batch.shape
         at = torch.div(context.slots[which], levels, rounding_mode="floor")
-        rows, held = torch.div(at, length, rounding_mode="floor").unique(return_inverse=True)  # few of all, mostly
+        asked = torch.div(at, length, rounding_mode="floor")
+        rows, held = asked.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         stands = torch.where(state.is_open[rows], -1, context.layout.codes_of(batch.ids[rows]))[..., 0].tolist()
         inside = ((batch.stream[rows] == context.layout.index(self.stream)) & batch.valid[rows]).tolist()
         found = []
