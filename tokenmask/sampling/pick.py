@@ -120,8 +120,8 @@ class Pick(ABC):
             context: keys of the draws, and where they are made.
 
         Returns:
-            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines; from
-            one that weighs, log-weights float32 [N] too.
+            codes int32 [N]; log-probability, entropy (nats) and margin float32 [N] as ``ops.sample_codes`` defines;
+            from one that weighs, log-weights float32 [N] too.
         """
 
 
