@@ -34,7 +34,7 @@ def test_a_notebook_runs_and_shows_what_it_showed(name, monkeypatch):
     made = execute(FOLDER / f"{name}.ipynb")
     assert kinds(made.cells) == kinds(cells(name))
     assert titles(made.cells) == titles(cells(name)) and len(titles(made.cells)) >= 3
-    assert all("error" != output["output_type"] for cell in made.cells for output in cell.get("outputs", ()))
+    assert all(output["output_type"] != "error" for cell in made.cells for output in cell.get("outputs", ()))
 
 
 def titles(found: list[dict]) -> list[str]:
