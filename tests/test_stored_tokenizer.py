@@ -156,7 +156,7 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 
 WORDS = {"fast", "tiktoken"}
 PICTURES = {"vqmodel", "janus", "emu3"}
-PUBLISHED = {"encodec", "dac", "mimi", "xcodec", "snac", "t2m", *PICTURES, *WORDS}
+PUBLISHED = {"encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer", "t2m", *PICTURES, *WORDS}
 OFFERED = {
     Learns: {"text", "image", "audio", "motion", "eeg", "video", "symbols", *PUBLISHED},
     Opens: PUBLISHED,

@@ -60,10 +60,15 @@ CHAIN = WORLDS["chain"]
 
 
 def follows(
-    sampler: Sampler, world: World, law: dict[Codes, float], given: Codes | None = None, **options: Any
+    sampler: Sampler,
+    world: World,
+    law: dict[Codes, float],
+    given: Codes | None = None,
+    rows: int = ROWS,
+    **options: Any,
 ) -> None:
     assert sum(law.values()) == pytest.approx(1.0)
-    found = deviation(drawn(sampler, world, ROWS, given, **options), law)
+    found = deviation(drawn(sampler, world, rows, given, **options), law)
     assert found < FALSE_ALARM, f"{sampler} lies {found:.1f} standard deviations from its law on {world}"
 
 

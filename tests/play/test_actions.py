@@ -56,6 +56,16 @@ def test_painting_editing_and_taking_back(actions):
     assert wrong(last(actions.remake(None, VALUES)), "nothing on the stage")
 
 
+def test_a_drawing_is_stopped_at_its_next_step_and_the_next_one_is_not(actions):
+    drawing = actions.draw({**VALUES, "steps": 128})
+    assert next(drawing)["status"] == "Drawing image."
+    assert "step 1 of 128" in next(drawing)["status"]
+    actions.stop()
+    rest = list(drawing)
+    assert rest[-1] == {"status": "Stopped."} and all("piece" not in one for one in rest)
+    assert "piece" in last(actions.draw({**VALUES, "steps": 1}))
+
+
 def test_an_edit_is_of_the_stream_on_the_stage(actions):
     piece = last(actions.draw(VALUES))["piece"]
     end = last(actions.remake(piece, {**VALUES, "stream": "audio", "regions": "0,0,8,8"}))
@@ -142,6 +152,5 @@ def test_before_and_after_a_swap(actions, run):
     assert 'run.swap_tokenizer("image", tokenizer_at("tokenizers/small"))' in shown["swap_script"]
     compile(shown["swap_script"], "copied", "exec")
     assert last(compared.compare(None, VALUES))["compared"].count("<iframe") == 1
-    assert wrong(
-        compared.compare(piece, {**VALUES, "stream": "audio"}), "--swap audio=FOLDER, but it names one for image"
-    )
+    refused = last(compared.compare(piece, {**VALUES, "stream": "audio"}))
+    assert wrong(refused, "--swap audio=FOLDER, but it names one for image")

@@ -372,3 +372,13 @@ def test_counts_on_the_ends_grid_of_magnet():
     """Of 10 runs in 5 steps: what is masked in each step of the published loop is max(1, int(10 cos(pi g / 2)))."""
     masked = [30, *Chunks(ProcessSchedule(grid="ends")).plan(30, 5)][:5]
     assert masked == [3 * max(1, int(10 * math.cos(math.pi * i / 8))) for i in range(5)]
+
+
+@pytest.mark.parametrize("kind", [LogitNoise, Differential])
+def test_picks_around_one_that_does_more_than_draw_are_refused(kind):
+    from tokenmask.sampling import Rejection
+
+    with pytest.raises(
+        ValueError, match=rf"{kind.__name__}\.pick must draw open slots from logits and no more, got Rej"
+    ):
+        kind(Rejection())

@@ -31,8 +31,11 @@ class _Inside(Pick):
 
     def __post_init__(self) -> None:
         is_a(f"{type(self).__name__}.pick", self.pick, Pick)
-        if self.pick.revises:
-            raise ValueError(f"{type(self).__name__}.pick must draw open slots alone, got {self.pick}")
+        if self.pick.revises or self.pick.weighs or self.pick.tests:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name}.pick must draw open slots from logits and no more, got {self.pick}; take Categorical"
+            )
 
     def taps(self, context: StepContext) -> Sequence[Hashable]:
         return self.pick.taps(context)

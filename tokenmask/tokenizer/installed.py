@@ -33,6 +33,7 @@ TOKENIZERS = {
     "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
     "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
     "snac": "tokenmask.modalities.published.snac:SnacTokenizer",
+    "wavtokenizer": "tokenmask.modalities.published.wavtokenizer:WavTokenizer",
     "t2m": "tokenmask.modalities.published.t2m:T2mTokenizer",
     "fast": "tokenmask.modalities.published.fast:FastTokenizer",
     "tiktoken": "tokenmask.modalities.published.openai:TiktokenTokenizer",
