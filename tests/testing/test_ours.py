@@ -50,7 +50,11 @@ WRAPPED = {WrappedConfig, WrappedHeadConfig, OracleConfig, OracleHeadConfig}
 def _everything_is_imported() -> None:
     for module in pkgutil.walk_packages(tokenmask.__path__, "tokenmask."):
         if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if error.name != "gradio":  # of an extra, whose pages bring no components
+                    raise
 
 
 @pytest.mark.usefixtures("_everything_is_imported")
