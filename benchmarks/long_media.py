@@ -3,7 +3,7 @@
 For each kind and length a file is encoded, decoded and edited (one second in its middle) by the command line with what
 ships: peak resident memory and CPU time of the process, progress on stderr. A sound is one channel at 24 kHz (WAV; with
 --suffix .flac or .ogg those), a motion 30 frames a second of the body that ships (BVH), EEG eight channels at 256 Hz
-(EDF). Prints a table.
+(EDF; --channels). Prints a table.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +58,17 @@ def make_motion(path: Path, minutes: float) -> None:
     write_bvh(path, pieces(), clips[0].skeleton, frames, FRAMES_HZ)
 
 
-def make_eeg(path: Path, minutes: float) -> None:
+def make_eeg(path: Path, minutes: float, channels: int = len(CHANNELS)) -> None:
     """Alpha waves that come and go, in noise."""
     draw, size = torch.Generator().manual_seed(0), round(60 * minutes * EEG_HZ)
     at = torch.arange(size, dtype=torch.float64) / EEG_HZ
 
     def rows():
-        for number in range(len(CHANNELS)):
+        for number in range(channels):
             wave = 20 * (20 * torch.pi * at + number).sin() * (0.6 + 0.4 * (torch.pi * at / 5).sin())
             yield wave.float() + 8 * torch.randn(size, generator=draw)
 
-    write_edf(path, rows(), EEG_HZ, CHANNELS, None)
+    write_edf(path, rows(), EEG_HZ, CHANNELS[:channels], None)
 
 
 def measured(*words: str | Path) -> tuple[float, float]:
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(SUFFIXES), nargs="+", default=list(SUFFIXES), help="default all")
     parser.add_argument("--minutes", type=float, nargs="+", help="lengths; default an hour of motion, a night of EEG")
     parser.add_argument("--suffix", default=".wav", help="of the sound")
+    parser.add_argument("--channels", type=int, default=len(CHANNELS), help="of the EEG, up to 8")
     asked = parser.parse_args()
     print("| kind | minutes | job | peak MB | CPU s |\n|---|---|---|---|---|")
     for kind in asked.kind:
@@ -92,7 +94,8 @@ def main() -> None:
                 folder, middle = Path(name), 30 * minutes
                 suffix = asked.suffix if kind == "audio" else SUFFIXES[kind]
                 media = folder / f"long{suffix}"
-                {"audio": make_audio, "motion": make_motion, "eeg": make_eeg}[kind](media, minutes)
+                made = {"audio": make_audio, "motion": make_motion, "eeg": partial(make_eeg, channels=asked.channels)}
+                made[kind](media, minutes)
                 edit = ["--stream", kind, "--regenerate", f"{middle}:{middle + 1}", "--steps", "4"]
                 for words in (
                     ["encode", media, "--tokenizer", TOKENIZERS / kind, "--out", folder / "tokens"],

@@ -1,6 +1,7 @@
 """fit, encode and decode on files."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from tests.worlds import emoji, tokenizers
 from tokenmask import data
 from tokenmask.cli.manifests import lines, rows
 from tokenmask.cli.media import LazyMedia, Loader, files, is_held_out
+from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
+from tokenmask.run import load
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import load_tokenizer
 
@@ -108,10 +111,10 @@ def test_lazy_media_reads_when_asked(tmp_path):
 def test_lines_and_suffixes(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffone\r\n\n two\u2028half \n".encode())
-    assert lines(path) == [(1, "one"), (3, " two\u2028half ")]
+    assert list(lines(path)) == [(1, "one"), (3, " two\u2028half ")]
     assert files([tmp_path], "text")[0].name == "a.txt"
     path.write_bytes("one\r\rtwo\r".encode("utf-16"))  # a file without line feeds
-    assert lines(path) == [(1, "one"), (3, "two")]
+    assert list(lines(path)) == [(1, "one"), (3, "two")]
 
 
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-32"])
@@ -126,3 +129,14 @@ def test_tables_in_any_coding_and_with_any_separator(coding, tmp_path):
 def test_about_every_tenth_name_is_held_out():
     share = sum(is_held_out(str(number)) for number in range(10_000)) / 10_000
     assert abs(share - 0.1) < 0.012  # four standard errors
+
+
+def test_what_ships_decodes_by_its_name(tmp_path, call, refusal):
+    shipped = load().tokenizers["image"]
+    codes = torch.arange(64, dtype=torch.int32).view(*shipped.spec.grid, 1) % shipped.spec.codebook_sizes[0]
+    stream = TokenStream(shipped.spec, codes)
+    stream.save(tmp_path / "x.tokens")
+    assert call("decode", tmp_path / "x.tokens", "--tokenizer", "image=shipped", "--out", tmp_path) == 0
+    assert Image.load(tmp_path / "x.png") == replace(shipped.decode(stream), stream=None)
+    words = ("decode", tmp_path / "x.tokens", "--tokenizer", "nope=shipped", "--out", tmp_path / "y")
+    assert "tokenizers ship for audio, eeg, image, motion, text, got nope=shipped" in refusal(*words)

@@ -56,6 +56,16 @@ def test_painting_editing_and_taking_back(actions):
     assert wrong(last(actions.remake(None, VALUES)), "nothing on the stage")
 
 
+def test_a_drawing_is_stopped_at_its_next_step_and_the_next_one_is_not(actions):
+    drawing = actions.draw({**VALUES, "steps": 128})
+    assert next(drawing)["status"] == "Drawing image."
+    assert "step 1 of 128" in next(drawing)["status"]
+    actions.stop()
+    rest = list(drawing)
+    assert rest[-1] == {"status": "Stopped."} and all("piece" not in one for one in rest)
+    assert "piece" in last(actions.draw({**VALUES, "steps": 1}))
+
+
 def test_an_edit_is_of_the_stream_on_the_stage(actions):
     piece = last(actions.draw(VALUES))["piece"]
     end = last(actions.remake(piece, {**VALUES, "stream": "audio", "regions": "0,0,8,8"}))

@@ -113,6 +113,12 @@ def tokenizer_place(name: str, folder: str) -> str:
     return str(SHIPPED / "tokenizers" / name)
 
 
+def one_tokenizer(word: str) -> Tokenizer:
+    """The tokenizer of FOLDER or KIND:SOURCE, or of NAME=PLACE as other commands take it (image=shipped)."""
+    name, _, place = word.partition("=")
+    return tokenizer_at(tokenizer_place(name, place) if is_named(word) else word)
+
+
 def shape_of(spec: StreamSpec) -> str:
     """The grid of a stream in words, for example "8 row x 8 column" or "any index, 12.5 a second"."""
     sizes = [f"{'any' if size is None else size} {axis}" for axis, size in zip(spec.axes, spec.grid, strict=True)]

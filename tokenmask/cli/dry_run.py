@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -112,6 +114,7 @@ def _estimate(
             f"memory: about {_bytes(state + kept)} in float32 ({_bytes(state)} for weights, gradients and optimiser, "
             f"{_bytes(kept)} for activations)"
         )
+    say(f"beside that: libraries and data, with which this process has {_bytes(_peak())} now")
     say(f"steps: {steps:,}, each of about {operations:.1e} operations")
     if operations > TRIAL_OPERATIONS:
         say("time: not tried here, a step of this size would take too long")
@@ -126,6 +129,12 @@ def _estimate(
             seconds.append(time.monotonic() - started)
     usual = statistics.median(seconds)
     say(f"time: a step took {usual:.2g} s here (median of {len(seconds)}), all steps about {_duration(usual * steps)}")
+
+
+def _peak() -> float:
+    """Bytes that this process had at most."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(most if sys.platform == "darwin" else 1024 * most)  # kB, but on macOS
 
 
 def _bytes(number: float) -> str:

@@ -11,19 +11,20 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from tokenmask.cli.columns import mapped
+from tokenmask.cli.corpora import one_tokenizer
 from tokenmask.cli.media import LazyMedia, Loader
 from tokenmask.cli.show import failures, figures, say, table
 from tokenmask.cli.sources import media, unseen_by
 from tokenmask.modalities.codebook_report import CodebookReport
 from tokenmask.progress import progress_bar
-from tokenmask.tokenizer import Tokenizer, tokenizer_at
+from tokenmask.tokenizer import Tokenizer
 
 Named = tuple[str, Loader]
 
 
 def inspect(arguments: argparse.Namespace) -> int:
     """Encodes data, counts codes, and prints and keeps what comes out."""
-    tokenizer = tokenizer_at(arguments.tokenizer)
+    tokenizer = one_tokenizer(arguments.tokenizer)
     spec = tokenizer.spec
     found = media(arguments.on, spec.modality, arguments.per, mapped(arguments.map, [spec.modality]))
     named = [(one.name, one.loader) for one in found]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -39,7 +40,7 @@ class Spool(Sequence[T], Generic[T]):
         if len(self._tail) == AT_ONCE:
             self._file = self._file or tempfile.TemporaryFile(prefix="tokenmask-")  # noqa: SIM115 (closed with this)
             self._file.seek(self._starts[-1])
-            self._file.write(pickle.dumps(self._tail, pickle.HIGHEST_PROTOCOL))
+            self._file.write(zlib.compress(pickle.dumps(self._tail, pickle.HIGHEST_PROTOCOL), 1))
             self._file.flush()
             self._starts.append(self._file.tell())
             self._tail = []
@@ -70,5 +71,6 @@ class Spool(Sequence[T], Generic[T]):
             return self._tail
         if self._held[0] != number:
             start, stop = self._starts[number : number + 2]
-            self._held = number, pickle.loads(os.pread(self._file.fileno(), stop - start, start))
+            part = os.pread(self._file.fileno(), stop - start, start)
+            self._held = number, pickle.loads(zlib.decompress(part))
         return self._held[1]

@@ -123,7 +123,9 @@ def decode(commands: Commands) -> None:
     parser.add_argument(
         "paths", nargs="+", metavar="FILE", help="token files, folders of them, or a folder of shards (encode --shards)"
     )
-    parser.add_argument("--tokenizer", required=True, metavar="FOLDER", help="the tokenizer that made them")
+    parser.add_argument(
+        "--tokenizer", required=True, metavar="FOLDER", help="the tokenizer that made them, or image=shipped"
+    )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a media file for each")
     parser.add_argument(
         "--suffix", metavar=".EXT", help="kind of the media files (default: .png for image, .txt for text)"
@@ -156,7 +158,7 @@ def inspect(commands: Commands) -> None:
     """``tokenmask inspect``."""
     examples = ["tokenmask inspect runs/demo/tokenizers/image --on runs/demo/samples --out reports/image"]
     parser = command(commands, "inspect", "Count how a tokenizer uses its codes on data, and measure it.", examples)
-    parser.add_argument("tokenizer", metavar="FOLDER", help="a tokenizer folder")
+    parser.add_argument("tokenizer", metavar="FOLDER", help="a tokenizer folder, or image=shipped")
     parser.add_argument(
         "--on",
         nargs="+",

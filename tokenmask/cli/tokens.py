@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build_named, is_named
+from tokenmask.cli.corpora import build_named, is_named, one_tokenizer
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
@@ -121,7 +121,7 @@ def _token_files(
 
 def decode(arguments: argparse.Namespace) -> int:
     """Decodes token files one by one; what fails is listed at the end."""
-    tokenizer, out = tokenizer_at(arguments.tokenizer), Path(arguments.out)
+    tokenizer, out = one_tokenizer(arguments.tokenizer), Path(arguments.out)
     suffix = arguments.suffix or suffix_of(tokenizer.spec.modality)
     if not suffix.startswith("."):
         raise ValueError(f"a suffix starts with a point, got {suffix!r}; write it as .png")

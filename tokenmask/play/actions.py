@@ -10,6 +10,7 @@ Names of what is shown: "piece" (kept, not shown), "stage", "before" (HTML), "co
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,7 @@ class Actions:
     folder: Path
     swaps: Swaps
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _stop: threading.Event = field(default_factory=threading.Event)
 
     def draw(self, values: Values) -> Iterator[Shown]:
         """Draws the stream that is chosen, and shows the filling."""
@@ -73,6 +75,10 @@ class Actions:
         except _EXPECTED as error:
             return {"status": _wrong(error)}
         return self.shown(piece, "Opened. Paint on it, and make that part anew.")
+
+    def stop(self) -> None:
+        """Ends the drawing that goes on, at its next step; there is one at a time."""
+        self._stop.set()
 
     def undo(self, piece: Piece | None) -> Shown:
         """What the piece was before its last part was made anew."""
@@ -163,16 +169,19 @@ class Actions:
         """Steps as they are done, then the piece."""
         try:
             asked, frames = self.asked(values), list[dict[str, Any]]()
+            self._stop.clear()
             yield {"status": f"{doing} {asked.stream}."}
-            for one in watched(lambda on_step: work(asked, on_step)):
+            for one in watched(lambda on_step: work(asked, on_step), self._stop):
                 if isinstance(one, Filling):
                     frames.append(codes.frame(self.run, asked.stream, one))
                     now = codes.value(self.run, asked.stream, frames[-1:])
                     yield {"codes": now, "status": f"{doing} {asked.stream}: step {one.step} of {one.steps}."}
                     continue
-                if any(frames[-1]["panels"] != one_panels for one_panels in [codes.panels(one.codes)]):
+                if not frames or frames[-1]["panels"] != codes.panels(one.codes):
                     frames.append(codes.last(self.run, asked.stream, one.codes))  # of a window the whole
                 yield self.shown(one, f"Done, with seed {asked.seed}.", frames)
+                return
+            yield {"status": "Stopped."}
         except _EXPECTED as error:
             yield {"status": _wrong(error)}
 

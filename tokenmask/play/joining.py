@@ -71,24 +71,14 @@ class Joined:
             return run
 
         draw, actions = drawing(lambda _, said: self.actions.draw(said)), self.actions
-        began = [
-            at["draw"].click(draw, asked, shown, **one),
-            at["prompt"].submit(draw, asked, shown, **one),
-            at["another"]
-            .click(lambda seed: (seed or 0) + 1, at["seed"], at["seed"], **quick)
-            .then(draw, asked, shown, **one),
-            at["remake"].click(drawing(actions.remake), asked, shown, **one),
-        ]
+        at["draw"].click(draw, asked, shown, **one)
+        at["prompt"].submit(draw, asked, shown, **one)
+        seeded = at["another"].click(lambda seed: (seed or 0) + 1, at["seed"], at["seed"], **quick)
+        seeded.then(draw, asked, shown, **one)
+        at["remake"].click(drawing(actions.remake), asked, shown, **one)
         for name in ("draw", "another"):
             at[name].click(None, js=_SEEN)
-        busy = [at[name] for name in ("stop", "another", "stream")]
-        at["stop"].click(
-            lambda: {**self._busy(False), at["status"]: self._status("Stopped.")},
-            None,
-            [*busy, at["status"]],
-            cancels=began,
-            **quick,
-        )
+        at["stop"].click(actions.stop, None, None, **quick)
         at["upload"].upload(
             lambda path, pieces, *given: acting(lambda _, said: actions.open(said, path))(pieces, *given),
             [at["upload"], *asked],

@@ -20,12 +20,15 @@ class _Stopped(Exception):
     """Nobody looks any more."""
 
 
-def watched(work: Callable[[Callable[[Filling], None]], Result]) -> Iterator[Filling | Result]:
+def watched(
+    work: Callable[[Callable[[Filling], None]], Result], stop: threading.Event | None = None
+) -> Iterator[Filling | Result]:
     """Steps of some work as they are done, at most about ``MOST_FRAMES`` of them, and last what the work gives.
 
     Args:
         work: called in a thread with what is to be called after each step. It ends at its next step where the iterator
             is closed before.
+        stop: when it is set, the work ends at its next step, and the iterator without what it gives.
 
     Raises:
         Exception: what the work raised.
@@ -34,7 +37,7 @@ def watched(work: Callable[[Callable[[Filling], None]], Result]) -> Iterator[Fil
     closed = threading.Event()
 
     def on_step(now: Filling) -> None:
-        if closed.is_set():
+        if closed.is_set() or (stop is not None and stop.is_set()):
             raise _Stopped
         every = -(-now.steps // MOST_FRAMES)
         if now.step % every == 0 or now.step in (1, now.steps):
@@ -44,7 +47,7 @@ def watched(work: Callable[[Callable[[Filling], None]], Result]) -> Iterator[Fil
         try:
             said.put(("done", work(on_step)))
         except _Stopped:
-            pass
+            said.put(("stopped", None))
         except BaseException as error:  # noqa: BLE001 - it is raised again where somebody waits
             said.put(("error", error))
 
@@ -56,6 +59,8 @@ def watched(work: Callable[[Callable[[Filling], None]], Result]) -> Iterator[Fil
             if kind == "error":
                 assert isinstance(value, BaseException)
                 raise value
+            if kind == "stopped":
+                return
             yield value  # type: ignore[misc]
             if kind == "done":
                 return

@@ -49,13 +49,10 @@ class Drawn:
         """float64 [samples], natural logarithms of their probabilities under the law; -inf where it never gives one."""
         return np.asarray(self.world.log_prob(self.codes).numpy())
 
-    @cached_property
+    @property
     def entropy(self) -> float:
         """Of the law, nats; from many draws of it where it does not list its probabilities."""
-        listed = getattr(self.world, "probabilities", None)
-        if listed is not None:
-            return -float((listed * listed.log()).nansum())
-        return -float(self.world.log_prob(self.world.draw(_ENTROPY_DRAWS, seed=_ENTROPY_SEED)).mean())
+        return _entropy(self.world)
 
     def rng(self, number: int) -> np.random.Generator:
         """A generator for the figure with a number."""
@@ -128,6 +125,14 @@ def _floor(world: World, count: int) -> float:
     """The mean distance of as many draws of the law itself."""
     draws = [world.draw(count, seed=_FLOOR_SEED + number) for number in range(_FLOORS)]
     return float(np.mean([_distance(world, codes)(np.arange(count)) for codes in draws]))
+
+
+@lru_cache(maxsize=16)
+def _entropy(world: World) -> float:
+    listed = getattr(world, "probabilities", None)
+    if listed is not None:
+        return -float((listed * listed.log()).nansum())
+    return -float(world.log_prob(world.draw(_ENTROPY_DRAWS, seed=_ENTROPY_SEED)).mean())
 
 
 class LawMetric(ABC):
