@@ -38,7 +38,11 @@ def run():
         ({"seed": [1.5]}, TypeError, "seed must be a whole number, got 1.5; write an int"),
         ({"seed": "0"}, TypeError, "seed must be a whole number, or one for each request, got '0'; write ints"),
         ({"seed": True}, TypeError, "seed must be a whole number, got True; write an int"),
-        ({"seed": 1 << 63}, ValueError, f"seed must be at least {-(1 << 63)}, got {1 << 63}; choose another number"),
+        (
+            {"seed": 1 << 63},
+            ValueError,
+            f"seed must be in {-(1 << 63)}..{(1 << 63) - 1}, got {1 << 63}; choose another number",
+        ),
         ({"guidance": NAN}, ValueError, "guidance must be finite, got nan; choose another number"),
         ({"guidance": "2"}, TypeError, "guidance must be a number, got '2'; write a float"),
         ({"temperature": NAN}, ValueError, "temperature must be finite and at least 0, got nan; choose another number"),
