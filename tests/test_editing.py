@@ -38,6 +38,13 @@ def test_a_box_of_an_image(run):
     assert torch.equal(edited.pixels[outside], image.pixels[outside])
 
 
+def test_a_box_may_end_at_any_whole_number(run):
+    image = items.media("image", "held-out")[0]
+    with pytest.warns(UserWarning, match="ends outside of 32 x 32 pixels"):
+        chosen = hole(run.tokenizers["image"], image, run.tokenizers["image"].encode(image), [(16, 0, 10**20, 4)])
+    assert chosen[..., 0].nonzero().tolist() == [[0, column] for column in range(4, 8)]
+
+
 def test_generated_media_are_edited_from_their_own_codes(run):
     image = run.generate("image", given={"text": "sun"}, steps=3, seed=1)[0]
     edited = run.edit(image, [(0, 0, 16, 16)], steps=3, seed=2)[0]
@@ -142,6 +149,10 @@ SUN = Text("the sun")
         (lambda run, image: run.edit(image, [(0, 0, 9, 9)], channels=["Fz"]), r"among \(none here\), got Fz"),
         (lambda run, image: run.edit(image, [(0, 0, 9, 9)], parts=["left_arm"]), r"among \(none here\)"),
         (lambda run, image: run.edit(image, [(0, 0, 9, 9)], length=3), "only words"),
+        (lambda run, image: run.edit(image, stream=["image"]), r"one of those of this run, .*, got \['image'\]"),
+        (lambda run, image: run.generate("image", []), "a list of at least one, got an empty list"),
+        (lambda run, image: run.generate("image", steps=10**12), "steps must be in 1..1048576, got 1000000000000"),
+        (lambda run, image: run.generate("image", guidance=1e40), r"guidance must be in -1e\+06..1e\+06, got 1e\+40"),
         (lambda run, image: run.edit(image, []), "at least one code"),
         (lambda run, image: run.edit(image, stream="sound"), "got 'sound'"),
     ],

@@ -22,8 +22,10 @@ def box_places(media: Image, grid: Sequence[int], region: Sequence[float]) -> Te
     """
     height, width = media.pixels.shape[:2]
     if len(region) != 4:
-        raise ValueError(f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}")
-    left, top, right, bottom = region
+        raise ValueError(
+            f"a region of an image is (left, top, right, bottom) in pixels, got {tuple(region)}; write four numbers"
+        )
+    left, top, right, bottom = map(float, region)  # a whole number of any size is compared with
     if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
         raise ValueError(
             f"a box must begin inside of {width} x {height} pixels and end after that, got {tuple(region)}; it is "

@@ -29,7 +29,8 @@ def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence
     size = len(media.text)
     if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
         raise ValueError(
-            f"a region of a text must be (start, end) within its {size} characters, got {tuple(region)}; count from 0"
+            f"a region of a text must be (start, end) within its {size} characters, got {tuple(region)}; count from 0, "
+            "in whole numbers"
         )
     start, stop = int(region[0]), int(region[1])
     inside = (begins < stop) & (ends > start)

@@ -98,7 +98,11 @@ def test_what_cannot_be_scored_is_one_sentence():
         log_likelihoods(own, PACKING, [{"text": text(1)}], "sound")
     with pytest.raises(ValueError, match="at most 4 positions, got 5 for text; score a part of it"):
         log_likelihoods(own, replace(PACKING, max_positions=4), [{"text": text(1)}], "text")
-    with pytest.raises(ValueError, match="draws and batch_size must be at least 1, got 0 and 32"):
+    with pytest.raises(ValueError, match="draws must be at least 1, got 0; choose another"):
         log_likelihoods(own, PACKING, [{"text": text(1)}], "text", draws=0)
+    with pytest.raises(ValueError, match=r"draws must be in 1\.\.1048576, got 10000000000000"):
+        log_likelihoods(own, PACKING, [{"text": text(1)}], "text", draws=10**13)
+    with pytest.raises(TypeError, match="draws must be a whole number, got nan; write an int"):
+        log_likelihoods(own, PACKING, [{"text": text(1)}], "text", draws=math.nan)
     with pytest.raises(ValueError, match="at least one code, got none"):
         log_likelihoods(own, PACKING, [{"text": TokenStream(TEXT, torch.zeros(0, 1, dtype=torch.int32))}], "text")

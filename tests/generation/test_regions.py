@@ -92,6 +92,8 @@ def test_channels_are_found_by_name_or_by_the_tokenizer():
         (zeros(SOUND, 5), None, {"levels": [-1]}, "each of levels must be at least 0, got -1"),
         (zeros(SOUND, 5), None, {"levels": [1], "parts": ["leg"]}, r"levels must lie in 0\.\.0, got 1"),
         (zeros(SOUND, 5), None, {"parts": ["head"]}, "parts must be among arm, leg, got head"),
+        (zeros(SOUND, 5), None, {"parts": []}, "parts must be among arm, leg, got none"),
+        (zeros(SOUND, 5), [(1.0, 0.5)], {}, r"got \(1.0, 0.5\); begin at 0 or later, and end after that"),
         (zeros(SOUND, 5), None, {"levels": []}, "at least one code, got one that holds none"),
         (zeros(EEG, 2, 4, channel=("Fz", "Cz")), None, {"channels": ["O1"]}, "must be among Fz, Cz, got O1"),
         (zeros(EEG, 2, 4, channel=("Fz", "Cz")), None, {"channels": []}, "must be among Fz, Cz, got none"),
@@ -100,6 +102,12 @@ def test_channels_are_found_by_name_or_by_the_tokenizer():
 def test_wrong_regions_get_one_sentence(stream, regions, more, sentence):
     with pytest.raises(ValueError, match=sentence):
         hole(Named(), None, stream, regions, **more)
+
+
+@pytest.mark.parametrize("names", ["channels", "parts"])
+def test_names_are_words(names):
+    with pytest.raises(TypeError, match=f"each of {names} must be a name, got 3; write a word"):
+        hole(Named(), None, zeros(EEG, 2, 4, channel=("Fz", "Cz")), **{names: [3]})
 
 
 def test_a_hole_is_resized_and_all_around_it_stays():
@@ -118,6 +126,7 @@ def test_a_hole_is_resized_and_all_around_it_stays():
         (zeros(replace(WORDS, grid=(5,)), 5), [1], 2, "only words can be replaced"),
         (zeros(WORDS, 5), [1, 3], 2, "length goes with one region, got 2 for 2 places in several"),
         (zeros(WORDS, 5), [1], 0, "length must be at least 1, got 0"),
+        (zeros(WORDS, 5), [1], 10**9, "length must be in 1..268435456, got 1000000000"),
     ],
 )
 def test_what_cannot_be_resized_is_refused(stream, places, length, sentence):

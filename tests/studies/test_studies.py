@@ -10,6 +10,7 @@ from tokenmask.analysis.figures import Figure
 from tokenmask.studies import read_study, run_study, study_of
 from tokenmask.studies.measuring import Bench
 from tokenmask.studies.results import results_of
+from tokenmask.worlds import Potts
 
 PAGES = sorted((Path(__file__).parents[2] / "benchmarks" / "studies").glob("*.yaml"))
 PAGE = {
@@ -53,6 +54,11 @@ def test_axes_become_their_product_and_later_ones_count():
         ({"kind": "sample", "world": None, "stream": "image"}, "of kind sample needs run, data"),
         ({"kind": "train", "data": {"set": "emoji"}}, "a world or data, not both"),
         ({"seeds": [1, 1]}, "seeds must differ"),
+        ({"seeds": -1}, "seeds must be in 1..10000, got -1; choose another number"),
+        ({"seeds": 10**11}, "seeds must be in 1..10000, got 100000000000"),
+        ({"variants": {2: {}, "2": {}}}, "variants must have every key once, got 2 twice, as a word and as a number"),
+        ({"claims": [{"says": "a", "lower": "one", "than": float("nan")}]}, "than of a claim must be finite, got nan"),
+        ({"claims": [{"says": "a", "alike": "one", "than": 1, "within": "x"}]}, "within of a claim must be a number"),
         ({"samples": 0}, "samples must be at least 1"),
         ({"claims": [{"says": "a", "lower": "one", "than": "three"}]}, r"\(one; two\), got 'three'"),
         ({"claims": [{"says": "a", "lower": "one"}]}, "and than, got says, lower"),
@@ -63,7 +69,7 @@ def test_axes_become_their_product_and_later_ones_count():
 )
 def test_what_is_no_study_is_refused_in_a_sentence(changes, sentence):
     page = {key: value for key, value in (PAGE | changes).items() if value is not None}
-    with pytest.raises(ValueError, match=sentence) as caught:
+    with pytest.raises((TypeError, ValueError), match=sentence) as caught:
         study_of("name", page)
     assert "\n" not in str(caught.value)
 
@@ -72,9 +78,19 @@ def test_the_name_of_the_file_is_said(tmp_path):
     (tmp_path / "bad.yaml").write_text("about: [1\n")
     with pytest.raises(ValueError, match=r"a readable YAML file, but .*bad\.yaml is not"):
         read_study(tmp_path / "bad.yaml")
+    (tmp_path / "bad.yaml").write_text("about: a\nkind: exact\nabout: b\n")
+    with pytest.raises(ValueError, match=r"bad\.yaml is not: a mapping .* in line 1 has about twice; leave one out"):
+        read_study(tmp_path / "bad.yaml")
     (tmp_path / "bad.yaml").write_text("about: a\nkinds: b\n")
     with pytest.raises(ValueError, match=r"study .*bad\.yaml: a study has the keys about, axes, .* got kinds"):
         read_study(tmp_path / "bad.yaml")
+
+
+def test_a_law_without_numbers_is_refused():
+    with pytest.raises(
+        ValueError, match=r"probabilities must be finite, but those of Potts\(.*coupling=nan.*change its"
+    ):
+        Potts(coupling=float("nan")).draw(1)
 
 
 def claimed(values, **claim):

@@ -18,9 +18,11 @@ from tokenmask.layout import Layout
 from tokenmask.masking import MaskedBatch, Queries, Targets
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
+from tokenmask.scores.arguments import MOST, whole
 from tokenmask.streams import TokenStream
 from tokenmask.training import Packing, code_losses
 
+_MOST_DRAWS = 1 << 20  # of a record; each is listed before the first pass
 _MULTIPLE = 64  # rows padded to it are computed alike in any company
 
 
@@ -74,10 +76,11 @@ def log_likelihoods(
         batch_size: rows of a pass; results do not depend on it.
 
     Raises:
-        ValueError: a record without the stream, or longer than the model sees.
+        ValueError: a record without the stream, or longer than the model sees; draws or batch_size below 1.
+        TypeError: draws, seed or batch_size that is no whole number.
     """
-    if draws < 1 or batch_size < 1:
-        raise ValueError(f"draws and batch_size must be at least 1, got {draws} and {batch_size}; raise them")
+    draws, batch_size = whole("draws", whole("draws", draws), most=_MOST_DRAWS), whole("batch_size", batch_size)
+    seed = whole("seed", seed, -MOST - 1)
     layout, exact = model.layout, model.backbone.reads_before_only
     packed = [_packed(layout, packing, record, name) for record in records]
     count = 1 if exact else draws

@@ -36,7 +36,7 @@ class Inputs:
 
     def check(self, stream: str) -> None:
         """ValueError if there is no such stream."""
-        if stream not in self.tokenizers:
+        if not isinstance(stream, str) or stream not in self.tokenizers:
             raise ValueError(
                 f"a stream must be one of those of this run, {', '.join(self.tokenizers)}, got {stream!r}; name one"
             )

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 from tokenmask.generation.watching import Filling
 from tokenmask.sampling import Sampler
+from tokenmask.sampling.plan import MOST_STEPS
 from tokenmask.scores.arguments import MOST, is_a, number, whole
 
 
@@ -79,6 +80,7 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> tuple[in
 
 
 _SEEDS = (-(1 << 63), MOST)
+_MOST_PULL = 1e6  # times a logit, this is far from the largest float32
 _MOST_SAMPLES = 1 << 23  # so many have draws of their own, see SamplerState.keys
 
 
@@ -101,7 +103,15 @@ def _pairs(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be pairs (what is given, weight), got {value!r}; write [({{...}}, 1.0)]")
     for one, weight in value:
         _given(f"each condition of {name}", one)
-        number(f"each weight of {name}", weight)
+        _pull(f"each weight of {name}", weight)
+
+
+def _steps(name: str, value: Any) -> None:
+    whole(name, whole(name, value), most=MOST_STEPS)
+
+
+def _pull(name: str, value: Any) -> None:
+    number(name, number(name, value), -_MOST_PULL, _MOST_PULL)
 
 
 def _truth(name: str, value: Any) -> None:
@@ -116,8 +126,8 @@ def _called(name: str, value: Any) -> None:
 
 _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "budget": whole,
-    "steps": whole,
-    "guidance": number,
+    "steps": _steps,
+    "guidance": _pull,
     "temperature": partial(number, least=0.0),
     "seed": _seeds,
     "negative": _given,

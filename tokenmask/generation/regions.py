@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.generation.request import growing_axis
+from tokenmask.generation.request import MOST_CODES, growing_axis
 from tokenmask.scores.arguments import number, whole
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
@@ -56,6 +56,10 @@ def hole(
     for name, value in (("regenerate", regions), ("levels", levels), ("channels", channels), ("parts", parts)):
         if isinstance(value, str) or not isinstance(value, Iterable | None):
             raise TypeError(f"{name} must be a list, got {value!r}; write [{value!r}]")
+    for name, names_of in (("channels", channels), ("parts", parts)):
+        for one in names_of or ():
+            if not isinstance(one, str):
+                raise TypeError(f"each of {name} must be a name, got {one!r}; write a word")
     inside = torch.zeros(stream.grid, dtype=torch.bool)
     for region in [None] if regions is None else regions:
         if region is None:
@@ -111,7 +115,7 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     Raises:
         ValueError: a stream with a clock or with fixed places, a hole of several runs, or a length below 1.
     """
-    length = whole("length", length)
+    length = whole("length", whole("length", length), most=MOST_CODES)
     if stream.spec.axes != ("index",) or stream.spec.grid != (None,):
         raise ValueError(f"only words can be replaced by more or fewer codes, got length={length} for other media")
     places = chosen.any(-1).nonzero().squeeze(1)
@@ -160,13 +164,16 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
     if spec.rate_hz is None:
         raise ValueError(f"a {spec.modality} stream has no clock to place the region {tuple(region)} on; leave it out")
     if len(region) != 2 or not 0 <= region[0] < region[1]:
-        raise ValueError(f"a region of {spec.modality} is (start, end) in seconds, got {tuple(region)}")
+        raise ValueError(
+            f"a region of {spec.modality} is (start, end) in seconds, got {tuple(region)}; begin at 0 or later, and "
+            "end after that"
+        )
     axis = spec.axes.index("time")
     size = stream.grid[axis]
     start, end = region[0] * spec.rate_hz, region[1] * spec.rate_hz
     if start >= size:
         seconds = size / spec.rate_hz
-        raise ValueError(f"a region must begin inside the {seconds:g} s of the media, got {tuple(region)}")
+        raise ValueError(f"a region must begin inside the {seconds:g} s of the media, got {tuple(region)}; move it")
     if end > size + 1:  # what is less than a code may belong to the media
         tell(
             f"the region {tuple(region)} of {spec.modality} ends after the {size / spec.rate_hz:g} s of the media; "
@@ -198,8 +205,9 @@ def _levels(
 ) -> list[int]:
     if parts is not None:
         names = tuple(tokenizer.group_names) if isinstance(tokenizer, NamesGroups) else ()
-        if not names or not set(parts) <= set(names):
-            raise ValueError(f"parts must be among {', '.join(names) or '(none here)'}, got {', '.join(parts)}")
+        if not parts or not set(parts) <= set(names):
+            among, got = ", ".join(names) or "(none here)", ", ".join(parts) or "none"
+            raise ValueError(f"parts must be among {among}, got {got}; name one, or leave parts out")
         groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)
     deepest = max(len(group) for group in groups)
     levels = None if levels is None else [whole("each of levels", level, 0) for level in levels]

@@ -20,7 +20,7 @@ from tokenmask.sampling.guidance import FURTHER, NEGATIVE
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.training import Packing
 
-_MOST_CODES = 1 << 28  # of one request: a day of seven levels of sound, and a gigabyte
+MOST_CODES = 1 << 28  # of one request: a day of seven levels of sound, and a gigabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,9 @@ class Request:
         if not grid or min(grid) < 1:
             raise ValueError(f"a {target} stream needs at least one place along each axis, got {list(grid)}")
         spec = layout.streams[target]
-        if math.prod(grid) * spec.num_levels > _MOST_CODES:
+        if math.prod(grid) * spec.num_levels > MOST_CODES:
             raise ValueError(
-                f"a request may hold at most {_MOST_CODES} codes, got {list(grid)} x {spec.num_levels} levels; ask for "
+                f"a request may hold at most {MOST_CODES} codes, got {list(grid)} x {spec.num_levels} levels; ask for "
                 "less and continue that"
             )
         codes = torch.full((*grid, spec.num_levels), _some_code(spec), dtype=torch.int32)

@@ -24,12 +24,22 @@ _MOST_BYTES = 1 << 20  # of a YAML file
 
 
 class PlainLoader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
-    """Plain values only, and no aliases: a page of them unfolds to more than any memory holds."""
+    """Plain values only, every key of a mapping once, and no aliases: a page of them unfolds to more than memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"aliases such as *{self.peek_event().anchor} are not taken; write it out")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """A mapping; of two equal keys yaml would take the second and say nothing."""
+        values = super().construct_mapping(node, deep)
+        if len(values) < len(node.value):
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((key for number, key in enumerate(keys) if key in keys[:number]), "a key")
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"a mapping that begins in line {line} has {twice} twice; leave one out")
+        return values
 
 
 def list_recipes() -> dict[str, Path]:

@@ -153,7 +153,9 @@ class Run:
         inputs.check(stream)
         wanted = [given or {}] if given is None or isinstance(given, Mapping) else list(given)
         seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
-        if not wanted or len(seeds) != len(wanted):
+        if not wanted:
+            raise ValueError("given must be a mapping, or a list of at least one, got an empty list; write None")
+        if len(seeds) != len(wanted):
             raise ValueError(
                 f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}; "
                 "pass a number, or a list of that length"

@@ -22,6 +22,8 @@ from tokenmask.sampling.state import SamplerState
 from tokenmask.scores import Progress, Score
 from tokenmask.scores.arguments import is_a, whole
 
+MOST_STEPS = 1 << 20  # of a stage; each is planned before the first is taken
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -44,7 +46,7 @@ class Stage:
     guidance: Guidance | None = None
 
     def __post_init__(self) -> None:
-        whole("Stage.steps", self.steps)
+        whole("Stage.steps", whole("Stage.steps", self.steps), most=MOST_STEPS)
         for level in self.levels or ():
             whole("each of Stage.levels", level, least=0)
         for name, kind in (("schedule", Schedule), ("order", Score), ("pick", Pick), ("guidance", Guidance)):

@@ -28,7 +28,7 @@ from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
-from tokenmask.sampling.plan import Stage, StagePlan, levels_of, schedule_of
+from tokenmask.sampling.plan import MOST_STEPS, Stage, StagePlan, levels_of, schedule_of
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
@@ -102,7 +102,7 @@ class Sampler:
     particles: Particles | None = None
 
     def __post_init__(self) -> None:
-        whole("Sampler.steps", self.steps)
+        whole("Sampler.steps", whole("Sampler.steps", self.steps), most=MOST_STEPS)
         for name, kind in _KINDS.items():
             is_a(f"Sampler.{name}", getattr(self, name), kind)
         for stage in self.stages:

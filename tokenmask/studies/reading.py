@@ -14,11 +14,13 @@ import yaml
 
 from tokenmask.components import check_homes
 from tokenmask.recipes.reading import PlainLoader
+from tokenmask.scores.arguments import number, whole
 from tokenmask.studies.study import Claim, Study, Variant, product_of
 
 RENAMED = {"changes": "set", "name": ""}  # field of a Study -> key of a page
 SIGNS = ("lower", "higher", "alike")
 _MOST_BYTES = 1 << 20
+_MOST_SEEDS = 10_000
 
 
 def read_study(path: str | Path) -> Study:
@@ -60,7 +62,9 @@ def study_of(name: str, values: Any) -> Study:
         _is("tiny", page["tiny"], bool)
     given = {one.name: page[key] for one in fields(Study) if (key := RENAMED.get(one.name, one.name)) in page}
     seeds = page.get("seeds", 1)
-    given["seeds"] = tuple(range(seeds)) if _is_whole(seeds) else tuple(_list("seeds", seeds, int))
+    if _is_whole(seeds):
+        seeds = list(range(whole("seeds", seeds, most=_MOST_SEEDS)))
+    given["seeds"] = tuple(_list("seeds", seeds, int))
     given["metrics"] = tuple(_list("metrics", page["metrics"], (str, dict)))
     given["figures"] = tuple(_list("figures", page.get("figures", []), str))
     given["given"] = tuple(_list("given", page.get("given", []), str))
@@ -99,11 +103,14 @@ def _claim(values: dict[str, Any]) -> Claim:
     variant, than = page[signs[0]], page["than"]
     if not isinstance(than, (int, float, str)) or isinstance(than, bool):
         raise ValueError(f"than of a claim is a variant or a number, got {than!r}; write one of these")
+    if not isinstance(than, str):
+        number("than of a claim", than)
     within = page.get("within", 0.0)
     if (signs[0] == "alike") != ("within" in page):
         raise ValueError("within, the most difference, is of a claim with alike and of no other; write both or neither")
     figure = page.get("figure")
-    return Claim(str(page["says"]), str(variant), signs[0], than, figure, float(within))
+    within = number("within of a claim", within, least=0.0)
+    return Claim(str(page["says"]), str(variant), signs[0], than, figure, within)
 
 
 def _mapping(what: str, values: Any, known: set[str] | None = None) -> dict[str, Any]:
@@ -111,6 +118,10 @@ def _mapping(what: str, values: Any, known: set[str] | None = None) -> dict[str,
     if not isinstance(values, dict):
         raise ValueError(f"{what} must be a mapping, got {values!r}; write KEY: VALUE lines")
     page = {key if isinstance(key, str) else f"{key}": value for key, value in values.items()}
+    if len(page) < len(values):
+        names = [str(key) for key in values]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{what} must have every key once, got {twice} twice, as a word and as a number; rename one")
     others = [] if known is None else [key for key in page if key not in known]
     if others:
         raise ValueError(f"{what} has the keys {', '.join(sorted(known or ()))}, got {', '.join(others)}; correct it")

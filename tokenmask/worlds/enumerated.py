@@ -79,6 +79,8 @@ def _support(world: Enumerated) -> tuple[Tensor, Tensor]:
         entries, number = torch.unique(codes, dim=0, return_inverse=True)
         weights = torch.zeros(len(entries), dtype=torch.float64).index_add(0, number, shares)
         weights = (weights / weights.sum() * _WHOLE).round()
+        if not bool(weights.isfinite().all()):
+            raise ValueError(f"probabilities must be finite, but those of {world} are not; change its numbers")
         return entries[weights > 0], weights[weights > 0]
 
 
