@@ -5,8 +5,9 @@ Does not know: media, tokenizers, codes.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+
+from tokenmask import telling
 
 
 def tell(source: str, changes: Sequence[str], whose: str) -> None:
@@ -18,8 +19,7 @@ def tell(source: str, changes: Sequence[str], whose: str) -> None:
         whose: what wants it so, as "this ImageTokenizer".
     """
     if source and changes:
-        # From here, whoever asked: Python says the same words from the same place once.
-        warnings.warn(f"{source} {' and '.join(changes)} for {whose}", stacklevel=1)
+        telling.tell(f"{source} {' and '.join(changes)} for {whose}")
 
 
 def stretched(size: Sequence[int], wanted: int) -> list[str]:

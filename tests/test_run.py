@@ -135,8 +135,8 @@ def test_held_out_scores_cover_every_stream(run):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda run: run.generate("audio"), "streams text, image, got 'audio'"),
-        (lambda run: run.generate("image", given={"audio": "x"}), "streams text, image, got 'audio'"),
+        (lambda run: run.generate("audio"), "those of this run, text, image, got 'audio'"),
+        (lambda run: run.generate("image", given={"audio": "x"}), "those of this run, text, image, got 'audio'"),
         (lambda run: run.generate("text", given={"image": "missing.png"}, length=4), "missing.png"),
         (lambda run: run.generate("text"), "length="),
         (lambda run: run.generate("text", length=0), "length must be at least 1, got 0"),

@@ -8,7 +8,6 @@ where something is written, and shown by the view that is named here, without a 
 
 from __future__ import annotations
 
-import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-_FRAMED = "tokenmask.report.alone"  # looked up when a notebook asks, as views are: no medium imports reports
 RECORD_MARK = "#"  # FILE#RECORD names one of many records of a file
 
 
@@ -77,7 +75,11 @@ class Medium(ABC):
 
     def _repr_html_(self) -> str | None:
         """How a notebook shows it: as a report does; None where it names no view."""
-        return importlib.import_module(_FRAMED).framed(self) if self.view else None
+        if not self.view:
+            return None
+        from tokenmask.report.alone import framed  # late, as CONTRIBUTING lists it: views are of media
+
+        return framed(self)
 
     @classmethod
     def claims(cls, path: str | Path) -> float:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import sys
 import warnings
 
+# Ours, and what stands between two calls of ours: decorators, generators of contexts, views of mappings.
+_PASSED = frozenset({"tokenmask", "torch", "contextlib", "functools", "collections"})
+
 
 def tell(sentence: str) -> None:
     """Warns; the line that is blamed is the last one that is not of tokenmask, so that it is said once for each."""
@@ -18,4 +21,4 @@ def tell(sentence: str) -> None:
 
 
 def _is_ours(module: str) -> bool:
-    return module.split(".", 1)[0] == "tokenmask" or module == "contextlib" or module.startswith("torch.")
+    return module.split(".", 1)[0] in _PASSED

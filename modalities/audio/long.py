@@ -6,7 +6,6 @@ Does not know: codes, networks. The pieces of a file are, bit for bit, what the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.media import CANCELLED, AudioClip, format_of
 from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header, oddities
 from tokenmask.modalities.windows import cut
+from tokenmask.telling import tell
 
 _BLOCK = 1 << 20  # samples of each channel that are in memory together
 _MOST_BYTES = (1 << 32) - 4096  # of samples in a WAV file
@@ -113,7 +113,7 @@ def long_sound(path: str | Path) -> LongSound | None:
         return None
     notes += oddities(peak, frames, rate)
     if notes:
-        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
+        tell(f"{path}: {'; '.join(notes)}")
     loudest = None
     if kept < CANCELLED * float(energies.mean()) / channels:
         loudest = int(energies.argmax())

@@ -5,7 +5,6 @@ Arrow: .wav, .flac or .ogg --AudioClip.load--> float32 samples, and back. Does n
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -20,6 +19,7 @@ from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
 _MOST_CHANNELS = 64  # of what is shorter than wide; more are samples that stand in the other order
@@ -176,10 +176,9 @@ class AudioClip(Timed):
     @staticmethod
     def tell_cancelled(source: str, share: float, loudest: int) -> None:
         """Warns of channels whose mean keeps little of their energy, of which one is taken, numbered from 0."""
-        warnings.warn(
+        tell(
             f"the channels of {source} cancel each other (their mean keeps {share:.1%} of the energy); channel "
-            f"{loudest + 1}, the loudest, is taken alone",
-            stacklevel=3,
+            f"{loudest + 1}, the loudest, is taken alone"
         )
 
 

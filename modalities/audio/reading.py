@@ -5,7 +5,6 @@ Arrow: file --**read**--> float32 [channels, time] and a rate. Does not know: cl
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.view import View
+from tokenmask.telling import tell
 
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
 _LOUD = 16.0  # times full scale, from which on it is told; mixes of floats stay below
@@ -61,7 +61,7 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
     check_magnitude(samples, rate)
     notes += oddities(float(np.abs(samples).max()), len(samples), rate)
     if notes:
-        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
+        tell(f"{path}: {'; '.join(notes)}")
     return torch.from_numpy(samples.T.copy()), rate
 
 

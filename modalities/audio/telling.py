@@ -5,10 +5,11 @@ Arrow: AudioClip --> a warning. Does not know: files, codes, networks.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
+from tokenmask import telling
 from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.telling import tell
 
 _SHOWN = 3  # files that are named; of others the number
 
@@ -26,9 +27,7 @@ def tell_changes(clip: AudioClip, sample_rate_hz: int, whose: str) -> None:
 
 def tell_changes_of(source: str, channels: int, from_hz: int, to_hz: int, whose: str) -> None:
     """The same of a file with so many channels at a rate."""
-    told = _changes(channels, from_hz, to_hz)
-    if told:
-        warnings.warn(f"{source} {' and '.join(told)} for {whose}", stacklevel=4)
+    tell(source, _changes(channels, from_hz, to_hz), whose)
 
 
 def tell_changes_of_all(clips: Sequence[AudioClip], sample_rate_hz: int) -> None:
@@ -36,10 +35,9 @@ def tell_changes_of_all(clips: Sequence[AudioClip], sample_rate_hz: int) -> None
     changed = [clip for clip in clips if _changes(len(clip.samples), clip.sample_rate_hz, sample_rate_hz)]
     if changed:
         named = [clip.source or repr(clip) for clip in changed[:_SHOWN]] + ["..."] * (len(changed) > _SHOWN)
-        warnings.warn(
+        telling.tell(
             f"{len(changed)} of {len(clips)} clips are made one channel of {sample_rate_hz} Hz for fitting "
-            f"({', '.join(named)})",
-            stacklevel=3,
+            f"({', '.join(named)})"
         )
 
 

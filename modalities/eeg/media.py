@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from tokenmask.modalities.eeg.names import electrode, find_channels
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.session import Session
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 from tokenmask.tensor_files import description_of, load_tensors, save_tensors
 
 MAX_SAMPLES = 1 << 30
@@ -160,7 +160,7 @@ class EegRecording(Timed):
         except Exception as error:  # the readers of both formats raise many kinds; all mean a damaged file
             raise unreadable(path, error) from error
         if notes:
-            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
+            tell(f"{path}: {'; '.join(notes)}")
         return recording
 
     @classmethod
@@ -331,7 +331,7 @@ def write_rows(
         reason = " ".join(str(error).split())
         raise ValueError(f"an EDF file cannot hold {described} ({reason}); save it as .npz") from error
     if notes:
-        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)
+        tell(f"{path}: {'; '.join(notes)}")
 
 
 def unreadable(path: Path, error: Exception) -> ValueError:

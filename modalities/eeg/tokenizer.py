@@ -7,7 +7,6 @@ Does not know: shared ids, models, other modalities, and how electrodes relate t
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.telling import tell
 from tokenmask.threads import free_cores, one_thread
 from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
@@ -126,7 +126,7 @@ class EegTokenizer(LearnedTokenizer):
         rows = FileRows(path, self.config.sample_rate_hz)
         names, seconds = rows.channels, rows.seconds
         if rows.file_rate_hz != self.config.sample_rate_hz:
-            self._tell_rate(str(path), stacklevel=2)
+            self._tell_rate(str(path))
         taken: list[Tensor] = []
         parts: list[Tensor] = []
 
@@ -139,7 +139,7 @@ class EegTokenizer(LearnedTokenizer):
             parts.append(codes)
             show(seconds * len(parts) / len(names), seconds)
         if notes := rows.notes():
-            warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=2)
+            tell(f"{path}: {'; '.join(notes)}")
         _tell_offset(torch.cat(taken), names, str(path))
         return TokenStream(self._spec, torch.stack(parts), labels={"channel": names})
 
@@ -255,7 +255,7 @@ class EegTokenizer(LearnedTokenizer):
             source = FileRows(given, self.config.sample_rate_hz)
             session = source.session
             if source.file_rate_hz != rate:
-                self._tell_rate(str(given), stacklevel=2)
+                self._tell_rate(str(given))
             made = self._joined_rows(stream, made, source, keep)
 
         def shown() -> Iterator[Tensor]:
@@ -266,7 +266,7 @@ class EegTokenizer(LearnedTokenizer):
         described = _described(stream.grid[0], tokens * self.config.stride, rate)
         write_rows(path, shown(), rate, _names(stream), session, described)
         if source is not None and (notes := source.notes()):
-            warnings.warn(f"{given}: {'; '.join(notes)}", stacklevel=2)
+            tell(f"{given}: {'; '.join(notes)}")
 
     def _joined_rows(
         self, stream: TokenStream, made: Iterable[Tensor], source: FileRows, keep: Tensor
@@ -337,12 +337,12 @@ class EegTokenizer(LearnedTokenizer):
         rate = self.config.sample_rate_hz
         if item.sample_rate_hz == rate:
             return item
-        self._tell_rate(item.source or repr(item), stacklevel=4)
+        self._tell_rate(item.source or repr(item))
         return item.resample(rate)
 
-    def _tell_rate(self, source: str, stacklevel: int) -> None:
+    def _tell_rate(self, source: str) -> None:
         rate = self.config.sample_rate_hz
-        warnings.warn(f"{source} is resampled to the {rate:g} Hz of this EegTokenizer", stacklevel=stacklevel)
+        tell(f"{source} is resampled to the {rate:g} Hz of this EegTokenizer")
 
     def evaluate(self, items: Sequence[EegRecording], train_items: Sequence[EegRecording] = ()) -> dict[str, float]:
         """How well recordings are coded, band by band, and how well a classical coder does with the same bits.
@@ -462,10 +462,7 @@ class EegTokenizer(LearnedTokenizer):
         others = [item for item in items if item.sample_rate_hz != rate]
         if others:
             named = ", ".join([item.source or repr(item) for item in others[:3]] + ["..."] * (len(others) > 3))
-            warnings.warn(
-                f"{len(others)} of {len(items)} recordings are resampled to {rate:g} Hz for fitting ({named})",
-                stacklevel=2,
-            )
+            tell(f"{len(others)} of {len(items)} recordings are resampled to {rate:g} Hz for fitting ({named})")
         items = [item if item.sample_rate_hz == rate else item.resample(rate) for item in items]
         task = eeg_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed), window_seconds)
         return cls(
@@ -499,9 +496,8 @@ def _check_offset(item: EegRecording) -> None:
 def _tell_offset(taken: Tensor, names: Sequence[str], source: str) -> None:
     if bool(taken.any()):
         largest = int(taken.argmax())
-        warnings.warn(
+        tell(
             f"the codes of {source} lose the wave beside an offset or drift "
             f"({names[largest]}: {float(taken[largest]):.4g} microvolts); recording.without_offset() in "
-            "Python takes it away, as does reading an EDF file",
-            stacklevel=4,
+            "Python takes it away, as does reading an EDF file"
         )

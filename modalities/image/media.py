@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
 from tokenmask.modalities.image.chunks import colours_told, extra_bands, has_signed_bytes, white_is_zero
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 
 MAX_PIXELS = 1 << 26
 MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
@@ -99,11 +99,11 @@ class Image(Medium):
             picture = _to_srgb(picture, profile, name)
         elif picture.mode == "CMYK":
             told = f"{name or 'a picture'} is of inks (CMYK) without a colour profile; its colours are guessed"
-            warnings.warn(told, stacklevel=3)
+            tell(told)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             if name and not picture.getchannel("A").getextrema()[1]:
-                warnings.warn(f"{name} is transparent throughout and becomes white", stacklevel=3)
+                tell(f"{name} is transparent throughout and becomes white")
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
         picture = picture.convert("RGB")
         data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
@@ -153,17 +153,14 @@ class Image(Medium):
                         picture.info["icc_profile"] = made
                     image = replace(cls.from_pillow(picture), source=str(path))
                     if told:
-                        warnings.warn(
+                        tell(
                             f"{path} says that its colours are no sRGB ({', '.join(told)}), but is taken as sRGB: "
-                            "convert it",
-                            stacklevel=2,
+                            "convert it"
                         )
                     if extra := extra_bands(picture):
-                        warnings.warn(
-                            f"{path} has {extra} band(s) beside its colours, which are left out", stacklevel=2
-                        )
+                        tell(f"{path} has {extra} band(s) beside its colours, which are left out")
                     if others := _others(picture):
-                        warnings.warn(f"{path} has {others + 1} frames or pages; the first is taken", stacklevel=2)
+                        tell(f"{path} has {others + 1} frames or pages; the first is taken")
                     return image
         except (
             OSError,
@@ -248,18 +245,16 @@ def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, name: str)
     if kind == "F" and 0 <= low <= high <= 1:
         grey = (deep.double() * 255).round()
     elif kind == "F" and 0 <= low <= high <= 255 and (high >= _BEYOND_WHITE or bool((deep == deep.round()).all())):
-        warnings.warn(
+        tell(
             f"the pixels of {name or 'a picture'} are floats from {low:g} to {high:g} and are taken as 0 (black) "
-            "to 255 (white)",
-            stacklevel=4,
+            "to 255 (white)"
         )
         grey = deep.double().round()
     elif kind == "I" and not signed and 0 <= low <= high <= 65535:
         if 0 < high * 16 <= 65535:
-            warnings.warn(
+            tell(
                 f"the brightest pixel of {name or 'a picture'} is {high:.0f} of 65535, so that it is dark; if its "
-                f"pixels have fewer bits ({int(high).bit_length()}), scale them",
-                stacklevel=4,
+                f"pixels have fewer bits ({int(high).bit_length()}), scale them"
             )
         grey = 255 - deep // 257 if turned else deep // 257
         if isinstance(clear, int):
@@ -296,10 +291,9 @@ def _to_srgb(picture: Any, profile: bytes, name: str) -> Any:
         return picture if transform is None else ImageCms.applyTransform(picture, transform)
     except (ImageCms.PyCMSError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
-        warnings.warn(
+        tell(
             f"the colour profile of {name or 'a picture'} ({picture.mode}, {picture.width} x {picture.height}) cannot "
-            f"be used ({reason}); its pixels are taken as sRGB",
-            stacklevel=3,
+            f"be used ({reason}); its pixels are taken as sRGB"
         )
         return picture
 

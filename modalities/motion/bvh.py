@@ -6,7 +6,6 @@ Arrow: .bvh --load_bvh--> MotionClip --save_bvh--> .bvh. Does not know: codes, f
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import to_matrix, turn_angle
 from tokenmask.modalities.motion.upright import AXES
+from tokenmask.telling import tell
 
 _CENTIMETRES = 100.0  # what a unit of a BVH file is to most programs
 _AT_ONCE = 2048  # frames that are in memory as text together
@@ -155,7 +155,7 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
     except (ValueError, ArithmeticError, IndexError, StopIteration) as error:
         raise unreadable(path, error) from error
     if file.notes:
-        warnings.warn(f"{path}: {'; '.join(file.notes)}", stacklevel=2)
+        tell(f"{path}: {'; '.join(file.notes)}")
     return clip
 
 

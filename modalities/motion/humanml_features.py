@@ -32,7 +32,7 @@ _HIPS, _SHOULDERS = (1, 2), (16, 17)  # left, right
 
 
 def features_of(points: Tensor) -> Tensor:
-    """Joints float64 [frames, 22, 3], metres, y up, in the order of :data:`humanml.NAMES` -> float64 [frames - 1, 263].
+    """Joints float64 [frames, 22, 3], metres, y up, in the order of ``humanml.NAMES`` -> float64 [frames - 1, 263].
 
     Raises:
         ValueError: fewer than two frames.

@@ -8,7 +8,6 @@ Frames that wait are float32 [frames, 3 + joints * 4]: the root's place, then ro
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from tokenmask.modalities.motion.media import MotionClip, frames_at
 from tokenmask.modalities.motion.upright import AXES
 from tokenmask.modalities.seams import smoothed, smoothing_reach
 from tokenmask.modalities.windows import Forward
+from tokenmask.telling import tell
 
 _BLOCK = 4096  # frames that are in memory together
 
@@ -53,7 +53,7 @@ class LongMotion:
             except (ValueError, ArithmeticError, IndexError, StopIteration) as error:
                 raise unreadable(path, error) from error
             if self._bvh.notes:
-                warnings.warn(f"{path}: {'; '.join(self._bvh.notes)}", stacklevel=3)
+                tell(f"{path}: {'; '.join(self._bvh.notes)}")
             frames = self._bvh.frames
         else:
             self._clip = MotionClip.load(path, **options)

@@ -171,7 +171,7 @@ class PublishedWords(PublishedTokenizer):
     def _spans_of(self, codes: list[int]) -> list[tuple[int, int]]:
         """Characters of the text of codes that did not come from :meth:`encode`, by how the text grows."""
         ends = [len(self._safely(codes[: count + 1])) for count in range(len(codes))]
-        return list(zip([0, *ends[:-1]], ends, strict=True))
+        return list(zip([0, *ends][: len(ends)], ends, strict=True))
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded: characters_per_code, round_trip_share of texts unchanged, codes_used_share."""

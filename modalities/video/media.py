@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import struct
 import tempfile
-import warnings
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -31,6 +30,7 @@ from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
 from tokenmask.modalities.video.whole import missing_bytes
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 
 MAX_PIXELS = 1 << 30  # of all frames of a clip together; 3 GiB in memory
 _RATE, _FRAMES = "frame_rate_hz", "frames"  # text chunks of a strip
@@ -130,11 +130,11 @@ class VideoClip(Timed):
             return cls(*_read_strip(path), source=str(path))
         clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)), source=str(path))
         if (films := count_films(path)) > 1:
-            warnings.warn(f"{path} holds {films} films one after the other; the first is read: split it", stacklevel=2)
+            tell(f"{path} holds {films} films one after the other; the first is read: split it")
         if missing := missing_bytes(path):
-            warnings.warn(f"{path} is cut short: {missing} bytes that it announces are missing", stacklevel=2)
+            tell(f"{path} is cut short: {missing} bytes that it announces are missing")
         if has_sound(path):
-            warnings.warn(f"{path} has sound, which is left out", stacklevel=2)
+            tell(f"{path} has sound, which is left out")
         return clip
 
     def save(self, path: str | Path) -> None:

@@ -419,3 +419,15 @@ def test_blank_captions_of_coco_and_absent_motions_are_said(tmp_path, capsys):
     put(tmp_path / "m", {"texts/000001.txt": "a man stands#a/DET#0.0#0.0\n", "train.txt": "000001\n000002\n"})
     items([tmp_path / "m"], {"motion": "motion", "text": "text"})
     assert "1 of the lists have no motion in new_joints (000002)\n" in capsys.readouterr().out
+
+
+def test_two_columns_of_one_name_are_refused_in_a_sentence(tmp_path):
+    """Which of them is the picture nobody can tell; found by a damaged file."""
+    cells = pa.array([{"bytes": png(0), "path": "x.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    table = pa.Table.from_arrays([cells, cells], ["image", "image"])
+    (tmp_path / "d").mkdir()
+    with pa.OSFile(str(tmp_path / "d/data-0.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    put(tmp_path / "d", {"state.json": json.dumps({"_data_files": [{"filename": "data-0.arrow"}]})})
+    with pytest.raises(ValueError, match=r"data-0\.arrow must be a whole table, .*several columns are called image"):
+        items([tmp_path / "d"], BOTH)

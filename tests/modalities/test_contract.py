@@ -37,7 +37,7 @@ def image_checks(request: pytest.FixtureRequest) -> list[Check]:
 
 
 CHECKS: dict[str, Callable[[pytest.FixtureRequest], list[Check]]] = {"text": text_checks, "image": image_checks}
-PUBLISHED = ("encodec", "dac", "mimi", "xcodec", "vqmodel", "janus", "emu3", "fast")  # networks of others
+PUBLISHED = ("encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer", "vqmodel", "janus", "emu3", "fast", "t2m")
 ELSEWHERE = {
     "audio",
     "motion",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,15 @@ def test_vocabularies_that_lose_something_keep_the_contract(tmp_path: Path, vers
     tokenizer = tm.tokenizer("fast", word_pieces(tmp_path, verses), end="[SEP]", keep="reference")
     check_tokenizer(tokenizer, verses[:4], refused=[Text(""), Text("  ")])
     stream = tokenizer.encode(Text("In the Beginning"))
+    ended = replace(stream, codes=torch.full_like(stream.codes, tokenizer.spec.end_code))
+    assert tokenizer.decode(ended.with_filled(torch.ones_like(ended.codes, dtype=torch.bool))).text == ""
     assert tokenizer.decode(stream).text == "in the beginning"
     places = tokenizer.places(Text("In the Beginning"), stream, (3, 6))
     assert tokenizer.decode(type(stream)(stream.spec, stream.codes[places])).text == "the"
     generated = type(stream)(stream.spec, torch.cat([stream.codes, torch.tensor([[1]]).int(), stream.codes]))
     assert tokenizer.decode(generated).text == "in the beginning"
     assert tokenizer.code_texts[1] == ""
-    with pytest.raises(ValueError, match=r"a region of a text is \(start, end\) within its 16 characters"):
+    with pytest.raises(ValueError, match=r"a region of a text must be \(start, end\) within its 16 characters"):
         tokenizer.places(Text("In the Beginning"), stream, (3, 60))
 
 

@@ -89,7 +89,7 @@ def test_recorded_scores_of_the_model_beat_the_unigram():
         elif stream in ("audio", "eeg"):
             assert margin > (-0.2 if (stream, level) == ("audio", 6) else 0), score
     assert {stream for stream, *_ in found} == set(specs)
-    by_heart = {("image", "text"): -0.7, ("text", "audio", "image", "motion"): 0.2}  # stream and what is given
+    by_heart = {("image", "text"): -0.5, ("text", "audio", "image", "motion"): -0.5}  # stream and what is given
     for key, margins in found.items():
         mean = sum(margin for margin, _ in margins) / len(margins)
         error = max(error for _, error in margins)  # of one part: those of a record are not independent

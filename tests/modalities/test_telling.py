@@ -10,6 +10,7 @@ import torch
 
 import tokenmask
 from tokenmask.demo import items
+from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.motion import MotionClip, save_bvh
 from tokenmask.modalities.telling import stretched
@@ -34,6 +35,7 @@ def said(tokenizer: Tokenizer, media: object) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         tokenizer.encode(media)
+    assert {one.filename for one in caught} <= {__file__}
     return [str(one.message) for one in caught]
 
 
@@ -65,6 +67,25 @@ def test_motions_of_other_bodies_and_rates(tmp_path: Path) -> None:
     told = f"{tmp_path / 'a.bvh'} is resampled from 60 to 30 Hz for this MotionTokenizer"
     assert said(tokenizer, MotionClip.load(tmp_path / "a.bvh"))[-1:] == [told]
     assert said(tokenizer, clip.resample(60.0)) == []
+
+
+def test_the_line_of_the_caller_is_blamed_however_deep_the_reader_is(tmp_path: Path) -> None:
+    """Pictures are read by a method of a method, sound by a function, codes of EEG inside of torch.no_grad."""
+    pillow = pytest.importorskip("PIL.Image")
+    pillow.new("CMYK", (4, 4)).save(tmp_path / "a.jpg")
+    AudioClip(torch.zeros(1, 400), 8000).save(tmp_path / "a.wav")
+    weights = Path(tokenmask.__file__).parent / "weights/tokenizers"
+    eeg = load_tokenizer(weights / "eeg")
+    recording = items.recordings()[0][0].resample(90.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Image.load(tmp_path / "a.jpg")
+        AudioClip.load(tmp_path / "a.wav")
+        eeg.encode(recording)
+    assert [one.filename for one in caught] == [__file__] * 3, caught
+    said = [str(one.message) for one in caught]
+    assert "a.jpg is of inks (CMYK)" in said[0] and "a.wav: " in said[1] and "is resampled to the" in said[2]
+    assert len({one.lineno for one in caught}) == 3
 
 
 def test_a_pixel_more_is_no_stretch() -> None:

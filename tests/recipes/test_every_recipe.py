@@ -55,7 +55,7 @@ def test_a_file_that_is_no_recipe_is_refused(text, tmp_path):
     with pytest.raises(ValueError, match="recipe") as caught:
         load_recipe(path)
     assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(ValueError, match="a recipe is one of captions"):
+    with pytest.raises(ValueError, match="a recipe is one of adaptive, aligned"):
         load_recipe("no-such-recipe")
 
 

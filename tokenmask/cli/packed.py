@@ -169,6 +169,9 @@ def _table(path: Path, changed: int) -> Any:
         except pa.ArrowInvalid:
             held = pa.ipc.open_file(source).read_all()
         held.validate(full=True)  # a damaged one would end the process
+        double = sorted({name for name in held.column_names if held.column_names.count(name) > 1})
+        if double:
+            raise pa.ArrowInvalid(f"several columns are called {', '.join(double)}")
         return held
     except (pa.ArrowException, OSError, UnicodeError) as error:  # names of columns are decoded when they are read
         reason = " ".join(str(error).split())

@@ -23,6 +23,7 @@ import torch
 
 from tokenmask.corpus.records import JSON, TRAIN
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 from tokenmask.threads import free_cores, usable_cores
 from tokenmask.tokenizer import Tokenizer, load_tokenizer
 
@@ -266,7 +267,7 @@ class _Worker:
             told = []
         task.results[start:stop] = answer
         for words in told:
-            warnings.warn(words, stacklevel=2)
+            tell(words)
         return []
 
 

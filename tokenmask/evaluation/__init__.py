@@ -13,6 +13,7 @@ from tokenmask.analysis.figures import Evaluation, StreamFigures
 from tokenmask.evaluation.metric import Metric as Metric
 from tokenmask.evaluation.metric import installed_metrics
 from tokenmask.evaluation.metrics import METRICS
+from tokenmask.evaluation.part import Part as Part
 from tokenmask.evaluation.part import part_of, records_of
 from tokenmask.run import Run
 

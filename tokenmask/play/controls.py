@@ -104,7 +104,7 @@ class Asked:
     Args:
         stream: what is drawn.
         given, negative: stream name -> words, or the path of a file.
-        size: seconds or codes, see :attr:`Controls.size`.
+        size: seconds or codes, see ``Controls.size``.
         steps, guidance, temperature, seed: see :class:`tokenmask.generation.DrawOptions`.
         order: the class of a score, one of ``ORDERS``.
 

@@ -118,7 +118,7 @@ def needed() -> Any:
 
 
 class Guarded:
-    """Answers with :data:`POLICY`."""
+    """Answers with the policy above: what a page may load, and from where."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app = app

@@ -6,7 +6,6 @@ work.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from tokenmask.components import check_homes, names_of_its_day, plain, same
 from tokenmask.recipes.earlier import classes_named, of_today
 from tokenmask.recipes.merging import merge, nested, replaced, without
 from tokenmask.recipes.recipe import OPEN, Recipe
+from tokenmask.telling import tell
 
 FOLDER = Path(__file__).parent
 _MOST_BYTES = 1 << 20  # of a YAML file
@@ -73,10 +73,9 @@ def load_recipe(
     small = values.pop("tiny", {})
     if tiny:
         if lost:
-            warnings.warn(
+            tell(
                 f"the tiny part of the base of {path} sets {', '.join(lost)} of components that {path} replaces, which "
-                "is left out; say in its own tiny part what makes them small",
-                stacklevel=2,
+                "is left out; say in its own tiny part what makes them small"
             )
         values = merge(values, small)
     if over is not None:

@@ -6,7 +6,6 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,8 +44,6 @@ from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
 from tokenmask.tokenizer import ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
-
-_SHARING = "tokenmask.sharing"  # looked up when it is asked for: the card of a run is made of reports, which know runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -410,8 +407,9 @@ class Run:
             path = model_path(folder, name)
             path.parent.mkdir(exist_ok=True)
             model.save(path)
-        sharing = importlib.import_module(_SHARING)
-        sharing.write_card(self, folder, sharing.Card() if card is None else card)
+        from tokenmask.sharing import write_card  # late, as the two below: see CONTRIBUTING
+
+        write_card(self, folder, Card() if card is None else card)
         return Run.load(folder)
 
     def export(self, kind: str, folder: str | Path) -> Path:
@@ -435,8 +433,9 @@ class Run:
 
     def push(self, name: str, *, card: Card | None = None, public: bool = False, endpoint: str | None = None) -> str:
         """Sends it to a hub as "user/name"; returns the address of the commit, see :func:`tokenmask.sharing.push`."""
-        sent = importlib.import_module(_SHARING).push(self, name, card=card, public=public, endpoint=endpoint)
-        return str(sent)
+        from tokenmask.sharing import push
+
+        return push(self, name, card=card, public=public, endpoint=endpoint)
 
     def tune(self, stream: str, **options: Any) -> Any:
         """Finds the settings that fill a stream best for some budgets; see :func:`tokenmask.tuning.tune`.
@@ -444,7 +443,9 @@ class Run:
         Returns:
             what was found, whose ``run`` generates by it; where this run has a folder, it is written there.
         """
-        return importlib.import_module("tokenmask.tuning").tune(self, stream, **options)  # it measures, as evaluate
+        from tokenmask.tuning import tune
+
+        return tune(self, stream, **options)
 
     # judge -------------------------------------------------------------------------------------------------------
 

@@ -81,13 +81,15 @@ class Predicate(Constraint):
         owner = context.layout.ranges[context.head]
         if (owner.stream, owner.level) != (self.stream, 0):
             return torch.ones(len(codes), dtype=torch.bool)
-        batch, levels = context.state.batch, context.state.batch.shape[2]
-        positions = torch.div(context.slots[which], levels, rounding_mode="floor").tolist()
-        length, found = batch.shape[1], []
-        stands = torch.where(context.state.is_open, -1, context.layout.codes_of(batch.ids))[..., 0].tolist()
-        inside = ((batch.stream == context.layout.index(self.stream)) & batch.valid).tolist()
-        for at, code in zip(positions, codes.tolist(), strict=True):
-            row, place = divmod(at, length)
+        state, batch = context.state, context.state.batch
+        _, length, levels = batch.shape
+        at = torch.div(context.slots[which], levels, rounding_mode="floor")
+        asked = torch.div(at, length, rounding_mode="floor")
+        rows, held = asked.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        stands = torch.where(state.is_open[rows], -1, context.layout.codes_of(batch.ids[rows]))[..., 0].tolist()
+        inside = ((batch.stream[rows] == context.layout.index(self.stream)) & batch.valid[rows]).tolist()
+        found = []
+        for row, place, code in zip(held.tolist(), (at % length).tolist(), codes.tolist(), strict=True):
             mine = [*stands[row][:place], code, *stands[row][place + 1 :]]
             found.append(self.holds([one for one, own in zip(mine, inside[row], strict=True) if own]))
         return torch.tensor(found, dtype=torch.bool)

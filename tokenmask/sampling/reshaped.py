@@ -19,6 +19,7 @@ from tokenmask.sampling.context import StepContext
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.scores import Grid
 from tokenmask.scores.arguments import is_a, number, one_of
+from tokenmask.scores.noise import centred
 
 _APART = 0x9E3779B97F4A7C15  # keeps the draws of one code from those of the next
 
@@ -88,8 +89,7 @@ class LogitNoise(_Inside):
         seeds = context.seeds[:, None] + codes  # wraps, as it should
         counters = context.counters[:, None].expand_as(seeds)
         draws = uniform(seed=seeds.flatten(), counters=counters.flatten(), purpose=Purpose.latent)
-        inside = (draws + 2.0**-25).clamp(max=1 - 2.0**-24)
-        noise: Tensor = torch.special.ndtri(inside).view_as(logits).to(logits)
+        noise: Tensor = torch.special.ndtri(centred(draws)).view_as(logits).to(logits)
         return noise
 
 

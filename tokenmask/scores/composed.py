@@ -7,40 +7,20 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from tokenmask.scores.arguments import is_a, number, whole
+from tokenmask.scores.arguments import number, whole
+from tokenmask.scores.around import Around
 from tokenmask.scores.fixed import RandomScore
 from tokenmask.scores.predicted import ConfidenceScore
 from tokenmask.scores.score import Score, ScoreContext
 
 
-class _Inside(Score):
-    """Base of a score around another one, which says what it needs."""
-
-    order: Score
-
-    @property
-    def reads_predictions(self) -> bool:
-        return self.order.reads_predictions
-
-    @property
-    def reads_drawn_codes(self) -> bool:
-        return self.order.reads_drawn_codes
-
-    def taps(self, context: ScoreContext) -> Sequence[Hashable]:
-        return self.order.taps(context)
-
-    def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
-        return self.order.observe(context)
-
-
 @dataclass(frozen=True)
-class Blockwise(_Inside):
+class Blockwise(Around):
     """Blocks of ``block`` positions from left to right, and another order inside of each: semi-autoregressive.
 
     Blocks of a row count from its first position with a slot to fill. Goes with :class:`~tokenmask.sampling.Blocks`,
@@ -57,7 +37,7 @@ class Blockwise(_Inside):
     block: int = 32
 
     def __post_init__(self) -> None:
-        is_a("Blockwise.order", self.order, Score)
+        super().__post_init__()
         whole("Blockwise.block", self.block)
 
     def __call__(self, context: ScoreContext) -> Tensor:
@@ -82,7 +62,7 @@ def blocks_of(context: ScoreContext, block: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Rescored(_Inside):
+class Rescored(Around):
     """Another order, told w p + (1 - w) q of the drawn codes: p of the model that drew them, q of a second one.
 
     The second model sees the rows as the first one does, and q is its softmax without guidance and temperature. Source:
@@ -99,7 +79,7 @@ class Rescored(_Inside):
     weight: float = 0.5
 
     def __post_init__(self) -> None:
-        is_a("Rescored.order", self.order, Score)
+        super().__post_init__()
         number("Rescored.weight", self.weight, least=0.0, most=1.0)
 
     @property
@@ -112,9 +92,6 @@ class Rescored(_Inside):
 
     def __call__(self, context: ScoreContext) -> Tensor:
         return self.order(self._rescored(context))
-
-    def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
-        return self.order.observe(context)
 
     def _rescored(self, context: ScoreContext) -> ScoreContext:
         own, codes = context.predictions["logprob"], context.predictions["code"]

@@ -1,7 +1,7 @@
 """Noise: one draw for each slot, a function of (seed, key, position, level) alone.
 
 Arrow: keys and seeds of rows --**slot_uniforms**--> uniforms of any purpose; ScoreContext --**slot_noise**--> those of
-an order. Does not know: scores.
+an order --**gumbel_noise**--> Gumbel noise. Does not know: scores.
 """
 
 from __future__ import annotations
@@ -64,3 +64,14 @@ def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
         places: int64 [B, L], draws by these numbers instead of the positions, so that equal numbers share a draw.
     """
     return slot_uniforms(context.seeds, context.keys, context.is_open.shape[1:], Purpose.order, places)
+
+
+def centred(uniforms: Tensor) -> Tensor:
+    """Uniforms in [0, 1) of 24 bits, float32, moved into (0, 1), where logarithms are finite."""
+    # By half a step; a float32 rounds the last one up to 1, so it is held.
+    return (uniforms + 2.0**-25).clamp(max=1 - 2.0**-24)
+
+
+def gumbel_noise(context: ScoreContext) -> Tensor:
+    """-log(-log u) of the uniforms of :func:`slot_noise`, float32 [B, L, K]."""
+    return -torch.log(-torch.log(centred(slot_noise(context))))

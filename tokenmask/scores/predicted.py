@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tokenmask.scores.arguments import number, one_of, whole
 from tokenmask.scores.fixed import runs_of
-from tokenmask.scores.noise import slot_noise
+from tokenmask.scores.noise import gumbel_noise
 from tokenmask.scores.progress import Grid
 from tokenmask.scores.score import Score, ScoreContext
 
@@ -55,9 +55,7 @@ class ConfidenceScore(_Predicted):
         progress = context.progress if self.grid == "after" else context.progress.on(self.grid)
         scale = self.noise * (1 - progress)
         if scale > 0:
-            # Half a step centres the 24-bit uniforms in (0, 1); a float32 rounds the last one up to 1, so it is held.
-            inside = (slot_noise(context) + 2.0**-25).clamp(max=1 - 2.0**-24)
-            score = score - scale * torch.log(-torch.log(inside))
+            score = score + scale * gumbel_noise(context)
         return score
 
 

@@ -12,9 +12,10 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from tokenmask.scores.arguments import is_a, number, one_of, whole
+from tokenmask.scores.arguments import number, one_of, whole
+from tokenmask.scores.around import Around
 from tokenmask.scores.composed import blocks_of
-from tokenmask.scores.noise import slot_noise
+from tokenmask.scores.noise import gumbel_noise
 from tokenmask.scores.progress import Grid
 from tokenmask.scores.score import Score, ScoreContext
 
@@ -59,13 +60,11 @@ class GumbelScore(Score):
     def __call__(self, context: ScoreContext) -> Tensor:
         end = self.start if self.end is None else self.end
         scale = self.start + (end - self.start) * context.progress.on(self.grid)
-        # Half a step centres the 24-bit uniforms in (0, 1); a float32 rounds the last one up to 1, so it is held.
-        inside = (slot_noise(context) + 2.0**-25).clamp(max=1 - 2.0**-24)
-        return -scale * torch.log(-torch.log(inside))
+        return scale * gumbel_noise(context)
 
 
 @dataclass(frozen=True)
-class UntilScore(Score):
+class UntilScore(Around):
     """Another score in the first steps of a stage, nothing after; the model is tapped in these steps alone.
 
     Args:
@@ -77,16 +76,8 @@ class UntilScore(Score):
     steps: int = 16
 
     def __post_init__(self) -> None:
-        is_a("UntilScore.order", self.order, Score)
+        super().__post_init__()
         whole("UntilScore.steps", self.steps, least=0)
-
-    @property
-    def reads_predictions(self) -> bool:
-        return self.order.reads_predictions
-
-    @property
-    def reads_drawn_codes(self) -> bool:
-        return self.order.reads_drawn_codes
 
     def __call__(self, context: ScoreContext) -> Tensor:
         if context.progress.index < self.steps:
@@ -94,14 +85,14 @@ class UntilScore(Score):
         return torch.zeros(context.is_open.shape, device=context.is_open.device)
 
     def taps(self, context: ScoreContext) -> Sequence[Hashable]:
-        return self.order.taps(context) if context.progress.index < self.steps else ()
+        return super().taps(context) if context.progress.index < self.steps else ()
 
     def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
-        return self.order.observe(context) if context.progress.index < self.steps else {}
+        return super().observe(context) if context.progress.index < self.steps else {}
 
 
 @dataclass(frozen=True)
-class SpacedScore(Score):
+class SpacedScore(Around):
     """Another order, in which slots wait that stand near better ones.
 
     From the best down a slot is taken if it stands at least ``gap`` positions from all of its block that were taken
@@ -121,17 +112,9 @@ class SpacedScore(Score):
     block: int = 32
 
     def __post_init__(self) -> None:
-        is_a("SpacedScore.order", self.order, Score)
+        super().__post_init__()
         whole("SpacedScore.gap", self.gap)
         whole("SpacedScore.block", self.block)
-
-    @property
-    def reads_predictions(self) -> bool:
-        return self.order.reads_predictions
-
-    @property
-    def reads_drawn_codes(self) -> bool:
-        return self.order.reads_drawn_codes
 
     def taken(self, context: ScoreContext) -> tuple[Tensor, Tensor]:
         """Which slots do not wait, bool [B, L, K], and the rank of each open one in the other order, int64 from 0."""
@@ -156,12 +139,6 @@ class SpacedScore(Score):
     def __call__(self, context: ScoreContext) -> Tensor:
         taken, ranks = self.taken(context)
         return torch.where(taken, context.is_open.sum((1, 2), keepdim=True), 0).float() - ranks
-
-    def taps(self, context: ScoreContext) -> Sequence[Hashable]:
-        return self.order.taps(context)
-
-    def observe(self, context: ScoreContext) -> Mapping[str, Tensor]:
-        return self.order.observe(context)
 
 
 def first_block(context: ScoreContext, block: int) -> Tensor:

@@ -61,7 +61,7 @@ class ReadsFiles(Protocol):
     """A tokenizer that reads files in pieces, so that long ones need not be in memory as a whole."""
 
     def encode_file(self, path: str | Path, *, show: Show = nothing_shown, **options: Any) -> TokenStream:
-        """The codes of ``encode(media.load(path, **options))``, bit for bit; see :attr:`Medium.asked` for options."""
+        """The codes of ``encode(media.load(path, **options))``, bit for bit; its medium says the options, ``asked``."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy
@@ -22,10 +22,11 @@ from tokenmask.sampling import (
     RevokeUnlikely,
     Sampler,
     SamplerState,
+    SlotContext,
     UniformSchedule,
 )
 from tokenmask.sampling.weighing import Draws, SlotDraws, by_next, by_rounds, first_accepted
-from tokenmask.scores import ConfidenceScore, RasterScore
+from tokenmask.scores import ConfidenceScore, Progress, RasterScore
 from tokenmask.streams import StreamSpec, TokenStream
 
 SIZE = 20
@@ -260,6 +261,34 @@ def test_a_constraint_is_asked_for_few_codes():
     state = words_of(sampler_of(Rejection(), None), 20)
     assert len(ASKED) < every and distance(state) < 0.6  # every word balanced, see there
     assert all(sum(code >= 0 for code in codes) == codes.index(-1) for codes in ASKED if -1 in codes)  # left to right
+
+
+def test_a_test_of_a_code_reads_its_own_row_alone(monkeypatch):
+    """Of 5 words of 4 places, some of which stand: what is said of codes, and how many rows are read for it."""
+    state = words_of(sampler_of(Restricted(), None), 5)
+    is_open = state.is_open.clone()
+    is_open[:, 2:4] = True
+    is_open[1, 1] = True
+    slots = is_open.flatten().nonzero().squeeze(1)
+    context = SlotContext(WORDS, replace(state, is_open=is_open), Progress(0, 1), is_open, slots, 0)
+    every = Balanced().allowed(context)
+    seen: list[int] = []
+    codes_of = Layout.codes_of
+    monkeypatch.setattr(Layout, "codes_of", lambda layout, ids: seen.append(len(ids)) or codes_of(layout, ids))
+    for slot in range(len(slots)):
+        for code in range(3):
+            ASKED.clear()
+            (fits,) = Balanced().accepts(context, torch.tensor([slot]), torch.tensor([code]))
+            row, place = divmod(int(slots[slot]), state.batch.shape[1])
+            word = [-1 if is_open[row, at, 0] else int(state.batch.ids[row, at, 0]) for at in range(1, 5)]
+            word = [one if one < 0 else one - WORDS.range("word").offset for one in word]
+            word[place - 1] = code
+            assert [word] == ASKED and fits == every[slot, code] == closes(tuple(word))
+    assert seen == [1] * 3 * len(slots) and len(slots) == 11 and 0 < every.sum() < every.numel()
+    seen.clear()
+    which = torch.tensor([10, 0, 1, 10])  # of the last row, the first one, and again
+    assert torch.equal(Balanced().accepts(context, which, torch.tensor([0, 1, 2, 1])), every[which, [0, 1, 2, 1]])
+    assert seen == [2]
 
 
 def test_one_particle_is_a_plain_generation():
