@@ -188,3 +188,9 @@ def test_another_recipe_in_the_same_folder_is_refused(run):
         prepare(run.folder, other, run.tokenizers, corpora)
     with pytest.raises(ValueError, match="tokenizer for image"):
         prepare(run.folder, other, {"text": run.tokenizers["text"]}, corpora)
+
+
+@pytest.mark.parametrize("source", [3, None, ""])
+def test_what_is_no_checkpoint_is_refused(source):
+    with pytest.raises(TypeError, match=f"a folder or the name of a repository, got {source!r}; name one"):
+        tm.convert(source)

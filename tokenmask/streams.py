@@ -257,7 +257,7 @@ class TokenStream:
             )
         codes = np.zeros(shape, given.dtype)
         codes.reshape(-1)[flat] = given
-        return cls(spec, _whole(codes), start, labels)
+        return cls(spec, _whole(codes), float(start), labels)
 
     @property
     def grid(self) -> tuple[int, ...]:

@@ -57,9 +57,9 @@ def hole(
         if isinstance(value, str) or not isinstance(value, Iterable | None):
             raise TypeError(f"{name} must be a list, got {value!r}; write [{value!r}]")
     for name, names_of in (("channels", channels), ("parts", parts)):
-        for one in names_of or ():
-            if not isinstance(one, str):
-                raise TypeError(f"each of {name} must be a name, got {one!r}; write a word")
+        for entry in names_of or ():
+            if not isinstance(entry, str):
+                raise TypeError(f"each of {name} must be a name, got {entry!r}; write a word")
     inside = torch.zeros(stream.grid, dtype=torch.bool)
     for region in [None] if regions is None else regions:
         if region is None:

@@ -63,6 +63,7 @@ def convert(
         a run in memory with the stream "text"; :meth:`Run.save` writes it.
 
     Raises:
+        TypeError: a source that is none of the three.
         ValueError: arithmetic that is not ours, tensors that are missing or have no place, weights as pickle only, or
             a vocabulary without a piece that hides and one that ends; in a sentence.
     """
@@ -108,6 +109,8 @@ def _read(source: Any, tokenizer: Any, download: bool) -> tuple[dict[str, Any], 
             )
         values, tensors = source.config.to_dict(), source.state_dict()  # type: ignore[union-attr,operator]
     else:
+        if not isinstance(source, str | Path) or not str(source):
+            raise TypeError(f"convert takes a network, a folder or the name of a repository, got {source!r}; name one")
         folder = located(source, _WHO, download=download, wanted=WANTED)
         values, tensors = json_of(folder / CONFIG_FILE, _WHO), tensors_of(folder, convert=_LOADS)
     if tokenizer is None and folder is None:
