@@ -27,7 +27,7 @@ CASES = [
     ([*IMAGE, "--given", "text"], "", "NAME=VALUE"),
     ([*IMAGE, "--given", "text=a", "--given", "text=b"], "", "two values for 'text'"),
     ([*IMAGE, "--given", "text=@TMP/none.txt"], "", "none.txt"),
-    ([*IMAGE, "--given", "text=@TMP/latin.txt"], "", "must be UTF-8"),
+    ([*IMAGE, "--given", "text=@TMP/latin.txt"], "", "must be text in UTF-8"),
     ([*IMAGE, "--steps", "0"], "", "at least 1"),
     ([*IMAGE, "--steps", "many"], "", "'many'"),
     ([*IMAGE, "--seed", "-1"], "", "from 0 to"),
