@@ -126,7 +126,7 @@ def test_the_noise_of_confidence_is_gumbel_and_fades(progress):
 
 def test_the_ends_of_the_noise_are_finite(monkeypatch):
     draws = torch.tensor([0.0, 1 - 2.0**-24, 0.5, 0.25]).view(1, 4, 1)
-    monkeypatch.setattr("tokenmask.scores.predicted.slot_noise", lambda context: draws)
+    monkeypatch.setattr("tokenmask.scores.noise.slot_noise", lambda context: draws)
     found = ConfidenceScore(1.0)(context(0.0, logprob=torch.zeros(4))).flatten().tolist()
     # -ln(-ln u): u = 2^-25 gives -ln(25 ln 2), u = 1 - 2^-24 gives 24 ln 2
     wanted = [-math.log(25 * math.log(2)), 24 * math.log(2), -math.log(math.log(2)), -math.log(2 * math.log(2))]
