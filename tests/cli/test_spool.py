@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ import pytest
 from tokenmask.cli import spool
 from tokenmask.cli.asked import ask_items
 from tokenmask.cli.found import Items
+from tokenmask.cli.layouts.entry import Entry
 from tokenmask.cli.sources import digest, items
 from tokenmask.cli.spool import Spool
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
@@ -116,3 +119,21 @@ def test_a_spool_is_a_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     both.append(Item("c", {"text": "z"}))
     assert [item.key for item in both] == ["a", "b", "c"] and both[-1].key == "c"
     assert both.streams == {"text": 2, "image": 1} and both.learned == {"text": 2} and both.columns == {"year": 1}
+
+
+def test_a_spool_gives_back_values_of_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "AT_ONCE", 2)
+    entry = Entry(
+        "a\ud800", {"text": "x", "image": Path("b/c.png")}, None, {"n": 1, "of": [1.5, None, True, (2,)], "": {}}
+    )
+    when = datetime.date(2026, 1, 2)
+    values: list[Any] = [
+        entry,
+        Item("b", {"text": entry}, HELD_OUT, {"when": when}),
+        (1, "m.csv:2", ValueError("no")),
+        {3: b"x"},
+    ]
+    held = Spool(values)
+    assert held._file is not None and list(held) == values
+    assert [type(one) for one in held] == [Entry, Item, tuple, dict] and type(held[0].metadata["of"][3]) is tuple
+    assert str(held[2][2]) == "no" and held[1].metadata["when"] is when

@@ -7,6 +7,7 @@ A code x with weight w is properly weighted: the mean of w over draws that give 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -137,16 +138,16 @@ class Rejection(Pick):
         return lambda code: bool(mine[code])
 
 
-class Draws:
+class Draws(ABC):
     """Where the numbers of one slot come from."""
 
+    @abstractmethod
     def keys(self) -> Tensor:
         """The next round's uniforms in (0, 1), float64 [V]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def geometric(self, odds: float) -> int:
         """The number of trials up to the first success, at least 1."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -5,6 +5,7 @@ Arrow: ScoreContext --> float32 [B, L, K], equal for the slots of a level. Does 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,9 +22,9 @@ class _LevelScore(Score):
 
     block: int
 
+    @abstractmethod
     def levels(self) -> tuple[int, ...]:
         """The level of each place of a block, from 0."""
-        raise NotImplementedError
 
     def __call__(self, context: ScoreContext) -> Tensor:
         place = places(context)

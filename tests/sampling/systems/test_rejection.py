@@ -115,6 +115,9 @@ def test_the_next_code_estimates_what_is_left_exactly():
                 wanted = torch.tensor([9.0 - order.index(code) for code in range(3)]).double()  # keys that fall in turn
                 return torch.exp(-torch.exp(torch.tensor(p).double().log() - wanted))
 
+            def geometric(self, odds):
+                raise AssertionError("no trials are counted here")
+
         code, weight = by_next(torch.tensor(p).double().log(), lambda one: accepted[one], Fixed(), math.inf)
         assert code == 1
         mean += odds * math.exp(weight)
