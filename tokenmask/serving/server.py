@@ -180,8 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         """Begins."""
-        self.timeout = self.server.limits.read_seconds
         super().setup()
+        self.connection.settimeout(self.server.limits.read_seconds)
 
     def do_GET(self) -> None:
         """What is going on, and what there is."""
