@@ -43,7 +43,7 @@ data: $(VENV)/bin/python
 	$(VENV)/bin/python tokenmask/data/fetch.py --to data $(SETS)
 
 test: $(STAMPS)/built
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses $(MAX_JOBS) --dist loadfile
 
 # Published tokenizers against their own libraries, and the client of hubs, which `make test` leaves out for their size.
 hub: $(STAMPS)/built
