@@ -157,6 +157,14 @@ class Ours:
         inside = (order + 2.0**-25).clamp(max=1 - 2.0**-24)
         return code.view(counters.shape), inside.view(counters.shape)
 
+    def uniforms(self, step: int, purpose: Purpose = Purpose.mask, level: int = 0) -> Tensor:
+        """What our step draws for another purpose, float32 [B, L] in [0, 1): which slots are hidden or revealed."""
+        keys = (self.batch.sample_ids << 16) | step
+        counters = slot_counters(keys, *self.batch.shape[1:])[:, self.first : self.first + max(self.lengths), level]
+        seeds = self.seeds[:, None].expand_as(counters)
+        draws = uniform(seed=seeds.flatten(), counters=counters.flatten(), purpose=purpose)
+        return draws.view(counters.shape)
+
 
 def inverse(probs: Tensor, uniforms: Tensor) -> Tensor:
     """int64, the codes at which cumulative distributions [..., V], in the order of codes, reach uniforms [...]."""

@@ -25,6 +25,7 @@ from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reshaped import Differential, LogitNoise
 from tokenmask.sampling.reuse import GroupCausalReuse, HideSinks, NoReuse, PrefixReuse, PromptReuse, Reuse, StaleReuse
+from tokenmask.sampling.reversal import Reversal
 from tokenmask.sampling.revoke import (
     NeverRevoke,
     Revoke,
@@ -81,6 +82,7 @@ __all__ = [
     "Rejection",
     "Restricted",
     "Reuse",
+    "Reversal",
     "Revoke",
     "RevokeContext",
     "RevokeDrawn",
