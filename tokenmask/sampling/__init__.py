@@ -35,8 +35,16 @@ from tokenmask.sampling.revoke import (
     RevokeUnlikely,
     Zigzag,
 )
+from tokenmask.sampling.said import Suppressed, Truncated
 from tokenmask.sampling.sampler import Sampler, Step
-from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
+from tokenmask.sampling.schedule import (
+    ConfidenceAbove,
+    DecidingSchedule,
+    ExpectedSchedule,
+    ProcessSchedule,
+    Schedule,
+    UniformSchedule,
+)
 from tokenmask.sampling.state import SamplerState
 from tokenmask.sampling.weighing import Rejection, Restricted
 
@@ -61,6 +69,7 @@ __all__ = [
     "Drift",
     "EntropyBelow",
     "EntropyBounded",
+    "ExpectedSchedule",
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
@@ -99,6 +108,8 @@ __all__ = [
     "StartsWith",
     "Step",
     "StepContext",
+    "Suppressed",
+    "Truncated",
     "Twice",
     "UniformSchedule",
     "Zigzag",

@@ -6,6 +6,7 @@ the host, so that the loop never waits for a device.
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -124,6 +125,39 @@ class UniformSchedule(Schedule):
             return [max(0, initial - done * self.each) for done in range(1, steps)] + [0]
         each, more = divmod(initial, steps)
         return [initial - (done * each + min(done, more)) for done in range(1, steps + 1)]
+
+
+@dataclass(frozen=True)
+class ExpectedSchedule(Schedule):
+    """Reveals as many slots as the reversed process would on the average, rounded down, of those that are left.
+
+    A step from time t to s reveals floor(n (h_t - h_s) / h_t) of n open slots, which may be none, and the last step all
+    that is left. Source: Dream, arXiv:2508.15487, published code, with its rules "maskgit_plus", "topk_margin" and
+    "entropy", where n is the mean over a batch.
+
+    Args:
+        process: hidden share over time.
+        end: hidden share at time 0, so that h becomes end + (1 - end) h; Dream's ``eps``.
+    """
+
+    process: MaskingProcess = field(default_factory=Linear)
+    end: float = 1e-3
+
+    def __post_init__(self) -> None:
+        is_a("ExpectedSchedule.process", self.process, MaskingProcess)
+        if number("ExpectedSchedule.end", self.end, least=0.0) >= 1:
+            raise ValueError(f"ExpectedSchedule.end must lie below 1, got {self.end}; 1e-3, say")
+
+    def law(self) -> MaskingProcess:
+        return self.process
+
+    def plan(self, initial: int, steps: int) -> list[int]:
+        hidden = [self.end + (1 - self.end) * h for h in self.process.shares([1 - i / steps for i in range(steps)])]
+        plan, left = [], initial
+        for before, after in itertools.pairwise(hidden):
+            left -= math.floor(left * (1 - after / before))
+            plan.append(left)
+        return [*plan, 0]
 
 
 @dataclass(frozen=True)
