@@ -77,16 +77,18 @@ class ProcessSchedule(Schedule):
         grid: step i of S leaves the share of t = 1 - (i + 1) / S on "after"; on "ends" the share of t = 1 - (i + 1) /
             (S - 1), at least one slot until the last step, so that the first steps may reveal nothing. "ends" with
             "round" are MoMask's counts (arXiv:2312.00063), with "floor" MAGNeT's (arXiv:2401.04577), published codes.
+            On "first" step i leaves the share of t = 1 - i / (S - 1), so that the first step reveals one slot; with
+            "ceil" these are the counts of MaskGIT's reproduction (arXiv:2310.14400), published code.
     """
 
     process: MaskingProcess = field(default_factory=Cosine)
     rounding: Rounding = "floor"
-    grid: Literal["after", "ends"] = "after"
+    grid: Literal["after", "ends", "first"] = "after"
 
     def __post_init__(self) -> None:
         is_a("ProcessSchedule.process", self.process, MaskingProcess)
         one_of("ProcessSchedule.rounding", self.rounding, tuple(ROUNDINGS))
-        one_of("ProcessSchedule.grid", self.grid, ("after", "ends"))
+        one_of("ProcessSchedule.grid", self.grid, ("after", "ends", "first"))
 
     def law(self) -> MaskingProcess:
         return self.process
@@ -96,6 +98,12 @@ class ProcessSchedule(Schedule):
             law = ROUNDINGS[self.rounding]
             shares = self.process.shares([left / (steps - 1) for left in range(steps - 2, -1, -1)])
             return [min(initial, max(1, law(share * initial))) for share in shares] + [0]
+        if self.grid == "first":
+            law, plan, left = ROUNDINGS[self.rounding], [], initial
+            for share in self.process.shares([1 - i / (steps - 1) for i in range(steps - 1)]):
+                left = max(0, min(left - 1, law(share * initial)))
+                plan.append(left)
+            return [*plan, 0]
         return open_counts(self.process, initial, steps, self.rounding)
 
 
