@@ -23,6 +23,7 @@ from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
+from tokenmask.sampling.remasking import RevealAll, RevokeDoubted, RevokeSpans
 from tokenmask.sampling.reshaped import Differential, LogitNoise
 from tokenmask.sampling.reuse import GroupCausalReuse, HideSinks, NoReuse, PrefixReuse, PromptReuse, Reuse, StaleReuse
 from tokenmask.sampling.reversal import Reversal
@@ -91,12 +92,15 @@ __all__ = [
     "Rejection",
     "Restricted",
     "Reuse",
+    "RevealAll",
     "Reversal",
     "Revoke",
     "RevokeContext",
+    "RevokeDoubted",
     "RevokeDrawn",
     "RevokeLeastLikely",
     "RevokeRandom",
+    "RevokeSpans",
     "RevokeUnlikely",
     "Sampler",
     "SamplerState",
