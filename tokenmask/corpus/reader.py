@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tokenmask.corpus.columns import codes_of, from_table, read_specs
 from tokenmask.corpus.records import HELD_OUT, TRAIN, Record
+from tokenmask.corpus.table import RecordTable
 from tokenmask.streams import StreamSpec
 
 
@@ -88,6 +89,15 @@ class Corpus:
         """
         with self._table(row_group) as table:
             return from_table(table, self.specs)
+
+    def read_table(self, row_group: int) -> RecordTable:
+        """The records of one row group as columns, without an object for each: what training reads.
+
+        Raises:
+            ValueError: the shard is damaged or was removed.
+        """
+        with self._table(row_group) as table:
+            return RecordTable.from_arrow(table, self.specs)
 
     def read_codes(self, row_group: int) -> dict[str, Tensor]:
         """Codes alone, of all records of a row group in a row, for counting: much quicker than :meth:`read`.

@@ -95,7 +95,7 @@ def prepare(
         opened,
         seed=training.seed,
         batch_size=training.batch_size,
-        length=lambda record: packing.positions(layout, record.streams),
+        lengths=lambda table: packing.table_positions(layout, table),
     )
     return Trainer(
         model,
