@@ -21,7 +21,7 @@ from tokenmask.components import names_of_its_day, plain
 from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.recipes import Budget, Recipe, load_recipe, recipe_yaml, same_recipe
+from tokenmask.recipes import Budget, Recipe, load_recipe, recipe_as_written, recipe_yaml, same_recipe
 from tokenmask.sampling import Sampler
 from tokenmask.tokenizer import Tokenizer, check_storable
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
@@ -60,7 +60,8 @@ def read_run(folder: Path) -> RunParts:
     for name, digest in about["sha256"].items():
         if not (folder / name).is_file() or sha256((folder / name).read_bytes()) != digest:
             raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
-    recipe = read_recipe(folder)
+    as_written = None if (folder / TUNED).is_file() else recipe_as_written(folder / "recipe.yaml")
+    recipe = as_written or read_recipe(folder)
     if about["streams"] != list(recipe.streams):
         raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
     homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
