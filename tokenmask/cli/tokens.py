@@ -35,8 +35,9 @@ def fit(arguments: argparse.Namespace) -> int:
     kind = learner(modality)
     words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
     options = fit_options(kind, parse_options(words))
-    found = media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality]))
-    ask_media(found, asked(arguments))
+    found = ask_media(
+        media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality])), asked(arguments)
+    )
     say(f"{len(found)} items of {modality} found{unseen_by(arguments.data, found)}")
     held = {one.loader: one.held_out for one in found}
     good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
@@ -68,8 +69,7 @@ def encode(arguments: argparse.Namespace) -> int:
         )
     tokenizer = tokenizer_at(arguments.tokenizer[0])
     modality = tokenizer.spec.modality
-    several = media(arguments.paths, modality, columns=mapped(arguments.map, [modality]))
-    ask_media(several, asked(arguments))
+    several = ask_media(media(arguments.paths, modality, columns=mapped(arguments.map, [modality])), asked(arguments))
     if arguments.shards:
         return into_shards(several, tokenizer, out, workers, arguments.paths)
     return _token_files(arguments.paths, several, tokenizer, out, workers)

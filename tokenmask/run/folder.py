@@ -185,7 +185,7 @@ def write_run(
         **(origin or {}),
     }
     begun = (folder / "run.json").exists()
-    if begun and {**_read_json(folder / "run.json"), "format": FORMAT} != json.loads(json.dumps(about)):
+    if begun and not _same_about(_read_json(folder / "run.json"), json.loads(json.dumps(about))):
         raise _another(folder / "run.json")
     for name, text in texts.items():
         if name not in held:
@@ -195,6 +195,14 @@ def write_run(
             tokenizer.save(folder / "tokenizers" / name)
     if not begun:
         _write(folder / "run.json", json.dumps(about, indent=2) + "\n")
+
+
+def _same_about(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether two run.json say the same; up to 0.2 names were written of the streams of the first record alone."""
+    labels = mine["labels"]
+    known = theirs.get("labels", {})
+    fits = isinstance(known, dict) and all(labels.get(name) == axes for name, axes in known.items())
+    return fits and {**theirs, "format": FORMAT, "labels": labels} == mine
 
 
 def _stored(path: Path, folder: Path) -> str:
