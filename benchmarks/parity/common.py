@@ -157,6 +157,14 @@ class Ours:
         inside = (order + 2.0**-25).clamp(max=1 - 2.0**-24)
         return code.view(counters.shape), inside.view(counters.shape)
 
+    def uniforms(self, step: int, purpose: Purpose = Purpose.mask, level: int = 0) -> Tensor:
+        """What our step draws for another purpose, float32 [B, L] in [0, 1): which slots are hidden or revealed."""
+        keys = (self.batch.sample_ids << 16) | step
+        counters = slot_counters(keys, *self.batch.shape[1:])[:, self.first : self.first + max(self.lengths), level]
+        seeds = self.seeds[:, None].expand_as(counters)
+        draws = uniform(seed=seeds.flatten(), counters=counters.flatten(), purpose=purpose)
+        return draws.view(counters.shape)
+
 
 def inverse(probs: Tensor, uniforms: Tensor) -> Tensor:
     """int64, the codes at which cumulative distributions [..., V], in the order of codes, reach uniforms [...]."""
@@ -169,13 +177,16 @@ def gumbel(uniforms: Tensor) -> Tensor:
     return -torch.log(-torch.log(uniforms))
 
 
-def lifted(path: Path, names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+def lifted(
+    path: Path, names: Sequence[str], given: Mapping[str, Any], numbers: Mapping[int, int] | None = None
+) -> dict[str, Any]:
     """Functions of a file, compiled without the rest of it.
 
     Args:
         path: of the file.
         names: of functions and methods; a method becomes a function whose first argument is ``self``.
         given: what they find as globals; annotations are not evaluated, decorators are left out.
+        numbers: that stand in it, and those that stand there instead: codes of a vocabulary.
 
     Raises:
         SystemExit: the file is not there, or lacks one of them.
@@ -192,6 +203,9 @@ def lifted(path: Path, names: Sequence[str], given: Mapping[str, Any]) -> dict[s
         raise SystemExit(f"skipped: {path.name} has no {', '.join(missing)}; it is another version")
     for node in found.values():
         node.decorator_list.clear()
+        for one in ast.walk(node) if numbers else ():
+            if isinstance(one, ast.Constant) and type(one.value) is int:
+                one.value = (numbers or {}).get(one.value, one.value)
     future = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)
     module = ast.fix_missing_locations(ast.Module([future, *found.values()], []))
     space = dict(given)

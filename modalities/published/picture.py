@@ -92,8 +92,13 @@ class PublishedPicture(PublishedTokenizer):
 
     def make_spec(self) -> StreamSpec:
         """One level over ("row", "column"), a fixed grid."""
+        return StreamSpec("image", (self.codes,), ("row", "column"), grid=self.grid)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of codes."""
         side = self.config.size // self.stride
-        return StreamSpec("image", (self.codes,), ("row", "column"), grid=(side, side))
+        return side, side
 
     def encode_many(self, items: Sequence[Image]) -> list[TokenStream]:
         """The codes of many pictures, one after the other, each first brought to ``config.size`` squared pixels.

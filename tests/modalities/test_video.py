@@ -299,3 +299,14 @@ def test_figures(tokenizer: VideoTokenizer, held_out_emoji: list[Image]) -> None
     still = VideoClip(held_out_emoji[0].resize(16, 16).pixels.expand(6, -1, -1, -1), 12.0)
     figures = tokenizer.evaluate([still])
     assert figures["all_frames_psnr_db"] == pytest.approx(figures["psnr_db"])
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.m4v", "vp9.webm", "mpeg1.mpg"])
+def test_films_of_other_programs_have_the_frames_that_were_given_to_them(name):
+    clip = VideoClip.load(Path(__file__).parents[1] / "faults/films" / name)
+    across, down = torch.arange(48).expand(32, 48), torch.arange(32)[:, None].expand(32, 48)
+    wanted = [torch.stack([(5 * across + 20 * i) % 256, 7 * down, torch.full_like(down, 40 * i)], -1) for i in range(6)]
+    assert clip.frames.shape == (6, 32, 48, 3) and clip.frame_rate_hz == (24 if name.endswith("mpg") else 12)
+    for made, frame in zip(clip.frames, wanted, strict=True):
+        inner = (made.float() - frame).abs()
+        assert float(inner[..., 1:].mean()) < 20 and float(inner.median()) < 12  # the red edge is blurred

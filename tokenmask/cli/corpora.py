@@ -11,6 +11,7 @@ from typing import Any
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.found import Items
+from tokenmask.cli.names import by_name
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
@@ -84,19 +85,6 @@ def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
     """ "NAME=FOLDER", "NAME=KIND:SOURCE" or "NAME=shipped" words -> tokenizers by stream name."""
     found = by_name(words, "a tokenizer", "NAME=FOLDER")
     return {name: tokenizer_at(tokenizer_place(name, folder)) for name, folder in found.items()}
-
-
-def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) -> dict[str, str]:
-    """ "NAME=VALUE" words -> values by name, each once; ``form`` says so in the sentences."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals and (value or empty)):
-            raise ValueError(f"{what} has the form {form}, got {word!r}; write it so")
-        if name in found:
-            raise ValueError(f"{what} is named once, got two values for {name!r}; leave one out")
-        found[name] = value
-    return found
 
 
 def tokenizer_place(name: str, folder: str) -> str:

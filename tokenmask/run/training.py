@@ -95,7 +95,7 @@ def prepare(
         opened,
         seed=training.seed,
         batch_size=training.batch_size,
-        length=lambda record: packing.positions(layout, record.streams),
+        lengths=lambda table: packing.table_positions(layout, table),
     )
     return Trainer(
         model,
@@ -142,8 +142,6 @@ def _labels(corpora: Sequence[Corpus]) -> dict[str, dict[str, list[str]]]:
     """The names along axes of fixed meaning (electrodes), as in the first record of each stream that has any."""
     labels: dict[str, dict[str, list[str]]] = {}
     for corpus in corpora:
-        record = next(iter(corpus), None)
-        for name, stream in (record.streams if record else {}).items():
-            if stream.labels:
-                labels.setdefault(name, {axis: list(names) for axis, names in stream.labels.items()})
+        for name, axes in corpus.labels().items():
+            labels.setdefault(name, {axis: list(names) for axis, names in axes.items()})
     return labels
