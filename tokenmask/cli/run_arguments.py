@@ -12,6 +12,7 @@ from tokenmask.cli.arguments import (
     SOURCE,
     Commands,
     add_asked,
+    add_device,
     add_force,
     add_map,
     add_tokenizer,
@@ -80,6 +81,7 @@ def train(commands: Commands) -> None:
     add_map(parser)
     add_asked(parser)
     add_workers(parser)
+    add_device(parser, "the model is trained; tokenizers are fitted and data encoded on the CPU")
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -367,6 +369,7 @@ def demo(commands: Commands) -> None:
 def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
     """The run that draws, what it is given, how it draws, and where media go."""
     parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
+    add_device(parser, "the models and the networks of tokenizers compute")
     parser.add_argument(
         "--given",
         action="append",
