@@ -12,6 +12,7 @@ from pathlib import Path
 from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named, is_named, one_tokenizer
+from tokenmask.cli.device import encoding, on
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.names import SUFFIX, check_new
@@ -58,16 +59,16 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def encode(arguments: argparse.Namespace) -> int:
     """Encodes media into token files or shards or, with named tokenizers, records into a corpus; failures come last."""
-    out, workers = Path(arguments.out), arguments.workers
+    out, (device, workers) = Path(arguments.out), encoding(arguments)
     named = [word for word in arguments.tokenizer if is_named(word)]
     if named:  # with --shards or without: records of several streams are written as shards in any case
-        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments))
+        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments), device)
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    tokenizer = tokenizer_at(arguments.tokenizer[0])
+    tokenizer = on(tokenizer_at(arguments.tokenizer[0]), device)
     modality = tokenizer.spec.modality
     several = ask_media(media(arguments.paths, modality, columns=mapped(arguments.map, [modality])), asked(arguments))
     if arguments.shards:
