@@ -126,7 +126,8 @@ def _opened(path: Path, newline: str) -> Iterator[TextIO]:
     except UnicodeDecodeError as error:
         raise ValueError(no_text(path, error)) from error
     except OSError as error:
-        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error})") from error
+        reason = "it is not there" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({reason}); check the path") from error
 
 
 def _json_lines(path: Path) -> Iterator[Found]:
