@@ -113,7 +113,9 @@ def test_a_part_of_the_data_will_do_where_streams_are_optional_and_no_stream_of_
     printed = capsys.readouterr().out
     assert "streams of these data: text\nkept as swapped has learned them: image\n" in printed
     before, after = (tm.load(one) for one in ("swapped", "part"))
-    assert after.layout.names == before.layout.names and after.tokenizers["image"].spec == before.tokenizers["image"].spec
+    assert (
+        after.layout.names == before.layout.names and after.tokenizers["image"].spec == before.tokenizers["image"].spec
+    )
     assert call("generate", "image", "--run", "part", "--set", "steps=1", "--out", "one.png") == 0
     moved = [*words[:-1], "frozen", "--freeze", "--set", "training.steps=2"]
     assert call(*moved) == 0 and moved_rows(before.models["main"], tm.load("frozen").models["main"]) == {"text"}
