@@ -35,6 +35,7 @@ from tokenmask.tokenizer.installed import (
 )
 from tokenmask.tokenizer.offers import (
     Continues,
+    DecodesPieces,
     FindsChannels,
     GivesCodebooks,
     GivesVectors,
@@ -60,6 +61,7 @@ __all__ = [
     "FORMAT",
     "TOKENIZERS",
     "Continues",
+    "DecodesPieces",
     "FindsChannels",
     "GivesCodebooks",
     "GivesVectors",
