@@ -7,7 +7,7 @@ generator: randomness is Philox, keyed by a seed and a counter that the caller n
 Does not know: anything else of tokenmask.
 """
 
-from tokenmask.ops._extension import build_info
+from tokenmask.ops._extension import build_info, why_no_kernels
 from tokenmask.ops.attend_cached import attend_cached
 from tokenmask.ops.choose import choose
 from tokenmask.ops.commit import commit
@@ -31,4 +31,5 @@ __all__ = [
     "rotate_and_store",
     "sample_codes",
     "uniform",
+    "why_no_kernels",
 ]
