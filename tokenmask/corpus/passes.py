@@ -53,6 +53,13 @@ class Passes:
             count -= len(rows)
         return tables
 
+    def first_window(self) -> RecordTable:
+        """The records that come first of all, before any was taken."""
+        if self.taken:
+            raise ValueError(f"the first window is looked at before a record is taken, got {self.taken}; do it then")
+        self._plan(0)
+        return self._window_table(0, self._windows[0])
+
     def _plan(self, epoch: int) -> None:
         sizes = [group.num_records for group in self._corpus.row_groups]
         self._epoch, self._order = epoch, self._shuffled(ROW_GROUPS, epoch, 0, len(sizes)).tolist()

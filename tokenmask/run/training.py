@@ -103,6 +103,7 @@ def prepare(
         seed=training.seed,
         batch_size=training.batch_size,
         lengths=partial(packing.table_positions, layout),
+        by=training.mix_by,
     )
     return Trainer(
         model,
