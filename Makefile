@@ -13,7 +13,7 @@ NATIVE := setup.py setup_flags.py pyproject.toml $(shell find csrc -name '*.cpp'
 
 FORMATTED := $(shell find csrc tests/native -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all data demo test hub play lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
+.PHONY: all data demo test hub play stores lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -57,6 +57,11 @@ hub: $(STAMPS)/built
 play: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-play.txt
 	$(VENV)/bin/python -m pytest tests/play
+
+# Corpora in a store of S3's kind, which a package serves on this machine.
+stores: $(STAMPS)/built
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements-stores.txt
+	$(VENV)/bin/python -m pytest tests/corpus/test_stores.py
 
 lint: $(STAMPS)/built
 	$(VENV)/bin/ruff check .
