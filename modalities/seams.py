@@ -52,6 +52,26 @@ def crossfaded(made: Tensor, source: Tensor, keep: Tensor, reach: int) -> Tensor
     return result
 
 
+def reflected(values: Tensor, size: int, reach: int) -> Tensor:
+    """What goes on behind the end of values, so that what is made there has something to set out from.
+
+    Args:
+        values: float [..., T].
+        size: steps of the result.
+        reach: steps behind the end that are values backwards; zeros follow.
+
+    Returns:
+        of the same dtype, [..., size].
+    """
+    time = values.shape[-1]
+    if size <= time:
+        return values[..., :size]
+    whole, count = values.new_zeros(*values.shape[:-1], size), min(reach, size - time, time)
+    whole[..., :time] = values
+    whole[..., time : time + count] = values[..., time - count :].flip(-1)
+    return whole
+
+
 def mixed(made: Tensor, source: Tensor, keep: Tensor, share: Tensor) -> Tensor:
     """The same, with :func:`nearness` given: of a piece it depends on what is kept beside the piece, too."""
     return torch.where(keep, source, made + share.to(made.dtype) * (source - made))

@@ -278,11 +278,13 @@ def test_kept_parts_are_those_of_the_given_clip(tokenizer: VideoTokenizer, held_
     assert torch.equal(mixed.frames[:2, 4:8, 8:12], given.frames[:2, 4:8, 8:12])
     mixed.frames[:2, 4:8, 8:12] = plain.frames[:2, 4:8, 8:12]
     assert torch.equal(mixed.frames, plain.frames[:5])
+    longer = tokenizer.decode(stream, given=clip(held_out_emoji, 3), keep=~times)  # goes on where it is over
+    assert torch.equal(longer.frames[:2], given.frames[:2]) and torch.equal(longer.frames[2:], plain.frames[2:])
     refused: list[tuple[dict[str, Any], str]] = [
         ({"given": given}, "given and keep belong together"),
         ({"given": given, "keep": places[:2]}, r"keep must be bool \[3\] or \[3, 4, 4\], got bool \[2, 4, 4\]"),
         ({"given": given, "keep": times.long()}, "got int64"),
-        ({"given": clip(held_out_emoji, 3), "keep": times}, "as many times as the stream, got 2 and 3"),
+        ({"given": clip(held_out_emoji, 7), "keep": times}, "no more times than the stream, got 4 and 3"),
     ]
     for options, message in refused:
         with pytest.raises(ValueError, match=message):

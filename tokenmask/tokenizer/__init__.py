@@ -34,6 +34,7 @@ from tokenmask.tokenizer.installed import (
     tokenizer_name,
 )
 from tokenmask.tokenizer.offers import (
+    Continues,
     FindsChannels,
     GivesCodebooks,
     GivesVectors,
@@ -59,6 +60,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "FORMAT",
     "TOKENIZERS",
+    "Continues",
     "FindsChannels",
     "GivesCodebooks",
     "GivesVectors",

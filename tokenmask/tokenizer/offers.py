@@ -110,6 +110,16 @@ class Locates(Protocol):
 
 
 @runtime_checkable
+class Continues(Protocol):
+    """A tokenizer that puts what is made behind media that are given, which stay as they are; others decode both."""
+
+    continues: ClassVar[bool]
+    """``decode(stream, given=media, keep=keep)`` takes media that end before the stream does, and gives them back with
+    what the rest of the stream says behind them: in their rate, size and channels, every value as it was. All kept,
+    ``decode(encode(media), given=media, keep=ones)`` equals ``media``."""
+
+
+@runtime_checkable
 class FindsChannels(Protocol):
     """A tokenizer whose channels have several spellings ("Fp1", "EEG Fp1-Ref")."""
 
