@@ -43,14 +43,14 @@ data: $(VENV)/bin/python
 	$(VENV)/bin/python tokenmask/data/fetch.py --to data $(SETS)
 
 test: $(STAMPS)/built
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses $(MAX_JOBS) --dist loadfile
 
 # Published tokenizers against their own libraries, and the client of hubs, which `make test` leaves out for their size.
 hub: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-hub.txt
 	$(VENV)/bin/python -m pytest tests/modalities -k published
 	$(VENV)/bin/python -m pytest tests/docs/test_documents.py -k published
-	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_converted.py tests/models/test_exported.py
+	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_wrapped_amused.py tests/models/test_converted.py tests/models/test_exported.py
 	$(VENV)/bin/python -m pytest tests/sharing
 
 # The playground, on its page in a real browser too, where chromium is.

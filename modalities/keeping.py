@@ -1,4 +1,6 @@
-"""What is kept of given media while the rest is decoded: the checks that every modality makes alike.
+"""What is kept of given media while the rest is decoded: checks and clocks that every modality has alike.
+
+What comes out is as the given media are, in rate, channels and size: what is made is brought to them.
 
 Does not know: media, tokenizers, streams.
 """
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 Media = TypeVar("Media")
+_SHORT = 2  # places that codecs may leave out at the end of what they code
 
 
 def kept(given: Media | None, keep: Tensor | None) -> tuple[Media, Tensor] | None:
@@ -32,3 +35,35 @@ def check_keep(keep: Tensor, *shapes: tuple[int, ...]) -> None:
         wanted = " or ".join(str(list(shape)) for shape in shapes)
         kind = str(keep.dtype).removeprefix("torch.")
         raise ValueError(f"keep must be bool {wanted}, got {kind} {list(keep.shape)}")
+
+
+def length_of(own: int, own_hz: float, coded: int, made: int, made_hz: float, places_hz: float) -> int:
+    """Steps of a result: as many as were given, or, where the stream goes on by a place or more, as long as that.
+
+    Args:
+        own, own_hz: steps of the given media, and how many are a second.
+        coded: the steps that they have at the rate of the tokenizer, by the rounding of their medium.
+        made, made_hz: of what was decoded.
+        places_hz: places of the stream in a second.
+
+    Raises:
+        ValueError: media that go on where the stream is over.
+    """
+    place = made_hz / places_hz  # in steps
+    if made - coded < -_SHORT * place:
+        raise ValueError(
+            f"given must be no longer than the stream, got {own / own_hz:g} s for {made / made_hz:g} s; cut it"
+        )
+    return own if made - coded < place * (1 - 1e-6) else max(own, round(made / made_hz * own_hz))
+
+
+def places_of(steps: int, steps_hz: float, places_hz: float, places: int) -> Tensor:
+    """int64 [steps], the place of a stream of ``places`` that each step of media lies in; the last for those behind."""
+    middles = (torch.arange(steps, dtype=torch.float64) + 0.5) * (places_hz / steps_hz)
+    return middles.floor().long().clamp(max=places - 1)
+
+
+def without_edges(keep: Tensor, reach: int) -> Tensor:
+    """bool [places], what is kept and has nothing that is made within ``reach`` places of it."""
+    made = torch.nn.functional.max_pool1d((~keep).float()[None], 2 * reach + 1, 1, reach)[0]
+    return made == 0

@@ -42,7 +42,34 @@ def crossfaded(made: Tensor, source: Tensor, keep: Tensor, reach: int) -> Tensor
     Returns:
         float32 [..., T]; kept samples are those of the source, bit for bit.
     """
-    return mixed(made, source, keep, nearness(keep, reach))
+    open_places = (~keep).flatten(0, -2).any(0).nonzero() if keep.dim() > 1 else (~keep).nonzero()
+    if not len(open_places):
+        return source.clone()
+    # With a kept sample on either side, all that a fade depends on is there: of a night only its hole is looked at.
+    first, stop = max(int(open_places[0]) - 1, 0), int(open_places[-1]) + 2
+    result, some = source.clone(), keep[..., first:stop]
+    result[..., first:stop] = mixed(made[..., first:stop], source[..., first:stop], some, nearness(some, reach))
+    return result
+
+
+def reflected(values: Tensor, size: int, reach: int) -> Tensor:
+    """What goes on behind the end of values, so that what is made there has something to set out from.
+
+    Args:
+        values: float [..., T].
+        size: steps of the result.
+        reach: steps behind the end that are values backwards; zeros follow.
+
+    Returns:
+        of the same dtype, [..., size].
+    """
+    time = values.shape[-1]
+    if size <= time:
+        return values[..., :size]
+    whole, count = values.new_zeros(*values.shape[:-1], size), min(reach, size - time, time)
+    whole[..., :time] = values
+    whole[..., time : time + count] = values[..., time - count :].flip(-1)
+    return whole
 
 
 def mixed(made: Tensor, source: Tensor, keep: Tensor, share: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from tokenmask.testing import check_tokenizer
 from tokenmask.tokenizer import (
     DESCRIPTION_FILE,
     TOKENIZERS,
+    Continues,
     GivesCodebooks,
     GivesVectors,
     Learns,
@@ -162,6 +163,7 @@ OFFERED = {
     Opens: PUBLISHED,
     Selects: {"image", "audio", "motion", "eeg", "video"},
     Locates: {"text", "image", "symbols", *WORDS, *PICTURES},
+    Continues: {"audio", "image", "motion", "eeg", "video", "codec2", "lpcnet", *PUBLISHED} - WORDS,
     NamesGroups: {"motion", "eeg"},
     SpellsCodes: {"text", "symbols", *WORDS},
     GivesVectors: {"image", "audio", "motion", "eeg", "video"},

@@ -26,10 +26,10 @@ import typing
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from tokenmask.tokenizer import installed_tokenizers
+from tokenmask.tokenizer.points import entry_points
 
 COMPONENT_GROUP = "tokenmask.components"  # the value of an entry point is a module, or module:class
 Component = TypeVar("Component")

@@ -44,10 +44,10 @@ class Network:
 
     def __init__(self, codes: int, length: int, levels: int = 1, seed: int = 0, scale: float = 0.5) -> None:
         self.codes, self.length, self.levels, self.scale = codes, length, levels, scale
-        self.table = _weights(seed, 1, levels, codes + 2, WIDTH)
-        self.places = _weights(seed, 2, length, WIDTH)
-        self.out = _weights(seed, 3, levels, WIDTH, codes)
-        self.condition = _weights(seed, 4, WIDTH)
+        self.table = weights(seed, 1, levels, codes + 2, WIDTH)
+        self.places = weights(seed, 2, length, WIDTH)
+        self.out = weights(seed, 3, levels, WIDTH, codes)
+        self.condition = weights(seed, 4, WIDTH)
 
     def __call__(self, codes: Tensor, told: Tensor | None = None) -> Tensor:
         """Args:
@@ -68,7 +68,8 @@ class Network:
         return torch.einsum("blw,kwv->blkv", torch.tanh(mixed), self.out) * self.scale
 
 
-def _weights(seed: int, part: int, *shape: int) -> Tensor:
+def weights(seed: int, part: int, *shape: int) -> Tensor:
+    """Uniform in -1.7..1.7, float32, of a part of a network of a seed."""
     counters = torch.arange(torch.Size(shape).numel()) + (part << 32)
     return (uniform(seed=seed, counters=counters, purpose=Purpose.latent).view(shape) - 0.5) * 3.4
 
@@ -157,6 +158,14 @@ class Ours:
         inside = (order + 2.0**-25).clamp(max=1 - 2.0**-24)
         return code.view(counters.shape), inside.view(counters.shape)
 
+    def uniforms(self, step: int, purpose: Purpose = Purpose.mask, level: int = 0) -> Tensor:
+        """What our step draws for another purpose, float32 [B, L] in [0, 1): which slots are hidden or revealed."""
+        keys = (self.batch.sample_ids << 16) | step
+        counters = slot_counters(keys, *self.batch.shape[1:])[:, self.first : self.first + max(self.lengths), level]
+        seeds = self.seeds[:, None].expand_as(counters)
+        draws = uniform(seed=seeds.flatten(), counters=counters.flatten(), purpose=purpose)
+        return draws.view(counters.shape)
+
 
 def inverse(probs: Tensor, uniforms: Tensor) -> Tensor:
     """int64, the codes at which cumulative distributions [..., V], in the order of codes, reach uniforms [...]."""
@@ -169,13 +178,16 @@ def gumbel(uniforms: Tensor) -> Tensor:
     return -torch.log(-torch.log(uniforms))
 
 
-def lifted(path: Path, names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+def lifted(
+    path: Path, names: Sequence[str], given: Mapping[str, Any], numbers: Mapping[int, int] | None = None
+) -> dict[str, Any]:
     """Functions of a file, compiled without the rest of it.
 
     Args:
         path: of the file.
         names: of functions and methods; a method becomes a function whose first argument is ``self``.
         given: what they find as globals; annotations are not evaluated, decorators are left out.
+        numbers: that stand in it, and those that stand there instead: codes of a vocabulary.
 
     Raises:
         SystemExit: the file is not there, or lacks one of them.
@@ -192,6 +204,9 @@ def lifted(path: Path, names: Sequence[str], given: Mapping[str, Any]) -> dict[s
         raise SystemExit(f"skipped: {path.name} has no {', '.join(missing)}; it is another version")
     for node in found.values():
         node.decorator_list.clear()
+        for one in ast.walk(node) if numbers else ():
+            if isinstance(one, ast.Constant) and type(one.value) is int:
+                one.value = (numbers or {}).get(one.value, one.value)
     future = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)
     module = ast.fix_missing_locations(ast.Module([future, *found.values()], []))
     space = dict(given)

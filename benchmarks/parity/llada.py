@@ -3,8 +3,9 @@
 ``python benchmarks/parity/llada.py FOLDER`` with a folder that holds the official checkout. Equal: the inputs of every
 step and the codes, in one block and in several, with steps that do not divide a block, with a prompt that guidance
 hides, best codes and drawn ones (theirs are drawn by the largest of many Gumbel numbers, which has the law of the one
-number that both sides use here). Theirs alone: guidance without an attention mask fails; and where two candidates have
-one confidence, their order is that of ``topk``.
+number that both sides use here); ends of a text that are forbidden, or revealed last at temperature 0. Theirs alone:
+above temperature 0 the first of the two codes that are to come last does not; guidance without an attention mask fails;
+and where two candidates have one confidence, as ends have, their order is that of ``topk``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ import numpy as np
 import torch
 from common import Network, Ours, Trace, compare, inverse, lifted
 
-from tokenmask.sampling import Blocks, Categorical, ClassifierFree, NoGuidance, Sampler, UniformSchedule
+from tokenmask.sampling import (
+    AllowAll,
+    Blocks,
+    Categorical,
+    ClassifierFree,
+    ForbidCodes,
+    NoGuidance,
+    Sampler,
+    Suppressed,
+    UniformSchedule,
+)
 from tokenmask.scores import Blockwise, ConfidenceScore
 
 CASES: dict[str, dict[str, Any]] = {
@@ -27,7 +38,11 @@ CASES: dict[str, dict[str, Any]] = {
     "uneven": {"steps": 9, "block": 8},
     "drawn": {"steps": 12, "block": 12, "temperature": 0.7},
     "guided": {"steps": 8, "block": 12, "scale": 1.5},
+    "ends last": {"steps": 12, "block": 12, "late": True},
+    "ends last, guided": {"steps": 8, "block": 24, "scale": 1.0, "late": True},
+    "no end": {"steps": 12, "block": 12, "temperature": 0.7, "never": True},
 }
+ENDS = (25, 22)  # codes that are drawn often, as if of the end of a text and of a turn
 ROWS, PROMPT, ANSWER, CODES = 2, 6, 24, 32
 
 
@@ -37,18 +52,32 @@ def side() -> Ours:
     return Ours(Network(CODES, length, seed=8), codes, (torch.arange(length) < PROMPT).expand(ROWS, length), seed=31)
 
 
-def ours(steps: int, block: int, temperature: float = 0.0, scale: float = 0.0) -> Trace:
+def ours(
+    steps: int, block: int, temperature: float = 0.0, scale: float = 0.0, late: bool = False, never: bool = False
+) -> Trace:
+    plain = not (late or never)
     sampler = Sampler(
         steps,
         schedule=Blocks(UniformSchedule(), block),
-        order=Blockwise(ConfidenceScore(plain=True), block),
-        pick=Categorical(temperature),
+        order=Blockwise(ConfidenceScore(plain=plain), block),
+        pick=Categorical(temperature)
+        if plain
+        else Suppressed(Categorical(temperature), {"audio": ENDS} if late else {}),
+        constraint=ForbidCodes({"audio": ENDS[:1]}) if never else AllowAll(),
         guidance=ClassifierFree(1 + scale, conditions="hidden") if scale else NoGuidance(),
     )
     return side().run(sampler)
 
 
-def theirs(checkout: Path, steps: int, block: int, temperature: float = 0.0, scale: float = 0.0) -> Trace:
+def theirs(
+    checkout: Path,
+    steps: int,
+    block: int,
+    temperature: float = 0.0,
+    scale: float = 0.0,
+    late: bool = False,
+    never: bool = False,
+) -> Trace:
     own = side()
     inputs: list[Any] = []
 
@@ -71,9 +100,9 @@ def theirs(checkout: Path, steps: int, block: int, temperature: float = 0.0, sca
 
     space = {"torch": torch, "np": np, "F": torch.nn.functional}
     helper = lifted(checkout / "generate.py", ["get_num_transfer_tokens"], space)
-    generate = lifted(checkout / "generate.py", ["generate"], {**space, **helper, "add_gumbel_noise": noisy})[
-        "generate"
-    ]
+    space |= {**helper, "add_gumbel_noise": noisy}
+    ends = dict(zip((126081, 126348), ENDS, strict=True))
+    generate = lifted(checkout / "generate.py", ["generate"], space, ends)["generate"]
     prompt = own.neutral(own.batch)[:, :PROMPT, 0]
     codes = generate(
         Model(),
@@ -85,6 +114,8 @@ def theirs(checkout: Path, steps: int, block: int, temperature: float = 0.0, sca
         temperature=temperature,
         cfg_scale=scale,
         mask_id=CODES,
+        logits_eos_inf=never,
+        confidence_eos_eot_inf=late,
     )
     return {"inputs": inputs, "codes": codes[:, :, None].tolist()}
 

@@ -2,11 +2,11 @@
 
 ``python benchmarks/parity/magnet.py FOLDER`` with a folder that holds the official checkout. Equal: the inputs of every
 step of every level and the codes, with guidance that falls, a temperature that falls to 0.01, top-p and a prompt of
-whole runs; the table from rates to numbers of spans; and the masks of the same starts. Theirs alone: where all codes of
-several runs have probability 1 in float32, their order is that of ``topk``; with top-k the probabilities that rank runs
-are those after the cut; a prompt that ends inside a run is written back, so that the run counts as a whole one; without
-any condition the loop fails; 10 runs after 2 of 4 steps are 5 there, of 10 cos(pi / 3) in float32, and 4 here, of a
-double below 5.
+whole runs; spans that overlap ("stride1") too; the table from rates to numbers of spans; and the masks of the same
+starts. Theirs alone: where all codes of several runs have probability 1 in float32, their order is that of ``topk``;
+with top-k the probabilities that rank runs are those after the cut, which ``Truncated`` says here; a prompt that ends
+inside a run is written back, so that the run counts as a whole one; without any condition the loop fails; 10 runs after
+2 of 4 steps are 5 there, of 10 cos(pi / 3) in float32, and 4 here, of a double below 5.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ import torch
 from common import Network, Ours, Patched, Trace, compare, inverse, lifted
 
 from tokenmask.masking import FixedRate, Masker
-from tokenmask.sampling import Categorical, Chunks, ClassifierFree, NoGuidance, Sampler, Stage
+from tokenmask.sampling import (
+    Categorical,
+    Chunks,
+    ClassifierFree,
+    NeverRevoke,
+    NoGuidance,
+    RevealAll,
+    RevokeSpans,
+    Sampler,
+    Stage,
+)
 from tokenmask.scores import ChunkScore, ScoreContext, SpanUnion, slot_noise, span_starts
 
 CASES: dict[str, dict[str, Any]] = {
@@ -29,6 +39,8 @@ CASES: dict[str, dict[str, Any]] = {
     "prod": {"how": "prod", "steps": (6, 2), "temperature": 1.0},
     "guided": {"how": "max", "steps": (5, 3), "guided": True},
     "prompt": {"how": "max", "steps": (5, 2), "prompt": 6, "top_p": 1.0},
+    "stride1": {"steps": (6, 4), "stride": True},
+    "stride1, prompt": {"steps": (7, 3), "prompt": 7, "temperature": 1.0, "stride": True},
     "spans": {"spans": 3},
 }
 ROWS, LENGTH, CODES, SPAN = 2, 30, 24, 3
@@ -49,12 +61,14 @@ def ours(
     guided: bool = False,
     prompt: int = 0,
     spans: int = 0,
+    stride: bool = False,
 ) -> Trace:
     if spans:
         return our_spans(spans)
     sampler = Sampler(
+        revoke=RevokeSpans(SPAN) if stride else NeverRevoke(),
         stages=tuple(Stage(number, (level,)) for level, number in enumerate(steps)),
-        schedule=Chunks(span=SPAN),
+        schedule=RevealAll() if stride else Chunks(span=SPAN),
         order=ChunkScore(SPAN, how),
         pick=Categorical(temperature, 0.0, top_p=top_p, grid="after", least=0.01),
         guidance=ClassifierFree(10.0, 1.0, "cosine", grid="ends") if guided else NoGuidance(),
@@ -71,6 +85,7 @@ def theirs(
     guided: bool = False,
     prompt: int = 0,
     spans: int = 0,
+    stride: bool = False,
 ) -> Trace:
     if spans:
         return their_spans(checkout, spans)
@@ -105,9 +120,13 @@ def theirs(
     utils = SimpleNamespace(**drawn, multinomial=multinomial)
     space = {"torch": torch, "math": math, "utils": utils}
     names = ["_generate_stage", "_construct_spans_mask", "_least_probable_span_masking"]
-    stage_of = lifted(files / "models" / "lm_magnet.py", names, space)["_generate_stage"]
+    file = lifted(files / "models" / "lm_magnet.py", names, space)
+    stage_of = file["_generate_stage"]
 
     class Model(SimpleNamespace):
+        _construct_spans_mask = file["_construct_spans_mask"]
+        _least_probable_span_masking = file["_least_probable_span_masking"]
+
         def __call__(self, *arguments: Any, **named: Any) -> Any:
             return model(*arguments, **named)
 
@@ -129,6 +148,7 @@ def theirs(
             top_p=top_p if top_p < 1 else 0.0,
             timesteps=number,
             span_scoring=how,
+            span_arrangement="stride1" if stride else "nonoverlap",
         )
     return {"inputs": inputs, "codes": sequence.transpose(1, 2).tolist()}
 

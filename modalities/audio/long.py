@@ -15,9 +15,8 @@ from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.modalities.audio.joined import Stream, streams
-from tokenmask.modalities.audio.media import CANCELLED, AudioClip, format_of
+from tokenmask.modalities.audio.media import CANCELLED, AudioClip, format_of, resampled_length
 from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header, oddities
-from tokenmask.modalities.windows import cut
 from tokenmask.telling import tell
 
 _BLOCK = 1 << 20  # samples of each channel that are in memory together
@@ -49,24 +48,12 @@ class LongSound:
 
     def at(self, sample_rate_hz: int) -> Iterator[Tensor]:
         """One channel at a rate, float32 [time] in pieces; together ``clip.mono().resample(rate).samples[0]``."""
-        import soxr
+        mixed = (block.mean(0) if self.loudest is None else block[self.loudest] for block in self.blocks())
+        yield from resampled_pieces(mixed, self.frames, self.sample_rate_hz, sample_rate_hz)
 
-        wanted = max(1, round(self.frames * sample_rate_hz / self.sample_rate_hz))
-        stream = None
-        if sample_rate_hz != self.sample_rate_hz:
-            stream = soxr.ResampleStream(self.sample_rate_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
-        done = seen = 0
-        for block in _blocks(self.parts):
-            seen += block.shape[1]
-            samples = block.mean(0) if self.loudest is None else block[self.loudest]
-            if stream is not None:
-                samples = torch.from_numpy(stream.resample_chunk(samples.numpy(), last=seen >= self.frames))
-            samples = samples[: wanted - done]
-            done += len(samples)
-            if len(samples):
-                yield samples
-        if done < wanted:
-            yield torch.zeros(wanted - done)
+    def blocks(self) -> Iterator[Tensor]:
+        """All channels as they are, float32 [channels, time] in pieces."""
+        return _blocks(self.parts)
 
 
 def long_sound(path: str | Path) -> LongSound | None:
@@ -128,21 +115,37 @@ def _blocks(parts: Iterable[tuple[Stream, Header]]) -> Iterator[Tensor]:
             yield torch.from_numpy(block.T.copy())
 
 
-def aligned(pieces: Iterable[Tensor], sizes: Iterable[int]) -> Iterator[Tensor]:
-    """Pieces float32 [time] cut anew, into the sizes asked for; silence where they end too early."""
-    rest, waiting = iter(pieces), torch.zeros(0)
-    for size in sizes:
-        parts, there = [waiting], len(waiting)
-        while there < size and (piece := next(rest, None)) is not None:
-            parts.append(piece)
-            there += len(piece)
-        waiting = torch.cat(parts)
-        yield cut(waiting, 0, size)
-        waiting = waiting[size:].clone()
+def resampled_pieces(pieces: Iterable[Tensor], frames: int, from_hz: int, to_hz: int) -> Iterator[Tensor]:
+    """One channel at another rate, float32 [time] in pieces; together what :meth:`AudioClip.resample` makes of it all.
+
+    Args:
+        pieces: float32 [time] each.
+        frames: samples of all of them.
+        from_hz, to_hz: the rates.
+    """
+    import soxr
+
+    wanted = resampled_length(frames, from_hz, to_hz)
+    stream = None
+    if to_hz != from_hz:
+        stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+    done = seen = 0
+    for samples in pieces:
+        seen += len(samples)
+        if stream is not None:
+            samples = torch.from_numpy(stream.resample_chunk(samples.numpy(), last=seen >= frames))
+        samples = samples[: wanted - done]
+        done += len(samples)
+        if len(samples):
+            yield samples
+    if done < wanted:
+        yield torch.zeros(wanted - done)
 
 
-def write_pieces(path: str | Path, pieces: Iterable[Tensor], frames: int, sample_rate_hz: int) -> None:
-    """Writes one channel, float32 [time] in pieces of ``frames`` samples in all, as :meth:`AudioClip.save` would.
+def write_pieces(
+    path: str | Path, pieces: Iterable[Tensor], frames: int, sample_rate_hz: int, channels: int = 1
+) -> None:
+    """Writes sound, float32 [channels, time] in pieces of ``frames`` samples in all, as :meth:`AudioClip.save` would.
 
     Raises:
         ValueError: another suffix, or a WAV file of more than 4 GiB.
@@ -150,11 +153,12 @@ def write_pieces(path: str | Path, pieces: Iterable[Tensor], frames: int, sample
     import soundfile
 
     kind, subtype = format_of(path)
-    if kind == "WAV" and 4 * frames > _MOST_BYTES:
-        raise ValueError(f"a WAV file holds up to 4 GiB, but {path} would have {4 * frames} bytes; write .flac")
+    held = 4 * frames * channels
+    if kind == "WAV" and held > _MOST_BYTES:
+        raise ValueError(f"a WAV file holds up to 4 GiB, but {path} would have {held} bytes; write .flac")
     with (
         writing_atomically(path) as partial,
-        soundfile.SoundFile(partial, "w", sample_rate_hz, 1, subtype, format=kind) as file,
+        soundfile.SoundFile(partial, "w", sample_rate_hz, channels, subtype, format=kind) as file,
     ):
         for piece in pieces:
-            file.write(piece.numpy())
+            file.write(piece.T.contiguous().numpy())

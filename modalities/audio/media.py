@@ -148,7 +148,7 @@ class AudioClip(Timed):
             raise ValueError(f"a sample rate must be positive, got {sample_rate_hz}")
         if sample_rate_hz == self.sample_rate_hz:
             return AudioClip(self.samples, sample_rate_hz)
-        wanted = max(1, round(self.samples.shape[1] * sample_rate_hz / self.sample_rate_hz))
+        wanted = resampled_length(self.samples.shape[1], self.sample_rate_hz, sample_rate_hz)
         if wanted * self.samples.shape[0] > MAX_SAMPLES:
             raise ValueError(
                 f"a clip may have up to {MAX_SAMPLES} samples, but {self!r} at {sample_rate_hz} Hz would have "
@@ -201,6 +201,11 @@ def _of_array(array: np.ndarray) -> Tensor:
     if array.ndim == 1:
         array = array[None]
     return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def resampled_length(samples: int, from_hz: int, to_hz: int) -> int:
+    """How many samples there are at another rate."""
+    return max(1, round(samples * to_hz / from_hz))
 
 
 def resampled(samples: Tensor, from_hz: float, to_hz: float) -> Tensor:

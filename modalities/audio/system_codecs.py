@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.audio.codec_frames import CODEC2_MODES, LPCNET_MODES, Frame
+from tokenmask.modalities.audio.joining import joined
 from tokenmask.modalities.audio.judging import judged
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.audio.telling import tell_changes
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import kept
 from tokenmask.modalities.windows import cut
 from tokenmask.stored_tokenizer import FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
@@ -60,6 +61,7 @@ class SystemCodec(FolderTokenizer):
 
     config_class: ClassVar[type] = SystemCodecConfig
     media: ClassVar[type] = AudioClip
+    continues: ClassVar[bool] = True
     context_seconds: ClassVar[float | None] = None
     modes: ClassVar[dict[str, Frame]]
     symbols: ClassVar[tuple[str, ...]]
@@ -129,12 +131,12 @@ class SystemCodec(FolderTokenizer):
 
         Args:
             stream: codes of this tokenizer, at least as many frames as the delay takes.
-            given: the clip that kept parts come from; channels averaged, resampled, and cut or filled with silence to
-                the length of the stream.
-            keep: bool [frames] or bool [samples of the decoded clip], what is copied from ``given``.
+            given: the clip that kept parts come from, of any rate and channels.
+            keep: bool [frames] or bool [samples of the result], what is copied from ``given``.
 
         Returns:
-            An AudioClip of one channel and frames * (samples of a frame) - delay samples that keeps the stream.
+            An AudioClip of one channel and frames * (samples of a frame) - delay samples that keeps the stream; with
+            ``given`` one of its rate, channels and length, or longer where the stream is.
 
         Raises:
             TypeError: ``given`` is no AudioClip.
@@ -152,16 +154,11 @@ class SystemCodec(FolderTokenizer):
             bits = (padded << torch.arange(7, -1, -1, dtype=torch.uint8)).sum(2).to(torch.uint8)
         raw = torch.frombuffer(bytearray(self._run("decode", bits.numpy().tobytes())), dtype=torch.int16)
         samples = raw[frame.delay_samples :].float() / 32768
-        pair = kept(given, keep)
+        made, pair = AudioClip(samples[None], frame.sample_rate_hz, stream), kept(given, keep)
         if pair is None:
-            return AudioClip(samples[None], frame.sample_rate_hz, stream)
-        given, keep = pair
-        check_media(self, given)
-        check_keep(keep, (frames,), (len(samples),))
-        if len(keep) == frames:
-            keep = keep.repeat_interleave(frame.samples)[: len(samples)]
-        mixed = torch.where(keep, cut(self._prepared(given), 0, len(samples)), samples)
-        return AudioClip(mixed[None], frame.sample_rate_hz, stream)
+            return made
+        check_media(self, pair[0])
+        return joined(made, *pair, fade_seconds=0.0)
 
     def evaluate(self, items: Sequence[AudioClip], train_items: Sequence[AudioClip] = ()) -> dict[str, float]:
         """How well clips are coded, without spare bits; see :func:`tokenmask.modalities.audio.judging.judged`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -18,24 +17,24 @@ from torch import Tensor, nn
 
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.fit import audio_fitting
-from tokenmask.modalities.audio.long import aligned, long_sound, write_pieces
-from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.audio.joining import joined, joined_pieces
+from tokenmask.modalities.audio.long import long_sound, write_pieces
+from tokenmask.modalities.audio.media import AudioClip, resampled_length
 from tokenmask.modalities.audio.mel import griffin_lim, margin, unit, waveform
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
 from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of, tell_changes_of_all
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import check_keep, kept, length_of, without_edges
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
-from tokenmask.modalities.seams import crossfaded, mixed, nearness
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
-FADE_SECONDS = 0.01  # of what is made beside what is kept
 _WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
 _TOGETHER = 4  # windows that go through the network at once, always
 _SEGMENT = 2048  # frames that become a waveform at once
 _JOINT = 8  # frames in which two segments are faded into each other
+_AROUND = 8  # frames beside what is made that another rate is made of, too: soxr sees 2 at the most
 
 
 class AudioTokenizer(LearnedTokenizer):
@@ -58,6 +57,7 @@ class AudioTokenizer(LearnedTokenizer):
 
     name: ClassVar[str] = "audio"
     media: ClassVar[type] = AudioClip
+    continues: ClassVar[bool] = True
     config_class: ClassVar[type] = AudioTokenizerConfig
     context_seconds: ClassVar[float | None] = CONTEXT_SECONDS
     config: AudioTokenizerConfig
@@ -203,32 +203,25 @@ class AudioTokenizer(LearnedTokenizer):
 
         Args:
             stream: codes of this tokenizer.
-            given: the clip that kept parts come from; channels averaged, resampled, and cut or filled with silence to
-                the length of the stream.
-            keep: bool [frames] or bool [frames * hop], what is copied from ``given``; the rest is decoded, and fades in
-                over ``FADE_SECONDS``.
+            given: the clip that kept parts come from, of any rate and channels.
+            keep: bool [frames] or bool [samples of the result], what is copied from ``given``; the rest is decoded, and
+                fades in over ``FADE_SECONDS``.
 
         Returns:
-            An AudioClip of one channel and frames * hop samples that keeps the stream.
+            An AudioClip of one channel and frames * hop samples that keeps the stream; with ``given`` one of its rate,
+            channels and length, or longer where the stream is, see :func:`~tokenmask.modalities.audio.joining.joined`.
 
         Raises:
             TypeError: ``given`` is no AudioClip.
             ValueError: the codes of another tokenizer; only one of given and keep; a keep of another shape.
         """
         check_stream(self, stream)
-        samples = self.sound_of(stream.codes)
+        made = AudioClip(self.sound_of(stream.codes)[None], self.config.sample_rate_hz, stream)
         pair = kept(given, keep)
         if pair is None:
-            return AudioClip(samples[None], self.config.sample_rate_hz, stream)
-        given, keep = pair
-        check_media(self, given)
-        frames = len(stream.codes)
-        check_keep(keep, (frames,), (len(samples),))
-        if len(keep) == frames:
-            keep = keep.repeat_interleave(self.config.hop)
-        fade = round(FADE_SECONDS * self.config.sample_rate_hz)
-        mixed = crossfaded(samples, cut(self._prepared(given), 0, len(samples)), keep, fade)
-        return AudioClip(mixed[None], self.config.sample_rate_hz, stream)
+            return made
+        check_media(self, pair[0])
+        return joined(made, *pair)
 
     def sound_of(self, codes: Tensor, levels: int | None = None) -> Tensor:
         """The waveform of codes, float32 [frames * hop].
@@ -290,36 +283,36 @@ class AudioTokenizer(LearnedTokenizer):
         """
         check_stream(self, stream)
         codes, rate = stream.codes, self.config.sample_rate_hz
-        size = len(codes) * self.config.hop
         kept(given, keep)
         if keep is not None:
             check_keep(keep, (len(codes),))
+        size, channels = len(codes) * self.config.hop, 1
+        pieces: Iterable[Tensor] = (piece[None] for piece in self._sound_pieces(codes))
+        if given is not None and keep is not None:
+            sound = long_sound(given)
+            if sound is None:
+                clip = self.decode(stream, given=AudioClip.load(given), keep=keep)
+                (channels, size), rate = clip.samples.shape, clip.sample_rate_hz
+                pieces = [clip.samples]
+            else:
+                channels, rate, own = sound.channels, sound.sample_rate_hz, self.config.sample_rate_hz
+                size = length_of(
+                    sound.frames, rate, resampled_length(sound.frames, rate, own), size, own, self.config.rate_hz
+                )
+                silent = keep.clone()
+                if size > sound.frames:  # where the file is over, nothing is kept
+                    silent[math.floor(sound.duration_seconds * self.config.rate_hz) :] = False
+                made = self._sound_pieces(codes, keep=silent if rate == own else without_edges(silent, _AROUND))
+                pieces = joined_pieces(made, own, sound, keep, size, self.config.rate_hz)
 
-        def shown(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        def shown() -> Iterator[Tensor]:
             done = 0
             for piece in pieces:
                 yield piece
-                done += len(piece)
+                done += piece.shape[1]
                 show(done / rate, size / rate)
 
-        pieces = self._joined_pieces(codes, given, keep) if given is not None and keep is not None else None
-        pieces = self._sound_pieces(codes) if pieces is None else pieces
-        write_pieces(path, shown(pieces), size, rate)
-
-    def _joined_pieces(self, codes: Tensor, given: str | Path, keep: Tensor) -> Iterator[Tensor]:
-        """What is decoded, faded into what is kept of a file."""
-        hop, rate = self.config.hop, self.config.sample_rate_hz
-        fade, sound = round(FADE_SECONDS * rate), long_sound(given)
-        own = [self._prepared(AudioClip.load(given))] if sound is None else sound.at(rate)
-        sizes: deque[int] = deque()
-        source, begin = aligned(own, iter(sizes.popleft, None)), 0
-        for made in self._sound_pieces(codes, keep=keep):
-            sizes.append(len(made))
-            stop, first = begin + len(made), max(0, begin - fade) // hop
-            around = keep[first : math.ceil((stop + fade) / hop)].repeat_interleave(hop)
-            inside = slice(begin - first * hop, stop - first * hop)
-            yield mixed(made, next(source), around[inside], nearness(around, fade)[inside])
-            begin = stop
+        write_pieces(path, shown(), size, rate, channels)
 
     @torch.no_grad()
     def _segment(self, codes: Tensor, levels: int | None) -> Tensor:

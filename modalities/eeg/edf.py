@@ -26,6 +26,7 @@ from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrod
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
 
 _AT_ONCE = 1 << 22  # bytes of records that are read together
+_PART = 1 << 20  # samples of a channel that are looked at together
 _RUN = 5  # samples in a row at the limit of the integers that a wave which just touches it does not have
 _ONSET = re.compile(rb"[+-]\d+(?:\.\d*)?$")
 
@@ -38,7 +39,7 @@ class OpenEdf:
         sample_rate_hz: of all channels.
         channels: their names, all different.
         session: the rest of the header, and events; None if it says nothing.
-        raw: bytes of the records, uint8 [records, bytes].
+        raw: bytes of the records.
         signals: those that are read.
         wide: bytes of a sample.
         notes: what was left out or changed, to be told with the name of the file.
@@ -47,7 +48,7 @@ class OpenEdf:
     sample_rate_hz: float
     channels: tuple[str, ...]
     session: Session | None
-    raw: Any
+    raw: Records
     signals: Sequence[Signal]
     wide: int
     notes: list[str]
@@ -82,15 +83,58 @@ class OpenEdf:
 
     def _see_lost(self, row: Tensor, one: Signal, name: str) -> None:
         """What fills up the last record is no cut: the values at the end that are all the same do not count."""
-        changes = row.diff().nonzero()
-        if not len(changes):
+        stop = _last_change(row) + 1
+        if not stop:
             self._flat.append(name)
             return
-        inner = row[: int(changes[-1]) + 1]
         gain, offset = one.scale()
-        at = [inner == torch.tensor((limit + offset) * gain * (one.factor or 1.0)).float() for limit in one.digital]
-        if any(bool(some.unfold(0, _RUN, 1).all(1).any()) for some in at if len(inner) >= _RUN):
-            self._cut.append(f"{name} ({int((at[0] | at[1]).sum()) / len(row):.1%} of them)")
+        limits = [torch.tensor((limit + offset) * gain * (one.factor or 1.0)).float() for limit in one.digital]
+        runs = False
+        many = 0
+        for begin in range(0, stop, _PART):  # with the samples behind a part in which a run may end
+            at = [row[begin : min(begin + _PART + _RUN - 1, stop)] == limit for limit in limits]
+            runs = runs or any(bool(some.unfold(0, _RUN, 1).all(1).any()) for some in at if len(some) >= _RUN)
+            many += int((at[0] | at[1])[:_PART].sum())
+        if runs:
+            self._cut.append(f"{name} ({many / len(row):.1%} of them)")
+
+
+class Records:
+    """The data records of a file, uint8 [records, bytes]: what is asked for is read, nothing stays in memory.
+
+    Args:
+        path: of the file.
+        begin: bytes before the first record.
+        shape: records and bytes of each.
+    """
+
+    def __init__(self, path: Path, begin: int, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self._path, self._begin = path, begin
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, first: int, count: int) -> Any:
+        """Records from ``first`` on, ``count`` of them or what there is."""
+        count, width = max(0, min(count, len(self) - first)), self.shape[1]
+        flat = np.fromfile(self._path, np.uint8, count * width, offset=self._begin + first * width)
+        return flat.reshape(count, width)  # of a file that has shrunk meanwhile: an error
+
+    def __iter__(self) -> Iterator[Any]:
+        at_once = max(1, _AT_ONCE // self.shape[1])
+        for first in range(0, len(self), at_once):
+            yield from self.read(first, at_once)
+
+
+def _last_change(row: Tensor) -> int:
+    """The last place whose value is not that of the next one; -1 where there is none."""
+    for stop in range(len(row), 1, -_PART):
+        begin = max(stop - _PART - 1, 0)
+        changes = (row[begin + 1 : stop] != row[begin : stop - 1]).nonzero()
+        if len(changes):
+            return begin + int(changes[-1])
+    return -1
 
 
 def open_edf(path: Path) -> OpenEdf:
@@ -119,7 +163,7 @@ def open_edf(path: Path) -> OpenEdf:
     records = _records(path.stat().st_size - begin, width, text(head[236:244]), notes)
     if records < 1 or begin < 256 * (count + 1):
         raise ValueError("it holds no whole data record")
-    raw = np.memmap(path, np.uint8, "r", begin, (records, width))
+    raw = Records(path, begin, (records, width))
     kept, rate = _voltages(found, seconds, channel_types(path), notes)
     names, made = channel_names([one.label for one in kept])
     if made:
@@ -230,12 +274,12 @@ def _voltages(
     return [one for one in able if one.count == most], rate
 
 
-def _samples(raw: Any, one: Signal, wide: int) -> Tensor:
+def _samples(raw: Records, one: Signal, wide: int) -> Tensor:
     """Microvolts of a signal, float32 [time]; some records at a time, so that a night needs no more memory."""
     row, (gain, offset) = torch.empty(len(raw) * one.count), one.scale()
     at_once = max(1, _AT_ONCE // raw.shape[1])
     for begin in range(0, len(raw), at_once):
-        some = np.asarray(raw[begin : begin + at_once])
+        some = raw.read(begin, at_once)
         values = _integers(some[:, one.first * wide : (one.first + one.count) * wide], wide)
         made = torch.from_numpy((values + offset) * gain * (one.factor or 1.0))
         row[begin * one.count : begin * one.count + len(made)] = made
@@ -256,7 +300,7 @@ def _integers(raw: Any, wide: int) -> Any:
 _Found = tuple[Decimal, float | None, str]
 
 
-def _annotations(raw: Any, spans: Sequence[tuple[int, int]]) -> tuple[list[Decimal], list[_Found]]:
+def _annotations(raw: Records, spans: Sequence[tuple[int, int]]) -> tuple[list[Decimal], list[_Found]]:
     """Onset of each record, by the first mark of the first of the annotation signals, and all events."""
     onsets: list[Decimal] = []
     events: list[_Found] = []

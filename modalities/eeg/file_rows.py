@@ -1,4 +1,4 @@
-"""The channels of a recording's file at a rate, one after the other.
+"""The channels of a recording's file, one after the other.
 
 Arrow: file --**FileRows**--> float32 [time] of each channel. Does not know: codes, networks.
 """
@@ -21,15 +21,16 @@ class FileRows:
 
     Args:
         path: of the file.
-        rate_hz: that channels are brought to.
+        rate_hz: that channels are brought to; None leaves them as they are.
 
-    ``channels``, ``session``, ``seconds`` and ``file_rate_hz`` are those of the recording as it is there.
+    ``channels``, ``session``, ``samples`` (of a channel), ``seconds`` and ``file_rate_hz`` are those of the recording
+    as it is there.
 
     Raises:
         ValueError: as of :meth:`EegRecording.load`.
     """
 
-    def __init__(self, path: str | Path, rate_hz: float) -> None:
+    def __init__(self, path: str | Path, rate_hz: float | None = None) -> None:
         self._rate_hz, self._rows = rate_hz, None
         self._recording: EegRecording | None = None
         self.session: Session | None
@@ -38,6 +39,7 @@ class FileRows:
             one = self._recording = EegRecording.load(path)
             self.seconds, self.file_rate_hz = one.duration_seconds, one.sample_rate_hz
             self.channels, self.session = one.channels, one.session
+            self.samples = one.samples.shape[1]
             return
         try:
             rows = self._rows = Rows(path)
@@ -47,7 +49,8 @@ class FileRows:
             ).channels
         except Exception as error:  # of many kinds, as of a whole recording
             raise unreadable(path, error) from error
-        self.seconds = rows.file.length / self.file_rate_hz
+        self.samples = rows.file.length
+        self.seconds = self.samples / self.file_rate_hz
         self.session = rows.file.session
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -55,7 +58,8 @@ class FileRows:
         rows = self._rows if self._recording is None else self._recording.samples
         assert rows is not None  # one of them is there
         for name, row in zip(self.channels, rows, strict=True):
-            yield EegRecording(row[None], self.file_rate_hz, (name,)).resample(self._rate_hz).samples[0]
+            one = EegRecording(row[None], self.file_rate_hz, (name,))
+            yield one.samples[0] if self._rate_hz is None else one.resample(self._rate_hz).samples[0]
 
     def notes(self) -> list[str]:
         """What was left out or changed and is still to be told, once all channels have been read."""

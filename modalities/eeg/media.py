@@ -31,6 +31,7 @@ from tokenmask.telling import tell
 from tokenmask.tensor_files import description_of, load_tensors, save_tensors
 
 MAX_SAMPLES = 1 << 30
+_PART = 1 << 20  # samples that are in double precision together
 _SUFFIXES = (".edf", ".bdf", ".npz", ".safetensors")
 
 
@@ -245,10 +246,14 @@ class EegRecording(Timed):
         if rate_hz == self.sample_rate_hz:
             return replace(self, stream=None)
         made: Tensor | None = None
-        for number, row in enumerate(self.samples):  # one by one: a night has no room for its double in doubles
-            values = soxr.resample(row.double().cpu().numpy(), self.sample_rate_hz, rate_hz, quality="VHQ")
+        for number, row in enumerate(self.samples):  # in pieces: a night has no room for its double in doubles
+            stream, parts = soxr.ResampleStream(self.sample_rate_hz, rate_hz, 1, dtype="float64", quality="VHQ"), []
+            for begin in range(0, len(row), _PART):
+                piece, last = row[begin : begin + _PART].double().cpu().numpy(), begin + _PART >= len(row)
+                parts.append(torch.from_numpy(stream.resample_chunk(piece, last=last)).float())
+            values = torch.cat(parts)
             made = torch.empty(len(self.channels), len(values)) if made is None else made
-            made[number] = torch.from_numpy(values)
+            made[number] = values
         assert made is not None  # a recording has a channel or more
         return replace(self, samples=made, sample_rate_hz=rate_hz, stream=None)
 

@@ -8,6 +8,7 @@ Source of the drift: a Whittaker smoother of third differences (Eilers, Anal. Ch
 from __future__ import annotations
 
 import math
+from array import array
 from typing import Any
 
 import numpy as np
@@ -113,12 +114,12 @@ def _smoothed(points: Any, rate_hz: float) -> Any:
     for band in range(4):
         for place in range(4 - band):
             bands[band, place + band : place + band + size - 3] += weight * steps[place] * steps[place + band]
-    a0, a1, a2, a3 = bands.tolist()
-    x = [*points.tolist(), 0.0, 0.0, 0.0]
+    a0, a1, a2, a3 = (array("d", band.tobytes()) for band in bands)  # lists take four times the memory
+    x = array("d", np.append(points, np.zeros(3)).tobytes())
     # Three rows before the first one change nothing: their scale is 1, their factors and values are 0.
     s1 = s2 = s3 = 1.0
     p1 = p2 = q1 = y1 = y2 = y3 = 0.0  # factors of the two rows before, values of the three before
-    firsts, seconds, thirds, scales = ([0.0] * (size + 3) for _ in range(4))
+    firsts, seconds, thirds, scales = (array("d", bytes(8 * (size + 3))) for _ in range(4))
     for row in range(size):
         third = a3[row] / s3
         second = (a2[row] - third * s3 * p2) / s2

@@ -19,14 +19,14 @@ from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.eeg.figures import fidelity
 from tokenmask.modalities.eeg.file_rows import FileRows
 from tokenmask.modalities.eeg.fit import eeg_fitting
+from tokenmask.modalities.eeg.joining import joined, joined_row
 from tokenmask.modalities.eeg.media import EegRecording, write_rows
 from tokenmask.modalities.eeg.names import find_channels
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.scale import gain, normalised, octaves_per_step, scale_codes
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import check_keep, kept, length_of, places_of
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
-from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.telling import tell
@@ -60,6 +60,7 @@ class EegTokenizer(LearnedTokenizer):
 
     name: ClassVar[str] = "eeg"
     media: ClassVar[type] = EegRecording
+    continues: ClassVar[bool] = True
     config_class: ClassVar[type] = EegTokenizerConfig
     context_seconds: ClassVar[float | None] = CONTEXT_SECONDS
     config: EegTokenizerConfig
@@ -178,13 +179,14 @@ class EegTokenizer(LearnedTokenizer):
 
         Args:
             stream: codes of this tokenizer.
-            given: the recording that kept parts come from, at any rate, with as many channels and tokens as the stream.
+            given: the recording that kept parts come from, at any rate, with as many channels as the stream and no
+                more tokens.
             keep: bool [channel, time], tokens whose samples are copied from ``given``, or bool [channel, samples of
-                given] at its own rate; what is not kept is decoded, and fades in over a token.
+                the result]; what is not kept is decoded, and fades in over a token.
 
         Returns:
-            An EegRecording at this tokenizer's rate that keeps the stream, of whole tokens, or as long as ``given``.
-            Channels without labels are named by numbers.
+            An EegRecording at this tokenizer's rate that keeps the stream, of whole tokens; with ``given`` one at its
+            rate and of its length, or longer where the stream is. Channels without labels are named by numbers.
 
         Raises:
             TypeError: ``given`` is no EegRecording.
@@ -195,26 +197,19 @@ class EegTokenizer(LearnedTokenizer):
         pair = kept(given, keep)
         if pair is None:
             return made
-        (source, keep), stride = pair, self.config.stride
-        given = self._at_rate(source)
-        size = tuple(given.samples.shape)
-        self._check_size(stream, *size)
-        check_keep(keep, stream.grid, tuple(source.samples.shape))
-        if keep.shape != stream.grid:
-            keep = _mask_at(keep, source.sample_rate_hz, given.sample_rate_hz, size[1])
-        elif stream.grid != size:
-            keep = keep.repeat_interleave(stride, 1)[:, : size[1]]
-        mixed = given.samples.clone()
-        for row, (made_row, keep_row) in enumerate(zip(made.samples[:, : size[1]], keep, strict=True)):
-            if not bool(keep_row.all()):  # one by one: fades of a night take five times the memory of its samples
-                mixed[row] = crossfaded(made_row, given.samples[row], keep_row, stride)
-        return EegRecording(mixed, made.sample_rate_hz, made.channels, stream, given.session)
+        given, keep = pair
+        check_media(self, given)
+        self._check_size(stream, given.samples.shape[0], given.samples.shape[1], given.sample_rate_hz)
+        return joined(made, given, keep)
 
-    def _check_size(self, stream: TokenStream, channels: int, samples: int) -> None:
-        """ValueError unless so many samples at this rate have the tokens of a stream."""
-        if (channels, -(-samples // self.config.stride)) != stream.grid:
-            got = _described(channels, samples, self.config.sample_rate_hz)
-            raise ValueError(f"given must have the stream's channels and tokens {list(stream.grid)}, got {got}")
+    def _check_size(self, stream: TokenStream, channels: int, samples: int, rate: float) -> None:
+        """ValueError for other channels than those of a stream, or more samples than its tokens have."""
+        tokens = samples * self.config.sample_rate_hz / rate / self.config.stride
+        if channels != stream.grid[0] or tokens > stream.grid[1] + 0.5:  # resampling rounds
+            got = _described(channels, samples, rate)
+            raise ValueError(
+                f"given must have the stream's channels, and its tokens at the most, {list(stream.grid)}, got {got}"
+            )
 
     @free_cores()
     @torch.no_grad()
@@ -250,36 +245,33 @@ class EegTokenizer(LearnedTokenizer):
             show(seconds, seconds)
             return
         made, session, source = self._made_rows(stream), None, None
+        names, samples = _names(stream), tokens * self.config.stride
         if given is not None and keep is not None:
             check_keep(keep, stream.grid)
-            source = FileRows(given, self.config.sample_rate_hz)
-            session = source.session
-            if source.file_rate_hz != rate:
-                self._tell_rate(str(given))
-            made = self._joined_rows(stream, made, source, keep)
+            source = FileRows(given)
+            session, own = source.session, source.file_rate_hz
+            self._check_size(stream, len(source.channels), source.samples, own)
+            coded = round(source.samples * rate / own)
+            size = length_of(source.samples, own, coded, tokens * self.config.stride, rate, rate / self.config.stride)
+            made, rate = self._joined_rows(made, source, keep, size), own
+            names, samples = source.channels, size
 
         def shown() -> Iterator[Tensor]:
             for number, row in enumerate(made, 1):
                 yield row
                 show(seconds * number / stream.grid[0], seconds)
 
-        described = _described(stream.grid[0], tokens * self.config.stride, rate)
-        write_rows(path, shown(), rate, _names(stream), session, described)
+        write_rows(path, shown(), rate, names, session, _described(stream.grid[0], samples, rate))
         if source is not None and (notes := source.notes()):
             tell(f"{given}: {'; '.join(notes)}")
 
-    def _joined_rows(
-        self, stream: TokenStream, made: Iterable[Tensor], source: FileRows, keep: Tensor
-    ) -> Iterator[Tensor]:
-        """Rows of what is made, faded into the kept parts of those of a file."""
-        stride = self.config.stride
+    def _joined_rows(self, made: Iterable[Tensor], source: FileRows, keep: Tensor, size: int) -> Iterator[Tensor]:
+        """Rows of what is made, faded into the kept parts of those of a file, of ``size`` samples each."""
+        own, rate = self.config.sample_rate_hz, source.file_rate_hz
+        rate_hz = own / self.config.stride
+        at_samples = places_of(size, rate, rate_hz, keep.shape[1])
         for made_row, given_row, kept_row in zip(made, source, keep, strict=True):
-            self._check_size(stream, len(source.channels), len(given_row))
-            keep_row = kept_row.repeat_interleave(stride)[: len(given_row)]
-            if bool(keep_row.all()):
-                yield given_row
-            else:
-                yield crossfaded(made_row[: len(given_row)], given_row, keep_row, stride)
+            yield joined_row(made_row, own, given_row, rate, kept_row[at_samples], rate_hz)
 
     def _made_rows(self, *streams: TokenStream) -> Iterator[Tensor]:
         """The samples of each channel of streams, float32 [tokens * stride], in turn."""
@@ -478,14 +470,6 @@ def _described(channels: int, samples: int, rate_hz: float) -> str:
 
 def _names(stream: TokenStream) -> tuple[str, ...]:
     return stream.labels.get("channel") or tuple(str(number + 1) for number in range(stream.grid[0]))
-
-
-def _mask_at(keep: Tensor, from_hz: float, to_hz: float, size: int) -> Tensor:
-    """bool [channel, samples] at another rate: kept is what lies between two kept samples, or on one."""
-    if from_hz == to_hz:
-        return keep
-    places, last = torch.arange(size, dtype=torch.float64) * (from_hz / to_hz), keep.shape[1] - 1
-    return keep[:, places.floor().long().clamp(max=last)] & keep[:, places.ceil().long().clamp(max=last)]
 
 
 def _check_offset(item: EegRecording) -> None:

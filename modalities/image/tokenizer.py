@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
 from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.image.fit import image_fitting, sized
+from tokenmask.modalities.image.joining import joined
 from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled
 from tokenmask.modalities.telling import stretched, tell
 from tokenmask.streams import StreamSpec, TokenStream
@@ -44,6 +45,7 @@ class ImageTokenizer(LearnedTokenizer):
 
     name: ClassVar[str] = "image"
     media: ClassVar[type] = Image
+    continues: ClassVar[bool] = True
     config_class: ClassVar[type] = ImageTokenizerConfig
     context_seconds: ClassVar[float | None] = None
     config: ImageTokenizerConfig
@@ -91,12 +93,12 @@ class ImageTokenizer(LearnedTokenizer):
 
         Args:
             stream: codes of this tokenizer.
-            given: the image that kept parts come from; resized like in :meth:`encode`.
-            keep: bool [size, size], pixels that are copied from ``given``, or bool [row, column], places whose pixels
-                are; what is not kept is decoded.
+            given: the image that kept parts come from, of any size.
+            keep: bool [height, width], pixels that are copied from ``given``, or bool [row, column], places whose
+                pixels are; what is not kept is decoded.
 
         Returns:
-            An Image of ``config.size`` squared pixels that keeps the stream.
+            An Image of ``config.size`` squared pixels that keeps the stream; with ``given`` one of its size.
 
         Raises:
             TypeError: ``given`` is no Image.
@@ -106,13 +108,8 @@ class ImageTokenizer(LearnedTokenizer):
         pair = kept(given, keep)
         if pair is None:
             return made
-        given, keep = pair
-        check_media(self, given)
-        size, grid = (self.config.size,) * 2, tuple(stream.grid)
-        check_keep(keep, size, grid)
-        if tuple(keep.shape) != size:
-            keep = keep.repeat_interleave(self.config.stride, 0).repeat_interleave(self.config.stride, 1)
-        return Image(torch.where(keep[:, :, None], sized(given, self.config).pixels, made.pixels), stream)
+        check_media(self, pair[0])
+        return joined(made, *pair)
 
     def places(self, media: Image, stream: TokenStream, region: Sequence[float]) -> Tensor:
         """bool [row, column], places whose pixels a box (left, top, right, bottom) in pixels of ``media`` touches.

@@ -6,12 +6,14 @@ Does not know: codes, networks.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from tokenmask.modalities.keeping import check_keep, length_of, places_of
 from tokenmask.modalities.motion.features import UP, heading
-from tokenmask.modalities.motion.media import MotionClip
+from tokenmask.modalities.motion.media import MotionClip, frames_at
 from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn
 from tokenmask.modalities.seams import bridged
 
@@ -59,6 +61,38 @@ def _bent(path: Tensor, turned: Tensor, source: MotionClip, first: int, stop: in
     before, after = (_signed(pose, start) for pose, start in zip(poses, nearest, strict=True))
     bent = bridged(middle, before, after, _BENT_FRAMES)
     return bent[:, :3], torch.nn.functional.normalize(bent[:, 3:].reshape(len(bent), -1, 4), dim=-1).float()
+
+
+def into(made: MotionClip, given: MotionClip, keep: Tensor) -> MotionClip:
+    """:func:`joined` on the body and at the rate of what is given.
+
+    Args:
+        made: with its stream; retargeted and resampled.
+        given: a clip of any rate, on any body whose joints have the usual names. Where the stream goes on behind its
+            end, so does the result.
+        keep: bool [time], places of the stream, or bool [frames of the result].
+
+    Returns:
+        on the body and at the rate of ``given``, with the stream of ``made``; of its length too, or longer.
+
+    Raises:
+        ValueError: a keep of another shape, or a body that nothing is retargeted to.
+    """
+    assert made.stream is not None and made.stream.spec.rate_hz is not None  # it was decoded
+    places, rate, rate_hz = made.stream.grid[0], given.frame_rate_hz, made.stream.spec.rate_hz
+    coded = frames_at(made.frame_rate_hz, len(given), rate)
+    size = length_of(len(given), rate, coded, len(made), made.frame_rate_hz, rate_hz)
+    check_keep(keep, (size,), (places,))
+    if len(keep) != size:
+        keep = keep[places_of(size, rate, rate_hz, places)]
+    keep = keep.clone()
+    keep[len(given) :] = False
+    anew = made.on(given.skeleton)
+    if rate != made.frame_rate_hz or size != len(made):
+        anew = anew.at(torch.arange(size, dtype=torch.float64) * (made.frame_rate_hz / rate), rate)
+    frames = torch.arange(size).clamp(max=len(given) - 1)
+    source = MotionClip(given.root_positions[frames], given.rotations[frames], rate, given.skeleton)
+    return replace(joined(anew, source, keep, source.skeleton.lateral_axis()), stream=made.stream)
 
 
 def joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int) -> MotionClip:

@@ -34,7 +34,8 @@ class LongMotion:
 
     Args:
         path: of a file; any but .bvh is held as a whole, at 28 bytes a joint and frame or less.
-        skeleton, frame_rate_hz: that its frames are brought to, as :meth:`MotionClip.on` and ``resample`` do.
+        skeleton, frame_rate_hz: that its frames are brought to, as :meth:`MotionClip.on` and ``resample`` do; None
+            leaves the file's own.
         options: of :meth:`MotionClip.load`.
 
     ``source`` is the file's first frame, as it is there.
@@ -43,8 +44,10 @@ class LongMotion:
         ValueError: as of :meth:`MotionClip.load`.
     """
 
-    def __init__(self, path: str | Path, skeleton: Skeleton, frame_rate_hz: float, **options: Any) -> None:
-        self.path, self.skeleton, self.frame_rate_hz = path, skeleton, frame_rate_hz
+    def __init__(
+        self, path: str | Path, skeleton: Skeleton | None = None, frame_rate_hz: float | None = None, **options: Any
+    ) -> None:
+        self.path = path
         self._bvh: OpenBvh | None = None
         self._clip: MotionClip | None = None
         if Path(path).suffix.lower() == ".bvh" and Path(path).is_file() and options.get("up") in (None, *AXES):
@@ -61,7 +64,8 @@ class LongMotion:
         self.source = next(iter(self._read())).cut(0, 1)
         self._frames = frames
         rate = self.source.frame_rate_hz
-        self.frames = frames if rate == frame_rate_hz else frames_at(frame_rate_hz, frames, rate)
+        self.skeleton, self.frame_rate_hz = skeleton or self.source.skeleton, frame_rate_hz or rate
+        self.frames = frames if rate == self.frame_rate_hz else frames_at(self.frame_rate_hz, frames, rate)
 
     @property
     def described(self) -> str:
@@ -81,14 +85,26 @@ class LongMotion:
         rate = self.source.frame_rate_hz
         if rate == self.frame_rate_hz:
             yield from brought
-            return
-        frames = Forward(brought)
-        for start in range(0, self.frames, _BLOCK):
-            count = torch.arange(start, min(start + _BLOCK, self.frames), dtype=torch.float64)
-            places = count * (rate / self.frame_rate_hz)
-            first, last = (max(0, min(int(place.floor()), self._frames - 1)) for place in (places[0], places[-1]))
-            part = unpacked(frames.take(first, min(last + 2, self._frames)), rate, self.skeleton)
-            yield packed(part.at(places, self.frame_rate_hz, first))
+        else:
+            yield from at_rate(brought, self._frames, rate, self.skeleton, self.frame_rate_hz, self.frames)
+
+
+def at_rate(
+    pieces: Iterable[Tensor], frames: int, from_hz: float, skeleton: Skeleton, to_hz: float, count: int
+) -> Iterator[Tensor]:
+    """``count`` frames at another rate, as :meth:`MotionClip.at` gives them for all ``frames`` of the pieces."""
+    held = Forward(pieces)
+    for start in range(0, count, _BLOCK):
+        places = torch.arange(start, min(start + _BLOCK, count), dtype=torch.float64) * (from_hz / to_hz)
+        first, last = (max(0, min(int(place.floor()), frames - 1)) for place in (places[0], places[-1]))
+        part = unpacked(held.take(first, min(last + 2, frames)), from_hz, skeleton)
+        yield packed(part.at(places, to_hz, first))
+
+
+def on_body(pieces: Iterable[Tensor], rate_hz: float, skeleton: Skeleton, wanted: Skeleton) -> Iterator[Tensor]:
+    """The same frames on another skeleton, see :meth:`MotionClip.on`."""
+    for piece in pieces:
+        yield packed(unpacked(piece, rate_hz, skeleton).on(wanted))
 
 
 def packed(clip: MotionClip) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.modalities.codebook_report import code_usage, pca_coded
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import check_keep, kept, length_of, places_of
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.motion.bvh import write_bvh
 from tokenmask.modalities.motion.features import (
@@ -27,17 +27,19 @@ from tokenmask.modalities.motion.features import (
     to_features,
 )
 from tokenmask.modalities.motion.fit import motion_fitting
-from tokenmask.modalities.motion.joining import joined, travelled
+from tokenmask.modalities.motion.joining import into, travelled
 from tokenmask.modalities.motion.long import (
     LongMotion,
+    at_rate,
     clips_of,
     features_of,
     filled_up,
     joined_pieces,
+    on_body,
     packed,
     unpacked,
 )
-from tokenmask.modalities.motion.media import MotionClip
+from tokenmask.modalities.motion.media import MotionClip, frames_at
 from tokenmask.modalities.motion.network import MotionNetwork, MotionTokenizerConfig
 from tokenmask.modalities.motion.prepare import check_length, lateral_of, padded, sized, training_clips
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer
@@ -50,7 +52,6 @@ from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
 _ROWS = 64  # windows that go through the network at once, always: sums of products depend on the number of rows
 _SHOWN = 1024  # codes that are worked on in pieces of a file, from one showing of what is done to the next
-_OTHER_LENGTH = "given must have as many frames as the stream, got {} for {}; cut it"
 _SMOOTHING = 1 / 3  # deviation of the smoothing over time, in codes
 
 
@@ -70,6 +71,7 @@ class MotionTokenizer(LearnedTokenizer):
 
     name: ClassVar[str] = "motion"
     media: ClassVar[type] = MotionClip
+    continues: ClassVar[bool] = True
     config_class: ClassVar[type] = MotionTokenizerConfig
     context_seconds: ClassVar[float | None] = 8 / 30
     config: MotionTokenizerConfig
@@ -189,15 +191,22 @@ class MotionTokenizer(LearnedTokenizer):
         made = self._made_pieces(stream)
         kept(given, keep)
         if given is not None and keep is not None:
-            source = LongMotion(given, skeleton, rate)
-            check_length(source.frames, config, source.described)
-            missing = -source.frames % config.stride
-            if source.frames + missing != frames:
-                raise ValueError(_OTHER_LENGTH.format(source.frames + missing, frames))
-            check_keep(keep, (frames,), (len(stream.codes),))
-            chosen = keep if len(keep) == frames else keep.repeat_interleave(config.stride)
-            own = filled_up(source.pieces(), missing)
-            made = joined_pieces(made, own, chosen, rate, skeleton, self._lateral)
+            source = LongMotion(given)
+            own, body = source.frame_rate_hz, source.skeleton
+            self._check_frames(source.frames, own, frames)
+            coded = frames_at(rate, source.frames, own)
+            size = length_of(source.frames, own, coded, frames, rate, rate / config.stride)
+            check_keep(keep, (size,), (len(stream.codes),))
+            if len(keep) != size:
+                keep = keep[places_of(size, own, rate / config.stride, len(keep))]
+            keep = keep.clone()
+            keep[source.frames :] = False
+            made = on_body(made, rate, skeleton, body)
+            if own != rate or size != frames:
+                made = at_rate(made, frames, rate, body, own, size)
+            frames, rate, skeleton = size, own, body
+            padding = filled_up(source.pieces(), max(0, size - source.frames))
+            made = joined_pieces(made, padding, keep, rate, skeleton, skeleton.lateral_axis())
 
         def shown() -> Iterator[MotionClip]:
             done = 0
@@ -227,14 +236,15 @@ class MotionTokenizer(LearnedTokenizer):
 
         Args:
             stream: codes of this tokenizer.
-            given: the clip that kept frames come from; brought to the frame rate, padded and cut like the stream.
-            keep: bool [frames], frames that are copied from ``given``, or bool [time], places whose frames are; the
-                rest is decoded, and moved and turned in the plane so that it sets out from the kept frame before it
-                and arrives at the one after it.
+            given: the clip that kept frames come from, at any rate and on any body that can be encoded.
+            keep: bool [frames of the result], frames that are copied from ``given``, or bool [time], places whose
+                frames are; the rest is decoded, and moved and turned in the plane so that it sets out from the kept
+                frame before it and arrives at the one after it.
 
         Returns:
             A clip of time * stride frames that keeps the stream; it starts at the origin, heading along zero, unless
-            frames are kept.
+            frames are kept. With ``given`` one on its body, at its rate and of its length, or longer where the stream
+            is.
 
         Raises:
             TypeError: ``given`` is no MotionClip.
@@ -247,13 +257,17 @@ class MotionTokenizer(LearnedTokenizer):
             return made
         given, keep = pair
         check_media(self, given)
-        source, frames, stride = padded(sized(given, self.config), self.config), len(made), self.config.stride
-        if len(source) != frames:
-            raise ValueError(_OTHER_LENGTH.format(len(source), frames))
-        check_keep(keep, (frames,), (frames // stride,))
-        if len(keep) != frames:
-            keep = keep.repeat_interleave(stride)
-        return joined(made, source, keep, self._lateral)
+        self._check_frames(len(given), given.frame_rate_hz, len(made))
+        return into(made, given, keep)
+
+    def _check_frames(self, own: int, rate: float, made: int) -> None:
+        """ValueError for more frames than those of a stream."""
+        frames, stride = frames_at(self.config.frame_rate_hz, own, rate), self.config.stride
+        if frames > made:
+            raise ValueError(
+                f"given must have no more frames than the stream, got {-(-frames // stride) * stride} for {made}; "
+                "cut it"
+            )
 
     @property
     def group_names(self) -> tuple[str, ...]:

@@ -169,7 +169,7 @@ class PublishedTokenizer(FolderTokenizer):
         values, tensors = cls.read(cls.found(source, download))
         kept = str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else str(source)
         needed_again = kept if keep == "reference" else ""
-        config = cls.config_class(source=needed_again, keep=keep, model=_canonical(values), **options)
+        config = cls.config_class(source=needed_again, keep=keep, model=canonical(values), **options)
         return cls(config, tensors, kept)
 
     def write_files(self, folder: Path) -> None:
@@ -185,7 +185,7 @@ class PublishedTokenizer(FolderTokenizer):
             check_fingerprint(folder, identity, cls._identity(config, tensors))  # before anything is made of them
             return cls(config, tensors, str(about.get("source", "")))
         values, tensors = cls.read(cls.found(config.source))
-        now = cls._identity(replace(config, model=_canonical(values)), tensors)
+        now = cls._identity(replace(config, model=canonical(values)), tensors)
         if now != identity:
             raise ValueError(
                 f"{folder} refers to {config.source} as it was with fingerprint {identity[:16]}, but what is there now "
@@ -213,6 +213,6 @@ class PublishedTokenizer(FolderTokenizer):
         """The codes of many items, one after the other."""
 
 
-def _canonical(values: Mapping[str, Any]) -> str:
+def canonical(values: Mapping[str, Any]) -> str:
     """The JSON text of a configuration, without what only tells who wrote it."""
     return json.dumps({key: value for key, value in values.items() if key not in _NOT_MEANT}, sort_keys=True)

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from tokenmask.modalities.codebook_report import code_usage, psnr_db
 from tokenmask.modalities.image.boxes import box_places
+from tokenmask.modalities.image.joining import joined
 from tokenmask.modalities.image.media import Image
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import kept
 from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer, exactly
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
@@ -43,6 +44,7 @@ class PublishedPicture(PublishedTokenizer):
     """
 
     media: ClassVar[type] = Image
+    continues: ClassVar[bool] = True
     config_class: ClassVar[type] = PublishedPictureConfig
     usual_low: ClassVar[float] = -1.0
 
@@ -90,8 +92,13 @@ class PublishedPicture(PublishedTokenizer):
 
     def make_spec(self) -> StreamSpec:
         """One level over ("row", "column"), a fixed grid."""
+        return StreamSpec("image", (self.codes,), ("row", "column"), grid=self.grid)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of codes."""
         side = self.config.size // self.stride
-        return StreamSpec("image", (self.codes,), ("row", "column"), grid=(side, side))
+        return side, side
 
     def encode_many(self, items: Sequence[Image]) -> list[TokenStream]:
         """The codes of many pictures, one after the other, each first brought to ``config.size`` squared pixels.
@@ -123,28 +130,23 @@ class PublishedPicture(PublishedTokenizer):
 
         Args:
             stream: codes of this tokenizer.
-            given: the picture that kept parts come from; brought to the same size.
-            keep: bool [size, size], pixels that are copied from ``given``, or bool [row, column], places whose pixels
-                are; what is not kept is decoded.
+            given: the picture that kept parts come from, of any size.
+            keep: bool [height, width], pixels that are copied from ``given``, or bool [row, column], places whose
+                pixels are; what is not kept is decoded.
 
         Returns:
-            An Image of ``config.size`` squared pixels that keeps the stream.
+            An Image of ``config.size`` squared pixels that keeps the stream; with ``given`` one of its size.
 
         Raises:
             TypeError: ``given`` is no Image.
             ValueError: the codes of another tokenizer; only one of given and keep; a keep of another shape.
         """
         check_stream(self, stream)
-        made, pair = self._decoded(stream.codes), kept(given, keep)
+        made, pair = Image(self._decoded(stream.codes), stream), kept(given, keep)
         if pair is None:
-            return Image(made, stream)
-        given, keep = pair
-        check_media(self, given)
-        size = (self.config.size,) * 2
-        check_keep(keep, size, tuple(stream.grid))
-        if tuple(keep.shape) != size:
-            keep = keep.repeat_interleave(self.stride, 0).repeat_interleave(self.stride, 1)
-        return Image(torch.where(keep[:, :, None], self._sized(given), made), stream)
+            return made
+        check_media(self, pair[0])
+        return joined(made, *pair)
 
     def _sized(self, item: Image) -> Tensor:
         """uint8 [size, size, 3]."""

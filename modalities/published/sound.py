@@ -12,18 +12,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tokenmask.modalities.audio.joining import joined
 from tokenmask.modalities.audio.judging import judged
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.audio.telling import tell_changes
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import kept
 from tokenmask.modalities.published.base import exactly
 from tokenmask.modalities.published.levels import PublishedLevels
-from tokenmask.modalities.seams import crossfaded
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
-
-FADE_SECONDS = 0.01  # of what is made beside what is kept
 
 
 class PublishedCodec(PublishedLevels):
@@ -37,6 +35,7 @@ class PublishedCodec(PublishedLevels):
     """
 
     media: ClassVar[type] = AudioClip
+    continues: ClassVar[bool] = True
     levels_field: ClassVar[str] = ""
     """Where the configuration says how many levels there are; as many as the largest bandwidth pays for if ""."""
     whole_frames: ClassVar[bool] = False
@@ -111,33 +110,27 @@ class PublishedCodec(PublishedLevels):
 
         Args:
             stream: codes of this tokenizer.
-            given: the clip that kept parts come from; channels averaged, resampled, and cut or filled with silence to
-                the length of what is decoded.
-            keep: bool [frames] or bool [samples of the decoded clip], what is copied from ``given``; the rest is
-                decoded, and fades in over ``FADE_SECONDS``.
+            given: the clip that kept parts come from, of any rate and channels.
+            keep: bool [frames] or bool [samples of the result], what is copied from ``given``; the rest is decoded, and
+                fades in.
 
         Returns:
-            An AudioClip of one channel that keeps the stream.
+            An AudioClip of one channel that keeps the stream; with ``given`` one of its rate, channels and length, or
+            longer where the stream is, see :func:`~tokenmask.modalities.audio.joining.joined`.
 
         Raises:
             TypeError: ``given`` is no AudioClip.
             ValueError: the codes of another tokenizer or none; only one of given and keep; a keep of another shape.
         """
         check_stream(self, stream)
-        frames, (rate, hop) = len(stream.codes), self.rates
-        if not frames:
+        if not len(stream.codes):
             raise ValueError(f"{type(self).__name__} decodes streams of one frame or more, got none; lengthen it")
-        samples = self._decoded(stream.codes)
+        made = AudioClip(self._decoded(stream.codes)[None], self.rates[0], stream)
         pair = kept(given, keep)
         if pair is None:
-            return AudioClip(samples[None], rate, stream)
-        given, keep = pair
-        check_media(self, given)
-        check_keep(keep, (frames,), (len(samples),))
-        if len(keep) == frames:
-            keep = cut(keep.repeat_interleave(hop), 0, len(samples), beyond="nearest")
-        source = cut(self._prepared(given), 0, len(samples))
-        return AudioClip(crossfaded(samples, source, keep, round(FADE_SECONDS * rate))[None], rate, stream)
+            return made
+        check_media(self, pair[0])
+        return joined(made, *pair)
 
     def evaluate(self, items: Sequence[AudioClip], train_items: Sequence[AudioClip] = ()) -> dict[str, float]:
         """How well clips are coded; see :func:`tokenmask.modalities.audio.judging.judged`."""

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import kept
 from tokenmask.modalities.motion.humanml import FEATURES, NAMES, RATE_HZ, clip_of, joints_of
 from tokenmask.modalities.motion.humanml_features import features_of
-from tokenmask.modalities.motion.joining import joined
+from tokenmask.modalities.motion.joining import into
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.published.base import exactly
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
@@ -46,6 +46,7 @@ class T2mTokenizer(PublishedLevels):
     model_class: ClassVar[str] = "Module"
     model_type: ClassVar[str] = "t2m"
     media: ClassVar[type] = MotionClip
+    continues: ClassVar[bool] = True
 
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -132,9 +133,9 @@ class T2mTokenizer(PublishedLevels):
 
         Args:
             stream: codes of this tokenizer.
-            given: the clip that kept frames come from, resampled, and its last frame repeated up to whole codes.
-            keep: bool [frames] or bool [time], what is copied from ``given``; the rest is decoded, brought on its
-                skeleton, and led from kept frame to kept frame.
+            given: the clip that kept frames come from, at any rate.
+            keep: bool [frames of the result] or bool [time], what is copied from ``given``; the rest is decoded,
+                brought on its skeleton and to its rate, and led from kept frame to kept frame.
 
         Raises:
             TypeError: ``given`` is no MotionClip.
@@ -144,17 +145,11 @@ class T2mTokenizer(PublishedLevels):
         if not len(stream.codes):
             raise ValueError("a motion stream must hold a code or more to be decoded, got none")
         made = clip_of(joints_of(self.features(stream).double()))
-        pair = kept(given, keep)
+        made, pair = replace(made, stream=stream), kept(given, keep)
         if pair is None:
-            return replace(made, stream=stream)
-        given, keep = pair
-        check_media(self, given)
-        check_keep(keep, (len(made),), (len(stream.codes),))
-        keep = keep if len(keep) == len(made) else keep.repeat_interleave(self.network.frames)
-        source = given.resample(RATE_HZ)
-        frames = torch.arange(len(made)).clamp(max=len(source) - 1)
-        source = MotionClip(source.root_positions[frames], source.rotations[frames], RATE_HZ, source.skeleton)
-        return joined(made.on(source.skeleton), source, keep, source.skeleton.lateral_axis())
+            return made
+        check_media(self, pair[0])
+        return into(made, *pair)
 
     def evaluate(self, items: Sequence[MotionClip], train_items: Sequence[MotionClip] = ()) -> dict[str, float]:
         """How well motion is coded: mpjpe_mm, the mean distance of a joint, seen from the root; codes_used_share."""

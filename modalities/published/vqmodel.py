@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
+from tokenmask.modalities.published.base import canonical
 from tokenmask.modalities.published.files import needed
 from tokenmask.modalities.published.networks import diffused
 from tokenmask.modalities.published.picture import PublishedPicture
@@ -19,6 +21,13 @@ class VqmodelTokenizer(PublishedPicture):
     model_class: ClassVar[str] = "VQModel"
     model_type: ClassVar[str] = "VQModel"
     usual_low: ClassVar[float] = 0.0
+
+    @classmethod
+    def of(cls, network: Any, *, size: int, low: float | None = None) -> Self:
+        """One of a ``VQModel`` in memory, such as ``pipeline.vqvae``; its weights are copied."""
+        tensors = {name: tensor.detach().float().cpu().clone() for name, tensor in network.state_dict().items()}
+        values = json.loads(network.to_json_string())
+        return cls(cls.config_class(source="", keep="weights", model=canonical(values), size=size, low=low), tensors)
 
     def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         """Of diffusers."""

@@ -323,3 +323,9 @@ def _check_size(path: Path, count: int, height: int, width: int) -> None:
 def _broken(path: Path, why: object) -> ValueError:
     reason = " ".join(str(why).split())[:200]
     return ValueError(f"{path} must be a whole video file, but cannot be read ({reason}); export it again")
+
+
+def frames_at(rate_hz: float, frames: int, frame_rate_hz: float) -> int:
+    """How many frames are shown at ``rate_hz`` while ``frames`` at ``frame_rate_hz`` are on."""
+    # A millionth of a frame: rates such as 30000/1001 must not fall short of a frame by rounding.
+    return max(1, math.ceil(frames / (frame_rate_hz / rate_hz) - 1e-6))

@@ -21,7 +21,8 @@ from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.keeping import check_keep, kept
 from tokenmask.modalities.learned import LearnedTokenizer, stored
 from tokenmask.modalities.telling import stretched, tell
-from tokenmask.modalities.video.media import VideoClip
+from tokenmask.modalities.video.joining import joined
+from tokenmask.modalities.video.media import VideoClip, frames_at
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import check_media, check_stream
 
@@ -65,6 +66,7 @@ class VideoTokenizer(LearnedTokenizer):
 
     name: ClassVar[str] = "video"
     media: ClassVar[type] = VideoClip
+    continues: ClassVar[bool] = True
     config_class: ClassVar[type] = VideoTokenizerConfig
     context_seconds: ClassVar[float | None] = 0.0
     config: VideoTokenizerConfig
@@ -125,13 +127,14 @@ class VideoTokenizer(LearnedTokenizer):
 
         Args:
             stream: codes of this tokenizer.
-            given: the clip that kept parts come from, as long as the stream (up to its last ``step`` frames), brought
-                to rate and size like in :meth:`encode`.
+            given: the clip that kept parts come from, of any rate and size, at most as long as the stream (up to its
+                last ``step`` frames).
             keep: bool [time], the times whose frames are copied from ``given``, or bool [time, row, column], places
                 whose pixels are; what is not kept is decoded.
 
         Returns:
-            A VideoClip of ``config.frame_rate_hz`` that keeps the stream.
+            A VideoClip of ``config.frame_rate_hz`` that keeps the stream; with ``given`` one of its rate, size and
+            length, or longer where the stream is.
 
         Raises:
             TypeError: ``given`` is no VideoClip.
@@ -144,27 +147,20 @@ class VideoTokenizer(LearnedTokenizer):
         spec, step, rate = self._images.spec, self.config.step, self.config.frame_rate_hz
         images = self._images.decode_many([TokenStream(spec, codes) for codes in stream.codes])
         made = torch.stack([image.pixels for image in images]).repeat_interleave(step, 0)
-        pair = kept(given, keep)
+        clip, pair = VideoClip(made, rate, stream), kept(given, keep)
         if pair is None:
-            return VideoClip(made, rate, stream)
+            return clip
         given, keep = pair
         check_media(self, given)
         grid = tuple(stream.grid)
         check_keep(keep, grid[:1], grid)
-        timed = self._timed(given)
-        if -(-len(timed.frames) // step) != grid[0]:
+        times = -(-len(self._timed(given).frames) // step)
+        if times > grid[0]:
             raise ValueError(
-                f"given must have as many times as the stream, got {-(-len(timed.frames) // step)} and {grid[0]}; "
-                "cut it or lengthen the stream"
+                f"given must have no more times than the stream, got {times} and {grid[0]}; cut it or lengthen the "
+                "stream"
             )
-        size = self.config.image.size
-        frames = torch.stack([Image(frame).resize(size, size).pixels for frame in timed.frames])
-        made = made[: len(frames)]
-        keep = keep.repeat_interleave(step, 0)[: len(frames)]
-        if keep.dim() == 3:
-            keep = keep.repeat_interleave(self.config.image.stride, 1).repeat_interleave(self.config.image.stride, 2)
-        mixed = torch.where(keep.view(*keep.shape, *(1,) * (4 - keep.dim())), frames, made)
-        return VideoClip(mixed, rate, stream)
+        return joined(clip, given, keep)
 
     def evaluate(self, items: Sequence[VideoClip], train_items: Sequence[VideoClip] = ()) -> dict[str, float]:
         """How well clips are coded.
@@ -265,7 +261,6 @@ def _resampled(clip: VideoClip, rate: float, resample: bool) -> VideoClip:
     if not resample:
         raise ValueError(f"clips must have {rate:g} frames a second, got {clip!r}; convert it, or set resample")
     ratio = clip.frame_rate_hz / rate
-    # A millionth of a frame: rates such as 30000/1001 must not fall short of a frame by rounding.
-    count = max(1, math.ceil(len(clip.frames) / ratio - 1e-6))
+    count = frames_at(rate, len(clip.frames), clip.frame_rate_hz)
     shown = ((torch.arange(count, dtype=torch.float64) * ratio + 1e-6).long()).clamp_max(len(clip.frames) - 1)
     return VideoClip(clip.frames[shown], rate)

@@ -34,8 +34,7 @@ def test_units_are_those_that_are_named(tmp_path):
     high, plain = round(float(clip.root_positions[0, 1]), 3), media([tmp_path], "motion")
     assert heights(plain) == [pytest.approx(high * 0.3937, abs=2e-3)]
     for word in ("inches", "39.37"):
-        found = media([tmp_path], "motion")
-        ask_media(found, asked(make_parser().parse_args([*BUILD, "--units", word])))
+        found = ask_media(media([tmp_path], "motion"), asked(make_parser().parse_args([*BUILD, "--units", word])))
         assert heights(found) == [pytest.approx(high, abs=2e-3)]
 
 

@@ -1,15 +1,19 @@
 """What a command prints as the next one works as it is printed."""
 
+import json
 import os
 import re
 import shlex
+import shutil
 
 import pytest
 import torch
 
 import tokenmask as tm
+from tests.cli.foreign import eeg
 from tests.cli.test_train import SMALL
 from tokenmask.cli.printed import after_training
+from tokenmask.modalities.eeg import EegRecording
 from tokenmask.models import MaskedModel
 from tokenmask.run.folder import model_path
 
@@ -118,3 +122,22 @@ def test_files_have_the_permissions_that_the_user_wants(own, pictures, tmp_path,
     modes = {oct(path.stat().st_mode & 0o777) for path in tmp_path.rglob("*") if path.is_file()}
     assert modes == {"0o640"}
     assert model_path(tmp_path / "run").is_file()
+
+
+def test_electrodes_of_a_mixed_run_are_those_of_its_data(pictures, tmp_path, call, capsys, monkeypatch):
+    """The first record of the corpus is a picture: the names stand in a later one."""
+    monkeypatch.chdir(tmp_path)
+    eeg(tmp_path / "mixed", 3)
+    for number in range(4):
+        shutil.copy(pictures / f"{number:02}.png", tmp_path / "mixed")
+    small = ("--tiny", "--set", "training.steps=1", "--tokenizer", "image=shipped", "--tokenizer", "eeg=shipped")
+    assert call("train", "own", "--data", "mixed", "--out", "run", *small) == 0
+    (words,) = [words for words in printed_commands(capsys.readouterr().out) if words[:2] == ["generate", "eeg"]]
+    assert "--length" in words and call(*words, "--set", "steps=1") == 0
+    assert EegRecording.load("eeg-0-0.edf").channels == ("Fp1", "Cz", "O1", "O2")
+    about = json.loads((tmp_path / "run/run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps(about | {"labels": {}}))  # as it was written before
+    assert call("train", "own", "--data", "mixed", "--out", "run", *small) == 0
+    (tmp_path / "run/run.json").write_text(json.dumps(about | {"labels": {"eeg": {"channel": ["A"]}}}))
+    assert call("train", "own", "--data", "mixed", "--out", "run", *small) == 2
+    assert "holds another run (run.json differs)" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies
 
-from tokenmask.corpus import Corpus, Draw, Mixture, Record, num_positions
+from tokenmask.corpus import Corpus, Draw, Mixture, RecordTable, num_positions
 from tokenmask.corpus.passes import CHOICE
 from tokenmask.ops import Purpose, uniform
 
@@ -107,7 +107,8 @@ def test_a_far_position_is_near(text_corpus: MakeCorpus, monkeypatch: pytest.Mon
     next(mixture)
     position = {**mixture.position(), "draws": 160 * 5000 + 64, "taken": [160 * 5000 + 64], "batch": 3}
     read: list[int] = []
-    monkeypatch.setattr(corpus, "read", lambda index, read_it=corpus.read: read.append(index) or read_it(index))
+    reading = corpus.read_table
+    monkeypatch.setattr(corpus, "read_table", lambda index: read.append(index) or reading(index))
     mixture.seek(position)
     draw = next(mixture)
     assert len(read) <= 4 and draw.sample_ids.min() >= 160 * 5000 + 64
@@ -139,11 +140,11 @@ def test_a_failed_read_draws_nothing(text_corpus: MakeCorpus, monkeypatch: pytes
     mixture = Mixture([(corpus, 1)], **arguments)
     found = list(islice(mixture, 16))
 
-    def interrupted(index: int) -> list[Record]:
+    def interrupted(index: int) -> RecordTable:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(corpus, "read", interrupted)
+        patch.setattr(corpus, "read_table", interrupted)
         next(mixture)
     again = Mixture([(corpus, 1)], **arguments)
     again.seek(mixture.position())
@@ -269,24 +270,27 @@ def test_ranks_share_the_batches_of_one_reader(corpora: list[Corpus]) -> None:
 
 def test_row_groups_are_read_when_needed(text_corpus: MakeCorpus, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = text_corpus("lazy", lengths(640), row_group=16, records_per_shard=64)
-    alive: list[weakref.ref[Record]] = []
+    alive: list[weakref.ref[RecordTable]] = []
     read: list[int] = []
+    reading = corpus.read_table
 
-    def reading(index: int, read_it: Callable[[int], list[Record]] = corpus.read) -> list[Record]:
-        records = read_it(index)
+    def noted(index: int) -> RecordTable:
+        table = reading(index)
         read.append(index)
-        alive.extend(map(weakref.ref, records))
-        return records
+        alive.append(weakref.ref(table))
+        return table
 
-    monkeypatch.setattr(corpus, "read", reading)
+    monkeypatch.setattr(corpus, "read_table", noted)
     mixture = Mixture([(corpus, 1)], seed=0, batch_size=8, shuffle_window=64)
     assert not read
     next(mixture)
     assert len(read) == 4  # 64 records of 640
-    most = 0
     for _ in islice(mixture, 150):
-        most = max(most, sum(reference() is not None for reference in alive))
-    assert len(read) > 40 and most <= 64 + 64 + 8
+        assert not any(reference() is not None for reference in alive)  # what is drawn from is joined and shuffled
+    assert len(read) > 40
+    held = mixture._passes[0]._table
+    assert held is not None and len(held) == 64
+    assert len(held.streams["text"].codes) == sum(map(num_positions, held.records()))  # nothing of other windows
 
 
 # Refusals -------------------------------------------------------------------------------------------------------------

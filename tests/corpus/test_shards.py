@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tokenmask.corpus import Corpus, CorpusWriter, Record
+from tokenmask.corpus import Corpus, CorpusWriter, Record, keys
+from tokenmask.corpus.keys import Keys
 from tokenmask.streams import StreamSpec, TokenStream
 
 Specs = dict[str, StreamSpec]
@@ -296,3 +298,32 @@ def test_bad_records(tmp_path: Path, specs: Specs) -> None:
         CorpusWriter(tmp_path, specs, row_group=0)
     with pytest.raises(ValueError, match="at least one stream"):
         CorpusWriter(tmp_path, {})
+
+
+def test_labels_are_those_of_the_first_record_that_has_any(
+    tmp_path: Path, random_records: Records, write: Write
+) -> None:
+    records = random_records(40)
+    first, others = replace(records[0], streams={"image": records[0].streams["image"]}), records[1:]
+    assert write(tmp_path, [first, *others], records_per_shard=8, row_group=2).labels() == {
+        "sound": {"channel": ("left", "right")}
+    }
+    assert write(tmp_path / "none", others[:2]).labels() == {}
+
+
+def test_keys_are_a_set_in_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [f"folder/{number}.png" for number in range(5000)] + ["", "\ud800", "naïve ☃", "a\nb"]
+    held = Keys(words[::2])
+    held.update(words[:100:2])
+    assert len(held) == len(words[::2]) and all((word in held) == (place % 2 == 0) for place, word in enumerate(words))
+    other = held.copy()
+    other.add(words[1])
+    assert words[1] in other and words[1] not in held and len(other) == len(held) + 1 and 3 not in held
+    tracemalloc.start()
+    large = Keys(map(str, range(100_000)))
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(large) == 100_000 and kept < 5.5e6
+    monkeypatch.setattr(keys, "_digest", lambda word: (1 + len(word) % 2, len(word)))  # places that all collide
+    crowded = Keys("x" * size for size in range(30))
+    assert len(crowded) == 30 and "x" * 29 in crowded and "x" * 30 not in crowded

@@ -41,7 +41,7 @@ def drawn(
     """int64 [B, N], what the sampler makes of the world; AssertionError where a step does what no step may."""
     model = oracle(world, layout, pattern)
     start = state = started(model, world, count, given, seed)
-    revokes, plan = not isinstance(sampler.revoke, NeverRevoke), None
+    revokes, plan = sampler.pick.revises or not isinstance(sampler.revoke, NeverRevoke), None
     of_one_stage = not sampler.stages and model.layout.num_levels == 1
     if of_one_stage and not isinstance(sampler.schedule, DecidingSchedule):
         first = int(start.is_open[0].sum())

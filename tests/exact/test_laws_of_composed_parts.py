@@ -38,6 +38,7 @@ from tokenmask.sampling import (
     EntropyBelow,
     EntropyBounded,
     LogitNoise,
+    Reversal,
     RevokeRandom,
     RevokeUnlikely,
     Sampler,
@@ -148,6 +149,7 @@ def test_the_ancestral_sampler(steps: int, process: Any) -> None:
     """Slot by slot the reversed process: every set of slots in every step has its probability."""
     law = made(CHAIN, None, by_odds(process), steps=steps)
     follows(Sampler(steps, schedule=DrawnSchedule(process), order=RandomScore()), CHAIN, law)
+    follows(Sampler(steps, pick=Reversal(process=process)), CHAIN, law)
 
 
 def below(nats: float) -> Any:

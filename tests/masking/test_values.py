@@ -70,7 +70,7 @@ def amount(rate, slots: int = 10, step: int = 0):
         (FixedRate(0.35), lambda u: torch.full_like(u, 4)),  # 3.5 rounds to even
         (FixedRate(0.01), lambda u: torch.full_like(u, 1)),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Rate) else "",
 )
 def test_rates(rate, law):
     draws = uniform(seed=7, counters=torch.arange(3), purpose=Purpose.rate).double()

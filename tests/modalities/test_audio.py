@@ -279,8 +279,9 @@ def test_long_streams_are_decoded_in_segments(
 def test_kept_samples_are_those_of_the_given_clip(
     audio_tokenizer: AudioTokenizer, held_out_speech: list[AudioClip]
 ) -> None:
-    given, stream = held_out_speech[2], audio_tokenizer.encode(held_out_speech[3])
+    stream = audio_tokenizer.encode(held_out_speech[3])
     plain, frames = audio_tokenizer.decode(stream), len(stream.codes)
+    given = AudioClip(held_out_speech[2].samples[:, : frames * 320], 16000)
     keep = torch.zeros(frames * 320, dtype=torch.bool)
     keep[100:900] = True
     mixed = audio_tokenizer.decode(stream, given=given, keep=keep)
@@ -292,7 +293,10 @@ def test_kept_samples_are_those_of_the_given_clip(
     mixed = audio_tokenizer.decode(stream, given=given, keep=places)
     assert torch.equal(mixed.samples[:, 320:640], given.samples[:, 320:640])
     short = audio_tokenizer.decode(stream, given=AudioClip(torch.ones(1, 10), 16000), keep=torch.ones_like(keep))
-    assert short.samples.sum() == 10
+    assert short.samples[0, :20].tolist() == [1.0] * 10 + short.samples[0, 10:20].tolist()  # no more is there to keep
+    assert torch.equal(short.samples[:, 180:], plain.samples[:, 180:])
+    with pytest.raises(ValueError, match=r"given must be no longer than the stream, got 2 s for 1\.38 s; cut it"):
+        audio_tokenizer.decode(stream, given=AudioClip(torch.ones(1, 32000), 16000), keep=keep)
     with pytest.raises(ValueError, match="given and keep belong together"):
         audio_tokenizer.decode(stream, given=given)
     with pytest.raises(ValueError, match=rf"keep must be bool \[{frames}\] or \[{frames * 320}\], got bool \[5\]"):

@@ -169,7 +169,9 @@ def test_what_is_kept_is_that_of_the_whole(
     monkeypatch.setattr(audio, "_segment", lambda *inputs: made.append(1) or segment(*inputs))
     audio.decode_file(stream, tmp_path / "made.wav", given=path, keep=keep)
     assert AudioClip.load(tmp_path / "made.wav") == expected
-    assert len(made) == {(0, 130): 0, (0, 40): 4, (60, 130): 3}.get(kept, 5)  # of 5: those that are kept are not made
+    # Of 5 those that are kept are not made; but two where the file is over, and what another rate is made of.
+    assert len(made) == {(0, 130): 2, (0, 40): 4, (60, 130): 5}.get(kept, 5)
+    assert expected.sample_rate_hz == 24000 and expected.samples.shape == (2, 130 * 480)
 
 
 def test_wrong_wishes_are_refused(audio: AudioTokenizer, tmp_path: Path) -> None:

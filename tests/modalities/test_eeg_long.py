@@ -117,7 +117,7 @@ def test_wrong_wishes_are_refused(eeg, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="given and keep belong together"):
         eeg.decode_file(stream, tmp_path / "made.edf", given=path)
     with pytest.raises(
-        ValueError, match=r"channels and tokens \[3, 20\], got EegRecording\(3 channels, 9.5 s at 128 Hz"
+        ValueError, match=r"and its tokens at the most, \[3, 20\], got EegRecording\(3 channels, 9.5 s at 128 Hz"
     ):
         eeg.decode_file(stream, tmp_path / "made.edf", given=path, keep=keep)
     with pytest.raises(ValueError, match=r"written as \.npz, \.safetensors or \.edf, got 'made\.bdf'"):

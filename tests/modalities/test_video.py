@@ -278,11 +278,13 @@ def test_kept_parts_are_those_of_the_given_clip(tokenizer: VideoTokenizer, held_
     assert torch.equal(mixed.frames[:2, 4:8, 8:12], given.frames[:2, 4:8, 8:12])
     mixed.frames[:2, 4:8, 8:12] = plain.frames[:2, 4:8, 8:12]
     assert torch.equal(mixed.frames, plain.frames[:5])
+    longer = tokenizer.decode(stream, given=clip(held_out_emoji, 3), keep=~times)  # goes on where it is over
+    assert torch.equal(longer.frames[:2], given.frames[:2]) and torch.equal(longer.frames[2:], plain.frames[2:])
     refused: list[tuple[dict[str, Any], str]] = [
         ({"given": given}, "given and keep belong together"),
         ({"given": given, "keep": places[:2]}, r"keep must be bool \[3\] or \[3, 4, 4\], got bool \[2, 4, 4\]"),
         ({"given": given, "keep": times.long()}, "got int64"),
-        ({"given": clip(held_out_emoji, 3), "keep": times}, "as many times as the stream, got 2 and 3"),
+        ({"given": clip(held_out_emoji, 7), "keep": times}, "no more times than the stream, got 4 and 3"),
     ]
     for options, message in refused:
         with pytest.raises(ValueError, match=message):
@@ -297,3 +299,14 @@ def test_figures(tokenizer: VideoTokenizer, held_out_emoji: list[Image]) -> None
     still = VideoClip(held_out_emoji[0].resize(16, 16).pixels.expand(6, -1, -1, -1), 12.0)
     figures = tokenizer.evaluate([still])
     assert figures["all_frames_psnr_db"] == pytest.approx(figures["psnr_db"])
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.m4v", "vp9.webm", "mpeg1.mpg"])
+def test_films_of_other_programs_have_the_frames_that_were_given_to_them(name):
+    clip = VideoClip.load(Path(__file__).parents[1] / "faults/films" / name)
+    across, down = torch.arange(48).expand(32, 48), torch.arange(32)[:, None].expand(32, 48)
+    wanted = [torch.stack([(5 * across + 20 * i) % 256, 7 * down, torch.full_like(down, 40 * i)], -1) for i in range(6)]
+    assert clip.frames.shape == (6, 32, 48, 3) and clip.frame_rate_hz == (24 if name.endswith("mpg") else 12)
+    for made, frame in zip(clip.frames, wanted, strict=True):
+        inner = (made.float() - frame).abs()
+        assert float(inner[..., 1:].mean()) < 20 and float(inner.median()) < 12  # the red edge is blurred

@@ -6,7 +6,7 @@ import pytest
 
 import tokenmask as tm
 from tests.worlds import tiny_run
-from tokenmask.recipes import list_recipes, load_recipe, recipe_yaml
+from tokenmask.recipes import list_recipes, load_recipe, recipe_as_written, recipe_yaml, same_recipe
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -28,6 +28,18 @@ def test_resolved_yaml_reads_back_to_an_equal_recipe(name, tmp_path):
     assert "arXiv:" in recipe.paper and recipe.about
     (tmp_path / "resolved.yaml").write_text(recipe_yaml(recipe))
     assert load_recipe(tmp_path / "resolved.yaml") == recipe
+    again = recipe_as_written(tmp_path / "resolved.yaml")
+    assert again is not None and same_recipe(again, recipe)
+
+
+def test_only_a_page_that_would_be_written_so_is_read_quickly(tmp_path):
+    text, page = recipe_yaml(load_recipe("llada")), tmp_path / "page.yaml"
+    page.write_text(f"# as it was\n{text}")
+    assert recipe_as_written(page) == load_recipe("llada")
+    for old, new in (("about:", "abuot:"), ("  seed: 0\n", ""), ("tokenmask.", "os."), ("  steps: ", "  paces: ")):
+        assert old in text
+        page.write_text(text.replace(old, new, 1))
+        assert recipe_as_written(page) is None
 
 
 @pytest.mark.parametrize(

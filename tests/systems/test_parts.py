@@ -10,7 +10,7 @@ import torch
 from tests.sampling.test_values import LAYOUT, MASK, OFFSET, TABLE, Table, committed, context, order_of, row_of, trace
 from tokenmask.batch import FILL, GIVEN, collate
 from tokenmask.layout import Layout
-from tokenmask.masking import Corruption, FixedRate, Masker
+from tokenmask.masking import Arccos, Corruption, FixedRate, Linear, Masker
 from tokenmask.sampling import (
     Blocks,
     Categorical,
@@ -50,6 +50,9 @@ from tokenmask.streams import StreamSpec, TokenStream
 @pytest.mark.parametrize(
     ("schedule", "initial", "steps", "after"),
     [
+        (ProcessSchedule(Linear(), "ceil", "first"), 10, 5, [9, 8, 5, 3, 0]),  # floor(10 i / 4) are known, one at least
+        (ProcessSchedule(Arccos(), "ceil", "first"), 64, 8, [63, 59, 53, 46, 40, 32, 23, 0]),  # 64 * 2 / pi asin(i / 7)
+        (ProcessSchedule(grid="first"), 5, 1, [0]),
         (UniformSchedule(1), 4, 4, [3, 2, 1, 0]),
         (UniformSchedule(3), 7, 3, [4, 1, 0]),
         (Chunks(), 30, 5, [27, 21, 9, 3, 0]),  # of 10 runs: 9.2, 7.07, 3.8, 0 (one at least)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from tests.training import worlds
-from tokenmask.batch import Batch
 from tokenmask.fitting import Interrupted, fit
 from tokenmask.masking import Masker, ProcessRate
 from tokenmask.masking.rates import Amount
@@ -27,10 +26,15 @@ from tokenmask.objectives import Loss, MaskedCrossEntropy
 from tokenmask.procedures import Plain
 from tokenmask.processes import Processes
 from tokenmask.training import Trainer
+from tokenmask.training.preparing import Prepared
 
 
 class Unequal(ProcessRate):
     """Hides slots of even samples, in step 2 of the first row only, and in step 3 of none."""
+
+    @property
+    def draws_for_batch(self) -> bool:
+        return True
 
     def __call__(self, num_maskable: Tensor, *, step: int, **options: Any) -> Amount:
         amount = super().__call__(num_maskable, step=step, **options)
@@ -62,13 +66,14 @@ class Noted(Trainer):
     seen: dict[int, list[int]]
     kill_at = stop_at = -1
 
-    def loss(self, batch: Batch, index: int) -> Loss:
-        self.seen[index] = batch.sample_ids[self.processes.share(batch.shape[0])].tolist()
+    def loss(self, prepared: Prepared) -> Loss:
+        index = prepared.index
+        self.seen[index] = [] if prepared.idle else prepared.masked.inputs.sample_ids.tolist()
         if index == self.kill_at and self.processes.rank == self.processes.size - 1:
             os.kill(os.getpid(), signal.SIGKILL)
         if index == self.stop_at and self.processes.first:
             os.kill(os.getpid(), signal.SIGINT)
-        return super().loss(batch, index)
+        return super().loss(prepared)
 
 
 def run(folder: Path, job: dict[str, Any], processes: Processes) -> None:

@@ -1,16 +1,20 @@
 """The command line: one command for each job, each a thin face on the Python API.
 
-Help is answered without torch: parsers stand in ``parser.py``, what a command does is imported when it runs.
+Help and wrong paths are answered without torch: parsers stand in ``parser.py``, paths are looked at by ``early.py``,
+what a command does is imported when it runs.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
+from tokenmask.cli.early import check_paths
 from tokenmask.cli.parser import make_parser
 from tokenmask.cli.warned import Warned
 
@@ -28,6 +32,7 @@ HOMES = {
     "study": "study",
     "report": "report",
     "play": "play",
+    "serve": "serve",
     "push": "sharing",
     "pull": "sharing",
     "demo": "runs",
@@ -49,12 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     name, traceback, usual, warned = "", False, warnings.formatwarning, Warned()
     # Set before torch loads OpenMP: threads that spin while they wait stop each other where cores are shared.
-    if "torch" not in sys.modules:  # later it would change nothing, and hide that from `tokenmask.threads`
+    first = "torch" not in sys.modules
+    if first:  # later it would change nothing, and hide that from `tokenmask.threads`
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         arguments = make_parser().parse_args(argv)
         name, traceback = arguments.command, arguments.traceback
-        command = importlib.import_module(f"tokenmask.cli.{HOMES[name]}")
+        check_paths(arguments)
+        with _uncollected() if first else nullcontext():
+            command = importlib.import_module(f"tokenmask.cli.{HOMES[name]}")
         warnings.formatwarning = warned
         code = int(getattr(command, name)(arguments))
         sys.stdout.flush()
@@ -75,6 +83,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         warnings.formatwarning = usual
         sys.stderr.write(warned.rest())
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """While modules are imported: none of their many objects is garbage, and looking through them takes time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _sentence(error: Exception) -> str:

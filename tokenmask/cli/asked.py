@@ -6,7 +6,7 @@ Arrow: words of a command --**asked**--> options --**ask**--> loaders that read 
 from __future__ import annotations
 
 import argparse
-from collections.abc import MutableSequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -44,11 +44,13 @@ def _asked_item(item: Item, options: dict[str, Any]) -> Item:
     return replace(item, media={name: _asked(loader, options) for name, loader in item.media.items()})
 
 
-def ask_media(found: MutableSequence[Medium], options: dict[str, Any]) -> None:
-    """The same for media of one modality."""
-    for place, one in enumerate(found if options else ()):
-        found[place] = one._replace(loader=_asked(one.loader, options))
-    _check(any(one.loader.options for one in found), options)
+def ask_media(found: Sequence[Medium], options: dict[str, Any]) -> Sequence[Medium]:
+    """The same for media of one modality, which are returned."""
+    if not options:
+        return found
+    those = [one._replace(loader=_asked(one.loader, options)) for one in found]
+    _check(any(one.loader.options for one in those), options)
+    return those
 
 
 def _asked(loader: Loader, options: dict[str, Any]) -> Loader:

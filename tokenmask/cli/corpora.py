@@ -8,9 +8,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
+from tokenmask.cli.device import CPU, on
 from tokenmask.cli.found import Items
+from tokenmask.cli.names import by_name
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
@@ -37,12 +41,13 @@ def build_named(
     out: Path,
     workers: int | None,
     wanted: dict[str, Any],
+    device: torch.device = CPU,
 ) -> int:
     """Builds a corpus of what is found in ``sources``, with "NAME=FOLDER" tokenizers and "STREAM=COLUMN" columns.
 
-    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`.
+    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`; tokenizers compute on ``device``.
     """
-    tokenizers = named_tokenizers(named)
+    tokenizers = {name: on(one, device) for name, one in named_tokenizers(named).items()}
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
     found = items(sources, modalities, needed=modalities, columns=mapped(columns, modalities))
     ask_items(found, wanted)
@@ -84,19 +89,6 @@ def named_tokenizers(words: Sequence[str]) -> dict[str, Tokenizer]:
     """ "NAME=FOLDER", "NAME=KIND:SOURCE" or "NAME=shipped" words -> tokenizers by stream name."""
     found = by_name(words, "a tokenizer", "NAME=FOLDER")
     return {name: tokenizer_at(tokenizer_place(name, folder)) for name, folder in found.items()}
-
-
-def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) -> dict[str, str]:
-    """ "NAME=VALUE" words -> values by name, each once; ``form`` says so in the sentences."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals and (value or empty)):
-            raise ValueError(f"{what} has the form {form}, got {word!r}; write it so")
-        if name in found:
-            raise ValueError(f"{what} is named once, got two values for {name!r}; leave one out")
-        found[name] = value
-    return found
 
 
 def tokenizer_place(name: str, folder: str) -> str:

@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.corpora import by_name
-from tokenmask.cli.tokens import SUFFIX
+from tokenmask.cli.names import SUFFIX, by_name
 from tokenmask.components import component
 from tokenmask.generation import DrawOptions
 from tokenmask.medium import said

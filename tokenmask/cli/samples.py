@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.media import check_written, is_words, suffix_of
+from tokenmask.cli.names import SUFFIX, check_new
 from tokenmask.cli.show import say
-from tokenmask.cli.tokens import SUFFIX, check_new
 
 
 def free_paths(

@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from tokenmask.cli.corpora import build
+from tokenmask.cli.found import Items
 from tokenmask.cli.sources import Medium
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item
+from tokenmask.corpus.keys import Keys
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer
 
@@ -25,15 +27,16 @@ def into_shards(
         ValueError: two media of one name, or a folder with shards of another tokenizer.
     """
     modality = tokenizer.spec.modality
-    seen: dict[str, str] = {}
+    seen = Keys()
     for one in found:
-        other = seen.setdefault(one.name, one.loader.source)
-        if other != one.loader.source:
+        if one.name in seen:
+            other = next(first for first in found if first.name == one.name)
             raise ValueError(
-                f"{other} and {one.loader.source} would both be the record {one.name!r}; "
+                f"{other.loader.source} and {one.loader.source} would both be the record {one.name!r}; "
                 "name the folder above them, or use two calls with two --out folders"
             )
-    records = [Item(one.name, {modality: one.loader}, HELD_OUT if one.held_out else TRAIN) for one in found]
+        seen.add(one.name)
+    records = Items(Item(one.name, {modality: one.loader}, HELD_OUT if one.held_out else TRAIN) for one in found)
     return build(records, {modality: tokenizer}, out, workers, sources)
 
 

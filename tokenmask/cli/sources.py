@@ -21,7 +21,9 @@ from tokenmask.cli.media import File, Loader, files, is_held_out, is_words, load
 from tokenmask.cli.packed import Packed
 from tokenmask.cli.records import below, is_manifest, item_of, laid_out, manifest_items, stream_of, words_of
 from tokenmask.cli.show import say
+from tokenmask.cli.spool import Spool
 from tokenmask.corpus import HELD_OUT, Item
+from tokenmask.corpus.keys import Keys
 from tokenmask.files import text_of
 from tokenmask.tokenizer import find_tokenizers
 
@@ -44,8 +46,10 @@ class Medium(NamedTuple):
 
 def media(
     paths: Sequence[str | Path], modality: str, per: str = "file", columns: Mapping[str, str] | None = None
-) -> list[Medium]:
+) -> Sequence[Medium]:
     """Items of one modality in files, folders and manifests, each once; of media only the names are read.
+
+    Few of them are in memory; of each are some 40 bytes, see :class:`~tokenmask.corpus.keys.Keys`.
 
     Args:
         paths: media files, folders that are searched for them, and manifests with a column of the modality's name.
@@ -57,7 +61,14 @@ def media(
         ValueError: a path that does not exist, a manifest without any row that is a record, a column that none has,
             or nothing found.
     """
-    found: dict[tuple[str, Loader], tuple[bool, Path | None]] = {}
+    found: Spool[Medium] = Spool()
+    there = Keys()
+
+    def add(name: str, loader: Loader, held_out: bool, path: Path | None) -> None:
+        if (key := f"{name} {loader}") not in there:
+            there.add(key)
+            found.append(Medium(name, loader, held_out, path))
+
     seen: set[str] = set()
     others: list[str | Path] = []
     for path in map(Path, paths):
@@ -65,7 +76,7 @@ def media(
             for item in items([path], {modality: modality}):
                 loader = item.media[modality]
                 place = loader.part.container if isinstance(loader, Packed) else loader.value
-                found[item.key, loader] = item.split == HELD_OUT, place
+                add(item.key, loader, item.split == HELD_OUT, place)
             continue
         if not is_manifest(path, {modality: modality}):
             others.append(path)
@@ -74,18 +85,18 @@ def media(
             loader = item.media[modality]
             name = item.key if isinstance(loader.value, str) else below(path.parent, loader.value)
             place = None if isinstance(loader.value, str) else loader.value
-            found[name, loader] = item.split == HELD_OUT, place
+            add(name, loader, item.split == HELD_OUT, place)
     check_mapped(columns or {}, seen)
     kind = medium(modality)
-    for file in files(others, modality) if others or not found else ():
+    for file in files(others, modality) if others or not len(found) else ():
         if is_words(modality) and per == "line":
             for number, line in lines(file.path):
-                found[f"{file.name}:{number}", Loader(kind, line)] = is_held_out(line), file.path
+                add(f"{file.name}:{number}", Loader(kind, line), is_held_out(line), file.path)
         else:  # the group of a file is that of `corpus build`, so both hold out the same files
             for record, loader in loaders(kind, file.path):
                 name = _record_name(file, record)
-                found[name, loader] = is_held_out(name.removesuffix(file.path.suffix)), file.path
-    return [Medium(name, loader, *about) for (name, loader), about in found.items()]
+                add(name, loader, is_held_out(name.removesuffix(file.path.suffix)), file.path)
+    return found
 
 
 def unseen_by(paths: Sequence[str | Path], found: Iterable[Medium]) -> str:

@@ -93,12 +93,17 @@ class Spool(Sequence[T], Generic[T]):
             return ["p", str(value)]
         named = isinstance(value, tuple) and hasattr(kind, "_fields")
         if named or dataclasses.is_dataclass(kind):
-            if kind not in self._kinds:
-                self._kinds.append(kind)
             fields = kind._fields if named else [one.name for one in dataclasses.fields(kind)]
-            return ["c", self._kinds.index(kind), *(self._written(getattr(value, name)) for name in fields)]
+            return ["c", self._number(kind), *(self._written(getattr(value, name)) for name in fields)]
+        if isinstance(value, type):
+            return ["y", self._number(value)]
         self._kept.append(value)
         return ["k", len(self._kept) - 1]
+
+    def _number(self, kind: type) -> int:
+        if kind not in self._kinds:
+            self._kinds.append(kind)
+        return self._kinds.index(kind)
 
     def _read(self, written: Any) -> Any:
         """The value that :meth:`_written` wrote."""
@@ -113,6 +118,8 @@ class Spool(Sequence[T], Generic[T]):
             return Path(rest[0])
         if letter == "k":
             return self._kept[rest[0]]
+        if letter == "y":
+            return self._kinds[rest[0]]
         kind, values = self._kinds[rest[0]], [self._read(one) for one in rest[1:]]
         if not dataclasses.is_dataclass(kind):
             return tuple.__new__(kind, values)

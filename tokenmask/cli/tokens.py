@@ -12,8 +12,10 @@ from pathlib import Path
 from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named, is_named, one_tokenizer
+from tokenmask.cli.device import encoding, on
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
+from tokenmask.cli.names import SUFFIX, check_new
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import Medium, media, unseen_by
@@ -24,7 +26,6 @@ from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import ReadsFiles, Tokenizer, WritesFiles, tokenizer_at
 
-SUFFIX = ".tokens"
 LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
 Failed = list[tuple[str, str]]
 
@@ -35,8 +36,9 @@ def fit(arguments: argparse.Namespace) -> int:
     kind = learner(modality)
     words = [*arguments.option, *([] if arguments.steps is None else [f"steps={arguments.steps}"])]
     options = fit_options(kind, parse_options(words))
-    found = media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality]))
-    ask_media(found, asked(arguments))
+    found = ask_media(
+        media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality])), asked(arguments)
+    )
     say(f"{len(found)} items of {modality} found{unseen_by(arguments.data, found)}")
     held = {one.loader: one.held_out for one in found}
     good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
@@ -57,19 +59,18 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def encode(arguments: argparse.Namespace) -> int:
     """Encodes media into token files or shards or, with named tokenizers, records into a corpus; failures come last."""
-    out, workers = Path(arguments.out), arguments.workers
+    out, (device, workers) = Path(arguments.out), encoding(arguments)
     named = [word for word in arguments.tokenizer if is_named(word)]
     if named:  # with --shards or without: records of several streams are written as shards in any case
-        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments))
+        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments), device)
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    tokenizer = tokenizer_at(arguments.tokenizer[0])
+    tokenizer = on(tokenizer_at(arguments.tokenizer[0]), device)
     modality = tokenizer.spec.modality
-    several = media(arguments.paths, modality, columns=mapped(arguments.map, [modality]))
-    ask_media(several, asked(arguments))
+    several = ask_media(media(arguments.paths, modality, columns=mapped(arguments.map, [modality])), asked(arguments))
     if arguments.shards:
         return into_shards(several, tokenizer, out, workers, arguments.paths)
     return _token_files(arguments.paths, several, tokenizer, out, workers)
@@ -152,12 +153,6 @@ def decode(arguments: argparse.Namespace) -> int:
                 say(str(target))
             show(number, None)
     return failures(failed, len(found))
-
-
-def check_new(path: Path, force: bool) -> None:
-    """ValueError if the file exists and may not be overwritten."""
-    if path.exists() and not force:
-        raise ValueError(f"{path} exists; choose another name or add --force")
 
 
 def _save(stream: TokenStream, target: Path) -> None:

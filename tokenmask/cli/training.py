@@ -12,6 +12,7 @@ from pathlib import Path
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_place
+from tokenmask.cli.device import computing
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.found import Items
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
@@ -57,7 +58,7 @@ def train(arguments: argparse.Namespace) -> int:
     start = None if arguments.start is None else Path(arguments.start)
     fresh: list[str] = []
     if start is not None:
-        begun = load(start)
+        begun = load(start, "cpu")
         tokenizers = _started(begun, recipe, tokenizers)
         fresh = [name for name in recipe.streams if name in begun.fresh or name not in begun.layout.streams]
     elif arguments.freeze:
@@ -99,8 +100,9 @@ def train(arguments: argparse.Namespace) -> int:
         if code == 2:
             return code
         corpora.append((out / "corpus", 1.0))
+    device = computing(arguments) if processes.size == 1 else arguments.device
     try:
-        run = train_run(out, recipe, tokenizers, corpora, start=start)
+        run = train_run(out, recipe, tokenizers, corpora, start=start, device=device)
     except Interrupted:
         if processes.first:
             raise

@@ -9,6 +9,7 @@ from tokenmask.corpus.mixture import Draw, Mixture
 from tokenmask.corpus.reader import Corpus
 from tokenmask.corpus.records import HELD_OUT, JSON, TRAIN, Record, num_positions
 from tokenmask.corpus.statistics import statistics, totals
+from tokenmask.corpus.table import RecordTable, StreamColumn
 from tokenmask.corpus.writer import CorpusWriter
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Item",
     "Mixture",
     "Record",
+    "RecordTable",
+    "StreamColumn",
     "build_corpus",
     "encode_items",
     "num_positions",

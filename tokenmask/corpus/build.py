@@ -6,11 +6,12 @@ Does not know: where media come from, any modality, models.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokenmask.corpus.encoding import Item, encode_items, sentence, usual_workers
+from tokenmask.corpus.keys import Keys
 from tokenmask.corpus.records import Record
 from tokenmask.corpus.writer import CorpusWriter
 from tokenmask.progress import progress_bar
@@ -68,7 +69,7 @@ def build_corpus(
         raise ValueError(f"on_error must be 'collect' or 'raise', got {on_error!r}")
     specs = {name: tokenizer.spec for name, tokenizer in tokenizers.items()}
     writer = CorpusWriter(folder, specs, records_per_shard=records_per_shard, row_group=row_group)
-    there, failed, written, skipped = frozenset(writer.keys), [], 0, 0
+    there, failed, written, skipped = writer.keys.copy(), [], 0, 0
 
     def is_new(item: Item) -> bool:
         nonlocal skipped
@@ -99,7 +100,7 @@ def build_corpus(
 class _New(Sized):
     """The items whose keys are not there, ``count`` of them; few are in memory, if few of ``items`` are."""
 
-    def __init__(self, items: Iterable[Item], there: Collection[str], count: int) -> None:
+    def __init__(self, items: Iterable[Item], there: Keys, count: int) -> None:
         self._items, self._there, self._count = items, there, count
 
     def __len__(self) -> int:

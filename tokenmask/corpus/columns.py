@@ -117,6 +117,46 @@ def from_table(table: pa.Table, specs: Mapping[str, StreamSpec]) -> list[Record]
     return [Record(*part) for part in parts]
 
 
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def from_columns(table: pa.Table, name: str, spec: StreamSpec) -> Columns:
+    """One stream of all records, without an object for each.
+
+    Returns:
+        (int32 [places, K], codes; int64 [N], the place where those of each record begin; int64 [N, axes], grids, 0
+        where a record lacks the stream; float64 [N], start_seconds, 0 there; bool [N], whether it has it).
+
+    Raises:
+        ValueError: codes or grids that do not fit the spec.
+    """
+    codes, grids, starts = (
+        table.column(f"{name}.{part}").combine_chunks() for part in ("codes", "grid", "start_seconds")
+    )
+    present = grids.is_valid().to_numpy(zero_copy_only=False)
+    axes, levels = len(spec.axes), spec.num_levels
+    sizes = np.diff(grids.offsets.to_numpy())
+    filled = (codes.is_valid().to_numpy(zero_copy_only=False), starts.is_valid().to_numpy(zero_copy_only=False))
+    if any((one != present).any() for one in filled) or (sizes[present] != axes).any():
+        raise ValueError(f"{name} has codes, grids or starts that do not belong together")
+    grid = np.zeros((len(present), axes), np.int64)
+    grid[present] = grids.flatten().to_numpy(zero_copy_only=False).reshape(-1, axes)
+    for axis, size in enumerate(spec.grid):
+        if (grid < 0).any() or (size is not None and (grid[present, axis] != size).any()):
+            raise ValueError(f"{name} has grids that are not {spec.grid}")
+    bounds = codes.offsets.to_numpy().astype(np.int64)
+    if (np.diff(bounds)[present] != grid[present].prod(1) * levels).any():
+        raise ValueError(f"{name} has other codes than its grids say")
+    values = codes.values.to_numpy(zero_copy_only=False)[bounds[0] : bounds[-1]].astype(np.int32)
+    if len(values) % levels or ((bounds[:-1] - bounds[0])[present] % levels).any():
+        raise ValueError(f"{name} has codes where it has no grid")
+    places = values.reshape(-1, levels)
+    if ((places < 0) | (places >= np.array(spec.codebook_sizes, np.int32))).any():
+        raise ValueError(f"{name} has codes beyond {spec.codebook_sizes}")
+    seconds = np.where(present, starts.fill_null(0.0).to_numpy(zero_copy_only=False), 0.0)
+    return places, (bounds[:-1] - bounds[0]) // levels, grid, seconds, present
+
+
 def codes_of(table: pa.Table, name: str, spec: StreamSpec) -> Tensor:
     """All codes of a stream, record after record: int32 [places, K].
 

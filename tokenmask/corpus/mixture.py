@@ -1,6 +1,6 @@
 """Mixture: corpora mixed by weight into batches of about equal length, with an exact position.
 
-Arrow: Corpus --> **Draw** (the records of a batch) --Layout.pack, collate--> Batch.
+Arrow: Corpus --> **Draw** (the records of a batch) --Packing.batch--> Batch.
 Does not know: shared ids, padding, masks.
 
 How the order comes about, so that a few counters tell all of it:
@@ -16,7 +16,6 @@ the pool that were handed out: going there reads one pool and one window of each
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import json
 import math
@@ -25,12 +24,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tokenmask.corpus.passes import BATCHES, CHOICE, MAX_CORPORA, MAX_RECORDS, Passes
 from tokenmask.corpus.reader import Corpus
-from tokenmask.corpus.records import Record, num_positions
+from tokenmask.corpus.records import Record
+from tokenmask.corpus.table import RecordTable, table_positions
 from tokenmask.ops import Purpose, uniform
 
 POSITION_VERSION = 1
@@ -38,15 +39,25 @@ POSITION_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """The records of one batch.
+    """The records of one batch, about equally long.
 
     Args:
-        records: about equally long.
+        table: holds them, and those of other batches.
+        rows: int64 [B], where they stand in it.
         sample_ids: int64 [B], the number of each record's draw; never repeats in a run.
     """
 
-    records: list[Record]
+    table: RecordTable
+    rows: np.ndarray
     sample_ids: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def records(self) -> list[Record]:
+        """The records themselves, made anew with every call."""
+        return self.table.records(self.rows)
 
 
 class Mixture:
@@ -60,7 +71,8 @@ class Mixture:
         batch_size: records in a batch, of all ranks together.
         batch_positions: most positions in a batch, of all ranks together: records x the longest, rounded up.
             At least one of the two limits is needed. With ``batch_size`` alone all batches but the last are full.
-        length: positions that a record will occupy.
+        length: positions that a record will occupy; :func:`num_positions` if None.
+        lengths: the same of all records of a table at once, int64 [N]; much quicker. At most one of the two.
         bucket_width: lengths are rounded up to a multiple of this before they are compared.
         shuffle_window: records among which order is random; held in memory (once, and once for each corpus).
         epochs: passes over each corpus, then the iterator ends; a finished corpus leaves the mix. None: endless.
@@ -79,7 +91,8 @@ class Mixture:
         seed: int,
         batch_size: int | None = None,
         batch_positions: int | None = None,
-        length: Callable[[Record], int] = num_positions,
+        length: Callable[[Record], int] | None = None,
+        lengths: Callable[[RecordTable], np.ndarray] | None = None,
         bucket_width: int = 16,
         shuffle_window: int = 2048,
         epochs: int | None = None,
@@ -89,7 +102,9 @@ class Mixture:
         _check(corpora, batch_size, batch_positions, epochs, bucket_width, shuffle_window, rank, world_size)
         self._weights = [float(weight) for _, weight in corpora]
         self._passes = [Passes(corpus, i, seed, shuffle_window) for i, (corpus, _) in enumerate(corpora)]
-        self._seed, self._length = seed, length
+        if length is not None and lengths is not None:
+            raise ValueError("a Mixture takes length or lengths, got both; leave one out")
+        self._seed, self._lengths = seed, lengths or (table_positions if length is None else _each(length))
         self._batch_size, self._batch_positions, self._bucket_width = batch_size, batch_positions, bucket_width
         self._epochs, self._rank, self._world_size = epochs, rank, world_size
         self._pool_size = shuffle_window if batch_size is None else max(1, shuffle_window // batch_size) * batch_size
@@ -107,6 +122,7 @@ class Mixture:
         self._start = (0, [0] * len(corpora))  # draws before the pool, records taken from each corpus by then
         self._batches: list[Draw] = []  # of the pool
         self._batch = 0  # the next of them
+        self._skip = 0  # batches of a pool that was gone to and not yet drawn
 
     def __iter__(self) -> Self:
         return self
@@ -114,18 +130,19 @@ class Mixture:
     def __next__(self) -> Draw:
         if self._batch == len(self._batches):
             self._draw_pool()
+            self._batch, self._skip = self._skip, 0
         if not self._batches:
             raise StopIteration
         batch = self._batches[self._batch]
         self._batch += 1
         mine = slice(self._rank, None, self._world_size)
-        return Draw(batch.records[mine], batch.sample_ids[mine])
+        return Draw(batch.table, batch.rows[mine], batch.sample_ids[mine])
 
     def position(self) -> dict[str, Any]:
         """Where the next draw is, as JSON values; :meth:`seek` of an equal mixture goes there."""
         start, batch = self._start, self._batch
         if batch == len(self._batches):
-            start, batch = (self._draws, [passes.taken for passes in self._passes]), 0
+            start, batch = (self._draws, [passes.taken for passes in self._passes]), self._skip
         return {
             "version": POSITION_VERSION,
             "draws": start[0],
@@ -154,10 +171,7 @@ class Mixture:
         self._draws = int(position["draws"])
         for passes, taken in zip(self._passes, position["taken"], strict=True):
             passes.taken = int(taken)
-        self._batches, self._batch = [], 0
-        if position["batch"]:
-            self._draw_pool()
-            self._batch = int(position["batch"])
+        self._batches, self._batch, self._skip = [], 0, int(position["batch"])  # drawn when it is asked for
 
     def _draw_pool(self) -> None:
         start = (self._draws, [passes.taken for passes in self._passes])
@@ -169,54 +183,73 @@ class Mixture:
                 passes.taken = taken
             raise
         self._start = start
-        self._draws += sum(len(batch.records) for batch in self._batches)
+        self._draws += sum(map(len, self._batches))
 
     def _make_batches(self) -> list[Draw]:
-        records = self._draw_records()
-        groups = self._group([self._length(record) for record in records], records)
+        table, row = self._draw_records()
+        groups = self._group(self._lengths(table)[row], table, row)
         counters = torch.arange(len(groups)) + BATCHES + self._draws
         order = uniform(seed=self._seed, counters=counters, purpose=Purpose.order).argsort(stable=True).tolist()
         chosen = [groups[index] for index in order]
-        return [Draw([records[i] for i in group], torch.tensor(group) + self._draws) for group in chosen]
+        return [Draw(table, row[group], torch.from_numpy(group) + self._draws) for group in chosen]
 
-    def _draw_records(self) -> list[Record]:
-        """The records of the next pool, by draw; fewer at the end of the last epoch."""
+    def _draw_records(self) -> tuple[RecordTable, np.ndarray]:
+        """The records of the next pool, and the row of each draw; fewer at the end of the last epoch."""
         counters = torch.arange(self._pool_size) + CHOICE + self._draws
-        records: list[Record] = []
-        open_passes = self._open_passes()
-        bounds = list(itertools.accumulate(self._weights[i] for i in open_passes))
-        for number in uniform(seed=self._seed, counters=counters, purpose=Purpose.order).tolist():
-            if not open_passes:
+        numbers = uniform(seed=self._seed, counters=counters, purpose=Purpose.order).double().numpy()
+        choices = self._choose(numbers)
+        tables = []
+        for index, passes in enumerate(self._passes):
+            tables += passes.take(int((choices == index).sum()))
+        row = np.empty(len(choices), np.int64)
+        row[choices.argsort(kind="stable")] = np.arange(len(choices))
+        return RecordTable.join(tables), row
+
+    def _choose(self, numbers: np.ndarray) -> np.ndarray:
+        """The corpus of each draw, int64; fewer than numbers where the last epoch ends."""
+        taken = [passes.taken for passes in self._passes]
+        limits = [passes.limit(self._epochs) for passes in self._passes]
+        chosen: list[np.ndarray] = []
+        while len(numbers):
+            open_ones = [i for i, limit in enumerate(limits) if taken[i] != limit]
+            if not open_ones:
                 break
-            choice = min(bisect.bisect_right(bounds, number * bounds[-1]), len(open_passes) - 1)
-            passes = self._passes[open_passes[choice]]
-            records.append(passes.take())
-            if passes.taken == passes.limit(self._epochs):
-                open_passes = self._open_passes()
-                bounds = list(itertools.accumulate(self._weights[i] for i in open_passes))
-        return records
+            bounds = np.array(list(itertools.accumulate(self._weights[i] for i in open_ones)))
+            choice = np.searchsorted(bounds, numbers * bounds[-1], side="right").clip(max=len(open_ones) - 1)
+            choice = np.array(open_ones)[choice]
+            ends = [np.flatnonzero(choice == i)[limit - taken[i] - 1 :] for i in open_ones if (limit := limits[i])]
+            until = 1 + min((int(end[0]) for end in ends if len(end)), default=len(choice) - 1)  # one is finished there
+            chosen.append(choice[:until])
+            for i in open_ones:
+                taken[i] += int((choice[:until] == i).sum())
+            numbers = numbers[until:]
+        return np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
 
-    def _open_passes(self) -> list[int]:
-        return [i for i, passes in enumerate(self._passes) if passes.taken != passes.limit(self._epochs)]
-
-    def _group(self, lengths: Sequence[int], records: Sequence[Record]) -> list[list[int]]:
-        """Indices of the pool's records, batch by batch: longest first, in the order of drawing inside a bucket."""
-        padded = [max(1, -(-length // self._bucket_width)) * self._bucket_width for length in lengths]
-        most = self._batch_size or len(records)
-        groups: list[list[int]] = []
-        room = 0
-        for index in sorted(range(len(padded)), key=lambda i: -padded[i]):
+    def _group(self, lengths: np.ndarray, table: RecordTable, row: np.ndarray) -> list[np.ndarray]:
+        """Draws of the pool, batch by batch: longest first, in the order of drawing inside a bucket."""
+        width = self._bucket_width
+        padded = np.maximum(1, -(-lengths // width)) * width
+        most = self._batch_size or len(padded)
+        order = (-padded).argsort(kind="stable")
+        groups: list[np.ndarray] = []
+        start = 0
+        while start < len(order):
+            longest = int(padded[order[start]])
+            room = most if self._batch_positions is None else min(most, self._batch_positions // longest)
             if not room:
-                room = most if self._batch_positions is None else min(most, self._batch_positions // padded[index])
-                groups.append([])
-            if not room:
+                (record,) = table.records(row[order[start : start + 1]])
                 raise ValueError(
-                    f"batch_positions must hold the longest record, got {self._batch_positions} for {padded[index]} of "
-                    f"record {records[index].key!r} (a multiple of {self._bucket_width}); raise it or crop the record"
+                    f"batch_positions must hold the longest record, got {self._batch_positions} for {longest} of "
+                    f"record {record.key!r} (a multiple of {width}); raise it or crop the record"
                 )
-            groups[-1].append(index)
-            room -= 1
+            groups.append(order[start : start + room])
+            start += room
         return groups
+
+
+def _each(length: Callable[[Record], int]) -> Callable[[RecordTable], np.ndarray]:
+    """The length of every record of a table, asked one by one."""
+    return lambda table: np.array([length(record) for record in table.records()], np.int64)
 
 
 def _checksum(corpus: Corpus) -> str:

@@ -7,6 +7,7 @@ Does not know: other corpora, shuffling, shared ids.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from tokenmask.corpus.columns import codes_of, from_table, read_specs
 from tokenmask.corpus.records import HELD_OUT, TRAIN, Record
+from tokenmask.corpus.table import RecordTable
 from tokenmask.streams import StreamSpec
 
 
@@ -88,6 +90,15 @@ class Corpus:
         with self._table(row_group) as table:
             return from_table(table, self.specs)
 
+    def read_table(self, row_group: int) -> RecordTable:
+        """The records of one row group as columns, without an object for each: what training reads.
+
+        Raises:
+            ValueError: the shard is damaged or was removed.
+        """
+        with self._table(row_group) as table:
+            return RecordTable.from_arrow(table, self.specs)
+
     def read_codes(self, row_group: int) -> dict[str, Tensor]:
         """Codes alone, of all records of a row group in a row, for counting: much quicker than :meth:`read`.
 
@@ -99,6 +110,24 @@ class Corpus:
         """
         with self._table(row_group, [f"{name}.codes" for name in self.specs]) as table:
             return {name: codes_of(table, name, spec) for name, spec in self.specs.items()}
+
+    def labels(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """stream name -> axis -> names of its entries (electrodes), as in the first record of the stream that has any.
+
+        Raises:
+            ValueError: a shard is damaged or was removed.
+        """
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for index in range(len(self.row_groups)):
+            names = [name for name in self.specs if name not in found]
+            if not names:
+                break
+            with self._table(index, [f"{name}.labels" for name in names]) as table:
+                for name in names:
+                    for text in table.column(f"{name}.labels").unique().to_pylist():
+                        if name not in found and text not in (None, "{}"):
+                            found[name] = {axis: tuple(entries) for axis, entries in json.loads(text).items()}
+        return found
 
     @contextlib.contextmanager
     def _table(self, row_group: int, columns: list[str] | None = None) -> Iterator[pa.Table]:

@@ -18,6 +18,7 @@ from typing import BinaryIO, Self
 import pyarrow.parquet as pq
 
 from tokenmask.corpus.columns import shard_schema, to_table
+from tokenmask.corpus.keys import Keys
 from tokenmask.corpus.reader import check_specs, open_shard, read_keys, shard_paths
 from tokenmask.corpus.records import Record
 from tokenmask.files import hold, sync_folder
@@ -29,6 +30,7 @@ class CorpusWriter:
 
     A shard is written under a hidden name and appears under its own name when it is whole and on the disk. Leaving the
     ``with`` block by an exception drops the unfinished shard; :meth:`close` keeps it. One writer at a time a folder.
+    In memory are the records of one row group and some 40 bytes for the key of every record, see :class:`Keys`.
 
     Args:
         folder: made if it does not exist.
@@ -56,7 +58,7 @@ class CorpusWriter:
             raise ValueError("CorpusWriter needs the spec of at least one stream, got none")
         self.folder = Path(folder)
         self.specs = dict(specs)
-        self.keys: set[str] = set()  # of whole shards and of records added since
+        self.keys = Keys()  # of whole shards and of records added since
         self._records_per_shard, self._row_group = records_per_shard, row_group
         self._schema = shard_schema(self.specs)
         self._rows: list[Record] = []  # of the row group being filled

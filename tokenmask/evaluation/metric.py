@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 
 from tokenmask.analysis.figures import Figure
 from tokenmask.components import COMPONENT_GROUP
 from tokenmask.evaluation.part import Part
+from tokenmask.tokenizer.points import entry_points
 
 
 class Metric(ABC):

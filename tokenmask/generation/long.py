@@ -30,7 +30,9 @@ Fill = Callable[[Sequence[Request], Sequence[Placed], bool], list[TokenStream]]
 
 
 def sees(request: Request, layout: Layout, packing: Packing) -> tuple[str, int] | None:
-    """The axis and the most steps of a window, as training cuts the target; None if the request fits or can't be cut.
+    """The axis and the most steps of a window; None if the request fits or can't be cut.
+
+    As training cuts the target; a stream with a time axis that training never cut has as many times as fit.
 
     Args:
         request: with a canvas of any length.
@@ -39,10 +41,24 @@ def sees(request: Request, layout: Layout, packing: Packing) -> tuple[str, int] 
     """
     spec, grid = request.canvas.spec, request.canvas.grid
     own = layout.arrangement(request.target).positions(request.canvas.codes[..., 0].numel(), spec.num_levels)
-    if own + packing.positions(layout, request.given) <= packing.max_positions:
+    room = packing.max_positions - packing.positions(layout, request.given)
+    if own <= room:
         return None
     piece = packing.window(layout, request.target, request.canvas, request.given)
+    if piece is None and "time" in spec.axes:
+        piece = _times(request, layout, room)
     return None if piece is None or piece[1] >= grid[spec.axes.index(piece[0])] else piece
+
+
+def _times(request: Request, layout: Layout, room: int) -> tuple[str, int] | None:
+    """As many times as fit into so many positions, or None where not even one does."""
+    spec, grid = request.canvas.spec, request.canvas.grid
+    positions, whole = layout.arrangement(request.target).positions, grid[spec.axes.index("time")]
+    others = request.canvas.codes[..., 0].numel() // whole
+    count = min(whole, max(room, 0) // others + 1)
+    while count and positions(others * count, spec.num_levels) > room:
+        count -= 1
+    return ("time", count) if count else None
 
 
 def windows(hole: Tensor, steps: int) -> list[tuple[int, int]]:

@@ -48,19 +48,10 @@ def place(
         ValueError: a stream of another spec, a code where only the padding may be, or roles of another shape.
     """
     codes = stream.codes
-    if stream.spec.fingerprint != spec.fingerprint:
-        raise ValueError(
-            f"stream {name!r} must be coded by the tokenizer {spec.fingerprint[:12] or '(none)'} of this layout, "
-            f"got codes of {stream.spec.fingerprint[:12] or '(none)'}; encode it again"
-        )
-    if stream.spec != spec:
-        raise ValueError(f"stream {name!r} must be {spec}, got {stream.spec}; encode it by the tokenizer of the layout")
+    check_place(name, spec, stream.spec, arrangement)
     if spec.end_code is not None:
         if bool((codes[..., 0] == spec.end_code).any()):
-            raise ValueError(
-                f"stream {name!r} may hold its end code {spec.end_code} only as padding, got it among the codes; cut "
-                "them off before the first one"
-            )
+            raise refuse_end_code(name, spec.end_code)
         missing = max((length or 0) - codes.shape[0], 0)
         codes = torch.cat([codes, codes.new_full((missing, *codes.shape[1:]), spec.end_code)])
     if not isinstance(role, Tensor):
@@ -70,11 +61,6 @@ def place(
             f"roles of {name!r} must be {list(codes.shape)}, one for each slot, got {list(role.shape)}; give one "
             "number for all of them, or that shape"
         )
-    if isinstance(arrangement, Delay) and len(spec.axes) != 1:
-        raise ValueError(
-            f"Delay shifts levels along one axis, but {name!r} has {', '.join(spec.axes)}; arrange it by Parallel or "
-            "Flatten"
-        )
     placed, at = arrangement.place(codes.flatten(0, -2))
     placed_role, _ = arrangement.place(role.flatten(0, -2))
     roles = torch.where(placed_role >= 0, placed_role, ABSENT).to(torch.int8)
@@ -82,6 +68,39 @@ def place(
     coordinates = _coordinates(spec, grid, stream.start_seconds, at, ticks_per_second)
     segment = Segment(name, 0, placed.shape[0], grid, stream.start_seconds, stream.labels)
     return Placed(placed, roles, coordinates, segment)
+
+
+def check_place(name: str, spec: StreamSpec, found: StreamSpec, arrangement: Arrangement) -> None:
+    """Refuses codes of another spec than the layout's, and an arrangement that its axes do not take.
+
+    Raises:
+        ValueError: so.
+    """
+    if found.fingerprint != spec.fingerprint:
+        raise ValueError(
+            f"stream {name!r} must be coded by the tokenizer {spec.fingerprint[:12] or '(none)'} of this layout, "
+            f"got codes of {found.fingerprint[:12] or '(none)'}; encode it again"
+        )
+    if found != spec:
+        raise ValueError(f"stream {name!r} must be {spec}, got {found}; encode it by the tokenizer of the layout")
+    if isinstance(arrangement, Delay) and len(spec.axes) != 1:
+        raise ValueError(
+            f"Delay shifts levels along one axis, but {name!r} has {', '.join(spec.axes)}; arrange it by Parallel or "
+            "Flatten"
+        )
+
+
+def refuse_end_code(name: str, end_code: int) -> ValueError:
+    """What is said of an end code among the codes."""
+    return ValueError(
+        f"stream {name!r} may hold its end code {end_code} only as padding, got it among the codes; cut "
+        "them off before the first one"
+    )
+
+
+def column_of(axis: str) -> int:
+    """The coordinate in which an axis is told."""
+    return {"time": 0, "index": 0, "row": 1, "channel": 1, "column": 2}[axis]
 
 
 def restore(placed: Tensor, spec: StreamSpec, segment: Segment, arrangement: Arrangement) -> TokenStream:
@@ -117,6 +136,5 @@ def _coordinates(
         if name == "time" and spec.rate_hz is not None:
             seconds = start_seconds + index.double() / spec.rate_hz
             index = (seconds * ticks_per_second).round()
-        column = {"time": 0, "index": 0, "row": 1, "channel": 1, "column": 2}[name]
-        coordinates[:, column] = index.to(torch.int32)
+        coordinates[:, column_of(name)] = index.to(torch.int32)
     return coordinates

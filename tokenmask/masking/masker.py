@@ -72,6 +72,11 @@ class Masker:
         if self.rate.each_slot_alone:
             _refuse_choice(self.strategy)
 
+    @property
+    def each_row_alone(self) -> bool:
+        """Whether what is hidden in a row follows from that row alone; if not, the rows of a batch share a draw."""
+        return self.chain is None and not self.rate.draws_for_batch
+
     def __call__(
         self,
         batch: Batch,

@@ -43,7 +43,7 @@ def build(factory: Callable[[], M], seed: int) -> M:
     with torch.device("meta"):
         module = factory()
     _refuse_shared(module)
-    module = module.to_empty(device="cpu")
+    module = module._apply(_empty)  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor in _tensors(module):
@@ -71,6 +71,13 @@ def uniform_fan_in(weight: Tensor, bias: Tensor | None, generator: torch.Generat
     weight.uniform_(-bound, bound, generator=generator)
     if bias is not None:
         bias.uniform_(-bound, bound, generator=generator)
+
+
+def _empty(tensor: Tensor) -> Tensor:
+    """The same on the CPU, without values; what ``Module.to_empty`` takes for it imports sympy, a second of start."""
+    if tensor.is_contiguous():
+        return torch.empty(tensor.shape, dtype=tensor.dtype)
+    return torch.empty_like(tensor, device="cpu")
 
 
 def _fill(name: str, part: nn.Module, generator: torch.Generator) -> None:

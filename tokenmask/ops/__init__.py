@@ -8,7 +8,7 @@ waits, and what kernels refuse is raised later: see ``check``. The CUDA kernels 
 Does not know: anything else of tokenmask.
 """
 
-from tokenmask.ops._extension import build_info
+from tokenmask.ops._extension import build_info, why_no_kernels
 from tokenmask.ops.attend_cached import attend_cached
 from tokenmask.ops.check import check
 from tokenmask.ops.choose import choose
@@ -34,4 +34,5 @@ __all__ = [
     "rotate_and_store",
     "sample_codes",
     "uniform",
+    "why_no_kernels",
 ]

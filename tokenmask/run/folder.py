@@ -21,7 +21,7 @@ from tokenmask.components import names_of_its_day, plain
 from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.recipes import Budget, Recipe, load_recipe, recipe_yaml, same_recipe
+from tokenmask.recipes import Budget, Recipe, load_recipe, recipe_as_written, recipe_yaml, same_recipe
 from tokenmask.sampling import Sampler
 from tokenmask.tokenizer import Tokenizer, check_storable
 from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
@@ -60,7 +60,8 @@ def read_run(folder: Path) -> RunParts:
     for name, digest in about["sha256"].items():
         if not (folder / name).is_file() or sha256((folder / name).read_bytes()) != digest:
             raise ValueError(f"{folder / name} was changed or damaged since the run was made; restore it")
-    recipe = read_recipe(folder)
+    as_written = None if (folder / TUNED).is_file() else recipe_as_written(folder / "recipe.yaml")
+    recipe = as_written or read_recipe(folder)
     if about["streams"] != list(recipe.streams):
         raise ValueError(f"{folder / 'run.json'} is damaged (its streams are not those of the recipe); restore it")
     homes = {name: recipe.streams[name].shares or name for name in about["streams"]}
@@ -184,7 +185,7 @@ def write_run(
         **(origin or {}),
     }
     begun = (folder / "run.json").exists()
-    if begun and {**_read_json(folder / "run.json"), "format": FORMAT} != json.loads(json.dumps(about)):
+    if begun and not _same_about(_read_json(folder / "run.json"), json.loads(json.dumps(about))):
         raise _another(folder / "run.json")
     for name, text in texts.items():
         if name not in held:
@@ -194,6 +195,14 @@ def write_run(
             tokenizer.save(folder / "tokenizers" / name)
     if not begun:
         _write(folder / "run.json", json.dumps(about, indent=2) + "\n")
+
+
+def _same_about(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether two run.json say the same; up to 0.2 names were written of the streams of the first record alone."""
+    labels = mine["labels"]
+    known = theirs.get("labels", {})
+    fits = isinstance(known, dict) and all(labels.get(name) == axes for name, axes in known.items())
+    return fits and {**theirs, "format": FORMAT, "labels": labels} == mine
 
 
 def _stored(path: Path, folder: Path) -> str:

@@ -6,15 +6,18 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
+import torch
 from torch import Tensor
 
 from tokenmask.analysis import LogLikelihood, log_likelihoods
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
+from tokenmask.devices import DTYPES, copied, device_named
 from tokenmask.generation import (
     DrawOptions,
     Filling,
@@ -34,6 +37,7 @@ from tokenmask.generation import (
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
+from tokenmask.run.asked import Asked, asked_of, marked
 from tokenmask.run.card import Card
 from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
@@ -42,7 +46,7 @@ from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.scores.arguments import is_a
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
+from tokenmask.tokenizer import Moves, ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
 
 
@@ -80,6 +84,42 @@ class Run:
         folder = Path(folder)
         return cls(folder, *read_run(folder))
 
+    @property
+    def device(self) -> torch.device:
+        """Where its models compute."""
+        return _weights(self.models["main"]).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights of its models."""
+        return _weights(self.models["main"]).dtype
+
+    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Run:
+        """This run on another device, as a copy: its models, and the tokenizers that have networks.
+
+        Media and codes stay on the CPU, and a seed makes the same draws everywhere.
+
+        Args:
+            device: "cuda", "cpu" or the like; None leaves it where it is.
+            dtype: of the models' weights, float32 or bfloat16; None leaves it. With bfloat16 they take half the memory
+                and give other codes; tokenizers stay float32.
+
+        Raises:
+            TypeError: a dtype that is none of these.
+            ValueError: a device that is not there, or that this build has no kernels for.
+        """
+        if dtype is not None and dtype not in DTYPES:
+            raise TypeError(f"dtype must be torch.float32 or torch.bfloat16, got {dtype!r}; take one of them, or None")
+        place = self.device if device is None else device_named(device)
+        if place == self.device and dtype in (None, self.dtype):
+            return self
+        elsewhere = {id(one): _there(one, place) for one in self.tokenizers.values()}
+        return replace(
+            self,
+            models={name: copied(model, place, dtype) for name, model in self.models.items()},
+            tokenizers={name: elsewhere[id(one)] for name, one in self.tokenizers.items()},
+        )
+
     def __repr__(self) -> str:
         size = sum(p.numel() for model in self.models.values() for p in model.parameters())
         return f"Run({self.folder}: {', '.join(self.layout.names)}; {size / 1e6:.1f} M parameters)"
@@ -96,22 +136,24 @@ class Run:
         grid: tuple[int, ...] | None = None,
         duration_seconds: float | None = None,
         invariant: bool = True,
+        keep_original: bool | None = None,
         **options: Unpack[DrawOptions],
     ) -> list[Any]:
         """Fills a stream and decodes it: one media object per request and sample, each with its ``stream``.
 
-        Arguments are those of :meth:`generate_tokens`.
+        Media that are continued come back as they were given, at their rate, of their size and with their channels,
+        and what is made follows.
+
+        Args:
+            stream, given, length, grid, duration_seconds, invariant, options: as of :meth:`generate_tokens`.
+            keep_original: what is continued is what was given, not what its codes decode to. None does so for media
+                that carry no codes of their own, where the tokenizer :class:`~tokenmask.tokenizer.Continues` media.
         """
-        tokens = self.generate_tokens(
-            stream,
-            given,
-            length=length,
-            grid=grid,
-            duration_seconds=duration_seconds,
-            invariant=invariant,
-            **options,
+        tokens, asked = self._generated(
+            stream, given, length, grid, duration_seconds, invariant, keep_original, options
         )
-        return [self.tokenizers[stream].decode(tokens_of_one) for tokens_of_one in tokens]
+        tokenizer = self.tokenizers[stream]
+        return [one.decoded(tokenizer, filled) for one, filled in zip(asked, tokens, strict=True)]
 
     @free_cores()
     def generate_tokens(
@@ -130,7 +172,8 @@ class Run:
         Args:
             stream: name of the stream to fill.
             given: stream name -> media, words, a path or a TokenStream, for one request or a list of them. Another
-                stream is a condition; the same stream is a prefix that is continued and never changes.
+                stream is a condition; the same stream is a prefix that is continued and never changes. Of media that
+                end inside of their last code that code is filled anew.
             length: new places along the time axis, or the first one, for a stream of free length.
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
@@ -145,35 +188,33 @@ class Run:
             ValueError: a stream that the run does not have, a length that is missing, zero or too long.
             TypeError: an option that there is not, or a value of another type.
         """
-        seed, samples = check_options(options, ("length", "grid", "duration_seconds", "invariant"))
+        return self._generated(stream, given, length, grid, duration_seconds, invariant, None, options)[0]
+
+    def _generated(
+        self,
+        stream: str,
+        given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+        length: int | None,
+        grid: tuple[int, ...] | None,
+        duration_seconds: float | None,
+        invariant: bool,
+        keep_original: bool | None,
+        options: DrawOptions,
+    ) -> tuple[list[TokenStream], list[Asked]]:
         if not isinstance(invariant, bool):
             raise TypeError(f"invariant must be True or False, got {invariant!r}; write one of these")
-        if isinstance(given, str) or not isinstance(given, Mapping | Sequence | None):
-            raise TypeError(f"given must be a mapping of stream names, or a list of them, got {given!r}; write a dict")
-        inputs = self.inputs
-        inputs.check(stream)
-        wanted = [given or {}] if given is None or isinstance(given, Mapping) else list(given)
-        seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
-        if not wanted:
-            raise ValueError("given must be a mapping, or a list of at least one, got an empty list; write None")
-        if len(seeds) != len(wanted):
-            raise ValueError(
-                f"generate needs one seed, or one for each of {len(wanted)} requests, got {len(seeds)}; "
-                "pass a number, or a list of that length"
-            )
-        others = inputs.companions(options)
-        requests = []
-        for one, its_seed in zip(wanted, seeds, strict=True):
-            streams = inputs.conditions(one)
-            prefix = streams.pop(stream, None)
-            size = inputs.grid(stream, prefix, length, grid, duration_seconds)
-            names = inputs.names(stream, prefix, size)
-            blank = Request.blank(
-                self.layout, stream, size, prefix=prefix, labels=names, given=streams, seed=its_seed, **others
-            )
-            requests += [replace(blank, sample=sample) for sample in range(samples)]
-        filled = self._fill(requests, self._sampler(stream, options), options, invariant)
-        return [_marked(one, asked.hole) for one, asked in zip(filled, requests, strict=True)]
+        asked = asked_of(
+            self.inputs,
+            stream,
+            given,
+            length=length,
+            grid=grid,
+            duration_seconds=duration_seconds,
+            keep_original=keep_original,
+            options=options,
+        )
+        filled = self._fill([one.request for one in asked], self._sampler(stream, options), options, invariant)
+        return [one.marked(tokens) for one, tokens in zip(asked, filled, strict=True)], asked
 
     @free_cores()
     def edit(
@@ -308,7 +349,7 @@ class Run:
         requests = [replace(request, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, sampler, options)
         edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
-        return [_marked(one, opened) for one in edited], chosen
+        return [marked(one, opened) for one in edited], chosen
 
     @property
     def inputs(self) -> Inputs:
@@ -501,16 +542,31 @@ class Run:
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
 
 
-def _marked(stream: TokenStream, hole: Tensor) -> TokenStream:
-    """A stream that knows what of it was filled; a text may have ended before its hole does."""
-    return stream.with_filled(hole[tuple(slice(size) for size in stream.grid)])
-
-
 def _fits(opened: Tensor, axis: int, steps: int) -> bool:
     first, stop = touched(opened.movedim(axis, 0).flatten(1).any(1))
     return stop - first <= steps
 
 
-def load(folder: str | Path | None = None) -> Run:
-    """Opens a run folder, what ``tokenmask train`` or ``make demo`` left; None opens the model that ships."""
-    return Run.load(SHIPPED if folder is None else folder)
+def _weights(model: MaskedModel) -> Tensor:
+    return next(model.parameters())
+
+
+def _there(tokenizer: Tokenizer, device: torch.device) -> Tokenizer:
+    """The tokenizer, or a copy of it on a device that it is not on."""
+    if not isinstance(tokenizer, Moves) or tokenizer.device == device:
+        return tokenizer
+    return cast(Tokenizer, copy.deepcopy(tokenizer).to(device))
+
+
+def load(
+    folder: str | Path | None = None, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> Run:
+    """Opens a run folder, what ``tokenmask train`` or ``make demo`` left; None opens the model that ships.
+
+    Args:
+        folder: of the run.
+        device: where it computes; None takes a CUDA device where torch sees one and this build has kernels for it.
+        dtype: of the weights, see :meth:`Run.to`.
+    """
+    place = device_named(device)
+    return Run.load(SHIPPED if folder is None else folder).to(place, dtype)

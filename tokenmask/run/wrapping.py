@@ -17,6 +17,7 @@ from tokenmask.recipes import Recipe
 from tokenmask.recipes.recipe import StreamOptions
 from tokenmask.run.run import Run
 from tokenmask.run.vocabulary import check_size, first, marks_named, opened
+from tokenmask.run.wrapping_pictures import is_pipeline, wrap_amused
 from tokenmask.sampling import ForbidCodes, Sampler
 from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import Packing
@@ -24,8 +25,8 @@ from tokenmask.training import Packing
 _SHIFTED = ("roberta", "camembert", "xlm-roberta")  # whose positions begin behind the pad id
 
 
-def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) -> Run:
-    """A language model of transformers with our samplers, edits, guidance and likelihoods.
+def wrap(network: Any, tokenizer: Any = None, *, sampler: Sampler | None = None) -> Run:
+    """A published model with our samplers, edits, guidance and likelihoods.
 
     Logits are those of the network for the same ids and attention mask. It stays in memory: what the network keeps of
     itself is its library's business. A causal one (found by asking it whether it sees what follows) judges texts, by
@@ -33,16 +34,26 @@ def wrap(network: nn.Module, tokenizer: Any, *, sampler: Sampler | None = None) 
     that begins a text or, where there is none, from the one that ends it.
 
     Args:
-        network: a ``BertForMaskedLM``, ``ModernBertForMaskedLM``, ``LlamaForCausalLM`` or the like, set to evaluation.
-        tokenizer: its fast tokenizer, as transformers has it (with mask, end and pad tokens; for a causal one, end).
-        sampler: how slots are filled; the usual one if None, which never draws marks.
+        network: a ``BertForMaskedLM``, ``ModernBertForMaskedLM``, ``LlamaForCausalLM`` or the like of transformers, or
+            an ``AmusedPipeline`` of diffusers; set to evaluation.
+        tokenizer: of a language model its fast tokenizer, as transformers has it (with mask, end and pad tokens; for a
+            causal one, end); a pipeline has its own.
+        sampler: how slots are filled; if None, the usual one, which never draws marks, or that of the pipeline.
 
     Returns:
-        a run with the stream "text".
+        a run with the stream "text"; of a pipeline also with "image", which is filled for a text.
 
     Raises:
         ValueError: no fast tokenizer, marks that it lacks, or a vocabulary larger than the network's.
+        TypeError: neither a network nor a pipeline.
     """
+    if is_pipeline(network):
+        return wrap_amused(network, sampler)
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"wrap takes a language model of transformers or aMUSEd's pipeline of diffusers, got "
+            f"{type(network).__name__}; open it with its library first"
+        )
     named = marks_named(tokenizer, "wrap")
     begin = first(named, "cls_token", "bos_token")
     end, mask, pad = (first(named, *names) for names in (("sep_token", "eos_token"), ("mask_token",), ("pad_token",)))

@@ -23,8 +23,10 @@ from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
+from tokenmask.sampling.remasking import RevealAll, RevokeDoubted, RevokeSpans
 from tokenmask.sampling.reshaped import Differential, LogitNoise
 from tokenmask.sampling.reuse import GroupCausalReuse, HideSinks, NoReuse, PrefixReuse, PromptReuse, Reuse, StaleReuse
+from tokenmask.sampling.reversal import Reversal
 from tokenmask.sampling.revoke import (
     NeverRevoke,
     Revoke,
@@ -34,8 +36,16 @@ from tokenmask.sampling.revoke import (
     RevokeUnlikely,
     Zigzag,
 )
+from tokenmask.sampling.said import Suppressed, Truncated
 from tokenmask.sampling.sampler import Sampler, Step
-from tokenmask.sampling.schedule import ConfidenceAbove, DecidingSchedule, ProcessSchedule, Schedule, UniformSchedule
+from tokenmask.sampling.schedule import (
+    ConfidenceAbove,
+    DecidingSchedule,
+    ExpectedSchedule,
+    ProcessSchedule,
+    Schedule,
+    UniformSchedule,
+)
 from tokenmask.sampling.state import SamplerState
 from tokenmask.sampling.weighing import Rejection, Restricted
 
@@ -60,6 +70,7 @@ __all__ = [
     "Drift",
     "EntropyBelow",
     "EntropyBounded",
+    "ExpectedSchedule",
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",
@@ -81,11 +92,15 @@ __all__ = [
     "Rejection",
     "Restricted",
     "Reuse",
+    "RevealAll",
+    "Reversal",
     "Revoke",
     "RevokeContext",
+    "RevokeDoubted",
     "RevokeDrawn",
     "RevokeLeastLikely",
     "RevokeRandom",
+    "RevokeSpans",
     "RevokeUnlikely",
     "Sampler",
     "SamplerState",
@@ -97,6 +112,8 @@ __all__ = [
     "StartsWith",
     "Step",
     "StepContext",
+    "Suppressed",
+    "Truncated",
     "Twice",
     "UniformSchedule",
     "Zigzag",

@@ -6,7 +6,7 @@ Arrow: inside the Sampler loop, logits --> codes. Does not know: orders, models,
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
@@ -15,39 +15,17 @@ from torch import Tensor
 
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling.by_hand import guided
-from tokenmask.sampling.context import StepContext
+from tokenmask.sampling.inside import Inside
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
 from tokenmask.scores import Grid
-from tokenmask.scores.arguments import is_a, number, one_of
+from tokenmask.scores.arguments import number, one_of
 from tokenmask.scores.noise import centred
 
 _APART = 0x9E3779B97F4A7C15  # keeps the draws of one code from those of the next
 
 
-class _Inside(Pick):
-    """Base of a pick that hands other logits to another one."""
-
-    reshapes: ClassVar[bool] = True
-    pick: Pick
-
-    def __post_init__(self) -> None:
-        is_a(f"{type(self).__name__}.pick", self.pick, Pick)
-        if self.pick.revises or self.pick.weighs or self.pick.tests:
-            name = type(self).__name__
-            raise ValueError(
-                f"{name}.pick must draw open slots from logits and no more, got {self.pick}; take Categorical"
-            )
-
-    def taps(self, context: StepContext) -> Sequence[Hashable]:
-        return self.pick.taps(context)
-
-    def _inner(self, logits: Tensor, context: PickContext) -> tuple[Tensor, ...]:
-        progress = context.progress.on(self.pick.grid)
-        return self.pick(logits, None, replace(context, guidance=1.0, progress=progress))
-
-
 @dataclass(frozen=True)
-class LogitNoise(_Inside):
+class LogitNoise(Inside):
     """Adds normal noise to every logit, after guidance and before temperature.
 
     Its size at progress g of a stage is ``scale`` times |cos(pi g)| on the grid "ends": whole in the first and in the
@@ -94,7 +72,7 @@ class LogitNoise(_Inside):
 
 
 @dataclass(frozen=True)
-class Differential(_Inside):
+class Differential(Inside):
     """Draws from what became more probable since the step before, where the prediction moved least.
 
     The slots of a row and range are ranked by the divergence of their distribution from the one that they had, least

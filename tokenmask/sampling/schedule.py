@@ -6,6 +6,7 @@ the host, so that the loop never waits for a device.
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -76,16 +77,18 @@ class ProcessSchedule(Schedule):
         grid: step i of S leaves the share of t = 1 - (i + 1) / S on "after"; on "ends" the share of t = 1 - (i + 1) /
             (S - 1), at least one slot until the last step, so that the first steps may reveal nothing. "ends" with
             "round" are MoMask's counts (arXiv:2312.00063), with "floor" MAGNeT's (arXiv:2401.04577), published codes.
+            On "first" step i leaves the share of t = 1 - i / (S - 1), so that the first step reveals one slot; with
+            "ceil" these are the counts of MaskGIT's reproduction (arXiv:2310.14400), published code.
     """
 
     process: MaskingProcess = field(default_factory=Cosine)
     rounding: Rounding = "floor"
-    grid: Literal["after", "ends"] = "after"
+    grid: Literal["after", "ends", "first"] = "after"
 
     def __post_init__(self) -> None:
         is_a("ProcessSchedule.process", self.process, MaskingProcess)
         one_of("ProcessSchedule.rounding", self.rounding, tuple(ROUNDINGS))
-        one_of("ProcessSchedule.grid", self.grid, ("after", "ends"))
+        one_of("ProcessSchedule.grid", self.grid, ("after", "ends", "first"))
 
     def law(self) -> MaskingProcess:
         return self.process
@@ -95,6 +98,12 @@ class ProcessSchedule(Schedule):
             law = ROUNDINGS[self.rounding]
             shares = self.process.shares([left / (steps - 1) for left in range(steps - 2, -1, -1)])
             return [min(initial, max(1, law(share * initial))) for share in shares] + [0]
+        if self.grid == "first":
+            law, plan, left = ROUNDINGS[self.rounding], [], initial
+            for share in self.process.shares([1 - i / (steps - 1) for i in range(steps - 1)]):
+                left = max(0, min(left - 1, law(share * initial)))
+                plan.append(left)
+            return [*plan, 0]
         return open_counts(self.process, initial, steps, self.rounding)
 
 
@@ -124,6 +133,39 @@ class UniformSchedule(Schedule):
             return [max(0, initial - done * self.each) for done in range(1, steps)] + [0]
         each, more = divmod(initial, steps)
         return [initial - (done * each + min(done, more)) for done in range(1, steps + 1)]
+
+
+@dataclass(frozen=True)
+class ExpectedSchedule(Schedule):
+    """Reveals as many slots as the reversed process would on the average, rounded down, of those that are left.
+
+    A step from time t to s reveals floor(n (h_t - h_s) / h_t) of n open slots, which may be none, and the last step all
+    that is left. Source: Dream, arXiv:2508.15487, published code, with its rules "maskgit_plus", "topk_margin" and
+    "entropy", where n is the mean over a batch.
+
+    Args:
+        process: hidden share over time.
+        end: hidden share at time 0, so that h becomes end + (1 - end) h; Dream's ``eps``.
+    """
+
+    process: MaskingProcess = field(default_factory=Linear)
+    end: float = 1e-3
+
+    def __post_init__(self) -> None:
+        is_a("ExpectedSchedule.process", self.process, MaskingProcess)
+        if number("ExpectedSchedule.end", self.end, least=0.0) >= 1:
+            raise ValueError(f"ExpectedSchedule.end must lie below 1, got {self.end}; 1e-3, say")
+
+    def law(self) -> MaskingProcess:
+        return self.process
+
+    def plan(self, initial: int, steps: int) -> list[int]:
+        hidden = [self.end + (1 - self.end) * h for h in self.process.shares([1 - i / steps for i in range(steps)])]
+        plan, left = [], initial
+        for before, after in itertools.pairwise(hidden):
+            left -= math.floor(left * (1 - after / before))
+            plan.append(left)
+        return [*plan, 0]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tokenmask.scores.noise import slot_counters, slot_noise, slot_uniforms
 from tokenmask.scores.predicted import ChunkScore, ConfidenceScore, EntropyScore, MarginScore
 from tokenmask.scores.progress import Grid, Progress
 from tokenmask.scores.score import Answer, Score, ScoreContext, best
-from tokenmask.scores.terms import GumbelScore, LogitScore, SpacedScore, UntilScore, first_block
+from tokenmask.scores.terms import GumbelScore, LogitScore, ProbabilityScore, SpacedScore, UntilScore, first_block
 from tokenmask.scores.together import SpanUnion, TubeScore, span_starts
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "HaltonScore",
     "LogitScore",
     "MarginScore",
+    "ProbabilityScore",
     "Progress",
     "QLDSScore",
     "RandomScore",

@@ -36,6 +36,23 @@ class LogitScore(Score):
 
 
 @dataclass(frozen=True)
+class ProbabilityScore(Score):
+    """The probability of the drawn code, as the pick says it: the order of ``ConfidenceScore()`` on another scale.
+
+    Beside Gumbel noise the scale counts: ``SumScore((ProbabilityScore(), GumbelScore(1.0, None)), (1 / T, 1.0))`` draws
+    slots without replacement from softmax(p / T), which is Dream's "maskgit_plus" with ``alg_temp`` T; its
+    "topk_margin" and "entropy" have MarginScore and EntropyScore here. Source: arXiv:2508.15487, published code.
+    """
+
+    @property
+    def reads_predictions(self) -> bool:
+        return True
+
+    def __call__(self, context: ScoreContext) -> Tensor:
+        return context.predictions["logprob"].exp()
+
+
+@dataclass(frozen=True)
 class GumbelScore(Score):
     """Gumbel noise, -log(-log u), of a scale that moves linearly; for a SumScore beside any other order.
 

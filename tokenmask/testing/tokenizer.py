@@ -24,7 +24,7 @@ from tokenmask.files import write_text_atomic
 from tokenmask.streams import TokenStream
 from tokenmask.testing.contract import Check, Contract, refusal, require, run_all
 from tokenmask.testing.draws import global_random_state_untouched
-from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, describe, read_description, stream_of
+from tokenmask.tokenizer import DESCRIPTION_FILE, Continues, Tokenizer, describe, read_description, stream_of
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,16 @@ def _check_decodes_any_codes(subject: Subject) -> None:
         require(isinstance(media, subject.tokenizer.media), "any codes of the codebook must decode")
 
 
+def _check_kept_media_pass_through(subject: Subject) -> None:
+    tokenizer = subject.tokenizer
+    if not isinstance(tokenizer, Continues):
+        return
+    for item, stream in zip(subject.items, _one_by_one(subject), strict=True):
+        same = tokenizer.decode(stream, given=item, keep=torch.ones(stream.grid, dtype=torch.bool))
+        require(same == item, "a tokenizer that continues must give back media of which all is kept")
+        require(stream_of(tokenizer, same) == stream, "media of which all is kept must keep the stream")
+
+
 def _check_files_come_back(subject: Subject) -> None:
     if not subject.suffix:
         return
@@ -267,6 +277,7 @@ TOKENIZERS = Contract(
         _check_threads_change_nothing,
         _check_decodes_to_its_media,
         _check_decodes_any_codes,
+        _check_kept_media_pass_through,
         _check_files_come_back,
         _check_saved_it_comes_back,
         _check_damage_is_noticed,

@@ -16,7 +16,7 @@ from tokenmask.layout import Layout
 from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate
 from tokenmask.models import AttentionPattern, Full, GivenFirst, GroupCausal, MaskedModel, TransformerConfig
 from tokenmask.ops import Purpose, uniform
-from tokenmask.sampling import Sampler, SamplerState
+from tokenmask.sampling import RevokeDoubted, Sampler, SamplerState
 from tokenmask.scores import Answer, Progress, Rescored, ScoreContext
 from tokenmask.streams import StreamSpec, TokenStream
 
@@ -218,7 +218,8 @@ def filled(sampler: Sampler, world: World, model: MaskedModel) -> SamplerState:
 
 
 def models_of(sampler: Sampler, model: MaskedModel) -> dict[str, MaskedModel]:
-    """The model under each name that a stage has."""
+    """The model under each name that a stage, an order or a revocation has."""
     orders = [sampler.order, *(stage.order for stage in sampler.stages)]
-    asked = [order.model for order in orders if isinstance(order, Rescored)]
+    parts = [*orders, sampler.revoke]
+    asked = [part.model for part in parts if isinstance(part, Rescored | RevokeDoubted)]
     return dict.fromkeys(["main", *(stage.model for stage in sampler.stages), *asked], model)

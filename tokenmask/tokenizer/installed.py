@@ -6,9 +6,9 @@ Arrow: name --**load_tokenizer_class**--> class. Does not know: folders, any mod
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import entry_points
 from typing import TypeVar, cast
 
+from tokenmask.tokenizer.points import entry_points
 from tokenmask.tokenizer.protocol import Tokenizer
 
 Kind = TypeVar("Kind", bound=type)

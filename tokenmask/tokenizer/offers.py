@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from tokenmask.streams import TokenStream
@@ -83,6 +84,20 @@ class WritesFiles(Protocol):
 
 
 @runtime_checkable
+class Moves(Protocol):
+    """A tokenizer with a network that can compute on another device; codes and media are on the CPU all the same."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        ...
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves the network, in place; returns the tokenizer."""
+        ...
+
+
+@runtime_checkable
 class Locates(Protocol):
     """A tokenizer of media whose regions are no (start, end) in seconds: characters, boxes of pixels, bases."""
 
@@ -92,6 +107,16 @@ class Locates(Protocol):
         ValueError in a sentence for a region of another form, or outside of the media.
         """
         ...
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """A tokenizer that puts what is made behind media that are given, which stay as they are; others decode both."""
+
+    continues: ClassVar[bool]
+    """``decode(stream, given=media, keep=keep)`` takes media that end before the stream does, and gives them back with
+    what the rest of the stream says behind them: in their rate, size and channels, every value as it was. All kept,
+    ``decode(encode(media), given=media, keep=ones)`` equals ``media``."""
 
 
 @runtime_checkable

@@ -1,20 +1,24 @@
 """Packing: a record becomes a sequence that fits the model.
 
-Arrow: Record --**Packing**--> Sequence, around Layout.pack. Does not know: how ids are assigned, masks, models.
+Arrow: Record --**Packing**--> Sequence, around Layout.pack; RecordTable --**Packing.batch**--> Batch, the same of many
+records at once. Does not know: how ids are assigned, masks, models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.batch import Sequence
-from tokenmask.layout import Layout
+from tokenmask.batch import Batch, Sequence, collate
+from tokenmask.corpus import RecordTable
+from tokenmask.layout import Layout, Places
 from tokenmask.ops import Purpose, uniform
 from tokenmask.streams import StreamSpec, TokenStream, cut
+from tokenmask.training.cutting import Cutting, most_steps
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class Packing:
     A stream with an end code (text) is followed by at least one end code and padded with it to a multiple of
     ``end_multiple``, so that a model learns where such a stream ends; LLaDA (arXiv:2502.09992, section 2.3) pads
     answers in the same way. One that is too long is cut to a window and then has no end code.
+
+    A subclass that packs in another way says so of one record; :meth:`batch` and :meth:`table_positions` then ask it
+    for one after the other, unless it says these too.
 
     Args:
         max_positions: most positions of a sequence, BOS included.
@@ -98,10 +105,7 @@ class Packing:
                 streams[name] = _window(streams[name], streams[name].spec.axes[0], share, seed, sample_id)
         sequence = layout.pack(streams, roles=roles, lengths=lengths)
         if len(sequence) > self.max_positions:
-            raise ValueError(
-                f"a record may take at most {self.max_positions} positions, got {len(sequence)} for "
-                f"{', '.join(record)}; cut the media or raise packing.max_positions"
-            )
+            raise self._too_long(len(sequence), record)
         return sequence
 
     def steps(self, layout: Layout, name: str, stream: TokenStream) -> int | None:
@@ -109,11 +113,64 @@ class Packing:
         budget, axes = self.budgets.get(name), stream.spec.axes
         if budget is None or "time" not in axes:
             return None
-        steps = stream.grid[axes.index("time")]
-        others = stream.codes.shape[:-1].numel() // max(steps, 1)
-        while steps > 1 and layout.arrangement(name).positions(others * steps, stream.spec.num_levels) > budget:
-            steps -= 1
-        return None if steps == stream.grid[axes.index("time")] else steps
+        whole = stream.grid[axes.index("time")]
+        others = stream.codes.shape[:-1].numel() // max(whole, 1)
+        steps = most_steps(layout.arrangement(name), stream.spec.num_levels, others, budget, whole)
+        return None if steps == whole else steps
+
+    def table_positions(self, layout: Layout, table: RecordTable) -> np.ndarray:
+        """:meth:`positions` of every record of a table, int64 [N]."""
+        if self._is_changed():
+            return np.array([self.positions(layout, record.streams) for record in table.records()], np.int64)
+        return self._cutting(layout).positions(table)
+
+    def batch(
+        self, layout: Layout, table: RecordTable, sample_ids: Tensor, *, seed: int = 0, own: slice = slice(None)
+    ) -> Batch:
+        """Packs records and stacks them.
+
+        Args:
+            layout: of the model.
+            table: N records.
+            sample_ids: int64 [N], keys of the windows of streams that are too long.
+            seed: of them.
+            own: the rows that are wanted, with step 1: only these are packed, as long and as wide as all N would be.
+
+        Returns:
+            those rows of ``collate([self(layout, record, ...) for each record], sample_ids)``.
+
+        Raises:
+            ValueError: a record does not fit and none of its streams can be cut.
+        """
+        if self._is_changed():
+            keys = sample_ids.tolist()
+            packed = [
+                self(layout, record.streams, seed=seed, sample_id=key)
+                for record, key in zip(table.records(), keys, strict=True)
+            ]
+            start, stop, _ = own.indices(len(packed))
+            return collate(packed, sample_ids).rows(torch.arange(start, stop))
+        draws = uniform(seed=seed, counters=sample_ids, purpose=Purpose.crop).double().numpy()
+        cuts = self._cutting(layout).cuts(table, draws)
+        places = Places(layout, cuts)
+        if (places.lengths > self.max_positions).any():
+            row = int((places.lengths > self.max_positions).argmax())
+            names = [name for name, part in cuts.items() if part.column.present[row]]
+            raise self._too_long(int(places.lengths[row]), names)
+        return places.batch(sample_ids, own)
+
+    def _too_long(self, length: int, names: Iterable[str]) -> ValueError:
+        return ValueError(
+            f"a record may take at most {self.max_positions} positions, got {length} for {', '.join(names)}; cut the "
+            "media or raise packing.max_positions"
+        )
+
+    def _is_changed(self) -> bool:
+        """Whether a subclass says anew how one record is packed."""
+        return any(getattr(type(self), name) is not getattr(Packing, name) for name in _OF_A_RECORD)
+
+    def _cutting(self, layout: Layout) -> Cutting:
+        return Cutting(layout, self.max_positions, self.end_multiple, self.budgets)
 
     def window(
         self, layout: Layout, name: str, stream: TokenStream, beside: Mapping[str, TokenStream]
@@ -145,6 +202,10 @@ class Packing:
         while count > 1 and arrangement.positions(others * count, depth) > room:
             count -= 1
         return None if count == whole else ("time", count)
+
+
+# What `batch` and `table_positions` must agree with.
+_OF_A_RECORD = ("__call__", "positions", "padded_length", "steps")
 
 
 def _window(stream: TokenStream, axis: str, length: int, seed: int, sample_id: int) -> TokenStream:

@@ -1,13 +1,14 @@
 """Trainer: the loop that teaches a model to fill what is hidden.
 
-Arrow: Corpus --> Record --Packing--> Batch --Conditioning, Masker--> MaskedBatch --Objective--> **Trainer**.
-Does not know: modalities, kernels, what the objective computes. Checkpoints, resume and progress are ``fitting``'s.
+Arrow: Corpus --Mixture--> Draw --Preparing--> MaskedBatch --Objective--> **Trainer**.
+Does not know: modalities, kernels, how batches are made, what the objective computes. Checkpoints, resume and progress
+are ``fitting``'s.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tokenmask.batch import Batch, collate
+from tokenmask.batch import Batch
 from tokenmask.corpus import Draw, Mixture
 from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
-from tokenmask.masking import Conditioning, MaskedBatch, Masker
+from tokenmask.masking import Conditioning, Masker
 from tokenmask.models import BackboneConfig, MaskedModel
 from tokenmask.nn import EMA, Linear, bfloat16_products, check_bfloat16_products, keeping
 from tokenmask.objectives import Loss, Objective
@@ -27,10 +28,12 @@ from tokenmask.procedures import Plain, Procedure
 from tokenmask.processes import Processes, part_of, whole
 from tokenmask.tensor_files import save_tensors
 from tokenmask.training.adamw import AdamW
+from tokenmask.training.ahead import Ahead
 from tokenmask.training.only import Still
 from tokenmask.training.optimiser import Optimiser, optimisers_of
 from tokenmask.training.packing import Packing
 from tokenmask.training.parallel import ModelLoss, Sharding, parallel
+from tokenmask.training.preparing import Prepared, Preparing
 
 KEPT_FLOATS = 2**28  # of a batch in a process: 1 GiB
 
@@ -56,6 +59,8 @@ class Training:
             does not multiply in bfloat16 by itself.
         sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
             holds everything.
+        compile: "blocks" compiles the parts of the backbone by ``torch.compile``, as whole graphs: the same losses to
+            rounding, another training bit for bit, after a minute or more of compiling (by a C++ compiler on the CPU).
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
             the same weights bit for bit, with less memory and more time. Norms, turns and gates are computed again in
             any case where keeping them, too, takes more than 1 GB (``KEPT_FLOATS``).
@@ -63,6 +68,8 @@ class Training:
             its warm-up: :class:`tokenmask.nn.EMA`.
         checkpoint_every: steps between checkpoints.
         seed: of weights, data order, conditions and masks.
+        prefetch: batches that a thread prepares while steps are computed; 0 prepares each in its step. It is the same
+            training, bit for bit, and goes on from the same place.
         only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
             where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
     """
@@ -78,10 +85,12 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     products: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
+    compile: Literal["none", "blocks"] = "none"
     recompute: bool = False
     ema: float = 0.0
     checkpoint_every: int = 200
     seed: int = 0
+    prefetch: int = 4
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +98,8 @@ class Training:
             raise ValueError(
                 f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}; raise them"
             )
+        if self.prefetch < 0:
+            raise ValueError(f"training.prefetch must be at least 0, got {self.prefetch}; 0 prepares no batch ahead")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
         if not 0 < self.decay_share <= 1:
@@ -102,6 +113,11 @@ class Training:
             raise ValueError(
                 "training.precision bfloat16 multiplies in bfloat16 already, got training.products bfloat16 beside it; "
                 "leave one of them float32"
+            )
+        if self.compile != "none" and self.products != "float32":
+            raise ValueError(
+                "training.products is chosen product by product, which compiled blocks cannot do, got bfloat16 beside "
+                "training.compile; set precision to bfloat16 instead"
             )
         if not self.clip_norm > 0:
             raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
@@ -120,9 +136,9 @@ class Training:
 class Trainer:
     """One model, one stream of data, one objective; a task for :func:`tokenmask.fitting.fit`.
 
-    Several processes are one: each draws, packs and masks the whole batch, which follows from the seed and the position
-    in the data, computes the loss of its own rows, and steps with the gradient of the whole batch's loss. So the number
-    of processes may change at a resume.
+    Several processes are one: each draws the whole batch, which follows from the seed and the position in the data,
+    packs, masks and computes the loss of its own rows, and steps with the gradient of the whole batch's loss. So the
+    number of processes may change at a resume.
 
     Args:
         model: trained in place.
@@ -162,8 +178,6 @@ class Trainer:
         self.model = model.to(self.device)
         self.mixture = mixture
         self.packing = packing
-        self.conditioning = conditioning
-        self.masker = masker
         self.objective = objective
         self.training = training
         self.model.backbone.recompute(training.recompute)
@@ -174,6 +188,11 @@ class Trainer:
                     "training.products needs a backbone with layers of tokenmask.nn.Linear, but "
                     f"{type(self.model.backbone).__name__} has none; leave it float32"
                 )
+        if training.compile == "blocks" and not self.model.backbone.parts():
+            raise ValueError(
+                f"training.compile needs a backbone that has parts, but {type(self.model.backbone).__name__} has none; "
+                "leave it none"
+            )
         if training.only and training.sharding == "full" and self.processes.size > 1:
             raise ValueError(
                 "training.only needs whole weights in every process, got training.sharding=full; set it to none"
@@ -183,11 +202,18 @@ class Trainer:
         self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
         self._parallel = parallel(together, self.processes, training.sharding)
+        if training.compile == "blocks":
+            for part in self.model.backbone.parts():
+                part.compile(fullgraph=True)  # in place: names of tensors stay
         self.kept |= self.procedure.state(self.model)  # after the weights are shared out, as `after` will see them
         self.ema = EMA(self.model, training.ema) if training.ema else None
         parameters, inner = dict(self.model.named_parameters()), self.model.inner_matrices()
         self.optimizers = optimisers_of(training.optimiser, parameters, inner, training.peak_lr)
-        self._draws: Iterator[Draw] = iter(mixture)
+        self.preparing = Preparing(
+            model.layout, packing, conditioning, masker, training.seed, training.steps, self.processes
+        )
+        self._ahead: Ahead[Prepared] | None = None  # while it is there, the mixture is further on than `_place`:
+        self._place: tuple[int, dict[str, Any]] = (-1, {})  # the next step, and where the mixture goes on for it
 
     @property
     def layout(self) -> Layout:
@@ -201,20 +227,23 @@ class Trainer:
             the metrics of each step taken.
         """
         steps, every = self.training.steps, self.training.checkpoint_every
-        return fit(
-            self,
-            steps=steps,
-            folder=folder,
-            checkpoint_every=every,
-            label="training",
-            progress=progress,
-            processes=self.processes,
-        )
+        try:
+            return fit(
+                self,
+                steps=steps,
+                folder=folder,
+                checkpoint_every=every,
+                label="training",
+                progress=progress,
+                processes=self.processes,
+            )
+        finally:
+            self.close()
 
     def step(self, index: int) -> dict[str, float]:
         """One optimisation step; everything random in it follows from the seed and the position in the data."""
         self.model.zero_grad(set_to_none=True)  # before forward, which puts gathered weights in the place of shards
-        loss = self.loss(self.batch(next(self._draws)), index)
+        loss = self.loss(self.prepared(index))
         own = replace(loss, weight=self.processes.sum(loss.weight)).total  # of all processes they add up to the loss
         torch.autograd.backward(own * self.processes.size)  # whose gradients are averaged over the processes
         if self.still is not None:
@@ -239,26 +268,41 @@ class Trainer:
         }
 
     def batch(self, draw: Draw) -> Batch:
-        """Packs the records of a draw and stacks them."""
-        seed = self.training.seed
-        packed = [
-            self.packing(self.layout, record.streams, seed=seed, sample_id=key)
-            for record, key in zip(draw.records, draw.sample_ids.tolist(), strict=True)
-        ]
-        return collate(packed, draw.sample_ids)
+        """The whole batch of a draw, packed and stacked."""
+        return self.preparing.batch(draw)
 
-    def mask(self, batch: Batch, index: int) -> MaskedBatch:
-        """Draws the conditions and hides slots of a batch, as in step ``index``."""
-        seed = self.training.seed
-        batch = self.conditioning(batch, self.layout, seed=seed)
-        return self.masker(batch, self.layout, seed=seed, step=index, total_steps=self.training.steps)
+    def prepared(self, index: int) -> Prepared:
+        """What this process computes step ``index`` with: the next draw of the mixture.
 
-    def loss(self, batch: Batch, index: int) -> Loss:
+        Raises:
+            ValueError: a damaged shard, or a record that the packing refuses.
+            StopIteration: a mixture of some epochs has ended.
+        """
+        if self._ahead is not None and self._place[0] != index:
+            self.close()
+        if not self.training.prefetch:
+            return self.preparing.following(self.mixture, index)()
+        if self._ahead is None:
+            self._place = (index, self.mixture.position())
+            self._ahead = Ahead(self.preparing.following(self.mixture, index), self.training.prefetch)
+        try:
+            prepared = next(self._ahead)
+        except BaseException:  # Ctrl-C, too
+            self.close()
+            raise
+        self._place = (index + 1, prepared.position)
+        return prepared
+
+    def close(self) -> None:
+        """Ends the thread that prepares batches, if there is one; the next step starts another."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+            self.mixture.seek(self._place[1])
+
+    def loss(self, prepared: Prepared) -> Loss:
         """The objective on this process' rows of a masked batch, under autocast if asked for."""
-        masked = self.mask(batch, index)
-        own = self.processes.share(len(masked.t))
-        idle = own.start == own.stop  # with fewer rows than processes; it must still take part, and counts for nothing
-        masked = masked.rows(0, 1) if idle else masked.rows(own.start, own.stop) if self.processes.size > 1 else masked
+        masked = prepared.masked
         reduced = self.training.precision == "bfloat16"
         keeps = not self.training.recompute and keeps_all(self.model.config, masked.inputs.valid.numel())
         with (
@@ -267,7 +311,7 @@ class Trainer:
             keeping(keeps),
         ):
             total, weight, parts = self._parallel(masked.to(self.device))
-        return Loss(total * 0, weight * 0) if idle else Loss(total, weight, parts)
+        return Loss(total * 0, weight * 0) if prepared.idle else Loss(total, weight, parts)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that must survive a stop: weights, optimiser, position in the data.
@@ -279,7 +323,8 @@ class Trainer:
         for name, optimizer in self.optimizers.items():
             tensors |= optimizer_tensors(optimizer, f"{name}.")
         tensors |= {f"procedure.{name}": value for name, value in self.kept.items()}
-        about: dict[str, Any] = {"data": self.mixture.position(), "layout": self.layout.to_json()}
+        place = self.mixture.position() if self._ahead is None else self._place[1]
+        about: dict[str, Any] = {"data": place, "layout": self.layout.to_json()}
         if self.ema is not None:
             tensors |= {f"ema.{name}": value for name, value in self.ema.means.items()}
             about["ema_updates"] = self.ema.updates
@@ -317,8 +362,8 @@ class Trainer:
         if self.ema is not None:
             self._load_kept(tensors, "ema", self.ema.means)
             self.ema.updates = int(about["ema_updates"])
+        self.close()
         self.mixture.seek(about["data"])
-        self._draws = iter(self.mixture)
 
     @staticmethod
     @torch.no_grad()

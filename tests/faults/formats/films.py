@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from tests.faults.formats.format import Format, media
 
 FILM = media("video", "VideoClip")
+SMALL = Path(__file__).parents[1] / "films"  # 6 frames of 48 x 32 pixels each, by FFmpeg's encoders through PyAV
 
 
 def _frames(count: int = 3) -> Any:
@@ -51,10 +53,19 @@ def _avi(folder: Path) -> Path:
     return folder / "a.avi"
 
 
+def _small(name: str) -> Format:
+    """One of the films that lie beside, in the codecs that people have."""
+    return Format(lambda folder: Path(shutil.copy(SMALL / name, folder)), FILM)
+
+
 FORMATS = {
     "gif": Format(_animated("gif"), FILM),
     "animated webp": Format(_animated("webp", lossless=True), FILM),
     "mov": Format(_mov, FILM),
     "mkv": Format(_mkv, FILM),
     "avi": Format(_avi, FILM),
+    "mp4 of H.264": _small("h264.mp4"),
+    "m4v of MPEG-4": _small("mpeg4.m4v"),
+    "webm of VP9": _small("vp9.webm"),
+    "mpg of MPEG-1": _small("mpeg1.mpg"),
 }

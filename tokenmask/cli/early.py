@@ -1,0 +1,79 @@
+"""Early: paths and names that are wrong are told before torch is imported, in a tenth of a second.
+
+Arrow: arguments --**check_paths**--> nothing, or a sentence. Does not know: what a command does.
+Looks only at what a command reads in any case, and refuses only what the command would; what is damaged it leaves to
+the command, which says how. Imports nothing outside the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).parents[1] / "weights"
+OF_FILES = ("image", "audio", "motion", "eeg", "video")  # modalities whose media are files, never words
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".wav", ".flac", ".mp3", ".ogg", ".bvh", ".edf", ".mp4", ".tokens")
+
+
+def check_paths(arguments: argparse.Namespace) -> None:
+    """ValueError for a run, a source, a tokenizer or a file that is not there, or a stream that a run lacks."""
+    said = vars(arguments)
+    name = said["command"]
+    drawn = name in ("generate", "edit")
+    for run in ([said.get("run")] if name != "play" else []) + [said.get("start")]:
+        if run is not None and not (Path(run) / "run.json").is_file():
+            raise ValueError(f"a run folder holds run.json, but {run} does not; make one with `tokenmask train`")
+    for source in [*_listed(said.get("data")), *(said["paths"] if name in ("encode", "decode") else [])]:
+        _there(source, "name a file or a folder that is there")
+    tokenizers = said.get("tokenizer") if name in ("fit", "encode", "decode", "train") else None
+    for word in _listed(tokenizers):
+        _tokenizer(word)
+    if drawn:
+        _streams(Path(said["run"] or SHIPPED), arguments)
+
+
+def _streams(run: Path, arguments: argparse.Namespace) -> None:
+    """What is drawn and what is given of it."""
+    try:
+        streams = dict(json.loads((run / "layout.json").read_text(encoding="utf-8"))["streams"])
+        kinds = {str(name): str(spec["modality"]) for name, spec in streams.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # a damaged run, of which the command says what is wrong
+    wanted = arguments.stream
+    if wanted is not None and wanted not in kinds:
+        raise ValueError(f"{run} has the streams {', '.join(kinds)}, got {wanted!r}; name one of them")
+    for word in [*arguments.given, *arguments.negative, *(one.partition(":")[2] for one in arguments.also)]:
+        name, _, value = word.partition("=")
+        if value.startswith("@") and not value.startswith("@@") and name in kinds and kinds[name] not in OF_FILES:
+            _there(value[1:], f"it is given for {name!r}; name a file that is there, or write words")
+        elif kinds.get(name) in OF_FILES and value:
+            _there(value, f"it is given for {name!r}; name a file that is there")
+    if getattr(arguments, "prompts", None) is not None:
+        _there(arguments.prompts, "name a file of prompts")
+    media = getattr(arguments, "media", "")
+    if kinds.get(wanted) in OF_FILES or (wanted is None and media.lower().endswith(ENDINGS)):
+        _there(media, "name the file that is edited")
+
+
+def _tokenizer(word: str) -> None:
+    """A folder, after NAME= or alone; KIND:SOURCE and `shipped` are the command's."""
+    name, equals, folder = word.partition("=")
+    place = folder if equals and not Path(word).exists() and "/" not in name and ":" not in name else word
+    if ":" in place or place == "shipped" or not place or Path(place).exists():
+        return
+    raise ValueError(f"a tokenizer folder holds tokenizer.json, but {place} does not; check the path")
+
+
+def _there(path: str, advice: str) -> None:
+    """ValueError unless there is such a file or folder; of FILE#RECORD the file."""
+    if Path(path).exists() or Path(path).is_symlink():
+        return
+    if any(Path(path[:at]).is_file() for at, letter in enumerate(path) if letter == "#"):
+        return
+    raise ValueError(f"{path} does not exist; {advice}")
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
