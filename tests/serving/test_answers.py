@@ -101,6 +101,20 @@ def test_a_sound_that_is_continued_stays_as_it_came(tmp_path):
         up.close()
 
 
+def test_a_long_text_comes_in_pieces_while_it_is_made(run, client):
+    values = {"stream": "text", "given": {"text": "sun"}, "length": 150, "steps": 2, "seed": 4}
+    status, kind, body = client.post("/generate", pieces=True, **values)
+    assert (status, kind) == (200, "application/x-ndjson")
+    lines = [json.loads(line) for line in body.splitlines()]
+    pieces = [base64.b64decode(line["base64"]).decode() for line in lines]
+    given = {name: value for name, value in values.items() if name != "stream"}
+    assert pieces == [str(piece) for piece in run.stream("text", **given)] and len(pieces) > 1
+    assert "".join(pieces) == str(run.generate("text", **given)[0])
+    status, told = client.refusal("/generate", pieces=True, **{**values, "length": 0})
+    assert status == 400 and "length" in told
+    assert "pieces are media" in client.refusal("/generate", pieces=True, ending=".tokens", **values)[1]
+
+
 def test_several_samples_come_as_json_and_conditions_have_weights(run, client, tmp_path):
     values = {"stream": "image", "given": {"text": "sun"}, "steps": 2, "seed": 1, "num_samples": 3, "guidance": 2.0}
     status, kind, body = client.post("/generate", negative={"text": "moon"}, **values)

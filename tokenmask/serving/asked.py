@@ -17,7 +17,7 @@ DRAWN = ("budget", "steps", "guidance", "temperature", "num_samples", "negative"
 SIZES = ("length", "grid", "duration_seconds")
 WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "keep_original")
 FIELDS = {
-    "generate": ("stream", "given", "seed", "ending", "keep_original", *DRAWN, *SIZES),
+    "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", *DRAWN, *SIZES),
     "edit": ("stream", "given", "seed", "ending", *DRAWN, *WHERE),
 }
 _DEEPEST = 32  # of what stands in each other in JSON
@@ -71,6 +71,7 @@ def read(method: str, body: bytes, limits: Limits) -> Asked:
         ("also", list, "a list of pairs of an object and a weight"),
         ("regenerate", list, "a list of regions, each a list of numbers"),
         ("ending", str, "the ending of a file, such as .png"),
+        ("pieces", bool, "true or false"),
     ):
         if name in values and not isinstance(values[name], kind):
             raise Refused(400, f"{name} must be {what}, got {json.dumps(values[name])[:80]}; write that")

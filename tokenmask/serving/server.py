@@ -29,7 +29,7 @@ from tokenmask.medium import said
 from tokenmask.run import Run
 from tokenmask.serving.asked import Asked, read
 from tokenmask.serving.limits import Limits, Refused
-from tokenmask.serving.waiting import Waiting
+from tokenmask.serving.waiting import Job, Waiting
 from tokenmask.serving.wire import CODES, Wire, as_json, refused, type_of
 
 HOST = "127.0.0.1"
@@ -207,8 +207,11 @@ class _Handler(BaseHTTPRequestHandler):
                     raise Refused(404, f"media are asked for at /generate and /edit, got {self.path[:80]!r}")
                 asked = read(self.path[1:], self._body(), self.server.limits)
                 waiting = self.server.waiting
-                media = waiting.wait(waiting.submit(asked), self._is_there)
-                self._send(asked, media)
+                job = waiting.submit(asked)
+                if asked.values.get("pieces"):
+                    self._send_pieces(job)
+                else:
+                    self._send(asked, waiting.wait(job, self._is_there))
             except Refused as no:
                 self._refuse(no)
 
@@ -278,6 +281,31 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(200, files[0], type_of(ending))
         else:
             self._say(200, as_json(files, ending))
+
+    def _send_pieces(self, job: Job) -> None:
+        """A line of JSON for each piece, as soon as it is made."""
+        wire, values = self.server.wire, job.asked.values
+        pieces = self.server.waiting.pieces(job, self._is_there)
+        piece = next(pieces, None)  # what is refused is, before anything is sent
+        ending = wire.ending(values["stream"], values.get("ending"))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-ndjson")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            try:
+                while piece is not None:
+                    self._chunk(as_json([wire.file_of(piece, ending)], ending)["samples"][0])
+                    piece = next(pieces, None)
+            except Refused as no:
+                self._chunk({"error": no.sentence})
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:  # who asked has gone
+            job.left = self.close_connection = True
+
+    def _chunk(self, value: Any) -> None:
+        line = json.dumps(value).encode() + b"\n"
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
 
     def _say(self, status: int, value: Any, **headers: str) -> None:
         self._write(status, json.dumps(value).encode() + b"\n", "application/json", **headers)

@@ -10,17 +10,18 @@ can tell who was asked beside them.
 from __future__ import annotations
 
 import math
+import queue
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tokenmask.serving.asked import SIZES, WHERE, Asked
 from tokenmask.serving.limits import Limits, Refused
-from tokenmask.serving.wire import Wire, refused
+from tokenmask.serving.wire import CODES, Wire, refused
 
 LOOK_SECONDS = 0.25  # between two looks at whether who asked is still there
 
@@ -36,6 +37,8 @@ class Job:
         begun: whether a call for it runs or ran; before that it can be taken back.
         media: the answer, or
         error: why there is none.
+        pieces: of one that is answered in pieces, as they are made; None is the last.
+        left: nobody listens to them any more.
     """
 
     asked: Asked
@@ -44,6 +47,8 @@ class Job:
     begun: bool = False
     media: Sequence[Any] = ()
     error: Refused | None = None
+    pieces: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+    left: bool = False
 
 
 class Waiting:
@@ -93,14 +98,36 @@ class Waiting:
             Refused: it was not to be answered, waited too long, or nobody listens.
         """
         while not job.done.wait(LOOK_SECONDS):
-            if not job.begun and time.monotonic() - job.since > self.limits.wait_seconds:
-                sentence = f"the request waited longer than {self.limits.wait_seconds:g} s; ask again later"
-                self._take_back(job, Refused(503, sentence))
-            elif not job.begun and not is_there():
-                self._take_back(job, Refused(499, "nobody listens"))
+            self._look(job, is_there)
         if job.error is not None:
             raise job.error
         return job.media
+
+    def pieces(self, job: Job, is_there: Callable[[], bool]) -> Iterator[Any]:
+        """The media of a job that is answered in pieces, each as soon as it is made.
+
+        Raises:
+            Refused: as of :meth:`wait`.
+        """
+        while True:
+            try:
+                piece = job.pieces.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                self._look(job, is_there)
+                continue
+            if piece is None:
+                break
+            yield piece
+        if job.error is not None:
+            raise job.error
+
+    def _look(self, job: Job, is_there: Callable[[], bool]) -> None:
+        """Takes a job back that has waited too long, or that nobody waits for."""
+        if not job.begun and time.monotonic() - job.since > self.limits.wait_seconds:
+            sentence = f"the request waited longer than {self.limits.wait_seconds:g} s; ask again later"
+            self._take_back(job, Refused(503, sentence))
+        elif not job.begun and not is_there():
+            self._take_back(job, Refused(499, "nobody listens"))
 
     def now(self) -> dict[str, Any]:
         """What is going on, in numbers."""
@@ -128,6 +155,7 @@ class Waiting:
         self.counts["refused" if error else "answered"] += 1
         job.media, job.error = media, error
         job.done.set()
+        job.pieces.put(None)
 
     def _work(self) -> None:
         while jobs := self._next():
@@ -149,7 +177,8 @@ class Waiting:
             if not self._row:
                 return []
             first = self._row[0]
-            most = max(1, self.limits.most_rows // first.asked.samples) if first.asked.method == "generate" else 1
+            alone = first.asked.method != "generate" or first.asked.values.get("pieces")
+            most = 1 if alone else max(1, self.limits.most_rows // first.asked.samples)
             jobs = [job for job in self._row if job.asked.together == first.asked.together][:most]
             for job in jobs:
                 job.begun = True
@@ -169,6 +198,9 @@ class Waiting:
             except Exception as error:  # noqa: BLE001 - of one request, told to whom it concerns
                 self._end(job, _told(error))
         if not ready:
+            return
+        if ready[0][0].asked.values.get("pieces"):
+            self._streamed(*ready[0])
             return
         try:
             found = self._drawn([job.asked for job, _ in ready], [given for _, given in ready])
@@ -191,7 +223,8 @@ class Waiting:
         given = self.wire.given(values.get("given"))
         if "stream" in values:
             run.inputs.check(values["stream"])
-            self.wire.ending(values["stream"], values.get("ending"))
+            if self.wire.ending(values["stream"], values.get("ending")) == CODES and values.get("pieces"):
+                raise ValueError(f"pieces are media, got the ending {CODES!r}; leave one of the two out")
         if asked.method == "generate":
             name = values["stream"]
             prefix = run.inputs.tokens(name, given[name]) if name in given else None
@@ -201,15 +234,38 @@ class Waiting:
                 raise ValueError(f"a request may draw {self.limits.most_codes} codes here, got {codes}; ask for less")
         return given
 
-    def _drawn(self, asked: Sequence[Asked], given: Sequence[Any]) -> list[list[Any]]:
-        """The media of each request, by one call of the run."""
-        run, values = self.wire.run, asked[0].values
+    def _streamed(self, job: Job, given: Any) -> None:
+        """Hands on what is made while it is made; a row of its own, for nobody else waits for the same pieces."""
+        try:
+            with self._changed:
+                self.counts["calls"] += 1
+                self.counts["rows"] += 1
+            values = job.asked.values
+            sizes: dict[str, Any] = {what: _size(values, what) for what in (*SIZES, "keep_original")}
+            seed = values.get("seed", 0)
+            for piece in self.wire.run.stream(values["stream"], given, seed=seed, **sizes, **self._options(values)):
+                if job.left:
+                    break
+                job.pieces.put(piece)
+        except Exception as error:  # noqa: BLE001
+            self._end(job, _told(error))
+        else:
+            self._end(job, None)
+
+    def _options(self, values: Any) -> dict[str, Any]:
+        """How codes are drawn."""
         taken = ("budget", "steps", "guidance", "temperature", "num_samples")
         options: dict[str, Any] = {name: values[name] for name in taken if name in values}
         if "negative" in values:
             options["negative"] = self.wire.given(values["negative"])
         if "also" in values:
             options["also"] = [self._weighted(pair) for pair in values["also"]]
+        return options
+
+    def _drawn(self, asked: Sequence[Asked], given: Sequence[Any]) -> list[list[Any]]:
+        """The media of each request, by one call of the run."""
+        run, values = self.wire.run, asked[0].values
+        options = self._options(values)
         with self._changed:
             self.counts["calls"] += 1
             self.counts["rows"] += len(asked) * asked[0].samples
