@@ -7,6 +7,7 @@ the parts of a recipe do, the format of a run folder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -101,7 +102,8 @@ def prepare(
         opened,
         seed=training.seed,
         batch_size=training.batch_size,
-        lengths=lambda table: packing.table_positions(layout, table),
+        lengths=partial(packing.table_positions, layout),
+        by=training.mix_by,
     )
     return Trainer(
         model,

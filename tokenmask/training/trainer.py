@@ -70,6 +70,7 @@ class Training:
         seed: of weights, data order, conditions and masks.
         prefetch: batches that a thread prepares while steps are computed; 0 prepares each in its step. It is the same
             training, bit for bit, and goes on from the same place.
+        mix_by: what the weights of several corpora are shares of, see :class:`tokenmask.corpus.Mixture`.
         only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
             where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
     """
@@ -91,6 +92,7 @@ class Training:
     checkpoint_every: int = 200
     seed: int = 0
     prefetch: int = 4
+    mix_by: Literal["records", "positions"] = "records"
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
