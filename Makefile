@@ -13,7 +13,7 @@ NATIVE := setup.py setup_flags.py pyproject.toml $(shell find csrc -name '*.cpp'
 
 FORMATTED := $(shell find csrc tests/native -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all data demo test hub play lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
+.PHONY: all data demo test hub play stores lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -58,6 +58,11 @@ play: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-play.txt
 	$(VENV)/bin/python -m pytest tests/play
 
+# Corpora in a store of S3's kind, which a package serves on this machine.
+stores: $(STAMPS)/built
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements-stores.txt
+	$(VENV)/bin/python -m pytest tests/corpus/test_stores.py
+
 lint: $(STAMPS)/built
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -100,7 +105,7 @@ arm:
 EMULATED := $(MAKE) --no-print-directory -f tests/native/cuda/Makefile PYTHON=$(abspath $(VENV)/bin/python)
 cuda-emulated: $(STAMPS)/built
 	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads
-	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py"
+	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py tests/ops/test_waits.py"
 
 cuda-emulated-long: $(STAMPS)/built
 	$(EMULATED) plain FUZZ="2 1000" && $(EMULATED) asan FUZZ="2 100" && $(EMULATED) races FUZZ="2 50 300"

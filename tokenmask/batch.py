@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from tokenmask.devices import moved
+
 ABSENT, GIVEN, FILL = 0, 1, 2  # values of ``role``
 PAD = 0  # the id of every absent slot
 
@@ -105,7 +107,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return self._each(lambda tensor: tensor.to(device))
+        return self._each(lambda tensor: moved(tensor, device))
 
     def join(self, other: Batch) -> Batch:
         """These rows and then those of another batch of the same L, K and features."""

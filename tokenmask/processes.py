@@ -21,6 +21,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tokenmask.devices import usual_device
+
 PATIENCE = timedelta(days=30)  # the others wait while the first fits tokenizers; torchrun ends them if it fails
 
 
@@ -44,8 +46,8 @@ class Processes:
     def join(cls) -> Processes:
         """The processes that torchrun started (or that share the caller's default process group), else this one alone.
 
-        Under torchrun a process computes on the CUDA device of its local rank, where there are any, and talks by NCCL
-        and Gloo; else on the CPU, by Gloo. A second call gives the same.
+        Under torchrun a process computes on the CUDA device of its local rank, where there are any and this build has
+        kernels for them, and talks by NCCL and Gloo; else on the CPU, by Gloo. A second call gives the same.
 
         Raises:
             ValueError: a machine has fewer CUDA devices than processes.
@@ -156,7 +158,7 @@ def _join() -> Processes:
     device = torch.device("cpu")
     if not dist.is_initialized():
         local, here = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        if torch.cuda.is_available():
+        if usual_device().type == "cuda":
             devices = torch.cuda.device_count()
             if here > devices:
                 raise ValueError(

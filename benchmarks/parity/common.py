@@ -44,10 +44,10 @@ class Network:
 
     def __init__(self, codes: int, length: int, levels: int = 1, seed: int = 0, scale: float = 0.5) -> None:
         self.codes, self.length, self.levels, self.scale = codes, length, levels, scale
-        self.table = _weights(seed, 1, levels, codes + 2, WIDTH)
-        self.places = _weights(seed, 2, length, WIDTH)
-        self.out = _weights(seed, 3, levels, WIDTH, codes)
-        self.condition = _weights(seed, 4, WIDTH)
+        self.table = weights(seed, 1, levels, codes + 2, WIDTH)
+        self.places = weights(seed, 2, length, WIDTH)
+        self.out = weights(seed, 3, levels, WIDTH, codes)
+        self.condition = weights(seed, 4, WIDTH)
 
     def __call__(self, codes: Tensor, told: Tensor | None = None) -> Tensor:
         """Args:
@@ -68,7 +68,8 @@ class Network:
         return torch.einsum("blw,kwv->blkv", torch.tanh(mixed), self.out) * self.scale
 
 
-def _weights(seed: int, part: int, *shape: int) -> Tensor:
+def weights(seed: int, part: int, *shape: int) -> Tensor:
+    """Uniform in -1.7..1.7, float32, of a part of a network of a seed."""
     counters = torch.arange(torch.Size(shape).numel()) + (part << 32)
     return (uniform(seed=seed, counters=counters, purpose=Purpose.latent).view(shape) - 0.5) * 3.4
 

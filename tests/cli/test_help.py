@@ -37,7 +37,7 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "tune", "study", "inspect", "report", "play", "push", "pull", "info", "recipes", "demo"),
+        *("evaluate", "tune", "study", "inspect", "report", "play", "serve", "push", "pull", "info", "recipes", "demo"),
     }
 
 
@@ -58,7 +58,12 @@ def test_every_flag_is_explained(parser):
             assert f"(default: {action.default})" in action.help, f"{parser.prog}: {action.dest} hides its default"
 
 
-ELSEWHERE = ("tokenmask demo", "tokenmask play", "tokenmask pull")  # long, served until it is stopped, of a hub
+ELSEWHERE = (
+    "tokenmask demo",
+    "tokenmask play",
+    "tokenmask serve",
+    "tokenmask pull",
+)  # long, served until it is stopped, of a hub
 
 
 @pytest.mark.parametrize("example", [one for one in EXAMPLES if one.startswith(ELSEWHERE)])

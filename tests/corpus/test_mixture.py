@@ -172,6 +172,32 @@ def test_every_record_once_an_epoch(corpora: list[Corpus], shuffle_window: int, 
         assert set(first) == set(second) and (first != second or len(corpus) < 5)
 
 
+def test_weights_are_shares_of_positions(text_corpus: MakeCorpus) -> None:
+    """Records of 2 to 5 and of 40 to 89 positions, equal weights: equal shares of positions, also across a seek."""
+    short = text_corpus("short", tuple(2 + i % 4 for i in range(300)))
+    long = text_corpus("long", tuple(40 + i % 50 for i in range(300)))
+    arguments: dict[str, Any] = {"seed": 5, "batch_size": 32, "shuffle_window": 128, "by": "positions"}
+    mixture = Mixture([(short, 1), (long, 1)], **arguments)
+    draws, places = [], []
+    for _ in range(200):
+        places.append(json.loads(json.dumps(mixture.position())))
+        draws.append(next(mixture))
+    counts = Counter[str]()
+    for draw in draws:
+        for record in draw.records:
+            counts[record.key.split(":")[0]] += num_positions(record)
+    assert counts["long"] == pytest.approx(counts["short"], rel=0.1)
+    other = Mixture([(short, 1), (long, 1)], **arguments)
+    for number in (0, 1, 37, 198):
+        other.seek(places[number])
+        assert other.position() == places[number]
+        assert same(next(other), draws[number]) and same(next(other), draws[number + 1])
+    with pytest.raises(ValueError, match=r"got one with by 'positions' \(now None\)"):
+        Mixture([(short, 1), (long, 1)], **{**arguments, "by": "records"}).seek(places[5])
+    with pytest.raises(ValueError, match="mixes by records or by positions, got 'tokens'"):
+        Mixture([(short, 1)], seed=0, batch_size=1, by="tokens")  # type: ignore[arg-type]
+
+
 def test_weights(text_corpus: MakeCorpus) -> None:
     """Chi-square with two degrees of freedom: beyond 27.6 lies one in a million of fair samples."""
     weights, count = (5.0, 3.0, 2.0), 6_000

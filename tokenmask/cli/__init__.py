@@ -32,6 +32,7 @@ HOMES = {
     "study": "study",
     "report": "report",
     "play": "play",
+    "serve": "serve",
     "push": "sharing",
     "pull": "sharing",
     "demo": "runs",

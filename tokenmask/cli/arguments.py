@@ -110,6 +110,16 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device(parser: argparse.ArgumentParser, what: str) -> None:
+    """--device."""
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help=f"where {what}: cpu, cuda, or cuda:1 and so on (default: a GPU that torch sees and this build has kernels "
+        "for, else the CPU)",
+    )
+
+
 def add_per(parser: argparse.ArgumentParser) -> None:
     """--per line or file."""
     parser.add_argument(

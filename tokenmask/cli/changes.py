@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.corpora import tokenizer_place
+from tokenmask.cli.device import computing
 from tokenmask.cli.drawing import conditions, drawing_options
 from tokenmask.cli.media import in_pieces, is_words, suffixes_of
 from tokenmask.cli.printed import after_swap
@@ -21,7 +22,7 @@ from tokenmask.tokenizer import WritesFiles, tokenizer_at
 
 def edit(arguments: argparse.Namespace) -> int:
     """Fills regions of media and saves or prints what comes out."""
-    run = load(arguments.run)
+    run = load(arguments.run, computing(arguments))
     name = arguments.stream or _stream_of(run, arguments.media)
     if name not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}; name one of them")
@@ -49,7 +50,7 @@ def edit(arguments: argparse.Namespace) -> int:
 
 def swap(arguments: argparse.Namespace) -> int:
     """Writes a run with other tokenizers for some of its streams."""
-    run = load(arguments.run)
+    run = load(arguments.run, "cpu")
     out = Path(arguments.out)
     if (out / "run.json").exists():
         raise ValueError(f"{out} holds a run already; choose another folder")

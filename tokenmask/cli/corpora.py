@@ -8,8 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
+from tokenmask.cli.device import CPU, on
 from tokenmask.cli.found import Items
 from tokenmask.cli.names import by_name
 from tokenmask.cli.show import failures, say, table
@@ -38,12 +41,13 @@ def build_named(
     out: Path,
     workers: int | None,
     wanted: dict[str, Any],
+    device: torch.device = CPU,
 ) -> int:
     """Builds a corpus of what is found in ``sources``, with "NAME=FOLDER" tokenizers and "STREAM=COLUMN" columns.
 
-    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`.
+    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`; tokenizers compute on ``device``.
     """
-    tokenizers = named_tokenizers(named)
+    tokenizers = {name: on(one, device) for name, one in named_tokenizers(named).items()}
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
     found = items(sources, modalities, needed=modalities, columns=mapped(columns, modalities))
     ask_items(found, wanted)

@@ -12,6 +12,7 @@ from tokenmask.cli.arguments import (
     SOURCE,
     Commands,
     add_asked,
+    add_device,
     add_force,
     add_map,
     add_tokenizer,
@@ -80,6 +81,7 @@ def train(commands: Commands) -> None:
     add_map(parser)
     add_asked(parser)
     add_workers(parser)
+    add_device(parser, "the model is trained; tokenizers are fitted and data encoded on the CPU")
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -280,6 +282,31 @@ def play(commands: Commands) -> None:
     parser.add_argument("--browser", action="store_true", help="open the page in the browser of this machine")
 
 
+def serve(commands: Commands) -> None:
+    """``tokenmask serve``."""
+    examples = ["tokenmask serve", "tokenmask serve runs/demo --port 8080 --waiting 32"]
+    about = "Answer requests of programs: media for JSON, over HTTP on this machine, until Ctrl-C or SIGTERM."
+    more = "What waits while something is drawn, and asks alike, is drawn together; what is drawn stays the same, bit "
+    more += "for bit. Stopped once it finishes what runs."
+    parser = command(commands, "serve", about, examples, more)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument("--port", type=count, metavar="N", help="where it listens (default: a free one)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of which network; any other lets it in, without a password (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--waiting", type=count, default=128, metavar="N", help="most requests in the queue (default: 128)"
+    )
+    parser.add_argument("--rows", type=count, default=64, metavar="N", help="most drawn together (default: 64)")
+    parser.add_argument(
+        "--patience", type=positive, default=300.0, metavar="SECONDS", help="longest wait of one (default: 300.0)"
+    )
+    add_device(parser, "it draws")
+
+
 def push(commands: Commands) -> None:
     """``tokenmask push``."""
     examples = ['tokenmask push runs/demo me/my-run --licence cc-by-4.0 --data "my pictures=cc0-1.0" --dry-run']
@@ -349,6 +376,7 @@ def demo(commands: Commands) -> None:
 def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
     """The run that draws, what it is given, how it draws, and where media go."""
     parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
+    add_device(parser, "the models and the networks of tokenizers compute")
     parser.add_argument(
         "--given",
         action="append",

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tokenmask.cli.device import computing
 from tokenmask.cli.drawing import conditions, drawing_options
 from tokenmask.cli.prompts import prompts
 from tokenmask.cli.samples import deliver, free_paths
@@ -14,7 +15,7 @@ from tokenmask.run import Run, load
 
 def generate(arguments: argparse.Namespace) -> int:
     """Fills a stream and saves or prints what comes out."""
-    run = load(arguments.run)
+    run = load(arguments.run, computing(arguments))
     name = arguments.stream
     if name not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}; name one of them")

@@ -19,7 +19,7 @@ from tokenmask.sharing.staging import stage
 def push(arguments: argparse.Namespace) -> int:
     """Sends a run, or lists what would be sent."""
     check_name(arguments.name)
-    run = load(arguments.run)
+    run = load(arguments.run, "cpu")
     said = {
         "title": arguments.title or "",
         "licence": arguments.licence or "",

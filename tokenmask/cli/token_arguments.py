@@ -15,6 +15,7 @@ from tokenmask.cli.arguments import (
     SOURCE,
     Commands,
     add_asked,
+    add_device,
     add_force,
     add_map,
     add_per,
@@ -114,6 +115,7 @@ def encode(commands: Commands) -> None:
     add_map(parser)
     add_asked(parser)
     add_workers(parser)
+    add_device(parser, "the networks of tokenizers compute, in one process unless that is the CPU")
 
 
 def decode(commands: Commands) -> None:

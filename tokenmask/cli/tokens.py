@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named, is_named, one_tokenizer
+from tokenmask.cli.device import encoding, on
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.names import SUFFIX, check_new
@@ -58,16 +60,16 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def encode(arguments: argparse.Namespace) -> int:
     """Encodes media into token files or shards or, with named tokenizers, records into a corpus; failures come last."""
-    out, workers = Path(arguments.out), arguments.workers
+    out, (device, workers) = Path(arguments.out), encoding(arguments)
     named = [word for word in arguments.tokenizer if is_named(word)]
     if named:  # with --shards or without: records of several streams are written as shards in any case
-        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments))
+        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments), device)
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    tokenizer = tokenizer_at(arguments.tokenizer[0])
+    tokenizer = on(tokenizer_at(arguments.tokenizer[0]), device)
     modality = tokenizer.spec.modality
     several = ask_media(media(arguments.paths, modality, columns=mapped(arguments.map, [modality])), asked(arguments))
     if arguments.shards:
@@ -98,6 +100,8 @@ def _token_files(
                 left.append((source, target))
         except ValueError as error:
             failed.append((source, str(error)))
+        except OSError as error:
+            failed.append((source, _of_name(error)))
     done, encoded = len(found) - len(todo) - len(long) - len(failed), 0
     for pieces, loader, target in long:
         try:
@@ -112,8 +116,11 @@ def _token_files(
             if isinstance(result, Exception):
                 failed.append((source, sentence(result)))
             else:
-                _save(result[modality], target)
-                encoded += 1
+                try:
+                    _save(result[modality], target)
+                    encoded += 1
+                except OSError as error:
+                    failed.append((source, _of_name(error)))
             show(len(found) - len(todo) + number, None)
     say(f"{encoded} encoded, {done} done before, {len(failed)} failed{unseen_by(paths, found)}: {out}")
     return failures(failed, len(found))
@@ -148,10 +155,19 @@ def decode(arguments: argparse.Namespace) -> int:
                     tokenizer.decode(stream).save(target)
             except (ValueError, TypeError) as error:
                 failed.append((source, str(error)))
+            except OSError as error:
+                failed.append((source, _of_name(error)))
             else:
                 say(str(target))
             show(number, None)
     return failures(failed, len(found))
+
+
+def _of_name(error: OSError) -> str:
+    """What is wrong with the name of one file, which others need not share; any other error goes on its way."""
+    if error.errno != errno.ENAMETOOLONG:
+        raise error
+    return f"{error.strerror}: {error.filename}; shorten the name" if error.filename else str(error)
 
 
 def _save(stream: TokenStream, target: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_place
+from tokenmask.cli.device import computing
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.found import Items
 from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
@@ -56,10 +57,12 @@ def train(arguments: argparse.Namespace) -> int:
             )
     start = None if arguments.start is None else Path(arguments.start)
     fresh: list[str] = []
+    learned: Collection[str] = ()
     if start is not None:
-        begun = load(start)
+        begun = load(start, "cpu")
         tokenizers = _started(begun, recipe, tokenizers)
         fresh = [name for name in recipe.streams if name in begun.fresh or name not in begun.layout.streams]
+        learned = [name for name in begun.layout.names if name in recipe.streams]
     elif arguments.freeze:
         raise ValueError("--freeze keeps what another run has learned; name that run with --from, or leave it away")
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
@@ -82,9 +85,12 @@ def train(arguments: argparse.Namespace) -> int:
     if recipe.optional_streams:
         found = _learned(found, of_corpora | set(tokenizers))
         held = of_corpora | found.streams.keys()
-        recipe = recipe.of(held) if held else recipe
+        recipe = recipe.of(held.union(learned)) if held else recipe
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
-        say(f"streams of these data: {', '.join(recipe.streams)}")
+        say(f"streams of these data: {', '.join(name for name in recipe.streams if name in held)}")
+        if kept := [name for name in learned if name not in held]:
+            say(f"kept as {start} has learned them: {', '.join(kept)}")
+        fresh = [name for name in fresh if name in held]
     if arguments.freeze:
         recipe = _frozen(recipe, [name for name in fresh if name in recipe.streams], start)
     if recipe.training.only:
@@ -99,8 +105,9 @@ def train(arguments: argparse.Namespace) -> int:
         if code == 2:
             return code
         corpora.append((out / "corpus", 1.0))
+    device = computing(arguments) if processes.size == 1 else arguments.device
     try:
-        run = train_run(out, recipe, tokenizers, corpora, start=start)
+        run = train_run(out, recipe, tokenizers, corpora, start=start, device=device)
     except Interrupted:
         if processes.first:
             raise

@@ -7,7 +7,8 @@ How the order comes about, so that a few counters tell all of it:
 
 - A corpus is passed over again and again. Each pass shuffles its row groups, cuts them into windows of at least
   ``shuffle_window`` records and shuffles each window. The n-th record taken from a corpus depends on n alone.
-- Draw d picks its corpus by weight from the d-th random number, and takes that corpus' next record.
+- Draw d picks its corpus by weight from the d-th random number, and takes that corpus' next record. What weights mean
+  where they are shares of positions follows from the records that were drawn before the pool.
 - Each ``shuffle_window`` draws are a pool. A pool is sorted by length into batches, and its batches are shuffled.
 
 So the position is the number of draws before the pool, the records taken from each corpus by then, and the batches of
@@ -22,7 +23,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -66,7 +67,8 @@ class Mixture:
     The order depends on the arguments and the corpora alone: not on the rank, on threads or on any generator.
 
     Args:
-        corpora: each with its weight, the share of draws (records) that come from it; weights need not sum to 1.
+        corpora: each with its weight, the share of records (or positions, see ``by``) that come from it; weights need
+            not sum to 1.
         seed: key of the order.
         batch_size: records in a batch, of all ranks together.
         batch_positions: most positions in a batch, of all ranks together: records x the longest, rounded up.
@@ -75,6 +77,8 @@ class Mixture:
         lengths: the same of all records of a table at once, int64 [N]; much quicker. At most one of the two.
         bucket_width: lengths are rounded up to a multiple of this before they are compared.
         shuffle_window: records among which order is random; held in memory (once, and once for each corpus).
+        by: what weights are shares of. "positions" draws a corpus of short records more often: by its weight over the
+            mean length of all its records that were drawn before, and of those that come first.
         epochs: passes over each corpus, then the iterator ends; a finished corpus leaves the mix. None: endless.
         rank: of ``world_size`` readers, which gets every world_size-th record of each batch. A batch limited by
             ``batch_positions`` can hold fewer records than there are ranks: then some get none.
@@ -95,10 +99,13 @@ class Mixture:
         lengths: Callable[[RecordTable], np.ndarray] | None = None,
         bucket_width: int = 16,
         shuffle_window: int = 2048,
+        by: Literal["records", "positions"] = "records",
         epochs: int | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        if by not in ("records", "positions"):
+            raise ValueError(f"a Mixture mixes by records or by positions, got {by!r}; take one of these")
         _check(corpora, batch_size, batch_positions, epochs, bucket_width, shuffle_window, rank, world_size)
         self._weights = [float(weight) for _, weight in corpora]
         self._passes = [Passes(corpus, i, seed, shuffle_window) for i, (corpus, _) in enumerate(corpora)]
@@ -108,7 +115,7 @@ class Mixture:
         self._batch_size, self._batch_positions, self._bucket_width = batch_size, batch_positions, bucket_width
         self._epochs, self._rank, self._world_size = epochs, rank, world_size
         self._pool_size = shuffle_window if batch_size is None else max(1, shuffle_window // batch_size) * batch_size
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "seed": seed,
             "batch_size": batch_size,
             "batch_positions": batch_positions,
@@ -118,6 +125,11 @@ class Mixture:
             "weights": self._weights,
             "corpora": [_checksum(corpus) for corpus, _ in corpora],
         }
+        if by == "positions":
+            self._settings["by"] = by
+        # By positions: records and positions of each corpus that were seen, for their mean; None before the first pool.
+        self._seen: list[list[int]] | None = None
+        self._start_seen: list[list[int]] | None = None
         self._draws = 0  # so far, those of the pool included
         self._start = (0, [0] * len(corpora))  # draws before the pool, records taken from each corpus by then
         self._batches: list[Draw] = []  # of the pool
@@ -140,16 +152,18 @@ class Mixture:
 
     def position(self) -> dict[str, Any]:
         """Where the next draw is, as JSON values; :meth:`seek` of an equal mixture goes there."""
-        start, batch = self._start, self._batch
+        start, batch, seen = self._start, self._batch, self._start_seen
         if batch == len(self._batches):
             start, batch = (self._draws, [passes.taken for passes in self._passes]), self._skip
-        return {
+            seen = self._seen
+        found = {
             "version": POSITION_VERSION,
             "draws": start[0],
             "taken": list(start[1]),
             "batch": batch,
             "settings": dict(self._settings),
         }
+        return found | ({"seen": seen} if "by" in self._settings else {})
 
     def seek(self, position: dict[str, Any]) -> None:
         """Goes to a :meth:`position`: the following draws are those that followed it there, bit for bit.
@@ -161,10 +175,10 @@ class Mixture:
         """
         if position.get("version") != POSITION_VERSION:
             raise ValueError(f"a position of version {POSITION_VERSION} is needed, got {position.get('version')!r}")
-        theirs = position.get("settings", {})
-        changed = [name for name, value in self._settings.items() if theirs.get(name) != value]
+        theirs, mine = position.get("settings", {}), self._settings
+        changed = [name for name in theirs | mine if theirs.get(name) != mine.get(name)]
         if changed:
-            was = ", ".join(f"{name} {theirs.get(name)!r} (now {self._settings[name]!r})" for name in changed)
+            was = ", ".join(f"{name} {theirs.get(name)!r} (now {mine.get(name)!r})" for name in changed)
             raise ValueError(
                 f"a mixture goes only to a position of its own, got one with {was}; use the same or start anew"
             )
@@ -172,41 +186,54 @@ class Mixture:
         for passes, taken in zip(self._passes, position["taken"], strict=True):
             passes.taken = int(taken)
         self._batches, self._batch, self._skip = [], 0, int(position["batch"])  # drawn when it is asked for
+        self._seen = position.get("seen")
 
     def _draw_pool(self) -> None:
-        start = (self._draws, [passes.taken for passes in self._passes])
+        start, seen = (self._draws, [passes.taken for passes in self._passes]), self._seen
         self._batches, self._batch = [], 0
         try:
+            if seen is None and "by" in self._settings:
+                self._seen = [self._counted(passes.first_window()) for passes in self._passes]
             self._batches = self._make_batches()
         except BaseException:  # a damaged shard or Ctrl-C: nothing was drawn, so that position() still tells the truth
             for passes, taken in zip(self._passes, start[1], strict=True):
                 passes.taken = taken
+            self._seen = seen
             raise
-        self._start = start
+        self._start, self._start_seen = start, seen
         self._draws += sum(map(len, self._batches))
 
     def _make_batches(self) -> list[Draw]:
-        table, row = self._draw_records()
-        groups = self._group(self._lengths(table)[row], table, row)
+        tables, choices, row = self._draw_records()
+        table = RecordTable.join([part for parts in tables for part in parts])
+        lengths = self._lengths(table)[row]
+        groups = self._group(lengths, table, row)
         counters = torch.arange(len(groups)) + BATCHES + self._draws
         order = uniform(seed=self._seed, counters=counters, purpose=Purpose.order).argsort(stable=True).tolist()
         chosen = [groups[index] for index in order]
+        if self._seen is not None:
+            drawn = [lengths[choices == index] for index in range(len(self._passes))]
+            self._seen = [[n + len(own), p + int(own.sum())] for (n, p), own in zip(self._seen, drawn, strict=True)]
         return [Draw(table, row[group], torch.from_numpy(group) + self._draws) for group in chosen]
 
-    def _draw_records(self) -> tuple[RecordTable, np.ndarray]:
-        """The records of the next pool, and the row of each draw; fewer at the end of the last epoch."""
+    def _counted(self, table: RecordTable) -> list[int]:
+        return [len(table), int(self._lengths(table).sum())]
+
+    def _draw_records(self) -> tuple[list[list[RecordTable]], np.ndarray, np.ndarray]:
+        """The records of the next pool by corpus, the corpus of each draw and its row; fewer in the end."""
         counters = torch.arange(self._pool_size) + CHOICE + self._draws
         numbers = uniform(seed=self._seed, counters=counters, purpose=Purpose.order).double().numpy()
         choices = self._choose(numbers)
-        tables = []
-        for index, passes in enumerate(self._passes):
-            tables += passes.take(int((choices == index).sum()))
+        tables = [passes.take(int((choices == index).sum())) for index, passes in enumerate(self._passes)]
         row = np.empty(len(choices), np.int64)
         row[choices.argsort(kind="stable")] = np.arange(len(choices))
-        return RecordTable.join(tables), row
+        return tables, choices, row
 
     def _choose(self, numbers: np.ndarray) -> np.ndarray:
         """The corpus of each draw, int64; fewer than numbers where the last epoch ends."""
+        weights = self._weights
+        if self._seen is not None:
+            weights = [weight * n / max(p, 1) for weight, (n, p) in zip(weights, self._seen, strict=True)]
         taken = [passes.taken for passes in self._passes]
         limits = [passes.limit(self._epochs) for passes in self._passes]
         chosen: list[np.ndarray] = []
@@ -214,7 +241,7 @@ class Mixture:
             open_ones = [i for i, limit in enumerate(limits) if taken[i] != limit]
             if not open_ones:
                 break
-            bounds = np.array(list(itertools.accumulate(self._weights[i] for i in open_ones)))
+            bounds = np.array(list(itertools.accumulate(weights[i] for i in open_ones)))
             choice = np.searchsorted(bounds, numbers * bounds[-1], side="right").clip(max=len(open_ones) - 1)
             choice = np.array(open_ones)[choice]
             ends = [np.flatnonzero(choice == i)[limit - taken[i] - 1 :] for i in open_ones if (limit := limits[i])]

@@ -7,7 +7,6 @@ Does not know: other corpora, weights, batches.
 from __future__ import annotations
 
 import bisect
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from tokenmask.ops import Purpose, uniform
 
 # A counter is use (2 bits) | corpus (7) | epoch (24) | index (30); CHOICE and BATCHES have a number of draws instead.
 ROW_GROUPS, RECORDS, CHOICE, BATCHES = (use << 61 for use in range(4))
-READERS = 8  # threads that read the row groups of a window
 MAX_CORPORA, MAX_EPOCHS, MAX_RECORDS = 1 << 7, 1 << 24, 1 << 30
 
 
@@ -55,6 +53,13 @@ class Passes:
             count -= len(rows)
         return tables
 
+    def first_window(self) -> RecordTable:
+        """The records that come first of all, before any was taken."""
+        if self.taken:
+            raise ValueError(f"the first window is looked at before a record is taken, got {self.taken}; do it then")
+        self._plan(0)
+        return self._window_table(0, self._windows[0])
+
     def _plan(self, epoch: int) -> None:
         sizes = [group.num_records for group in self._corpus.row_groups]
         self._epoch, self._order = epoch, self._shuffled(ROW_GROUPS, epoch, 0, len(sizes)).tolist()
@@ -70,16 +75,9 @@ class Passes:
         first, start, stop = window
         if self._table is None or self._held != (epoch, first):
             self._table, self._held = None, (-1, -1)  # let go of the last window before the next is read
-            self._table = RecordTable.join(self._read(self._order[start:stop]))
+            self._table = RecordTable.join(self._corpus.read_tables(self._order[start:stop]))
             self._rows, self._held = self._shuffled(RECORDS, epoch, first, len(self._table)), (epoch, first)
         return self._table
-
-    def _read(self, row_groups: list[int]) -> list[RecordTable]:
-        """Row groups side by side: decompression, and waiting for a disk or a store, let other threads run."""
-        if len(row_groups) == 1:
-            return [self._corpus.read_table(row_groups[0])]
-        with ThreadPoolExecutor(min(len(row_groups), READERS), "tokenmask-read") as readers:
-            return list(readers.map(self._corpus.read_table, row_groups))
 
     def _shuffled(self, use: int, epoch: int, first: int, count: int) -> np.ndarray:
         base = use | self._index << 54 | (epoch % MAX_EPOCHS) << 30

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +21,19 @@ from torch import Tensor
 
 from tokenmask.corpus.columns import codes_of, from_table, read_specs
 from tokenmask.corpus.records import HELD_OUT, TRAIN, Record
+from tokenmask.corpus.stores import Place, first_line, open_parquet, place_of, shards_of
 from tokenmask.corpus.table import RecordTable
 from tokenmask.streams import StreamSpec
+
+READERS = 8  # threads that read shards, or row groups of a window
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 
 class RowGroup(NamedTuple):
     """Where some records lie."""
 
-    path: Path
+    path: Place
     number: int  # of the row group in its file
     rows: np.ndarray | None  # those of the split; None for all
     num_records: int
@@ -38,7 +45,7 @@ class Corpus:
     Opening reads the footers (and with ``split`` the split column); records are read when they are asked for.
 
     Args:
-        folder: holds ``*.parquet`` shards.
+        folder: holds ``*.parquet`` shards; a path, or an address that fsspec opens (``s3://bucket/corpus``).
         split: only the records of "train" or of "held-out"; None for all.
         specs: what the reader expects of streams, by name; a stream that only one side has is not looked at.
 
@@ -51,22 +58,15 @@ class Corpus:
     ) -> None:
         if split not in (None, TRAIN, HELD_OUT):
             raise ValueError(f"split must be {TRAIN!r}, {HELD_OUT!r} or None, got {split!r}")
-        self.folder, self.split = Path(folder), split
-        paths = shard_paths(self.folder)
-        if not paths:
-            what = "holds no *.parquet shard" if self.folder.is_dir() else "is not a folder"
-            raise ValueError(
-                f"a corpus is a folder of Parquet shards, but {self.folder} {what}; build the corpus first"
-            )
+        self.folder, self.split = place_of(folder), split
         self.specs: dict[str, StreamSpec] = {}
         self.row_groups: list[RowGroup] = []
-        for path in paths:
-            shard, found = open_shard(path)
-            with shard:
-                if self.specs:
-                    check_specs(found, self.specs, str(path), complete=True)
-                self.specs = self.specs or found
-                self.row_groups += _row_groups(path, shard, split)
+        shards = shards_of(self.folder)
+        for path, (found, row_groups) in zip(shards, beside(partial(_opened, split=split), shards), strict=True):
+            if self.specs and found != self.specs:
+                check_specs(found, self.specs, str(path), complete=True)
+            self.specs = self.specs or found
+            self.row_groups += row_groups
         asked = {name: spec for name, spec in (specs or {}).items() if name in self.specs}
         check_specs(asked, self.specs, f"what is asked of {self.folder}")
 
@@ -98,6 +98,14 @@ class Corpus:
         """
         with self._table(row_group) as table:
             return RecordTable.from_arrow(table, self.specs)
+
+    def read_tables(self, row_groups: Sequence[int]) -> list[RecordTable]:
+        """:meth:`read_table` of several row groups, read side by side: unpacking and waiting let others run.
+
+        Raises:
+            ValueError: as there, for the first of them.
+        """
+        return list(beside(self.read_table, row_groups))
 
     def read_codes(self, row_group: int) -> dict[str, Tensor]:
         """Codes alone, of all records of a row group in a row, for counting: much quicker than :meth:`read`.
@@ -137,7 +145,7 @@ class Corpus:
             with shard:
                 table = shard.read_row_group(number, columns=columns, use_threads=False)
             yield table if rows is None else table.take(rows)
-        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        except Exception as error:
             raise _damaged(path, error) from error
 
 
@@ -146,14 +154,27 @@ def shard_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
-def open_shard(path: Path) -> tuple[pq.ParquetFile, dict[str, StreamSpec]]:
+def beside(read: Callable[[Given], Found], given: Sequence[Given]) -> Iterator[Found]:
+    """What a function finds for each, in order, with some threads at work where there are several."""
+    if len(given) < 2:
+        yield from map(read, given)
+        return
+    with ThreadPoolExecutor(min(len(given), READERS), "tokenmask-read") as readers:
+        try:
+            yield from readers.map(read, given)
+        except BaseException:  # Ctrl-C, too
+            readers.shutdown(cancel_futures=True)
+            raise
+
+
+def open_shard(path: Place) -> tuple[pq.ParquetFile, dict[str, StreamSpec]]:
     """Opens a shard; the caller closes it.
 
     Raises:
         ValueError: the file is damaged, or not a shard of a corpus.
     """
     try:
-        shard = pq.ParquetFile(path, page_checksum_verification=True)
+        shard = open_parquet(path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     try:
@@ -203,7 +224,13 @@ def check_specs(
             raise ValueError(f"stream {name!r} must have one spec, got {mine} in {where} and {theirs} in the corpus")
 
 
-def _row_groups(path: Path, shard: pq.ParquetFile, split: str | None) -> list[RowGroup]:
+def _opened(path: Place, *, split: str | None) -> tuple[dict[str, StreamSpec], list[RowGroup]]:
+    shard, specs = open_shard(path)
+    with shard:
+        return specs, _row_groups(path, shard, split)
+
+
+def _row_groups(path: Place, shard: pq.ParquetFile, split: str | None) -> list[RowGroup]:
     sizes = [shard.metadata.row_group(index).num_rows for index in range(shard.num_row_groups)]
     if split is None:
         return [RowGroup(path, index, None, size) for index, size in enumerate(sizes)]
@@ -216,6 +243,6 @@ def _row_groups(path: Path, shard: pq.ParquetFile, split: str | None) -> list[Ro
     return [RowGroup(path, index, rows, len(rows)) for index, rows in kept if len(rows)]
 
 
-def _damaged(path: Path, error: Exception) -> ValueError:
-    reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+def _damaged(path: Place, error: Exception) -> ValueError:
+    reason = first_line(error)
     return ValueError(f"{path} must be a whole Parquet shard, but reading it failed ({reason}); build it again")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -48,18 +48,18 @@ class StreamColumn:
 
     def take(self, rows: np.ndarray) -> StreamColumn:
         """The rows at int64 [M], in that order, with codes of their own."""
-        part = self.select(rows)
-        places = part.places
-        return replace(part, codes=self.codes[ragged(part.first, places)], first=places.cumsum() - places)
+        return self.select(rows).packed()
+
+    def packed(self) -> StreamColumn:
+        """The same rows with their own codes alone, one after the other."""
+        places = self.places
+        codes, first = self.codes[ragged(self.first, places)], places.cumsum() - places
+        return StreamColumn(self.spec, codes, first, self.grid, self.start_seconds, self.present)
 
     def select(self, rows: np.ndarray) -> StreamColumn:
         """The rows at int64 [M], in that order, on the same codes."""
-        return replace(
-            self,
-            first=self.first[rows],
-            grid=self.grid[rows],
-            start_seconds=self.start_seconds[rows],
-            present=self.present[rows],
+        return StreamColumn(
+            self.spec, self.codes, self.first[rows], self.grid[rows], self.start_seconds[rows], self.present[rows]
         )
 
 

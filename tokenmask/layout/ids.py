@@ -28,7 +28,22 @@ class Ids:
         range_of_id = torch.full((num_ids,), -1, dtype=torch.int64)
         for index, r in enumerate(self.ranges):
             range_of_id[r.offset : r.mask_id + 1] = index
-        object.__setattr__(self, "_range_of_id", range_of_id)
+        known, at = range_of_id >= 0, range_of_id.clamp(min=0)
+        groups = [self.streams[r.stream].level_groups for r in self.ranges]
+        depths = [
+            next(group.index(r.level) for group in of_stream if r.level in group)
+            for r, of_stream in zip(self.ranges, groups, strict=True)
+        ]
+        ids, depth = torch.arange(num_ids, dtype=torch.int32), torch.tensor(depths, dtype=torch.int64)
+        tables = {
+            "_range_of_id": range_of_id,
+            "_first_of_id": torch.where(known, self.offsets()[at], ids),
+            "_mask_of_id": torch.where(known, (self.offsets() + self.sizes())[at], ids),
+            "_depth_of_id": torch.where(known, depth[at], -1),
+            "_depths": depth,
+        }
+        for name, table in tables.items():
+            object.__setattr__(self, name, table)
 
     @property
     def num_levels(self) -> int:
@@ -62,8 +77,7 @@ class Ids:
 
     def head_of(self, ids: Tensor) -> Tensor:
         """Shared ids of any shape -> int64 indices into ``ranges``, -1 for PAD and controls."""
-        table: Tensor = self._range_of_id  # type: ignore[attr-defined]
-        return table.to(ids.device).index_select(0, ids.reshape(-1)).view(ids.shape)
+        return self._look_up("_range_of_id", ids)
 
     def offsets(self, device: torch.device | str = "cpu") -> Tensor:
         """int32 [number of ranges], the id of code 0 of each range."""
@@ -78,16 +92,12 @@ class Ids:
 
         Levels of equal depth in different groups (body parts, branches) are filled together.
         """
-        groups = [self.streams[r.stream].level_groups for r in self.ranges]
-        depths = [
-            next(group.index(r.level) for group in of_stream if r.level in group)
-            for r, of_stream in zip(self.ranges, groups, strict=True)
-        ]
-        return torch.tensor(depths, dtype=torch.int64, device=device)
+        depths: Tensor = self._depths  # type: ignore[attr-defined]
+        return depths.to(device, copy=True)
 
     def first_of(self, ids: Tensor) -> Tensor:
         """The id of code 0 of each id's range, int32; PAD and controls stay as they are. A code is an id less this."""
-        return self._by_range(ids, self.offsets(ids.device), ids)
+        return self._look_up("_first_of_id", ids)
 
     def codes_of(self, ids: Tensor) -> Tensor:
         """The code that each id stands for in its own range, int64; the size of the range for MASK, 0 for the rest."""
@@ -95,12 +105,12 @@ class Ids:
 
     def mask_of(self, ids: Tensor) -> Tensor:
         """The MASK id of each id's range, int32; PAD and controls stay as they are."""
-        return self._by_range(ids, self.offsets(ids.device) + self.sizes(ids.device), ids)
+        return self._look_up("_mask_of_id", ids)
 
     def depth_of(self, ids: Tensor) -> Tensor:
         """Depth of each id's range, int64, see :meth:`depths`; -1 for PAD and controls."""
-        return self._by_range(ids, self.depths(ids.device), -1)
+        return self._look_up("_depth_of_id", ids)
 
-    def _by_range(self, ids: Tensor, values: Tensor, otherwise: Tensor | int) -> Tensor:
-        head = self.head_of(ids)
-        return torch.where(head >= 0, values[head.clamp(min=0)], otherwise)
+    def _look_up(self, table: str, ids: Tensor) -> Tensor:
+        of_id: Tensor = getattr(self, table)
+        return of_id.to(ids.device).index_select(0, ids.reshape(-1)).view(ids.shape)

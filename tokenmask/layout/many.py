@@ -108,18 +108,22 @@ class Places:
             count, chosen = count[there], there + start
             at = ragged(bos[there] + self._begins[name][chosen], count)
             padded, spec = cut.padded[chosen], cut.column.spec
+            values = self._codes(name, cut, chosen)
             kinds, kind = np.unique(padded, return_inverse=True)
             spread = [_spread(self.layout.arrangement(name), int(size), spec.num_levels) for size in kinds]
-            first = np.cumsum([0, *(len(place) for _, place in spread[:-1])])
-            line = ragged(first[kind], count)  # of all that are spread, one after the other
-            source = np.concatenate([codes for codes, _ in spread])[line]
-            place = np.concatenate([place for _, place in spread])[line]
-            values = self._codes(name, cut, chosen)
-            begin = np.repeat((padded.cumsum() - padded) * spec.num_levels, count)
-            filled = source >= 0
-            taken = values.reshape(-1)[np.where(filled, source + begin[:, None], 0)]
-            ids[at, : spec.num_levels] = np.where(filled, taken, PAD)
-            role[at, : spec.num_levels] = np.where(filled, FILL, ABSENT)
+            if all(one.as_it_was for one in spread):
+                place = ragged(np.zeros_like(count), count)
+                ids[at, : spec.num_levels], role[at, : spec.num_levels] = values, FILL
+            else:
+                first = np.cumsum([0, *(len(one.place) for one in spread[:-1])])
+                line = ragged(first[kind], count)  # of all that are spread, one after the other
+                place = np.concatenate([one.place for one in spread])[line]
+                source = np.concatenate([one.source for one in spread])[line]
+                begin = np.repeat((padded.cumsum() - padded) * spec.num_levels, count)
+                filled = source >= 0
+                taken = values.reshape(-1)[np.where(filled, source + begin[:, None], 0)]
+                ids[at, : spec.num_levels] = np.where(filled, taken, PAD)
+                role[at, : spec.num_levels] = np.where(filled, FILL, ABSENT)
             stream[at] = self.layout.index(name)
             grid = cut.grid[chosen]
             if spec.end_code is not None:
@@ -166,12 +170,27 @@ def positions_of(arrangement: Arrangement, places: np.ndarray, num_levels: int) 
     return np.asarray(counts[kind])
 
 
+@dataclass(frozen=True, eq=False)
+class _Spread:
+    """An arrangement of some places: which code stands in each slot, and which place each position is.
+
+    Args:
+        source: int64 [L, K], place * K + level, or -1 for none.
+        place: int64 [L].
+        as_it_was: whether every code stands at its place.
+    """
+
+    source: np.ndarray
+    place: np.ndarray
+    as_it_was: bool
+
+
 @functools.lru_cache(_KEPT)
-def _spread(arrangement: Arrangement, places: int, num_levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which code stands in each slot, int64 [L, K], place * K + level or -1 for none; and the place, int64 [L]."""
+def _spread(arrangement: Arrangement, places: int, num_levels: int) -> _Spread:
     number = torch.arange(places * num_levels).view(places, num_levels)
     source, place = arrangement.place(number)
-    return source.numpy().copy(), place.numpy().copy()
+    same = torch.equal(source, number) and torch.equal(place, torch.arange(places))
+    return _Spread(source.numpy().copy(), place.numpy().copy(), same)
 
 
 def _put_coordinates(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import Batch
+from tokenmask.devices import moved
 from tokenmask.masking.processes import MaskingProcess
 
 
@@ -37,8 +38,8 @@ class Queries:
 
     def to(self, device: torch.device | str) -> Queries:
         """The same queries on another device."""
-        coordinates = None if self.coordinates is None else self.coordinates.to(device)
-        return Queries(self.slots.to(device), self.heads.to(device), coordinates)
+        coordinates = None if self.coordinates is None else moved(self.coordinates, device)
+        return Queries(moved(self.slots, device), moved(self.heads, device), coordinates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Targets:
 
     def to(self, device: torch.device | str) -> Targets:
         """The same targets on another device."""
-        return Targets(self.queries.to(device), self.codes.to(device), self.weights.to(device))
+        return Targets(moved(self.queries, device), moved(self.codes, device), moved(self.weights, device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +126,10 @@ class MaskedBatch:
             inputs=self.inputs.to(device),
             queries=self.queries.to(device),
             targets=self.targets.to(device),
-            hidden=self.hidden.to(device),
-            dropped=self.dropped.to(device),
-            group=None if self.group is None else self.group.to(device),
-            t=self.t.to(device),
-            row_of_sample=self.row_of_sample.to(device),
+            hidden=moved(self.hidden, device),
+            dropped=moved(self.dropped, device),
+            group=None if self.group is None else moved(self.group, device),
+            t=moved(self.t, device),
+            row_of_sample=moved(self.row_of_sample, device),
             clean=self.clean.to(device),
         )

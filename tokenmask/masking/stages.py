@@ -82,11 +82,12 @@ class LevelStages(Stages):
 
     def stage(self, ids: Tensor, maskable: Tensor, layout: Layout, *, seed: int, sample_ids: Tensor) -> Tensor:
         """The depth that each row learns, one draw for each row."""
-        depth = layout.depth_of(ids)
-        count = int(layout.depths().max()) + 1
-        here = torch.stack([(maskable & (depth == d)).flatten(1).any(1) for d in range(count)], 1)
         if self.only is not None:
             return torch.full_like(sample_ids, self.only)
+        count = int(layout.depths().max()) + 1
+        depth = torch.where(maskable, layout.depth_of(ids), count).flatten(1)
+        here = torch.zeros(len(depth), count + 1, dtype=torch.bool, device=ids.device)
+        here = here.scatter_(1, depth, True)[:, :count]
         weight = torch.ones(count, device=ids.device)
         weight[: len(self.odds)] = torch.tensor(self.odds[:count], device=ids.device)
         weight = weight * here

@@ -176,4 +176,6 @@ class Attention(nn.Module):
             if query_rotary is not None:
                 cos, sin = query_rotary[0].unsqueeze(2), query_rotary[1].unsqueeze(2)
             query = rotate(query, cos, sin)
+            if self.out.weight.dtype != torch.float32:  # turned in float32, as the sines are
+                query, key = query.to(value.dtype), key.to(value.dtype)
         return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)

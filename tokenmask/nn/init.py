@@ -43,7 +43,7 @@ def build(factory: Callable[[], M], seed: int) -> M:
     with torch.device("meta"):
         module = factory()
     _refuse_shared(module)
-    module = module._apply(_empty)
+    module = module._apply(_empty)  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor in _tensors(module):

@@ -18,7 +18,9 @@ class Linear(nn.Linear):
     """A linear layer, see :func:`linear`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """float [..., inputs] -> [..., outputs], new."""
+        """float [..., inputs] -> [..., outputs], new; of weights that are stored in bfloat16, in bfloat16."""
+        if self.weight.dtype != torch.float32:
+            input = input.to(self.weight.dtype)  # features of places and times are made in float32
         return linear(input, self.weight, self.bias)
 
 

@@ -51,8 +51,8 @@ def bfloat16_products(on: bool = True) -> Iterator[None]:
 
 
 def in_bfloat16() -> bool:
-    """Whether :func:`bfloat16_products` is open here."""
-    return _BFLOAT16.get()
+    """Whether :func:`bfloat16_products` is open here; never under ``torch.compile``, which cannot ask."""
+    return False if torch.compiler.is_compiling() else _BFLOAT16.get()
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -36,11 +36,18 @@ def recomputed(function: Callable[..., R], *inputs: torch.Tensor, always: bool =
     matrix product at the end of ``function`` is not repeated, for it is not between. Source: arXiv:1604.06174,
     section 3; torch's implementation.
 
+    Under ``torch.compile`` the compiler chooses what it keeps, unless ``always``, and values are equal to rounding.
+
     Args:
         function: draws nothing at random, changes nothing in place that it did not make.
         inputs: tensors.
         always: within :func:`keeping` too.
     """
+    if torch.compiler.is_compiling():
+        if not always or not torch.is_grad_enabled():
+            return function(*inputs)
+        again: R = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return again
     if not torch.is_grad_enabled() or (_KEEPS.get() and not always):
         return function(*inputs)
     reduced = in_bfloat16()  # the backward pass comes when that is over

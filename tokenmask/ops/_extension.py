@@ -54,6 +54,8 @@ def _load() -> None:
 
 
 USES_REFERENCE = _read_choice()
+OTHERS = {"meta"}
+"""Kinds of devices besides the CPU and CUDA whose tensors the ops take; who registers kernels for one adds it."""
 if not USES_REFERENCE:
     _load()
 
@@ -110,14 +112,29 @@ def build_info() -> dict[str, str | bool | int]:
 def check_device(op: str, name: str, tensor: torch.Tensor) -> None:
     """The device must have kernels in this build."""
     kind = tensor.device.type
-    if USES_REFERENCE or kind in ("cpu", "meta"):
+    if kind == "cpu" or not why_no_kernels(kind):
         return
     if kind != "cuda":
         raise ValueError(f"{op}: {name} must be on cpu or cuda, got {tensor.device}; move it there with .to()")
     from tokenmask import _C
 
-    if not _C.has_cuda:
-        raise ValueError(
-            f"{op}: {name} is on {tensor.device}, but this build of tokenmask has CPU kernels only ({_C.cuda_note}); "
-            f"move it with .cpu(), or rebuild with TOKENMASK_CUDA=1: {_REBUILD}"
-        )
+    raise ValueError(
+        f"{op}: {name} is on {tensor.device}, but this build of tokenmask has CPU kernels only ({_C.cuda_note}); "
+        f"move it with .cpu(), or rebuild with TOKENMASK_CUDA=1: {_REBUILD}"
+    )
+
+
+def why_no_kernels(kind: str) -> str:
+    """Why the ops cannot run on a kind of device, and what to do, as the end of a sentence about it; "" if they can."""
+    if USES_REFERENCE or kind == "cpu" or kind in OTHERS:
+        return ""
+    if kind != "cuda":
+        return "has no kernels in tokenmask; take cpu or cuda"
+    from tokenmask import _C
+
+    if _C.has_cuda:
+        return ""
+    return (
+        f"needs CUDA kernels, but this build of tokenmask has CPU kernels only ({_C.cuda_note}); take cpu, or rebuild "
+        f"with TOKENMASK_CUDA=1: {_REBUILD}"
+    )

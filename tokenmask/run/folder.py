@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tokenmask.components import names_of_its_day, plain
+from tokenmask.corpus.stores import is_address
 from tokenmask.files import write_text_atomic
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
@@ -81,7 +82,8 @@ def read_run(folder: Path) -> RunParts:
     for name, model in models.items():
         if model.layout != layout:
             raise ValueError(f"model {name!r} of {folder} belongs to another layout; train it again")
-    corpora = tuple((str(folder / path), float(weight)) for path, weight in about["corpora"])
+    places = [(place if is_address(place) else str(folder / place), weight) for place, weight in about["corpora"]]
+    corpora = tuple((place, float(weight)) for place, weight in places)
     labels = {
         name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
     }
@@ -180,7 +182,7 @@ def write_run(
         "format": FORMAT,
         "sha256": {name: sha256(text.encode()) for name, text in texts.items()},
         "streams": list(tokenizers),
-        "corpora": [[_stored(Path(path), folder), weight] for path, weight in corpora],
+        "corpora": [[_stored(path, folder), weight] for path, weight in corpora],
         "labels": labels,
         **(origin or {}),
     }
@@ -205,9 +207,11 @@ def _same_about(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
     return fits and {**theirs, "format": FORMAT, "labels": labels} == mine
 
 
-def _stored(path: Path, folder: Path) -> str:
-    """A corpus inside the run folder is named relative to it, so that the folder can be moved."""
-    path, folder = path.resolve(), folder.resolve()
+def _stored(place: str | Path, folder: Path) -> str:
+    """A corpus inside the run folder is named relative to it, so that the folder can be moved; an address stays."""
+    if is_address(place):
+        return str(place)
+    path, folder = Path(place).resolve(), folder.resolve()
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 

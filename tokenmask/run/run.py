@@ -6,15 +6,18 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
+import torch
 from torch import Tensor
 
 from tokenmask.analysis import LogLikelihood, log_likelihoods
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
+from tokenmask.devices import DTYPES, copied, device_named
 from tokenmask.generation import (
     DrawOptions,
     Fill,
@@ -47,7 +50,7 @@ from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.scores.arguments import is_a
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import DecodesPieces, ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
+from tokenmask.tokenizer import DecodesPieces, Moves, ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
 
 
@@ -84,6 +87,42 @@ class Run:
         """
         folder = Path(folder)
         return cls(folder, *read_run(folder))
+
+    @property
+    def device(self) -> torch.device:
+        """Where its models compute."""
+        return _weights(self.models["main"]).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights of its models."""
+        return _weights(self.models["main"]).dtype
+
+    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Run:
+        """This run on another device, as a copy: its models, and the tokenizers that have networks.
+
+        Media and codes stay on the CPU, and a seed makes the same draws everywhere.
+
+        Args:
+            device: "cuda", "cpu" or the like; None leaves it where it is.
+            dtype: of the models' weights, float32 or bfloat16; None leaves it. With bfloat16 they take half the memory
+                and give other codes; tokenizers stay float32.
+
+        Raises:
+            TypeError: a dtype that is none of these.
+            ValueError: a device that is not there, or that this build has no kernels for.
+        """
+        if dtype is not None and dtype not in DTYPES:
+            raise TypeError(f"dtype must be torch.float32 or torch.bfloat16, got {dtype!r}; take one of them, or None")
+        place = self.device if device is None else device_named(device)
+        if place == self.device and dtype in (None, self.dtype):
+            return self
+        elsewhere = {id(one): _there(one, place) for one in self.tokenizers.values()}
+        return replace(
+            self,
+            models={name: copied(model, place, dtype) for name, model in self.models.items()},
+            tokenizers={name: elsewhere[id(one)] for name, one in self.tokenizers.items()},
+        )
 
     def __repr__(self) -> str:
         size = sum(p.numel() for model in self.models.values() for p in model.parameters())
@@ -592,6 +631,26 @@ def _fits(opened: Tensor, axis: int, steps: int) -> bool:
     return stop - first <= steps
 
 
-def load(folder: str | Path | None = None) -> Run:
-    """Opens a run folder, what ``tokenmask train`` or ``make demo`` left; None opens the model that ships."""
-    return Run.load(SHIPPED if folder is None else folder)
+def _weights(model: MaskedModel) -> Tensor:
+    return next(model.parameters())
+
+
+def _there(tokenizer: Tokenizer, device: torch.device) -> Tokenizer:
+    """The tokenizer, or a copy of it on a device that it is not on."""
+    if not isinstance(tokenizer, Moves) or tokenizer.device == device:
+        return tokenizer
+    return cast(Tokenizer, copy.deepcopy(tokenizer).to(device))
+
+
+def load(
+    folder: str | Path | None = None, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> Run:
+    """Opens a run folder, what ``tokenmask train`` or ``make demo`` left; None opens the model that ships.
+
+    Args:
+        folder: of the run.
+        device: where it computes; None takes a CUDA device where torch sees one and this build has kernels for it.
+        dtype: of the weights, see :meth:`Run.to`.
+    """
+    place = device_named(device)
+    return Run.load(SHIPPED if folder is None else folder).to(place, dtype)

@@ -7,9 +7,13 @@ the parts of a recipe do, the format of a run folder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+import torch
+
 from tokenmask.corpus import TRAIN, Corpus, Mixture
+from tokenmask.devices import device_named
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, start_rows, transfer
 from tokenmask.processes import Processes
@@ -28,6 +32,7 @@ def prepare(
     corpora: Sequence[tuple[str | Path, float]],
     *,
     start: str | Path | None = None,
+    device: str | torch.device | None = None,
 ) -> Trainer:
     """Lays out a run folder and makes its trainer; ``trainer.fit(folder)`` starts or resumes it.
 
@@ -38,10 +43,12 @@ def prepare(
         corpora: (folder, weight), at least one.
         start: another run, whose weights are started from, see :func:`tokenmask.models.transfer`; and whose names of
             electrodes and the like count where the corpora have none.
+        device: where the model computes; None takes a CUDA device where torch sees one and this build has kernels for
+            it. Under torchrun each process has its own.
 
     Raises:
-        ValueError: tokenizers are missing or foreign to the corpora, the folder holds another run, or the model of
-            ``start`` is of another kind.
+        ValueError: tokenizers are missing or foreign to the corpora, the folder holds another run, the model of
+            ``start`` is of another kind, or the device is not there or, under torchrun, not of the processes' kind.
     """
     folder = Path(folder)
     tokenizers = {
@@ -95,7 +102,8 @@ def prepare(
         opened,
         seed=training.seed,
         batch_size=training.batch_size,
-        lengths=lambda table: packing.table_positions(layout, table),
+        lengths=partial(packing.table_positions, layout),
+        by=training.mix_by,
     )
     return Trainer(
         model,
@@ -107,6 +115,7 @@ def prepare(
         training=training,
         procedure=recipe.procedure,
         processes=processes,
+        device=_device(device, processes),
     )
 
 
@@ -117,16 +126,28 @@ def train(
     corpora: Sequence[tuple[str | Path, float]],
     *,
     start: str | Path | None = None,
+    device: str | torch.device | None = None,
     progress: bool = True,
 ) -> Run:
     """Trains a run, or resumes it, and opens it. Arguments are those of :func:`prepare`.
 
     Under torchrun every process calls it, with the same arguments, and they train together.
     """
-    trainer = prepare(folder, recipe, tokenizers, corpora, start=start)
+    trainer = prepare(folder, recipe, tokenizers, corpora, start=start, device=device)
     trainer.fit(Path(folder), progress=progress)
     trainer.save_model(model_path(folder))
-    return Run.load(folder)
+    return Run.load(folder).to(trainer.device)
+
+
+def _device(asked: str | torch.device | None, processes: Processes) -> torch.device:
+    if processes.size == 1:
+        return device_named(asked)
+    if asked is not None and device_named(asked).type != processes.device.type:
+        raise ValueError(
+            f"each of {processes.size} processes computes on a device of its own, here {processes.device.type}, got "
+            f"device {asked}; leave it out"
+        )
+    return processes.device
 
 
 def _inherited(source: Run, layout: Layout) -> dict[str, dict[str, list[str]]]:

@@ -105,7 +105,7 @@ class RevokeSpans(Revoke):
         mine = context.committed
         for row, level in mine.any(1).nonzero().tolist():
             fill = context.inside[row, :, level] & batch.to_fill[row, :, level]
-            for stream in batch.stream[row][fill].unique().tolist():
+            for stream in batch.stream[row][fill].unique().tolist():  # type: ignore[no-untyped-call]
                 places = ((batch.stream[row] == stream) & batch.valid[row]).nonzero().squeeze(1)
                 wanted = max(1, int(share * int(fill[places].sum())))
                 found[row, places, level] = self.union(doubt[row, places, level], wanted)

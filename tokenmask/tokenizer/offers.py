@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from tokenmask.streams import TokenStream
@@ -79,6 +80,20 @@ class WritesFiles(Protocol):
         show: Show = nothing_shown,
     ) -> None:
         """Writes the file of ``decode(stream, given=media.load(given), keep=keep).save(path)``."""
+        ...
+
+
+@runtime_checkable
+class Moves(Protocol):
+    """A tokenizer with a network that can compute on another device; codes and media are on the CPU all the same."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        ...
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves the network, in place; returns the tokenizer."""
         ...
 
 

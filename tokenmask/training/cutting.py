@@ -7,7 +7,7 @@ Does not know: positions of a batch, masks, models.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +15,8 @@ import numpy as np
 from tokenmask.corpus import RecordTable, StreamColumn
 from tokenmask.layout import Arrangement, Cut, Layout, positions_of
 from tokenmask.streams import StreamSpec
+
+_STEP_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Cutting:
     def positions(self, table: RecordTable) -> np.ndarray:
         """``Packing.positions`` of every record, int64 [N]."""
         total = np.ones(len(table), np.int64)
-        for name, column in table.streams.items():
+        for name, column in _there(table):
             total += self._positions(name, self._budgeted(name, column))
         return np.minimum(total, self.max_positions)
 
@@ -45,9 +47,9 @@ class Cutting:
             table: N records.
             draws: float64 [N], where their windows lie, from 0 to 1.
         """
-        cuts, ended = dict[str, Cut](), list[str]()
+        cuts, ended = {}, []
         fixed, count = np.ones(len(table), np.int64), np.zeros(len(table), np.int64)
-        for name, column in table.streams.items():
+        for name, column in _there(table):
             part = self._budgeted(name, column)
             if column.spec.end_code is None:
                 fixed += self._positions(name, part)
@@ -68,8 +70,10 @@ class Cutting:
         whole = column.grid[:, axis]
         others = places // np.maximum(whole, 1)
         arrangement, levels = self.layout.arrangement(name), spec.num_levels
-        pairs = zip(others.tolist(), whole.tolist(), strict=True)
-        steps = np.array([most_steps(arrangement, levels, each, budget, most) for each, most in pairs], np.int64)
+        kinds, kind = np.unique(others << _STEP_BITS | whole, return_inverse=True)
+        pairs = ((each >> _STEP_BITS, each & (1 << _STEP_BITS) - 1) for each in kinds.tolist())
+        most = [most_steps(arrangement, levels, each, budget, steps) for each, steps in pairs]
+        steps = np.array(most, np.int64)[kind]
         return Cut(column, axis, nothing, steps, column.start_seconds, others * steps)
 
     def _positions(self, name: str, part: Cut) -> np.ndarray:
@@ -87,9 +91,10 @@ class Cutting:
         """A stream with end codes as it fits its share of the room: padded, cut to it, or as it is."""
         length = part.steps
         fits, long = length + 1 <= share, (length > share) & (share > 0)
-        part = _drawn(replace(part, steps=np.where(long, share, length)), draws, length)
-        padded = np.where(fits, np.minimum(self._padded(part.column.spec, length), share), part.steps)
-        return replace(part, padded=padded)
+        steps = np.where(long, share, length)
+        padded = np.where(fits, np.minimum(self._padded(part.column.spec, length), share), steps)
+        part = Cut(part.column, part.axis, part.start, steps, part.seconds, padded)
+        return _drawn(part, draws, length) if long.any() else part
 
 
 @lru_cache(1 << 14)
@@ -100,10 +105,17 @@ def most_steps(arrangement: Arrangement, num_levels: int, others: int, budget: i
     return steps
 
 
+def _there(table: RecordTable) -> list[tuple[str, StreamColumn]]:
+    """The streams that any of the records has."""
+    return [(name, column) for name, column in table.streams.items() if column.present.any()]
+
+
 def _drawn(part: Cut, draws: np.ndarray, of: np.ndarray) -> Cut:
     """The cut at the place that ``draws`` says among ``of`` steps, int64 [N]; what is whole stays where it is."""
+    if part.steps is of or (part.steps == of).all():
+        return part
     start = np.where(part.steps == of, 0, (draws * (of - part.steps + 1)).astype(np.int64))
     spec = part.column.spec
     clock = spec.rate_hz if spec.axes[part.axis] == "time" else None
     seconds = part.seconds if clock is None else part.seconds + start / clock
-    return replace(part, start=part.start + start, seconds=seconds)
+    return Cut(part.column, part.axis, part.start + start, part.steps, seconds, part.padded)

@@ -59,6 +59,8 @@ class Training:
             does not multiply in bfloat16 by itself.
         sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
             holds everything.
+        compile: "blocks" compiles the parts of the backbone by ``torch.compile``, as whole graphs: the same losses to
+            rounding, another training bit for bit, after a minute or more of compiling (by a C++ compiler on the CPU).
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
             the same weights bit for bit, with less memory and more time. Norms, turns and gates are computed again in
             any case where keeping them, too, takes more than 1 GB (``KEPT_FLOATS``).
@@ -68,6 +70,7 @@ class Training:
         seed: of weights, data order, conditions and masks.
         prefetch: batches that a thread prepares while steps are computed; 0 prepares each in its step. It is the same
             training, bit for bit, and goes on from the same place.
+        mix_by: what the weights of several corpora are shares of, see :class:`tokenmask.corpus.Mixture`.
         only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
             where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
     """
@@ -83,11 +86,13 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     products: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
+    compile: Literal["none", "blocks"] = "none"
     recompute: bool = False
     ema: float = 0.0
     checkpoint_every: int = 200
     seed: int = 0
     prefetch: int = 4
+    mix_by: Literal["records", "positions"] = "records"
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -110,6 +115,11 @@ class Training:
             raise ValueError(
                 "training.precision bfloat16 multiplies in bfloat16 already, got training.products bfloat16 beside it; "
                 "leave one of them float32"
+            )
+        if self.compile != "none" and self.products != "float32":
+            raise ValueError(
+                "training.products is chosen product by product, which compiled blocks cannot do, got bfloat16 beside "
+                "training.compile; set precision to bfloat16 instead"
             )
         if not self.clip_norm > 0:
             raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
@@ -180,6 +190,11 @@ class Trainer:
                     "training.products needs a backbone with layers of tokenmask.nn.Linear, but "
                     f"{type(self.model.backbone).__name__} has none; leave it float32"
                 )
+        if training.compile == "blocks" and not self.model.backbone.parts():
+            raise ValueError(
+                f"training.compile needs a backbone that has parts, but {type(self.model.backbone).__name__} has none; "
+                "leave it none"
+            )
         if training.only and training.sharding == "full" and self.processes.size > 1:
             raise ValueError(
                 "training.only needs whole weights in every process, got training.sharding=full; set it to none"
@@ -189,6 +204,9 @@ class Trainer:
         self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
         self._parallel = parallel(together, self.processes, training.sharding)
+        if training.compile == "blocks":
+            for part in self.model.backbone.parts():
+                part.compile(fullgraph=True)  # in place: names of tensors stay
         self.kept |= self.procedure.state(self.model)  # after the weights are shared out, as `after` will see them
         self.ema = EMA(self.model, training.ema) if training.ema else None
         parameters, inner = dict(self.model.named_parameters()), self.model.inner_matrices()

@@ -1,0 +1,250 @@
+"""Waiting: requests in a row, those that go together answered by one call.
+
+Arrow: Asked --**Waiting.submit**--> Job --**answered by one thread**--> media. Does not know: HTTP, JSON bodies.
+
+One thread computes. Whatever waits while a call runs and asks for the same but for what is given and the seed goes into
+the next call together, the oldest request first. A request gives the same codes, bit for bit, in any batch, so nobody
+can tell who was asked beside them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenmask.serving.asked import SIZES, WHERE, Asked
+from tokenmask.serving.limits import Limits, Refused
+from tokenmask.serving.wire import Wire, refused
+
+LOOK_SECONDS = 0.25  # between two looks at whether who asked is still there
+
+
+@dataclass(eq=False)
+class Job:
+    """A request and what becomes of it.
+
+    Args:
+        asked: the request.
+        since: when it came, by ``time.monotonic``.
+        done: set once there is an answer.
+        begun: whether a call for it runs or ran; before that it can be taken back.
+        media: the answer, or
+        error: why there is none.
+    """
+
+    asked: Asked
+    since: float
+    done: threading.Event = field(default_factory=threading.Event)
+    begun: bool = False
+    media: Sequence[Any] = ()
+    error: Refused | None = None
+
+
+class Waiting:
+    """The row of requests and the thread that answers them.
+
+    Args:
+        wire: of the run that answers.
+        limits: of the row.
+    """
+
+    def __init__(self, wire: Wire, limits: Limits) -> None:
+        self.wire = wire
+        self.limits = limits
+        self.counts = {"answered": 0, "refused": 0, "calls": 0, "rows": 0, "most_together": 0}
+        self._row: list[Job] = []
+        self._running = 0
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="tokenmask-serving", daemon=True)
+        self._thread.start()
+
+    def submit(self, asked: Asked) -> Job:
+        """Puts a request at the end of the row.
+
+        Raises:
+            Refused: 429 where the row is full, 503 where the server stops.
+        """
+        job = Job(asked, time.monotonic())
+        with self._changed:
+            if self._stopping:
+                raise Refused(503, "the server is being stopped; ask another")
+            if len(self._row) >= self.limits.most_waiting:
+                self.counts["refused"] += 1
+                raise Refused(429, f"{self.limits.most_waiting} requests wait already; ask again in a moment")
+            self._row.append(job)
+            self._changed.notify()
+        return job
+
+    def wait(self, job: Job, is_there: Callable[[], bool]) -> Sequence[Any]:
+        """The media of a job.
+
+        Args:
+            job: as submitted.
+            is_there: whether who asked still listens; a job that has not begun is taken back where not.
+
+        Raises:
+            Refused: it was not to be answered, waited too long, or nobody listens.
+        """
+        while not job.done.wait(LOOK_SECONDS):
+            if not job.begun and time.monotonic() - job.since > self.limits.wait_seconds:
+                sentence = f"the request waited longer than {self.limits.wait_seconds:g} s; ask again later"
+                self._take_back(job, Refused(503, sentence))
+            elif not job.begun and not is_there():
+                self._take_back(job, Refused(499, "nobody listens"))
+        if job.error is not None:
+            raise job.error
+        return job.media
+
+    def now(self) -> dict[str, Any]:
+        """What is going on, in numbers."""
+        with self._changed:
+            status = "stopping" if self._stopping else "ok"
+            return {"status": status, "waiting": len(self._row), "running": self._running, **self.counts}
+
+    def stop(self) -> None:
+        """Refuses who waits, and returns when the call that runs is done."""
+        with self._changed:
+            self._stopping = True
+            for job in self._row:
+                self._close(job, Refused(503, "the server is being stopped; ask another"))
+            self._row.clear()
+            self._changed.notify()
+        self._thread.join()
+
+    def _take_back(self, job: Job, reason: Refused) -> None:
+        with self._changed:
+            if job in self._row:
+                self._row.remove(job)
+                self._close(job, reason)
+
+    def _close(self, job: Job, error: Refused | None, media: Sequence[Any] = ()) -> None:
+        self.counts["refused" if error else "answered"] += 1
+        job.media, job.error = media, error
+        job.done.set()
+
+    def _work(self) -> None:
+        while jobs := self._next():
+            try:
+                self._answer(jobs)
+            except BaseException as error:  # noqa: BLE001 - whatever happens, nobody waits for ever
+                traceback.print_exc(file=sys.stderr)
+                for job in jobs:
+                    if not job.done.is_set():
+                        self._end(job, refused(error) if isinstance(error, Exception) else Refused(500, "stopped"))
+            with self._changed:
+                self._running = 0
+
+    def _next(self) -> list[Job]:
+        """The oldest that waits and those that go with it; nothing when it is time to end."""
+        with self._changed:
+            while not self._row and not self._stopping:
+                self._changed.wait()
+            if not self._row:
+                return []
+            first = self._row[0]
+            most = max(1, self.limits.most_rows // first.asked.samples) if first.asked.method == "generate" else 1
+            jobs = [job for job in self._row if job.asked.together == first.asked.together][:most]
+            for job in jobs:
+                job.begun = True
+                self._row.remove(job)
+            self._running = len(jobs)
+            return jobs
+
+    def _end(self, job: Job, error: Refused | None, media: Sequence[Any] = ()) -> None:
+        with self._changed:
+            self._close(job, error, media)
+
+    def _answer(self, jobs: Sequence[Job]) -> None:
+        ready: list[tuple[Job, Any]] = []
+        for job in jobs:
+            try:
+                ready.append((job, self._prepared(job.asked)))
+            except Exception as error:  # noqa: BLE001 - of one request, told to whom it concerns
+                self._end(job, _told(error))
+        if not ready:
+            return
+        try:
+            found = self._drawn([job.asked for job, _ in ready], [given for _, given in ready])
+        except Exception as error:  # noqa: BLE001
+            if len(ready) == 1:
+                self._end(ready[0][0], _told(error))
+                return
+            for one in ready:  # one of them is wrong; the others must not pay for it
+                try:
+                    self._end(one[0], None, self._drawn([one[0].asked], [one[1]])[0])
+                except Exception as error:  # noqa: BLE001
+                    self._end(one[0], _told(error))
+            return
+        for (job, _), media in zip(ready, found, strict=True):
+            self._end(job, None, media)
+
+    def _prepared(self, asked: Asked) -> Any:
+        """What is given; the size and the ending are looked at."""
+        run, values = self.wire.run, asked.values
+        given = self.wire.given(values.get("given"))
+        if "stream" in values:
+            run.inputs.check(values["stream"])
+            self.wire.ending(values["stream"], values.get("ending"))
+        if asked.method == "generate":
+            name = values["stream"]
+            prefix = run.inputs.tokens(name, given[name]) if name in given else None
+            size = run.inputs.grid(name, prefix, *(_size(values, what) for what in SIZES))
+            codes = math.prod(size) * run.layout.streams[name].num_levels * asked.samples
+            if codes > self.limits.most_codes:
+                raise ValueError(f"a request may draw {self.limits.most_codes} codes here, got {codes}; ask for less")
+        return given
+
+    def _drawn(self, asked: Sequence[Asked], given: Sequence[Any]) -> list[list[Any]]:
+        """The media of each request, by one call of the run."""
+        run, values = self.wire.run, asked[0].values
+        taken = ("budget", "steps", "guidance", "temperature", "num_samples")
+        options: dict[str, Any] = {name: values[name] for name in taken if name in values}
+        if "negative" in values:
+            options["negative"] = self.wire.given(values["negative"])
+        if "also" in values:
+            options["also"] = [self._weighted(pair) for pair in values["also"]]
+        with self._changed:
+            self.counts["calls"] += 1
+            self.counts["rows"] += len(asked) * asked[0].samples
+            self.counts["most_together"] = max(self.counts["most_together"], len(asked))
+        if asked[0].method == "edit":
+            return [self._edited(values, given[0], options)]
+        sizes: dict[str, Any] = {what: _size(values, what) for what in SIZES}
+        seeds = [one.values.get("seed", 0) for one in asked]
+        kept = values.get("keep_original")
+        media = run.generate(values["stream"], list(given), seed=seeds, keep_original=kept, **sizes, **options)
+        each = len(media) // len(asked)
+        return [media[at : at + each] for at in range(0, len(media), each)]
+
+    def _edited(self, values: Any, given: Any, options: Any) -> list[Any]:
+        run, name = self.wire.run, values.get("stream")
+        if name is None:
+            raise ValueError(f"stream says what media is, one of {', '.join(run.tokenizers)}, but is missing; write it")
+        where: dict[str, Any] = {what: values.get(what) for what in WHERE if what not in ("media", "regenerate")}
+        regions = [tuple(one) for one in values["regenerate"]] if "regenerate" in values else None
+        media = self.wire.media(name, values["media"])
+        return run.edit(media, regions, stream=name, given=given, seed=values.get("seed", 0), **where, **options)
+
+    def _weighted(self, pair: Any) -> tuple[dict[str, Any], float]:
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], dict)):
+            raise ValueError(f"also holds pairs of an object and a weight, got {str(pair)[:60]}; write [{{...}}, 1.0]")
+        return self.wire.given(pair[0]), pair[1]
+
+
+def _size(values: Any, what: str) -> Any:
+    value = values.get(what)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _told(error: Exception) -> Refused:
+    found = refused(error)
+    if found.status == 500:
+        traceback.print_exception(error, file=sys.stderr)
+    return found
