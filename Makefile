@@ -105,7 +105,7 @@ arm:
 EMULATED := $(MAKE) --no-print-directory -f tests/native/cuda/Makefile PYTHON=$(abspath $(VENV)/bin/python)
 cuda-emulated: $(STAMPS)/built
 	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads
-	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py"
+	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py tests/ops/test_waits.py"
 
 cuda-emulated-long: $(STAMPS)/built
 	$(EMULATED) plain FUZZ="2 1000" && $(EMULATED) asan FUZZ="2 100" && $(EMULATED) races FUZZ="2 50 300"

@@ -71,13 +71,26 @@ def make_eeg(path: Path, minutes: float, channels: int = len(CHANNELS)) -> None:
     write_edf(path, rows(), EEG_HZ, CHANNELS[:channels], None)
 
 
-def measured(*words: str | Path) -> tuple[float, float]:
-    """Peak resident MB and seconds of CPU time of a command."""
-    process = subprocess.Popen([sys.executable, "-m", "tokenmask", *map(str, words)], stdout=subprocess.DEVNULL)
+RUN = """
+import sys
+from tokenmask.cli import main
+code = main(sys.argv[2:])
+with open("/proc/self/status") as status, open(sys.argv[1], "w") as file:
+    file.write(next(line for line in status if line.startswith("VmHWM")))
+sys.exit(code)
+"""
+
+
+def measured(note: Path, *words: str | Path) -> tuple[float, float]:
+    """Peak resident MB and seconds of CPU time of a command, which leaves its peak in a note.
+
+    What the system says of a process that has ended counts the memory of the one that started it, too.
+    """
+    process = subprocess.Popen([sys.executable, "-c", RUN, note, *map(str, words)], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise RuntimeError(f"tokenmask {words[0]} failed")
-    return used.ru_maxrss / 1024, used.ru_utime + used.ru_stime
+    return int(note.read_text().split()[1]) / 1024, used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -102,7 +115,7 @@ def main() -> None:
                     ["decode", folder / "tokens", "--tokenizer", TOKENIZERS / kind, "--out", folder / "made"],
                     ["edit", media, *edit, "--out", folder / f"edited{suffix}"],
                 ):
-                    memory, seconds = measured(*words)
+                    memory, seconds = measured(folder / "peak", *words)
                     print(f"| {kind} | {minutes:g} | {words[0]} | {memory:.0f} | {seconds:.1f} |", flush=True)
 
 

@@ -10,10 +10,11 @@ from harness import describe, measure, measure_floors, restart_with_steady_mallo
 def main() -> None:
     restart_with_steady_malloc()
     import torch
-    from cases import busy, data, draws, ops, reuse, training
+    from cases import busy, data, draws, ops, reuse, serving, training
 
     steps = {**draws.CASES, **ops.CASES, **reuse.CASES}
-    cases = steps | training.CASES | busy.CASES | data.CASES  # seconds a round, or several threads: run on demand
+    on_demand = training.CASES | busy.CASES | data.CASES | serving.CASES  # seconds a round, or several threads
+    cases = steps | on_demand
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", action="append", choices=sorted(cases), help="only this case; may be repeated")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds, default 15")

@@ -7,7 +7,7 @@ Does not know: media, tokenizers, streams.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,15 @@ def check_keep(keep: Tensor, *shapes: tuple[int, ...]) -> None:
         wanted = " or ".join(str(list(shape)) for shape in shapes)
         kind = str(keep.dtype).removeprefix("torch.")
         raise ValueError(f"keep must be bool {wanted}, got {kind} {list(keep.shape)}")
+
+
+def check_nothing_kept(tokenizer: Any, given: Any, keep: Tensor | None) -> None:
+    """ValueError where something is to be kept: for those who make media in pieces that can't be joined to others."""
+    if kept(given, keep) is not None:
+        raise ValueError(
+            f"{type(tokenizer).__name__} joins what is given as a whole, not in pieces; continue it from its codes "
+            "with keep_original=False, or all at once with generate"
+        )
 
 
 def length_of(own: int, own_hz: float, coded: int, made: int, made_hz: float, places_hz: float) -> int:

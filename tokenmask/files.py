@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+_LONGEST = 255  # bytes of a name in most file systems
 _SHOWN = 12  # bytes on either side of one that is wrong
 _MARKED = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
     *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
@@ -73,7 +75,8 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
         OSError: in one sentence, when the file cannot be written (a full disk, no permission).
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    end = f".{os.getpid()}.partial"
+    partial = path.with_name(f".{_cut(path.name, _LONGEST - 1 - len(end))}{end}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)  # a link that somebody put there would be followed
@@ -86,10 +89,19 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OSError(f"{path} could not be written ({reason}); free some space or choose another folder") from error
+        todo = "shorten the name" if error.errno == errno.ENAMETOOLONG else "free some space or choose another folder"
+        told = OSError(f"{path} could not be written ({reason}); {todo}")
+        told.errno = error.errno
+        raise told from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def _cut(name: str, size: int) -> str:
+    """The beginning of a name that takes up to so many bytes."""
+    data = os.fsencode(name)
+    return name if len(data) <= size else data[:size].decode(errors="ignore")
 
 
 def _usual_mode(path: Path) -> int:

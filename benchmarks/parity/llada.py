@@ -2,10 +2,10 @@
 
 ``python benchmarks/parity/llada.py FOLDER`` with a folder that holds the official checkout. Equal: the inputs of every
 step and the codes, in one block and in several, with steps that do not divide a block, with a prompt that guidance
-hides, best codes and drawn ones (theirs are drawn by the largest of many Gumbel numbers, which has the law of the one
-number that both sides use here); ends of a text that are forbidden, or revealed last at temperature 0. Theirs alone:
-above temperature 0 the first of the two codes that are to come last does not; guidance without an attention mask fails;
-and where two candidates have one confidence, as ends have, their order is that of ``topk``.
+hides, in random order, best codes and drawn ones (theirs are drawn by the largest of many Gumbel numbers, which has the
+law of the one number that both sides use here); ends of a text that are forbidden, or revealed last at temperature 0.
+Theirs alone: above temperature 0 the first of the two codes that are to come last does not; guidance without an
+attention mask fails; and where two candidates have one confidence, as ends have, their order is that of ``topk``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Network, Ours, Trace, compare, inverse, lifted
+from common import Network, Ours, Patched, Trace, compare, inverse, lifted
 
 from tokenmask.sampling import (
     AllowAll,
@@ -29,7 +29,7 @@ from tokenmask.sampling import (
     Suppressed,
     UniformSchedule,
 )
-from tokenmask.scores import Blockwise, ConfidenceScore
+from tokenmask.scores import Blockwise, ConfidenceScore, RandomScore
 
 CASES: dict[str, dict[str, Any]] = {
     "whole": {"steps": 24, "block": 24},
@@ -38,6 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
     "uneven": {"steps": 9, "block": 8},
     "drawn": {"steps": 12, "block": 12, "temperature": 0.7},
     "guided": {"steps": 8, "block": 12, "scale": 1.5},
+    "random": {"steps": 10, "block": 12, "temperature": 0.7, "random": True},
     "ends last": {"steps": 12, "block": 12, "late": True},
     "ends last, guided": {"steps": 8, "block": 24, "scale": 1.0, "late": True},
     "no end": {"steps": 12, "block": 12, "temperature": 0.7, "never": True},
@@ -53,13 +54,19 @@ def side() -> Ours:
 
 
 def ours(
-    steps: int, block: int, temperature: float = 0.0, scale: float = 0.0, late: bool = False, never: bool = False
+    steps: int,
+    block: int,
+    temperature: float = 0.0,
+    scale: float = 0.0,
+    late: bool = False,
+    never: bool = False,
+    random: bool = False,
 ) -> Trace:
     plain = not (late or never)
     sampler = Sampler(
         steps,
         schedule=Blocks(UniformSchedule(), block),
-        order=Blockwise(ConfidenceScore(plain=plain), block),
+        order=Blockwise(RandomScore() if random else ConfidenceScore(plain=plain), block),
         pick=Categorical(temperature)
         if plain
         else Suppressed(Categorical(temperature), {"audio": ENDS} if late else {}),
@@ -77,6 +84,7 @@ def theirs(
     scale: float = 0.0,
     late: bool = False,
     never: bool = False,
+    random: bool = False,
 ) -> Trace:
     own = side()
     inputs: list[Any] = []
@@ -98,7 +106,10 @@ def theirs(
         def __call__(self, *arguments: Any, **named: Any) -> Any:
             return model(*arguments, **named)
 
-    space = {"torch": torch, "np": np, "F": torch.nn.functional}
+    def rand(size: Any, device: Any = None) -> Any:
+        return own.draws(len(inputs) - 1)[1].clone()
+
+    space = {"torch": Patched(torch, rand=rand), "np": np, "F": torch.nn.functional}
     helper = lifted(checkout / "generate.py", ["get_num_transfer_tokens"], space)
     space |= {**helper, "add_gumbel_noise": noisy}
     ends = dict(zip((126081, 126348), ENDS, strict=True))
@@ -113,6 +124,7 @@ def theirs(
         block_length=block,
         temperature=temperature,
         cfg_scale=scale,
+        remasking="random" if random else "low_confidence",
         mask_id=CODES,
         logits_eos_inf=never,
         confidence_eos_eot_inf=late,

@@ -1,9 +1,12 @@
-// rotate_and_store: a warp for each position and head. attend_cached: a block for each query and head, which goes over
-// the row's slots in pieces and keeps a running maximum and sum, so that a row may have any number of slots.
+// rotate_and_store: a warp for each position and head. attend_cached: in half precision attend_tiles.cu, for the sizes of
+// heads that are usual; else a block for each query and head, which goes over the row's slots in pieces and keeps a running
+// maximum and sum, so that a row may have any number of slots.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "attend_tiles.cuh"
 #include "block.cuh"
+#include "splits.cuh"
 #include "tokenmask/cache.h"
 
 namespace tokenmask {
@@ -41,15 +44,6 @@ __device__ float inverse_norm(const T* x, int64_t size, float eps, int lane) {
   return rsqrtf(warp_sum(sum) / float(size) + eps);
 }
 
-// Splits that do not rise from 0 to the number of positions would give some to rows that they do not belong to.
-__device__ void check_splits(const int64_t* row_splits, int64_t rows, int64_t count, const LateFailure& late) {
-  for (int64_t row = blockIdx.x * int64_t(kThreads) + threadIdx.x; row < rows; row += int64_t(gridDim.x) * kThreads) {
-    const bool falls = row_splits[row + 1] < row_splits[row];
-    const bool misses = (row == 0 && row_splits[0] != 0) || (row == rows - 1 && row_splits[rows] != count);
-    if (falls || misses) report_with(late, failure(row, Reason::bad_splits), count);
-  }
-}
-
 template <typename T>
 __global__ void rotate_and_store_kernel(RotateAndStoreArgs args, LateFailure late) {
   check_splits(args.row_splits, args.rows, args.count, late);
@@ -60,7 +54,7 @@ __global__ void rotate_and_store_kernel(RotateAndStoreArgs args, LateFailure lat
     const int64_t m = unit / heads, h = unit % heads;
     const bool has_slot = args.slots[m] >= 0 && args.slots[m] < args.total;
     const int64_t slot = has_slot ? args.slots[m] : 0;
-    if (!has_slot && lane == 0) report_with(late, failure(m, Reason::slot_out_of_range), args.total - 1);
+    if (!has_slot && lane == 0) report(late, failure(m, Reason::slot_out_of_range), args.total - 1);
     const int64_t row = row_of(args.row_splits, args.rows, m);
     const T* x = static_cast<const T*>(args.qkv) + (m * 3 * heads + h) * size;
     const T* k = x + heads * size;
@@ -100,7 +94,7 @@ __global__ void attend_cached_kernel(AttendCachedArgs args, LateFailure late) {
     const int64_t row = row_of(args.row_splits, args.rows, m);
     const bool fits = args.lengths[row] >= 0 && args.lengths[row] <= args.total;
     const int64_t length = fits ? args.lengths[row] : 0;
-    if (!fits && threadIdx.x == 0) report_with(late, failure(row, Reason::length_out_of_range), args.total);
+    if (!fits && threadIdx.x == 0) report(late, failure(row, Reason::length_out_of_range), args.total);
     const T* keys = static_cast<const T*>(args.keys) + (row * heads + h) * args.total * size;
     const T* values = static_cast<const T*>(args.values) + (row * heads + h) * args.total * size;
     for (int64_t j = threadIdx.x; j < size; j += kThreads) {
@@ -115,7 +109,7 @@ __global__ void attend_cached_kernel(AttendCachedArgs args, LateFailure late) {
       if (slot < length && (!args.allowed || is_set(args.allowed, m * args.total + slot))) {
         const T* key = keys + slot / kTile * kTile * size + slot % kTile;
         float dot = 0;
-        for (int64_t j = 0; j < size; ++j) dot += query[j] * widen(key[j * kTile]);
+        for (int64_t j = 0; j < size; ++j) dot = __fmaf_rn(query[j], widen(key[j * kTile]), dot);
         score = dot * scale;
         sees = true;
       }
@@ -129,17 +123,23 @@ __global__ void attend_cached_kernel(AttendCachedArgs args, LateFailure late) {
       weights[threadIdx.x] = weight;
       __syncthreads();
       const int64_t here = length - first < kThreads ? length - first : kThreads;
-      int part = 0;
-      for (int64_t j = threadIdx.x; j < size; j += kThreads, ++part) {
-        float add = 0;
-        for (int64_t i = 0; i < here; ++i) add += weights[i] * widen(values[(first + i) * size + j]);
-        mixed[part] = mixed[part] * keep + add;
+#pragma unroll
+      for (int part = 0; part < kMostSize / kThreads; ++part) {
+        const int64_t j = threadIdx.x + part * kThreads;
+        if (j >= size) break;
+        float sum_here = 0;
+        for (int64_t i = 0; i < here; ++i) {
+          sum_here = __fmaf_rn(weights[i], widen(values[(first + i) * size + j]), sum_here);
+        }
+        mixed[part] = __fmaf_rn(mixed[part], keep, sum_here);
       }
     }
     // Zeros where nothing may be seen; NaN where all that is seen scores -inf.
     const float nothing = __syncthreads_or(sees) ? NAN : 0.0f;
-    int part = 0;
-    for (int64_t j = threadIdx.x; j < size; j += kThreads, ++part) {
+#pragma unroll
+    for (int part = 0; part < kMostSize / kThreads; ++part) {
+      const int64_t j = threadIdx.x + part * kThreads;
+      if (j >= size) break;
       static_cast<T*>(args.out)[unit * size + j] = narrow<T>(sum == 0 ? nothing : mixed[part] / sum);
     }
   }
@@ -166,9 +166,10 @@ void rotate_and_store_cuda(const RotateAndStoreArgs& args, const LateFailure& la
 void attend_cached_cuda(const AttendCachedArgs& args, const LateFailure& late, void* stream) {
   const int64_t units = args.count * args.heads;
   if (units == 0) return;
+  const auto queue = static_cast<cudaStream_t>(stream);
+  if (attend_tiles_cuda(args, late, queue)) return;
   with_type(args.type, [&](auto zero) {
-    attend_cached_kernel<decltype(zero)>
-        <<<grid_of(units), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, late);
+    attend_cached_kernel<decltype(zero)><<<grid_of(units), kThreads, 0, queue>>>(args, late);
   });
 }
 

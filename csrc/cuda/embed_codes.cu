@@ -1,27 +1,67 @@
-// embed_codes: one block a position; its gradient: one block a table row, so that nothing is added atomically.
+// embed_codes: a warp a position; its gradient: one block a table row, so that nothing is added atomically.
 #include "block.cuh"
 #include "tokenmask/embed_codes.h"
+#include "vectors.cuh"
 
 namespace tokenmask {
 
 namespace {
 
-template <FloatType type>
-__global__ void embed_kernel(EmbedCodesArgs args, int64_t* first_failure) {
-  for (int64_t position = blockIdx.x; position < args.positions; position += gridDim.x) {
-    const int32_t* ids = args.ids + position * args.levels;
-    bool fits = true;
-    for (int64_t level = 0; level < args.levels; ++level) fits &= ids[level] >= 0 && ids[level] < args.table_rows;
-    if (!fits) {
-      if (threadIdx.x == 0) report(first_failure, failure(position, Reason::id_out_of_range));
-      continue;
-    }
-    for (int64_t i = threadIdx.x; i < args.width; i += blockDim.x) {
-      float sum = 0.0f;
-      for (int64_t level = 0; level < args.levels; ++level) {
-        if (ids[level] != kPad) sum = add(sum, load_float<type>(args.table, ids[level] * args.width + i));
+constexpr int kPositions = 8;  // of a block, a warp each
+
+// Adds the table's rows of a position in columns [column, column + per) to `sum`, left to right. Lane i holds id i of
+// each 32, so that ids are read once.
+template <FloatType type, int per>
+__device__ void add_levels(const EmbedCodesArgs& args, const int32_t* ids, int32_t own, int64_t column, float* sum) {
+  const bool is_inside = column < args.width;
+  for (int64_t begin = 0; begin < args.levels; begin += 32) {
+    const int count = int(args.levels - begin < 32 ? args.levels - begin : 32), lane = threadIdx.x % 32;
+    if (args.levels > 32) own = lane < count ? ids[begin + lane] : kPad;
+#pragma unroll 4
+    for (int level = 0; level < count; ++level) {
+      const int32_t id = __shfl_sync(0xffffffffu, own, level);
+      if (id == kPad || !is_inside) continue;
+      const int64_t at = id * args.width + column;
+      if constexpr (per == 1) {
+        sum[0] = add(sum[0], load_float<type>(args.table, at));
+      } else {
+        const uint4 vector = load_vector(args.table, at * (16 / per));
+#pragma unroll
+        for (int e = 0; e < per; ++e) sum[e] = add(sum[e], float_of<type>(vector, e));
       }
-      store_float<type>(args.out, position * args.width + i, sum);
+    }
+  }
+}
+
+template <FloatType type, int per>
+__global__ void __launch_bounds__(32 * kPositions) embed_kernel(EmbedCodesArgs args, LateFailure late) {
+  const int lane = threadIdx.x % 32;
+  const int64_t stride = int64_t{gridDim.x} * kPositions;
+  for (int64_t position = int64_t{blockIdx.x} * kPositions + threadIdx.x / 32; position < args.positions;
+       position += stride) {
+    const int32_t* ids = args.ids + position * args.levels;
+    int32_t own = kPad;
+    bool fits = true;
+    for (int64_t level = lane; level < args.levels; level += 32) {
+      own = ids[level];
+      fits &= own >= 0 && own < args.table_rows;
+    }
+    fits = __all_sync(0xffffffffu, fits);
+    if (!fits && lane == 0) report(late, failure(position, Reason::id_out_of_range));
+    for (int64_t begin = 0; begin < args.width; begin += 32 * per) {
+      const int64_t column = begin + lane * per, at = position * args.width + column;
+      float sum[per] = {};
+      if (fits) {
+        add_levels<type, per>(args, ids, own, column, sum);
+      } else {
+        for (int e = 0; e < per; ++e) sum[e] = not_a_number();
+      }
+      if (column >= args.width) continue;
+      if constexpr (per == 1) {
+        store_float<type>(args.out, at, sum[0]);
+      } else {
+        store_vector<type>(args.out, at, sum);
+      }
     }
   }
 }
@@ -31,7 +71,7 @@ __global__ void backward_kernel(EmbedCodesBackwardArgs args, int64_t size, LateF
   if (blockIdx.x == 0 && threadIdx.x == 0) {
     const int64_t first = args.starts[0], end = args.starts[args.table_rows];
     if (first > 0 || end < size) {
-      report_with(late, failure(args.entries[first > 0 ? 0 : end] / args.levels, Reason::id_out_of_range), 0);
+      report(late, failure(args.entries[first > 0 ? 0 : end] / args.levels, Reason::id_out_of_range));
     }
   }
   for (int64_t row = blockIdx.x; row < args.table_rows; row += gridDim.x) {
@@ -48,12 +88,20 @@ __global__ void backward_kernel(EmbedCodesBackwardArgs args, int64_t size, LateF
 
 }  // namespace
 
-void embed_codes_cuda(const EmbedCodesArgs& args, int64_t* first_failure, void* stream) {
+void embed_codes_cuda(const EmbedCodesArgs& args, const LateFailure& late, void* stream) {
   if (args.positions == 0) return;
-  const auto kernel = args.type == FloatType::float32    ? embed_kernel<FloatType::float32>
-                      : args.type == FloatType::bfloat16 ? embed_kernel<FloatType::bfloat16>
-                                                         : embed_kernel<FloatType::float16>;
-  kernel<<<grid_of(args.positions), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, first_failure);
+  const unsigned grid = grid_of((args.positions + kPositions - 1) / kPositions);
+  const auto queue = static_cast<cudaStream_t>(stream);
+  const auto launch = [&]<FloatType type>() {
+    constexpr int kPer = kFloatsOfVector<type>;
+    const auto lies_whole = [](const void* values) { return reinterpret_cast<uintptr_t>(values) % 16 == 0; };
+    const bool whole = args.width % kPer == 0 && lies_whole(args.table) && lies_whole(args.out);
+    const auto kernel = whole ? embed_kernel<type, kPer> : embed_kernel<type, 1>;
+    kernel<<<grid, 32 * kPositions, 0, queue>>>(args, late);
+  };
+  if (args.type == FloatType::float32) launch.operator()<FloatType::float32>();
+  if (args.type == FloatType::bfloat16) launch.operator()<FloatType::bfloat16>();
+  if (args.type == FloatType::float16) launch.operator()<FloatType::float16>();
 }
 
 void embed_codes_backward_cuda(const EmbedCodesBackwardArgs& args, int64_t size, const LateFailure& late,

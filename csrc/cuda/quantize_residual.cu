@@ -11,7 +11,7 @@ constexpr int kRows = kRowsOfBlock;
 
 __device__ bool is_finite(float value) { return value - value == 0.0f; }
 
-__global__ void bias_kernel(QuantizeResidualArgs args, int64_t* first_failure) {
+__global__ void bias_kernel(QuantizeResidualArgs args, LateFailure late) {
   const int64_t step = int64_t{blockDim.x} * gridDim.x, total = args.levels * args.codes;
   for (int64_t code = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; code < total; code += step) {
     float square = 0.0f;
@@ -21,12 +21,12 @@ __global__ void bias_kernel(QuantizeResidualArgs args, int64_t* first_failure) {
       square = __fmaf_rn(value, value, square);
       finite &= is_finite(value);
     }
-    if (!finite) report(first_failure, failure(code / args.codes, Reason::not_finite_code));
+    if (!finite) report(late, failure(code / args.codes, Reason::not_finite_code));
     args.biases[code] = args.unit_norm ? 0.0f : multiply(0.5f, square);
   }
 }
 
-__global__ void quantize_kernel(QuantizeResidualArgs args, int64_t* first_failure) {
+__global__ void quantize_kernel(QuantizeResidualArgs args, LateFailure late) {
   extern __shared__ float shared_rest[];  // [kRows, width], or nothing
   const int64_t width = args.width;
   for (int64_t begin = int64_t{blockIdx.x} * kRows; begin < args.rows; begin += int64_t{gridDim.x} * kRows) {
@@ -34,7 +34,7 @@ __global__ void quantize_kernel(QuantizeResidualArgs args, int64_t* first_failur
     const int64_t count = args.rows - begin < kRows ? args.rows - begin : kRows;
     for (int64_t i = threadIdx.x; i < kRows * width; i += blockDim.x) {
       const float value = i < count * width ? args.x[begin * width + i] : 0.0f;
-      if (!is_finite(value)) report(first_failure, kAfterCodebooks + failure(begin + i / width, Reason::not_finite));
+      if (!is_finite(value)) report(late, kAfterCodebooks + failure(begin + i / width, Reason::not_finite));
       rest[i] = value;
       if (i < count * width) args.quantized[begin * width + i] = 0.0f;
     }
@@ -74,15 +74,14 @@ __global__ void quantize_kernel(QuantizeResidualArgs args, int64_t* first_failur
 
 }  // namespace
 
-void quantize_residual_cuda(const QuantizeResidualArgs& args, int64_t* first_failure, void* stream) {
+void quantize_residual_cuda(const QuantizeResidualArgs& args, const LateFailure& late, void* stream) {
   const auto queue = static_cast<cudaStream_t>(stream);
   if (args.levels * args.codes > 0) {
-    bias_kernel<<<grid_of((args.levels * args.codes + kThreads - 1) / kThreads), kThreads, 0, queue>>>(args,
-                                                                                                       first_failure);
+    bias_kernel<<<grid_of((args.levels * args.codes + kThreads - 1) / kThreads), kThreads, 0, queue>>>(args, late);
   }
   if (args.rows == 0) return;
   const size_t shared = args.rest ? 0 : kRows * args.width * sizeof(float);
-  quantize_kernel<<<grid_of((args.rows + kRows - 1) / kRows), kThreads, shared, queue>>>(args, first_failure);
+  quantize_kernel<<<grid_of((args.rows + kRows - 1) / kRows), kThreads, shared, queue>>>(args, late);
 }
 
 }  // namespace tokenmask

@@ -1,29 +1,38 @@
-// sample_codes: one block a row. Nothing is stored between passes: z and its weight are computed again from the logits,
-// which stay in cache, so that a row may have any number of codes.
-#include "block.cuh"
+// sample_codes: a team a row. The row is read once, and z is kept in shared memory for what follows; of rows that are
+// too long for it, z is computed again from the logits in each pass.
+#include "rows.cuh"
+#include "select.cuh"
 #include "tokenmask/sample_codes.h"
+#include "vectors.cuh"
 
 namespace tokenmask {
 
 namespace {
 
-template <FloatType type>
+template <FloatType type, bool cached>
 struct Row {
   const SampleCodesArgs& args;
   int64_t row;
+  float* kept;  // [size], if cached
   float guidance, temperature, largest;
 
-  __device__ float load(const void* logits, int64_t at) const {
-    if constexpr (type == FloatType::bfloat16) return widen_bfloat16(static_cast<const uint16_t*>(logits)[at]);
-    if constexpr (type == FloatType::float16) return widen_float16(static_cast<const uint16_t*>(logits)[at]);
-    if constexpr (type == FloatType::float32) return static_cast<const float*>(logits)[at];
+  __device__ bool is_allowed(int64_t i) const {
+    return !args.allowed || is_set(args.allowed, row * args.allowed_stride + i);
+  }
+
+  __device__ float guide(int64_t i, float cond, float uncond) const {
+    if (!is_allowed(i)) return -kInfinity;
+    return args.uncond ? guided(cond, uncond, guidance) : cond;
+  }
+
+  __device__ float computed_z(int64_t i) const {
+    const int64_t at = row * args.size + i;
+    return guide(i, load_float<type>(args.logits, at), args.uncond ? load_float<type>(args.uncond, at) : 0.0f);
   }
 
   __device__ float z(int64_t i) const {
-    if (args.allowed && !is_set(args.allowed, row * args.allowed_stride + i)) return -kInfinity;
-    const int64_t at = row * args.size + i;
-    const float cond = load(args.logits, at);
-    return args.uncond ? guided(cond, load(args.uncond, at), guidance) : cond;
+    if constexpr (cached) return kept[i];
+    return computed_z(i);
   }
 
   __device__ float x(int64_t i) const {
@@ -34,83 +43,150 @@ struct Row {
   __device__ int32_t key(int64_t i) const { return order_key(z(i)); }
 };
 
+// Of all codes of a row, read from global memory once: the lowest key, and the place of the arg-max.
+struct Extremes {
+  int32_t low;
+  int64_t first;
+};
+
+template <FloatType type, bool cached, int kSize>
+__device__ Extremes read_row(const Team<kSize>& team, const Places& places, const Row<type, cached>& row) {
+  constexpr int kPer = kFloatsOfVector<type>;
+  constexpr int64_t kBytes = 16 / kPer;
+  const SampleCodesArgs& args = row.args;
+  const int64_t begin = row.row * args.size * kBytes;
+  const auto* logits = static_cast<const unsigned char*>(args.logits) + begin;
+  const auto* uncond = args.uncond ? static_cast<const unsigned char*>(args.uncond) + begin : logits;
+  const int64_t head = head_of(logits, kBytes);
+  int32_t low = INT32_MAX, high = INT32_MIN;
+  int64_t at = 0;
+  const auto see = [&](int64_t i, float z) {
+    if constexpr (cached) row.kept[i] = z;
+    const int32_t key = order_key(z);
+    low = key < low ? key : low;
+    at = key > high ? i : at;
+    high = key > high ? key : high;
+  };
+  struct Both {
+    uint4 cond, uncond;
+  };
+  walk_vectors<kPer>(
+      team.thread, kSize, args.size, head == head_of(uncond, kBytes) ? head : args.size,
+      [&](int64_t i) {
+        const uint4 cond = load_vector(logits, i * kBytes);
+        return Both{cond, args.uncond ? load_vector(uncond, i * kBytes) : cond};
+      },
+      [&](int64_t i, const Both& both) {
+#pragma unroll
+        for (int e = 0; e < kPer; ++e) {
+          see(i + e, row.guide(i + e, float_of<type>(both.cond, e), float_of<type>(both.uncond, e)));
+        }
+      },
+      [&](int64_t i) { see(i, row.computed_z(i)); });
+  low = team.least(low);
+  return {low, team.most(static_cast<long long>(places(high, at)))};
+}
+
 // What the filters keep: places from `from` on, weights from `least` on.
 struct Kept {
   int64_t from;
   int32_t least;
 };
 
-template <FloatType type>
-__device__ int64_t kept_weight(const Row<type>& row, const Kept& kept, int64_t i) {
+template <FloatType type, bool cached>
+__device__ int32_t kept_weight(const Row<type, cached>& row, const Places& places, const Kept& kept, int64_t i) {
   const int32_t w = row.full_weight(i);
-  return w >= kept.least && (kept.from == kEverything || place(row.key(i), i) >= kept.from) ? w : 0;
+  return w >= kept.least && (kept.from == kEverything || places(row.key(i), i) >= kept.from) ? w : 0;
 }
 
-template <FloatType type>
-__device__ int64_t block_mass(const Row<type>& row, const Kept& kept) {
+// A row in at most kBins pieces, each of which a warp sums, and walks if the code that is drawn is in it.
+struct Pieces {
+  int64_t length;
+  int count;
+
+  __device__ explicit Pieces(int64_t size) {
+    const int64_t each = (size + kBins - 1) / kBins;
+    length = each > 256 ? (each + 31) / 32 * 32 : 256;
+    count = int((size + length - 1) / length);
+  }
+};
+
+// Sums `weigh(i)` piece by piece into the bins of the team, and over the row.
+template <int kSize, typename Weigh>
+__device__ int64_t sum_pieces(const Team<kSize>& team, int64_t size, Weigh weigh) {
+  const Pieces pieces(size);
+  team.sync();  // the bins may still be read
+  for (int bin = pieces.count + team.thread; bin < kBins; bin += kSize) team.memory.set(bin, 0);
   int64_t mass = 0;
-  for (int64_t i = threadIdx.x; i < row.args.size; i += kThreads) mass += kept_weight(row, kept, i);
-  return block_sum(mass);
+  for (int piece = team.warp(); piece < pieces.count; piece += kSize / 32) {
+    const int64_t begin = piece * pieces.length;
+    const int64_t end = begin + pieces.length < size ? begin + pieces.length : size;
+    long long own = 0;
+    for (int64_t i = begin + team.lane(); i < end; i += 32) own += weigh(i);
+    for (int step = 16; step > 0; step /= 2) own += __shfl_xor_sync(0xffffffffu, own, step);
+    if (team.lane() == 0) {
+      team.memory.set(piece, own);
+      mass += own;
+    }
+  }
+  return team.sum(mass);
+}
+
+// The first code in index order whose cumulative weight is above `target`, from the sums of the pieces.
+template <int kSize, typename Weigh>
+__device__ int64_t find_code(const Team<kSize>& team, int64_t size, int64_t target, Weigh weigh) {
+  const Pieces pieces(size);
+  int64_t before;
+  const auto mass_of = [&](int bin) { return team.memory.sum(bin); };
+  const int piece = team.find_bin(target + 1, false, mass_of, before);
+  team.sync();  // before `found` is written again
+  for (int64_t begin = piece * pieces.length; team.warp() == 0; begin += 32) {
+    const int64_t i = begin + team.lane();
+    long long upto = i < size ? weigh(i) : 0;
+    for (int step = 1; step < 32; step *= 2) {
+      const long long lower = __shfl_up_sync(0xffffffffu, upto, step);
+      if (team.lane() >= step) upto += lower;
+    }
+    const unsigned beyond = __ballot_sync(0xffffffffu, before + upto > target);
+    before += __shfl_sync(0xffffffffu, upto, 31);
+    if (!beyond) continue;
+    if (team.lane() == 0) team.memory.found = begin + __ffs(int(beyond)) - 1;
+    break;
+  }
+  team.sync();
+  return team.memory.found;
 }
 
 // Top-k, then top-p, then min-p.
-template <FloatType type>
-__device__ Kept filter(const Row<type>& row, int64_t mass) {
+template <FloatType type, bool cached, int kSize>
+__device__ Kept filter(const Team<kSize>& team, const Places& places, const Row<type, cached>& row, int64_t mass) {
   const SampleCodesArgs& args = row.args;
   Kept kept = {kEverything, 0};
   const auto key_at = [&](int64_t i) { return row.key(i); };
   if (args.top_k > 0 && args.top_k < args.size) {
-    kept.from = block_select(args.size, args.top_k, key_at, [](int64_t) { return int64_t{1}; });
+    kept.from = select_from<ByCount>(team, places, args.top_k, key_at, [](int64_t) { return 1; });
   }
   if (args.top_p < 1.0) {
-    const int64_t needed = share_of(args.top_p, kept.from == kEverything ? mass : block_mass(row, kept));
     const Kept top_k = kept;
-    const int64_t from = block_select(args.size, needed, key_at, [&](int64_t i) { return kept_weight(row, top_k, i); });
+    const auto mass_at = [&](int64_t i) { return int64_t{kept_weight(row, places, top_k, i)}; };
+    if (kept.from != kEverything) mass = sum_pieces(team, args.size, mass_at);
+    const int64_t from = select_from<ByMass>(team, places, share_of(args.top_p, mass), key_at, mass_at);
     kept.from = from > top_k.from ? from : top_k.from;
   }
   if (args.min_p > 0.0) kept.least = int32_t(share_of(args.min_p, kFullWeight));
   return kept;
 }
 
-// The first code in index order whose cumulative weight is above `target`. Each thread sums one run of codes; the run
-// that holds the target is then walked.
-template <FloatType type>
-__device__ void find_code(const Row<type>& row, const Kept& kept, int64_t target, int64_t* code) {
-  const int64_t size = row.args.size;
-  const int64_t run = (size + kThreads - 1) / kThreads;
-  const int64_t begin = threadIdx.x * run;
-  const int64_t end = begin + run < size ? begin + run : size;
-  int64_t mass = 0;
-  for (int64_t i = begin; i < end; ++i) mass += kept_weight(row, kept, i);
-  int64_t total;
-  int64_t before = block_scan(mass, total);
-  if (target >= before && target < before + mass) {
-    int64_t i = begin;
-    while ((before += kept_weight(row, kept, i)) <= target) ++i;
-    *code = i;
-  }
-  __syncthreads();
-}
-
-template <FloatType type>
-__device__ int64_t sample_block(Row<type>& row) {
+template <FloatType type, bool cached, int kSize>
+__device__ int64_t sample_row(const Team<kSize>& team, Row<type, cached>& row) {
   const SampleCodesArgs& args = row.args;
-  const int64_t index = row.row;
-  __shared__ int64_t code;
-  int32_t low = INT32_MAX;
-  long long first = -1;  // the place of the arg-max
-  for (int64_t i = threadIdx.x; i < args.size; i += kThreads) {
-    const int32_t key = row.key(i);
-    const long long at = place(key, i);
-    low = key < low ? key : low;
-    first = at > first ? at : first;
-  }
-  low = block_min(low);
-  first = block_reduce(first, [](long long a, long long b) { return a > b ? a : b; });
-  const int32_t high = int32_t(uint32_t(first >> 31) ^ 0x80000000u);
+  const int64_t index = row.row, size = args.size;
+  if (size == 0) return failure(index, Reason::nothing_allowed);
+  const Places places(size);
+  const Extremes extremes = read_row(team, places, row);
+  const int32_t low = extremes.low, high = places.key(extremes.first);
   const int32_t infinite = order_key(kInfinity), minus_infinite = order_key(-kInfinity);
   const float requested = args.temperatures ? args.temperatures[index] : args.temperature;
-  if (args.size == 0) return failure(index, Reason::nothing_allowed);
   if (high > infinite || low < minus_infinite) return failure(index, Reason::not_a_number);
   if (high == infinite) return failure(index, Reason::plus_infinity);
   if (high == minus_infinite) return failure(index, Reason::nothing_allowed);
@@ -118,30 +194,29 @@ __device__ int64_t sample_block(Row<type>& row) {
   row.temperature = requested == 0.0f ? 1.0f : requested;
   row.largest = order_value(high);
 
-  int64_t mass = 0, num_full = 0;
-  int32_t second = 0;
-  int64_t surprises = 0;
-  for (int64_t i = threadIdx.x; i < args.size; i += kThreads) {
+  int32_t num_full = 0, second = 0;
+  long long surprises = 0;
+  const int64_t mass = sum_pieces(team, size, [&](int64_t i) {
     const float x = row.x(i);
     const int32_t w = weight(x);
-    mass += w;
     num_full += w >= kFullWeight;
     second = w < kFullWeight && w > second ? w : second;
     surprises += surprise(x > kSmallestExponent ? x : kSmallestExponent, w);
-  }
-  mass = block_sum(mass);
-  second = block_max(second);
-  if (block_sum(num_full) > 1) second = kFullWeight;
-  surprises = block_sum(surprises);
+    return w;
+  });
+  second = team.most(num_full > 1 ? kFullWeight : second);
+  if (team.sum(num_full) > 1) second = kFullWeight;
+  surprises = team.sum(surprises);
 
-  if (requested == 0.0f) {
-    if (threadIdx.x == 0) code = INT32_MAX - (first & INT32_MAX);
-  } else {
-    const Kept kept = filter(row, mass);
+  int64_t code = places.index(extremes.first);
+  if (requested > 0.0f) {
+    const Kept kept = filter(team, places, row, mass);
     const bool all = kept.from == kEverything && kept.least == 0;
-    find_code(row, kept, draw_below(args, index, all ? mass : block_mass(row, kept)), &code);
+    const auto weigh = [&](int64_t i) { return kept_weight(row, places, kept, i); };
+    const int64_t left = all ? mass : sum_pieces(team, size, weigh);
+    code = find_code(team, size, draw_below(args, index, left), weigh);
   }
-  if (threadIdx.x == 0) {
+  if (team.thread == 0) {
     const double log_mass = log(double(mass) / kFullWeight);
     args.codes[index] = int32_t(code);
     args.logprob[index] = float(row.x(code) - log_mass);
@@ -151,24 +226,42 @@ __device__ int64_t sample_block(Row<type>& row) {
   return kNoFailure;
 }
 
-template <FloatType type>
-__global__ void sample_kernel(SampleCodesArgs args, int64_t* first_failure) {
-  for (int64_t index = blockIdx.x; index < args.rows; index += gridDim.x) {
-    Row<type> row = {args, index, args.guidances ? args.guidances[index] : args.guidance, 1.0f, 0.0f};
-    const int64_t failed = sample_block(row);
-    if (failed != kNoFailure && threadIdx.x == 0) report(first_failure, failed);
-    __syncthreads();  // before the next row uses shared memory
+template <FloatType type, int kSize, bool cached>
+__global__ void __launch_bounds__(kThreadsOfTeams<kSize>) sample_kernel(SampleCodesArgs args, LateFailure late) {
+  extern __shared__ uint4 shared[];
+  const Seat<kSize> seat = {shared, args.size};
+  const Team<kSize> team = seat.team();
+  for (int64_t index = seat.first_row(); index < args.rows; index += seat.row_stride()) {
+    const float guidance = args.guidances ? args.guidances[index] : args.guidance;
+    auto* kept = reinterpret_cast<float*>(seat.kept());
+    Row<type, cached> row = {args, index, cached ? kept : nullptr, guidance, 1.0f, 0.0f};
+    const int64_t failed = sample_row(team, row);
+    if (failed != kNoFailure && team.thread == 0) {
+      report(late, failed);
+      args.codes[index] = -1;
+      args.logprob[index] = args.entropy[index] = args.margin[index] = not_a_number();
+    }
+    team.sync();  // before the next row is kept
   }
+}
+
+template <FloatType type>
+void launch(const SampleCodesArgs& args, const LateFailure& late, cudaStream_t stream) {
+  with_team(args.size, [&]<int kSize, bool cached>() {
+    const auto kernel = sample_kernel<type, kSize, cached>;
+    const RowLaunch of = launch_of<kSize, cached>(kernel, args.rows, args.size);
+    kernel<<<of.grid, of.threads, of.shared, stream>>>(args, late);
+  });
 }
 
 }  // namespace
 
-void sample_codes_cuda(const SampleCodesArgs& args, int64_t* first_failure, void* stream) {
+void sample_codes_cuda(const SampleCodesArgs& args, const LateFailure& late, void* stream) {
   if (args.rows == 0) return;
-  const auto kernel = args.type == FloatType::float32    ? sample_kernel<FloatType::float32>
-                      : args.type == FloatType::bfloat16 ? sample_kernel<FloatType::bfloat16>
-                                                         : sample_kernel<FloatType::float16>;
-  kernel<<<grid_of(args.rows), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, first_failure);
+  const auto queue = static_cast<cudaStream_t>(stream);
+  if (args.type == FloatType::float32) launch<FloatType::float32>(args, late, queue);
+  if (args.type == FloatType::bfloat16) launch<FloatType::bfloat16>(args, late, queue);
+  if (args.type == FloatType::float16) launch<FloatType::float16>(args, late, queue);
 }
 
 }  // namespace tokenmask

@@ -3,10 +3,7 @@
 #include <torch/library.h>
 
 #include "checks.h"
-
-#ifdef TOKENMASK_WITH_CUDA
 #include "late_failure.h"
-#endif
 
 namespace tokenmask {
 
@@ -180,10 +177,8 @@ at::Tensor rotate_and_store_on_cuda(const at::Tensor& qkv, const at::Tensor& que
   const c10::cuda::CUDAGuard guard(qkv.device());
   const Rotation r = prepare_rotation(qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots,
                                       keys, values, eps);
-  static const LateFailures late("rotate_and_store");
-  rotate_and_store_cuda(r.args, late.before(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  late.after();
+  rotate_and_store_cuda(r.args, before_launch(Op::rotate_and_store), current_stream());
+  after_launch(Op::rotate_and_store);
   return r.query;
 }
 
@@ -191,10 +186,8 @@ at::Tensor attend_cached_on_cuda(const at::Tensor& query, const at::Tensor& row_
                                  const at::Tensor& values, const at::Tensor& lengths, const Optional& allowed) {
   const c10::cuda::CUDAGuard guard(query.device());
   const Attention a = prepare_attention(query, row_splits, keys, values, lengths, allowed);
-  static const LateFailures late("attend_cached");
-  attend_cached_cuda(a.args, late.before(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  late.after();
+  attend_cached_cuda(a.args, before_launch(Op::attend_cached), current_stream());
+  after_launch(Op::attend_cached);
   return a.out;
 }
 #endif

@@ -12,13 +12,12 @@
 #include <string>
 
 #ifdef TOKENMASK_WITH_CUDA
-#include <ATen/ops/full.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
 
-#include "tokenmask/failure.h"
+#include "raise.h"
 #include "tokenmask/floats.h"
 
 namespace tokenmask {
@@ -67,49 +66,7 @@ int64_t run_rows(int64_t rows, int64_t row_size, const Rows& run) {
   return first.load();
 }
 
-// Raises ValueError for a failure: the rule, the row, and what to do.
-inline void raise_failure(int64_t failed, const char* op, const char* input) {
-  if (failed == kNoFailure) return;
-  const int64_t row = failed / kReasons;
-  switch (static_cast<Reason>(failed % kReasons)) {
-    case Reason::not_a_number:
-      TORCH_CHECK_VALUE(false, op, ": ", input, " must not be NaN, got NaN in row ", row,
-                        "; check what computed that row (a diverged model, or 0 / 0)");
-    case Reason::plus_infinity:
-      TORCH_CHECK_VALUE(false, op, ": ", input, " must be below +inf, got +inf in row ", row,
-                        "; check what computed that row");
-    case Reason::nothing_allowed:
-      TORCH_CHECK_VALUE(false, op, ": each row needs an allowed code whose logit is above -inf, got none in row ", row,
-                        "; allow a code or raise a logit there");
-    case Reason::empty_range:
-      TORCH_CHECK_VALUE(false, op,
-                        ": random_range must have low < high at each chosen slot, got an empty range in row ", row,
-                        "; widen it, close the slot, or set the random share to 0");
-    case Reason::bad_temperature:
-      TORCH_CHECK_VALUE(false, op, ": temperature must be finite and at least 0, got another value in row ", row,
-                        "; use 0 for the arg-max");
-    case Reason::id_out_of_range:
-      TORCH_CHECK_VALUE(false, op, ": ", input, " must be rows of the table, got another id at position ", row,
-                        " of the flattened batch; check the layout that made the ids");
-    case Reason::not_finite:
-      TORCH_CHECK_VALUE(false, op, ": ", input, " must be finite, got NaN or infinity in row ", row,
-                        "; check what computed that row");
-    case Reason::not_finite_code:
-      TORCH_CHECK_VALUE(false, op, ": codebooks must be finite, got NaN or infinity at level ", row,
-                        "; check what trained that codebook");
-    case Reason::slot_out_of_range:  // of ops that do not wait: late_failure.h
-    case Reason::length_out_of_range:
-    case Reason::bad_splits:
-      TORCH_INTERNAL_ASSERT(false, op, " reports its failures late");
-  }
-}
-
 #ifdef TOKENMASK_WITH_CUDA
-// Where a CUDA kernel leaves its first failure. Reading it waits for the stream.
-inline at::Tensor failure_slot(const at::Tensor& like) {
-  return at::full({1}, kNoFailure, like.options().dtype(at::kLong));
-}
-
 inline void* current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
 #endif
 

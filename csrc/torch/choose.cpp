@@ -3,6 +3,7 @@
 #include <torch/library.h>
 
 #include "checks.h"
+#include "late_failure.h"
 
 namespace tokenmask {
 
@@ -42,10 +43,8 @@ at::Tensor choose_on_cpu(const at::Tensor& scores, const at::Tensor& is_open, co
 at::Tensor choose_on_cuda(const at::Tensor& scores, const at::Tensor& is_open, const at::Tensor& count) {
   const c10::cuda::CUDAGuard guard(scores.device());
   const Prepared p = prepare(scores, is_open, count);
-  const at::Tensor failed = failure_slot(scores);
-  choose_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  raise_failure(failed.item<int64_t>(), "choose", "scores of open slots");
+  choose_cuda(p.args, before_launch(Op::choose), current_stream());
+  after_launch(Op::choose);
   return p.chosen;
 }
 #endif

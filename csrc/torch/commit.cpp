@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "checks.h"
+#include "late_failure.h"
 
 namespace tokenmask {
 
@@ -51,10 +52,8 @@ std::tuple<at::Tensor, at::Tensor> commit_on_cuda(const at::Tensor& ids, const a
                                                   const at::Tensor& count) {
   const c10::cuda::CUDAGuard guard(ids.device());
   const Prepared p = prepare(ids, proposed, confidence, is_open, count);
-  const at::Tensor failed = failure_slot(ids);
-  commit_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  raise_failure(failed.item<int64_t>(), "commit", "confidence of open slots");
+  commit_cuda(p.args, before_launch(Op::commit), current_stream());
+  after_launch(Op::commit);
   return {p.out, p.still_open};
 }
 #endif

@@ -5,13 +5,12 @@
 #include <vector>
 
 #include "checks.h"
+#include "late_failure.h"
 
 #ifdef TOKENMASK_WITH_CUDA
 #include <ATen/ops/arange.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/sort.h>
-
-#include "late_failure.h"
 #endif
 
 namespace tokenmask {
@@ -106,10 +105,8 @@ at::Tensor embed_codes_backward_on_cpu(const at::Tensor& grad, const at::Tensor&
 at::Tensor embed_codes_on_cuda(const at::Tensor& ids, const at::Tensor& table) {
   const c10::cuda::CUDAGuard guard(ids.device());
   const Prepared p = prepare(ids, table);
-  const at::Tensor failed = failure_slot(ids);
-  embed_codes_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  raise_failure(failed.item<int64_t>(), "embed_codes", "ids");
+  embed_codes_cuda(p.args, before_launch(Op::embed_codes), current_stream());
+  after_launch(Op::embed_codes);
   return p.out;
 }
 
@@ -121,10 +118,8 @@ at::Tensor embed_codes_backward_on_cuda(const at::Tensor& grad, const at::Tensor
   const at::Tensor starts = at::searchsorted(sorted, rows);
   p.args.starts = starts.const_data_ptr<int64_t>();
   p.args.entries = entries.const_data_ptr<int64_t>();
-  static const LateFailures late("embed_codes");
-  embed_codes_backward_cuda(p.args, ids.numel(), late.before(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  late.after();
+  embed_codes_backward_cuda(p.args, ids.numel(), before_launch(Op::embed_codes_backward), current_stream());
+  after_launch(Op::embed_codes_backward);
   return p.out;
 }
 #endif

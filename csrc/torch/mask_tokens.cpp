@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "checks.h"
+#include "late_failure.h"
 
 #ifdef TOKENMASK_WITH_CUDA
 #include <ATen/ops/cumsum.h>
-#include <ATen/ops/zeros.h>
 #endif
 
 namespace tokenmask {
@@ -93,20 +93,16 @@ Result mask_tokens_on_cuda(const at::Tensor& ids, const at::Tensor& maskable, co
   const c10::cuda::CUDAGuard guard(ids.device());
   Prepared p = prepare(ids, maskable, count, mask_ids, scores, random_low, random_high, sample_ids, seed, mask_below,
                        random_below);
-  const at::Tensor failed = failure_slot(ids);
-  const at::Tensor chosen = at::empty(ids.sizes(), p.maskable.options());
+  const LateFailure late = before_launch(Op::mask_tokens);
   // Row counts stand after a leading 0, so that their running sum is the list of offsets.
-  const at::Tensor counts = at::zeros({p.args.batch + 1}, p.count.options());
-  mask_tokens_choose_cuda(p.args, chosen.mutable_data_ptr<bool>(), counts.mutable_data_ptr<int64_t>() + 1,
-                          failed.mutable_data_ptr<int64_t>(), current_stream());
+  const at::Tensor counts = at::empty({p.args.batch + 1}, p.count.options());
+  mask_tokens_count_cuda(p.args, counts.mutable_data_ptr<int64_t>(), current_stream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   const at::Tensor offsets = at::cumsum(counts, 0);
-  raise_failure(failed.item<int64_t>(), "mask_tokens", "scores of maskable slots");
   p.args.offsets = offsets.const_data_ptr<int64_t>();
-  p.allocate_lists(offsets[p.args.batch].item<int64_t>());
-  mask_tokens_write_cuda(p.args, chosen.const_data_ptr<bool>(), failed.mutable_data_ptr<int64_t>(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  raise_failure(failed.item<int64_t>(), "mask_tokens", "scores of maskable slots");
+  p.allocate_lists(offsets[p.args.batch].item<int64_t>());  // the one wait: the lists have no length before
+  mask_tokens_write_cuda(p.args, late, current_stream());
+  after_launch(Op::mask_tokens);
   return {p.corrupted, p.slots, p.targets};
 }
 #endif

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../cpu/dispatch.h"
+#include "late_failure.h"
 #include "tokenmask/philox.h"
 
 namespace py = pybind11;
@@ -63,6 +64,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.attr("torch_version") = TOKENMASK_TORCH_VERSION;
 #ifdef TOKENMASK_WITH_CUDA
   m.attr("has_cuda") = true;
+  m.def("check_failures", &tokenmask::check_failures, "Waits for the devices that ops ran on; raises what they left.");
 #else
   m.attr("has_cuda") = false;
 #endif

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "checks.h"
+#include "late_failure.h"
 
 namespace tokenmask {
 
@@ -70,12 +71,8 @@ Result quantize_residual_on_cuda(const at::Tensor& x, const at::Tensor& codebook
     p.rest = at::empty({(p.args.rows + kRowsOfBlock - 1) / kRowsOfBlock * kRowsOfBlock, p.args.width}, x.options());
     p.args.rest = p.rest.mutable_data_ptr<float>();
   }
-  const at::Tensor failed = failure_slot(x);
-  quantize_residual_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  const int64_t first = failed.item<int64_t>();
-  const bool is_of_x = first >= kAfterCodebooks && first != kNoFailure;
-  raise_failure(is_of_x ? first - kAfterCodebooks : first, "quantize_residual", "x");
+  quantize_residual_cuda(p.args, before_launch(Op::quantize_residual), current_stream());
+  after_launch(Op::quantize_residual);
   return {p.codes, p.quantized};
 }
 #endif

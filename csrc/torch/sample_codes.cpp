@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "checks.h"
+#include "late_failure.h"
 
 namespace tokenmask {
 
@@ -79,10 +80,8 @@ Result sample_codes_on_cuda(const at::Tensor& logits, const at::Tensor& counters
   const c10::cuda::CUDAGuard guard(logits.device());
   const Prepared p = prepare(logits, counters, seed, seeds, temperature, temperatures, top_k, top_p, min_p, uncond,
                              guidance, guidances, allowed);
-  const at::Tensor failed = failure_slot(logits);
-  sample_codes_cuda(p.args, failed.mutable_data_ptr<int64_t>(), current_stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  raise_failure(failed.item<int64_t>(), "sample_codes", "allowed logits");
+  sample_codes_cuda(p.args, before_launch(Op::sample_codes), current_stream());
+  after_launch(Op::sample_codes);
   return {p.codes, p.logprob, p.entropy, p.margin};
 }
 #endif

@@ -50,14 +50,26 @@ def joined(made: AudioClip, given: AudioClip, keep: Tensor, fade_seconds: float 
     return AudioClip(crossfaded(anew, reflected(given.samples, size, fade), keep, fade), rate, made.stream)
 
 
+class HeldSound:
+    """A clip as :func:`joined_pieces` takes it."""
+
+    def __init__(self, clip: AudioClip) -> None:
+        self._samples = clip.samples
+        self.sample_rate_hz, (self.channels, self.frames) = clip.sample_rate_hz, clip.samples.shape
+
+    def blocks(self) -> Iterator[Tensor]:
+        """All of it."""
+        yield self._samples
+
+
 def joined_pieces(
-    made: Iterable[Tensor], made_hz: int, sound: LongSound, keep: Tensor, size: int, places_hz: float
+    made: Iterable[Tensor], made_hz: int, sound: LongSound | HeldSound, keep: Tensor, size: int, places_hz: float
 ) -> Iterator[Tensor]:
     """What :func:`joined` gives for a file, float32 [channels, time] in pieces.
 
     Args:
         made, made_hz: one channel in pieces float32 [time], of all that the stream says, and its rate.
-        sound: the file.
+        sound: the file, or a clip.
         keep: bool [places of the stream].
         size: samples of the result, see :func:`~tokenmask.modalities.keeping.length_of`.
         places_hz: places of the stream in a second.
@@ -78,7 +90,7 @@ def joined_pieces(
         begin = stop
 
 
-def _reflected(sound: LongSound, reach: int, size: int) -> Iterator[Tensor]:
+def _reflected(sound: LongSound | HeldSound, reach: int, size: int) -> Iterator[Tensor]:
     """The blocks of a file, and what :func:`reflected` puts behind its end."""
     last = torch.zeros(sound.channels, 0)
     for block in sound.blocks():

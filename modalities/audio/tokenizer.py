@@ -7,6 +7,7 @@ Does not know: shared ids, models, other modalities.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.fit import audio_fitting
-from tokenmask.modalities.audio.joining import joined, joined_pieces
+from tokenmask.modalities.audio.joining import HeldSound, joined, joined_pieces
 from tokenmask.modalities.audio.long import long_sound, write_pieces
 from tokenmask.modalities.audio.media import AudioClip, resampled_length
 from tokenmask.modalities.audio.mel import griffin_lim, margin, unit, waveform
@@ -25,14 +26,14 @@ from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, Au
 from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of, tell_changes_of_all
 from tokenmask.modalities.keeping import check_keep, kept, length_of, without_edges
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
-from tokenmask.modalities.windows import Windows, cut
+from tokenmask.modalities.windows import Forward, Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
 _WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
 _TOGETHER = 4  # windows that go through the network at once, always
-_SEGMENT = 2048  # frames that become a waveform at once
+_SEGMENT = 128  # frames that become a waveform at once: so long do those wait who hear pieces
 _JOINT = 8  # frames in which two segments are faded into each other
 _AROUND = 8  # frames beside what is made that another rate is made of, too: soxr sees 2 at the most
 
@@ -231,17 +232,49 @@ class AudioTokenizer(LearnedTokenizer):
             levels: how many of them to hear, coarse ones first; None for all.
         """
         whole, done = torch.empty(len(codes) * self.config.hop), 0
-        for piece in self._sound_pieces(codes, levels):
+        for piece in self._sound_pieces([codes], len(codes), levels):
             whole[done : done + len(piece)] = piece
             done += len(piece)
         return whole
 
-    def _sound_pieces(self, codes: Tensor, levels: int | None = None, keep: Tensor | None = None) -> Iterator[Tensor]:
-        """The same in pieces, of which those that are kept throughout, by ``keep`` bool [frames], are silent."""
-        hop, frames = self.config.hop, len(codes)
+    def decode_pieces(
+        self,
+        streams: Iterable[TokenStream],
+        places: int,
+        *,
+        given: AudioClip | None = None,
+        keep: Tensor | None = None,
+    ) -> Iterator[AudioClip]:
+        """Clips that joined are those of :meth:`decode`; see :class:`~tokenmask.tokenizer.DecodesPieces`."""
+        own, rate_hz, pair = self.config.sample_rate_hz, self.config.rate_hz, kept(given, keep)
+        if pair is not None:
+            check_media(self, pair[0])
+            check_keep(pair[1], (places,))
+
+        def codes() -> Iterator[Tensor]:
+            for stream in streams:
+                check_stream(self, stream)
+                yield stream.codes
+
+        made, rate = self._sound_pieces(codes(), places), own
+        pieces: Iterable[Tensor] = (piece[None] for piece in made)
+        if pair is not None:
+            time, rate = pair[0].samples.shape[1], pair[0].sample_rate_hz
+            size = length_of(time, rate, resampled_length(time, rate, own), places * self.config.hop, own, rate_hz)
+            pieces = joined_pieces(made, own, HeldSound(pair[0]), pair[1], size, rate_hz)
+        return (AudioClip(piece, rate) for piece in pieces if piece.shape[1])
+
+    def _sound_pieces(
+        self, codes: Iterable[Tensor], frames: int, levels: int | None = None, keep: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """The same in pieces, of which those that are kept throughout, by ``keep`` bool [frames], are silent.
+
+        Codes are taken piece by piece, ``frames`` in all.
+        """
+        hop = self.config.hop
         outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self.config.decoder_reach
         quiet = self._silence
-        padded = torch.cat([quiet.expand(outside, -1), codes, quiet.expand(outside, -1)])
+        padded = Forward(itertools.chain([quiet.expand(outside, -1)], codes, [quiet.expand(outside, -1)]))
         fade, held = torch.linspace(0, 1, _JOINT * hop + 2)[1:-1], torch.zeros(0)
         for first in range(0, frames, _SEGMENT):
             look_again()
@@ -249,7 +282,7 @@ class AudioTokenizer(LearnedTokenizer):
             # A segment is made with what surrounds it, and fades into what was made before.
             start = max(0, first - _JOINT)
             if keep is None or not bool(keep[start:last].all()):
-                made = self._segment(padded[first : last + 2 * outside], levels)
+                made = self._segment(padded.take(first, last + 2 * outside), levels)
                 made = made[(outside - first + start) * hop + margin(self.config.n_fft, hop) :][: (last - start) * hop]
             else:
                 made = torch.zeros((last - start) * hop)
@@ -287,7 +320,7 @@ class AudioTokenizer(LearnedTokenizer):
         if keep is not None:
             check_keep(keep, (len(codes),))
         size, channels = len(codes) * self.config.hop, 1
-        pieces: Iterable[Tensor] = (piece[None] for piece in self._sound_pieces(codes))
+        pieces: Iterable[Tensor] = (piece[None] for piece in self._sound_pieces([codes], len(codes)))
         if given is not None and keep is not None:
             sound = long_sound(given)
             if sound is None:
@@ -302,7 +335,8 @@ class AudioTokenizer(LearnedTokenizer):
                 silent = keep.clone()
                 if size > sound.frames:  # where the file is over, nothing is kept
                     silent[math.floor(sound.duration_seconds * self.config.rate_hz) :] = False
-                made = self._sound_pieces(codes, keep=silent if rate == own else without_edges(silent, _AROUND))
+                silent = silent if rate == own else without_edges(silent, _AROUND)
+                made = self._sound_pieces([codes], len(codes), keep=silent)
                 pieces = joined_pieces(made, own, sound, keep, size, self.config.rate_hz)
 
         def shown() -> Iterator[Tensor]:

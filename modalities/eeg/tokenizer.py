@@ -25,7 +25,7 @@ from tokenmask.modalities.eeg.names import find_channels
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.scale import gain, normalised, octaves_per_step, scale_codes
-from tokenmask.modalities.keeping import check_keep, kept, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, check_nothing_kept, kept, length_of, places_of
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
@@ -284,6 +284,34 @@ class EegTokenizer(LearnedTokenizer):
         lengths = [stream.grid[1] * self.config.stride for stream in streams for _ in range(stream.grid[0])]
         made = Windows(_CORE, self.config.halo, _ROWS).through(rows, self._samples)
         return (row[:length] for row, length in zip(made, lengths, strict=True))
+
+    def decode_pieces(
+        self, streams: Iterable[TokenStream], places: int, *, given: Any = None, keep: Tensor | None = None
+    ) -> Iterator[EegRecording]:
+        """Recordings that joined are that of :meth:`decode`; see :class:`~tokenmask.tokenizer.DecodesPieces`.
+
+        Raises:
+            ValueError: ``given``, which this can't join in pieces; the codes of another tokenizer.
+        """
+        check_nothing_kept(self, given, keep)
+        return self._recordings(iter(streams), places * self.config.stride)
+
+    @torch.no_grad()
+    def _recordings(self, streams: Iterator[TokenStream], samples: int) -> Iterator[EegRecording]:
+        names: tuple[str, ...] = ()
+        windows, done = Windows(_CORE, self.config.halo, _ROWS), 0
+
+        def columns() -> Iterator[Tensor]:
+            nonlocal names
+            for stream in streams:
+                check_stream(self, stream)
+                names = _names(stream)
+                yield torch.nn.functional.pad(stream.codes.long(), (0, 1), value=1).transpose(0, 1)
+
+        for window in windows.of_pieces(columns(), samples // self.config.stride):
+            made = torch.stack(list(windows.run(window.unbind(1), self._samples)))[:, : samples - done]
+            done += made.shape[1]
+            yield EegRecording(made, self.config.sample_rate_hz, names)
 
     @torch.no_grad()
     def decode_many(self, streams: Sequence[TokenStream]) -> list[EegRecording]:

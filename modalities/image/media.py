@@ -166,6 +166,7 @@ class Image(Medium):
             OSError,
             SyntaxError,
             ValueError,
+            TypeError,  # of a page of TIFF without dimensions
             EOFError,
             RuntimeError,  # of libavif
             struct.error,
@@ -218,7 +219,7 @@ def moves(path: str | Path) -> bool:
     try:
         with pillow.open(path) as picture:
             return bool(getattr(picture, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, pillow.DecompressionBombError):
         return False
 
 
@@ -272,7 +273,7 @@ def _others(picture: Any) -> int:
     """How many frames or pages come after the first; those beside a photograph (MPO) are previews or maps of it."""
     try:
         return 0 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1)) - 1
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error):  # the first is whole all the same
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error):  # the first is whole all the same
         return 0
 
 

@@ -141,12 +141,18 @@ def features_of(
 
 
 def clips_of(
-    features: Iterable[Tensor], frames: int, frame_rate_hz: float, skeleton: Skeleton, deviation: float
+    features: Iterable[Tensor],
+    frames: int,
+    frame_rate_hz: float,
+    skeleton: Skeleton,
+    deviation: float,
+    block: int | None = None,
 ) -> Iterator[Tensor]:
     """The frames that :func:`to_clip` gives for features in pieces, first smoothed by ``deviation`` frames."""
+    block = block or _BLOCK
     held, way, reach = Forward(features), Way(), smoothing_reach(deviation)
-    for start in range(0, frames, _BLOCK):
-        stop = min(start + _BLOCK, frames)
+    for start in range(0, frames, block):
+        stop = min(start + block, frames)
         first = max(start - reach, 0)
         part = smoothed(held.take(first, min(stop + reach, frames)), deviation)[start - first : stop - first]
         root, rotations, way = led(part, skeleton, frame_rate_hz, way)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.modalities.codebook_report import code_usage, pca_coded
-from tokenmask.modalities.keeping import check_keep, kept, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, check_nothing_kept, kept, length_of, places_of
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.motion.bvh import write_bvh
 from tokenmask.modalities.motion.features import (
@@ -51,6 +51,7 @@ from tokenmask.threads import free_cores, one_thread
 from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
 _ROWS = 64  # windows that go through the network at once, always: sums of products depend on the number of rows
+_HEARD = 16  # codes that become frames at once for those who see a motion while it is made
 _SHOWN = 1024  # codes that are worked on in pieces of a file, from one showing of what is done to the next
 _SMOOTHING = 1 / 3  # deviation of the smoothing over time, in codes
 
@@ -222,13 +223,41 @@ class MotionTokenizer(LearnedTokenizer):
 
     def _made_pieces(self, stream: TokenStream) -> Iterator[Tensor]:
         """The frames of codes, packed, in pieces."""
-        self._check_codes(stream)
+        return self._frames_of([stream], len(stream.codes), _SHOWN)
+
+    def decode_pieces(
+        self, streams: Iterable[TokenStream], places: int, *, given: Any = None, keep: Tensor | None = None
+    ) -> Iterator[MotionClip]:
+        """Clips that joined are that of :meth:`decode`; see :class:`~tokenmask.tokenizer.DecodesPieces`.
+
+        Raises:
+            ValueError: ``given``, which this can't join in pieces; the codes of another tokenizer.
+        """
+        check_nothing_kept(self, given, keep)
+        return self._clips(streams, places)
+
+    @torch.no_grad()
+    def _clips(self, streams: Iterable[TokenStream], places: int) -> Iterator[MotionClip]:
+        rate, skeleton = self.config.frame_rate_hz, self.config.skeleton()
+        for piece in self._frames_of(streams, places, _HEARD, _HEARD * self.config.stride):
+            yield unpacked(piece, rate, skeleton)
+
+    def _frames_of(
+        self, streams: Iterable[TokenStream], places: int, together: int, block: int | None = None
+    ) -> Iterator[Tensor]:
+        """The frames of a stream that comes in pieces, packed, those of ``together`` codes at once; see clips_of."""
         config, around = self.config, Windows(1, 1, _ROWS)
-        latents = self._network.quantizer.lookup(stream.codes.to(self.device))
-        parts = around.run(around.of(latents, "nearest"), self._network.frames)
-        features = (self._network.features(torch.cat(some)).cpu() for some in grouped(parts, _SHOWN))
-        frames, deviation = len(latents) * config.stride, config.stride * _SMOOTHING
-        return clips_of(features, frames, config.frame_rate_hz, config.skeleton(), deviation)
+
+        def latents() -> Iterator[Tensor]:
+            for stream in streams:
+                self._check_codes(stream)
+                yield self._network.quantizer.lookup(stream.codes.to(self.device))
+
+        groups = grouped(around.of_pieces(latents(), places, "nearest"), max(together, 1))
+        parts = (part for group in groups for part in around.run(group, self._network.frames))
+        features = (self._network.features(torch.cat(some)).cpu() for some in grouped(parts, together))
+        deviation = config.stride * _SMOOTHING
+        return clips_of(features, places * config.stride, config.frame_rate_hz, config.skeleton(), deviation, block)
 
     @free_cores()
     def decode(self, stream: TokenStream, *, given: MotionClip | None = None, keep: Tensor | None = None) -> MotionClip:

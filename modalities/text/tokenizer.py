@@ -6,6 +6,7 @@ Does not know: shared ids, models, other modalities.
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from bisect import bisect_left
@@ -196,6 +197,23 @@ class TextTokenizer(FolderTokenizer):
             marks = stream.filled[: len(codes), 0].tolist()
             filled = joined(span for span, is_filled in zip(characters_of(pieces), marks, strict=True) if is_filled)
         return Text(b"".join(pieces).decode(errors="replace"), kept, filled)
+
+    def decode_pieces(
+        self, streams: Iterable[TokenStream], places: int, *, given: Any = None, keep: Any = None
+    ) -> Iterator[Text]:
+        """Texts that joined are that of :meth:`decode`; see :class:`~tokenmask.tokenizer.DecodesPieces`."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for stream in streams:
+            check_stream(self, stream)
+            made, end = stream.codes[:, 0].tolist(), self._spec.end_code
+            is_last = end in made
+            made = made[: made.index(end)] if is_last else made
+            if words := decoder.decode(b"".join(self._bytes[code] for code in made)):
+                yield Text(words)
+            if is_last:
+                break
+        if words := decoder.decode(b"", final=True):
+            yield Text(words)
 
     def places(self, media: Text, stream: TokenStream, region: Sequence[float]) -> Tensor:
         """bool [index], codes of which a character of ``media.text[start:end]`` is a part.

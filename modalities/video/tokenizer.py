@@ -7,10 +7,10 @@ Does not know: shared ids, models, other modalities than images. Nothing here us
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tokenmask.modalities.codebook_report import code_usage, psnr_db
 from tokenmask.modalities.image import ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.image.media import Image
-from tokenmask.modalities.keeping import check_keep, kept
+from tokenmask.modalities.keeping import check_keep, check_nothing_kept, kept
 from tokenmask.modalities.learned import LearnedTokenizer, stored
 from tokenmask.modalities.telling import stretched, tell
 from tokenmask.modalities.video.joining import joined
@@ -161,6 +161,17 @@ class VideoTokenizer(LearnedTokenizer):
                 "stream"
             )
         return joined(clip, given, keep)
+
+    def decode_pieces(
+        self, streams: Iterable[TokenStream], places: int, *, given: Any = None, keep: Tensor | None = None
+    ) -> Iterator[VideoClip]:
+        """Clips that joined are that of :meth:`decode`; see :class:`~tokenmask.tokenizer.DecodesPieces`.
+
+        Raises:
+            ValueError: ``given``, which this can't join in pieces; the codes of another tokenizer.
+        """
+        check_nothing_kept(self, given, keep)
+        return (replace(self.decode(stream), stream=None) for stream in streams)
 
     def evaluate(self, items: Sequence[VideoClip], train_items: Sequence[VideoClip] = ()) -> dict[str, float]:
         """How well clips are coded.

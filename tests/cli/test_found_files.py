@@ -1,5 +1,8 @@
 """Which files of a folder are found, what is said of those that are not, and which endings are refused in time."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,7 +10,7 @@ from PIL import Image as Picture
 
 from tests.worlds import emoji
 from tokenmask.cli import main
-from tokenmask.cli.folders import not_looked_at, visible_files
+from tokenmask.cli.folders import look_through, not_looked_at, visible_files
 from tokenmask.cli.media import files, modalities_in, suffixes_of, written_suffixes_of
 from tokenmask.run import Run
 
@@ -134,6 +137,15 @@ def test_linked_folders_are_followed_and_loops_are_said(tmp_path, run, call, cap
     by_link = tmp_path / "by_link"
     by_link.symlink_to(folder)  # the folder that is named may be a link itself
     assert [file.name for file in files([by_link], "image")] == names[1:]
+
+
+def test_pipes_are_said(tmp_path):
+    (tmp_path / "a.txt").write_text("words")
+    os.mkfifo(tmp_path / "b.txt")
+    (tmp_path / "c.txt").mkdir()
+    seen = look_through(tmp_path)
+    assert seen.files == [Path("a.txt")] and seen.passed == [f"{tmp_path / 'b.txt'} is neither a file nor a folder"]
+    assert not_looked_at([tmp_path], [tmp_path / "a.txt"]).startswith(f", passed over: {tmp_path / 'b.txt'} is neither")
 
 
 def test_a_folder_without_what_is_wanted_says_what_it_holds(tmp_path):

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image as pillow
 
 import tokenmask as tm
 from tests.cli.foreign import eeg
@@ -78,30 +79,50 @@ def test_after_a_swap_the_new_rows_learn_and_all_else_stays(own, pictures, tmp_p
 
 
 def moved_rows(before: MaskedModel, after: MaskedModel) -> set[str]:
-    """The streams any of whose rows differ; "" stands for what belongs to no stream."""
+    """The streams any of whose rows differ; "" stands for what belongs to no stream. Ids may lie elsewhere."""
     layout, rows, old, new = after.layout, after.layout_rows(), before.state_dict(), after.state_dict()
+    controls = min(one.offset for one in layout.ranges)  # ids of no stream stand before all others
     moved = set()
     for name in new:
+        if name in rows.ids:
+            for one in layout.ranges:
+                was = before.layout.range(one.stream, one.level)
+                if not torch.equal(old[name][was.offset :][: was.size], new[name][one.offset :][: one.size]):
+                    moved.add(one.stream)
+            if not torch.equal(old[name][:controls], new[name][:controls]):
+                moved.add("")
+            continue
         different = (old[name] != new[name]).flatten(1).any(1) if new[name].dim() > 1 else old[name] != new[name]
         for place in different.flatten().nonzero().flatten().tolist():
-            if name in rows.ids:
-                head = int(layout.head_of(torch.tensor(place)))
-                moved.add(layout.ranges[head].stream if head >= 0 else "")
-            elif name in rows.ranges:
+            if name in rows.ranges:
                 moved.add(layout.ranges[place].stream)
             else:
                 moved.add(layout.names[place - 1] if name in rows.streams and place else "")
     return moved
 
 
-def test_a_part_of_the_data_will_do_where_streams_are_optional(own, tmp_path, call, monkeypatch):
+def test_a_part_of_the_data_will_do_where_streams_are_optional_and_no_stream_of_a_run_is_lost(
+    own, tmp_path, call, capsys, refusal, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("the sun\nthe moon\na red heart\n")
     assert call("fit", "text", "--data", own / "recipe.yaml", "--option", "vocab_size=280", "--out", "fresh") == 0
     assert call("swap", own, "text=fresh", "--out", "swapped") == 0
     words = ("train", "swapped/recipe.yaml", "--from", "swapped", "--data", "words.txt", "--out", "part")
     assert call(*words, "--set", "training.steps=2") == 0
-    assert tm.load("part").layout.names == ("text",)
+    printed = capsys.readouterr().out
+    assert "streams of these data: text\nkept as swapped has learned them: image\n" in printed
+    before, after = (tm.load(one) for one in ("swapped", "part"))
+    assert (
+        after.layout.names == before.layout.names and after.tokenizers["image"].spec == before.tokenizers["image"].spec
+    )
+    assert call("generate", "image", "--run", "part", "--set", "steps=1", "--out", "one.png") == 0
+    moved = [*words[:-1], "frozen", "--freeze", "--set", "training.steps=2"]
+    assert call(*moved) == 0 and moved_rows(before.models["main"], tm.load("frozen").models["main"]) == {"text"}
+    (tmp_path / "more").mkdir()
+    pillow.new("RGB", (32, 32), "red").save(tmp_path / "more/a.png")
+    with_pictures = [*words[:5], "more", "--out", "none", "--freeze"]
+    assert "these data hold none of them" in refusal(*with_pictures)
 
 
 def test_shipped_tokenizers_are_named_by_stream(pictures, tmp_path, call, refusal):

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image as Picture
 
+import tokenmask
 from tests.worlds import emoji, tokenizers
 from tokenmask import data
 from tokenmask.cli.manifests import lines, rows
@@ -119,11 +121,36 @@ def test_lines_and_suffixes(tmp_path):
 
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_tables_in_any_coding_and_with_any_separator(coding, tmp_path):
-    for separator in (",", ";", "\t"):
+    for separator in (",", ";", "\t", "|"):
         text = f"image{separator} text\r\na.png{separator}caf\u00e9\r\n"
         (tmp_path / "m.csv").write_bytes(text.encode(coding))
         (row,) = rows(tmp_path / "m.csv", ["image", "text"])
         assert row.values == {"image": "a.png", "text": "caf\u00e9"}
+
+
+def test_separators_are_looked_for_outside_of_quotes_and_where_spreadsheets_say_them(tmp_path):
+    for begin in ("", "sep=;\r\n"):
+        (tmp_path / "m.csv").write_text(f'{begin}"year, born";text\r\n1;"one, and ; two"\r\n2\r\n', newline="")
+        one, two = rows(tmp_path / "m.csv", ["text"])
+        assert one.values == {"text": "one, and ; two"} and one.others == {"year, born": "1"}
+        last = 4 if begin else 3
+        assert two.number == last and two.where.startswith(f"line {last} of ") and two.problem
+    (tmp_path / "m.csv").write_text('sep=,\ntext\n"open\n')
+    with pytest.raises(ValueError, match="line 3 is not"):
+        list(rows(tmp_path / "m.csv", ["text"]))
+
+
+def test_a_name_that_is_too_long_stops_no_others(tmp_path, call, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "n" * 244, "m" * 251):  # with .tokens 251 bytes, which a file can have, and 258
+        (tmp_path / "in" / f"{name}.txt").write_text("words")
+    shipped = ("--tokenizer", Path(tokenmask.__file__).parent / "weights/tokenizers/text")
+    assert call("encode", tmp_path / "in", *shipped, "--out", tmp_path / "out") == 1
+    printed = capsys.readouterr()
+    assert "2 encoded, 0 done before, 1 failed" in printed.out and "shorten the name" in printed.err
+    assert sorted(len(path.name) for path in (tmp_path / "out").iterdir()) == [8, 251]
+    assert call("decode", tmp_path / "out", *shipped, "--out", tmp_path / "back") == 0
+    assert {path.read_text() for path in (tmp_path / "back").iterdir()} == {"words"}
 
 
 def test_about_every_tenth_name_is_held_out():

@@ -15,7 +15,7 @@ from tokenmask.cli.about import recipe_headers
 from tokenmask.tokenizer import installed
 
 ROOT = Path(__file__).parents[2]
-TUTORIALS = ("train", "edit", "swap", "share", "check", "worlds")
+TUTORIALS = ("train", "edit", "swap", "share", "check", "worlds", "devices")
 PAINTED = ("red-heart", "sun", "grinning-face", "pizza", "full-moon", "broken-heart")
 OUTSIDE = {("make", "demo"), ("make", "test"), ("pip", "install")}  # set-up, which the tests themselves stand on
 FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)

@@ -12,6 +12,7 @@ from PIL import Image as pillow
 from PIL import ImageCms
 
 from tokenmask.modalities.image import Image
+from tokenmask.modalities.image.media import moves
 
 D65 = (0.3127, 0.3290)
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
@@ -179,3 +180,17 @@ def test_floats_up_to_255_are_grey_of_eight_bits_with_a_word(tmp_path: Path, val
         f"the pixels of {path} are floats from {min(values):g} to {max(values):g} and are taken as 0 (black) to "
         "255 (white)"
     ]
+
+
+def test_a_page_behind_the_first_that_has_no_width_is_nothing(tmp_path: Path) -> None:
+    """Pillow raises a TypeError when it counts the pages."""
+    pages = [pillow.fromarray(np.full((8, 9), value, np.uint8)) for value in (10, 200)]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    data = bytearray((tmp_path / "a.tiff").read_bytes())
+    (first,) = struct.unpack_from("<I", data, 4)
+    (fields,) = struct.unpack_from("<H", data, first)
+    (second,) = struct.unpack_from("<I", data, first + 2 + 12 * fields)
+    assert struct.unpack_from("<H", data, second + 2) == (256,)  # the width
+    struct.pack_into("<H", data, second + 2, 255)
+    (tmp_path / "a.tiff").write_bytes(data)
+    assert Image.load(tmp_path / "a.tiff").pixels[..., 0].unique().tolist() == [10] and not moves(tmp_path / "a.tiff")

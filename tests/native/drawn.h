@@ -18,10 +18,11 @@ template <typename T>
 struct Array {
   std::unique_ptr<T[]> data;
   int64_t size;
-  explicit Array(int64_t n) : data(new T[n]()), size(n) {}
-  T& operator[](int64_t i) { return data[i]; }
-  T* get() { return data.get(); }
+  int64_t shift;  // elements before it, so that it begins at no special address
+  explicit Array(int64_t n, int64_t shift = 0) : data(new T[n + shift]()), size(n), shift(shift) {}
+  T& operator[](int64_t i) { return get()[i]; }
+  T* get() const { return data.get() + shift; }
   bool operator==(const Array& other) const {
-    return size == other.size && std::equal(data.get(), data.get() + size, other.data.get());
+    return size == other.size && std::equal(get(), get() + size, other.get());
   }
 };

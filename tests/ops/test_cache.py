@@ -242,7 +242,8 @@ def test_half_precision_on_the_gpu(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.needs_cuda
-def test_what_a_kernel_refuses_is_raised_by_the_next_call() -> None:
+def test_what_a_kernel_refuses_is_raised_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKENMASK_CHECK")
     vectors, turn, ends, slots, keys, values, _ = draw((3, 2), 2, 16, 32, device="cuda")
     before = values.clone()
     rotate_and_store(*vectors, *turn, ends, slots + 32, keys, values)
@@ -258,7 +259,8 @@ def test_what_a_kernel_refuses_is_raised_by_the_next_call() -> None:
 
 
 @pytest.mark.needs_cuda
-def test_other_streams_and_graphs() -> None:
+def test_other_streams_and_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKENMASK_CHECK")
     vectors, _, ends, _, keys, values, _ = draw((9, 4), 4, 64, 64, device="cuda")
     query, length = vectors[0][:, 0].contiguous(), torch.tensor([50, 64], device="cuda")
     expected = attend_cached(query, ends, keys, values, length)

@@ -83,6 +83,24 @@ def test_media_come_in_and_go_out_as_files(run, client, tmp_path):
     assert (status, kind, edited) == (200, "image/png", (tmp_path / "edited.png").read_bytes())
 
 
+def test_a_sound_that_is_continued_stays_as_it_came(tmp_path):
+    """Of the model that ships: what is given of the stream itself is media, not only their codes."""
+    run = load()
+    run.generate("audio", {"text": "seven"}, duration_seconds=0.4, steps=2, seed=1)[0].save(tmp_path / "begun.wav")
+    run.generate("audio", {"audio": tmp_path / "begun.wav"}, duration_seconds=0.2, steps=2)[0].save(tmp_path / "on.wav")
+    up = serve(run)
+    try:
+        begun = file_in_json(tmp_path / "begun.wav")
+        status, kind, body = Client(up).post(
+            "/generate", stream="audio", given={"audio": begun}, duration_seconds=0.2, steps=2
+        )
+        (tmp_path / "served.wav").write_bytes(body)  # such files hold the second in which they were written
+        assert (status, kind) == (200, "audio/wav")
+        assert run.inputs.media("audio", tmp_path / "served.wav") == run.inputs.media("audio", tmp_path / "on.wav")
+    finally:
+        up.close()
+
+
 def test_several_samples_come_as_json_and_conditions_have_weights(run, client, tmp_path):
     values = {"stream": "image", "given": {"text": "sun"}, "steps": 2, "seed": 1, "num_samples": 3, "guidance": 2.0}
     status, kind, body = client.post("/generate", negative={"text": "moon"}, **values)

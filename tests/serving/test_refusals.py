@@ -8,11 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.serving.conftest import Client
+from tokenmask import serving
+from tokenmask.play.limits import LONGEST_SECONDS, MOST_LETTERS, MOST_PIXELS
 from tokenmask.serving import Limits, serve
+from tokenmask.serving.asked import FIELDS
 
 JSON = {"Content-Type": "application/json"}
 SUN = {"stream": "image", "given": {"text": "sun"}, "steps": 2}
@@ -218,3 +222,20 @@ def test_the_command_serves_until_it_is_told_to_stop(number, run):
         assert child.wait(60) == 0 and child.stdout.read() == "1 answered, 0 refused\n"
     finally:
         child.kill()
+
+
+def test_the_page_says_what_holds():
+    """docs/serve.md: every field, every status, and the numbers of the limits."""
+    page = (Path(__file__).parents[2] / "docs/serve.md").read_text(encoding="utf-8")
+    limits = Limits()
+    assert [name for names in FIELDS.values() for name in names if f"`{name}`" not in page] == []
+    assert f"{limits.most_codes:,} codes or {limits.most_steps} steps" in page
+    assert f"more than {limits.most_bytes // 10**6} MB" in page
+    assert f"`--waiting` requests wait already ({limits.most_waiting})" in page
+    assert (
+        f"`--patience` seconds ({limits.wait_seconds:g})" in page and f"at most {limits.most_connections} are" in page
+    )
+    assert f"silent for {limits.read_seconds:g} seconds" in page
+    assert f"{LONGEST_SECONDS:g} seconds, {MOST_LETTERS} letters, {MOST_PIXELS // 2**20} million pixels" in page
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(serving.__file__).parent.glob("*.py"))
+    assert set(re.findall(r"Refused\((\d+)", source)) - {"404", "408", "499"} <= set(re.findall(r"\b[45]\d\d\b", page))

@@ -32,7 +32,8 @@ def visible_files(folder: Path) -> list[Path]:
 
 
 def look_through(folder: Path) -> Seen:
-    """As :func:`visible_files`, with what was passed over: links back to a folder above, folders that are closed."""
+    """As :func:`visible_files`, with what was passed over: links back to a folder above, folders that are closed, pipes
+    and the like."""
     above = {_identity(one) for one in (folder.resolve(), *folder.resolve().parents)}
     known = set(above)
     found: list[Path] = []
@@ -54,7 +55,11 @@ def look_through(folder: Path) -> Seen:
             linked = [name for name in names if (here / name).is_symlink()]
             links += [here / name for name in linked]
             names[:] = [name for name in names if name not in linked and _is_new(here / name, known)]
-            found += [here / name for name in files if not name.startswith(".") and _is_file(here / name)]
+            for name in files:
+                if not name.startswith(".") and _is_file(here / name):
+                    found.append(here / name)
+                elif not name.startswith("."):
+                    passed.append(f"{here / name} is neither a file nor a folder")
     return Seen(sorted(path.relative_to(folder) for path in found), passed)
 
 

@@ -10,6 +10,7 @@ import csv
 import datetime
 import json
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple, TextIO
 from tokenmask.files import coding_of, no_text
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_SEPARATOR = re.compile(r"(?:sep|SEP|Sep)=([,;\t|])")
 _HEAD = 1 << 16  # characters in which the first line of a table ends
 Found = tuple[int, str, "dict[str, Any] | ValueError"]  # number, where it is, cells by column or why there are none
 
@@ -126,7 +129,8 @@ def _opened(path: Path, newline: str) -> Iterator[TextIO]:
     except UnicodeDecodeError as error:
         raise ValueError(no_text(path, error)) from error
     except OSError as error:
-        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({error})") from error
+        reason = "it is not there" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({reason}); check the path") from error
 
 
 def _json_lines(path: Path) -> Iterator[Found]:
@@ -142,17 +146,23 @@ def _json_lines(path: Path) -> Iterator[Found]:
 
 
 def _csv(path: Path) -> Iterator[Found]:
-    """Separated by commas, or by semicolons or tabs if they and no comma are in the first line."""
+    """Separated by commas, or by semicolons, tabs or bars if they and no comma are in the first line, outside of
+    quotes; or by what a line before it says that is for spreadsheets, sep=;"""
     with _opened(path, "") as file:
         first = file.read(_HEAD).partition("\n")[0]
-        separator = next((one for one in (",", ";", "\t") if one in first), ",")
+        said = _SEPARATOR.fullmatch(first.rstrip("\r"))
+        bare = _QUOTED.sub("", first)
+        separator = said[1] if said else next((one for one in (",", ";", "\t", "|") if one in bare), ",")
         file.seek(0)
+        before = 1 if said else 0
+        if said:
+            file.readline()
         reader = csv.reader(file, strict=True, delimiter=separator)
         try:
-            yield from _table(path, ((reader.line_num, cells) for cells in reader))
+            yield from _table(path, ((before + reader.line_num, cells) for cells in reader))
         except csv.Error as error:
             raise ValueError(
-                f"{path} must be a CSV table, but line {reader.line_num} is not ({error}); mend that line"
+                f"{path} must be a CSV table, but line {before + reader.line_num} is not ({error}); mend that line"
             ) from error
 
 

@@ -298,6 +298,7 @@ def serve(commands: Commands) -> None:
     parser.add_argument(
         "--patience", type=positive, default=300.0, metavar="SECONDS", help="longest wait of one (default: 300.0)"
     )
+    add_device(parser, "it draws")
 
 
 def push(commands: Commands) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tokenmask.cli.device import computing
 from tokenmask.cli.show import say
 from tokenmask.run import load
 from tokenmask.serving import Limits
@@ -13,7 +14,9 @@ from tokenmask.serving import serve as started
 def serve(arguments: argparse.Namespace) -> int:
     """Starts the server and stays until it is told to stop."""
     limits = Limits(most_waiting=arguments.waiting, most_rows=arguments.rows, wait_seconds=arguments.patience)
-    served = started(load(arguments.run), host=arguments.host, port=arguments.port or 0, limits=limits)
+    served = started(
+        load(arguments.run, computing(arguments)), host=arguments.host, port=arguments.port or 0, limits=limits
+    )
     where = "this machine alone" if arguments.host in ("127.0.0.1", "localhost", "::1") else "whoever reaches it"
     say(f"{served.address} ({where}; Ctrl-C stops it)")
     served.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -99,6 +100,8 @@ def _token_files(
                 left.append((source, target))
         except ValueError as error:
             failed.append((source, str(error)))
+        except OSError as error:
+            failed.append((source, _of_name(error)))
     done, encoded = len(found) - len(todo) - len(long) - len(failed), 0
     for pieces, loader, target in long:
         try:
@@ -113,8 +116,11 @@ def _token_files(
             if isinstance(result, Exception):
                 failed.append((source, sentence(result)))
             else:
-                _save(result[modality], target)
-                encoded += 1
+                try:
+                    _save(result[modality], target)
+                    encoded += 1
+                except OSError as error:
+                    failed.append((source, _of_name(error)))
             show(len(found) - len(todo) + number, None)
     say(f"{encoded} encoded, {done} done before, {len(failed)} failed{unseen_by(paths, found)}: {out}")
     return failures(failed, len(found))
@@ -149,10 +155,19 @@ def decode(arguments: argparse.Namespace) -> int:
                     tokenizer.decode(stream).save(target)
             except (ValueError, TypeError) as error:
                 failed.append((source, str(error)))
+            except OSError as error:
+                failed.append((source, _of_name(error)))
             else:
                 say(str(target))
             show(number, None)
     return failures(failed, len(found))
+
+
+def _of_name(error: OSError) -> str:
+    """What is wrong with the name of one file, which others need not share; any other error goes on its way."""
+    if error.errno != errno.ENAMETOOLONG:
+        raise error
+    return f"{error.strerror}: {error.filename}; shorten the name" if error.filename else str(error)
 
 
 def _save(stream: TokenStream, target: Path) -> None:

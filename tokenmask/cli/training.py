@@ -57,10 +57,12 @@ def train(arguments: argparse.Namespace) -> int:
             )
     start = None if arguments.start is None else Path(arguments.start)
     fresh: list[str] = []
+    learned: Collection[str] = ()
     if start is not None:
         begun = load(start, "cpu")
         tokenizers = _started(begun, recipe, tokenizers)
         fresh = [name for name in recipe.streams if name in begun.fresh or name not in begun.layout.streams]
+        learned = [name for name in begun.layout.names if name in recipe.streams]
     elif arguments.freeze:
         raise ValueError("--freeze keeps what another run has learned; name that run with --from, or leave it away")
     corpora: Corpora = [_weighted(word) for word in arguments.corpus]
@@ -83,9 +85,12 @@ def train(arguments: argparse.Namespace) -> int:
     if recipe.optional_streams:
         found = _learned(found, of_corpora | set(tokenizers))
         held = of_corpora | found.streams.keys()
-        recipe = recipe.of(held) if held else recipe
+        recipe = recipe.of(held.union(learned)) if held else recipe
         tokenizers = {name: one for name, one in tokenizers.items() if name in recipe.streams}
-        say(f"streams of these data: {', '.join(recipe.streams)}")
+        say(f"streams of these data: {', '.join(name for name in recipe.streams if name in held)}")
+        if kept := [name for name in learned if name not in held]:
+            say(f"kept as {start} has learned them: {', '.join(kept)}")
+        fresh = [name for name in fresh if name in held]
     if arguments.freeze:
         recipe = _frozen(recipe, [name for name in fresh if name in recipe.streams], start)
     if recipe.training.only:

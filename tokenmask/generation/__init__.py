@@ -3,7 +3,7 @@
 from tokenmask.generation.completing import Prompt, pieces_of, prompt_of, spelled
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
-from tokenmask.generation.long import Placed, fill_any
+from tokenmask.generation.long import Fill, Placed, fill_any, fill_in_turn
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
 from tokenmask.generation.regions import Region, hole, read_region, resized, touched, window
 from tokenmask.generation.request import Request, growing_axis
@@ -12,6 +12,7 @@ from tokenmask.generation.watching import Filling
 __all__ = [
     "INVARIANT_MULTIPLE",
     "DrawOptions",
+    "Fill",
     "Filling",
     "Inputs",
     "Placed",
@@ -22,6 +23,7 @@ __all__ = [
     "drawn_with",
     "fill",
     "fill_any",
+    "fill_in_turn",
     "growing_axis",
     "hole",
     "pieces_of",

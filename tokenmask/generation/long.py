@@ -5,7 +5,7 @@ Arrow: long Request --windows--> Request of a size that fits --fill--> codes, pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -126,6 +126,32 @@ def fill_any(
     return [filled[index] for index in range(len(requests))]
 
 
+def fill_in_turn(request: Request, layout: Layout, packing: Packing, fill: Fill) -> Iterator[TokenStream]:
+    """What :func:`fill_any` gives for a request, in pieces along the axis on which it grows, each once it is decided.
+
+    Args:
+        request, layout, packing: see :func:`sees`.
+        fill: fills requests that fit.
+
+    Yields:
+        what is given at the beginning, then the codes of each window that later ones leave as they are; all at once
+        where the request fits.
+    """
+    piece = sees(request, layout, packing)
+    if piece is None:
+        yield fill([request], [partial(_as_whole, 0)], False)[0]
+        return
+    long, done = _Long(request, *piece), 0
+    for number in range(len(long.plan) + 1):
+        stop = long.decided()
+        if stop > done:
+            yield cut(long.canvas, long.axis, done, stop)
+            done = stop
+        if number >= len(long.plan):
+            return
+        long.take(number, fill([long.window(number)], [partial(long.placed, 0, number)], False)[0])
+
+
 def _as_whole(number: int, now: Filling) -> Filling:
     return replace(now, request=number)
 
@@ -169,6 +195,12 @@ class _Long:
             stream=pasted(self.canvas, now.stream, self.axis, start),
             decided=decided,
         )
+
+    def decided(self) -> int:
+        """Steps from the beginning of which none is open."""
+        opened = self.hole.narrow(self.along, 0, self.canvas.grid[self.along]).movedim(self.along, 0)
+        waiting = opened.flatten(1).any(1).nonzero()
+        return int(waiting[0]) if len(waiting) else len(opened)
 
     def take(self, number: int, part: TokenStream) -> None:
         """Puts the codes of a window where they belong."""

@@ -2,13 +2,15 @@
 
 An op's docstring is its specification and its reference is its meaning; the CPU and CUDA kernels in ``csrc/`` equal it.
 Ids and codes are int32; slots, counts and sample ids are int64. Only embed_codes has a gradient. No op touches a global
-generator: randomness is Philox, keyed by a seed and a counter that the caller names.
+generator: randomness is Philox, keyed by a seed and a counter that the caller names. On a GPU no op but mask_tokens
+waits, and what kernels refuse is raised later: see ``check``. The CUDA kernels were run emulated, not yet on a GPU.
 
 Does not know: anything else of tokenmask.
 """
 
 from tokenmask.ops._extension import build_info, why_no_kernels
 from tokenmask.ops.attend_cached import attend_cached
+from tokenmask.ops.check import check
 from tokenmask.ops.choose import choose
 from tokenmask.ops.commit import commit
 from tokenmask.ops.embed_codes import embed_codes
@@ -23,6 +25,7 @@ __all__ = [
     "Purpose",
     "attend_cached",
     "build_info",
+    "check",
     "choose",
     "commit",
     "embed_codes",

@@ -41,8 +41,8 @@ def attend_cached(
     Raises:
         TypeError: another dtype.
         ValueError: another shape, tensors on two devices, splits that do not cover M in order, or a length beyond the
-            cache (names the row). On CUDA the last two, which only the kernel sees, are raised by the next call, so
-            that none waits for the GPU; with TOKENMASK_CHECK=now in the environment each call waits and raises its own.
+            cache (names the row). On CUDA the last two, which only the kernel sees, are raised later, see ``check``,
+            and such a row's result is NaN.
     """
     arguments = (query, row_splits, keys, values, lengths, allowed)
     result: Tensor = run("attend_cached", attend_cached_reference, _check, arguments)

@@ -26,7 +26,8 @@ def choose(scores: Tensor, is_open: Tensor, count: Tensor) -> Tensor:
 
     Raises:
         TypeError: another dtype.
-        ValueError: another shape, tensors on two devices, or NaN at an open slot (names the row).
+        ValueError: another shape, tensors on two devices, or NaN at an open slot (names the row; on CUDA raised
+            later, see ``check``, and nothing is chosen there).
     """
     check_first("choose", "scores", scores, (torch.float32,), "[B, S]")
     check_tensor("choose", "is_open", is_open, torch.bool, scores.shape, "[B, S]", scores)

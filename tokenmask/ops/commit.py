@@ -28,7 +28,8 @@ def commit(ids: Tensor, proposed: Tensor, confidence: Tensor, is_open: Tensor, c
 
     Raises:
         TypeError: another dtype.
-        ValueError: another shape, tensors on two devices, or NaN at an open slot (names the row).
+        ValueError: another shape, tensors on two devices, or NaN at an open slot (names the row; on CUDA raised
+            later, see ``check``, and the row stays as it is).
 
     Source: Chang et al., MaskGIT, arXiv:2202.04200, section 3.2 (the step "Mask" of iterative decoding).
     """

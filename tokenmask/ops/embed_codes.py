@@ -29,7 +29,8 @@ def embed_codes(ids: Tensor, table: Tensor) -> Tensor:
 
     Raises:
         TypeError: another dtype.
-        ValueError: another shape, tensors on two devices, or an id outside 0..R-1 (names the position b * L + l).
+        ValueError: another shape, tensors on two devices, or an id outside 0..R-1 (names the position b * L + l;
+            on CUDA raised later, see ``check``, and the position's vector is NaN).
     """
     check_first("embed_codes", "ids", ids, (torch.int32,), "[B, L, K]")
     check_dtype("embed_codes", "table", table, (torch.float32, torch.bfloat16, torch.float16))

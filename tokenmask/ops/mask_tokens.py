@@ -49,7 +49,8 @@ def mask_tokens(
     Raises:
         TypeError: another dtype.
         ValueError: another shape, tensors on two devices, shares that are no distribution, NaN at a maskable slot or
-            an empty random range at a chosen slot (both name the row).
+            an empty random range at a chosen slot (both name the row; on CUDA raised later, see ``check``, and the row
+            is masked all the same).
 
     Source: Devlin et al., BERT, arXiv:1810.04805, section 3.1 (shares 0.8, 0.1, 0.1). Deviation: the count is exact,
     not a probability per slot.

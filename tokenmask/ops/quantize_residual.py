@@ -28,7 +28,7 @@ def quantize_residual(x: Tensor, codebooks: Tensor, *, unit_norm: bool = False) 
     Raises:
         TypeError: another dtype.
         ValueError: another shape, tensors on two devices, no codes, or NaN or infinity in x (names the row) or in the
-            codebooks (names the level).
+            codebooks (names the level); on CUDA both are raised later, see ``check``.
 
     Source: SoundStream, arXiv:2107.03312, section III-C, algorithm 1; unit codes: NeuroRVQ, arXiv:2510.13068.
     """

@@ -52,9 +52,8 @@ def rotate_and_store(
     Raises:
         TypeError: another dtype.
         ValueError: another shape, tensors on two devices, splits that do not cover M in order, or a slot beyond the
-            cache (names the position). On CUDA the last two, which only the kernel sees, are raised by the next call,
-            so that none waits for the GPU; with TOKENMASK_CHECK=now in the environment each call waits and raises its
-            own. A slot beyond the cache is stored nowhere.
+            cache (names the position). On CUDA the last two, which only the kernel sees, are raised later, see
+            ``check``, and what has a slot beyond the cache is stored nowhere.
     """
     arguments = (qkv, query_weight, key_weight, cos, sin, query_cos, query_sin, row_splits, slots, keys, values, eps)
     result: Tensor = run("rotate_and_store", rotate_and_store_reference, _check, arguments)

@@ -61,7 +61,7 @@ def sample_codes(
     Raises:
         TypeError: another dtype.
         ValueError: another shape or range, tensors on two devices, or a row with NaN or +inf or with nothing allowed
-            above -inf (names the row).
+            above -inf (names the row; on CUDA raised later, see ``check``, and the row's code is -1).
 
     Source: guidance, Ho and Salimans, arXiv:2207.12598; top-k, Fan et al., arXiv:1805.04833; top-p, Holtzman et al.,
     arXiv:1904.09751; min-p, Nguyen et al., arXiv:2407.01082.

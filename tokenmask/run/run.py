@@ -7,7 +7,7 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -20,6 +20,7 @@ from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
 from tokenmask.devices import DTYPES, copied, device_named
 from tokenmask.generation import (
     DrawOptions,
+    Fill,
     Filling,
     Inputs,
     Placed,
@@ -29,6 +30,8 @@ from tokenmask.generation import (
     drawn_with,
     fill,
     fill_any,
+    fill_in_turn,
+    growing_axis,
     hole,
     resized,
     touched,
@@ -46,7 +49,7 @@ from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.scores.arguments import is_a
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import Moves, ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
+from tokenmask.tokenizer import DecodesPieces, Moves, ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
 
 
@@ -201,9 +204,24 @@ class Run:
         keep_original: bool | None,
         options: DrawOptions,
     ) -> tuple[list[TokenStream], list[Asked]]:
+        asked = self._asked(stream, given, length, grid, duration_seconds, invariant, keep_original, options)
+        filled = self._fill([one.request for one in asked], self._sampler(stream, options), options, invariant)
+        return [one.marked(tokens) for one, tokens in zip(asked, filled, strict=True)], asked
+
+    def _asked(
+        self,
+        stream: str,
+        given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+        length: int | None,
+        grid: tuple[int, ...] | None,
+        duration_seconds: float | None,
+        invariant: bool,
+        keep_original: bool | None,
+        options: DrawOptions,
+    ) -> list[Asked]:
         if not isinstance(invariant, bool):
             raise TypeError(f"invariant must be True or False, got {invariant!r}; write one of these")
-        asked = asked_of(
+        return asked_of(
             self.inputs,
             stream,
             given,
@@ -213,8 +231,48 @@ class Run:
             keep_original=keep_original,
             options=options,
         )
-        filled = self._fill([one.request for one in asked], self._sampler(stream, options), options, invariant)
-        return [one.marked(tokens) for one, tokens in zip(asked, filled, strict=True)], asked
+
+    def stream(
+        self,
+        stream: str,
+        given: Mapping[str, Any] | None = None,
+        *,
+        length: int | None = None,
+        grid: tuple[int, ...] | None = None,
+        duration_seconds: float | None = None,
+        invariant: bool = True,
+        keep_original: bool | None = None,
+        **options: Unpack[DrawOptions],
+    ) -> Iterator[Any]:
+        """:meth:`generate` of one sample in pieces, each as soon as it is decided: to hear a sound while it is made.
+
+        A stream that is longer than the model sees is filled window by window, and each window's media come before the
+        next one is begun; a shorter one comes as one piece. In memory are few pieces and the codes.
+
+        Args:
+            stream, given, length, grid, duration_seconds, invariant, keep_original, options: as of :meth:`generate`,
+                of one request and one sample.
+
+        Yields:
+            media, without codes; joined they are those of :meth:`generate`, bit for bit.
+
+        Raises:
+            ValueError: as of :meth:`generate`; several samples; a tokenizer that decodes whole streams only, or that
+                joins what is given to what is made only as a whole.
+        """
+        if not isinstance(given, Mapping | None):
+            raise TypeError(f"stream takes one request, got given={given!r}; write a dict, or use generate for several")
+        asked = self._asked(stream, given, length, grid, duration_seconds, invariant, keep_original, options)
+        if len(asked) != 1:
+            raise ValueError(f"stream makes one sample, got num_samples={len(asked)}; use generate for several")
+        tokenizer = self.tokenizers[stream]
+        if not isinstance(tokenizer, DecodesPieces):
+            raise ValueError(f"{type(tokenizer).__name__} decodes whole streams only, not pieces; use generate")
+        one, filler = asked[0], self._filler(self._sampler(stream, options), options, invariant)
+        codes = fill_in_turn(one.request, self.layout, self.recipe.packing, filler)
+        kept = {} if one.source is None else {"given": one.source, "keep": one.keep}
+        places = one.request.canvas.grid[growing_axis(one.request.canvas.spec)]
+        return _with_free_cores(tokenizer.decode_pieces(codes, places, **kept))
 
     @free_cores()
     def edit(
@@ -362,6 +420,10 @@ class Run:
     def _fill(
         self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
     ) -> list[TokenStream]:
+        filled = self._filler(sampler, options, invariant)
+        return fill_any(requests, self.layout, self.recipe.packing, filled, options.get("progress", False))
+
+    def _filler(self, sampler: Sampler, options: DrawOptions, invariant: bool = True) -> Fill:
         packing, on_step = self.recipe.packing, options.get("on_step")
 
         def filled(some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
@@ -380,7 +442,7 @@ class Run:
                 on_step=shown if on_step is not None else None,
             )
 
-        return fill_any(requests, self.layout, packing, filled, options.get("progress", False))
+        return filled
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -540,6 +602,16 @@ class Run:
             raise ValueError(f"{self.folder} names no corpus; train a run on a corpus, or name one in its run.json")
         specs = dict(self.layout.streams)
         return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
+
+
+def _with_free_cores(pieces: Iterator[Any]) -> Iterator[Any]:
+    """The same pieces; between two of them torch has the threads that it had."""
+    while True:
+        with free_cores():
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def _fits(opened: Tensor, axis: int, steps: int) -> bool:

@@ -186,15 +186,16 @@ class Waiting:
             self._end(job, None, media)
 
     def _prepared(self, asked: Asked) -> Any:
-        """What is given, as tokens; the size and the ending are looked at."""
+        """What is given; the size and the ending are looked at."""
         run, values = self.wire.run, asked.values
-        given = self.wire.conditions(values.get("given"))
+        given = self.wire.given(values.get("given"))
         if "stream" in values:
             run.inputs.check(values["stream"])
             self.wire.ending(values["stream"], values.get("ending"))
         if asked.method == "generate":
             name = values["stream"]
-            size = run.inputs.grid(name, given.get(name), *(_size(values, what) for what in SIZES))
+            prefix = run.inputs.tokens(name, given[name]) if name in given else None
+            size = run.inputs.grid(name, prefix, *(_size(values, what) for what in SIZES))
             codes = math.prod(size) * run.layout.streams[name].num_levels * asked.samples
             if codes > self.limits.most_codes:
                 raise ValueError(f"a request may draw {self.limits.most_codes} codes here, got {codes}; ask for less")
@@ -206,7 +207,7 @@ class Waiting:
         taken = ("budget", "steps", "guidance", "temperature", "num_samples")
         options: dict[str, Any] = {name: values[name] for name in taken if name in values}
         if "negative" in values:
-            options["negative"] = self.wire.conditions(values["negative"])
+            options["negative"] = self.wire.given(values["negative"])
         if "also" in values:
             options["also"] = [self._weighted(pair) for pair in values["also"]]
         with self._changed:
@@ -217,7 +218,8 @@ class Waiting:
             return [self._edited(values, given[0], options)]
         sizes: dict[str, Any] = {what: _size(values, what) for what in SIZES}
         seeds = [one.values.get("seed", 0) for one in asked]
-        media = run.generate(values["stream"], list(given), seed=seeds, **sizes, **options)
+        kept = values.get("keep_original")
+        media = run.generate(values["stream"], list(given), seed=seeds, keep_original=kept, **sizes, **options)
         each = len(media) // len(asked)
         return [media[at : at + each] for at in range(0, len(media), each)]
 
@@ -233,7 +235,7 @@ class Waiting:
     def _weighted(self, pair: Any) -> tuple[dict[str, Any], float]:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], dict)):
             raise ValueError(f"also holds pairs of an object and a weight, got {str(pair)[:60]}; write [{{...}}, 1.0]")
-        return self.wire.conditions(pair[0]), pair[1]
+        return self.wire.given(pair[0]), pair[1]
 
 
 def _size(values: Any, what: str) -> Any:

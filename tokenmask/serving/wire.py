@@ -43,17 +43,13 @@ class Wire:
     run: Run
     folder: Path
 
-    def conditions(self, values: Mapping[str, Any] | None) -> dict[str, TokenStream]:
-        """What is given of each stream, as tokens.
+    def given(self, values: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What is given of each stream, as media or codes.
 
         Raises:
-            ValueError, TypeError: as of the run, or see :meth:`media`.
+            ValueError, TypeError: see :meth:`media`.
         """
-        found = {}
-        for name, value in (values or {}).items():
-            self.run.inputs.check(name)
-            found[name] = self.run.inputs.tokens(name, self.media(name, value))
-        return found
+        return {name: self.media(name, value) for name, value in (values or {}).items()}
 
     def media(self, name: str, value: Any) -> Any:
         """Words, or {"base64": the bytes of a file, "ending": ".wav"} -> media, or a TokenStream of a file of codes.

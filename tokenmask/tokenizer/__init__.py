@@ -35,6 +35,7 @@ from tokenmask.tokenizer.installed import (
 )
 from tokenmask.tokenizer.offers import (
     Continues,
+    DecodesPieces,
     FindsChannels,
     GivesCodebooks,
     GivesVectors,
@@ -61,6 +62,7 @@ __all__ = [
     "FORMAT",
     "TOKENIZERS",
     "Continues",
+    "DecodesPieces",
     "FindsChannels",
     "GivesCodebooks",
     "GivesVectors",

@@ -5,7 +5,7 @@ Does not know: any modality, who asks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -94,6 +94,24 @@ class Moves(Protocol):
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the network, in place; returns the tokenizer."""
+        ...
+
+
+@runtime_checkable
+class DecodesPieces(Protocol):
+    """A tokenizer that decodes a stream while it is still being filled: :meth:`tokenmask.run.Run.stream` asks it."""
+
+    def decode_pieces(
+        self, streams: Iterable[TokenStream], places: int, *, given: Any = None, keep: Tensor | None = None
+    ) -> Iterator[Any]:
+        """Media that joined are, bit for bit, those of ``decode``, each as soon as it follows from the codes so far.
+
+        Args:
+            streams: pieces of one stream that follow each other along the axis on which it grows; taken one by one.
+            places: of all of them along that axis; a text may end before.
+            given, keep: as of ``decode``, for all of them. ValueError in a sentence, before any piece is taken, where
+                what is kept can't pass through in pieces.
+        """
         ...
 
 

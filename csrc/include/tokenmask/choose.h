@@ -17,7 +17,7 @@ struct ChooseArgs {
 // Rows [begin, end). Returns the first failure or kNoFailure.
 int64_t choose_cpu(const ChooseArgs& args, int64_t begin, int64_t end);
 
-// All rows. `first_failure`: device memory that holds kNoFailure; stream: cudaStream_t.
-void choose_cuda(const ChooseArgs& args, int64_t* first_failure, void* stream);
+// All rows; one that fails chooses nothing. stream: cudaStream_t.
+void choose_cuda(const ChooseArgs& args, const LateFailure& late, void* stream);
 
 }  // namespace tokenmask

@@ -13,6 +13,8 @@ struct CommitArgs {
 };
 
 int64_t commit_cpu(const CommitArgs& args, int64_t begin, int64_t end);
-void commit_cuda(const CommitArgs& args, int64_t* first_failure, void* stream);
+
+// All rows; one that fails stays as it is.
+void commit_cuda(const CommitArgs& args, const LateFailure& late, void* stream);
 
 }  // namespace tokenmask

@@ -18,7 +18,9 @@ struct EmbedCodesArgs {
 
 // Positions [begin, end). An id outside the table is a failure of its position.
 int64_t embed_codes_cpu(const EmbedCodesArgs& args, int64_t begin, int64_t end);
-void embed_codes_cuda(const EmbedCodesArgs& args, int64_t* first_failure, void* stream);
+
+// All positions; one that fails has NaN.
+void embed_codes_cuda(const EmbedCodesArgs& args, const LateFailure& late, void* stream);
 
 // The gradient of the table. Each row sums its positions in ascending order, in float32, so that the result does not
 // depend on threads.

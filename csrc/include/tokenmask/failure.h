@@ -25,7 +25,7 @@ constexpr int64_t kReasons = 16;  // room for as many
 
 TM_HOST_DEVICE int64_t failure(int64_t row, Reason reason) { return row * kReasons + int64_t(reason); }
 
-// Where a kernel whose caller does not wait leaves its first failure and the number that the sentence about it names.
+// Where a CUDA kernel, for which nobody waits, leaves its first failure and the number that the sentence about it names.
 struct LateFailure {
   int64_t* words;  // [2]
 };

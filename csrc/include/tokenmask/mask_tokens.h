@@ -32,11 +32,10 @@ int64_t mask_tokens_count(const MaskTokensArgs& args, int64_t row);
 
 int64_t mask_tokens_cpu(const MaskTokensArgs& args, int64_t begin, int64_t end);
 
-// In two launches, because the lists can be allocated only in between: the first fills `chosen` [batch, length] and
-// `row_counts` [batch], the second everything else.
-void mask_tokens_choose_cuda(const MaskTokensArgs& args, bool* chosen, int64_t* row_counts, int64_t* first_failure,
-                             void* stream);
-void mask_tokens_write_cuda(const MaskTokensArgs& args, const bool* chosen, int64_t* first_failure, void* stream);
+// In two launches, because the lists can be allocated only in between: the first fills `row_counts` [batch + 1], a 0 and
+// how many slots each row gives to the lists, the second everything else. A row that fails is masked all the same.
+void mask_tokens_count_cuda(const MaskTokensArgs& args, int64_t* row_counts, void* stream);
+void mask_tokens_write_cuda(const MaskTokensArgs& args, const LateFailure& late, void* stream);
 
 // The id that a chosen slot gets, from words 0 and 1 of its draw of purpose corruption. Both kernels use it; `low` <
 // `high` if the share of random ids is above 0.

@@ -34,6 +34,6 @@ int64_t quantize_pack_cpu(const QuantizeResidualArgs& args, int64_t begin, int64
 int64_t quantize_residual_cpu(const QuantizeResidualArgs& args, int64_t begin, int64_t end);
 
 // `packed` holds the transposed codebooks; the biases are filled first.
-void quantize_residual_cuda(const QuantizeResidualArgs& args, int64_t* first_failure, void* stream);
+void quantize_residual_cuda(const QuantizeResidualArgs& args, const LateFailure& late, void* stream);
 
 }  // namespace tokenmask

@@ -32,7 +32,9 @@ struct SampleCodesArgs {
 };
 
 int64_t sample_codes_cpu(const SampleCodesArgs& args, int64_t begin, int64_t end);
-void sample_codes_cuda(const SampleCodesArgs& args, int64_t* first_failure, void* stream);
+
+// All rows; one that fails has the code -1 and NaN.
+void sample_codes_cuda(const SampleCodesArgs& args, const LateFailure& late, void* stream);
 
 // u + s (c - u); a code that either side forbids by -inf stays forbidden.
 TM_HOST_DEVICE float guided(float cond, float uncond, float scale) {

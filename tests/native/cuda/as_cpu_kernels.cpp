@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <type_traits>
 #include <vector>
 
@@ -76,29 +75,24 @@ OnDevice<const char> bytes_of(const void* host, int64_t count, int64_t size) {
 }
 OnDevice<char> bytes_of(void* host, int64_t count, int64_t size) { return {static_cast<char*>(host), count * size}; }
 
-// Runs with a failure slot and returns what it holds.
+// Runs with a place for a failure and returns the one that it holds.
 template <typename Launch>
 int64_t with_failure(const char* op, const Launch& launch) {
-  int64_t failed = kNoFailure;
-  {
-    const OnDevice slot(&failed, 1);
-    launch(static_cast<int64_t*>(slot));
-    finish(op);
-  }
-  return failed;
-}
-
-// The same for kernels whose caller does not wait; they must leave none.
-template <typename Launch>
-void without_failure(const char* op, const Launch& launch) {
   int64_t words[2] = {kNoFailure, 0};
   {
     const OnDevice late(words, 2);
     launch(LateFailure{late});
     finish(op);
   }
-  if (words[0] == kNoFailure) return;
-  std::fprintf(stderr, "%s: failure %lld\n", op, static_cast<long long>(words[0]));
+  return words[0];
+}
+
+// The same where the CPU kernels cannot fail.
+template <typename Launch>
+void without_failure(const char* op, const Launch& launch) {
+  const int64_t failed = with_failure(op, launch);
+  if (failed == kNoFailure) return;
+  std::fprintf(stderr, "%s: failure %lld\n", op, static_cast<long long>(failed));
   std::abort();
 }
 
@@ -110,7 +104,7 @@ int64_t choose(const ChooseArgs& on_host, int64_t, int64_t) {
   const OnDevice count(args.count, args.batch);
   const OnDevice chosen(args.chosen, size);
   args = {scores, is_open, count, chosen, args.batch, args.length};
-  return with_failure("choose", [&](int64_t* failed) { choose_cuda(args, failed, nullptr); });
+  return with_failure("choose", [&](const LateFailure& late) { choose_cuda(args, late, nullptr); });
 }
 
 int64_t commit(const CommitArgs& on_host, int64_t, int64_t) {
@@ -123,7 +117,7 @@ int64_t commit(const CommitArgs& on_host, int64_t, int64_t) {
   const OnDevice chosen(args.choice.chosen, size);
   const OnDevice out(args.out, size);
   args = {ids, proposed, {scores, is_open, count, chosen, args.choice.batch, args.choice.length}, out};
-  return with_failure("commit", [&](int64_t* failed) { commit_cuda(args, failed, nullptr); });
+  return with_failure("commit", [&](const LateFailure& late) { commit_cuda(args, late, nullptr); });
 }
 
 // As csrc/torch/mask_tokens.cpp runs it. Only the first launch knows the counts, and the caller's offsets must agree.
@@ -131,8 +125,7 @@ int64_t mask_tokens(const MaskTokensArgs& on_host, int64_t, int64_t) {
   MaskTokensArgs args = on_host;
   const int64_t batch = args.batch, length = args.length, size = batch * length, listed = args.offsets[batch];
   const int64_t ids_of_masks = args.mask_ids_stride ? size : length, ranges = args.random_stride ? size : length;
-  std::unique_ptr<bool[]> chosen_here(new bool[size]());
-  std::vector<int64_t> counts_here(batch, 0);
+  std::vector<int64_t> counts_here(batch + 1, -1);
   const OnDevice ids(args.ids, size), mask_ids(args.mask_ids, ids_of_masks);
   const OnDevice low(args.random_low, ranges), high(args.random_high, ranges);
   const OnDevice maskable(args.maskable, size);
@@ -140,20 +133,19 @@ int64_t mask_tokens(const MaskTokensArgs& on_host, int64_t, int64_t) {
   const OnDevice scores(args.scores, size);
   const OnDevice corrupted(args.corrupted, size), targets(args.targets, listed);
   const OnDevice slots(args.slots, listed);
-  const OnDevice chosen(chosen_here.get(), size);
   args.ids = ids, args.mask_ids = mask_ids, args.random_low = low, args.random_high = high, args.maskable = maskable;
   args.count = count, args.sample_ids = samples, args.offsets = offsets, args.scores = scores;
   args.corrupted = corrupted, args.targets = targets, args.slots = slots;
-  const int64_t failed = with_failure("mask_tokens", [&](int64_t* slot) {
-    const OnDevice counts(counts_here.data(), batch);
-    mask_tokens_choose_cuda(args, chosen, counts, slot, nullptr);
+  {
+    const OnDevice counts(counts_here.data(), batch + 1);
+    mask_tokens_count_cuda(args, counts, nullptr);
     finish("mask_tokens");
-  });
-  if (failed != kNoFailure) return failed;
-  for (int64_t row = 0; row < batch; ++row) {
-    if (counts_here[row] != on_host.offsets[row + 1] - on_host.offsets[row]) return -1;
   }
-  return with_failure("mask_tokens", [&](int64_t* slot) { mask_tokens_write_cuda(args, chosen, slot, nullptr); });
+  if (counts_here[0] != 0) return -1;
+  for (int64_t row = 0; row < batch; ++row) {
+    if (counts_here[row + 1] != on_host.offsets[row + 1] - on_host.offsets[row]) return -1;
+  }
+  return with_failure("mask_tokens", [&](const LateFailure& late) { mask_tokens_write_cuda(args, late, nullptr); });
 }
 
 int64_t size_of(FloatType type) { return type == FloatType::float32 ? 4 : 2; }
@@ -173,7 +165,7 @@ int64_t sample_codes(const SampleCodesArgs& on_host, int64_t, int64_t) {
   args.allowed = allowed;
   args.counters = counters, args.seeds = seeds, args.temperatures = temperatures, args.guidances = guidances;
   args.codes = codes, args.logprob = logprob, args.entropy = entropy, args.margin = margin;
-  return with_failure("sample_codes", [&](int64_t* failed) { sample_codes_cuda(args, failed, nullptr); });
+  return with_failure("sample_codes", [&](const LateFailure& late) { sample_codes_cuda(args, late, nullptr); });
 }
 
 void uniform(const UniformArgs& on_host, int64_t, int64_t) {
@@ -191,7 +183,7 @@ int64_t embed_codes(const EmbedCodesArgs& on_host, int64_t, int64_t) {
   const auto table = bytes_of(args.table, args.table_rows * args.width, size_of(args.type));
   const auto out = bytes_of(args.out, args.positions * args.width, size_of(args.type));
   args.ids = ids, args.table = static_cast<const char*>(table), args.out = static_cast<char*>(out);
-  return with_failure("embed_codes", [&](int64_t* failed) { embed_codes_cuda(args, failed, nullptr); });
+  return with_failure("embed_codes", [&](const LateFailure& late) { embed_codes_cuda(args, late, nullptr); });
 }
 
 void embed_codes_backward(const EmbedCodesBackwardArgs& on_host, int64_t, int64_t) {
@@ -234,7 +226,7 @@ int64_t quantize_residual(const QuantizeResidualArgs& on_host, int64_t, int64_t)
   const OnDevice rest(rest_here.empty() ? nullptr : rest_here.data(), int64_t(rest_here.size()));
   args.rest = rest;
   const int64_t failed =
-      with_failure("quantize_residual", [&](int64_t* slot) { quantize_residual_cuda(args, slot, nullptr); });
+      with_failure("quantize_residual", [&](const LateFailure& late) { quantize_residual_cuda(args, late, nullptr); });
   return failed >= kAfterCodebooks && failed != kNoFailure ? failed - kAfterCodebooks : failed;
 }
 

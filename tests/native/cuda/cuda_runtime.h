@@ -28,6 +28,7 @@ enum cudaError_t : unsigned {
   cudaErrorLaunchFailure = 719
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 
 cudaError_t cudaGetLastError();  // and forgets it
 const char* cudaGetErrorString(cudaError_t error);
@@ -72,7 +73,8 @@ struct Launch : Config {
   template <typename... P>
   auto operator()(void (*kernel)(P...)) const {
     return [config = Config(*this), kernel](std::type_identity_t<P>... args) {
-      run(config, reinterpret_cast<const void*>(kernel), [&] { kernel(args...); });
+      const auto thread = [&] { kernel(args...); };
+      run(config, reinterpret_cast<const void*>(kernel), std::ref(thread));  // no copy, whose reads would be counted
     };
   }
 };
@@ -96,6 +98,15 @@ struct Atomic {
 template <typename Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int64_t bytes) {
   return emulated::allow_shared(reinterpret_cast<const void*>(kernel), bytes);
+}
+
+inline cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  *value = int(emulated::kMostShared);
+  return cudaSuccess;
 }
 
 // Default arguments are evaluated at the call, so these are the caller's.

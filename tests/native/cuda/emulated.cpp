@@ -68,6 +68,7 @@ std::mutex one_launch;
 std::map<const void*, int64_t> allowed_shared;
 cudaError_t last_error = cudaSuccess;
 Fiber fibers[kMostThreads];
+std::vector<std::vector<Copy>> groups[kMostThreads];  // of copies; the last is not ended
 int num_threads, current, num_holding, num_held;
 bool trapped;
 const std::function<void()>* body;
@@ -152,6 +153,7 @@ void prepare(int thread) {
   makecontext(&f.context, first_step, 0);
 #endif
   f.state = State::runs;
+  groups[thread] = {{}};
 }
 
 // Lets a warp go on whose lanes all wait in one collective.
@@ -302,6 +304,19 @@ void trap() {
   trapped = true;
   leave();
   std::abort();
+}
+
+void begin_copy(const Copy& copy) { groups[current].back().push_back(copy); }
+
+void end_group() { groups[current].emplace_back(); }
+
+bool next_copy(size_t left, Copy& copy) {
+  auto& own = groups[current];
+  while (own.size() > left + 1 && own.front().empty()) own.erase(own.begin());
+  if (own.size() <= left + 1) return false;
+  copy = own.front().back();
+  own.front().pop_back();
+  return true;
 }
 
 bool is_private(uintptr_t at) {

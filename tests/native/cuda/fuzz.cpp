@@ -29,6 +29,7 @@ using namespace tokenmask;
 namespace {
 
 int64_t most_codes = 600;
+constexpr int64_t kMostOfWarp = 1024, kMostOfBlock = 16384;  // as rows.cuh has them
 
 bool chance(int64_t one_in) { return below(one_in) == 0; }
 
@@ -59,12 +60,24 @@ int64_t size_up_to(int64_t most) {
   return chance(3) ? std::min(odd[below(12)], most) : below(most + 1);
 }
 
+// Of a row that a team works on: by its length a warp, a block, a larger block, or one that keeps nothing.
+int64_t length_of_row() {
+  static const int64_t kinds[] = {kMostOfWarp, kMostOfBlock, 1 << 16};
+  if (!chance(12)) return size_up_to(most_codes);
+  if (most_codes < 600 || !chance(4)) return kMostOfWarp - 1 + below(3) + (chance(2) ? 0 : below(1000));
+  return kinds[1 + below(2)] - 2 + below(5);
+}
+
+// Elements by which an array is moved from the address that memory begins at.
+int64_t shift() { return chance(4) ? below(8) : 0; }
+
 // What both sets leave where a row failed does not matter, but the failure must be the same.
 void choices() {
-  const int64_t batch = below(5), length = size_up_to(most_codes);
-  Array<float> scores(batch * length);
-  Array<bool> is_open(batch * length), chosen(batch * length), expected(batch * length);
-  Array<int32_t> ids(batch * length), proposed(batch * length), out(batch * length), wanted(batch * length);
+  const int64_t length = length_of_row(), batch = length > kMostOfWarp ? below(3) : below(7);
+  const int64_t all = batch * length;
+  Array<float> scores(all, shift());
+  Array<bool> is_open(all, shift()), chosen(all, shift()), expected(all);
+  Array<int32_t> ids(all, shift()), proposed(all, shift()), out(all, shift()), wanted(all);
   Array<int64_t> count(batch), samples(batch), offsets(batch + 1);
   const int64_t kind = below(6), density = 1 + below(4);
   for (int64_t i = 0; i < batch * length; ++i) {
@@ -131,8 +144,8 @@ void choices() {
 template <FloatType type>
 void samples() {
   using Stored = std::conditional_t<type == FloatType::float32, float, uint16_t>;
-  const int64_t rows = below(5), size = size_up_to(most_codes);
-  Array<Stored> logits(rows * size), uncond(rows * size);
+  const int64_t size = length_of_row(), rows = size > kMostOfWarp ? below(3) : below(7);
+  Array<Stored> logits(rows * size, shift()), uncond(rows * size, shift());
   Array<bool> allowed(rows * size + 1);
   Array<int64_t> counters(rows), seeds(rows);
   Array<float> temperatures(rows), guidances(rows);
@@ -211,7 +224,7 @@ void embeddings() {
   using Stored = std::conditional_t<type == FloatType::float32, float, uint16_t>;
   const int64_t positions = below(40), levels = below(5), table_rows = 1 + below(30), width = size_up_to(530);
   Array<int32_t> ids(positions * levels);
-  Array<Stored> table(table_rows * width), out(positions * width), wanted(positions * width);
+  Array<Stored> table(table_rows * width, shift()), out(positions * width, shift()), wanted(positions * width);
   const bool foreign = chance(4);
   for (int64_t i = 0; i < ids.size; ++i)
     ids[i] = foreign && chance(30) ? int32_t(generator()) : int32_t(below(table_rows));
@@ -277,8 +290,10 @@ void quantizers() {
 // In float32 both sets agree to rounding; in half precision the CPU's float32 result, rounded, is the measure.
 template <typename T>
 void caches(CacheType type, float tolerance) {
-  const int64_t rows = 1 + below(3), heads = 1 + below(3), size = 2 * (1 + below(chance(8) ? 300 : 40)),
-                tiles = below(chance(3) ? 40 : 5);
+  static const int64_t of_tiles[] = {32, 64, 128};  // for which half precision has kernels of its own
+  const int64_t rows = 1 + below(3), heads = 1 + below(3),
+                size = chance(2) ? of_tiles[below(3)] : 2 * (1 + below(chance(8) ? 300 : 40)),
+                tiles = below(chance(3) ? 40 : 5), most = chance(4) ? 100 : 20;
   const int64_t total = tiles * kTile, units = rows * heads;
   Array<int64_t> splits(rows + 1), lengths(rows);
   std::vector<int64_t> drawn;
@@ -286,7 +301,7 @@ void caches(CacheType type, float tolerance) {
     std::vector<int64_t> order(total);
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), generator);
-    const int64_t count = below(std::min<int64_t>(total, 20) + 1);
+    const int64_t count = below(std::min<int64_t>(total, most) + 1);
     drawn.insert(drawn.end(), order.begin(), order.begin() + count);
     splits[row + 1] = splits[row] + count;
     lengths[row] = below(total + 1);
@@ -356,6 +371,16 @@ void caches(CacheType type, float tolerance) {
     kernels.attend_cached(attend, 0, units);
   };
   run(own, kCudaKernels, type);
+  if (rows > 1) {  // the first row alone, in a launch of another shape: the same bits
+    Array<T> alone(splits[1] * heads * size);
+    attend.out = alone.get();
+    attend.rows = 1;
+    attend.count = splits[1];
+    kCudaKernels.attend_cached(attend, 0, heads);
+    attend.rows = rows;
+    attend.count = count;
+    require(memcmp(alone.get(), own[6].get(), alone.size * sizeof(T)) == 0, "attend_cached of a row alone");
+  }
   run(wide, cpu_kernels(), CacheType::float32);
   for (int array : {3, 4, 5, 6}) {
     for (int64_t i = 0; i < own[array].size; ++i) {

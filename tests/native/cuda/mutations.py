@@ -28,25 +28,75 @@ MUTATIONS = {
         "partial[threadIdx.x / 32] = value;\n  __syncthreads();\n",
         "partial[threadIdx.x / 32] = value;\n",
     ),
+    "team's reduce without its first barrier": (
+        "team.cuh",
+        "      sync();  // an earlier call may still be reading\n      if (lane() == 0)",
+        "      if (lane() == 0)",
+    ),
+    "team's reduce without its second barrier": (
+        "team.cuh",
+        "memory.partial[warp()] = value;\n      sync();\n",
+        "memory.partial[warp()] = value;\n",
+    ),
+    "scan without its first barrier": (
+        "team.cuh",
+        "    sync();  // an earlier call may still be reading\n    if (lane() == 31)",
+        "    if (lane() == 31)",
+    ),
     "scan without its second barrier": (
-        "block.cuh",
-        "sums[threadIdx.x / 32] = upto;\n  __syncthreads();\n",
-        "sums[threadIdx.x / 32] = upto;\n",
+        "team.cuh",
+        "memory.partial[warp()] = upto;\n    sync();\n",
+        "memory.partial[warp()] = upto;\n",
+    ),
+    "bin read before it is found": (
+        "team.cuh",
+        "    }\n    sync();\n    before = memory.before;",
+        "    }\n    before = memory.before;",
+    ),
+    "a sum without its carry": (
+        "team.cuh",
+        "if (atomicAdd(&low[bin], value) + value < value) atomicAdd(&high[bin], 1u);",
+        "atomicAdd(&low[bin], value);",
     ),
     "histogram cleared while it is read": (
-        "block.cuh",
-        "    __syncthreads();  // the pass or the call before may still be reading\n",
+        "select.cuh",
+        "    team.sync();  // the pass or the call before may still be reading\n",
         "",
     ),
+    "histogram summed before it is cleared": (
+        "select.cuh",
+        "      memory.counts[bin] = 0;\n    }\n    team.sync();\n",
+        "      memory.counts[bin] = 0;\n    }\n",
+    ),
     "histogram read before it is summed": (
-        "block.cuh",
-        "      atomicAdd(&counts[digit], 1);\n    }\n    __syncthreads();\n",
-        "      atomicAdd(&counts[digit], 1);\n    }\n",
+        "select.cuh",
+        "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.sync();\n",
+        "      atomicAdd(&memory.counts[digit], 1u);\n    }\n",
+    ),
+    "pieces summed while bins are read": (
+        "sample_codes.cu",
+        "  team.sync();  // the bins may still be read\n",
+        "",
+    ),
+    "code found while its piece is read": (
+        "sample_codes.cu",
+        "  team.sync();  // before `found` is written again\n",
+        "",
     ),
     "code read before it is found": (
         "sample_codes.cu",
-        "    *code = i;\n  }\n  __syncthreads();",
-        "    *code = i;\n  }\n",
+        "    break;\n  }\n  team.sync();",
+        "    break;\n  }\n",
+    ),
+    "row read while the one before is kept": (
+        "sample_codes.cu",
+        "    team.sync();  // before the next row is kept\n",
+        "",
+    ),
+    "a warp's reduce that orders nothing": (
+        "team.cuh",
+        "    if constexpr (kSize == 32) {\n      sync();\n    } else {",
+        "    if constexpr (kSize > 32) {",
     ),
     "rest scored before the level is done": (
         "quantize_residual.cu",
@@ -58,11 +108,26 @@ MUTATIONS = {
         "    __syncthreads();\n    bool sees",
         "    bool sees",
     ),
-    "one slot too many": ("choose.cu", "i < args.length;", "i <= args.length;"),
-    "one code too many": (
-        "sample_codes.cu",
-        "i < row.args.size; i += kThreads) mass",
-        "i <= row.args.size; i += kThreads) mass",
+    "one vector too many": (
+        "vectors.cuh",
+        "const int64_t vectors = (size - head) / per;",
+        "const int64_t vectors = (size - head + per - 1) / per;",
+    ),
+    "a head that is not aligned": (
+        "choose.cu",
+        "    if ((reinterpret_cast<uintptr_t>(is_open) + head) % kPer != 0) head = length;\n",
+        "",
+    ),
+    "one code too many": ("sample_codes.cu", "i < size ? weigh(i) : 0", "i <= size ? weigh(i) : 0"),
+    "flags of any byte as they are": (
+        "vectors.cuh",
+        "return ((((word & 0x7f7f7f7fu) + 0x7f7f7f7fu) | word) >> 7) & 0x01010101u;",
+        "return word;",
+    ),
+    "a block of Philox for the wrong slots": (
+        "mask_tokens.cu",
+        "draw(args.seed, uint32_t(i / kPer), Purpose::mask",
+        "draw(args.seed, uint32_t(i), Purpose::mask",
     ),
     "shared memory half as large": (
         "quantize_residual.cu",
@@ -71,8 +136,8 @@ MUTATIONS = {
     ),
     "reduction in a branch": (
         "sample_codes.cu",
-        "  low = block_min(low);",
-        "  if (threadIdx.x < 200) low = block_min(low);",
+        "  low = team.least(low);",
+        "  if (team.thread < 20) low = team.least(low);",
     ),
     "barrier after a return": (
         "cache.cu",
@@ -81,15 +146,15 @@ MUTATIONS = {
     ),
     "position in 32 bits": (
         "sample_codes.cu",
-        "    const int64_t at = row * args.size + i;",
-        "    const int64_t at = int32_t(row * args.size + i);",
+        "  const int64_t begin = row.row * args.size * kBytes;",
+        "  const int64_t begin = int32_t(row.row * args.size) * kBytes;",
     ),
     "grid of all rows at once": (
         "sample_codes.cu",
-        "index < args.rows; index += gridDim.x",
-        "index < args.rows && index < gridDim.x; index += gridDim.x",
+        "index < args.rows; index += seat.row_stride()",
+        "index < args.rows && index < seat.row_stride(); index += seat.row_stride()",
     ),
-    "ties to the higher index": ("block.cuh", "uint64_t(INT32_MAX - index)", "uint64_t(index)"),
+    "ties to the higher index": ("select.cuh", "<< bits) | (size - 1 - index);", "<< bits) | index;"),
     "two blocks write one row": (
         "embed_codes.cu",
         "store_float<type>(args.out, row * args.width + i, sum);",

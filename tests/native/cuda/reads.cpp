@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <functional>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "cpu/dispatch.h"
@@ -25,9 +26,59 @@ void report(const char* what, double budget, double least, const std::function<v
   const auto& c = emulated::counts;
   const double reads = double(c.read_bytes) / least;
   within = within && reads <= budget;
-  std::printf("| %-44s | %6.1f | %6.1f | %7.1f | %6.0f | %8.0f |\n", what, reads, budget,
+  std::printf("| %-52s | %6.1f | %6.1f | %7.1f | %6.0f | %8.0f |\n", what, reads, budget,
               double(c.written_bytes) / least, double(c.barriers) / double(c.blocks),
               double(c.collectives) / double(c.blocks));
+}
+
+// sample_codes in every mode, on a row of `size` logits: each is read once where z fits shared memory.
+void sample_budgets(FloatType type, int64_t size, bool is_guided, double budget) {
+  std::mt19937 generator(1);
+  std::normal_distribution<float> normal;
+  const int64_t bytes = type == FloatType::float32 ? 4 : 2;
+  // As torch allocates: at a multiple of 16 bytes.
+  std::vector<uint4> logits(size * bytes / 16 + 1), uncond(size * bytes / 16 + 1);
+  for (int64_t i = 0; i < size; ++i) {
+    for (auto* values : {&logits, &uncond}) {
+      const float value = 3 * normal(generator);
+      if (type == FloatType::float32) store_float<FloatType::float32>(values->data(), i, value);
+      else store_float<FloatType::bfloat16>(values->data(), i, value);
+    }
+  }
+  int64_t counter = 7;
+  int32_t code;
+  float statistics[3];
+  SampleCodesArgs args = {};
+  args.logits = logits.data();
+  args.uncond = is_guided ? uncond.data() : nullptr;
+  args.type = type;
+  args.counters = &counter;
+  args.codes = &code;
+  args.logprob = statistics;
+  args.entropy = statistics + 1;
+  args.margin = statistics + 2;
+  args.rows = 1;
+  args.size = size;
+  args.guidance = 2.0f;
+  struct Mode {
+    const char* name;
+    float temperature;
+    int64_t top_k;
+    double top_p, min_p;
+  };
+  for (const Mode& mode :
+       {Mode{"plain", 1.0f, 0, 1.0, 0.0}, Mode{"heated", 0.7f, 0, 1.0, 0.0}, Mode{"min-p 0.1", 1.0f, 0, 1.0, 0.1},
+        Mode{"top-k 50", 1.0f, 50, 1.0, 0.0}, Mode{"top-p 0.9", 1.0f, 0, 0.9, 0.0},
+        Mode{"top-k 50, top-p 0.9", 1.0f, 50, 0.9, 0.0}, Mode{"arg-max", 0.0f, 0, 1.0, 0.0}}) {
+    args.temperature = mode.temperature;
+    args.top_k = mode.top_k;
+    args.top_p = mode.top_p;
+    args.min_p = mode.min_p;
+    const std::string what = std::string("sample_codes, ") + (bytes == 4 ? "float32 " : "bfloat16 ") +
+                             std::to_string(size) + (is_guided ? " guided, " : ", ") + mode.name;
+    report(what.c_str(), budget, double(bytes * size * (1 + is_guided)),
+           [&] { kCudaKernels.sample_codes(args, 0, 1); });
+  }
 }
 
 }  // namespace
@@ -36,47 +87,26 @@ int main() {
   std::mt19937 generator(1);
   std::normal_distribution<float> normal;
   const int64_t rows = 1, size = 8192;
-  std::vector<float> logits(rows * size), statistics(3 * rows);
-  std::vector<int64_t> counters(rows), count(rows, size / 4), samples(rows);
-  std::vector<int32_t> codes(rows), ids(rows * size), out(rows * size), mask_ids(size);
+  std::vector<float> logits(rows * size);
+  std::vector<int64_t> count(rows, size / 4), samples(rows);
+  std::vector<int32_t> ids(rows * size), out(rows * size), mask_ids(size);
   std::vector<char> is_open(rows * size, 1), chosen(rows * size);
   for (float& x : logits) x = 3 * normal(generator);
   std::printf(
       "| bytes over the least, barriers and warp collectives a block | read | budget | written | barriers | "
       "collectives "
       "|\n|---|---|---|---|---|---|\n");
-  SampleCodesArgs args = {};
-  args.logits = logits.data();
-  args.counters = counters.data();
-  args.codes = codes.data();
-  args.logprob = statistics.data();
-  args.entropy = statistics.data() + rows;
-  args.margin = statistics.data() + 2 * rows;
-  args.rows = rows;
-  args.size = size;
-  args.temperature = 1.0f;
-  args.top_p = 1.0;
-  const auto sample = [&] { kCudaKernels.sample_codes(args, 0, rows); };
-  const double logits_bytes = 4.0 * rows * size;
-  report("sample_codes, plain", 4, logits_bytes, sample);
-  args.min_p = 0.1;
-  report("sample_codes, min-p 0.1", 6, logits_bytes, sample);
-  args.min_p = 0.0;
-  args.top_k = 50;
-  report("sample_codes, top-k 50", 9, logits_bytes, sample);
-  args.top_k = 0;
-  args.top_p = 0.9;
-  report("sample_codes, top-p 0.9", 11, logits_bytes, sample);
-  args.top_k = 50;
-  report("sample_codes, top-k 50, top-p 0.9", 16, logits_bytes, sample);
-  args.top_k = 0;
-  args.top_p = 1.0;
-  args.temperature = 0.0f;
-  report("sample_codes, arg-max", 3, logits_bytes, sample);
+  sample_budgets(FloatType::float32, 1000, false, 1.1);
+  sample_budgets(FloatType::float32, 8192, false, 1.1);
+  sample_budgets(FloatType::bfloat16, 8192, true, 1.1);
+  sample_budgets(FloatType::bfloat16, 50000, false, 1.1);
   auto* open = reinterpret_cast<bool*>(is_open.data());
   const ChooseArgs choice = {logits.data(), open, count.data(), reinterpret_cast<bool*>(chosen.data()), rows, size};
-  report("choose, a quarter of 8192 (score and flag)", 5, 5.0 * rows * size,
+  report("choose, a quarter of 8192 (score and flag)", 1.1, 5.0 * rows * size,
          [&] { kCudaKernels.choose(choice, 0, rows); });
+  const CommitArgs commit = {ids.data(), ids.data(), choice, out.data()};
+  report("commit, a quarter of 8192 (two ids, score, flag)", 1.1, 13.0 * rows * size,
+         [&] { kCudaKernels.commit(commit, 0, rows); });
   MaskTokensArgs mask = {};
   std::vector<int64_t> offsets = {0, size / 4}, slots(rows * size);
   mask.ids = ids.data();
@@ -94,7 +124,8 @@ int main() {
   mask.length = size;
   mask.mask_below = uint64_t{1} << 32;
   mask.random_below = uint64_t{1} << 32;
-  report("mask_tokens, a quarter of 8192 (id and flag)", 11, 5.0 * rows * size,
+  // Flags are counted first, for the length of the lists; a quarter of the slots read the id of their mask.
+  report("mask_tokens, a quarter of 8192 (id, flag twice)", 1.3, 6.0 * rows * size,
          [&] { kCudaKernels.mask_tokens(mask, 0, rows); });
   const int64_t positions = 64, levels = 4, width = 256, table_rows = 64;
   std::vector<int32_t> words(positions * levels);
@@ -102,7 +133,7 @@ int main() {
   std::vector<float> table(table_rows * width), vectors(positions * width);
   EmbedCodesArgs embed = {words.data(), table.data(), vectors.data(), FloatType::float32,
                           positions,    levels,       table_rows,     width};
-  report("embed_codes, 64 x 4 x 256 (rows named)", 5, 4.0 * positions * levels * width,
+  report("embed_codes, 64 x 4 x 256 (rows named, ids)", 1.05, 4.0 * positions * levels * (width + 1),
          [&] { kCudaKernels.embed_codes(embed, 0, positions); });
   const int64_t heads = 2, head = 64, total = 256, queries = 8;
   std::vector<float> query(queries * heads * head), keys(heads * total * head), values(heads * total * head),
@@ -121,7 +152,13 @@ int main() {
                              heads,
                              head,
                              total};
-  report("attend_cached, 8 queries, 256 slots (K and V)", 9, 8.0 * heads * total * head,
+  report("attend_cached, float32, 8 queries, 256 slots (K, V)", 9, 8.0 * heads * total * head,
+         [&] { kCudaKernels.attend_cached(attend, 0, heads); });
+  // In half precision a block reads keys and values once for all of its queries.
+  attend.type = CacheType::bfloat16;
+  std::vector<uint4> half(heads * total * head / 8);
+  attend.keys = attend.values = half.data();
+  report("attend_cached, bfloat16, 8 queries, 256 slots (K, V)", 1.1, 4.0 * heads * total * head,
          [&] { kCudaKernels.attend_cached(attend, 0, heads); });
   const int64_t coded = 64, books = 2, of_book = 128, wide = 32;
   std::vector<float> x(coded * wide), book(books * of_book * wide), packed(books * of_book * wide),

@@ -1,9 +1,12 @@
 #pragma once
 
+#include "cuda_runtime_api.h"
+
 namespace c10::cuda {
 struct CUDAStream {
   void* stream() const { return nullptr; }
-  void synchronize() const {}
+  int device_index() const { return 0; }
+  void synchronize() const { ++emulated_waits; }
 };
 inline CUDAStream getCurrentCUDAStream() { return {}; }
 }  // namespace c10::cuda

@@ -1,0 +1,126 @@
+// The threads that work on one row: a warp (short rows, several a block) or a whole block. They share memory and talk
+// through it; nothing here depends on the order in which they run.
+#pragma once
+
+#include "report.cuh"
+
+namespace tokenmask {
+
+constexpr int kBins = 256;  // what a team can sum by: a digit of eight bits, or pieces of a row
+
+template <int kSize>
+struct alignas(16) TeamMemory {
+  long long partial[kSize / 32];
+  unsigned low[kBins], high[kBins];  // halves of sums: shared memory has no sums of 64 bits, only swaps in a loop
+  unsigned counts[kBins];
+  long long found, before;  // what one thread tells the others
+
+  __device__ int64_t sum(int bin) const { return int64_t(uint64_t{high[bin]} << 32 | low[bin]); }
+  __device__ void set(int bin, int64_t sum) {
+    low[bin] = unsigned(sum);
+    high[bin] = unsigned(sum >> 32);
+  }
+  // From any thread; the halves together are right at the next sync.
+  __device__ void add(int bin, unsigned value) {
+    if (atomicAdd(&low[bin], value) + value < value) atomicAdd(&high[bin], 1u);
+  }
+};
+
+template <int kSize>
+struct Team {
+  static constexpr int kTeamWarps = kSize / 32;
+  TeamMemory<kSize>& memory;
+  int thread;  // of the team
+
+  __device__ int lane() const { return thread % 32; }
+  __device__ int warp() const { return thread / 32; }
+
+  __device__ void sync() const {
+    if constexpr (kSize == 32) {
+      __syncwarp();
+    } else {
+      __syncthreads();
+    }
+  }
+
+  // Combines one integer a thread; every thread gets the result, and sees what the others wrote before. The combination
+  // must not depend on the order.
+  template <typename T, typename Combine>
+  __device__ T reduce(T value, Combine combine) const {
+    for (int step = 16; step > 0; step /= 2) value = combine(value, __shfl_xor_sync(0xffffffffu, value, step));
+    if constexpr (kSize == 32) {
+      sync();
+    } else {
+      sync();  // an earlier call may still be reading
+      if (lane() == 0) memory.partial[warp()] = value;
+      sync();
+      value = T(memory.partial[0]);
+      for (int other = 1; other < kTeamWarps; ++other) value = combine(value, T(memory.partial[other]));
+    }
+    return value;
+  }
+
+  __device__ int64_t sum(long long value) const {
+    return reduce(value, [](long long a, long long b) { return a + b; });
+  }
+
+  template <typename T>
+  __device__ T most(T value) const {
+    return reduce(value, [](T a, T b) { return a > b ? a : b; });
+  }
+
+  template <typename T>
+  __device__ T least(T value) const {
+    return reduce(value, [](T a, T b) { return a < b ? a : b; });
+  }
+
+  // The sum of the values of the threads before this one; `total` receives the sum of all.
+  __device__ int64_t scan(long long value, int64_t& total) const {
+    long long upto = value;
+    for (int step = 1; step < 32; step *= 2) {
+      const long long before = __shfl_up_sync(0xffffffffu, upto, step);
+      if (lane() >= step) upto += before;
+    }
+    if constexpr (kSize == 32) {
+      total = __shfl_sync(0xffffffffu, upto, 31);
+      return upto - value;
+    }
+    sync();  // an earlier call may still be reading
+    if (lane() == 31) memory.partial[warp()] = upto;
+    sync();
+    total = 0;
+    int64_t before = upto - value;
+    for (int other = 0; other < kTeamWarps; ++other) {
+      if (other < warp()) before += memory.partial[other];
+      total += memory.partial[other];
+    }
+    return before;
+  }
+
+  // The bin in which the running sum of `value_of` the bins reaches `needed`, from the first or from the last bin on, and
+  // in `before` the sum up to it. What the values come from was written before a sync, and sums to `needed` or more.
+  template <typename ValueOf>
+  __device__ int find_bin(int64_t needed, bool from_last, ValueOf value_of, int64_t& before) const {
+    constexpr int kEach = kSize < kBins ? kBins / kSize : 1;
+    const auto bin = [&](int e) {
+      const int at = thread * kEach + e;
+      return from_last ? kBins - 1 - at : at;
+    };
+    const bool has_bins = thread * kEach < kBins;
+    int64_t own = 0;
+    for (int e = 0; e < kEach; ++e) own += has_bins ? value_of(bin(e)) : 0;
+    int64_t total;
+    int64_t reached = scan(own, total);
+    if (has_bins && reached < needed && needed <= reached + own) {
+      int e = 0;
+      while (reached + value_of(bin(e)) < needed) reached += value_of(bin(e++));
+      memory.found = bin(e);
+      memory.before = reached;
+    }
+    sync();
+    before = memory.before;
+    return int(memory.found);
+  }
+};
+
+}  // namespace tokenmask
