@@ -1,5 +1,8 @@
 """Editing: what is outside of a region stays, token for token; what a region touches is stated case by case."""
 
+import math
+import warnings
+
 import pytest
 import torch
 
@@ -93,6 +96,33 @@ def test_words_are_replaced_by_as_many_codes_or_as_asked(run):
         assert edited.text.endswith(" the moon")
 
 
+def test_a_region_may_end_after_a_text(run):
+    tokenizer, text = run.tokenizers["text"], Text("the sun and the moon")
+    codes = tokenizer.encode(text)
+    with pytest.warns(UserWarning, match=r"the region \(15, 99\) of the text ends after its 20 characters"):
+        touched = hole(tokenizer, text, codes, [(15, 99)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert torch.equal(touched, hole(tokenizer, text, codes, [(15, 20)]))
+
+
+def test_strength_is_the_share_of_the_region_that_is_made_anew(run):
+    image = items.media("image", "held-out")[0]
+    codes = run.tokenizers["image"].encode(image)
+    box, counts, before = [(0, 0, 32, 16)], [], torch.zeros(8, 8, dtype=torch.bool)
+    for strength in (0.01, 0.25, 0.5, 1.0):
+        edited = run.edit(image, box, strength=strength, steps=2, seed=1)[0]
+        filled = edited.stream.filled[..., 0]
+        counts.append(int(filled.sum()))
+        assert not filled[4:].any() and not (changed(codes, edited.stream)[..., 0] & ~filled).any()
+        assert bool((filled | ~before).all())  # a weaker one's places are those of a stronger one, too
+        before = filled
+    assert counts == [1, 8, 16, 32]
+    assert run.edit(image, box, strength=1.0, steps=2, seed=1) == run.edit(image, box, steps=2, seed=1)
+    one, other = (run.edit(image, box, strength=0.25, steps=1, seed=seed)[0].stream.filled for seed in (1, 2))
+    assert int(other.sum()) == int(one.sum()) == 8 and not torch.equal(one, other)
+
+
 def test_a_character_of_several_bytes_belongs_to_each_of_its_codes(run):
     tokenizer, text = run.tokenizers["text"], Text("a\U0001f600b")
     touched = hole(tokenizer, text, tokenizer.encode(text), [(1, 2)])
@@ -142,7 +172,10 @@ SUN = Text("the sun")
     [
         (lambda run, image: run.edit(image, [(0, 1)]), r"\(left, top, right, bottom\) in pixels, got \(0, 1\)"),
         (lambda run, image: run.edit(image, [(40, 0, 50, 5)]), "inside of 32 x 32 pixels"),
-        (lambda run, image: run.edit(SUN, [(3, 99)], stream="text"), "within its 7 characters"),
+        (lambda run, image: run.edit(SUN, [(7, 99)], stream="text"), "begins within its 7 characters"),
+        (lambda run, image: run.edit(SUN, [(3, math.inf)], stream="text"), "each number of a region"),
+        (lambda run, image: run.edit(SUN, stream="text", strength=0), "above 0 and at most at 1, got 0"),
+        (lambda run, image: run.edit(SUN, stream="text", strength=0.5, length=2), "write one of the two"),
         (lambda run, image: run.edit(SUN, [(0, 3), (4, 7)], stream="text", length=2), "length goes with one region"),
         (lambda run, image: run.edit("the sun", [(0, 3)]), "say which stream this str is of"),
         (lambda run, image: run.edit(image, [(0, 0, 9, 9)], levels=[1]), r"levels must lie in 0\.\.0, got 1"),

@@ -17,6 +17,7 @@ from torch import Tensor
 from tokenmask.modalities.symbols.media import Symbols
 from tokenmask.stored_tokenizer import StoredTokenizer
 from tokenmask.streams import StreamSpec
+from tokenmask.telling import tell
 
 _AXES = {1: ("index",), 2: ("row", "column"), 3: ("time", "row", "column")}
 
@@ -146,8 +147,15 @@ class SymbolTokenizer(StoredTokenizer):
             ValueError: no (start, end), or one outside of the text.
         """
         size = len(media.text)
-        if len(region) != 2 or not 0 <= region[0] < region[1] <= size:
-            raise ValueError(f"a region of symbols is (start, end) within {size} characters, got {tuple(region)}")
+        if len(region) != 2 or not 0 <= region[0] < region[1] or region[0] >= size:
+            raise ValueError(
+                f"a region of symbols is (start, end) that begins within {size} characters, got {tuple(region)}"
+            )
+        if region[1] > size:
+            tell(
+                f"the region {tuple(region)} of symbols ends after their {size} characters; what lies inside is filled "
+                "anew"
+            )
         spans, at = list[bool](), 0
         for line in re.split("\n+", media.text) if len(self.spec.axes) > 1 else [media.text]:
             at = media.text.index(line, at)

@@ -5,6 +5,7 @@ Arrow: (Text, characters of each code, region) --**character_places**--> bool [i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -24,15 +25,20 @@ def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence
         region: (start, end) in characters.
 
     Raises:
-        ValueError: no (start, end), or one outside of the text.
+        ValueError: no (start, end), or one that begins outside of the text. One that ends after it is told.
     """
     size = len(media.text)
-    if len(region) != 2 or not 0 <= region[0] < region[1] <= size or any(at != int(at) for at in region):
+    whole = len(region) == 2 and all(math.isfinite(at) and at == int(at) for at in region)
+    if not whole or not 0 <= region[0] < region[1] or region[0] >= size:
         raise ValueError(
-            f"a region of a text must be (start, end) within its {size} characters, got {tuple(region)}; count from 0, "
-            "in whole numbers"
+            f"a region of a text must be (start, end) that begins within its {size} characters, got {tuple(region)}; "
+            "count from 0, in whole numbers"
         )
-    start, stop = int(region[0]), int(region[1])
+    start, stop = int(region[0]), min(int(region[1]), size)
+    if region[1] > size:
+        tell(
+            f"the region {tuple(region)} of the text ends after its {size} characters; what lies inside is filled anew"
+        )
     inside = (begins < stop) & (ends > start)
     if bool(inside.any()):
         first, last = int(begins[inside].min()), min(int(ends[inside].max()), size)

@@ -29,6 +29,14 @@ def test_an_edit_is_pushed_and_pulled_as_a_generation_is(run, pictures, tmp_path
     assert not torch.equal(same.pixels, other.pixels)
 
 
+def test_a_variation_is_that_of_python(run, pictures, tmp_path, call):
+    source, out = pictures / "00.png", tmp_path / "varied.png"
+    assert call("edit", source, "--run", run.folder, "--strength", 0.3, "--steps", 2, "--out", out) == 0
+    (same,) = run.edit(source, stream="image", strength=0.3, steps=2)
+    assert torch.equal(same.pixels, Image.load(out).pixels)
+    assert int(same.stream.filled.sum()) == round(0.3 * same.stream.filled.numel())
+
+
 def test_words_are_printed(run, tmp_path, call, capsys):
     words = ("edit", "the sun and the moon", "--stream", "text", "--run", run.folder, "--regenerate", "4:7")
     assert call(*words, "--num-samples", 2, "--temperature", 2) == 0

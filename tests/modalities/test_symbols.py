@@ -61,8 +61,10 @@ def test_regions_are_characters() -> None:
     picture = Symbols("sky sea\ntree sky")
     found = MAP.places(picture, MAP.encode(picture), (6, 9))
     assert found.tolist() == [[False, True], [True, False]]
-    with pytest.raises(ValueError, match=r"within 8 characters, got \(3, 9\)"):
-        ATOMS.places(molecule, ATOMS.encode(molecule), (3, 9))
+    with pytest.raises(ValueError, match=r"within 8 characters, got \(8, 9\)"):
+        ATOMS.places(molecule, ATOMS.encode(molecule), (8, 9))
+    with pytest.warns(UserWarning, match=r"\(3, 9\) of symbols ends after their 8 characters"):
+        assert ATOMS.places(molecule, ATOMS.encode(molecule), (3, 9)).tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize(

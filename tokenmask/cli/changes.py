@@ -34,8 +34,8 @@ def edit(arguments: argparse.Namespace) -> int:
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
     paths = free_paths(arguments, name, modality)
     regions = [read_region(text) for text in arguments.regenerate] or None
-    where = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
-    where = {name: asked or None for name, asked in where.items()}
+    where: dict[str, Any] = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
+    where = {name: asked or None for name, asked in where.items()} | {"strength": arguments.strength}
     options, given = drawing_options(run, arguments, name), conditions(run, arguments.given)
     pieces = in_pieces(run.tokenizers[name], media)
     if paths and arguments.length is None and isinstance(pieces, WritesFiles):

@@ -136,6 +136,12 @@ def edit(commands: Commands) -> None:
     parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
     parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
     parser.add_argument("--length", type=count, metavar="N", help="codes in place of the region, for text")
+    parser.add_argument(
+        "--strength",
+        type=share,
+        metavar="P",
+        help="make only this share of the region anew: a variation (default: all)",
+    )
     _drawing(parser, "It is a condition")
 
 

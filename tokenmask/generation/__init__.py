@@ -5,7 +5,8 @@ from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.long import Fill, Placed, fill_any, fill_in_turn
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
-from tokenmask.generation.regions import Region, hole, read_region, resized, touched, window
+from tokenmask.generation.recording import Recording
+from tokenmask.generation.regions import Region, hole, read_region, resized, thinned, touched, window
 from tokenmask.generation.request import Request, growing_axis
 from tokenmask.generation.watching import Filling
 
@@ -17,6 +18,7 @@ __all__ = [
     "Inputs",
     "Placed",
     "Prompt",
+    "Recording",
     "Region",
     "Request",
     "check_options",
@@ -31,6 +33,7 @@ __all__ = [
     "read_region",
     "resized",
     "spelled",
+    "thinned",
     "touched",
     "window",
 ]

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from tokenmask.generation.request import MOST_CODES, growing_axis
+from tokenmask.ops import uniform
+from tokenmask.ops.philox import Purpose
 from tokenmask.scores.arguments import number, whole
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
@@ -127,6 +129,29 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     again = torch.zeros(codes.shape, dtype=torch.bool)
     again[first : first + length] = True
     return TokenStream(stream.spec, codes, stream.start_seconds), again
+
+
+def thinned(chosen: Tensor, strength: float, seed: int) -> Tensor:
+    """A share of the places of a hole, drawn evenly: what is filled anew there fits the rest, which stays.
+
+    Args:
+        chosen: bool [*grid, K], the hole.
+        strength: the share, above 0 and at most 1.
+        seed: of the draw.
+
+    Returns:
+        bool [*grid, K], of the chosen places as many as the share says, rounded, and one at the least.
+
+    Raises:
+        ValueError: another share. TypeError: no number.
+    """
+    if not 0 < number("strength", strength) <= 1:
+        raise ValueError(f"strength must lie above 0 and at most at 1, got {strength!r}; it is a share of the region")
+    places = chosen.any(-1).flatten().nonzero()[:, 0]
+    order = uniform(seed=seed, counters=places, purpose=Purpose.mask).argsort(stable=True)
+    again = torch.zeros(chosen[..., 0].numel(), dtype=torch.bool)
+    again[places[order[: max(1, round(strength * len(places)))]]] = True
+    return chosen & again.view(*chosen.shape[:-1], 1)
 
 
 def touched(steps: Tensor) -> tuple[int, int]:

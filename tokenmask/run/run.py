@@ -34,6 +34,7 @@ from tokenmask.generation import (
     growing_axis,
     hole,
     resized,
+    thinned,
     touched,
     window,
 )
@@ -285,6 +286,7 @@ class Run:
         channels: Sequence[str] | None = None,
         parts: Sequence[str] | None = None,
         length: int | None = None,
+        strength: float | None = None,
         given: Mapping[str, Any] | None = None,
         keep_original: bool | None = None,
         **options: Unpack[DrawOptions],
@@ -301,6 +303,8 @@ class Run:
             stream: name of its stream; needed for words, for paths, and where several streams hold such media.
             levels, channels, parts: only these, see :func:`tokenmask.generation.hole`.
             length: codes in place of the region, for text; as many as before if None.
+            strength: share of the region's places that are made anew, drawn by the seed, so that the rest leads them:
+                a variation. None is all.
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
@@ -324,7 +328,7 @@ class Run:
         codes = inputs.tokens(name, source)
         shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
         where = {"levels": levels, "channels": channels, "parts": parts}
-        edited, chosen = self._remade(name, codes, shown, regenerate, length, given, options, **where)
+        edited, chosen = self._remade(name, codes, shown, regenerate, length, strength, given, options, **where)
         if keep_original is None:
             keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
         if keep_original:
@@ -342,6 +346,7 @@ class Run:
         levels: Sequence[int] | None = None,
         channels: Sequence[str] | None = None,
         parts: Sequence[str] | None = None,
+        strength: float | None = None,
         given: Mapping[str, Any] | None = None,
         show: Show = nothing_shown,
         **options: Unpack[DrawOptions],
@@ -351,7 +356,7 @@ class Run:
         Args:
             path: of the file.
             out: files to write, one for each sample.
-            regenerate, levels, channels, parts, given, options: as of :meth:`edit`.
+            regenerate, levels, channels, parts, strength, given, options: as of :meth:`edit`.
             stream: name of its stream; its tokenizer reads and writes files in pieces (:class:`WritesFiles`).
             show: called with seconds done and seconds in all, once through for each file that is read or written.
 
@@ -366,7 +371,7 @@ class Run:
             raise ValueError(f"an edit writes a file for each of num_samples samples, got {len(out)} names")
         codes = tokenizer.encode_file(path, show=show)
         where = {"levels": levels, "channels": channels, "parts": parts}
-        edited, chosen = self._remade(stream, codes, None, regenerate, None, given, options, **where)
+        edited, chosen = self._remade(stream, codes, None, regenerate, None, strength, given, options, **where)
         for one, target in zip(edited, out, strict=True):
             tokenizer.decode_file(one, target, given=path, keep=~chosen.any(-1), show=show)
 
@@ -377,17 +382,24 @@ class Run:
         shown: Any,
         regenerate: Sequence[Region] | None,
         length: int | None,
+        strength: float | None,
         given: Mapping[str, Any] | None,
         options: DrawOptions,
         **where: Any,
     ) -> tuple[list[TokenStream], Tensor]:
         """The codes of each sample, and which places of ``codes`` were filled anew, bool [*grid, levels]."""
-        mine = ("stream", "levels", "channels", "parts", "length", "given", "keep_original")
+        mine = ("stream", "levels", "channels", "parts", "length", "strength", "given", "keep_original")
         seed, samples = check_options(options, mine)
         if not isinstance(seed, int):
             raise ValueError(f"an edit has one seed, got {seed!r}; write one whole number")
         inputs, tokenizer = self.inputs, self.tokenizers[name]
         chosen = hole(tokenizer, shown, codes, regenerate, **where)
+        if strength is not None:
+            if length is not None:
+                raise ValueError(
+                    "strength keeps places of the region and length replaces them all; write one of the two"
+                )
+            chosen = thinned(chosen, strength, seed)
         whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
         conditions, others = inputs.conditions(given), inputs.companions(options)
         canvas, open_places, first = whole, opened, 0
@@ -474,7 +486,7 @@ class Run:
                 f"swap_tokenizer takes a tokenizer, got {tokenizer!r}; open it first, with tokenmask.tokenizer(name, "
                 "folder) or load_tokenizer"
             )
-        return swap(self, name, tokenizer, media, seed)
+        return swap(self.to("cpu"), name, tokenizer, media, seed).to(self.device, self.dtype)
 
     def save(
         self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = (), *, card: Card | None = None
@@ -513,7 +525,7 @@ class Run:
         from tokenmask.sharing import write_card  # late, as the two below: see CONTRIBUTING
 
         write_card(self, folder, Card() if card is None else card)
-        return Run.load(folder)
+        return Run.load(folder).to(self.device)
 
     def export(self, kind: str, folder: str | Path) -> Path:
         """Writes the model for another library; logits of codes are the same there.

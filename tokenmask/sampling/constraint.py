@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,10 +47,11 @@ class Constraint(ABC):
         Returns:
             bool [n]; what :meth:`allowed` says of them, unless a subclass knows it at less cost.
         """
-        allowed = self.allowed(context)
+        asked, held = which.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        allowed = self.allowed(replace(context, slots=context.slots[asked]))  # of the slots that are asked, no others
         if allowed is None:
             return torch.ones(len(codes), dtype=torch.bool)
-        return allowed[codes] if allowed.dim() == 1 else allowed[which, codes]
+        return allowed[codes] if allowed.dim() == 1 else allowed[held, codes]
 
 
 class Predicate(Constraint):
