@@ -9,7 +9,7 @@ import torch
 import tokenmask as tm
 from tests.worlds import tiny_run
 from tokenmask.demo import items
-from tokenmask.generation import hole
+from tokenmask.generation import hole, left_beside, pieces_of
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
 from tokenmask.streams import TokenStream
@@ -229,3 +229,37 @@ def test_in_betweening_joins_as_smoothly_as_clips_move(shipped, capsys):
     assert seam[0] <= usual[0]
     assert float(at_seams.max()) <= float(torch.quantile(ordinary, 0.99))
     assert len(at_seams) >= 24
+
+
+WORDS = Text("In the beginning was the wörd")
+
+
+@pytest.mark.parametrize(
+    ("region", "length"), [((4, 9), None), ((8, 9), None), ((9, 11), 6), ((5, 26), 9), ((17, 99), 4)]
+)
+@pytest.mark.filterwarnings("ignore:the region")
+def test_nothing_but_the_characters_that_are_asked_for_changes(run, region, length):
+    start, stop = region
+    for seed in range(4):
+        edited = run.edit(WORDS, [region], stream="text", length=length, temperature=3.0, seed=seed)[0].text
+        assert edited.startswith(WORDS.text[:start]) and edited.endswith(WORDS.text[stop:])
+        assert len(edited) >= start + len(WORDS.text[stop:])
+
+
+def test_too_few_codes_for_what_stays_are_refused(run):
+    tokenizer = run.tokenizers["text"]
+    codes, pieces = tokenizer.encode(WORDS), pieces_of(tokenizer)
+    regions = [(start, stop) for start in range(1, 12) for stop in range(start + 1, len(WORDS.text))]
+    found = {
+        one: left_beside(tokenizer, "text", WORDS, codes, hole(tokenizer, WORDS, codes, [one]), [one])
+        for one in regions
+    }
+    short = [one for one, beside in found.items() if beside is not None and not beside.fits(1)]
+    assert short and all(found[one].fits(2) for one in short) and len(pieces) > 100
+    with pytest.raises(ValueError, match="1 codes cannot say the words that stay beside the region"):
+        run.edit(WORDS, [short[0]], stream="text", length=1)
+
+
+def test_of_several_regions_codes_are_filled_whole_which_is_told(run):
+    with pytest.warns(UserWarning, match="edit one at a time to change nothing else"):
+        run.edit(WORDS, [(4, 5), (18, 19)], stream="text", steps=1)

@@ -14,10 +14,11 @@ from tokenmask.modalities.text.media import Text
 from tokenmask.telling import tell
 
 
-def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence[float]) -> Tensor:
+def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence[float], exact: bool = False) -> Tensor:
     """bool [index], codes of which a character of ``media.text[start:end]`` is a part.
 
-    A code that holds characters on both sides of a border counts, which is said.
+    A code that holds characters on both sides of a border counts, which is said unless ``exact``: codes whose bytes are
+    known can be filled so that nothing else changes.
 
     Args:
         media: the text.
@@ -40,7 +41,7 @@ def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence
             f"the region {tuple(region)} of the text ends after its {size} characters; what lies inside is filled anew"
         )
     inside = (begins < stop) & (ends > start)
-    if bool(inside.any()):
+    if not exact and bool(inside.any()):
         first, last = int(begins[inside].min()), min(int(ends[inside].max()), size)
         if first < start or last > stop:
             tell(

@@ -223,7 +223,7 @@ class TextTokenizer(FolderTokenizer):
         """
         spans = characters_of(self._bytes[code] for code in stream.codes[:, 0].tolist())
         begins, ends = torch.tensor(spans).view(-1, 2).unbind(1)
-        return character_places(media, begins, ends, region)
+        return character_places(media, begins, ends, region, exact=True)
 
     def evaluate(self, items: Sequence[Text], train_items: Sequence[Text] = ()) -> dict[str, float]:
         """How well texts are coded.

@@ -3,12 +3,13 @@
 from tokenmask.generation.completing import Prompt, pieces_of, prompt_of, spelled
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
-from tokenmask.generation.long import Fill, Placed, fill_any, fill_in_turn
+from tokenmask.generation.long import Fill, Placed, fill_any, fill_in_turn, sees
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
 from tokenmask.generation.recording import Recording
 from tokenmask.generation.regions import Region, hole, read_region, resized, thinned, touched, window
 from tokenmask.generation.request import Request, growing_axis
 from tokenmask.generation.watching import Filling
+from tokenmask.generation.words import enclosed, left_beside
 
 __all__ = [
     "INVARIANT_MULTIPLE",
@@ -23,15 +24,18 @@ __all__ = [
     "Request",
     "check_options",
     "drawn_with",
+    "enclosed",
     "fill",
     "fill_any",
     "fill_in_turn",
     "growing_axis",
     "hole",
+    "left_beside",
     "pieces_of",
     "prompt_of",
     "read_region",
     "resized",
+    "sees",
     "spelled",
     "thinned",
     "touched",

@@ -28,12 +28,15 @@ from tokenmask.generation import (
     Request,
     check_options,
     drawn_with,
+    enclosed,
     fill,
     fill_any,
     fill_in_turn,
     growing_axis,
     hole,
+    left_beside,
     resized,
+    sees,
     thinned,
     touched,
     window,
@@ -49,6 +52,7 @@ from tokenmask.run.swap import swap
 from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.scores.arguments import is_a
 from tokenmask.streams import TokenStream, cut, pasted
+from tokenmask.telling import tell
 from tokenmask.threads import free_cores
 from tokenmask.tokenizer import DecodesPieces, Moves, ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
 from tokenmask.training import StreamScore, held_out_scores
@@ -401,6 +405,7 @@ class Run:
                 )
             chosen = thinned(chosen, strength, seed)
         whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
+        beside = left_beside(tokenizer, name, shown, codes, chosen, regenerate)
         conditions, others = inputs.conditions(given), inputs.companions(options)
         canvas, open_places, first = whole, opened, 0
         piece = self.recipe.packing.window(self.layout, name, whole, conditions)
@@ -416,6 +421,13 @@ class Run:
         if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
             owner = self.layout.range(name).stream
             sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
+        if beside is not None:
+            if sees(request, self.layout, self.recipe.packing) is None:
+                sampler = enclosed(sampler, beside, int(opened.any(-1).sum()))
+            else:
+                tell(
+                    f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too"
+                )
         requests = [replace(request, sample=sample) for sample in range(samples)]
         filled = self._fill(requests, sampler, options)
         edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]

@@ -18,6 +18,7 @@ from tokenmask.sampling.deciding import (
     SpacedSchedule,
 )
 from tokenmask.sampling.drift import Drift, drift
+from tokenmask.sampling.enclosing import Encloses
 from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
 from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
@@ -68,6 +69,7 @@ __all__ = [
     "Differential",
     "DrawnSchedule",
     "Drift",
+    "Encloses",
     "EntropyBelow",
     "EntropyBounded",
     "ExpectedSchedule",

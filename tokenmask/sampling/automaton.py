@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -148,7 +148,7 @@ class MatchesPattern(Automaton):
         return _pattern_machine(self.pattern, self.pieces, end)
 
 
-def check_pieces(constraint: StartsWith | MatchesPattern, size: int) -> None:
+def check_pieces(constraint: Any, size: int) -> None:
     """ValueError unless there is a piece for each code."""
     if len(constraint.pieces) != size:
         raise ValueError(
