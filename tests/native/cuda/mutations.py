@@ -98,6 +98,16 @@ MUTATIONS = {
         "    if constexpr (kSize == 32) {\n      sync();\n    } else {",
         "    if constexpr (kSize > 32) {",
     ),
+    "piece copied over while it is read": (
+        "attend_tiles.cu",
+        "        __syncthreads();  // before the piece after next is copied over this one\n",
+        "",
+    ),
+    "piece read before it is there": (
+        "attend_tiles.cu",
+        "          wait_for_groups<1>();\n",
+        "          wait_for_groups<2>();\n",
+    ),
     "rest scored before the level is done": (
         "quantize_residual.cu",
         "      }\n      __syncthreads();\n",
