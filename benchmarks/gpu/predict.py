@@ -20,6 +20,7 @@ READS = Path("build/cuda-emulated/races-run-reads")
 COPY, HALF, SINGLE = 4.3e12, 790e12, 67e12
 COLUMNS = {
     "loads of 16 bytes": r"LDG\.E\.(?:\w+\.)*128",
+    "copies of 16 bytes": r"LDGSTS\.E\.(?:\w+\.)*128",
     "other loads": r"LDG\.E(?!\.(?:\w+\.)*128)",
     "FMA": r"FFMA",
     "MMA": r"[HI]MMA|HGMMA",

@@ -77,7 +77,7 @@ __device__ bool is_chosen(const Places& places, int64_t from, int32_t key, int64
 }
 
 template <int kSize, bool cached>
-__global__ void __launch_bounds__(kThreadsOfTeams<kSize>) choose_kernel(ChooseArgs args, LateFailure late) {
+__global__ void __launch_bounds__(kThreadsOfTeams<kSize>, 1) choose_kernel(ChooseArgs args, LateFailure late) {
   extern __shared__ uint4 shared[];
   const Seat<kSize> seat = {shared, args.length};
   const Team<kSize> team = seat.team();
@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(kThreadsOfTeams<kSize>) choose_kernel(ChooseAr
 }
 
 template <int kSize, bool cached>
-__global__ void __launch_bounds__(kThreadsOfTeams<kSize>) commit_kernel(CommitArgs args, LateFailure late) {
+__global__ void __launch_bounds__(kThreadsOfTeams<kSize>, 1) commit_kernel(CommitArgs args, LateFailure late) {
   extern __shared__ uint4 shared[];
   const ChooseArgs& choice = args.choice;
   const Seat<kSize> seat = {shared, choice.length};

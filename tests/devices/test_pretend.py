@@ -81,6 +81,19 @@ def test_tokenizers_encode_and_decode_there(run, pretend, name):
     assert type(there.decode(theirs)) is type(tokenizer.decode(mine))
 
 
+def test_a_stream_is_taken_out_there(run, pretend):
+    mine, theirs = (one.swap_tokenizer("eeg", None) for one in (run, run.to(pretend)))
+    assert (theirs.device, theirs.tokenizers["image"].device) == (pretend, pretend)
+    held = theirs.models["main"].state_dict()
+    for name, value in mine.models["main"].state_dict().items():
+        assert torch.equal(value, held[name].cpu())
+
+
+def test_a_run_that_is_saved_there_opens_there(run, pretend, tmp_path):
+    saved = run.to(pretend).save(tmp_path / "run")
+    assert saved.device == pretend and tm.load(tmp_path / "run", "cpu").device.type == "cpu"
+
+
 def test_a_step_waits_for_the_device_a_known_number_of_times(run, pretend):
     there, waits = run.to(pretend), []
     for steps in (1, 3):

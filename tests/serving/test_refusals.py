@@ -129,9 +129,8 @@ def test_who_waits_too_long_is_told_and_who_has_gone_is_forgotten(run, held):
     first.start()
     assert begun.acquire(timeout=30)
     body = json.dumps(SUN).encode()
-    head = (
-        f"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    )
+    head = "POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", client.port), 10) as line:
         line.sendall(head.encode() + body)
         client.until(waiting=1)

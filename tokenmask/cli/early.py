@@ -25,7 +25,8 @@ def check_paths(arguments: argparse.Namespace) -> None:
     for run in ([said.get("run")] if name != "play" else []) + [said.get("start")]:
         if run is not None and not (Path(run) / "run.json").is_file():
             raise ValueError(f"a run folder holds run.json, but {run} does not; make one with `tokenmask train`")
-    for source in [*_listed(said.get("data")), *(said["paths"] if name in ("encode", "decode") else [])]:
+    data = said.get("data") if name != "push" else None  # those of push are names and licences
+    for source in [*_listed(data), *(said["paths"] if name in ("encode", "decode") else [])]:
         _there(source, "name a file or a folder that is there")
     tokenizers = said.get("tokenizer") if name in ("fit", "encode", "decode", "train") else None
     for word in _listed(tokenizers):

@@ -17,7 +17,7 @@ def play(arguments: argparse.Namespace) -> int:
     """Starts the page and stays until Ctrl-C."""
     needed()  # before anything slow
     named = [_pair(word) for word in arguments.swap]
-    run = load(arguments.run)
+    run = load(arguments.run, "cpu")
     served = serve(run, _swaps(run, named), port=arguments.port or 0, browser=arguments.browser)
     say(f"{served.address} (this machine alone; Ctrl-C stops it)")
     served.wait()

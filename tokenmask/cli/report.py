@@ -17,7 +17,7 @@ from tokenmask.run import Run, load
 
 def report(arguments: argparse.Namespace) -> int:
     """Writes the report and says where it is."""
-    run = load(arguments.run)
+    run = load(arguments.run, "cpu")
     path = Path(arguments.out) if arguments.out else (run.folder if arguments.run else Path()) / FILE
     if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"a report is a file that ends in .html, got {str(path)!r}; name one with --out FILE.html")

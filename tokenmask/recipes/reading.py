@@ -6,7 +6,6 @@ work.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -95,7 +94,8 @@ def recipe_as_written(path: Path) -> Recipe | None:
     Nothing is parsed by declared types, so whoever calls this knows the page by its digest.
 
     Returns:
-        what :func:`load_recipe` reads from it; None for a page that today's words would write otherwise.
+        what :func:`load_recipe` reads from it; None for a page that today's words would write otherwise. Fields that
+        came later are as their classes have them.
     """
     values = _values(path)
     try:
@@ -105,7 +105,7 @@ def recipe_as_written(path: Path) -> Recipe | None:
         again = plain(recipe, Recipe)
     except (ValueError, TypeError, AttributeError):
         return None
-    return recipe if json.dumps(again) == json.dumps(values) else None  # 2 is not 2.0, nor one order another
+    return recipe if _is_held(values, again) else None
 
 
 def recipe_yaml(recipe: Recipe) -> str:
@@ -182,6 +182,15 @@ def _values(path: Path) -> dict[str, Any]:
             "write FIELD: VALUE lines"
         )
     return values
+
+
+def _is_held(values: Any, again: Any) -> bool:
+    """Whether all that a page says stands in another as well; 2 is not 2.0."""
+    if isinstance(values, dict) and isinstance(again, dict):
+        return all(name in again and _is_held(value, again[name]) for name, value in values.items())
+    if isinstance(values, list) and isinstance(again, list):
+        return len(values) == len(again) and all(map(_is_held, values, again))
+    return type(values) is type(again) and bool(values == again)
 
 
 def _change(override: str, under: Mapping[str, Any]) -> dict[str, Any]:

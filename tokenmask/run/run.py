@@ -498,7 +498,7 @@ class Run:
                 f"swap_tokenizer takes a tokenizer, got {tokenizer!r}; open it first, with tokenmask.tokenizer(name, "
                 "folder) or load_tokenizer"
             )
-        return swap(self, name, tokenizer, media, seed)
+        return swap(self.to("cpu"), name, tokenizer, media, seed).to(self.device, self.dtype)
 
     def save(
         self, folder: str | Path, corpora: Sequence[tuple[str | Path, float]] = (), *, card: Card | None = None
@@ -537,7 +537,7 @@ class Run:
         from tokenmask.sharing import write_card  # late, as the two below: see CONTRIBUTING
 
         write_card(self, folder, Card() if card is None else card)
-        return Run.load(folder)
+        return Run.load(folder).to(self.device)
 
     def export(self, kind: str, folder: str | Path) -> Path:
         """Writes the model for another library; logits of codes are the same there.

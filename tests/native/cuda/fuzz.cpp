@@ -63,7 +63,7 @@ int64_t size_up_to(int64_t most) {
 // Of a row that a team works on: by its length a warp, a block, a larger block, or one that keeps nothing.
 int64_t length_of_row() {
   static const int64_t kinds[] = {kMostOfWarp, kMostOfBlock, 1 << 16};
-  if (!chance(12)) return size_up_to(most_codes);
+  if (!chance(most_codes < 600 ? 4 : 12)) return size_up_to(most_codes);
   if (most_codes < 600 || !chance(4)) return kMostOfWarp - 1 + below(3) + (chance(2) ? 0 : below(1000));
   return kinds[1 + below(2)] - 2 + below(5);
 }
