@@ -30,15 +30,24 @@ from tokenmask.training import StreamScore
 
 LIMIT_BYTES = 12_000_000
 KEPT = ("recipe.yaml", "layout.json", "run.json")
-# The training has four parts, each from the weights of the one before: with pictures that also come moved, at a held
+# The training has five parts, each from the weights of the one before: with pictures that also come moved, at a held
 # rate, which teaches what pictures are like; with pictures that stand still, which teaches each of them; five times as
 # long, with both, with pictures in other colours, which teaches what colours are called, and with more of the other
-# kinds; and, as recipe five says, with more speech and more of the ways back from media to words.
+# kinds; with more speech and more of the ways back from media to words; and, as recipe five says, with still more.
 # Records of each corpus in the mix; a record of EEG is three times as long as others.
 FIRST_WEIGHTS = {"emoji": 8.0, "speech": 6.0, "motion": 2.0, "eeg": 0.5, "verses": 0.5}
 SECOND_WEIGHTS = {"still": 10.0, "speech": 5.0, "motion": 1.5, "eeg": 0.25, "verses": 0.25}
 THIRD_WEIGHTS = {"emoji": 3.0, "still": 4.0, "recoloured": 2.0, "speech": 6.0, "motion": 1.0, "eeg": 1.2, "verses": 0.5}
-WEIGHTS = {"emoji": 4.0, "still": 4.0, "recoloured": 1.5, "speech": 7.0, "motion": 0.8, "eeg": 1.0, "verses": 0.5}
+FOURTH_WEIGHTS = {
+    "emoji": 4.0,
+    "still": 4.0,
+    "recoloured": 1.5,
+    "speech": 7.0,
+    "motion": 0.8,
+    "eeg": 1.0,
+    "verses": 0.5,
+}
+WEIGHTS = {"emoji": 4.0, "still": 4.0, "recoloured": 1.5, "speech": 9.0, "motion": 0.7, "eeg": 0.9, "verses": 0.5}
 FIRST = (
     *("training.steps=1200", "training.batch_size=64", "training.peak_lr=6e-3", "training.warmup_steps=60"),
     *("training.final_lr_share=1.0", "training.decay_share=1.0", "training.checkpoint_every=200"),
@@ -52,7 +61,13 @@ SECOND = (
 THIRD = (
     *("training.steps=6500", "training.peak_lr=4e-3", "conditioning.odds.image=6.0", "conditioning.odds.text=2.0"),
 )
-PARTS = (("first", FIRST, FIRST_WEIGHTS), ("second", SECOND, SECOND_WEIGHTS), ("third", THIRD, THIRD_WEIGHTS))
+FOURTH = ("training.steps=3500",)
+PARTS = (
+    ("first", FIRST, FIRST_WEIGHTS),
+    ("second", SECOND, SECOND_WEIGHTS),
+    ("third", THIRD, THIRD_WEIGHTS),
+    ("fourth", FOURTH, FOURTH_WEIGHTS),
+)
 
 
 def main() -> None:
