@@ -194,3 +194,9 @@ def test_another_recipe_in_the_same_folder_is_refused(run):
 def test_what_is_no_checkpoint_is_refused(source):
     with pytest.raises(TypeError, match=f"a folder or the name of a repository, got {source!r}; name one"):
         tm.convert(source)
+
+
+@pytest.mark.parametrize("corpora", ["pictures", ["pictures"], [("pictures",)], [("pictures", "2")]])
+def test_corpora_that_are_no_pairs_are_a_sentence(corpora, run, tmp_path):
+    with pytest.raises(TypeError, match=r"corpora must be pairs of a folder and a weight, got .*; write"):
+        tm.run.train(tmp_path / "new", run.recipe, run.tokenizers, corpora, progress=False)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.worlds import emoji, tokenizers
 from tokenmask.corpus import Corpus, Item, build_corpus, encode_items, usual_workers
+from tokenmask.corpus.encoding import sentence
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
 from tokenmask.tokenizer import Tokenizer
@@ -92,3 +93,9 @@ def test_many_items_have_a_worker_for_each_core(monkeypatch: pytest.MonkeyPatch)
     for cores, workers in ((3, 3), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
         assert (usual_workers(99), usual_workers(100)) == (1, workers)
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence():
+    told = sentence(OSError(36, "File name too long", "long.png"))
+    assert told == "long.png cannot be read (File name too long); check the path"
+    assert sentence(OSError("gone")) == "OSError: gone"

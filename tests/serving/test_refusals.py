@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ SUN = {"stream": "image", "given": {"text": "sun"}, "steps": 2}
         ({**SUN, "steps": 10**6}, "at most 1024 here"),
         ({**SUN, "seed": "x"}, "seed must be one whole number"),
         ({**SUN, "seed": 1 << 70}, "seed"),
-        ({**SUN, "num_samples": 0}, "num_samples must be one whole number"),
+        ({**SUN, "num_samples": 0}, "num_samples must be one whole number, at least 1, got 0"),
         ({**SUN, "num_samples": 65}, "at most 64 here"),
         ({**SUN, "temperature": "hot"}, "temperature"),
         ({**SUN, "ending": ".exe"}, "got '.exe'"),
@@ -60,6 +61,27 @@ def test_wrong_edits_are_a_sentence(client):
     assert "stream says what media is" in client.refusal("/edit", media="red heart")[1]
     assert "regenerate" in client.refusal("/edit", stream="text", media="x", regenerate=3)[1]
     assert client.refusal("/edit", stream="text", media="red heart", regenerate=[["a", "b"]])[0] == 400
+    assert "got [4, 9]" in client.refusal("/edit", stream="text", media="red heart", regenerate=[4, 9])[1]
+    assert "strength must lie" in client.refusal("/edit", stream="text", media="red heart", strength=2)[1]
+
+
+def test_sentences_name_no_folder_of_the_server(client, served):
+    damaged = {"image": {"base64": "AAAA", "ending": ".png"}}
+    told = client.refusal("/generate", stream="text", given=damaged, length=2)[1]
+    assert "image.png" in told and str(served.folder) not in told
+
+
+def test_other_methods_are_told_which_to_use(client):
+    assert "by POST, got GET" in json.loads(client.raw("GET", "/edit")[2])["error"]
+    assert "by GET and POST, got PUT" in json.loads(client.raw("PUT", "/edit")[2])["error"]
+
+
+def test_addresses_that_cannot_be_had_are_a_sentence(run, served):
+    taken = Client(served).port
+    with pytest.raises(OSError, match=f"listen at '127.0.0.1', port {taken}, but cannot .*; choose another --port"):
+        serve(run, port=taken)
+    with pytest.raises(ValueError, match="port must be a number from 0 to 65535, got 99999"):
+        serve(run, port=99999)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +227,27 @@ def test_stopping_finishes_what_runs_and_refuses_what_waits(held):
     assert answers[0] == 200
     with pytest.raises(OSError):
         client.get("/health")
+
+
+def test_a_second_signal_ends_the_command_while_it_draws(run):
+    words = [sys.executable, "-m", "tokenmask", "serve", str(run.folder)]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        client = Client(type("Up", (), {"address": re.match(r"http://127\.0\.0\.1:\d+/", child.stdout.readline())[0]}))
+        body = json.dumps({"stream": "text", "length": 20_000, "steps": 1024})
+        with socket.create_connection(("127.0.0.1", client.port), 10) as line:
+            head = "POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            while not client.get("/health")["running"]:
+                time.sleep(0.05)
+            child.send_signal(signal.SIGINT)
+            while client.get("/health")["status"] != "stopping":
+                time.sleep(0.05)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 130
+        assert child.stderr.read() == "tokenmask: stopped before the last requests were answered\n"
+    finally:
+        child.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM])

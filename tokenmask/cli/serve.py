@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from tokenmask.cli.device import computing
 from tokenmask.cli.show import say
@@ -19,7 +21,12 @@ def serve(arguments: argparse.Namespace) -> int:
     )
     where = "this machine alone" if arguments.host in ("127.0.0.1", "localhost", "::1") else "whoever reaches it"
     say(f"{served.address} ({where}; Ctrl-C stops it)")
-    served.wait()
+    try:
+        served.wait()
+    except KeyboardInterrupt as stop:  # the thread that draws is within torch, which the usual end would abort
+        sys.stderr.write(f"tokenmask: {stop}\n")
+        sys.stderr.flush()
+        os._exit(130)
     now = served.waiting.now()
     say(f"{now['answered']} answered, {now['refused']} refused")
     return 0

@@ -96,9 +96,11 @@ def usual_workers(count: int) -> int:
 
 
 def sentence(error: Exception) -> str:
-    """The first line of an error, with its kind unless that is ValueError."""
+    """The first line of an error, with its kind unless that is ValueError, or a sentence about its file."""
     text = str(error).strip()
     line = text.splitlines()[0] if text else "no reason given"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be read ({error.strerror}); check the path"
     return line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
 
 

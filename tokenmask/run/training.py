@@ -70,6 +70,9 @@ def prepare(
     )
     if not corpora:
         raise ValueError("training needs at least one corpus; name it with --corpus FOLDER")
+    for one in [corpora] if isinstance(corpora, str) else corpora:
+        if isinstance(one, str) or len(one) != 2 or not isinstance(one[1], int | float):
+            raise TypeError(f'corpora must be pairs of a folder and a weight, got {one!r}; write [("folder", 1.0)]')
     opened = [(Corpus(path, split=TRAIN, specs=dict(layout.streams)), weight) for path, weight in corpora]
     for corpus, _ in opened:
         foreign = [name for name in corpus.specs if name not in layout.streams]

@@ -15,7 +15,7 @@ from tokenmask.serving.limits import Limits, Refused
 
 DRAWN = ("budget", "steps", "guidance", "temperature", "num_samples", "negative", "also")
 SIZES = ("length", "grid", "duration_seconds")
-WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "keep_original")
+WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "keep_original")
 FIELDS = {
     "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", *DRAWN, *SIZES),
     "edit": ("stream", "given", "seed", "ending", *DRAWN, *WHERE),
@@ -75,6 +75,9 @@ def read(method: str, body: bytes, limits: Limits) -> Asked:
     ):
         if name in values and not isinstance(values[name], kind):
             raise Refused(400, f"{name} must be {what}, got {json.dumps(values[name])[:80]}; write that")
+    if not all(isinstance(region, list) for region in values.get("regenerate", ())):
+        got = json.dumps(values["regenerate"])[:80]
+        raise Refused(400, f"regenerate must be a list of regions, each a list of numbers, got {got}; write that")
     for name, most in (("steps", limits.most_steps), ("num_samples", limits.most_rows)):
         value = values.get(name)
         if isinstance(value, int) and value > most:
@@ -82,7 +85,8 @@ def read(method: str, body: bytes, limits: Limits) -> Asked:
     for name, least in (("num_samples", 1), ("seed", None)):
         value = values.get(name, 1)
         if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
-            raise Refused(400, f"{name} must be one whole number, got {json.dumps(value)[:80]}; write that")
+            what = "one whole number" if least is None else f"one whole number, at least {least}"
+            raise Refused(400, f"{name} must be {what}, got {json.dumps(value)[:80]}; write that")
     shared = {name: value for name, value in values.items() if name not in ("given", "seed", "ending")}
     text = json.dumps([method, shared], sort_keys=True)
     return Asked(method, values, hashlib.sha256(text.encode()).hexdigest())

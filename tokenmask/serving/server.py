@@ -91,15 +91,21 @@ def serve(run: Run, *, host: str = HOST, port: int = 0, limits: Limits | None = 
 
     Raises:
         OSError: the port is taken, or the address is not of this machine.
+        ValueError: a port that no address has.
     """
     limits = limits or Limits()
+    if not 0 <= port < 1 << 16:
+        raise ValueError(f"port must be a number from 0 to 65535, got {port}; choose another")
     folder = Path(tempfile.mkdtemp(prefix="tokenmask-serve-"))
     wire = Wire(run, folder)
     try:
         http = _Server(host, port, wire, limits)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        if not isinstance(error, OSError):
+            raise
+        why = f"the server must be able to listen at {host!r}, port {port}, but cannot ({error.strerror})"
+        raise OSError(f"{why}; choose another --port or --host") from error
     http.waiting = Waiting(wire, limits)
     threading.Thread(target=http.serve_forever, args=(0.1,), name="tokenmask-http", daemon=True).start()
     name = f"[{host}]" if ":" in host else host
@@ -192,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self._say(200, self.server.waiting.now())
                 elif self.path == "/streams":
                     self._say(200, _streams(self.server.wire.run))
+                elif self.path in ("/generate", "/edit"):
+                    raise Refused(404, f"media are asked for at {self.path} by POST, got GET; send JSON by POST")
                 else:
                     raise Refused(404, f"there are /health, /streams, /generate and /edit, got {self.path[:80]!r}")
             except Refused as no:
@@ -228,6 +236,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the library refuses, said as all else is."""
+        if code == 501:
+            message = f"the server is asked by GET and POST, got {self.command[:20]}; use one of these"
         self._refuse(Refused(code, message or "the request is no HTTP that is understood here; correct it"))
 
     def log_message(self, format: str, *args: Any) -> None:

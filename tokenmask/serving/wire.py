@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,9 +78,12 @@ class Wire:
                 path.write_bytes(base64.b64decode(value["base64"], validate=True))
             except (binascii.Error, TypeError, ValueError) as error:
                 raise ValueError(f"base64 of {name} must be the bytes of a file ({error}); encode it again") from error
-            if ending == CODES:
-                return _checked(TokenStream.load(path), self.run, name)
-            media = self.run.inputs.media(name, inside(self.folder, path))
+            try:
+                if ending == CODES:
+                    return _checked(TokenStream.load(path), self.run, name)
+                media = self.run.inputs.media(name, inside(self.folder, path))
+            except ValueError as error:  # who asked knows no folder of this machine
+                raise ValueError(str(error).replace(f"{path.parent}{os.sep}", "")) from error
         check_media(name, media)
         return media
 
