@@ -1,5 +1,6 @@
 """From media to a corpus: what fails is told, what was done stays done; and counts over the result."""
 
+import gc
 import signal
 import threading
 import time
@@ -122,6 +123,16 @@ def test_building_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert build(rest, {"text": tokenizer}, tmp_path) == BuildSummary(written=0, failed=[], skipped=50)
 
 
+@pytest.fixture
+def _no_callbacks_of_the_collector() -> Iterator[None]:
+    """Hypothesis leaves one, and what is raised within it is lost, a KeyboardInterrupt, too."""
+    callbacks = gc.callbacks[:]
+    gc.callbacks.clear()
+    yield
+    gc.callbacks[:] = callbacks
+
+
+@pytest.mark.usefixtures("_no_callbacks_of_the_collector")
 def test_ctrl_c_at_any_moment_leaves_whole_records(tmp_path: Path) -> None:
     for attempt in range(5):
         folder = tmp_path / str(attempt)

@@ -49,7 +49,7 @@ def test_examples_of_the_help_work_as_written(monkeypatch, capsys, run):
 
     monkeypatch.setattr("tokenmask.cli.play.needed", lambda: None)
     monkeypatch.setattr("tokenmask.cli.play.serve", serve)
-    monkeypatch.setattr("tokenmask.cli.play.load", lambda folder: run)
+    monkeypatch.setattr("tokenmask.cli.play.load", lambda folder, device: run)
     epilog = make_parser()._subparsers._group_actions[0].choices["play"].epilog
     examples = [line.split()[1:] for line in epilog.splitlines() if line.startswith("  tokenmask ")]
     assert [main(words) for words in examples] == [0, 0, 0] and len(pages) == 3

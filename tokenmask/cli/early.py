@@ -16,6 +16,8 @@ SHIPPED = Path(__file__).parents[1] / "weights"
 OF_FILES = ("image", "audio", "motion", "eeg", "video")  # modalities whose media are files, never words
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".wav", ".flac", ".mp3", ".ogg", ".bvh", ".edf", ".mp4", ".tokens")
 
+OF_PROMPTS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
+
 
 def check_paths(arguments: argparse.Namespace) -> None:
     """ValueError for a run, a source, a tokenizer or a file that is not there, or a stream that a run lacks."""
@@ -51,8 +53,15 @@ def _streams(run: Path, arguments: argparse.Namespace) -> None:
             _there(value[1:], f"it is given for {name!r}; name a file that is there, or write words")
         elif kinds.get(name) in OF_FILES and value:
             _there(value, f"it is given for {name!r}; name a file that is there")
-    if getattr(arguments, "prompts", None) is not None:
-        _there(arguments.prompts, "name a file of prompts")
+    prompts = getattr(arguments, "prompts", None)
+    if prompts is not None and Path(prompts).suffix.lower() in (
+        ".txt",
+        ".jsonl",
+        ".csv",
+        ".tsv",
+        ".parquet",
+    ):  # of another ending the command says that
+        _there(prompts, "name a file of prompts")
     media = getattr(arguments, "media", "")
     if kinds.get(wanted) in OF_FILES or (wanted is None and media.lower().endswith(ENDINGS)):
         _there(media, "name the file that is edited")

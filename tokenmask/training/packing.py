@@ -170,7 +170,8 @@ class Packing:
         return any(getattr(type(self), name) is not getattr(Packing, name) for name in _OF_A_RECORD)
 
     def _cutting(self, layout: Layout) -> Cutting:
-        return Cutting(layout, self.max_positions, self.end_multiple, self.budgets)
+        most, multiple = min(self.max_positions, _BEYOND), min(self.end_multiple, _BEYOND)
+        return Cutting(layout, most, multiple, self.budgets)
 
     def window(
         self, layout: Layout, name: str, stream: TokenStream, beside: Mapping[str, TokenStream]
@@ -205,6 +206,7 @@ class Packing:
 
 
 # What `batch` and `table_positions` must agree with.
+_BEYOND = 1 << 40  # positions, more than any record has
 _OF_A_RECORD = ("__call__", "positions", "padded_length", "steps")
 
 
