@@ -15,7 +15,6 @@ from typing import Any
 SHIPPED = Path(__file__).parents[1] / "weights"
 OF_FILES = ("image", "audio", "motion", "eeg", "video")  # modalities whose media are files, never words
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".wav", ".flac", ".mp3", ".ogg", ".bvh", ".edf", ".mp4", ".tokens")
-
 OF_PROMPTS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
@@ -54,13 +53,7 @@ def _streams(run: Path, arguments: argparse.Namespace) -> None:
         elif kinds.get(name) in OF_FILES and value:
             _there(value, f"it is given for {name!r}; name a file that is there")
     prompts = getattr(arguments, "prompts", None)
-    if prompts is not None and Path(prompts).suffix.lower() in (
-        ".txt",
-        ".jsonl",
-        ".csv",
-        ".tsv",
-        ".parquet",
-    ):  # of another ending the command says that
+    if prompts is not None and Path(prompts).suffix.lower() in OF_PROMPTS:  # else the command says what it takes
         _there(prompts, "name a file of prompts")
     media = getattr(arguments, "media", "")
     if kinds.get(wanted) in OF_FILES or (wanted is None and media.lower().endswith(ENDINGS)):
