@@ -27,8 +27,20 @@ def counting(stop: int, error: BaseException) -> Callable[[], int]:
     return make
 
 
+_OTHERS: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_others() -> None:
+    """Of trainings that tests of other files left behind, which end when they are collected."""
+    _OTHERS.clear()
+    _OTHERS.update(threads())
+
+
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "tokenmask-ahead"]
+    """Those that this test started."""
+    there = [thread for thread in threading.enumerate() if thread.name == "tokenmask-ahead"]
+    return [thread for thread in there if thread not in _OTHERS]
 
 
 @pytest.mark.parametrize("room", [1, 3, 50])
