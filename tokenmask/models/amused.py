@@ -16,11 +16,11 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.layout.ranges import Range
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.models.attention_pattern import AttentionPattern, Full
+from tokenmask.models.attention_pattern import AttentionPattern
 from tokenmask.models.backbone import Backbone, BackboneConfig, Hidden, Tap
 from tokenmask.models.cache import KVCache
 from tokenmask.models.heads import HeadConfig
-from tokenmask.models.wrapped import Marks, WrappedHeadConfig
+from tokenmask.models.wrapped import Marks, WrappedHeadConfig, refuse_parts, rows_and_columns
 
 PICTURE, PROMPT = "image", "text"  # streams of the layout, in this order
 _REMEMBERED = 256  # prompts whose vectors are kept
@@ -66,7 +66,7 @@ class Amused(Backbone):
         super().__init__()
         self.config, self.network, self.text_encoder = config, config.network, config.text_encoder
         self.codes, self.words = layout.range(PICTURE), layout.range(PROMPT)
-        self._known: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+        self._known: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
 
     @property
     def table(self) -> Tensor:
@@ -90,14 +90,9 @@ class Amused(Backbone):
         taps: Sequence[Tap] = (),
         cache: KVCache | None = None,
     ) -> Hidden:
-        if not isinstance(pattern or Full(), Full) or taps or cache is not None:
-            raise ValueError(
-                f"a wrapped {type(self.network).__name__} sees all of a row and keeps nothing of it, got {pattern}, "
-                f"taps {list(taps)}; use the pattern Full and no reuse"
-            )
-        rows, length, levels = inputs.shape
-        position = torch.div(queries.slots, levels, rounding_mode="floor")
-        row, column = torch.div(position, length, rounding_mode="floor"), position % length
+        refuse_parts(self.network, pattern, taps, cache)
+        rows = inputs.shape[0]
+        row, column = rows_and_columns(inputs, queries)
         ids = inputs.ids[:, :, 0].long()
         drawn, said = _of(self.codes, ids, inputs.valid), _of(self.words, ids, inputs.valid)
         if not bool(drawn[row, column].all()):
@@ -133,9 +128,9 @@ class Amused(Backbone):
                 f"a wrapped {type(self.network).__name__} sees prompts of {longest - len(whole) + len(pieces)} pieces "
                 f"at most, got {len(pieces)}; write a shorter one"
             )
-        key = tuple(whole)
+        device = self.table.device
+        key = (device, self.table.dtype, *whole)  # a copy may stand on another device
         if key not in self._known:
-            device = self.table.device
             ids = torch.tensor([whole + [marks.pad] * (longest - len(whole))], device=device)
             made = self.text_encoder(ids, return_dict=True, output_hidden_states=True)
             while len(self._known) >= _REMEMBERED:

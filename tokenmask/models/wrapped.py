@@ -119,17 +119,12 @@ class Wrapped(Backbone):
         taps: Sequence[Tap] = (),
         cache: KVCache | None = None,
     ) -> Hidden:
-        if not isinstance(pattern or Full(), Full) or taps or cache is not None:
-            raise ValueError(
-                f"a wrapped {type(self.network).__name__} sees all of a row and keeps nothing of it, got {pattern}, "
-                f"taps {list(taps)}; use the pattern Full and no reuse"
-            )
-        rows, length, levels = inputs.shape
+        refuse_parts(self.network, pattern, taps, cache)
+        rows = inputs.shape[0]
         own = self._own_ids(inputs)
         counts = (own >= 0).sum(1)
         places = (own >= 0).cumsum(1) - 1  # of each position in the row of the network
-        position = torch.div(queries.slots, levels, rounding_mode="floor")
-        row, column = torch.div(position, length, rounding_mode="floor"), position % length
+        row, column = rows_and_columns(inputs, queries)
         place = places[row, column]
         if self.config.causal:
             self._refuse_holes(inputs, row, column)
@@ -185,6 +180,22 @@ class Wrapped(Backbone):
                 present = torch.cat([present, present.new_tensor([marks.end])])
             ids[line, : len(present)], mask[line, : len(present)] = present, 1
         return ids, mask
+
+
+def refuse_parts(network: nn.Module, pattern: AttentionPattern | None, taps: Sequence[Tap], cache: Any) -> None:
+    """ValueError for what a network of others has not: patterns, taps, a cache."""
+    if not isinstance(pattern or Full(), Full) or taps or cache is not None:
+        raise ValueError(
+            f"a wrapped {type(network).__name__} sees all of a row and keeps nothing of it, got {pattern}, "
+            f"taps {list(taps)}; use the pattern Full and no reuse"
+        )
+
+
+def rows_and_columns(inputs: Batch, queries: Queries) -> tuple[Tensor, Tensor]:
+    """The row and the position in it of each query, int64 [M] each."""
+    _, length, levels = inputs.shape
+    position = torch.div(queries.slots, levels, rounding_mode="floor")
+    return torch.div(position, length, rounding_mode="floor"), position % length
 
 
 class WrappedHead(Head):
