@@ -119,7 +119,9 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     """
     length = whole("length", whole("length", length), most=MOST_CODES)
     if stream.spec.axes != ("index",) or stream.spec.grid != (None,):
-        raise ValueError(f"only words can be replaced by more or fewer codes, got length={length} for other media")
+        raise ValueError(
+            f"only words can be replaced by more or fewer codes, got length={length} for other media; leave it out"
+        )
     places = chosen.any(-1).nonzero().squeeze(1)
     first, stop = int(places[0]), int(places[-1]) + 1
     if len(places) != stop - first:
@@ -187,7 +189,9 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
         return tokenizer.places(media, stream, region)
     spec = stream.spec
     if spec.rate_hz is None:
-        raise ValueError(f"a {spec.modality} stream has no clock to place the region {tuple(region)} on; leave it out")
+        raise ValueError(
+            f"a stream of {spec.modality} has no clock to place the region {tuple(region)} on; leave it out"
+        )
     if len(region) != 2 or not 0 <= region[0] < region[1]:
         raise ValueError(
             f"a region of {spec.modality} is (start, end) in seconds, got {tuple(region)}; begin at 0 or later, and "
@@ -217,7 +221,8 @@ def _channels(tokenizer: Any, names: Sequence[str], asked: Sequence[str]) -> lis
     folded = [name.casefold() for name in names]
     if not asked or not {name.casefold() for name in asked} <= set(folded):
         raise ValueError(
-            f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(asked) or 'none'}"
+            f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(asked) or 'none'}; "
+            f"{'name one, or ' if names else ''}leave channels out"
         )
     return [folded.index(name.casefold()) for name in asked]
 
@@ -236,6 +241,7 @@ def _levels(
         groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)
     deepest = max(len(group) for group in groups)
     levels = None if levels is None else [whole("each of levels", level, 0) for level in levels]
-    if levels is not None and not all(0 <= level < deepest for level in levels):
-        raise ValueError(f"levels must lie in 0..{deepest - 1}, got {', '.join(map(str, levels))}")
+    if levels is not None and not (levels and all(0 <= level < deepest for level in levels)):
+        got = ", ".join(map(str, levels)) or "none"
+        raise ValueError(f"levels must lie in 0..{deepest - 1}, got {got}; count from 0, or leave levels out for all")
     return [level for group in groups for depth, level in enumerate(group) if levels is None or depth in levels]
