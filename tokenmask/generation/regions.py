@@ -16,10 +16,11 @@ from tokenmask.generation.request import MOST_CODES, growing_axis
 from tokenmask.ops import uniform
 from tokenmask.ops.philox import Purpose
 from tokenmask.scores.arguments import number, whole
-from tokenmask.streams import TokenStream
+from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.telling import tell
 from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
+_LEAST = 1e-6  # of a code: what is less is a matter of rounding
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
 
@@ -208,10 +209,24 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
             f"the region {tuple(region)} of {spec.modality} ends after the {size / spec.rate_hz:g} s of the media; "
             "what lies inside is filled anew"
         )
+    first, stop = math.floor(start + _LEAST), min(math.ceil(end - _LEAST), size)
+    _tell_grown(media, spec, region, first, stop, size)
     steps = torch.arange(size)
-    inside = (steps >= math.floor(start + 1e-6)) & (steps < math.ceil(end - 1e-6))
+    inside = (steps >= first) & (steps < stop)
     shape = [-1 if index == axis else 1 for index in range(len(spec.axes))]
     return inside.view(shape).expand(stream.grid)
+
+
+def _tell_grown(media: Any, spec: StreamSpec, region: Region, first: int, stop: int, size: int) -> None:
+    """Says what becomes of a region that begins or ends inside of a code; the last code may end after its media."""
+    assert spec.rate_hz is not None
+    lasts = min(size / spec.rate_hz, getattr(media, "duration_seconds", math.inf))
+    begins, ends = first / spec.rate_hz, min(stop / spec.rate_hz, lasts)
+    if max(region[0] - begins, ends - min(region[1], lasts)) * spec.rate_hz > _LEAST:
+        tell(
+            f"the region ({region[0]:g}, {region[1]:g}) of {spec.modality} begins or ends inside of a code, and codes "
+            f"are filled whole: ({begins:.6g}, {ends:.6g}) s is what is filled anew"
+        )
 
 
 def _channels(tokenizer: Any, names: Sequence[str], asked: Sequence[str]) -> list[int]:
