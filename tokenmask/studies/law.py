@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -138,6 +138,9 @@ def _entropy(world: World) -> float:
 class LawMetric(ABC):
     """A kind of figure of what was drawn in a world; those of packages of others are named by class path."""
 
+    begins: ClassVar[tuple[str, ...]] = ()
+    """As of :class:`tokenmask.evaluation.metric.Metric`."""
+
     @abstractmethod
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """The figures."""
@@ -149,6 +152,8 @@ class TotalVariation(LawMetric):
 
     With few samples an exact sampler is at that floor, not at zero; "above the floor" is the difference.
     """
+
+    begins: ClassVar[tuple[str, ...]] = ("total variation", "total variation above the floor")
 
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """The distance, and what of it is not chance."""
@@ -167,6 +172,8 @@ class TotalVariation(LawMetric):
 class ExcessNats(LawMetric):
     """How much less likely samples are under the law than draws of it; below zero where variety is lost."""
 
+    begins: ClassVar[tuple[str, ...]] = ("excess nats",)
+
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """Over the samples that can be at all."""
         values = -drawn.logprob[np.isfinite(drawn.logprob)] - drawn.entropy
@@ -179,6 +186,8 @@ class ExcessNats(LawMetric):
 @dataclass(frozen=True)
 class Impossible(LawMetric):
     """The share of samples that the law never gives."""
+
+    begins: ClassVar[tuple[str, ...]] = ("impossible samples",)
 
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """A share with Wilson's interval."""
