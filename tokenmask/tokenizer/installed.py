@@ -35,6 +35,8 @@ TOKENIZERS = {
     "snac": "tokenmask.modalities.published.snac:SnacTokenizer",
     "wavtokenizer": "tokenmask.modalities.published.wavtokenizer:WavTokenizer",
     "t2m": "tokenmask.modalities.published.t2m:T2mTokenizer",
+    "labram": "tokenmask.modalities.published.labram:LabramTokenizer",
+    "neurorvq": "tokenmask.modalities.published.neurorvq:NeurorvqTokenizer",
     "fast": "tokenmask.modalities.published.fast:FastTokenizer",
     "tiktoken": "tokenmask.modalities.published.openai:TiktokenTokenizer",
 }
