@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tokenmask.modalities.published.named import Named, check_names, counted
+from tokenmask.nn import Named, check_names, counted
 
 GROUPS = 4  # of the norms of convolutions
 _ATTENTION_EPS = 1e-6  # of the norms of queries and keys

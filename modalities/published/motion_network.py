@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tokenmask.modalities.published.named import Named, check_names, counted
+from tokenmask.nn import Named, check_names, counted
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
 _STRIDE = 2

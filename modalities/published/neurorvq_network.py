@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tokenmask.modalities.published.eeg_network import GROUPS, EegVq, flat, pairs, transformer_names
-from tokenmask.modalities.published.named import counted
+from tokenmask.nn import counted
 
 _TOLD = ("amplitude", "angle_sin", "angle_cos")
 

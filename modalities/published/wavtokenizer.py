@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, needed, tensors_of
-from tokenmask.modalities.published.named import Named
 from tokenmask.modalities.published.networks import built
 from tokenmask.modalities.published.sound import PublishedCodec
 from tokenmask.modalities.published.vocos import spectrum_sound
+from tokenmask.nn import Named
 
 _HOW = "save_file(torch.load('FILE.ckpt', weights_only=True)['state_dict'], 'model.safetensors')"
 _ENCODER, _BOOK = (
