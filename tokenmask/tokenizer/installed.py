@@ -32,6 +32,7 @@ TOKENIZERS = {
     "vqmodel": "tokenmask.modalities.published.vqmodel:VqmodelTokenizer",
     "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
     "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
+    "cosmos": "tokenmask.modalities.published.cosmos:CosmosTokenizer",
     "snac": "tokenmask.modalities.published.snac:SnacTokenizer",
     "wavtokenizer": "tokenmask.modalities.published.wavtokenizer:WavTokenizer",
     "t2m": "tokenmask.modalities.published.t2m:T2mTokenizer",
