@@ -2,7 +2,8 @@
 
 ``python benchmarks/parity/cosmos.py FOLDER`` with a folder that holds the official checkout; einops is needed, loguru
 is stood in for. A small network, the same random weights on both sides, loaded strictly by the published names. Equal:
-the codes of a picture; to rounding: the picture of any codes. ``--record`` keeps what the official code gave for the tests.
+the codes of a picture; to rounding: the picture of any codes. ``--record`` keeps what the official code gave for the
+tests.
 """
 
 from __future__ import annotations
