@@ -22,6 +22,7 @@ from tokenmask.models.magnet import MagnetConfig
 from tokenmask.models.wrapped import WrappedConfig, WrappedHeadConfig
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.recipes.recipe import OPEN
+from tokenmask.run.expert import RunExpert
 from tokenmask.sampling import Sampler, Stage
 from tokenmask.testing import check_component, component_checks
 from tokenmask.testing.component import CONTRACTS, contract_of
@@ -46,7 +47,7 @@ def _ships(module: str) -> bool:
 
 
 # Of a network or a law that is there already, so none is made from a seed for any layout.
-WRAPPED = {AmusedConfig, MagnetConfig, WrappedConfig, WrappedHeadConfig, OracleConfig, OracleHeadConfig}
+WRAPPED = {AmusedConfig, MagnetConfig, WrappedConfig, WrappedHeadConfig, OracleConfig, OracleHeadConfig, RunExpert}
 
 
 @pytest.fixture(scope="module")
