@@ -107,7 +107,19 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         type=count,
         metavar="N",
         help="processes that encode, of one thread each; results are the same for any number (default: one for each "
-        "core, one alone below a hundred items)",
+        "core, one alone below a hundred items; of another --engine as many as it has CPUs)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--engine NAME."""
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help="what encodes: local (this machine), processes (the same, also for few items), ray (a cluster of Ray on "
+        "this machine), or ray:ADDRESS for one that runs (ray:10.0.0.1:6379, ray:auto); results are the same "
+        "(default: local)",
     )
 
 
