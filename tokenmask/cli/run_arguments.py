@@ -19,6 +19,7 @@ from tokenmask.cli.arguments import (
     add_workers,
     command,
     count,
+    counts,
     grid,
     named,
     not_below_0,
@@ -135,7 +136,12 @@ def edit(commands: Commands) -> None:
     )
     parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
     parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
-    parser.add_argument("--length", type=count, metavar="N", help="codes in place of the region, for text")
+    parser.add_argument(
+        "--length",
+        type=counts,
+        metavar="N",
+        help="codes in place of the region, for text; LEAST:MOST lets the model say how many",
+    )
     parser.add_argument(
         "--strength",
         type=share,
