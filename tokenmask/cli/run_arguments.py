@@ -269,6 +269,18 @@ def report(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
 
 
+def show(commands: Commands) -> None:
+    """``tokenmask show``."""
+    examples = ["tokenmask show steps.safetensors", "tokenmask show steps.safetensors --run runs/demo --out steps.html"]
+    about = "Show a generation that was recorded, step by step: one HTML file."
+    parser = command(commands, "show", about, examples)
+    parser.add_argument("recording", metavar="FILE", help="what --record, or Recording.save, wrote")
+    parser.add_argument("--run", metavar="RUN", help="whose tokenizers decode it (default: the model that ships)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the HTML file; one that is there is replaced (default: FILE.html)"
+    )
+
+
 def play(commands: Commands) -> None:
     """``tokenmask play``."""
     examples = ["tokenmask play", "tokenmask play runs/demo --browser", "tokenmask play runs/demo --swap audio=shipped"]
@@ -443,6 +455,9 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many to draw (default: 1)")
+    parser.add_argument(
+        "--record", metavar="FILE", help="keep what stood after each step in a file, for `tokenmask show`"
+    )
     parser.add_argument(
         "--out",
         metavar="PATH",
