@@ -197,6 +197,17 @@ def count(text: str) -> int:
     return _whole(text, 1)
 
 
+def counts(text: str) -> int | tuple[int, int]:
+    """A whole number, at least 1, or two, LEAST:MOST."""
+    least, colon, most = text.partition(":")
+    if not colon:
+        return count(text)
+    found = count(least), count(most)
+    if found[0] > found[1]:
+        raise argparse.ArgumentTypeError(f"must be LEAST:MOST with the least first, got {text!r}")
+    return found
+
+
 def seed(text: str) -> int:
     """A whole number of 63 bits."""
     if not text.isdecimal() or int(text) >= 1 << 63:
