@@ -8,6 +8,7 @@ import torch
 import tokenmask as tm
 from tokenmask.generation import Filling, Request, fill_any
 from tokenmask.generation.long import window_seed, windows
+from tokenmask.run.drawing import Drawing
 from tokenmask.streams import TokenStream
 
 
@@ -73,10 +74,11 @@ def test_seven_seconds_begin_as_two_do_and_go_on_from_what_is_there(run):
     known = torch.cat([long.codes[60:100], torch.zeros(60, 7, dtype=torch.int32)])
     canvas = TokenStream(long.spec, known, 60 / 50)  # the clock goes on
     second = Request("audio", canvas, hole(100, 40, 100)[:, None].expand(100, 7), {"text": start}, seed=4, cut=True)
+    drawing = Drawing.of(run, "audio", {"steps": 1})
     with_own_draws = replace(second, seed=window_seed(4, 1))
-    again = run._fill([with_own_draws], run.recipe.sampler_of("audio").adapted(steps=1), {})[0]
+    again = drawing.fill([with_own_draws])[0]
     assert torch.equal(long.codes[100:160], again.codes[40:])
-    other = run._fill([second], run.recipe.sampler_of("audio").adapted(steps=1), {})[0]
+    other = drawing.fill([second])[0]
     assert not torch.equal(other.codes[40:], again.codes[40:])
 
 

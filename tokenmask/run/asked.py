@@ -1,6 +1,6 @@
 """What a person asks of a run as requests, and the media that are continued.
 
-Arrow: given + sizes --**asked_of**--> Asked --fill--> TokenStream --**Asked.decoded**--> media. Does not know: drawing.
+Arrow: **Wish** --**asked_of**--> Asked --fill--> TokenStream --**Asked.decoded**--> media. Does not know: drawing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,20 @@ from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Continues, Tokenizer
 
 _WHOLE = 1e-6  # of a place: a length in seconds is rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What a call of :meth:`Run.generate` says; each as there."""
+
+    stream: str
+    given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+    length: int | None
+    grid: tuple[int, ...] | None
+    duration_seconds: float | None
+    invariant: bool
+    keep_original: bool | None
+    options: DrawOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +60,11 @@ class Asked:
         return tokenizer.decode(stream, given=self.source, keep=self.keep[tuple(slice(size) for size in stream.grid)])
 
 
-def asked_of(
-    inputs: Inputs,
-    stream: str,
-    given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-    *,
-    length: int | None,
-    grid: tuple[int, ...] | None,
-    duration_seconds: float | None,
-    keep_original: bool | None,
-    options: DrawOptions,
-) -> list[Asked]:
-    """The requests of :meth:`Run.generate`, those of one request's samples in turn; see there."""
+def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
+    """The requests of a wish, those of one request's samples in turn; see :meth:`Run.generate`."""
+    if not isinstance(wish.invariant, bool):
+        raise TypeError(f"invariant must be True or False, got {wish.invariant!r}; write one of these")
+    stream, given, options, keep_original = wish.stream, wish.given, wish.options, wish.keep_original
     seed, samples = check_options(options, ("length", "grid", "duration_seconds", "invariant", "keep_original"))
     if isinstance(given, str) or not isinstance(given, Mapping | Sequence | None):
         raise TypeError(f"given must be a mapping of stream names, or a list of them, got {given!r}; write a dict")
@@ -81,7 +88,7 @@ def asked_of(
             source = streams[stream] = inputs.media(stream, streams[stream])
         conditions = inputs.conditions(streams)
         prefix = conditions.pop(stream, None)
-        size = inputs.grid(stream, prefix, length, grid, duration_seconds)
+        size = inputs.grid(stream, prefix, wish.length, wish.grid, wish.duration_seconds)
         names = inputs.names(stream, prefix, size)
         request = Request.blank(
             inputs.layout, stream, size, prefix=prefix, labels=names, given=conditions, seed=its_seed, **others

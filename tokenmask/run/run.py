@@ -15,47 +15,27 @@ from typing import Any, Unpack, cast
 import torch
 from torch import Tensor
 
-from tokenmask.analysis import LogLikelihood, log_likelihoods
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Record, totals
+from tokenmask.analysis import LogLikelihood
+from tokenmask.corpus import Record
 from tokenmask.devices import DTYPES, copied, device_named
-from tokenmask.generation import (
-    DrawOptions,
-    Fill,
-    Filling,
-    Inputs,
-    Placed,
-    Region,
-    Request,
-    check_options,
-    drawn_with,
-    enclosed,
-    fill,
-    fill_any,
-    fill_in_turn,
-    growing_axis,
-    hole,
-    left_beside,
-    resized,
-    sees,
-    thinned,
-    touched,
-    window,
-)
+from tokenmask.generation import DrawOptions, Inputs, Region
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
-from tokenmask.run.asked import Asked, asked_of, marked
+from tokenmask.run.asked import Wish
 from tokenmask.run.card import Card
+from tokenmask.run.editing import Change, edited, edited_file
 from tokenmask.run.exporting import export
-from tokenmask.run.folder import SHIPPED, model_path, read_run, write_run
+from tokenmask.run.folder import SHIPPED, read_run
+from tokenmask.run.generating import generated, generated_tokens, streamed
+from tokenmask.run.judging import held_out, likelihoods, records_of
+from tokenmask.run.saving import saved
 from tokenmask.run.swap import swap
-from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.scores.arguments import is_a
-from tokenmask.streams import TokenStream, cut, pasted
-from tokenmask.telling import tell
+from tokenmask.streams import TokenStream
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import DecodesPieces, Moves, ReadsFiles, Show, Tokenizer, WritesFiles, nothing_shown
-from tokenmask.training import StreamScore, held_out_scores
+from tokenmask.tokenizer import Moves, Show, Tokenizer, nothing_shown
+from tokenmask.training import StreamScore
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,11 +137,8 @@ class Run:
             keep_original: what is continued is what was given, not what its codes decode to. None does so for media
                 that carry no codes of their own, where the tokenizer :class:`~tokenmask.tokenizer.Continues` media.
         """
-        tokens, asked = self._generated(
-            stream, given, length, grid, duration_seconds, invariant, keep_original, options
-        )
-        tokenizer = self.tokenizers[stream]
-        return [one.decoded(tokenizer, filled) for one, filled in zip(asked, tokens, strict=True)]
+        wish = Wish(stream, given, length, grid, duration_seconds, invariant, keep_original, options)
+        return generated(self, wish)
 
     @free_cores()
     def generate_tokens(
@@ -196,46 +173,7 @@ class Run:
             ValueError: a stream that the run does not have, a length that is missing, zero or too long.
             TypeError: an option that there is not, or a value of another type.
         """
-        return self._generated(stream, given, length, grid, duration_seconds, invariant, None, options)[0]
-
-    def _generated(
-        self,
-        stream: str,
-        given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-        length: int | None,
-        grid: tuple[int, ...] | None,
-        duration_seconds: float | None,
-        invariant: bool,
-        keep_original: bool | None,
-        options: DrawOptions,
-    ) -> tuple[list[TokenStream], list[Asked]]:
-        asked = self._asked(stream, given, length, grid, duration_seconds, invariant, keep_original, options)
-        filled = self._fill([one.request for one in asked], self._sampler(stream, options), options, invariant)
-        return [one.marked(tokens) for one, tokens in zip(asked, filled, strict=True)], asked
-
-    def _asked(
-        self,
-        stream: str,
-        given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-        length: int | None,
-        grid: tuple[int, ...] | None,
-        duration_seconds: float | None,
-        invariant: bool,
-        keep_original: bool | None,
-        options: DrawOptions,
-    ) -> list[Asked]:
-        if not isinstance(invariant, bool):
-            raise TypeError(f"invariant must be True or False, got {invariant!r}; write one of these")
-        return asked_of(
-            self.inputs,
-            stream,
-            given,
-            length=length,
-            grid=grid,
-            duration_seconds=duration_seconds,
-            keep_original=keep_original,
-            options=options,
-        )
+        return generated_tokens(self, Wish(stream, given, length, grid, duration_seconds, invariant, None, options))
 
     def stream(
         self,
@@ -265,19 +203,8 @@ class Run:
             ValueError: as of :meth:`generate`; several samples; a tokenizer that decodes whole streams only, or that
                 joins what is given to what is made only as a whole.
         """
-        if not isinstance(given, Mapping | None):
-            raise TypeError(f"stream takes one request, got given={given!r}; write a dict, or use generate for several")
-        asked = self._asked(stream, given, length, grid, duration_seconds, invariant, keep_original, options)
-        if len(asked) != 1:
-            raise ValueError(f"stream makes one sample, got num_samples={len(asked)}; use generate for several")
-        tokenizer = self.tokenizers[stream]
-        if not isinstance(tokenizer, DecodesPieces):
-            raise ValueError(f"{type(tokenizer).__name__} decodes whole streams only, not pieces; use generate")
-        one, filler = asked[0], self._filler(self._sampler(stream, options), options, invariant)
-        codes = fill_in_turn(one.request, self.layout, self.recipe.packing, filler)
-        kept = {} if one.source is None else {"given": one.source, "keep": one.keep}
-        places = one.request.canvas.grid[growing_axis(one.request.canvas.spec)]
-        return _with_free_cores(tokenizer.decode_pieces(codes, places, **kept))
+        wish = Wish(stream, given, length, grid, duration_seconds, invariant, keep_original, options)
+        return streamed(self, wish)
 
     @free_cores()
     def edit(
@@ -322,22 +249,8 @@ class Run:
             ValueError: a region outside of the media, an unknown stream, level, channel or part.
             TypeError: an option that there is not, or a value of another type.
         """
-        if not isinstance(keep_original, bool | None):
-            raise TypeError(f"keep_original must be True, False or None, got {keep_original!r}; write one of these")
-        inputs = self.inputs
-        name = stream or inputs.stream_of(media)
-        inputs.check(name)
-        tokenizer = self.tokenizers[name]
-        source = media if isinstance(media, TokenStream) else inputs.media(name, media)
-        codes = inputs.tokens(name, source)
-        shown = tokenizer.decode(codes) if isinstance(source, TokenStream) else source
-        where = {"levels": levels, "channels": channels, "parts": parts}
-        edited, chosen = self._remade(name, codes, shown, regenerate, length, strength, given, options, **where)
-        if keep_original is None:
-            keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
-        if keep_original:
-            return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in edited]
-        return [tokenizer.decode(one) for one in edited]
+        change = Change(regenerate, levels, channels, parts, length, strength, given, options)
+        return edited(self, media, stream, change, keep_original)
 
     @free_cores()
     def edit_file(
@@ -367,106 +280,13 @@ class Run:
         Raises:
             ValueError: as of :meth:`edit`; a tokenizer that needs whole media; another number of files than of samples.
         """
-        self.inputs.check(stream)
-        tokenizer = self.tokenizers[stream]
-        if not isinstance(tokenizer, ReadsFiles) or not isinstance(tokenizer, WritesFiles):
-            raise ValueError(f"{type(tokenizer).__name__} needs whole media, not files in pieces; use edit")
-        if len(out) != options.get("num_samples", 1):
-            raise ValueError(f"an edit writes a file for each of num_samples samples, got {len(out)} names")
-        codes = tokenizer.encode_file(path, show=show)
-        where = {"levels": levels, "channels": channels, "parts": parts}
-        edited, chosen = self._remade(stream, codes, None, regenerate, None, strength, given, options, **where)
-        for one, target in zip(edited, out, strict=True):
-            tokenizer.decode_file(one, target, given=path, keep=~chosen.any(-1), show=show)
-
-    def _remade(
-        self,
-        name: str,
-        codes: TokenStream,
-        shown: Any,
-        regenerate: Sequence[Region] | None,
-        length: int | None,
-        strength: float | None,
-        given: Mapping[str, Any] | None,
-        options: DrawOptions,
-        **where: Any,
-    ) -> tuple[list[TokenStream], Tensor]:
-        """The codes of each sample, and which places of ``codes`` were filled anew, bool [*grid, levels]."""
-        mine = ("stream", "levels", "channels", "parts", "length", "strength", "given", "keep_original")
-        seed, samples = check_options(options, mine)
-        if not isinstance(seed, int):
-            raise ValueError(f"an edit has one seed, got {seed!r}; write one whole number")
-        inputs, tokenizer = self.inputs, self.tokenizers[name]
-        chosen = hole(tokenizer, shown, codes, regenerate, **where)
-        if strength is not None:
-            if length is not None:
-                raise ValueError(
-                    "strength keeps places of the region and length replaces them all; write one of the two"
-                )
-            chosen = thinned(chosen, strength, seed)
-        whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
-        beside = left_beside(tokenizer, name, shown, codes, chosen, regenerate)
-        conditions, others = inputs.conditions(given), inputs.companions(options)
-        canvas, open_places, first = whole, opened, 0
-        piece = self.recipe.packing.window(self.layout, name, whole, conditions)
-        if piece is not None and not _fits(opened, whole.spec.axes.index(piece[0]), piece[1]):
-            piece = None  # a hole longer than the model sees is filled window by window
-        if piece is not None:
-            first, stop = window(whole, opened, piece[1])
-            canvas = cut(whole, piece[0], first, stop)
-            open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
-        request = Request(name, canvas, open_places, conditions, seed=seed, cut=piece is not None, **others)
-        sampler = self._sampler(name, options)
-        end = codes.spec.end_code
-        if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
-            owner = self.layout.range(name).stream
-            sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
-        if beside is not None:
-            if sees(request, self.layout, self.recipe.packing) is None:
-                sampler = enclosed(sampler, beside, int(opened.any(-1).sum()))
-            else:
-                tell(
-                    f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too"
-                )
-        requests = [replace(request, sample=sample) for sample in range(samples)]
-        filled = self._fill(requests, sampler, options)
-        edited = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
-        return [marked(one, opened) for one in edited], chosen
+        change = Change(regenerate, levels, channels, parts, None, strength, given, options)
+        edited_file(self, path, out, stream, change, show)
 
     @property
     def inputs(self) -> Inputs:
         """What its streams take: media, words and paths as tokens."""
         return Inputs(self.layout, self.tokenizers, self.labels)
-
-    def _sampler(self, stream: str, options: DrawOptions) -> Sampler:
-        return drawn_with(self.recipe.sampler_of(stream, options.get("budget")), options)
-
-    def _fill(
-        self, requests: Sequence[Request], sampler: Sampler, options: DrawOptions, invariant: bool = True
-    ) -> list[TokenStream]:
-        filled = self._filler(sampler, options, invariant)
-        return fill_any(requests, self.layout, self.recipe.packing, filled, options.get("progress", False))
-
-    def _filler(self, sampler: Sampler, options: DrawOptions, invariant: bool = True) -> Fill:
-        packing, on_step = self.recipe.packing, options.get("on_step")
-
-        def filled(some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
-            def shown(now: Filling) -> None:
-                if on_step is not None:
-                    on_step(placed[now.request](now))
-
-            return fill(
-                some,
-                layout=self.layout,
-                models=self.models,
-                sampler=sampler,
-                packing=packing,
-                invariant=invariant,
-                progress=bar,
-                on_step=shown if on_step is not None else None,
-            )
-
-        return filled
 
     # change ------------------------------------------------------------------------------------------------------
 
@@ -515,28 +335,12 @@ class Run:
             ValueError: the folder is a file or holds another run, a corpus holds foreign codes, or a component could
                 not be read back (made in a notebook, or of a package that is not installed); then nothing was written.
         """
-        if not isinstance(folder, str | Path) or not str(folder):
-            raise TypeError(f"folder must be the path of a run folder, got {folder!r}; name one")
-        if card is not None:
-            is_a("card", card, Card)
-        folder = Path(folder)
-        for above in (folder, *folder.parents):
-            if above.exists() and not above.is_dir():
-                raise ValueError(f"a run is saved as a folder, but {above} is a file; name another")
-        for model in self.models.values():
-            model.about()  # refuses what no file could name
-        for path, _ in corpora:
-            Corpus(path, specs=dict(self.layout.streams))
-        labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in self.labels.items()}
-        origin = {"fresh": list(self.fresh)} if self.fresh else {}
-        write_run(folder, self.recipe, self.layout, self.tokenizers, corpora, labels, origin)
-        for name, model in self.models.items():
-            path = model_path(folder, name)
-            path.parent.mkdir(exist_ok=True)
-            model.save(path)
         from tokenmask.sharing import write_card  # late, as the two below: see CONTRIBUTING
 
-        write_card(self, folder, Card() if card is None else card)
+        card = Card() if card is None else card
+        is_a("card", card, Card)
+        folder = saved(self, folder, corpora)
+        write_card(self, folder, card)
         return Run.load(folder).to(self.device)
 
     def export(self, kind: str, folder: str | Path) -> Path:
@@ -578,7 +382,7 @@ class Run:
 
     def records(self, split: str) -> list[Record]:
         """All records of the run's corpora in a split; refused if their tokenizers are not this run's."""
-        return [record for corpus in self._corpora(split) for record in corpus]
+        return records_of(self, split)
 
     @free_cores()
     def log_likelihood(
@@ -602,45 +406,11 @@ class Run:
             ValueError: an unknown stream, or an item that is longer than the model sees.
             TypeError: one item alone instead of a list.
         """
-        if isinstance(media, str) or not isinstance(media, Sequence):
-            raise TypeError(f"media must be a list of items, got {type(media).__name__}; write [item]")
-        if not media:
-            return []
-        inputs = self.inputs
-        name = stream or inputs.stream_of(media[0])
-        beside = inputs.conditions(given)
-        records = [{**beside, name: inputs.tokens(name, one)} for one in media]
-        return log_likelihoods(self.models["main"], self.recipe.packing, records, name, draws=draws, seed=seed)
+        return likelihoods(self, media, stream, given, draws, seed)
 
     def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
         """Masked cross-entropy of held-out records beside a unigram of the training codes."""
-        counts = totals(self._corpora(TRAIN))
-        records = self.records(HELD_OUT)
-        if not records:
-            raise ValueError(f"the corpora of {self.folder} hold no held-out records to score; build them with a split")
-        model, packing, process = self.models["main"], self.recipe.packing, self.recipe.process
-        return held_out_scores(model, packing, records, counts, draws=draws, seed=seed, process=process)
-
-    def _corpora(self, split: str) -> list[Corpus]:
-        if not self.corpora:
-            raise ValueError(f"{self.folder} names no corpus; train a run on a corpus, or name one in its run.json")
-        specs = dict(self.layout.streams)
-        return [Corpus(path, split=split, specs=specs) for path, _ in self.corpora]
-
-
-def _with_free_cores(pieces: Iterator[Any]) -> Iterator[Any]:
-    """The same pieces; between two of them torch has the threads that it had."""
-    while True:
-        with free_cores():
-            piece = next(pieces, None)
-        if piece is None:
-            return
-        yield piece
-
-
-def _fits(opened: Tensor, axis: int, steps: int) -> bool:
-    first, stop = touched(opened.movedim(axis, 0).flatten(1).any(1))
-    return stop - first <= steps
+        return held_out(self, draws, seed)
 
 
 def _weights(model: MaskedModel) -> Tensor:

@@ -1,0 +1,89 @@
+"""A drawing: requests for one stream filled by the models of a run, as one call asks for it.
+
+Arrow: Request --**Drawing.fill**, **Drawing.in_turn**--> TokenStream. Does not know: media, tokenizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokenmask.generation import (
+    DrawOptions,
+    Filling,
+    Placed,
+    Request,
+    drawn_with,
+    fill,
+    fill_any,
+    fill_in_turn,
+    sees,
+)
+from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel
+from tokenmask.sampling import Sampler
+from tokenmask.streams import TokenStream
+from tokenmask.training import Packing
+
+if TYPE_CHECKING:
+    from tokenmask.run.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """How one call fills requests.
+
+    Args:
+        layout, models, packing: of the run.
+        sampler: of the stream, as the options have it.
+        options: what is shown of it: ``progress`` and ``on_step``.
+        invariant: see :func:`tokenmask.generation.fill`.
+    """
+
+    layout: Layout
+    models: Mapping[str, MaskedModel]
+    packing: Packing
+    sampler: Sampler
+    options: DrawOptions
+    invariant: bool = True
+
+    @classmethod
+    def of(cls, run: Run, stream: str, options: DrawOptions, invariant: bool = True) -> Drawing:
+        """That of a stream by the run's recipe, with what the options say of it.
+
+        Raises:
+            ValueError: options that do not go together, see :func:`tokenmask.generation.drawn_with`.
+        """
+        sampler = drawn_with(run.recipe.sampler_of(stream, options.get("budget")), options)
+        return cls(run.layout, run.models, run.recipe.packing, sampler, options, invariant)
+
+    def fill(self, requests: Sequence[Request]) -> list[TokenStream]:
+        """Requests of any length, in order."""
+        return fill_any(requests, self.layout, self.packing, self._some, self.options.get("progress", False))
+
+    def in_turn(self, request: Request) -> Iterator[TokenStream]:
+        """One request in pieces along its axis, each as soon as it is decided."""
+        return fill_in_turn(request, self.layout, self.packing, self._some)
+
+    def at_once(self, request: Request) -> bool:
+        """Whether the model sees all of it."""
+        return sees(request, self.layout, self.packing) is None
+
+    def _some(self, some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
+        on_step = self.options.get("on_step")
+
+        def shown(now: Filling) -> None:
+            if on_step is not None:
+                on_step(placed[now.request](now))
+
+        return fill(
+            some,
+            layout=self.layout,
+            models=self.models,
+            sampler=self.sampler,
+            packing=self.packing,
+            invariant=self.invariant,
+            progress=bar,
+            on_step=shown if on_step is not None else None,
+        )
