@@ -49,6 +49,8 @@ class AudioTokenizer(LearnedTokenizer):
     corrects the magnitudes of those bands and adds phases. Loss: L1 + 0.3 squared error of the normalised bands, which
     alone moves the codes, and for the head L1 of log-mel and spectral convergence of the waveform with one window
     length in each step. Encoder and mel decoder are the principal components of the training frames plus corrections.
+    Later another head can be fitted to the same codes (:meth:`fit_decoder`), which takes the phases of a voice from its
+    pitch (:class:`~tokenmask.modalities.audio.pitched.PitchedHead`); then it is heard instead of the first.
 
     A clip of n samples (after averaging of channels and resampling) has ceil(n / hop) frames; beyond its ends there is
     silence, so the shortest clip, one sample, is one frame. Frames are coded in windows of 64 that begin at multiples
