@@ -5,8 +5,10 @@ Arrow: AudioClips --audio_fitting--> a training run of an AudioNetwork. Does not
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import torch
@@ -32,8 +34,8 @@ def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, sett
     crop = max(1, round(_CROP_SECONDS * config.rate_hz)) * config.hop
     edge = margin(config.n_fft, config.hop)
     pause = torch.zeros(max(round(_SILENCE_SECONDS * rate), edge))
-    parts = [part for item in items for part in (item.mono().resample(rate).samples[0], pause)]
-    sound = torch.cat([torch.zeros(math.ceil((crop + 2 * edge) / _SPEEDS[0])), *parts])
+    parts = (part for item in items for part in (item.mono().resample(rate).samples[0], pause))
+    sound = _joined(itertools.chain([torch.zeros(math.ceil((crop + 2 * edge) / _SPEEDS[0]))], parts))
 
     def draw_batch(draw: torch.Generator) -> tuple[Tensor, int]:
         slow, fast = _SPEEDS
@@ -67,6 +69,14 @@ def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, sett
     task = CodecFitting(lambda: AudioNetwork(config), draw_batch, loss, settings, about)
     start(task.network, sound, config)
     return task
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    """The float32 parts one after the other, [time]; they come one by one and are not held beside the whole."""
+    whole = array("f")
+    for part in parts:
+        whole.frombytes(part.contiguous().numpy().tobytes())
+    return torch.frombuffer(whole, dtype=torch.float32)
 
 
 def _head_error(made: Tensor, wanted: Tensor, n_fft: int, rate: int) -> Tensor:
