@@ -151,7 +151,7 @@ def test_a_folder_of_many_files_needs_little_memory(tmp_path: Path) -> None:
     found = items([tmp_path], {"image": "image", "text": "text"})
     stays, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(found) == many and stays < 400 * many and most < 1000 * many, (stays / many, most / many)
+    assert len(found) == many and stays < 1.2e6 and most < 2.5e6  # as lists of paths and loaders 3.1 MB
     assert found[7].media["text"]().text == "a caption" and "text" not in found[9].media
     assert found.tables == [tmp_path / "picture-number-00009.TXT"]
     assert [item.key for item in found][::1000] == [

@@ -107,7 +107,19 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         type=count,
         metavar="N",
         help="processes that encode, of one thread each; results are the same for any number (default: one for each "
-        "core, one alone below a hundred items)",
+        "core, one alone below a hundred items; of another --engine as many as it has CPUs)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--engine NAME."""
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help="what encodes: local (this machine), processes (the same, also for few items), ray (a cluster of Ray on "
+        "this machine), or ray:ADDRESS for one that runs (ray:10.0.0.1:6379, ray:auto); results are the same "
+        "(default: local)",
     )
 
 
@@ -183,6 +195,17 @@ def unit(text: str) -> str:
 def count(text: str) -> int:
     """A whole number, at least 1."""
     return _whole(text, 1)
+
+
+def counts(text: str) -> int | tuple[int, int]:
+    """A whole number, at least 1, or two, LEAST:MOST."""
+    least, colon, most = text.partition(":")
+    if not colon:
+        return count(text)
+    found = count(least), count(most)
+    if found[0] > found[1]:
+        raise argparse.ArgumentTypeError(f"must be LEAST:MOST with the least first, got {text!r}")
+    return found
 
 
 def seed(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tokenmask.cli.names import SUFFIX, by_name
 from tokenmask.components import component
-from tokenmask.generation import DrawOptions
+from tokenmask.generation import DrawOptions, Recording
 from tokenmask.medium import said
 from tokenmask.run import Run
 from tokenmask.run.folder import read_recipe
@@ -37,7 +37,15 @@ def drawing_options(run: Run, arguments: argparse.Namespace, stream: str) -> Dra
         "num_samples": arguments.num_samples,
         "sampler": sampler,
         "progress": True,
+        "on_step": None if arguments.record is None else Recording(),
     }
+
+
+def keep_steps(options: DrawOptions, path: str | None) -> None:
+    """Writes what was recorded of a generation, where that was asked for."""
+    recording = options.get("on_step")
+    if path is not None and isinstance(recording, Recording):
+        recording.save(path)
 
 
 def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:

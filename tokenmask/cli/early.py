@@ -32,6 +32,8 @@ def check_paths(arguments: argparse.Namespace) -> None:
     tokenizers = said.get("tokenizer") if name in ("fit", "encode", "decode", "train") else None
     for word in _listed(tokenizers):
         _tokenizer(word)
+    if name == "show":
+        _there(said["recording"], "name a recording, as --record keeps one")
     if drawn:
         _streams(Path(said["run"] or SHIPPED), arguments)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.device import computing
-from tokenmask.cli.drawing import conditions, drawing_options
+from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
 from tokenmask.cli.prompts import prompts
 from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.run import Run, load
@@ -34,6 +34,7 @@ def generate(arguments: argparse.Namespace) -> int:
         duration_seconds=arguments.duration,
         **drawing,
     )
+    keep_steps(drawing, arguments.record)
     deliver(media, paths)
     return 0
 
