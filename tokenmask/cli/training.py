@@ -98,7 +98,7 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         if processes.size > 1:
             raise ValueError(f"--dry-run is for one process, got {processes.size}; leave torchrun away")
-        return dry_run(recipe, tokenizers, corpora, found, start)
+        return dry_run(recipe, tokenizers, corpora, found, start, arguments.workers)
     if found:
         with processes.first_goes_first():
             tokenizers, code = _from_data(recipe, tokenizers, found, out, arguments.workers, builds=processes.first)
