@@ -168,6 +168,12 @@ def report(folder: Path, tokenizer: Tokenizer, training: Sequence[Loader], held_
     write_text_atomic(folder / FIGURES_FILE, json.dumps(kept, indent=2) + "\n")
 
 
+def keep_figures(source: Path, target: Path) -> None:
+    """The figures of a tokenizer go with it from one folder into another, where it has been saved."""
+    if target.is_dir() and (source / FIGURES_FILE).is_file() and not (target / FIGURES_FILE).exists():
+        write_text_atomic(target / FIGURES_FILE, (source / FIGURES_FILE).read_text(encoding="utf-8"))
+
+
 def worse_than_baseline(values: Mapping[str, float]) -> str:
     """A sentence on the first figure that is worse than that of a baseline (pca_, mean_, mean_pose_), or ""."""
     for name, value in values.items():
