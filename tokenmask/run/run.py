@@ -217,7 +217,7 @@ class Run:
         levels: Sequence[int] | None = None,
         channels: Sequence[str] | None = None,
         parts: Sequence[str] | None = None,
-        length: int | None = None,
+        length: int | tuple[int, int] | None = None,
         strength: float | None = None,
         given: Mapping[str, Any] | None = None,
         keep_original: bool | None = None,
@@ -234,7 +234,9 @@ class Run:
                 (left, top, right, bottom) in pixels for images. None is everything.
             stream: name of its stream; needed for words, for paths, and where several streams hold such media.
             levels, channels, parts: only these, see :func:`tokenmask.generation.hole`.
-            length: codes in place of the region, for text; as many as before if None.
+            length: codes in place of the region, for text; as many as before if None. The least and the most leave it
+                to the model: each sample draws a length by how well what stands behind the region goes with it
+                (:func:`tokenmask.generation.length_scores`); the likeliest where best codes are taken.
             strength: share of the region's places that are made anew, drawn by the seed, so that the rest leads them:
                 a variation. None is all.
             given: stream name -> media, words, a path or a TokenStream: the conditions.
