@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from tokenmask.cli.learning import learn_for, media_of
+from tokenmask.cli.on_machines import Asked, lines
 from tokenmask.cli.show import say, waiting
 from tokenmask.corpus import TRAIN, Item, build_corpus
 from tokenmask.models import MaskedModel, TransformerConfig
@@ -42,6 +43,7 @@ def dry_run(
     corpora: Corpora,
     found: Sequence[Item],
     start: Path | None = None,
+    machines: Asked | None = None,
 ) -> int:
     """Prints parameters, positions a step, memory, steps and, for a small model, time; also of tokenizers to be fitted.
 
@@ -51,6 +53,7 @@ def dry_run(
         corpora: (folder, weight).
         found: items of the user's own data, or none.
         start: a run whose weights are to be started from.
+        machines: on which it would run, if not on this one; then no step is tried here.
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -64,7 +67,7 @@ def dry_run(
             used = {name: tokenizers[name] for name in recipe.streams}
             build_corpus(some, used, scratch / "corpus", progress=False)
             corpora = [*corpora, (scratch / "corpus", 1.0)]
-        _estimate(recipe, tokenizers, corpora, scratch, start)
+        _estimate(recipe, tokenizers, corpora, scratch, start, machines)
     return 0
 
 
@@ -90,7 +93,12 @@ def _sketch(recipe: Recipe, name: str, found: Sequence[Item]) -> Tokenizer:
 
 
 def _estimate(
-    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corpora, scratch: Path, start: Path | None
+    recipe: Recipe,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Corpora,
+    scratch: Path,
+    start: Path | None,
+    machines: Asked | None,
 ) -> None:
     """A small model finds out about batches; the real one is only counted, unless a step of it takes a moment."""
     small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None)
@@ -105,6 +113,11 @@ def _estimate(
     operations, steps = 6.0 * size * records * positions, recipe.training.steps
     say(f"parameters: {size:,}")
     say(f"positions a step: {records * positions:,} ({records} records x {positions}, {levels} level(s) each)")
+    if machines is not None:
+        say(f"steps: {steps:,}, each of about {operations:.1e} operations")
+        for line in lines(machines, recipe, model, records, positions):
+            say(line)
+        return
     if floats is None:
         unsaid = f"{type(recipe.model).__name__} does not say what else it keeps"
         say(f"memory: about {_bytes(state)} for weights, gradients and optimiser; {unsaid}")
