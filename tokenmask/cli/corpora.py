@@ -107,11 +107,21 @@ def tokenizer_place(name: str, folder: str) -> str:
         ValueError: none ships under it.
     """
     if folder != SHIPS or Path(folder).exists():
+        if ":" not in folder and not Path(folder).is_dir():
+            ships = f"write {name}={SHIPS} for the one that ships, " if name in _shipped() else ""
+            raise ValueError(
+                f"a tokenizer folder holds tokenizer.json, but {folder} is no folder; name one of `tokenmask fit`, "
+                f"{ships}or write {name}=KIND:SOURCE for a published one"
+            )
         return folder
-    names = sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
+    names = _shipped()
     if name not in names:
         raise ValueError(f"tokenizers ship for {', '.join(names)}, got {name}={SHIPS}; name a folder")
     return str(SHIPPED / "tokenizers" / name)
+
+
+def _shipped() -> list[str]:
+    return sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
 
 
 def one_tokenizer(word: str) -> Tokenizer:

@@ -38,6 +38,7 @@ from tokenmask.training.preparing import Prepared, Preparing
 from tokenmask.training.sharded import Newest, ShardedCheckpoints
 
 KEPT_FLOATS = 2**28  # of a batch in a process: 1 GiB
+MOST_PREFETCHED = 1024
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class Training:
             "sharded" lets each process write its own while training goes on, see
             :class:`tokenmask.training.sharded.ShardedCheckpoints`. A run may change between them.
         seed: of weights, data order, conditions and masks.
-        prefetch: batches that a thread prepares while steps are computed; 0 prepares each in its step. It is the same
-            training, bit for bit, and goes on from the same place.
+        prefetch: batches that a thread prepares while steps are computed, up to 1024; 0 prepares each in its step. It
+            is the same training, bit for bit, and goes on from the same place.
         mix_by: what the weights of several corpora are shares of, see :class:`tokenmask.corpus.Mixture`.
         only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
             where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
@@ -105,13 +106,14 @@ class Training:
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size, self.checkpoint_every, self.accumulate) < 1:
+        for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}; raise it")
+        if not 0 <= self.prefetch <= MOST_PREFETCHED:  # each of them is held in memory
             raise ValueError(
-                "training.steps, batch_size, checkpoint_every and accumulate must be at least 1, got "
-                f"{self}; raise them"
+                f"training.prefetch must lie in 0..{MOST_PREFETCHED}, got {self.prefetch}; 0 prepares no batch ahead, "
+                "4 is usual"
             )
-        if self.prefetch < 0:
-            raise ValueError(f"training.prefetch must be at least 0, got {self.prefetch}; 0 prepares no batch ahead")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
         if not 0 < self.decay_share <= 1:
