@@ -25,4 +25,4 @@ srun torchrun \
   -m tokenmask train captions --corpus "$CORPUS" \
   --tokenizer text=tokenizers/text --tokenizer image=tokenizers/image --out "$RUN" \
   --set training.batch_size=1024 --set training.precision=bfloat16 \
-  --set training.sharding=full --set training.checkpoints=sharded
+  --set training.sharding=full --set training.gathered=bfloat16 --set training.checkpoints=sharded

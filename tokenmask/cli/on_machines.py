@@ -80,7 +80,8 @@ def _load(recipe: Recipe, model: MaskedModel, rows: int, positions: int) -> Load
     attends = (config.depth, config.width) if isinstance(config, TransformerConfig) else (0, 0)
     operations = operations_of(total, *attends, positions, rows * positions)
     kept = (2 if reduced else 4) * floats
-    return Load(parts, total - sum(parts), operations, kept, 4, reduced, training.sharding)
+    weight_bytes = 2 if training.gathered == "bfloat16" else 4
+    return Load(parts, total - sum(parts), operations, kept, weight_bytes, reduced, training.sharding)
 
 
 def _parts(estimate: Estimate) -> str:
