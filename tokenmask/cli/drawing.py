@@ -103,7 +103,10 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
         others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
         home = f"samplers.{stream}" if own else "sampler"
         overrides = [*others, *(f"{home}.{word}" for word in arguments.set)]
-        recipe = read_recipe(run.folder, overrides)
+        try:
+            recipe = read_recipe(run.folder, overrides)
+        except ValueError as error:
+            raise ValueError(f"--set {' '.join(arguments.set)} does not fit: {error}") from error
     sampler = recipe.sampler_of(stream, arguments.budget)
     if arguments.order:
         path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}

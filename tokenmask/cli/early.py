@@ -68,7 +68,11 @@ def _tokenizer(word: str) -> None:
     place = folder if equals and not Path(word).exists() and "/" not in name and ":" not in name else word
     if ":" in place or place == "shipped" or not place or Path(place).exists():
         return
-    raise ValueError(f"a tokenizer folder holds tokenizer.json, but {place} does not; check the path")
+    named = f"{name}=" if place is not word else ""
+    raise ValueError(
+        f"a tokenizer folder holds tokenizer.json, but {place} does not; name one that `tokenmask fit` wrote, write "
+        f"{named}shipped for the one that ships, or {named}KIND:SOURCE for a published one"
+    )
 
 
 def _there(path: str, advice: str) -> None:

@@ -58,7 +58,9 @@ def _check_size(run: Run, arguments: argparse.Namespace) -> None:
     if not fits:
         wanted = ",".join("any" if size is None else str(size) for size in spec.grid)
         got = ",".join(map(str, arguments.grid))
-        raise ValueError(f"--grid of {arguments.stream!r} is its {', '.join(spec.axes)} ({wanted}), got {got}")
+        raise ValueError(
+            f"--grid of {arguments.stream!r} is its {', '.join(spec.axes)} ({wanted}), got {got}; write these sizes"
+        )
 
 
 def demo(arguments: argparse.Namespace) -> int:

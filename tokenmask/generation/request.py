@@ -81,7 +81,9 @@ class Request:
         """
         layout.index(target)
         if not grid or min(grid) < 1:
-            raise ValueError(f"a {target} stream needs at least one place along each axis, got {list(grid)}")
+            raise ValueError(
+                f"a new stream of {target} needs at least one place along each axis, got {list(grid)}; ask for more"
+            )
         spec = layout.streams[target]
         if math.prod(grid) * spec.num_levels > MOST_CODES:
             raise ValueError(

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -142,6 +142,9 @@ def _entropy(world: World) -> float:
 class LawMetric(ABC):
     """A kind of figure of what was drawn in a world; those of packages of others are named by class path."""
 
+    begins: ClassVar[tuple[str, ...]] = ()
+    """As of :class:`tokenmask.evaluation.metric.Metric`."""
+
     @abstractmethod
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """The figures."""
@@ -158,6 +161,8 @@ class TotalVariation(LawMetric):
     """
 
     matching: str | None = None
+
+    begins: ClassVar[tuple[str, ...]] = ("total variation", "total variation above the floor")
 
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """The distance, and what of it is not chance."""
@@ -183,6 +188,8 @@ class ExcessNats(LawMetric):
 
     matching: str | None = None
 
+    begins: ClassVar[tuple[str, ...]] = ("excess nats",)
+
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """Over the samples that can be at all."""
         drawn = drawn.given(self.matching)
@@ -202,6 +209,8 @@ class Impossible(LawMetric):
     """
 
     matching: str | None = None
+
+    begins: ClassVar[tuple[str, ...]] = ("impossible samples",)
 
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """A share with Wilson's interval."""
