@@ -102,92 +102,84 @@ class Straight:
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """The state after each step; a step that finds nothing open asks nothing, as in the loop."""
-        stage, layout, total = self.plan.stage, self.layout, len(self.after)
+        stage, total = self.plan.stage, len(self.after)
         pick, order = stage.pick, stage.order
         assert isinstance(pick, Categorical) and order is not None
-        rows, length, levels = state.batch.shape
-        device, size = state.is_open.device, length * levels
-        offset = layout.ranges[self.head].offset
-        reads = _READS[type(order)]
-        noise = isinstance(order, ConfidenceScore) and order.noise > 0
+        shape, device = state.batch.shape, state.is_open.device
+        rows, size = shape[0], shape[1] * shape[2]
+        offset = self.layout.ranges[self.head].offset
+        reads, known_as = _READS[type(order)], ("logprob", "entropy", "margin")
+        plain = isinstance(order, ConfidenceScore) and order.noise == 0
         group = self.plan.group(state)
 
         mine = (state.is_open & self.plan.inside).view(rows, size)
-        everything = bool((mine.view_as(state.is_open) == state.is_open).all())
-        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, length, levels).reshape(-1)
+        everything = bool((mine.view(shape) == state.is_open).all())
+        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:]).reshape(-1)
         seeds = state.seeds.repeat_interleave(size) if rows > 1 else None
         opened = torch.cat([mine.sum(1)[None], self.after]).cummin(0).values
         counts = (opened[:-1] - self.after).unbind()
         heads = torch.full((rows * size,), self.head, dtype=torch.int64, device=device)
+        times = [1 - Progress(index, total) for index in range(total)]
+        told = torch.tensor(times, device=device)[:, None].expand(-1, rows).unbind()
+        nothing = torch.zeros(rows * size, device=device)
+        ids, score = state.batch.ids.view(-1), state.score.view(rows, size)
         slots = mine.view(-1).nonzero().view(-1)
         kept = (pick.top_k, float(pick.top_p), float(pick.min_p))
         checked = False  # by the faces of the ops, in the first step; later ones hand over the like
         for index in range(total):
             look_again()
-            many, number = slots.shape[0], state.step
+            many, number, before = slots.shape[0], state.step, Progress(index, total)
             if not many:
-                state = changed(state, step=state.step + 1)
+                state = changed(state, step=number + 1)
                 yield state
                 continue
             queries = Queries(slots, heads[:many])
-            before = Progress(index, total)
-            t = torch.full((rows,), 1 - before, device=device)
-            ids = state.batch.ids.view(-1)
-            proposed, logprob = ids.clone(), torch.zeros(rows * size, device=device)
-            ranked = logprob if reads in ("logprob", "") else torch.zeros(rows * size, device=device)
-            keys = counters + (number << _SLOT_BITS)
-            for _, own, logits in self.model.logits(state.batch, queries, t=t, group=group):
+            proposed, logprob, ranked = ids, nothing, nothing
+            heat = pick.temperature_at(before.on(pick.grid))
+            for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
                 where = slots.index_select(0, own)
                 own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)
-                heat, own_keys = pick.temperature_at(before.on(pick.grid)), keys.index_select(0, where)
+                keys = counters.index_select(0, where) + (number << _SLOT_BITS)
                 if checked:
-                    codes, *known = torch.ops.tokenmask.sample_codes(
-                        logits, own_keys, 0, own_seeds, heat, None, *kept, None, 1.0, None, None
-                    )
+                    given = (logits, keys, 0, own_seeds, heat, None, *kept, None, 1.0, None, None)
+                    codes, *known = torch.ops.tokenmask.sample_codes(*given)
                 else:
-                    codes, *known = sample_codes(
-                        logits,
-                        seed=own_seeds,
-                        counters=own_keys,
-                        temperature=heat,
-                        top_k=pick.top_k,
-                        top_p=pick.top_p,
-                        min_p=pick.min_p,
-                    )
-                proposed.index_copy_(0, where, codes + offset)
-                logprob.index_copy_(0, where, known[0])
-                if ranked is not logprob:
-                    ranked.index_copy_(0, where, known[("logprob", "entropy", "margin").index(reads)])
-            if reads != "logprob" or noise:
+                    filters = {"top_k": pick.top_k, "top_p": pick.top_p, "min_p": pick.min_p}
+                    codes, *known = sample_codes(logits, seed=own_seeds, counters=keys, temperature=heat, **filters)
+                proposed = proposed.index_copy(0, where, codes + offset)
+                logprob = logprob.index_copy(0, where, known[0])
+                if reads and reads != "logprob":
+                    ranked = ranked.index_copy(0, where, known[known_as.index(reads)])
+            if reads == "logprob":
+                ranked = logprob
+            if plain:
+                scores = ranked.view(rows, size)
+            else:
+                predicted = {reads: ranked.view(shape)} if reads else {}
+                after = before.on("after")
                 context = ScoreContext(
-                    state.batch,
-                    mine.view_as(state.is_open),
-                    state.seeds,
-                    state.keys,
-                    before.on("after"),
-                    {reads: ranked.view_as(state.is_open)} if reads else {},
-                    state.carry,
+                    state.batch, mine.view(shape), state.seeds, state.keys, after, predicted, state.carry
                 )
                 scores = order(context).reshape(rows, size)
-            else:
-                scores = ranked.view(rows, size)
             write = torch.ops.tokenmask.commit if checked else commit
             found, still = write(ids.view(rows, size), proposed.view(rows, size), scores, mine, counts[index])
             checked = not USES_REFERENCE
             written = mine ^ still
+            score = torch.where(written, logprob.view(rows, size), score)
+            ids, mine, slots = found.view(-1), still, still.view(-1).nonzero().view(-1)
+            seen = state.counters
             state = changed(
                 state,
-                batch=changed(state.batch, ids=found.view_as(state.batch.ids)),
-                is_open=still.view_as(state.is_open) if everything else state.is_open ^ written.view_as(state.is_open),
-                score=torch.where(written, logprob.view(rows, size), state.score.view(rows, size)).view_as(state.score),
+                batch=changed(state.batch, ids=found.view(shape)),
+                is_open=still.view(shape) if everything else state.is_open ^ written.view(shape),
+                score=score.view(shape),
                 step=number + 1,
                 cache=None,
                 counters={
-                    **state.counters,
-                    "forward_passes": state.counters.get("forward_passes", 0) + 1,
-                    "computed_positions": state.counters.get("computed_positions", 0) + rows * length,
-                    "queries": state.counters.get("queries", 0) + many,
+                    **seen,
+                    "forward_passes": seen.get("forward_passes", 0) + 1,
+                    "computed_positions": seen.get("computed_positions", 0) + rows * shape[1],
+                    "queries": seen.get("queries", 0) + many,
                 },
             )
-            mine, slots = still, still.view(-1).nonzero().view(-1)
             yield state
