@@ -144,8 +144,15 @@ class Straight:
                     given = (logits, keys, 0, own_seeds, heat, None, *kept, None, 1.0, None, None)
                     codes, *known = torch.ops.tokenmask.sample_codes(*given)
                 else:
-                    filters = {"top_k": pick.top_k, "top_p": pick.top_p, "min_p": pick.min_p}
-                    codes, *known = sample_codes(logits, seed=own_seeds, counters=keys, temperature=heat, **filters)
+                    codes, *known = sample_codes(
+                        logits,
+                        seed=own_seeds,
+                        counters=keys,
+                        temperature=heat,
+                        top_k=pick.top_k,
+                        top_p=pick.top_p,
+                        min_p=pick.min_p,
+                    )
                 proposed = proposed.index_copy(0, where, codes + offset)
                 logprob = logprob.index_copy(0, where, known[0])
                 if reads and reads != "logprob":
