@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.models.style import BlockStyle
-from tokenmask.nn import Attention, GeluLayer, Modulation, SwiGLU, norm_of
+from tokenmask.nn import Attention, GeluLayer, Merging, Modulation, SwiGLU, norm_of
 
 Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
 
@@ -61,12 +61,29 @@ class Block(nn.Module):
         condition: Tensor | None,
         query_rotary: Turn | None = None,
         store: Callable[[Tensor, Tensor], None] | None = None,
+        merging: Merging | None = None,
     ) -> Tensor:
-        """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] with ``adaln``."""
+        """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] with ``adaln``.
+
+        With ``merging``, positions go through attention and the feed-forward layer as one.
+        """
         parts = None
         if self.modulation is not None and condition is not None:
             parts = self.modulation(condition, x.shape[0])
-        return self._around(x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts)
+        if merging is None:
+            return self._around(
+                x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts
+            )
+        turn = None if rotary is None else (merging.of(rotary[0]), merging.of(rotary[1]))
+        sees = merging.mask(mask)
+
+        def attend(x: Tensor, before: Callable[[Tensor], Tensor]) -> Tensor:
+            return merging.spread(self.attention(merging.merge(before(x)), turn, sees))
+
+        def feed(x: Tensor, before: Callable[[Tensor], Tensor]) -> Tensor:
+            return merging.spread(self.feed_forward(merging.merge(before(x))))
+
+        return self._around(x, attend, parts, feed)
 
     def extend(
         self, x: Tensor, attend: Callable[[Tensor], Tensor], condition: Tensor | None, row: Tensor, rows: int
@@ -82,19 +99,21 @@ class Block(nn.Module):
         x: Tensor,
         attend: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
         parts: tuple[Tensor, ...] | None,
+        feed: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] | None = None,
     ) -> Tensor:
-        """``attend`` is given x and what x must go through before attention."""
+        """``attend`` is given x and what x must go through before it, as is ``feed``, the layer itself if None."""
+        feed = feed or self.feed_forward
         if self.post_norm:
             x = self.attention_norm(x + attend(x, _as_it_is))
-            x = self.feed_forward_norm(x + self.feed_forward(x))
+            x = self.feed_forward_norm(x + feed(x, _as_it_is))
             return x
         if parts is None:
             x = x + attend(x, self.attention_norm)
-            x = x + self.feed_forward(x, self.feed_forward_norm)
+            x = x + feed(x, self.feed_forward_norm)
             return x
         shift, scale, gate, shift_two, scale_two, gate_two = parts
         x = x + gate * attend(x, lambda x: self.attention_norm(x) * (1 + scale) + shift)
-        x = x + gate_two * self.feed_forward(x, lambda x: self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
+        x = x + gate_two * feed(x, lambda x: self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
         return x
 
     def attention_input(self, x: Tensor, condition: Tensor | None) -> Tensor:

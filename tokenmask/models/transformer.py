@@ -16,13 +16,22 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.asked import AskedFeatures, asked_of
-from tokenmask.models.attention_pattern import HIDDEN_KEYS, AttentionPattern, Full, SlotMeta, dense_mask, without_keys
+from tokenmask.models.attention_pattern import (
+    HIDDEN_KEYS,
+    MERGED,
+    MERGED_PLAN,
+    AttentionPattern,
+    Full,
+    SlotMeta,
+    dense_mask,
+    without_keys,
+)
 from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hidden, Tap
 from tokenmask.models.block import Block
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures, PlaceTable
 from tokenmask.models.style import BlockStyle
-from tokenmask.nn import Modulation, Rotary, TimeFeatures, norm_of, pad_rows
+from tokenmask.nn import Merging, Modulation, Rotary, TimeFeatures, match, norm_of, pad_rows
 
 MAX_WIDTH, MAX_DEPTH = 1 << 17, 1 << 12  # far beyond any model; larger numbers are mistakes, or meant to fill memory
 
@@ -114,6 +123,28 @@ class TransformerConfig(BackboneConfig):
         return self.style.head_size or self.width // self.heads
 
 
+class _Matched:
+    """The matching of the positions that go through blocks as one, made anew where the plan says so."""
+
+    def __init__(self, marks: Tensor, counts: Tensor, each: int) -> None:
+        self._marks, self._counts, self._each = marks, counts, each
+        self._last: Merging | None = None
+
+    @classmethod
+    def of(cls, inputs: Batch) -> _Matched | None:
+        """None where nothing is to be merged."""
+        marks, plan = inputs.features.get(MERGED), inputs.features.get(MERGED_PLAN)
+        if marks is None or plan is None or not bool(plan[:, 0].any()):
+            return None
+        return cls(marks, plan[:, 0], int(plan[0, 1]))
+
+    def at(self, index: int, x: Tensor) -> Merging:
+        """Of block ``index``, into which x float [B, L, D] comes."""
+        if self._last is None or (self._each and index % self._each == 0):
+            self._last = match(x, self._marks == 1, self._marks == 2, self._counts)
+        return self._last
+
+
 class Transformer(Backbone):
     """Pre-norm transformer: RMSNorm, QK-norm, rotary positions over three axes, SwiGLU, optional conditioning on t.
 
@@ -164,6 +195,11 @@ class Transformer(Backbone):
     def hides_keys(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def merges(self) -> bool:
+        """Unless it asks elsewhere (``shifted``) or reads before."""
+        return self.asked is None and not self.config.style.reads_before
 
     @property
     def sometimes_unused(self) -> bool:
@@ -239,6 +275,7 @@ class Transformer(Backbone):
             x = x + condition[:rows, None]
         tapped: dict[str, Tensor] = {}
         hidden = inputs.features.get(HIDDEN_KEYS)
+        matched = _Matched.of(inputs)
         for index, block in enumerate(self.blocks):
             sees = mask if hidden is None else without_keys(mask, hidden[:, index])
             for tap in probabilities.get(index, ()):
@@ -246,7 +283,8 @@ class Transformer(Backbone):
                 seen = block.attention_input(x, condition)
                 tapped[tap.name] = block.attention.probabilities(seen, rotary, sees, columns, query_rotary)
             store = None if cache is None else cache.store_of(index, inputs.valid)
-            x = block(x, rotary, sees, condition, query_rotary, store)
+            merging = None if matched is None else matched.at(index, x)
+            x = block(x, rotary, sees, condition, query_rotary, store, merging)
             if index in states:
                 tapped[f"layer.{index}"] = x
         row = torch.div(positions, length, rounding_mode="floor")

@@ -8,6 +8,7 @@ from tokenmask.nn.ema import EMA
 from tokenmask.nn.feed_forward import GeluLayer, SwiGLU
 from tokenmask.nn.init import build
 from tokenmask.nn.linear import Linear, linear
+from tokenmask.nn.merging import Merging, match
 from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
 from tokenmask.nn.named import Named, check_names, counted
 from tokenmask.nn.norm import RMSNorm, norm_of
@@ -21,6 +22,7 @@ __all__ = [
     "Attention",
     "GeluLayer",
     "Linear",
+    "Merging",
     "Modulation",
     "Named",
     "RMSNorm",
@@ -35,6 +37,7 @@ __all__ = [
     "has_bfloat16_products",
     "keeping",
     "linear",
+    "match",
     "norm_of",
     "pad_rows",
     "recomputed",
