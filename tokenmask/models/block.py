@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.models.style import BlockStyle
-from tokenmask.nn import Attention, GeluLayer, Merging, Modulation, SwiGLU, norm_of
+from tokenmask.nn import Attention, GeluLayer, GridConvolution, Merging, Modulation, SwiGLU, norm_of
 
 Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
 
@@ -27,10 +27,19 @@ class Block(nn.Module):
         depth: number of blocks of the network.
         adaln: is shifted, scaled and gated by a condition; never with ``style.post_norm``.
         style: in what it differs from ours.
+        mixing: sizes of a convolution before attention, added to what came in; None is none.
     """
 
     def __init__(
-        self, width: int, heads: int, ffn: float, depth: int, adaln: bool, style: BlockStyle | None = None
+        self,
+        width: int,
+        heads: int,
+        ffn: float,
+        depth: int,
+        adaln: bool,
+        style: BlockStyle | None = None,
+        *,
+        mixing: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
         style = style or BlockStyle()
@@ -47,6 +56,8 @@ class Block(nn.Module):
             else GeluLayer(width, size or int(ffn * width), bias=bias)
         )
         self.modulation = Modulation(width, 6) if adaln else None
+        self.mixing_norm = None if mixing is None else norm_of(style.norm, width, eps)
+        self.mixing = None if mixing is None else GridConvolution(width, mixing)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Shrinks both outputs by sqrt(2 * depth). Source: GPT-2 (Radford et al. 2019), section 2.3."""
@@ -84,6 +95,16 @@ class Block(nn.Module):
             return merging.spread(self.feed_forward(merging.merge(before(x))))
 
         return self._around(x, attend, parts, feed)
+
+    def mixed(self, x: Tensor, near: Tensor | None) -> Tensor:
+        """What the block begins with: x float [B, L, D] and, with ``mixing``, what the convolution adds to it.
+
+        ``near`` is of :func:`tokenmask.nn.neighbours`.
+        """
+        if self.mixing is None or self.mixing_norm is None or near is None:
+            return x
+        mixed: Tensor = x + self.mixing(self.mixing_norm(x), near)
+        return mixed
 
     def extend(
         self, x: Tensor, attend: Callable[[Tensor], Tensor], condition: Tensor | None, row: Tensor, rows: int

@@ -21,7 +21,10 @@ from tokenmask.models.attention_pattern import (
     MERGED,
     MERGED_PLAN,
     AttentionPattern,
+    Causal,
     Full,
+    GivenFirst,
+    GroupCausal,
     SlotMeta,
     dense_mask,
     without_keys,
@@ -31,7 +34,7 @@ from tokenmask.models.block import Block
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures, PlaceTable
 from tokenmask.models.style import BlockStyle
-from tokenmask.nn import Merging, Modulation, Rotary, TimeFeatures, match, norm_of, pad_rows
+from tokenmask.nn import Merging, Modulation, Rotary, TimeFeatures, match, neighbours, norm_of, pad_rows
 
 MAX_WIDTH, MAX_DEPTH = 1 << 17, 1 << 12  # far beyond any model; larger numbers are mistakes, or meant to fill memory
 
@@ -54,6 +57,8 @@ class TransformerConfig(BackboneConfig):
         adaln: shifts, scales and gates every block by t (adaLN-Zero).
         shifted: a position may be asked for a slot elsewhere, and is told which: what group-causal decoding needs.
         style: how its blocks are made, where not as ours: those of Llama, Qwen or BERT.
+        mixing: each block begins with a convolution over (time, row, column) of every stream, whatever the attention
+            pattern, of these odd sizes (:class:`tokenmask.nn.GridConvolution`); (1, 1, 1) is none.
     """
 
     width: int = 256
@@ -68,6 +73,7 @@ class TransformerConfig(BackboneConfig):
     adaln: bool = False
     shifted: bool = False
     style: BlockStyle = field(default_factory=BlockStyle)
+    mixing: tuple[int, int, int] = (1, 1, 1)
 
     def __post_init__(self) -> None:
         if not 64 <= self.width <= MAX_WIDTH or self.width % 64:
@@ -91,7 +97,13 @@ class TransformerConfig(BackboneConfig):
             raise ValueError(
                 f"ffn_size and head_size * heads must be at most {MAX_WIDTH}, got {self.style}; lower them"
             )
+        if len(self.mixing) != 3 or not all(1 <= size <= 15 and size % 2 for size in self.mixing):
+            raise ValueError(
+                f"TransformerConfig.mixing must be three odd sizes up to 15, along time, row and column, got "
+                f"{list(self.mixing)}; (3, 3, 3) is usual"
+            )
         for name, on, why in (
+            ("mixing", self.mixes and self.shifted, "shifted"),
             ("shifted", self.shifted and self.style.places != "coordinates", "style.places other than coordinates"),
             ("shifted", self.shifted and self.style.reads_before, "style.reads_before"),
             ("adaln", self.adaln and self.style.post_norm, "style.post_norm"),
@@ -116,6 +128,11 @@ class TransformerConfig(BackboneConfig):
     @property
     def _ffn(self) -> float:
         return 1.5 * self.style.ffn_size / self.width if self.style.ffn_size else self.ffn
+
+    @property
+    def mixes(self) -> bool:
+        """Whether blocks begin with a convolution."""
+        return tuple(self.mixing) != (1, 1, 1)
 
     @property
     def head_size(self) -> int:
@@ -171,7 +188,8 @@ class Transformer(Backbone):
         shares = config.rotary_shares if style.places == "coordinates" else (1.0,)
         self.rotary = Rotary(config.head_size, shares, config.rotary_base)
         shape = (config.width, config.heads, config.ffn, config.depth, config.adaln, style)
-        blocks = [Block(*shape) for _ in range(config.depth)]
+        mixing = config.mixing if config.mixes else None
+        blocks = [Block(*shape, mixing=mixing) for _ in range(config.depth)]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.norm = None if style.post_norm else norm_of(style.norm, config.width, style.norm_eps)
         self.modulation = Modulation(config.width, 2) if config.adaln else None
@@ -216,6 +234,11 @@ class Transformer(Backbone):
 
     def empty_cache(self, rows: int, slots: int) -> KVCache:
         config = self.config
+        if config.mixes:
+            raise ValueError(
+                "a Transformer whose blocks begin with a convolution (model.mixing) keeps no keys and values, since "
+                "steps that run some positions would lack their neighbours; set sampler.reuse to NoReuse"
+            )
         if config.style.reads_before:
             raise ValueError(
                 "a Transformer that reads a position at the one before it (style.reads_before) keeps no keys and "
@@ -276,7 +299,16 @@ class Transformer(Backbone):
         tapped: dict[str, Tensor] = {}
         hidden = inputs.features.get(HIDDEN_KEYS)
         matched = _Matched.of(inputs)
+        near = None
+        if self.config.mixes:
+            if isinstance(pattern, Causal | GroupCausal | GivenFirst):
+                raise ValueError(
+                    f"model.mixing joins neighbours whatever may be seen, so it does not go with {pattern}; set one of "
+                    "pattern and model.mixing otherwise"
+                )
+            near = neighbours(inputs.coordinates, inputs.stream, inputs.valid, self.config.mixing)
         for index, block in enumerate(self.blocks):
+            x = block.mixed(x, near)
             sees = mask if hidden is None else without_keys(mask, hidden[:, index])
             for tap in probabilities.get(index, ()):
                 columns = tap.columns_of(rows, x.device)

@@ -6,6 +6,7 @@ Does not know: streams, ids, layouts, masks of training. Imports torch and ``tok
 from tokenmask.nn.attention import Attention
 from tokenmask.nn.ema import EMA
 from tokenmask.nn.feed_forward import GeluLayer, SwiGLU
+from tokenmask.nn.grid_convolution import GridConvolution, neighbours
 from tokenmask.nn.init import build
 from tokenmask.nn.linear import Linear, linear
 from tokenmask.nn.merging import Merging, match
@@ -21,6 +22,7 @@ __all__ = [
     "MIN_ROWS",
     "Attention",
     "GeluLayer",
+    "GridConvolution",
     "Linear",
     "Merging",
     "Modulation",
@@ -38,6 +40,7 @@ __all__ = [
     "keeping",
     "linear",
     "match",
+    "neighbours",
     "norm_of",
     "pad_rows",
     "recomputed",

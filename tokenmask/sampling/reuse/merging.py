@@ -59,7 +59,7 @@ class MergeTokens(Reuse):
         """The rows with what a backbone must know, see :attr:`tokenmask.models.Backbone.merges`."""
         own = torch.zeros_like(inputs.valid)
         filled = (inputs.role == FILL).any(-1)
-        for name in inputs.stream[filled].unique().tolist():
+        for name in inputs.stream[filled].unique().tolist():  # type: ignore[no-untyped-call]
             mine = inputs.stream == name
             own |= mine & (mine & filled).any(1, keepdim=True)
         own &= inputs.valid & (inputs.stream >= 0)
