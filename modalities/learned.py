@@ -28,6 +28,7 @@ from tokenmask.threads import all_threads
 from tokenmask.tokenizer import check_media, check_stream, fingerprint
 
 WEIGHTS_FILE = "weights.safetensors"
+DECODER_FILE = "decoder.safetensors"
 _KMEANS_VECTORS = 8192
 # Of a forward pass; with fewer, one thread is about as fast as two: 0.9 of their time at 0.5e9, 1.2 at 2e9, 1.3 at 7e9.
 FEW_OPERATIONS = 4e9
@@ -201,33 +202,54 @@ class LearnedTokenizer(FolderTokenizer):
     Weights are rounded to float16 once, when a tokenizer is made, so that one that was fitted and one that was loaded
     are the same; arithmetic is float32.
 
-    A tokenizer adds ``media``, ``context_seconds``, ``encode_many``, ``decode``, ``evaluate`` and ``fit``.
+    A decoder may be fitted later, to codes that stay as they are: then the tokenizer keeps its fingerprint, whatever
+    decodes it, and models and corpora of its codes stay valid. The first decoder is kept beside it.
+
+    A tokenizer adds ``media``, ``context_seconds``, ``encode_many``, ``decode``, ``evaluate`` and ``fit``; one that can
+    have a later decoder ``decoder_class`` and ``make_decoder``.
     """
 
     remedy: ClassVar[str] = "fit it again"
+    decoder_class: ClassVar[type | None] = None
+    """The configuration of a later decoder, a frozen dataclass; None where there can be none."""
 
     _network: Any
+    _decoder: Any = None
 
-    def __init__(self, config: Any, weights: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, config: Any, weights: Mapping[str, Tensor], decoder: tuple[Any, Mapping[str, Tensor]] | None = None
+    ) -> None:
         """Args:
         config: of the network.
         weights: its tensors by name, as :meth:`save` stores them; ``fit`` makes them.
+        decoder: configuration and tensors of a later decoder, if there is one.
         """
         self.config = config
-        with torch.device("meta"):  # before any memory is taken: the configuration may come from a file that lies
-            wanted = {name: value.shape for name, value in stored(self.make_network(config)).items()}
-        if wanted != {name: value.shape for name, value in weights.items()}:
-            raise ValueError("the weights must fit the configuration in names and shapes, but do not; fit it again")
-        self._network = build(lambda: self.make_network(config), 0).eval().requires_grad_(False)
-        halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
-        self._network.load_state_dict(halved, strict=False)
+        self._network = filled(lambda: self.make_network(config), weights)
         identity = fingerprint({"tokenizer": self.name, **_known(config)}, stored(self._network))
         self._spec = self.make_spec(config, self._network, identity)
+        if decoder is not None:
+            self.decoder_config, tensors = decoder
+            self._decoder = filled(lambda: self.make_decoder(config, self.decoder_config), tensors)
 
     @staticmethod
     @abstractmethod
     def make_network(config: Any) -> nn.Module:
         """The network, on whatever device is the default; it has a ``quantizer``."""
+
+    @staticmethod
+    def make_decoder(config: Any, own: Any) -> nn.Module:
+        """A later decoder for the codes of a network of ``config``; ``own`` is of ``decoder_class``."""
+        raise NotImplementedError("only tokenizers with a decoder_class have a later decoder")
+
+    def with_decoder(self, own: Any, tensors: Mapping[str, Tensor]) -> Self:
+        """This tokenizer with a later decoder: the same codes, the same fingerprint.
+
+        Args:
+            own: configuration of the decoder, of ``decoder_class``.
+            tensors: its weights by name.
+        """
+        return type(self)(self.config, stored(self._network), (own, tensors))
 
     @staticmethod
     @abstractmethod
@@ -247,6 +269,8 @@ class LearnedTokenizer(FolderTokenizer):
     def to(self, device: torch.device | str) -> Self:
         """Moves the network, to encode much at once on an accelerator; codes come back to the CPU all the same."""
         self._network.to(device)
+        if self._decoder is not None:
+            self._decoder.to(device)
         return self
 
     @classmethod
@@ -298,15 +322,47 @@ class LearnedTokenizer(FolderTokenizer):
         return vectors
 
     def write_files(self, folder: Path) -> None:
-        """Writes the weights (safetensors)."""
+        """Writes the weights (safetensors), and those of the later decoder; without one, none stays there."""
         save_tensors(folder / WEIGHTS_FILE, stored(self._network), {"tokenizer": self.name})
+        if self._decoder is None:
+            (folder / DECODER_FILE).unlink(missing_ok=True)
+            return
+        about = {"tokenizer": self.name, "codes": self.spec.fingerprint, "config": asdict(self.decoder_config)}
+        save_tensors(folder / DECODER_FILE, stored(self._decoder), about)
 
     @classmethod
     def read_files(cls, config: Any, folder: Path, identity: str, **others: Any) -> Self:
-        """With the weights that are there."""
+        """With the weights that are there, and the later decoder if there is one."""
         weights = load_tensors(folder / WEIGHTS_FILE)[0]
         _check_plausible(config, weights)
-        return cls(config, weights)
+        path = folder / DECODER_FILE
+        if not path.exists():
+            return cls(config, weights)
+        tensors, about = load_tensors(path)
+        if cls.decoder_class is None or about.get("codes") != identity:
+            raise ValueError(
+                f"{path} must be a decoder for the codes of tokenizer {identity[:16]}, got one for "
+                f"{str(about.get('codes'))[:16]}; copy the folder again, or remove the file to have the first decoder"
+            )
+        own = cls._configuration(about["config"], cls.decoder_class)
+        _check_plausible(own, tensors)
+        return cls(config, weights, (own, tensors))
+
+
+def filled(make: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> Any:
+    """A network with weights rounded to float16, for use.
+
+    Raises:
+        ValueError: weights that do not fit it in names or shapes.
+    """
+    with torch.device("meta"):  # before any memory is taken: the configuration may come from a file that lies
+        wanted = {name: value.shape for name, value in stored(make()).items()}
+    if wanted != {name: value.shape for name, value in weights.items()}:
+        raise ValueError("the weights must fit the configuration in names and shapes, but do not; fit it again")
+    network = build(make, 0).eval().requires_grad_(False)
+    halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    network.load_state_dict(halved, strict=False)
+    return network
 
 
 def _known(config: Any) -> dict[str, Any]:

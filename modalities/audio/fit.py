@@ -5,8 +5,10 @@ Arrow: AudioClips --audio_fitting--> a training run of an AudioNetwork. Does not
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import torch
@@ -28,24 +30,13 @@ _FFT_SIZES = (2048, 1024, 512, 256)  # of the head's loss, one in each step
 
 def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, settings: FitSettings) -> CodecFitting:
     """The training run of :meth:`AudioTokenizer.fit` on clips of any rate and number of channels."""
-    rate, batch_size = config.sample_rate_hz, settings.batch_size
-    crop = max(1, round(_CROP_SECONDS * config.rate_hz)) * config.hop
-    edge = margin(config.n_fft, config.hop)
-    pause = torch.zeros(max(round(_SILENCE_SECONDS * rate), edge))
-    parts = [part for item in items for part in (item.mono().resample(rate).samples[0], pause)]
-    sound = torch.cat([torch.zeros(math.ceil((crop + 2 * edge) / _SPEEDS[0])), *parts])
+    sound = joined_sound(items, config)
+    crop, edge = crop_samples(config), margin(config.n_fft, config.hop)
+    rate = config.sample_rate_hz
 
     def draw_batch(draw: torch.Generator) -> tuple[Tensor, int]:
-        slow, fast = _SPEEDS
-        speeds = slow * (fast / slow) ** torch.rand(batch_size, generator=draw, dtype=torch.float64)
-        gains = 10 ** ((torch.rand(batch_size, generator=draw) * 9 - 6) / 20)
-        crops = []
-        for speed, place in zip(speeds.tolist(), torch.rand(batch_size, generator=draw).tolist(), strict=True):
-            length = math.ceil((crop + 2 * edge) * speed)
-            first = int(place * max(1, len(sound) - length))
-            crops.append(cut(resampled(sound[first : first + length], rate * speed, rate), 0, crop + 2 * edge))
-        size = int(torch.randint(len(_FFT_SIZES), (), generator=draw))
-        return torch.stack(crops) * gains[:, None], _FFT_SIZES[size]
+        crops = drawn_crops(sound, config, settings.batch_size, draw)[0]
+        return crops, drawn_size(draw)
 
     def loss(network: AudioNetwork, batch: tuple[Tensor, int], quantise: Quantise) -> tuple[Tensor, dict[str, float]]:
         crops, size = batch
@@ -58,7 +49,7 @@ def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, sett
             # The head learns from codes as they are: its error would spoil them for the mel decoder.
             spectra = network.spectra(latents.detach(), made.detach())
             heard = waveform(spectra, config.hop)[:, edge : edge + crop]
-            difference = _head_error(heard, crops[:, edge : edge + crop], size, rate)
+            difference = head_error(heard, crops[:, edge : edge + crop], size, rate)
             metrics["head_error"] = difference.item()
             error = error + _HEAD_SHARE * difference
         return error, metrics
@@ -69,7 +60,56 @@ def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, sett
     return task
 
 
-def _head_error(made: Tensor, wanted: Tensor, n_fft: int, rate: int) -> Tensor:
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    """The float32 parts one after the other, [time]; they come one by one and are not held beside the whole."""
+    whole = array("f")
+    for part in parts:
+        whole.frombytes(part.contiguous().numpy().tobytes())
+    return torch.frombuffer(whole, dtype=torch.float32)
+
+
+def crop_samples(config: AudioTokenizerConfig) -> int:
+    """Samples of a training crop, whole frames."""
+    return max(1, round(_CROP_SECONDS * config.rate_hz)) * config.hop
+
+
+def joined_sound(items: Sequence[AudioClip], config: AudioTokenizerConfig) -> Tensor:
+    """All clips one after the other, with silence in between and enough before the first for a crop; float32 [time]."""
+    rate, edge = config.sample_rate_hz, margin(config.n_fft, config.hop)
+    pause = torch.zeros(max(round(_SILENCE_SECONDS * rate), edge))
+    begin = torch.zeros(math.ceil((crop_samples(config) + 2 * edge) / _SPEEDS[0]))
+    parts = (part for item in items for part in (item.mono().resample(rate).samples[0], pause))
+    return _joined(itertools.chain([begin], parts))
+
+
+def drawn_crops(
+    sound: Tensor, config: AudioTokenizerConfig, count: int, draw: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Crops at drawn places, speeds and gains, with what the frames at their ends cover besides.
+
+    Returns:
+        (crops float32 [count, crop + 2 * margin]; where they begin in ``sound``, int64 [count]; how fast they are
+        played, float64 [count]).
+    """
+    rate, length = config.sample_rate_hz, crop_samples(config) + 2 * margin(config.n_fft, config.hop)
+    slow, fast = _SPEEDS
+    speeds = slow * (fast / slow) ** torch.rand(count, generator=draw, dtype=torch.float64)
+    gains = 10 ** ((torch.rand(count, generator=draw) * 9 - 6) / 20)
+    crops, starts = [], []
+    for speed, place in zip(speeds.tolist(), torch.rand(count, generator=draw).tolist(), strict=True):
+        played = math.ceil(length * speed)
+        first = int(place * max(1, len(sound) - played))
+        starts.append(first)
+        crops.append(cut(resampled(sound[first : first + played], rate * speed, rate), 0, length))
+    return torch.stack(crops) * gains[:, None], torch.tensor(starts), speeds
+
+
+def drawn_size(draw: torch.Generator) -> int:
+    """The window of the head's loss in a step."""
+    return _FFT_SIZES[int(torch.randint(len(_FFT_SIZES), (), generator=draw))]
+
+
+def head_error(made: Tensor, wanted: Tensor, n_fft: int, rate: int) -> Tensor:
     """L1 of log-mel plus spectral convergence, of waveforms float32 [B, time]."""
     bands = min(80, n_fft // 12)
     pair = [spectrum(samples, n_fft, n_fft // 4) for samples in (made, wanted)]

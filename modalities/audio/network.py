@@ -17,7 +17,7 @@ from tokenmask.modalities.quantizers.residual import ResidualQuantizer, Residual
 from tokenmask.modalities.quantizers.vq import VectorQuantizerConfig
 
 VOCODERS = ("head", "mixed", "griffin_lim")
-_FAINT = 1e-3  # magnitudes below it count as silence for the head
+FAINT = 1e-3  # magnitudes below it count as silence for the head
 CONTEXT_SECONDS = 0.5  # to either side, that a code may depend on
 
 
@@ -140,7 +140,7 @@ class _Block(nn.Module):
         return out
 
 
-class _Stack(nn.Module):
+class Stack(nn.Module):
     """A convolution, blocks, and a linear layer: float32 [B, T, inputs] -> [B, T, outputs].
 
     Nothing is normalised at the end: it would hide how loud a frame is, which costs a fifth of the mel error.
@@ -200,12 +200,12 @@ class AudioNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.scale = BandScale(config.bands)
-        self.encoder = _Stack(config, config.bands, config.width, config.encoder_blocks, config.latent, True)
+        self.encoder = Stack(config, config.bands, config.width, config.encoder_blocks, config.latent, True)
         self.quantizer = ResidualQuantizer(config.quantizer())
-        self.decoder = _Stack(config, config.latent, config.width, config.decoder_blocks, config.bands, True)
+        self.decoder = Stack(config, config.latent, config.width, config.decoder_blocks, config.bands, True)
         bins = config.n_fft // 2 + 1
         self.head = (
-            _Stack(config, config.latent + config.bands, config.head_width, config.head_blocks, 2 * bins, False)
+            Stack(config, config.latent + config.bands, config.head_width, config.head_blocks, 2 * bins, False)
             if config.head_width
             else None
         )
@@ -235,5 +235,5 @@ class AudioNetwork(nn.Module):
         """
         assert self.head is not None
         change, angle = self.head(torch.cat([latents, frames], -1)).chunk(2, -1)
-        log_magnitude = self.magnitudes(frames).clamp_min(_FAINT).log() + change
+        log_magnitude = self.magnitudes(frames).clamp_min(FAINT).log() + change
         return torch.polar(log_magnitude.clamp_max(7).exp(), angle)

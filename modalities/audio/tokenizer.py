@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from tokenmask.fitting import fit
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.fit import audio_fitting
 from tokenmask.modalities.audio.joining import HeldSound, joined, joined_pieces
@@ -23,9 +24,12 @@ from tokenmask.modalities.audio.long import long_sound, write_pieces
 from tokenmask.modalities.audio.media import AudioClip, resampled_length
 from tokenmask.modalities.audio.mel import griffin_lim, margin, unit, waveform
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
+from tokenmask.modalities.audio.pitch import voice
+from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead
+from tokenmask.modalities.audio.pitched_fit import PitchedFit, PitchedFitting
 from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of, tell_changes_of_all
 from tokenmask.modalities.keeping import check_keep, kept, length_of, without_edges
-from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
+from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, stored
 from tokenmask.modalities.windows import Forward, Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, look_again, one_thread
@@ -45,6 +49,8 @@ class AudioTokenizer(LearnedTokenizer):
     corrects the magnitudes of those bands and adds phases. Loss: L1 + 0.3 squared error of the normalised bands, which
     alone moves the codes, and for the head L1 of log-mel and spectral convergence of the waveform with one window
     length in each step. Encoder and mel decoder are the principal components of the training frames plus corrections.
+    Later another head can be fitted to the same codes (:meth:`fit_decoder`), which takes the phases of a voice from its
+    pitch (:class:`~tokenmask.modalities.audio.pitched.PitchedHead`); then it is heard instead of the first.
 
     A clip of n samples (after averaging of channels and resampling) has ceil(n / hop) frames; beyond its ends there is
     silence, so the shortest clip, one sample, is one frame. Frames are coded in windows of 64 that begin at multiples
@@ -60,6 +66,7 @@ class AudioTokenizer(LearnedTokenizer):
     media: ClassVar[type] = AudioClip
     continues: ClassVar[bool] = True
     config_class: ClassVar[type] = AudioTokenizerConfig
+    decoder_class: ClassVar[type | None] = PitchedConfig
     context_seconds: ClassVar[float | None] = CONTEXT_SECONDS
     config: AudioTokenizerConfig
 
@@ -67,6 +74,11 @@ class AudioTokenizer(LearnedTokenizer):
     def make_network(config: AudioTokenizerConfig) -> nn.Module:
         """Encoder, codebooks and decoders."""
         return AudioNetwork(config)
+
+    @staticmethod
+    def make_decoder(config: AudioTokenizerConfig, own: PitchedConfig) -> nn.Module:
+        """A head that takes the phases of a voice from its pitch."""
+        return PitchedHead(config, own)
 
     @staticmethod
     def make_spec(config: AudioTokenizerConfig, network: nn.Module, identity: str) -> StreamSpec:
@@ -272,7 +284,7 @@ class AudioTokenizer(LearnedTokenizer):
         Codes are taken piece by piece, ``frames`` in all.
         """
         hop = self.config.hop
-        outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self.config.decoder_reach
+        outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self._reach
         quiet = self._silence
         padded = Forward(itertools.chain([quiet.expand(outside, -1)], codes, [quiet.expand(outside, -1)]))
         fade, held = torch.linspace(0, 1, _JOINT * hop + 2)[1:-1], torch.zeros(0)
@@ -282,7 +294,7 @@ class AudioTokenizer(LearnedTokenizer):
             # A segment is made with what surrounds it, and fades into what was made before.
             start = max(0, first - _JOINT)
             if keep is None or not bool(keep[start:last].all()):
-                made = self._segment(padded.take(first, last + 2 * outside), levels)
+                made = self._segment(padded.take(first, last + 2 * outside), levels, outside)
                 made = made[(outside - first + start) * hop + margin(self.config.n_fft, hop) :][: (last - start) * hop]
             else:
                 made = torch.zeros((last - start) * hop)
@@ -349,24 +361,41 @@ class AudioTokenizer(LearnedTokenizer):
         write_pieces(path, shown(), size, rate, channels)
 
     @torch.no_grad()
-    def _segment(self, codes: Tensor, levels: int | None) -> Tensor:
-        """Codes int32 [T, levels] -> float32 [(T - 1) * hop + n_fft]."""
+    def _segment(self, codes: Tensor, levels: int | None, first: int) -> Tensor:
+        """Codes int32 [T, levels] -> float32 [(T - 1) * hop + n_fft]; ``first`` of them are before the segment."""
         config, network, vocoder = self.config, self._network, self.config.vocoder
-
-        def head(latents: Tensor) -> Tensor:
-            spectra: Tensor = network.spectra(latents, network.decoder(latents))
-            return spectra
-
-        spectra = None if vocoder == "griffin_lim" else self._decoded(codes, levels, head)
+        spectra = None if vocoder == "griffin_lim" else self._spectra(codes, levels, first)
         if vocoder == "head" and spectra is not None:
             return waveform(spectra, config.hop).cpu()
         wanted = self._decoded(codes, levels, lambda latents: network.magnitudes(network.decoder(latents)))
         phases = _first_phases(wanted) if spectra is None else unit(spectra)
         return griffin_lim(wanted, phases, config.hop, config.rounds).cpu()
 
+    def _spectra(self, codes: Tensor, levels: int | None, first: int) -> Tensor:
+        """Of the head, complex64 [T, n_fft // 2 + 1]."""
+        config, network, later = self.config, self._network, self._decoder
+        if later is None:
+            return self._decoded(codes, levels, lambda latents: network.spectra(latents, network.decoder(latents)))
+
+        def said(latents: Tensor) -> Tensor:
+            frames = network.decoder(latents)
+            pitches = later.pitches(later.heard(latents, frames))
+            return torch.cat([frames, pitches, later.parts(latents, frames, pitches)], -1)
+
+        sizes = [config.bands, 2, 4 * later.bins]
+        frames, pitches, parts = torch.split(self._decoded(codes, levels, said), sizes, -1)
+        source = voice(pitches[:, 0].cpu(), config.sample_rate_hz, config.hop, config.n_fft, first, _SEGMENT)
+        spectra: Tensor = later.spectra(parts, network.magnitudes(frames), pitches, source.to(self.device))
+        return spectra
+
+    @property
+    def _reach(self) -> int:
+        """Codes to either side that a decoded frame depends on."""
+        return self.config.decoder_reach + (0 if self._decoder is None else self._decoder.reach)
+
     def _decoded(self, codes: Tensor, levels: int | None, decoder: Callable[[Tensor], Tensor]) -> Tensor:
-        """What a decoder of the network makes of codes int32 [T, levels], [T, n_fft // 2 + 1]."""
-        reach = self.config.decoder_reach
+        """What a decoder of the network makes of codes int32 [T, levels], [T, numbers of a frame]."""
+        reach = self._reach
 
         def run(windows: Tensor) -> Tensor:
             return decoder(self._network.quantizer.lookup(windows.to(self.device), levels))[:, reach : reach + _WINDOW]
@@ -430,6 +459,7 @@ class AudioTokenizer(LearnedTokenizer):
         seed: int = 0,
         folder: str | Path | None = None,
         checkpoint_every: int = 200,
+        pitched: PitchedFit | None = None,
         progress: bool = True,
     ) -> Self:
         """Learns from clips; one to two minutes on two cores with the defaults.
@@ -446,6 +476,8 @@ class AudioTokenizer(LearnedTokenizer):
             seed: of the weights, the batches and all else.
             folder: keeps a checkpoint; a run that was stopped goes on from it, bit for bit.
             checkpoint_every: steps between checkpoints.
+            pitched: a head that takes the phases of a voice from its pitch learns afterwards, see
+                :meth:`fit_decoder`; None leaves it at the first head.
             progress: show progress on stderr.
 
         Raises:
@@ -453,16 +485,63 @@ class AudioTokenizer(LearnedTokenizer):
             ValueError: no clip, or a folder with the checkpoint of another run.
         """
         config = config or AudioTokenizerConfig()
-        if not items:
-            raise ValueError("fitting needs 1 clip at least, got none; pass some")
-        for item in items:
-            check_media(cls, item)
-        tell_changes_of_all(items, config.sample_rate_hz)
+        _check_items(cls, items, config)
         task = audio_fitting(items, config, FitSettings(steps, batch_size, peak_lr, seed))
-        return cls(
+        made = cls(
             config,
             task.run("audio tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
         )
+        if pitched is None:
+            return made
+        later = None if folder is None else Path(folder) / "decoder"
+        return made.fit_decoder(items, pitched, folder=later, checkpoint_every=checkpoint_every, progress=progress)
+
+    @one_thread()
+    def fit_decoder(
+        self,
+        items: Sequence[AudioClip],
+        settings: PitchedFit | None = None,
+        *,
+        folder: str | Path | None = None,
+        checkpoint_every: int = 200,
+        progress: bool = True,
+    ) -> Self:
+        """Learns a head that takes the phases of a voice from its pitch; codes stay as they are, bit for bit.
+
+        Args:
+            items: clips; channels are averaged, other rates resampled.
+            settings: of the head and of the optimisation.
+            folder: keeps a checkpoint; a run that was stopped goes on from it, bit for bit.
+            checkpoint_every: steps between checkpoints.
+            progress: show progress on stderr.
+
+        Returns:
+            a tokenizer with the fingerprint of this one.
+
+        Raises:
+            TypeError: not an AudioClip.
+            ValueError: no clip, a tokenizer without a head, or a folder with the checkpoint of another run.
+        """
+        settings = settings or PitchedFit()
+        _check_items(type(self), items, self.config)
+        task = PitchedFitting(items, self._network, settings)
+        fit(
+            task,
+            steps=settings.steps,
+            folder=folder,
+            checkpoint_every=checkpoint_every,
+            label="pitched head",
+            progress=progress,
+        )
+        return self.with_decoder(settings.config, stored(task.head))
+
+
+def _check_items(kind: type, items: Sequence[AudioClip], config: AudioTokenizerConfig) -> None:
+    if not items:
+        raise ValueError("fitting needs 1 clip at least, got none; pass some")
+    for item in items:
+        check_media(kind, item)
+    tell_changes_of_all(items, config.sample_rate_hz)
 
 
 def _first_phases(magnitudes: Tensor) -> Tensor:

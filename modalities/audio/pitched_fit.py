@@ -1,0 +1,161 @@
+"""How a pitched head learns from codes that stay as they are.
+
+Arrow: AudioClips, a network --PitchedFitting--> a PitchedHead. Does not know: windows of encoding, streams.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tokenmask.fitting import load_optimizer_tensors, optimizer_tensors, step_generator
+from tokenmask.modalities.audio.fit import crop_samples, drawn_crops, drawn_size, head_error, joined_sound
+from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.audio.mel import margin, spectrum, waveform
+from tokenmask.modalities.audio.network import AudioNetwork
+from tokenmask.modalities.audio.pitch import cycles_of, filled, pitch_of, pulses
+from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead, pitch_error
+from tokenmask.modalities.learned import share_of_peak
+from tokenmask.nn.init import build
+from tokenmask.tensor_files import canonical_json
+from tokenmask.tokenizer import fingerprint
+
+_BETAS = (0.9, 0.95)
+
+
+@dataclass(frozen=True)
+class PitchedFit:
+    """How a pitched head learns: AdamW, a short linear rise and a cosine fall of the learning rate.
+
+    Args:
+        steps: optimisation steps.
+        pitch_share: share of them, at the beginning, in which only the pitch is learned; the head then learns from
+            pitches as they are heard in codes.
+        batch_size: crops of 0.64 s in a step.
+        peak_lr: largest learning rate, of either part.
+        config: of the head.
+        seed: of the weights, the batches and all else.
+    """
+
+    steps: int = 1000
+    pitch_share: float = 0.3
+    batch_size: int = 8
+    peak_lr: float = 1e-3
+    config: PitchedConfig = field(default_factory=PitchedConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 2 or self.batch_size < 1 or not 0 < self.pitch_share < 1 or self.peak_lr <= 0:
+            raise ValueError(
+                "a pitched head learns in 2 steps, a batch of 1, a pitch_share in 0..1 and a positive rate at least, "
+                f"got {self.steps}, {self.batch_size}, {self.pitch_share} and {self.peak_lr}"
+            )
+
+
+class PitchedFitting:
+    """One training run of a pitched head, in the shape :func:`tokenmask.fitting.fit` drives.
+
+    Encoder, codebooks and mel decoder are frozen, so codes do not change. Pitches that are to be heard are followed in
+    the recordings once (:func:`pitch_of`). The head then minimises the error that :meth:`AudioTokenizer.fit` has.
+
+    Args:
+        items: clips of any rate and number of channels.
+        network: with a head, which the new one begins as.
+        settings: of the optimisation.
+    """
+
+    def __init__(self, items: Sequence[AudioClip], network: AudioNetwork, settings: PitchedFit) -> None:
+        if network.head is None:
+            raise ValueError("a pitched head begins as the tokenizer's head, but there is none; set head_width")
+        self.network, self.settings, config = network, settings, network.config
+        self.sound = joined_sound(items, config)
+        followed = pitch_of(self.sound, config.sample_rate_hz, config.hop)
+        self.voiced, self.hertz = followed > 0, filled(followed)
+        self.head = build(lambda: PitchedHead(config, settings.config), settings.seed)
+        self.head.take_over(network.head)
+        self.optimizer = torch.optim.AdamW(self.head.parameters(), settings.peak_lr, _BETAS)
+        about = {
+            "config": asdict(config),
+            "settings": asdict(settings),
+            "samples": fingerprint({}, {"samples": self.sound}),
+            "network": fingerprint({}, network.state_dict()),
+        }
+        self.about = json.loads(canonical_json(about))  # as a checkpoint gives it back: tuples become lists
+
+    def step(self, index: int) -> dict[str, float]:
+        settings, config = self.settings, self.network.config
+        first = max(1, round(settings.pitch_share * settings.steps))
+        draw = step_generator(settings.seed, index)
+        crops, starts, speeds = drawn_crops(self.sound, config, settings.batch_size, draw)
+        size = drawn_size(draw)
+        latents, frames = self._decoded(crops, draw)
+        logits = self.head.heard(latents, frames)
+        if index < first:
+            hertz, voiced = self._wanted(starts, speeds, logits.shape[1])
+            error = pitch_error(logits, hertz, voiced)
+            metrics = {"pitch_error": error.item(), "pitch_right": _right(self.head.pitches(logits), hertz, voiced)}
+            rate = share_of_peak(index, first)
+        else:
+            error = self._head_error(crops, latents, frames, self.head.pitches(logits.detach()), size)
+            metrics = {"head_error": error.item()}
+            rate = share_of_peak(index - first, settings.steps - first)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.peak_lr * rate
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(error)
+        nn.utils.clip_grad_norm_(self.head.parameters(), 1.0)
+        self.optimizer.step()
+        return {"loss": error.item(), **metrics}
+
+    @torch.no_grad()
+    def _decoded(self, crops: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Latents and mel frames of codes, of fewer levels where the quantiser drops some."""
+        network = self.network
+        latents = network.encoder(network.features(crops))
+        flat = latents.reshape(-1, latents.shape[-1])
+        latents = network.quantizer(flat, items=len(crops), draw=draw)[0].view(latents.shape)
+        return latents, network.decoder(latents)
+
+    def _wanted(self, starts: Tensor, speeds: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """Pitch and voice of the frames of crops, [B, T], where they lie in the whole sound."""
+        config = self.network.config
+        middles = margin(config.n_fft, config.hop) + (torch.arange(frames) + 0.5) * config.hop
+        at = ((starts[:, None] + speeds[:, None] * middles) / config.hop - 0.5).round().long()
+        at = at.clamp(0, len(self.hertz) - 1)
+        return (self.hertz[at] * speeds[:, None]).float(), self.voiced[at]
+
+    def _head_error(self, crops: Tensor, latents: Tensor, frames: Tensor, pitches: Tensor, size: int) -> Tensor:
+        config = self.network.config
+        edge, crop = margin(config.n_fft, config.hop), crop_samples(config)
+        cycles, hertz = cycles_of(pitches[..., 0], config.sample_rate_hz, config.hop, edge)
+        source = spectrum(pulses(cycles, hertz, config.sample_rate_hz), config.n_fft, config.hop)
+        parts = self.head.parts(latents, frames, pitches)
+        spectra = self.head.spectra(parts, self.network.magnitudes(frames), pitches, source)
+        heard = waveform(spectra, config.hop)[:, edge : edge + crop]
+        return head_error(heard, crops[:, edge : edge + crop], size, config.sample_rate_hz)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        return tensors | optimizer_tensors(self.optimizer), self.about
+
+    def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        for part in self.about:
+            if about.get(part) != self.about[part]:
+                raise ValueError(
+                    f"a run is resumed with the {part} it began with, got {self.about[part]} after {about.get(part)}; "
+                    "use another folder"
+                )
+        own = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
+        self.head.load_state_dict(own)
+        load_optimizer_tensors(self.optimizer, tensors)
+
+
+def _right(pitches: Tensor, hertz: Tensor, voiced: Tensor) -> float:
+    """Share of frames with a voice whose pitch is heard within a quarter of a tone."""
+    near = (pitches[..., 0].detach() / hertz).log2().abs() < 1 / 24
+    return float((near & voiced).sum() / voiced.sum().clamp_min(1))
