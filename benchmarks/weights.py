@@ -28,7 +28,7 @@ from tokenmask.run import SHIPPED, Run, train
 from tokenmask.tokenizer import DESCRIPTION_FILE, load_tokenizer
 from tokenmask.training import StreamScore
 
-LIMIT_BYTES = 12_000_000
+LIMIT_BYTES = 20_000_000
 KEPT = ("recipe.yaml", "layout.json", "run.json")
 # The training has five parts, each from the weights of the one before: with pictures that also come moved, at a held
 # rate, which teaches what pictures are like; with pictures that stand still, which teaches each of them; five times as
