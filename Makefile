@@ -13,7 +13,7 @@ NATIVE := setup.py setup_flags.py pyproject.toml $(shell find csrc -name '*.cpp'
 
 FORMATTED := $(shell find csrc tests/native -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.cuh')
 
-.PHONY: all data demo test hub play stores lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
+.PHONY: all data demo test hub play stores ray lint docs kernels sanitize arm cuda-emulated cuda-emulated-long clean
 all: $(STAMPS)/built
 
 $(VENV)/bin/python:
@@ -50,7 +50,7 @@ hub: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-hub.txt
 	$(VENV)/bin/python -m pytest tests/modalities -k published
 	$(VENV)/bin/python -m pytest tests/docs/test_documents.py -k published
-	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_wrapped_amused.py tests/models/test_converted.py tests/models/test_exported.py
+	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_wrapped_amused.py tests/models/test_wrapped_magnet.py tests/models/test_expert.py tests/models/test_converted.py tests/models/test_exported.py
 	$(VENV)/bin/python -m pytest tests/sharing
 
 # The playground, on its page in a real browser too, where chromium is.
@@ -62,6 +62,11 @@ play: $(STAMPS)/built
 stores: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --requirement requirements-stores.txt
 	$(VENV)/bin/python -m pytest tests/corpus/test_stores.py
+
+# Corpora on engines: a real cluster of Ray with two nodes on this machine, one of which is killed; Dask; Spark where it is.
+ray: $(STAMPS)/built
+	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-ray.txt
+	$(VENV)/bin/python -m pytest -m "slow or not slow" tests/corpus/test_ray.py tests/corpus/test_spark.py
 
 lint: $(STAMPS)/built
 	$(VENV)/bin/ruff check .

@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -185,8 +185,9 @@ def share_of_peak(index: int, steps: int) -> float:
 
 
 def stored(network: nn.Module) -> dict[str, Tensor]:
-    """What is kept of a network: float16, without the moving averages, which only fitting needs."""
-    kept = {name: value for name, value in network.state_dict().items() if ".ema_" not in name}
+    """What is kept of a network: float16, without moving averages and what is known of unused codes, for fitting."""
+    fitting = (".ema_count", ".ema_sum", ".lived", ".waited")
+    kept = {name: value for name, value in network.state_dict().items() if not name.endswith(fitting)}
     return {name: value.half() if value.is_floating_point() else value for name, value in kept.items()}
 
 
@@ -225,7 +226,7 @@ class LearnedTokenizer(FolderTokenizer):
         """
         self.config = config
         self._network = filled(lambda: self.make_network(config), weights)
-        identity = fingerprint({"tokenizer": self.name, **asdict(config)}, stored(self._network))
+        identity = fingerprint({"tokenizer": self.name, **_known(config)}, stored(self._network))
         self._spec = self.make_spec(config, self._network, identity)
         if decoder is not None:
             self.decoder_config, tensors = decoder
@@ -370,6 +371,13 @@ def filled(make: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> Any:
     halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     network.load_state_dict(halved, strict=False)
     return network
+
+
+def _known(config: Any) -> dict[str, Any]:
+    """What a fingerprint is of: fields that came after some tokenizers were fitted count where they are said alone."""
+    later = [one for one in fields(config) if one.metadata.get("later")]
+    silent = {one.name for one in later if getattr(config, one.name) == one.default}
+    return {name: value for name, value in asdict(config).items() if name not in silent}
 
 
 def _check_plausible(config: Any, weights: Mapping[str, Tensor]) -> None:

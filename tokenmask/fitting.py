@@ -21,14 +21,24 @@ from typing import IO, Any, Protocol
 import torch
 from torch import Tensor
 
+from tokenmask.checkpoints import CHECKPOINT_FILE, Checkpoints, OneFile
 from tokenmask.files import hold
 from tokenmask.processes import Processes, part_of
 from tokenmask.progress import progress_bar
-from tokenmask.tensor_files import load_tensors, save_tensors
 from tokenmask.threads import look_again, steady_threads
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
+
+__all__ = [
+    "CHECKPOINT_FILE",
+    "METRICS_FILE",
+    "Fitting",
+    "Interrupted",
+    "fit",
+    "load_optimizer_tensors",
+    "optimizer_tensors",
+    "step_generator",
+]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -110,6 +120,7 @@ def fit(
     progress: bool = True,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
     processes: Processes | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[dict[str, float]]:
     """Runs a task's steps, from its checkpoint if the folder has one, and keeps what is needed to go on.
 
@@ -127,6 +138,7 @@ def fit(
         on_step: called with (index, metrics) after each new step.
         processes: those that do the steps together; the first writes and shows, and a Ctrl-C in any stops all of them
             after the same step. ``state`` is called in all, only the first one's is kept. None: this one alone.
+        checkpoints: how they are written and found; None is one file, by the first process.
 
     Returns:
         The metrics of every step, those before a resume included.
@@ -143,8 +155,9 @@ def fit(
         )
     processes = processes or Processes()
     with contextlib.ExitStack() as stack:
-        record = _Record(Path(folder), label, processes) if folder is not None else None
-        if record is not None:
+        record = None
+        if folder is not None:
+            record = _Record(Path(folder), label, processes, checkpoints or OneFile())
             stack.callback(record.close)
         history = record.resume(task, steps) if record is not None else []
         found = set(processes.gather(len(history)))
@@ -195,8 +208,8 @@ def fit(
 class _Record:
     """The files of one run: a checkpoint and the metrics that lead up to it and beyond."""
 
-    def __init__(self, folder: Path, label: str, processes: Processes) -> None:
-        self.folder, self.label, self.processes = folder, label, processes
+    def __init__(self, folder: Path, label: str, processes: Processes, checkpoints: Checkpoints) -> None:
+        self.folder, self.label, self.processes, self.checkpoints = folder, label, processes, checkpoints
         self.last_step: int | None = None
         self.metrics: IO[bytes] | None = None
         if not processes.first:
@@ -215,20 +228,22 @@ class _Record:
             raise ValueError(
                 f"{folder} may be used by one run at a time, but another process is fitting in it; wait for it"
             )
-        for stale in folder.glob(f".{CHECKPOINT_FILE}.*.partial"):
-            stale.unlink(missing_ok=True)
+        self.checkpoints.clean(folder)
 
     def close(self) -> None:
-        if self.metrics is not None:
-            self.metrics.close()
+        try:
+            self.checkpoints.finish()
+        finally:
+            if self.metrics is not None:
+                self.metrics.close()
 
     def resume(self, task: Fitting, steps: int) -> list[dict[str, float]]:
         """Loads the checkpoint into the task, cuts the metrics back to it and returns them."""
-        path = self.folder / CHECKPOINT_FILE
-        if not path.exists():
+        found = self.checkpoints.newest(self.folder)
+        if found is None:
             self._cut(0)
             return []
-        tensors, about = load_tensors(path)
+        path, tensors, about = found
         try:
             step, size, own = int(about["step"]), int(about["metrics_bytes"]), about["task"]
         except (KeyError, TypeError, ValueError) as error:
@@ -247,7 +262,7 @@ class _Record:
                 "put it back or start in an empty folder"
             )
         history = [{name: value for name, value in json.loads(line).items() if name != "step"} for line in lines]
-        task.load_state({name.removeprefix("task."): value for name, value in tensors.items()}, own)
+        task.load_state(tensors, own)
         self._cut(size)
         self.last_step = step
         return history
@@ -263,16 +278,16 @@ class _Record:
                 ) from error
 
     def checkpoint(self, task: Fitting, step: int) -> None:
-        tensors, own = task.state()
+        about: dict[str, Any] | None = None
         if self.metrics is not None:
             os.fsync(self.metrics.fileno())  # the metrics of a checkpoint must not be lost after it
-            about = {"step": step, "metrics_bytes": self.metrics.tell(), "label": self.label, "task": own}
-            save_tensors(self.folder / CHECKPOINT_FILE, {f"task.{k}": v for k, v in tensors.items()}, about)
+            about = {"step": step, "metrics_bytes": self.metrics.tell(), "label": self.label}
+        self.checkpoints.save(self.folder, task, about)
         self.processes.wait()  # none goes on before the checkpoint stands
         self.last_step = step
 
     def kept(self) -> str:
-        path = self.folder / CHECKPOINT_FILE
+        path = self.checkpoints.place(self.folder)
         return "no checkpoint yet" if self.last_step is None else f"{path} holds step {self.last_step}"
 
     def _cut(self, size: int) -> None:

@@ -169,7 +169,11 @@ def _join() -> Processes:
             torch.cuda.set_device(device)
         if int(os.environ["WORLD_SIZE"]) == 1:
             return Processes(device=device)
-        dist.init_process_group("gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl")
+        # torchrun starts processes again on one store, in which the addresses of those before still stand.
+        store, rank, size = next(dist.rendezvous("env://"))
+        store = dist.PrefixStore(f"tokenmask/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         atexit.register(_part)
     elif "nccl" in dist.get_backend():
         device = torch.device("cuda", torch.cuda.current_device())

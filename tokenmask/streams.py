@@ -133,21 +133,21 @@ class TokenStream:
         spec, codes = self.spec, self.codes
         if codes.dtype != torch.int32 or codes.dim() != len(spec.axes) + 1 or codes.shape[-1] != spec.num_levels:
             raise ValueError(
-                f"codes of a {spec.modality} stream must be int32 [{', '.join(spec.axes)}, {spec.num_levels}], "
+                f"codes of a stream of {spec.modality} must be int32 [{', '.join(spec.axes)}, {spec.num_levels}], "
                 f"got {str(codes.dtype).removeprefix('torch.')} {list(codes.shape)}; "
                 "reshape or convert them"
             )
         for axis, size, got in zip(spec.axes, spec.grid, codes.shape, strict=False):
             if size is not None and size != got:
                 raise ValueError(
-                    f"a {spec.modality} stream has {size} along {axis}, got {got}; encode media of that size"
+                    f"a stream of {spec.modality} has {size} along {axis}, got {got}; encode media of that size"
                 )
         if codes.numel():
             sizes = torch.tensor(spec.codebook_sizes, dtype=torch.int32, device=codes.device)
             if bool(((codes < 0) | (codes >= sizes)).any()):
                 low, high = int(codes.min()), int(codes.max())
                 raise ValueError(
-                    f"codes of a {spec.modality} stream must lie in 0..size-1 for sizes {spec.codebook_sizes}, "
+                    f"codes of a stream of {spec.modality} must lie in 0..size-1 for sizes {spec.codebook_sizes}, "
                     f"got values from {low} to {high}; "
                     "decode them with the tokenizer that made them"
                 )
@@ -172,7 +172,10 @@ class TokenStream:
             ValueError: another dtype or shape.
         """
         if filled.dtype != torch.bool or filled.shape != self.codes.shape:
-            raise ValueError(f"filled must be bool {list(self.codes.shape)}, got {filled.dtype} {list(filled.shape)}")
+            raise ValueError(
+                f"filled must be bool {list(self.codes.shape)}, got {filled.dtype} {list(filled.shape)}; "
+                "give an entry for each code"
+            )
         made = TokenStream(self.spec, self.codes, self.start_seconds, self.labels)
         object.__setattr__(made, "filled", filled)
         return made

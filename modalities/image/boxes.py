@@ -17,6 +17,8 @@ from tokenmask.telling import tell
 def box_places(media: Image, grid: Sequence[int], region: Sequence[float]) -> Tensor:
     """bool [row, column], places whose pixels a box (left, top, right, bottom) in pixels of ``media`` touches.
 
+    Codes are filled whole, so a box that begins or ends inside of one grows to its edges, which is told.
+
     Raises:
         ValueError: no box, or one outside of the image.
     """
@@ -36,4 +38,18 @@ def box_places(media: Image, grid: Sequence[int], region: Sequence[float]) -> Te
     rows, columns = (torch.arange(size) for size in grid)
     in_rows = ((rows + 1) * height / len(rows) > top) & (rows * height / len(rows) < bottom)
     in_columns = ((columns + 1) * width / len(columns) > left) & (columns * width / len(columns) < right)
+    filled = (*_pixels(in_columns, width), *_pixels(in_rows, height))
+    box = (filled[0], filled[2], filled[1], filled[3])
+    asked = (left, top, min(right, width), min(bottom, height))
+    if any(abs(one - other) > 1e-6 * max(width, height) for one, other in zip(box, asked, strict=True)):
+        tell(
+            f"the box ({', '.join(f'{at:g}' for at in region)}) begins or ends inside of a code, and codes are filled "
+            f"whole: ({', '.join(f'{at:.6g}' for at in box)}) is what is filled anew"
+        )
     return in_rows[:, None] & in_columns
+
+
+def _pixels(inside: Tensor, pixels: int) -> tuple[float, float]:
+    """Where the places of bool [N] that are True begin and end, in pixels."""
+    places = inside.nonzero()[:, 0]
+    return int(places[0]) * pixels / len(inside), (int(places[-1]) + 1) * pixels / len(inside)

@@ -6,7 +6,7 @@ Does not know: clips, files, streams.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,7 +31,8 @@ class MotionTokenizerConfig:
         levels: codebooks of each body part.
         latent: numbers in a part's vector, at most ``stride`` times its features.
         width: hidden units of the corrections; multiples of 64.
-        level_dropout, commitment: see :class:`ResidualQuantizerConfig` and :class:`VectorQuantizerConfig`.
+        level_dropout, commitment, revive_every, remembers: see :class:`ResidualQuantizerConfig` and
+            :class:`VectorQuantizerConfig`.
         mirror: also learn from mirrored clips.
         offset: training windows are moved by up to this share of the difference of two random frames, in all features
             alike; 0 leaves them as they are, and poses that no clip has are then coded worse.
@@ -52,6 +53,8 @@ class MotionTokenizerConfig:
     commitment: float = 0.25
     mirror: bool = True
     offset: float = 0.3
+    revive_every: int = field(default=1, metadata={"later": True})
+    remembers: bool = field(default=False, metadata={"later": True})
 
     def __post_init__(self) -> None:
         if not self.frame_rate_hz > 0 or self.stride < 1 or self.width < 64 or self.width % 64:
@@ -79,7 +82,13 @@ class MotionTokenizerConfig:
 
     def quantizer(self) -> list[ResidualQuantizerConfig]:
         """The codebooks of each part."""
-        book = VectorQuantizerConfig(self.codes, self.latent, commitment=self.commitment)
+        book = VectorQuantizerConfig(
+            self.codes,
+            self.latent,
+            commitment=self.commitment,
+            revive_every=self.revive_every,
+            remembers=self.remembers,
+        )
         return [ResidualQuantizerConfig(self.levels, book, self.level_dropout)] * len(PARTS)
 
 

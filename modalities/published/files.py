@@ -18,7 +18,7 @@ from torch import Tensor
 CONFIG_FILE = "config.json"
 WANTED = ("*.json", "*.safetensors")  # of what is downloaded
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.tar")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.tar", "*.jit")
 _STEMS = ("model", "diffusion_pytorch_model")
 _PIP = "pip install 'tokenmask[hub]'"
 

@@ -12,13 +12,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from tokenmask.nn import Named, check_names, counted
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
 _STRIDE = 2
 
 
-class MotionVq(nn.Module):
+class MotionVq(Named):
     """Encoder, codebooks and decoder.
 
     Args:
@@ -31,41 +33,19 @@ class MotionVq(nn.Module):
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], growth: int = 3, activation: str = "relu") -> None:
-        super().__init__()
         if activation not in _ACTIVATIONS:
             raise ValueError(f"vq_act must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
-        self.growth, self.activation = growth, _ACTIVATIONS[activation]
         books = [name for name in tensors if name.endswith("codebook") or name == "quantizer.embedding.weight"]
-        self.levels = [f"quantizer.layers.{level}.codebook" for level in range(len(books))]
-        if self.levels[0] not in tensors:
-            self.levels = books[:1]
-        self.stages = _count(tensors, "encoder.model.{}.1.model.0.conv1.weight", 2)
-        self.depth = _count(tensors, "encoder.model.2.1.model.{}.conv1.weight", 0)
-        wanted = {*self._convolutions(), *self.levels}
-        for name in sorted(wanted ^ set(tensors)):
-            what = "has no place for" if name in tensors else "needs"
-            raise ValueError(
-                f"a network of motion {what} the tensor {name}; take the weights of a T2M-GPT, MMM or MoMask"
-            )
-        self.held = nn.ParameterDict(
-            {name.replace(".", "/"): nn.Parameter(own.float()) for name, own in tensors.items()}
-        )
-
-    def _convolutions(self) -> list[str]:
-        last = 2 + self.stages
-        names = ["encoder.model.0", f"encoder.model.{last}", "decoder.model.0", f"decoder.model.{last}"]
-        names.append(f"decoder.model.{last + 2}")
-        for stage in range(2, last):
-            names += [f"encoder.model.{stage}.0", f"decoder.model.{stage}.2"]
-            for part, place in (("encoder", 1), ("decoder", 0)):
-                blocks = [f"{part}.model.{stage}.{place}.model.{block}" for block in range(self.depth)]
-                names += [f"{block}.conv{one}" for block in blocks for one in (1, 2)]
-        return [f"{name}.{part}" for name in names for part in ("weight", "bias")]
-
-    def tensor(self, name: str) -> Tensor:
-        """A weight by its published name."""
-        found: Tensor = self.held[name.replace(".", "/")]
-        return found
+        levels = [f"quantizer.layers.{level}.codebook" for level in range(len(books))] or ["quantizer.codebook"]
+        if levels[0] not in tensors:
+            levels = books[:1] or ["quantizer.codebook"]
+        stages = counted("encoder.model.{}.1.model.0.conv1.weight", tensors, 2)
+        depth = counted("encoder.model.2.1.model.{}.conv1.weight", tensors)
+        wanted = {*_convolutions(stages, depth), *levels}
+        check_names(wanted, tensors, "a network of motion", "a T2M-GPT, MMM or MoMask")
+        super().__init__(tensors)
+        self.growth, self.activation = growth, _ACTIVATIONS[activation]
+        self.levels, self.stages, self.depth = levels, stages, depth
 
     @property
     def width(self) -> int:
@@ -122,9 +102,13 @@ class MotionVq(nn.Module):
         return x
 
 
-def _count(tensors: Mapping[str, Tensor], name: str, first: int) -> int:
-    """How many numbers in a row, from ``first`` on, name a tensor."""
-    count = 0
-    while name.format(first + count) in tensors:
-        count += 1
-    return count
+def _convolutions(stages: int, depth: int) -> list[str]:
+    last = 2 + stages
+    names = ["encoder.model.0", f"encoder.model.{last}", "decoder.model.0", f"decoder.model.{last}"]
+    names.append(f"decoder.model.{last + 2}")
+    for stage in range(2, last):
+        names += [f"encoder.model.{stage}.0", f"decoder.model.{stage}.2"]
+        for part, place in (("encoder", 1), ("decoder", 0)):
+            blocks = [f"{part}.model.{stage}.{place}.model.{block}" for block in range(depth)]
+            names += [f"{block}.conv{one}" for block in blocks for one in (1, 2)]
+    return [f"{name}.{part}" for name in names for part in ("weight", "bias")]

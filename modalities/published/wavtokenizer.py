@@ -13,6 +13,7 @@ from tokenmask.modalities.published.files import CONFIG_FILE, json_of, needed, t
 from tokenmask.modalities.published.networks import built
 from tokenmask.modalities.published.sound import PublishedCodec
 from tokenmask.modalities.published.vocos import spectrum_sound
+from tokenmask.nn import Named
 
 _HOW = "save_file(torch.load('FILE.ckpt', weights_only=True)['state_dict'], 'model.safetensors')"
 _ENCODER, _BOOK = (
@@ -26,22 +27,12 @@ _RENAMED = (
 )
 
 
-class _Network(nn.Module):
+class _Network(Named):
     """The encoder of transformers, and the tensors of the rest by their published names."""
 
     def __init__(self, encoder: nn.Module, tensors: dict[str, Tensor], ratios: list[int], rate: int) -> None:
-        super().__init__()
+        super().__init__(tensors)
         self.encoder, self.rate, self.hop = encoder, rate, math.prod(ratios)
-        held = {name.replace(".", "/"): nn.Parameter(own.float(), requires_grad=False) for name, own in tensors.items()}
-        self.held = nn.ParameterDict(held)
-
-    def tensor(self, name: str) -> Tensor:
-        """A tensor by its published name; KeyError where there is none."""
-        key = name.replace(".", "/")
-        if key not in self.held:
-            raise KeyError(name)
-        found: Tensor = self.held[key]
-        return found
 
 
 class WavTokenizer(PublishedCodec):

@@ -27,6 +27,9 @@ class VectorQuantizerConfig:
             of the batch; 0 switches that off, and most codes then die.
         commitment: weight of the pull of the latents towards their codes.
         unit: codes have length one and latents are brought to length one before they are compared, as in NeuroRVQ.
+        revive_every: updates between two looks for dead codes. Above 1 a code lives on if its count was high enough
+            after any update since the last look, so that rare codes have time to be used.
+        remembers: such a code is never replaced again, as in MMM's published code, whose flags are never cleared.
         temperature: codes are drawn in training with probability softmax(-distance^2 / temperature), as in MoMask;
             0 takes the nearest. Encoding always takes the nearest.
     """
@@ -38,6 +41,8 @@ class VectorQuantizerConfig:
     commitment: float = 0.25
     unit: bool = False
     temperature: float = 0.0
+    revive_every: int = 1
+    remembers: bool = False
 
     def __post_init__(self) -> None:
         if self.codes < 2 or self.width < 1:
@@ -49,6 +54,8 @@ class VectorQuantizerConfig:
             )
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        if self.revive_every < 1 or self.revive_every % 1:
+            raise ValueError(f"revive_every must be a whole number of updates, at least 1, got {self.revive_every}")
 
 
 class VectorQuantizer(nn.Module):
@@ -57,11 +64,14 @@ class VectorQuantizer(nn.Module):
     Source: VQ-VAE, arXiv:1711.00937, section 3 and appendix A.1 (moving averages). Revival of unused codes:
     Jukebox, arXiv:2005.00341, section 3.1, and SoundStream, arXiv:2107.03312, section III-C; a revived code starts
     with the mean count here, so that it has time to win latents. Drawn codes: MoMask, arXiv:2312.00063, section 3.1.
+    Looks for dead codes that are some updates apart: MMM, arXiv:2312.03596, published code (every 21st).
     """
 
     codebook: Tensor
     ema_count: Tensor
     ema_sum: Tensor
+    lived: Tensor  # bool [codes], since the last look; only with revive_every above 1 or remembers
+    waited: Tensor  # int64, updates since then
 
     def __init__(self, config: VectorQuantizerConfig) -> None:
         super().__init__()
@@ -69,6 +79,14 @@ class VectorQuantizer(nn.Module):
         self.register_buffer("codebook", torch.empty(config.codes, config.width))
         self.register_buffer("ema_count", torch.empty(config.codes))
         self.register_buffer("ema_sum", torch.empty(config.codes, config.width))
+        if self.waits:
+            self.register_buffer("lived", torch.zeros(config.codes, dtype=torch.bool))
+            self.register_buffer("waited", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def waits(self) -> bool:
+        """Whether a code may live on that is hardly used at the moment."""
+        return self.config.revive_every > 1 or self.config.remembers
 
     def initialise(self, generator: torch.Generator) -> None:
         """Fills the codebook with normal numbers; counts start at zero, so the first update revives nearly all."""
@@ -76,6 +94,9 @@ class VectorQuantizer(nn.Module):
         self.codebook.copy_(self._scaled(self.codebook))
         self.ema_count.zero_()
         self.ema_sum.zero_()
+        if self.waits:
+            self.lived.zero_()
+            self.waited.zero_()
 
     @torch.no_grad()
     def start_from(self, latents: Tensor, *, per_step: int, generator: torch.Generator, rounds: int = 8) -> None:
@@ -140,7 +161,7 @@ class VectorQuantizer(nn.Module):
         self.ema_count.lerp_(count, 1 - decay)
         self.ema_sum.lerp_(total, 1 - decay)
         mean = self.ema_count.mean()
-        dead = (self.ema_count < self.config.revive_below * mean).nonzero().squeeze(1)
+        dead = self._dead(self.ema_count < self.config.revive_below * mean).nonzero().squeeze(1)
         if len(dead):
             order = torch.randperm(len(latents), generator=generator).to(latents.device)
             drawn = latents[order[torch.arange(len(dead), device=latents.device) % len(latents)]]
@@ -149,6 +170,20 @@ class VectorQuantizer(nn.Module):
         alive = self.ema_count > torch.finfo(torch.float32).tiny
         means = self._scaled(self.ema_sum / self.ema_count.clamp_min(torch.finfo(torch.float32).tiny)[:, None])
         self.codebook.copy_(torch.where(alive[:, None], means, self.codebook))
+
+    def _dead(self, rare: Tensor) -> Tensor:
+        """bool [codes], which of the rare codes are replaced after this update."""
+        if not self.waits:
+            return rare
+        self.lived |= ~rare
+        self.waited += 1
+        if int(self.waited) < self.config.revive_every:
+            return torch.zeros_like(rare)
+        dead = ~self.lived
+        self.waited.zero_()
+        if not self.config.remembers:
+            self.lived.zero_()
+        return dead
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         return nn.functional.normalize(vectors, dim=-1) if self.config.unit else vectors

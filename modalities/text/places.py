@@ -32,8 +32,8 @@ def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence
     whole = len(region) == 2 and all(math.isfinite(at) and at == int(at) for at in region)
     if not whole or not 0 <= region[0] < region[1] or region[0] >= size:
         raise ValueError(
-            f"a region of a text must be (start, end) that begins within its {size} characters, got {tuple(region)}; "
-            "count from 0, in whole numbers"
+            f"a region of a text must be (start, end) that begins within its {size} characters and ends later, got "
+            f"{tuple(region)}; count from 0, in whole numbers"
         )
     start, stop = int(region[0]), min(int(region[1]), size)
     if region[1] > size:

@@ -52,12 +52,13 @@ class TextTokenizerConfig:
     def __post_init__(self) -> None:
         if self.vocab_size < _BYTES + 3:
             raise ValueError(
-                f"vocab_size must leave room beyond 256 byte codes, got {self.vocab_size}; take 512 or more"
+                f"vocab_size must be at least {_BYTES + 3}, room beyond 256 byte codes, got {self.vocab_size}; 512 or "
+                "more is usual, where the texts give as many"
             )
         if self.model not in ("unigram", "bpe"):
-            raise ValueError(f"model must be 'unigram' or 'bpe', got {self.model!r}")
+            raise ValueError(f"model must be 'unigram' or 'bpe', got {self.model!r}; choose one of these")
         if not 0.9 <= self.character_coverage <= 1:
-            raise ValueError(f"character_coverage must lie in 0.9..1, got {self.character_coverage}")
+            raise ValueError(f"character_coverage must lie in 0.9..1, got {self.character_coverage}; 0.9995 is usual")
 
 
 class TextTokenizer(FolderTokenizer):
@@ -340,7 +341,8 @@ def _why_not(message: str, vocab_size: int) -> str:
     most, needed = _MOST.search(message), re.search(r"required_chars\. \d+ vs (\d+)", message)
     if most:
         return (
-            f"the texts must fill {vocab_size} codes, but give {most[1]} at most; give more text or a lower vocab_size"
+            f"the texts must fill {vocab_size} codes, but give {most[1]} at most; give more text, or set vocab_size "
+            f"to at most {most[1]}, or shrink to true, which takes as many as there are"
         )
     if needed:
         return f"vocab_size must hold all characters, at least {needed[1]} codes, got {vocab_size}; raise it"

@@ -62,7 +62,10 @@ def test_text_takes_a_grid_as_a_length(run, call, capsys):
 
 def test_wrong_fields_get_one_sentence(run, refusal):
     image = ("generate", "image", "--run", run.folder)
-    assert "'stepz' is not accepted" in refusal(*image, "--set", "stepz=3")
+    told = refusal(*image, "--set", "stepz=3")
+    assert "--set stepz=3 does not fit" in told and "a Sampler, has the fields steps, " in told and "recipe" not in told
+    assert "a file of image that is written must end in .png, " in (told := refusal(*image, "--out", "a.doc"))
+    assert ".tokens, got 'a.doc'" in told
     assert "write steps=VALUE" in refusal(*image, "--set", "steps")
     assert "tokenmask.scores.Nothing must be a Score" in refusal(*image, "--order", "Nothing")
     assert "at most 1, got '2'" in refusal(*image, "--top-p", 2)
@@ -92,8 +95,10 @@ def test_a_file_of_prompts_gives_what_each_alone_gives(run, tmp_path, call, caps
         made = [TokenStream.load(tmp_path / f"many-{number}-{sample}.tokens") for sample in (0, 1)]
         assert made == alone
     capsys.readouterr()
-    assert call("generate", "text", "--run", run.folder, "--length", 3, "--prompts", tmp_path / "p.txt") == 0
-    assert [line[:3] for line in capsys.readouterr().out.splitlines()] == ["sun", "piz"]
+    with pytest.warns(UserWarning, match=r"p\.txt: 1 blank line passed over; samples are numbered without"):
+        assert call("generate", "text", "--run", run.folder, "--length", 3, "--prompts", tmp_path / "p.txt") == 0
+    printed = capsys.readouterr()
+    assert [line[:3] for line in printed.out.splitlines()] == ["sun", "piz"]
     assert "is in --given and in" in refusal(*words, tmp_path / "p.txt", "--given", "text=sun")
     (tmp_path / "empty.txt").write_text("\n")
     assert "must hold a prompt a line, but holds none" in refusal(*words, tmp_path / "empty.txt")

@@ -37,7 +37,21 @@ def test_every_command_has_a_home():
     assert set(commands.choices) == set(HOMES)
     assert set(HOMES) == {
         *("fit", "encode", "decode", "corpus", "train", "generate", "edit", "swap"),
-        *("evaluate", "tune", "study", "inspect", "report", "play", "serve", "push", "pull", "info", "recipes", "demo"),
+        *(
+            "evaluate",
+            "tune",
+            "study",
+            "inspect",
+            "report",
+            "show",
+            "play",
+            "serve",
+            "push",
+            "pull",
+            "info",
+            "recipes",
+            "demo",
+        ),
     }
 
 

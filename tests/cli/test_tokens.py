@@ -1,6 +1,7 @@
 """fit, encode and decode on files."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,6 +139,12 @@ def test_separators_are_looked_for_outside_of_quotes_and_where_spreadsheets_say_
     (tmp_path / "m.csv").write_text('sep=,\ntext\n"open\n')
     with pytest.raises(ValueError, match="line 3 is not"):
         list(rows(tmp_path / "m.csv", ["text"]))
+    (tmp_path / "m.csv").write_text("sep=:\nname:text\na:b, c\n")
+    assert next(rows(tmp_path / "m.csv", ["text"])).values == {"text": "b, c"}
+    for said in ("sep=||", "sep=", "sep=x"):
+        (tmp_path / "m.csv").write_text(f"{said}\nname||text\na||b\n")
+        with pytest.raises(ValueError, match=rf"m\.csv must be separated by one sign .* got '{re.escape(said)}'"):
+            list(rows(tmp_path / "m.csv", ["text"]))
 
 
 def test_a_name_that_is_too_long_stops_no_others(tmp_path, call, capsys):

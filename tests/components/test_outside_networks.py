@@ -162,7 +162,7 @@ def test_a_dry_run_says_what_it_does_not_know(run, corpora, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("training.optimiser.muon=true", "must hold only known fields"),
+        ("training.optimiser.muon=true", "a Descent, has the fields momentum, got .muon."),
         ("training.recompute=true", "Conv can't; leave it false"),
         ("pattern={class_path: Causal}", "Conv sees its neighbours"),
     ],

@@ -22,6 +22,7 @@ from tokenmask.worlds import (
     Brackets,
     Enumerated,
     Markov,
+    Matching,
     MovingGlyphs,
     NaeSat,
     Pairs,
@@ -41,6 +42,7 @@ SMALL: list[World] = [
     Brackets(4, 2),
     TwinWords(("ab", "ba", "bb")),
     NaeSat(3, 2),
+    Matching(Markov(4), "a*(b|ca)+"),
 ]
 LARGER: list[World] = [
     Sudoku4(),
@@ -200,3 +202,26 @@ def test_records_are_trained_on(tmp_path: Path) -> None:
     run = train(tmp_path / "run", recipe, names, [(corpus, 1.0)], progress=False)
     (made,) = run.generate("chain", steps=4)
     assert len(made.text) == 8 and set(made.text) <= set("abc")
+
+
+def test_what_must_match_follows_the_law_of_the_others():
+    """Of aa, ab, ba, bb those without a double letter: .75 * .1 and .25 * .3 of a stationary chain, so a half each."""
+    chain = Markov(2, ((0.9, 0.1), (0.3, 0.7)))
+    apart = Matching(chain, "ab|ba")
+    assert apart.support[0].tolist() == [[0, 1], [1, 0]] and apart.probabilities.tolist() == pytest.approx([0.5, 0.5])
+    assert apart.log_prob(torch.tensor([[0, 0]])).item() == -math.inf
+    with pytest.raises(ValueError, match="nothing of the world matches 'c'; write another pattern"):
+        Matching(chain, "c").possible()
+    with pytest.raises(ValueError, match="Matching needs a regular expression, got"):
+        Matching(chain, "(")
+    with pytest.raises(ValueError, match="at most 262144, got 531441"):
+        Matching(Markov(12))
+
+
+def test_letters_of_a_chain_may_be_words():
+    pieces = Markov(2, ((0.5, 0.5), (0.5, 0.5)), ("ab", "a"))
+    assert pieces.parts["chain"].alphabet == ("ab", "a")
+    assert Matching(pieces, "aba").support[0].tolist() == [[0, 1]]
+    assert Matching(pieces, "a+b?").support[0].tolist() == [[1, 0], [1, 1]]
+    with pytest.raises(ValueError, match="a word of its own for each of 2 codes"):
+        Markov(2, ((0.5, 0.5), (0.5, 0.5)), ("a", "a"))

@@ -233,7 +233,7 @@ HUGE = [
     ("streams.image.tokenizer=os", "must be one of"),
     ("pattern.class_path=os.system", "components of"),
     ("sampler.class_path=subprocess.Popen", "components of"),
-    ("masker.rate={class_path: tokenmask.cli.main, init_args: {argv: [info]}}", "known fields"),
+    ("masker.rate={class_path: tokenmask.cli.main, init_args: {argv: [info]}}", "must be of the kind Rate"),
 ]
 
 

@@ -88,7 +88,7 @@ def test_sizes(name, prefixed, length, grid, seconds, size):
 @pytest.mark.parametrize(
     ("name", "length", "seconds", "sentence"),
     [
-        ("text", None, 1.0, "'text' has no clock, so ask for a length"),
+        ("text", None, 1.0, r"'text' has no clock to measure seconds by, got duration_seconds=1; ask for a length"),
         ("text", None, None, "'text' has no fixed size; say how many places to fill with length="),
         ("text", 0, None, "length must be at least 1, got 0"),
         ("audio", None, 0.2, "duration_seconds must be at least 0.5, one place of 'audio', got 0.2; ask for more"),

@@ -32,6 +32,16 @@ def test_a_recording_comes_back_step_by_step(tmp_path):
     assert seen[-1].stream.labels == recording.labels and seen[-1].decided.all()
 
 
+def test_a_recording_without_a_step_or_with_another_ending_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold a step to be saved, got none for 'a\.safetensors'; fill it first"):
+        Recording().save(tmp_path / "a.safetensors")
+    kept = Recording()
+    tm.load().generate_tokens("text", length=2, steps=1, on_step=kept)
+    with pytest.raises(ValueError, match=r"must end in \.safetensors, got 'a\.pt'; rename it"):
+        kept.save(tmp_path / "a.pt")
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="absent"):
         Recording.load(tmp_path / "absent.safetensors")

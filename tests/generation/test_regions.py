@@ -1,12 +1,16 @@
 """Regions by hand: which codes a region touches, which stretch is seen, what takes the place of a hole."""
 
+import re
 import warnings
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from tokenmask.generation import hole, resized, window
+from tokenmask.modalities.image import Image
+from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.text import Text
 from tokenmask.modalities.text.places import character_places
 from tokenmask.streams import StreamSpec, TokenStream
@@ -87,15 +91,20 @@ def test_channels_are_found_by_name_or_by_the_tokenizer():
         (zeros(SOUND, 5), [(1.0, 1.0)], {}, r"is \(start, end\) in seconds, got \(1.0, 1.0\)"),
         (zeros(SOUND, 5), [(-1.0, 1.0)], {}, r"is \(start, end\) in seconds, got \(-1.0, 1.0\)"),
         (zeros(SOUND, 5), [(0.0, 1.0, 2.0)], {}, r"is \(start, end\) in seconds"),
-        (zeros(PICTURE, 2, 2), [(0, 1)], {}, "a image stream has no clock to place the region"),
+        (zeros(PICTURE, 2, 2), [(0, 1)], {}, "a stream of image has no clock to place the region"),
         (zeros(SOUND, 5), None, {"levels": [2]}, r"levels must lie in 0\.\.1, got 2"),
         (zeros(SOUND, 5), None, {"levels": [-1]}, "each of levels must be at least 0, got -1"),
         (zeros(SOUND, 5), None, {"levels": [1], "parts": ["leg"]}, r"levels must lie in 0\.\.0, got 1"),
         (zeros(SOUND, 5), None, {"parts": ["head"]}, "parts must be among arm, leg, got head"),
         (zeros(SOUND, 5), None, {"parts": []}, "parts must be among arm, leg, got none"),
         (zeros(SOUND, 5), [(1.0, 0.5)], {}, r"got \(1.0, 0.5\); begin at 0 or later, and end after that"),
-        (zeros(SOUND, 5), None, {"levels": []}, "at least one code, got one that holds none"),
-        (zeros(EEG, 2, 4, channel=("Fz", "Cz")), None, {"channels": ["O1"]}, "must be among Fz, Cz, got O1"),
+        (zeros(SOUND, 5), None, {"levels": []}, r"levels must lie in 0\.\.1, got none; count from 0"),
+        (
+            zeros(EEG, 2, 4, channel=("Fz", "Cz")),
+            None,
+            {"channels": ["O1"]},
+            "must be among Fz, Cz, got O1; name one, or leave",
+        ),
         (zeros(EEG, 2, 4, channel=("Fz", "Cz")), None, {"channels": []}, "must be among Fz, Cz, got none"),
     ],
 )
@@ -167,6 +176,53 @@ def test_a_region_that_ends_after_the_media_is_cut_and_said(recwarn):
     ) as told:
         assert hole(None, None, zeros(SOUND, 5), [(2.0, 9)])[:, 0].nonzero().flatten().tolist() == [4]
     assert told[0].filename == __file__
+
+
+class Lasting(NamedTuple):
+    duration_seconds: float
+
+
+@pytest.mark.parametrize(
+    ("region", "lasts", "told"),  # two codes a second, five of them
+    [
+        ((0.5, 1.0), 2.5, None),
+        ((0.5 + 1e-7, 1.0 - 1e-7), 2.5, None),
+        (
+            (0.6, 1.0),
+            2.5,
+            "the region (0.6, 1) of audio begins or ends inside of a code, .*: (0.5, 1) s is what is",
+        ),
+        ((0.5, 1.1), 2.5, "the region (0.5, 1.1) of audio .*: (0.5, 1.5) s is what is filled anew"),
+        ((1.0, 2.3), 2.3, None),  # all of the last code that is there
+        ((1.0, 2.2), 2.3, "the region (1, 2.2) of audio .*: (1, 2.3) s is what is filled anew"),
+    ],
+)
+def test_a_region_inside_of_a_code_of_sound_says_what_is_filled(region, lasts, told):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hole(None, Lasting(lasts), zeros(SOUND, 5), [region])
+    assert len(caught) == (told is not None)
+    if told is not None:
+        assert re.match(told.replace("(", r"\(").replace(")", r"\)"), str(caught[0].message))
+
+
+@pytest.mark.parametrize(
+    ("box", "told"),  # 3 x 2 codes of 15 pixels in height, 20 in width
+    [
+        ((10, 5, 20, 15), None),
+        ((10, 5, 99, 99), "ends outside of 20 x 15 pixels"),
+        ((11, 5, 20, 15), "the box (11, 5, 20, 15) begins or ends inside of a code, .*: (10, 5, 20, 15) is what is"),
+        ((0, 4.5, 10, 9), "the box (0, 4.5, 10, 9) begins .*: (0, 0, 10, 10) is what is filled anew"),
+    ],
+)
+def test_a_box_inside_of_a_code_of_a_picture_says_what_is_filled(box, told):
+    picture = Image(torch.zeros(15, 20, 3, dtype=torch.uint8))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        box_places(picture, (3, 2), box)
+    assert len(caught) == (told is not None)
+    if told is not None:
+        assert re.search(told.replace("(", r"\(").replace(")", r"\)"), str(caught[0].message))
 
 
 def test_a_region_inside_of_a_code_of_text_says_what_is_filled():

@@ -37,7 +37,8 @@ def image_checks(request: pytest.FixtureRequest) -> list[Check]:
 
 
 CHECKS: dict[str, Callable[[pytest.FixtureRequest], list[Check]]] = {"text": text_checks, "image": image_checks}
-PUBLISHED = ("encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer", "vqmodel", "janus", "emu3", "fast", "t2m")
+SOUND, PICTURES = ("encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer"), ("vqmodel", "janus", "emu3", "cosmos")
+PUBLISHED = (*SOUND, *PICTURES, "fast", "t2m", "labram", "neurorvq")
 ELSEWHERE = {
     "audio",
     "motion",

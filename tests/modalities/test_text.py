@@ -206,7 +206,7 @@ def test_a_folder_with_unknown_settings_is_refused(tmp_path: Path, text_tokenize
 
 def test_fewer_codes_where_texts_are_few():
     texts = [Text(f"picture of a {word}") for word in ("sun", "moon", "red heart", "blue heart")]
-    with pytest.raises(ValueError, match="give more text or a lower vocab_size"):
+    with pytest.raises(ValueError, match="give more text, or set vocab_size to at most 277, or shrink to true"):
         TextTokenizer.fit(texts, vocab_size=512)
     small = TextTokenizer.fit(texts, vocab_size=512, shrink=True)
     assert 256 < small.config.vocab_size < 512

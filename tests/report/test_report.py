@@ -100,7 +100,15 @@ def test_a_page_of_every_kind_of_media(plain_page):
 def test_a_report_of_two_streams(small_run, small_report):
     text = small_report.read_text(encoding="utf-8")
     whole = check(text)
-    assert whole.sections == ["training", "held-out-scores", "text", "image", "edits", "code-usage"]
+    assert whole.sections == [
+        "training",
+        "held-out-scores",
+        "text",
+        "image",
+        "filled-step-by-step",
+        "edits",
+        "code-usage",
+    ]
     assert not list(small_report.parent.glob(".*partial"))
     titles = {one.get("alt", "") for one in whole.all("img")}
     assert {"original: image 1", "from its codes: image 3"} <= titles
@@ -120,7 +128,7 @@ def test_the_run_that_ships_has_no_corpora(tmp_path):
     fast = {name: [Prompt(one.given, one.options) for one in some] for name, some in wanted.items()}
     path = write_report(run, tmp_path / "report.html", media=found, prompts=fast)
     whole = check(path.read_text(encoding="utf-8"))
-    assert whole.sections == ["text", "image", "audio", "motion", "eeg", "edits", "code-usage"]
+    assert whole.sections == ["text", "image", "audio", "motion", "eeg", "filled-step-by-step", "edits", "code-usage"]
     assert len(whole.all("audio")) == 5 and len(whole.all("canvas")) == 2
     assert path.stat().st_size < 1_000_000
 

@@ -20,11 +20,16 @@ class Client:
 
     def raw(self, method, path, body=None, **headers):
         """(status, content type, bytes)."""
+        status, found, read = self.whole(method, path, body, **headers)
+        return status, found["Content-Type"], read
+
+    def whole(self, method, path, body=None, **headers):
+        """(status, headers, bytes)."""
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             line.request(method, path, body, headers)
             answer = line.getresponse()
-            return answer.status, answer.getheader("Content-Type"), answer.read()
+            return answer.status, dict(answer.getheaders()), answer.read()
         finally:
             line.close()
 

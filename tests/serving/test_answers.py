@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 
 import pytest
 
@@ -9,7 +10,9 @@ from tests.serving.conftest import Client, file_in_json
 from tokenmask.run import load
 from tokenmask.serving import serve
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 
+JSON = {"Content-Type": "application/json"}
 WORDS = ("red heart", "sun", "blue heart", "full moon", "pizza")
 
 
@@ -52,6 +55,53 @@ def test_64_clients_at_once_each_get_what_they_would_get_alone(run, served, clie
     assert (now["answered"], now["refused"], now["waiting"], now["running"]) == (64, 0, 0, 0)
     assert now["rows"] == 64 and now["calls"] < 40 and now["most_together"] > 4
     assert len({body for _, _, body in answers}) > 40  # they differ, so a mix-up would be seen
+
+
+@pytest.mark.filterwarnings("ignore:the region")
+def test_what_was_left_out_of_a_request_is_told_to_who_asked(run, client):
+    asked = {"stream": "text", "media": "red heart", "regenerate": [[4, 30]], "seed": 5}
+    told = "the region (4, 30) of the text ends after its 9 characters; what lies inside is filled anew"
+    _, headers, _ = client.whole("POST", "/edit", json.dumps(asked), **JSON)
+    assert json.loads(headers["Tokenmask-Warnings"]) == [told]
+    _, _, body = client.post("/edit", **asked, num_samples=2)
+    answer = json.loads(body)
+    assert answer["warnings"] == [told] and len(answer["samples"]) == 2
+    _, headers, _ = client.whole("POST", "/edit", json.dumps(asked | {"regenerate": [[4, 9]]}), **JSON)
+    assert "Tokenmask-Warnings" not in headers
+
+
+@pytest.mark.filterwarnings("ignore:.*sun was left out")
+def test_what_is_told_in_company_goes_to_whom_it_concerns_alone(run, held):
+    client, begun, free, up = held
+    plain = run.generate
+
+    def telling(stream, given, **options):
+        for one in given if isinstance(given, list) else [given]:
+            if str(one["text"]) == "sun":
+                tell(f"{up.folder}/a/sun.txt: the sun was left out")
+        return plain(stream, given, **options)
+
+    object.__setattr__(run, "generate", telling)
+    try:
+        threads, headers = [], {}
+        for number, word in enumerate(("pizza", "sun", "red heart")):
+            body = json.dumps({"stream": "text", "given": {"text": word}, "length": 2, "seed": number})
+
+            def ask(word=word, body=body):
+                headers[word] = client.whole("POST", "/generate", body, **JSON)[1]
+
+            threads.append(threading.Thread(target=ask))
+            threads[-1].start()
+            if number == 0:
+                assert begun.acquire(timeout=30)
+        client.until(2)
+        free.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        object.__delattr__(run, "generate")
+    assert json.loads(headers["sun"]["Tokenmask-Warnings"]) == ["sun.txt: the sun was left out"]
+    assert "Tokenmask-Warnings" not in headers["pizza"] and "Tokenmask-Warnings" not in headers["red heart"]
 
 
 @pytest.mark.slow

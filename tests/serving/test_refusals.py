@@ -56,6 +56,15 @@ def test_wrong_values_are_a_sentence(values, sentence, client):
     assert client.get("/health")["waiting"] == 0
 
 
+def test_a_field_that_is_said_twice_is_refused(client):
+    for body in (
+        b'{"stream": "image", "seed": 1, "seed": 2}',
+        b'{"stream": "image", "given": {"text": "a", "text": "b"}}',
+    ):
+        status, _, told = client.raw("POST", "/generate", body, **JSON)
+        assert status == 400 and re.search(rb"the field '(seed|text)' stands there twice, leave one out", told)
+
+
 def test_wrong_edits_are_a_sentence(client):
     assert client.refusal("/edit", stream="image")[1].startswith("edit needs the field 'media'")
     assert "stream says what media is" in client.refusal("/edit", media="red heart")[1]

@@ -185,6 +185,7 @@ def test_a_damaged_cell_is_named(page, tmp_path):
     [
         ({"variants": {"one": {"stepz": 1}}}, "variant 'one': .*stepz"),
         ({"variants": {"one": {"order.class_path": "Nothing"}}}, "variant 'one'"),
+        ({"figures": ["smells"]}, r"figures must name what the metrics measure \(.*; passes; seconds\), got 'smells'"),
         ({"metrics": ["Nothing"]}, r"tokenmask\.evaluation\.metrics\.Nothing must be a Metric"),
         ({"stream": "smell"}, "smell"),
         ({"data": {"set": "smells"}}, r"a set that ships \(emoji, .*\), got \{'set': 'smells'\}"),

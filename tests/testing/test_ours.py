@@ -18,9 +18,11 @@ from tests.testing.ours import OURS, component_and_options
 from tokenmask.cli.about import recipe_headers
 from tokenmask.masking import Masker
 from tokenmask.models.amused import AmusedConfig
+from tokenmask.models.magnet import MagnetConfig
 from tokenmask.models.wrapped import WrappedConfig, WrappedHeadConfig
 from tokenmask.recipes import Recipe, load_recipe
 from tokenmask.recipes.recipe import OPEN
+from tokenmask.run.expert import RunExpert
 from tokenmask.sampling import Sampler, Stage
 from tokenmask.testing import check_component, component_checks
 from tokenmask.testing.component import CONTRACTS, contract_of
@@ -45,7 +47,7 @@ def _ships(module: str) -> bool:
 
 
 # Of a network or a law that is there already, so none is made from a seed for any layout.
-WRAPPED = {AmusedConfig, WrappedConfig, WrappedHeadConfig, OracleConfig, OracleHeadConfig}
+WRAPPED = {AmusedConfig, MagnetConfig, WrappedConfig, WrappedHeadConfig, OracleConfig, OracleHeadConfig, RunExpert}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +66,8 @@ def _everything_is_imported() -> None:
     "contract", [one for one in CONTRACTS if one not in (TOKENIZERS, MEDIA)], ids=lambda one: one.kind
 )
 def test_every_class_of_a_kind_is_checked(contract):
-    """Tokenizers and media are checked by the tests of their modalities, networks of others in test_wrapped*.py,
-    oracles in tests/exact."""
+    """Tokenizers and media are checked by the tests of their modalities, networks of others in test_wrapped*.py
+    and test_magnet.py, oracles in tests/exact."""
     ours = {type(component_and_options(one)[0]) for one in OURS}
     assert {kind for kind in ours if issubclass(kind, contract.base)} == set(classes_of(contract.base)) - WRAPPED
 

@@ -17,6 +17,7 @@ from tests.training import worker, worlds
 from tokenmask.models import MaskedModel
 from tokenmask.processes import Processes
 from tokenmask.tensor_files import load_tensors
+from tokenmask.training.sharded import newest
 from tokenmask.training.trainer import merge
 
 ROOT = Path(__file__).parents[2]
@@ -37,16 +38,21 @@ SAME += [
     {"name": "kept", "steps": 5, "procedure": True, "training": {"ema": 0.5}},
     {"name": "kept-shards", "steps": 5, "procedure": True, "training": {"sharding": "full", "ema": 0.5}},
     {"name": "muon", "steps": 5, "training": {"muon": True}},
+    {"name": "parts", "steps": 5, "batch_size": 5, "masker": "unequal", "training": {"accumulate": 2}},
+    {"name": "parts-shards", "steps": 5, "batch_size": 5, "training": {"accumulate": 9, "sharding": "full"}},
     {"name": "muon-shards", "steps": 5, "training": {"muon": True, "sharding": "full"}, "model": True},
 ]
 WHOLE = {"name": "whole", "steps": 12}
 SHARDS = {"steps": 12, "training": {"sharding": "full"}}
+PARTS = {"steps": 12, "training": {"sharding": "full", "checkpoints": "sharded"}}
 
 
-def launch(folder: Path, name: str, jobs: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-    """Runs jobs in two processes."""
+def launch(
+    folder: Path, name: str, jobs: list[dict[str, Any]], count: int = 2, *more: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs jobs in some processes, with further options of torchrun."""
     (folder / f"{name}.json").write_text(json.dumps(jobs))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), *more]
     command += ["-m", "tests.training.worker", str(folder), name]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
@@ -66,9 +72,11 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         jobs += [{**job, "name": name, "until": 5}, {**job, "name": name}]
     jobs += [{**SHARDS, "name": "shards-whole"}, {**WHOLE, "name": "two-then-one", "until": 5}]
     jobs += [{**SHARDS, "name": "shards-then-one", "until": 5}]
+    jobs += [{**PARTS, "name": name, "until": 5} for name in ("parts-again", "parts-then-one")]
+    jobs += [{**PARTS, "name": "parts-again"}]
     done = launch(two, "jobs", jobs)
     assert not done.returncode, done.stderr
-    for name in ("two-then-one", "shards-then-one"):
+    for name in ("two-then-one", "shards-then-one", "parts-then-one"):
         worker.run(two, {**WHOLE, "name": name}, Processes())
     return alone, two
 
@@ -97,7 +105,7 @@ def test_two_processes_have_the_losses_of_one(places, name):
     assert_same_training(two / name, alone / name)
 
 
-@pytest.mark.parametrize("name", ["one-then-two", "two-then-one", "shards-then-one", "shards-whole"])
+@pytest.mark.parametrize("name", ["one-then-two", "two-then-one", "shards-then-one", "shards-whole", "parts-then-one"])
 def test_the_number_of_processes_and_the_sharding_may_change_at_a_resume(places, name):
     alone, two = places
     assert_same_training(two / name, alone / "whole")
@@ -107,6 +115,16 @@ def test_the_number_of_processes_and_the_sharding_may_change_at_a_resume(places,
 def test_two_processes_resume_bit_for_bit(places, cut, whole):
     _, two = places
     assert worlds.files(two / cut) == worlds.files(two / whole)
+
+
+def test_a_checkpoint_in_parts_resumes_bit_for_bit(places):
+    _, two = places
+    expected, about = load_tensors(two / "shards-whole" / "checkpoint.safetensors")
+    _, tensors, said = newest(two / "parts-again")
+    assert said["task"] == about["task"] and len(said["files"]) == 2
+    assert {f"task.{name}" for name in tensors} == set(expected)
+    assert all(torch.equal(value, expected[f"task.{name}"]) for name, value in tensors.items())
+    assert (two / "parts-again/metrics.jsonl").read_bytes() == (two / "shards-whole/metrics.jsonl").read_bytes()
 
 
 def test_every_sample_is_seen_once_by_one_process(places):

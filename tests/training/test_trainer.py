@@ -112,3 +112,11 @@ WRONG = [{"steps": 0}, {"batch_size": 0}, {"peak_lr": 0.0}, {"checkpoint_every":
 def test_wrong_training_gets_one_sentence(options):
     with pytest.raises(ValueError, match=r"^training"):
         Training(**options)
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 50])
+def test_parts_of_a_batch_train_as_the_whole(count, corpus):
+    whole, parts = (worlds.make_trainer(corpus, accumulate=one, prefetch=0) for one in (1, count))
+    assert len(worlds.make_trainer(corpus, prefetch=0).prepared(0).parts(count)) == min(count, 8)
+    for step in range(4):
+        assert parts.step(step) == pytest.approx(whole.step(step), rel=2e-5), step

@@ -65,11 +65,16 @@ class Noted(Trainer):
 
     seen: dict[int, list[int]]
     kill_at = stop_at = -1
+    once: Path | None = None  # a file that says that it died before
 
     def loss(self, prepared: Prepared) -> Loss:
         index = prepared.index
-        self.seen[index] = [] if prepared.idle else prepared.masked.inputs.sample_ids.tolist()
-        if index == self.kill_at and self.processes.rank == self.processes.size - 1:
+        own = [] if prepared.idle else prepared.masked.inputs.sample_ids.tolist()
+        self.seen[index] = self.seen.get(index, []) + own  # a step may come in parts
+        first = self.once is None or not self.once.exists()
+        if index == self.kill_at and first and self.processes.rank == self.processes.size - 1:
+            if self.once is not None:
+                self.once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         if index == self.stop_at and self.processes.first:
             os.kill(os.getpid(), signal.SIGINT)
@@ -93,6 +98,7 @@ def run(folder: Path, job: dict[str, Any], processes: Processes) -> None:
     assert isinstance(trainer, Noted)
     trainer.seen, trainer.kill_at, trainer.stop_at = {}, job.get("kill_at", -1), job.get("stop_at", -1)
     place = folder / job["name"]
+    trainer.once = folder / f"{job['name']}.killed" if job.get("once") else None
     fit(
         trainer,
         steps=job.get("until", job["steps"]),
@@ -100,6 +106,7 @@ def run(folder: Path, job: dict[str, Any], processes: Processes) -> None:
         checkpoint_every=job.get("checkpoint_every", 4),
         progress=False,
         processes=processes,
+        checkpoints=trainer.checkpoints(),
     )
     (place / f"seen.{processes.rank}.json").write_text(json.dumps(trainer.seen))
     if "model" in job:

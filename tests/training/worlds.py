@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, CorpusWriter, Mixture, Record
+from tokenmask.fitting import fit
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, Cosine, Masker, ProcessRate
 from tokenmask.models import MaskedModel, TransformerConfig
@@ -74,6 +75,13 @@ def make_trainer(
         procedure=procedure,
         processes=processes,
     )
+
+
+def fit_until(trainer: Trainer, steps: int, folder: Path) -> None:
+    """Does steps of a training up to so many, and keeps them."""
+    kept = trainer.checkpoints()
+    fit(trainer, steps=steps, folder=folder, checkpoint_every=4, progress=False, checkpoints=kept)
+    trainer.close()
 
 
 def files(folder: Path) -> dict[str, bytes]:

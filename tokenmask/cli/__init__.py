@@ -31,6 +31,7 @@ HOMES = {
     "tune": "tune",
     "study": "study",
     "report": "report",
+    "show": "report",
     "play": "play",
     "serve": "serve",
     "push": "sharing",

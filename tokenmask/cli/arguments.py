@@ -32,6 +32,7 @@ UNITS = {
     "feet": 1 / 0.3048,
 }
 """Names of units of length, and how many make a metre."""
+_MOST_COUNTED = (1 << 31) - 1
 HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 
 
@@ -106,7 +107,19 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         type=count,
         metavar="N",
         help="processes that encode, of one thread each; results are the same for any number (default: one for each "
-        "core, one alone below a hundred items)",
+        "core, one alone below a hundred items; of another --engine as many as it has CPUs)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--engine NAME."""
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help="what encodes: local (this machine), processes (the same, also for few items), ray (a cluster of Ray on "
+        "this machine), or ray:ADDRESS for one that runs (ray:10.0.0.1:6379, ray:auto); results are the same "
+        "(default: local)",
     )
 
 
@@ -181,9 +194,18 @@ def unit(text: str) -> str:
 
 def count(text: str) -> int:
     """A whole number, at least 1."""
-    if not text.isdecimal() or not 1 <= int(text) < 1 << 31:
-        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
-    return int(text)
+    return _whole(text, 1)
+
+
+def counts(text: str) -> int | tuple[int, int]:
+    """A whole number, at least 1, or two, LEAST:MOST."""
+    least, colon, most = text.partition(":")
+    if not colon:
+        return count(text)
+    found = count(least), count(most)
+    if found[0] > found[1]:
+        raise argparse.ArgumentTypeError(f"must be LEAST:MOST with the least first, got {text!r}")
+    return found
 
 
 def seed(text: str) -> int:
@@ -195,8 +217,14 @@ def seed(text: str) -> int:
 
 def not_below_0(text: str) -> int:
     """A whole number, at least 0."""
-    if not text.isdecimal() or not int(text) < 1 << 31:
-        raise argparse.ArgumentTypeError(f"must be a whole number, at least 0, got {text!r}")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least {least}, got {text!r}")
+    if int(text) > _MOST_COUNTED:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at most {_MOST_COUNTED}, got {text!r}")
     return int(text)
 
 

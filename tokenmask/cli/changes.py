@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenmask.cli.corpora import tokenizer_place
 from tokenmask.cli.device import computing
-from tokenmask.cli.drawing import conditions, drawing_options
+from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
 from tokenmask.cli.media import in_pieces, is_words, suffixes_of
 from tokenmask.cli.printed import after_swap
 from tokenmask.cli.samples import deliver, free_paths
@@ -41,10 +41,13 @@ def edit(arguments: argparse.Namespace) -> int:
     if paths and arguments.length is None and isinstance(pieces, WritesFiles):
         with seconds_shown(f"editing {Path(media).name}") as show:
             run.edit_file(media, paths, regions, stream=name, given=given, show=show, **where, **options)
+        keep_steps(options, arguments.record)
         for path in paths:
             say(str(path))
         return 0
-    deliver(run.edit(media, regions, stream=name, length=arguments.length, given=given, **where, **options), paths)
+    made = run.edit(media, regions, stream=name, length=arguments.length, given=given, **where, **options)
+    keep_steps(options, arguments.record)
+    deliver(made, paths)
     return 0
 
 

@@ -13,11 +13,12 @@ import torch
 from tokenmask.cli.asked import ask_items, asked
 from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.device import CPU, on
+from tokenmask.cli.engine import engine_asked
 from tokenmask.cli.found import Items
 from tokenmask.cli.names import by_name
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item, build_corpus, statistics
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Engine, Item, build_corpus, statistics
 from tokenmask.run.folder import SHIPPED
 from tokenmask.streams import StreamSpec
 from tokenmask.tokenizer import Tokenizer, tokenizer_at
@@ -30,8 +31,10 @@ def corpus(arguments: argparse.Namespace) -> int:
     if arguments.action == "show":
         return _show(Path(arguments.folder))
     out = Path(arguments.out)
-    wanted = asked(arguments)
-    return build_named(arguments.tokenizer, arguments.sources, arguments.map, out, arguments.workers, wanted)
+    wanted, engine = asked(arguments), engine_asked(arguments)
+    return build_named(
+        arguments.tokenizer, arguments.sources, arguments.map, out, arguments.workers, wanted, engine=engine
+    )
 
 
 def build_named(
@@ -42,17 +45,19 @@ def build_named(
     workers: int | None,
     wanted: dict[str, Any],
     device: torch.device = CPU,
+    engine: Engine | None = None,
 ) -> int:
     """Builds a corpus of what is found in ``sources``, with "NAME=FOLDER" tokenizers and "STREAM=COLUMN" columns.
 
-    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`; tokenizers compute on ``device``.
+    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`; tokenizers compute on ``device``,
+    or on the CPUs of ``engine``.
     """
     tokenizers = {name: on(one, device) for name, one in named_tokenizers(named).items()}
     modalities = {name: tokenizer.spec.modality for name, tokenizer in tokenizers.items()}
     found = items(sources, modalities, needed=modalities, columns=mapped(columns, modalities))
     ask_items(found, wanted)
     say_left_over(found, modalities)
-    return build(found, tokenizers, out, workers, sources)
+    return build(found, tokenizers, out, workers, sources, engine)
 
 
 def build(
@@ -61,10 +66,14 @@ def build(
     out: Path,
     workers: int | None = None,
     sources: Sequence[str] = (),
+    engine: Engine | None = None,
 ) -> int:
     """Encodes items into a corpus, says what was done and what was not looked at, and gives the exit code."""
     there = out.is_dir()
-    summary = build_corpus(found, tokenizers, out, workers=workers)
+    if engine is None:
+        summary = build_corpus(found, tokenizers, out, workers=workers)
+    else:
+        summary = build_corpus(found, tokenizers, out, engine=engine)
     left = unseen(sources, found)
     say(f"{summary.written} records written, {summary.skipped} there before, {len(summary.failed)} failed{left}: {out}")
     code = failures(summary.failed, len(found))
@@ -98,11 +107,21 @@ def tokenizer_place(name: str, folder: str) -> str:
         ValueError: none ships under it.
     """
     if folder != SHIPS or Path(folder).exists():
+        if ":" not in folder and not Path(folder).is_dir():
+            ships = f"write {name}={SHIPS} for the one that ships, " if name in _shipped() else ""
+            raise ValueError(
+                f"a tokenizer folder holds tokenizer.json, but {folder} is no folder; name one of `tokenmask fit`, "
+                f"{ships}or write {name}=KIND:SOURCE for a published one"
+            )
         return folder
-    names = sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
+    names = _shipped()
     if name not in names:
         raise ValueError(f"tokenizers ship for {', '.join(names)}, got {name}={SHIPS}; name a folder")
     return str(SHIPPED / "tokenizers" / name)
+
+
+def _shipped() -> list[str]:
+    return sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
 
 
 def one_tokenizer(word: str) -> Tokenizer:

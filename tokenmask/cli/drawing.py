@@ -14,7 +14,7 @@ from typing import Any
 
 from tokenmask.cli.names import SUFFIX, by_name
 from tokenmask.components import component
-from tokenmask.generation import DrawOptions
+from tokenmask.generation import DrawOptions, Recording
 from tokenmask.medium import said
 from tokenmask.run import Run
 from tokenmask.run.folder import read_recipe
@@ -37,7 +37,15 @@ def drawing_options(run: Run, arguments: argparse.Namespace, stream: str) -> Dra
         "num_samples": arguments.num_samples,
         "sampler": sampler,
         "progress": True,
+        "on_step": None if arguments.record is None else Recording(),
     }
+
+
+def keep_steps(options: DrawOptions, path: str | None) -> None:
+    """Writes what was recorded of a generation, where that was asked for."""
+    recording = options.get("on_step")
+    if path is not None and isinstance(recording, Recording):
+        recording.save(path)
 
 
 def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
@@ -95,7 +103,10 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
         others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
         home = f"samplers.{stream}" if own else "sampler"
         overrides = [*others, *(f"{home}.{word}" for word in arguments.set)]
-        recipe = read_recipe(run.folder, overrides)
+        try:
+            recipe = read_recipe(run.folder, overrides)
+        except ValueError as error:
+            raise ValueError(f"--set {' '.join(arguments.set)} does not fit: {error}") from error
     sampler = recipe.sampler_of(stream, arguments.budget)
     if arguments.order:
         path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}

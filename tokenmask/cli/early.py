@@ -32,6 +32,8 @@ def check_paths(arguments: argparse.Namespace) -> None:
     tokenizers = said.get("tokenizer") if name in ("fit", "encode", "decode", "train") else None
     for word in _listed(tokenizers):
         _tokenizer(word)
+    if name == "show":
+        _there(said["recording"], "name a recording, as --record keeps one")
     if drawn:
         _streams(Path(said["run"] or SHIPPED), arguments)
 
@@ -66,7 +68,11 @@ def _tokenizer(word: str) -> None:
     place = folder if equals and not Path(word).exists() and "/" not in name and ":" not in name else word
     if ":" in place or place == "shipped" or not place or Path(place).exists():
         return
-    raise ValueError(f"a tokenizer folder holds tokenizer.json, but {place} does not; check the path")
+    named = f"{name}=" if place is not word else ""
+    raise ValueError(
+        f"a tokenizer folder holds tokenizer.json, but {place} does not; name one that `tokenmask fit` wrote, write "
+        f"{named}shipped for the one that ships, or {named}KIND:SOURCE for a published one"
+    )
 
 
 def _there(path: str, advice: str) -> None:

@@ -19,7 +19,7 @@ from tokenmask.files import coding_of, no_text
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
-_SEPARATOR = re.compile(r"(?:sep|SEP|Sep)=([,;\t|])")
+_SEPARATOR = re.compile(r"(?:sep|SEP|Sep)=(.*)")
 _HEAD = 1 << 16  # characters in which the first line of a table ends
 Found = tuple[int, str, "dict[str, Any] | ValueError"]  # number, where it is, cells by column or why there are none
 
@@ -152,6 +152,11 @@ def _csv(path: Path) -> Iterator[Found]:
         first = file.read(_HEAD).partition("\n")[0]
         said = _SEPARATOR.fullmatch(first.rstrip("\r"))
         bare = _QUOTED.sub("", first)
+        if said and (len(said[1]) != 1 or said[1].isalnum() or said[1] in "\"' "):
+            raise ValueError(
+                f"{path} must be separated by one sign that is no letter, digit, quote or blank, got {first.strip()!r} "
+                "in its first line; write sep=; there, and put that sign between the columns"
+            )
         separator = said[1] if said else next((one for one in (",", ";", "\t", "|") if one in bare), ",")
         file.seek(0)
         before = 1 if said else 0

@@ -232,12 +232,16 @@ def suffix_of(modality: str) -> str:
     return written[0]
 
 
-def check_written(path: str | Path, modality: str) -> None:
-    """ValueError, before anything is computed, unless media of a modality can be written to a file of this name."""
+def check_written(path: str | Path, modality: str, more: Sequence[str] = ()) -> None:
+    """ValueError, before anything is computed, unless media of a modality can be written to a file of this name.
+
+    ``more`` are endings that the sentence names beside, since the caller takes them.
+    """
     written, suffix = written_suffixes_of(modality), Path(path).suffix.lower()
     if written and suffix not in written:
         raise ValueError(
-            f"a file of {modality} that is written must end in {', '.join(written)}, got {Path(path).name!r}; rename it"
+            f"a file of {modality} that is written must end in {', '.join((*written, *more))}, got "
+            f"{Path(path).name!r}; rename it"
         )
 
 

@@ -15,7 +15,8 @@ from tokenmask.cli.arguments import Parser
 
 COMMANDS = (
     *(tokens.fit, tokens.encode, tokens.decode, tokens.corpus, runs.train, runs.generate, runs.edit, runs.swap),
-    *(runs.evaluate, runs.tune, runs.study, runs.report, runs.play, runs.serve, runs.push, runs.pull),
+    *(runs.evaluate, runs.tune, runs.study, runs.report, runs.show),
+    *(runs.play, runs.serve, runs.push, runs.pull),
     *(tokens.inspect, runs.info, runs.recipes, runs.demo),
 )
 

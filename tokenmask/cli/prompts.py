@@ -13,13 +13,15 @@ from tokenmask.cli import manifests
 from tokenmask.cli.drawing import condition
 from tokenmask.medium import said
 from tokenmask.run import Run
+from tokenmask.telling import tell
 
 
 def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What is given of each request.
 
     Args:
-        path: a .txt file, each line of which is words, or a manifest with columns named as streams.
+        path: a .txt file, each line of which is words (blank ones are passed over, which is told), or a manifest with
+            columns named as streams.
         run: whose streams are meant.
         stream: what is filled; words go to the other stream that takes them, or begin this one if there is no other.
         given: of all requests alike.
@@ -31,7 +33,10 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> list
         found = [_of_row(path, row, run) for row in manifests.rows(path, run.tokenizers)]
     elif path.suffix.lower() == ".txt":
         name = _of_words(run, stream, path)
-        found = [{name: line} for _, line in manifests.lines(path)]
+        numbered = list(manifests.lines(path))
+        found = [{name: line} for _, line in numbered]
+        if blank := numbered[-1][0] - len(numbered) if numbered else 0:
+            tell(f"{path}: {blank} blank line{'s' * (blank > 1)} passed over; samples are numbered without")
     else:
         known = ", ".join((".txt", *manifests.SUFFIXES))
         raise ValueError(f"a file of prompts must end in {known}, got {path.name!r}; rename it")

@@ -1,4 +1,4 @@
-"""``tokenmask report``: a run as one HTML file."""
+"""``tokenmask report`` and ``tokenmask show``: a run, or a generation that was recorded, as one HTML file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from tokenmask.cli.media import LazyMedia
 from tokenmask.cli.show import say, waiting
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import HELD_OUT
-from tokenmask.report import FILE, write_report
+from tokenmask.generation import Recording
+from tokenmask.report import FILE, write_recording, write_report
 from tokenmask.run import Run, load
 
 
@@ -28,6 +29,19 @@ def report(arguments: argparse.Namespace) -> int:
     media = media_of(run, arguments.data) if arguments.data else held_out_media(run)
     with waiting("drawing samples"):
         write_report(run, path, media=media, prompts={} if run.corpora else prompts(run), seed=arguments.seed)
+    say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Writes a page of a recorded generation and says where it is."""
+    recording, run = Recording.load(arguments.recording), load(arguments.run, "cpu")
+    path = Path(arguments.out or f"{Path(arguments.recording).with_suffix('')}.html")
+    if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"a page is a file that ends in .html, got {str(path)!r}; name one with --out FILE.html")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is not a folder; make it, or choose another place with --out FILE.html")
+    write_recording(recording, path, run.tokenizers)
     say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 

@@ -19,6 +19,7 @@ from tokenmask.cli.arguments import (
     add_workers,
     command,
     count,
+    counts,
     grid,
     named,
     not_below_0,
@@ -135,7 +136,12 @@ def edit(commands: Commands) -> None:
     )
     parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
     parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
-    parser.add_argument("--length", type=count, metavar="N", help="codes in place of the region, for text")
+    parser.add_argument(
+        "--length",
+        type=counts,
+        metavar="N",
+        help="codes in place of the region, for text; LEAST:MOST lets the model say how many",
+    )
     parser.add_argument(
         "--strength",
         type=share,
@@ -261,6 +267,18 @@ def report(commands: Commands) -> None:
         "all if none are (default: the data that ships, for the tokenizers that ship)",
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
+
+
+def show(commands: Commands) -> None:
+    """``tokenmask show``."""
+    examples = ["tokenmask show steps.safetensors", "tokenmask show steps.safetensors --run runs/demo --out steps.html"]
+    about = "Show a generation that was recorded, step by step: one HTML file."
+    parser = command(commands, "show", about, examples)
+    parser.add_argument("recording", metavar="FILE", help="what --record, or Recording.save, wrote")
+    parser.add_argument("--run", metavar="RUN", help="whose tokenizers decode it (default: the model that ships)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the HTML file; one that is there is replaced (default: FILE.html)"
+    )
 
 
 def play(commands: Commands) -> None:
@@ -437,6 +455,9 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many to draw (default: 1)")
+    parser.add_argument(
+        "--record", metavar="FILE", help="keep what stood after each step in a file, for `tokenmask show`"
+    )
     parser.add_argument(
         "--out",
         metavar="PATH",

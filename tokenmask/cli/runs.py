@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.device import computing
-from tokenmask.cli.drawing import conditions, drawing_options
+from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
 from tokenmask.cli.prompts import prompts
 from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.run import Run, load
@@ -34,6 +34,7 @@ def generate(arguments: argparse.Namespace) -> int:
         duration_seconds=arguments.duration,
         **drawing,
     )
+    keep_steps(drawing, arguments.record)
     deliver(media, paths)
     return 0
 
@@ -57,7 +58,9 @@ def _check_size(run: Run, arguments: argparse.Namespace) -> None:
     if not fits:
         wanted = ",".join("any" if size is None else str(size) for size in spec.grid)
         got = ",".join(map(str, arguments.grid))
-        raise ValueError(f"--grid of {arguments.stream!r} is its {', '.join(spec.axes)} ({wanted}), got {got}")
+        raise ValueError(
+            f"--grid of {arguments.stream!r} is its {', '.join(spec.axes)} ({wanted}), got {got}; write these sizes"
+        )
 
 
 def demo(arguments: argparse.Namespace) -> int:

@@ -65,7 +65,7 @@ def _paths(arguments: argparse.Namespace, stream: str, modality: str, prompts: i
         labels = samples if prompts is None else [f"{one}-{sample}" for one in range(prompts) for sample in samples]
         return [out / f"{stream}-{arguments.seed}-{label}{suffix}" for label in labels]
     if out.suffix.lower() != SUFFIX:
-        check_written(out, modality)
+        check_written(out, modality, (SUFFIX,))
     if prompts is None:
         return [out] if len(samples) == 1 else [out.with_name(f"{out.stem}-{label}{out.suffix}") for label in samples]
     numbers = [str(one) for one in range(prompts)]

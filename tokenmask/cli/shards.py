@@ -12,14 +12,19 @@ from pathlib import Path
 from tokenmask.cli.corpora import build
 from tokenmask.cli.found import Items
 from tokenmask.cli.sources import Medium
-from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Item
+from tokenmask.corpus import HELD_OUT, TRAIN, Corpus, Engine, Item
 from tokenmask.corpus.keys import Keys
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer
 
 
 def into_shards(
-    found: Sequence[Medium], tokenizer: Tokenizer, out: Path, workers: int | None, sources: Sequence[str]
+    found: Sequence[Medium],
+    tokenizer: Tokenizer,
+    out: Path,
+    workers: int | None,
+    sources: Sequence[str],
+    engine: Engine | None = None,
 ) -> int:
     """A record for each medium, with its name as key; what is there already is skipped. The exit code.
 
@@ -37,7 +42,7 @@ def into_shards(
             )
         seen.add(one.name)
     records = Items(Item(one.name, {modality: one.loader}, HELD_OUT if one.held_out else TRAIN) for one in found)
-    return build(records, {modality: tokenizer}, out, workers, sources)
+    return build(records, {modality: tokenizer}, out, workers, sources, engine)
 
 
 def is_sharded(path: Path) -> bool:

@@ -179,8 +179,8 @@ def items(
             raise ValueError(f"a source is a folder, a manifest ({known}), a .tar or a .txt file, but {source} {what}")
     if not len(found):
         raise ValueError(
-            f"the sources must hold at least one item, but {', '.join(map(str, sources))} hold none"
-            f"{_why(sources, modalities.values())}"
+            f"the sources must hold at least one item, but in {', '.join(map(str, sources))} there is none"
+            f"{_why(sources, modalities.values()) or '; name a folder, a manifest or a file of text that holds some'}"
         )
     check_mapped(columns or {}, seen)
     check_held(found, modalities, needed, sources)

@@ -39,7 +39,10 @@ def study(arguments: argparse.Namespace) -> int:
     read = read_study(arguments.file)
     work = Path(arguments.work or Path("runs") / "studies" / read.name)
     out = Path(arguments.out or work)
-    results = run_study(read, work, out, _waiting)
+    try:
+        results = run_study(read, work, out, _waiting)
+    except ValueError as error:
+        raise ValueError(f"study {arguments.file}: {error}") from error
     show(results)
     say(f"\nsaved: {out / read.name}.json, {out / read.name}.svg")
     return 0

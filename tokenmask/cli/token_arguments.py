@@ -16,6 +16,7 @@ from tokenmask.cli.arguments import (
     Commands,
     add_asked,
     add_device,
+    add_engine,
     add_force,
     add_map,
     add_per,
@@ -86,7 +87,8 @@ def encode(commands: Commands) -> None:
         "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out tokens",
         "tokenmask encode runs/demo/samples --tokenizer image=runs/demo/tokenizers/image --out corpora/encoded "
         "--workers 2",
-        "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out corpora/many --shards",
+        "tokenmask encode runs/demo/samples --tokenizer runs/demo/tokenizers/image --out corpora/many --shards "
+        "--engine processes",
     ]
     parser = command(commands, "encode", "Turn media files into token files.", examples)
     parser.add_argument("paths", nargs="+", metavar="PATH", help=f"a media file, a folder of them, or {MANIFEST}")
@@ -115,6 +117,7 @@ def encode(commands: Commands) -> None:
     add_map(parser)
     add_asked(parser)
     add_workers(parser)
+    add_engine(parser)
     add_device(parser, "the networks of tokenizers compute, in one process unless that is the CPU")
 
 
@@ -151,6 +154,7 @@ def corpus(commands: Commands) -> None:
     add_map(build)
     add_asked(build)
     add_workers(build)
+    add_engine(build)
     examples = ["tokenmask corpus show runs/demo/corpus/emoji"]
     show = command(actions, "show", "Count the records, splits, streams and codes of a corpus.", examples)
     show.add_argument("folder", metavar="FOLDER", help="a corpus")

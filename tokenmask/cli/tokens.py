@@ -13,14 +13,15 @@ from pathlib import Path
 from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named, is_named, one_tokenizer
-from tokenmask.cli.device import encoding, on
+from tokenmask.cli.device import CPU, encoding, on
+from tokenmask.cli.engine import engine_asked
 from tokenmask.cli.learning import learn, parse_options, report, usable
 from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.names import SUFFIX, check_new
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import Medium, media, unseen_by
-from tokenmask.corpus import Item, encode_items, usual_workers
+from tokenmask.corpus import Engine, Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar, seconds_shown
 from tokenmask.recipes.learners import fit_options, learner
@@ -60,10 +61,13 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def encode(arguments: argparse.Namespace) -> int:
     """Encodes media into token files or shards or, with named tokenizers, records into a corpus; failures come last."""
-    out, (device, workers) = Path(arguments.out), encoding(arguments)
+    out, engine = Path(arguments.out), engine_asked(arguments)
+    device, workers = encoding(arguments) if engine is None else (CPU, arguments.workers)
     named = [word for word in arguments.tokenizer if is_named(word)]
     if named:  # with --shards or without: records of several streams are written as shards in any case
-        return build_named(arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments), device)
+        return build_named(
+            arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments), device, engine
+        )
     if len(arguments.tokenizer) > 1:
         raise ValueError(
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
@@ -73,12 +77,17 @@ def encode(arguments: argparse.Namespace) -> int:
     modality = tokenizer.spec.modality
     several = ask_media(media(arguments.paths, modality, columns=mapped(arguments.map, [modality])), asked(arguments))
     if arguments.shards:
-        return into_shards(several, tokenizer, out, workers, arguments.paths)
-    return _token_files(arguments.paths, several, tokenizer, out, workers)
+        return into_shards(several, tokenizer, out, workers, arguments.paths, engine)
+    return _token_files(arguments.paths, several, tokenizer, out, workers, engine)
 
 
 def _token_files(
-    paths: Sequence[str], found: Sequence[Medium], tokenizer: Tokenizer, out: Path, workers: int | None
+    paths: Sequence[str],
+    found: Sequence[Medium],
+    tokenizer: Tokenizer,
+    out: Path,
+    workers: int | None,
+    engine: Engine | None = None,
 ) -> int:
     modality = tokenizer.spec.modality
     sources = [one.loader.source for one in found]
@@ -111,7 +120,8 @@ def _token_files(
         except (ValueError, OSError, RuntimeError) as error:
             failed.append((loader.source, sentence(error)))
     with progress_bar("encoding", len(found), len(found) - len(todo), True) as show:
-        results = encode_items(todo, {modality: tokenizer}, workers=workers or usual_workers(len(todo)))
+        here = 1 if engine is not None else workers or usual_workers(len(todo))
+        results = encode_items(todo, {modality: tokenizer}, workers=here, engine=engine)
         for number, ((source, target), (_, result)) in enumerate(zip(left, results, strict=True), 1):
             if isinstance(result, Exception):
                 failed.append((source, sentence(result)))

@@ -7,31 +7,18 @@ Does not know: where media come from, any modality, models.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
 from pathlib import Path
 
-from tokenmask.corpus.encoding import Item, encode_items, sentence, usual_workers
+from tokenmask.corpus.encoding import encode_items, usual_workers
+from tokenmask.corpus.engines import Engine, engine_of
+from tokenmask.corpus.items import Item, sentence
 from tokenmask.corpus.keys import Keys
 from tokenmask.corpus.records import Record
+from tokenmask.corpus.summary import BuildSummary
 from tokenmask.corpus.writer import CorpusWriter
 from tokenmask.progress import progress_bar
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True)
-class BuildSummary:
-    """What :func:`build_corpus` did.
-
-    Args:
-        written: records added.
-        failed: (key, reason) of the items that could not be read or encoded.
-        skipped: items whose keys were in the corpus before.
-    """
-
-    written: int
-    failed: list[tuple[str, str]]
-    skipped: int
 
 
 def build_corpus(
@@ -42,6 +29,7 @@ def build_corpus(
     progress: bool = True,
     on_error: str = "collect",
     workers: int | None = 1,
+    engine: str | Engine = "local",
     records_per_shard: int = 4096,
     row_group: int = 512,
 ) -> BuildSummary:
@@ -58,15 +46,24 @@ def build_corpus(
         on_error: "collect" puts items that fail into the summary, "raise" stops at the first.
         workers: processes that encode; the corpus is the same for any number, see :func:`encode_items`. None takes
             :func:`usual_workers` of the items that are not there yet, if items have a length, else 1.
+        engine: what encodes: "local", this machine with ``workers``; or "processes", "ray", "ray:ADDRESS" with all
+            CPUs that they have, or an :class:`Engine` with as many as it was told. The corpus is the same.
         records_per_shard: see :class:`CorpusWriter`.
         row_group: see :class:`CorpusWriter`.
 
     Raises:
-        ValueError: the folder holds another corpus, or with ``on_error="raise"`` an item failed.
-        OSError: a shard could not be written.
+        ValueError: the folder holds another corpus, an engine that is not there, or with ``on_error="raise"`` an item
+            failed.
+        OSError: a shard could not be written, or a cluster was lost.
     """
     if on_error not in ("collect", "raise"):
         raise ValueError(f"on_error must be 'collect' or 'raise', got {on_error!r}")
+    mapping = engine_of(engine) if isinstance(engine, str) else engine
+    if mapping is not None and workers not in (None, 1):
+        raise ValueError(
+            f"workers are those of the engine local, got {workers} beside {engine}; give them to the engine, as in "
+            f"engine=ProcessPool({workers})"
+        )
     specs = {name: tokenizer.spec for name, tokenizer in tokenizers.items()}
     writer = CorpusWriter(folder, specs, records_per_shard=records_per_shard, row_group=row_group)
     there, failed, written, skipped = writer.keys.copy(), [], 0, 0
@@ -80,10 +77,10 @@ def build_corpus(
     skipped = sum(item.key in there for item in items) if total and there else 0
     new: Iterable[Item] = _New(items, there, total - skipped) if total else filter(is_new, items)
     if workers is None:
-        workers = usual_workers(total - skipped) if total else 1
+        workers = usual_workers(total - skipped) if total and mapping is None else 1
     try:
         with progress_bar(f"encoding {Path(folder).name}", total, skipped, progress) as show:
-            for item, result in encode_items(new, tokenizers, workers=workers):
+            for item, result in encode_items(new, tokenizers, workers=workers, engine=mapping):
                 reason = result if isinstance(result, Exception) else _add(writer, item, result)
                 if reason is None:
                     written += 1

@@ -110,7 +110,7 @@ def from_table(table: pa.Table, specs: Mapping[str, StreamSpec]) -> list[Record]
     keys, splits, metadata = (table.column(name).to_pylist() for name in ("key", "split", "metadata"))
     rows: list[dict[str, TokenStream]] = [{} for _ in keys]
     for name, spec in specs.items():
-        for row, stream in zip(rows, _streams(table, name, spec), strict=True):
+        for row, stream in zip(rows, streams_in(table, name, spec), strict=True):
             if stream is not None:
                 row[name] = stream
     parts = zip(keys, rows, map(json.loads, metadata), splits, strict=True)
@@ -170,7 +170,12 @@ def codes_of(table: pa.Table, name: str, spec: StreamSpec) -> Tensor:
     return codes
 
 
-def _streams(table: pa.Table, name: str, spec: StreamSpec) -> list[TokenStream | None]:
+def streams_in(table: pa.Table, name: str, spec: StreamSpec) -> list[TokenStream | None]:
+    """One stream of all rows of a table, None where a row lacks it.
+
+    Raises:
+        ValueError: codes, grids or labels that do not fit the spec.
+    """
     codes = table.column(f"{name}.codes").combine_chunks()
     values = codes.values.to_numpy(zero_copy_only=False)
     bounds = codes.offsets.to_numpy()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from tokenmask.analysis.figures import Figure
 from tokenmask.components import COMPONENT_GROUP
@@ -27,6 +28,10 @@ class Metric(ABC):
 
     Such a class is made without arguments.
     """
+
+    begins: ClassVar[tuple[str, ...]] = ()
+    """What the names of its figures begin with, so that a wrong one is refused before anything is measured; () where it
+    cannot say."""
 
     @abstractmethod
     def __call__(self, part: Part) -> Sequence[Figure]:

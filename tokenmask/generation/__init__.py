@@ -3,6 +3,7 @@
 from tokenmask.generation.completing import Prompt, pieces_of, prompt_of, spelled
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
+from tokenmask.generation.lengths import drawn_lengths, length_range, length_scores
 from tokenmask.generation.long import Fill, Placed, fill_any, fill_in_turn, sees
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
 from tokenmask.generation.recording import Recording
@@ -23,6 +24,7 @@ __all__ = [
     "Region",
     "Request",
     "check_options",
+    "drawn_lengths",
     "drawn_with",
     "enclosed",
     "fill",
@@ -31,6 +33,8 @@ __all__ = [
     "growing_axis",
     "hole",
     "left_beside",
+    "length_range",
+    "length_scores",
     "pieces_of",
     "prompt_of",
     "read_region",

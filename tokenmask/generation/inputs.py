@@ -117,7 +117,10 @@ class Inputs:
         if duration_seconds is not None:
             duration_seconds = number("duration_seconds", duration_seconds, least=0.0)
             if spec.rate_hz is None:
-                raise ValueError(f"{name!r} has no clock, so ask for a length and not for duration_seconds")
+                raise ValueError(
+                    f"{name!r} has no clock to measure seconds by, got duration_seconds={duration_seconds:g}; "
+                    + ("ask for a length" if None in spec.grid else "leave it out, its size is always the same")
+                )
             length = round(duration_seconds * spec.rate_hz)
             if length < 1:
                 shortest = f"at least {1 / spec.rate_hz:g}, one place of {name!r}"
@@ -125,7 +128,9 @@ class Inputs:
         fixed = tuple(size for size in spec.grid if size is not None)
         if grid is None and len(fixed) == len(spec.grid):
             if length is not None and length != fixed[0]:
-                raise ValueError(f"{name!r} always has {' x '.join(map(str, fixed))} places, got length {length}")
+                asked = f"length {length}" if duration_seconds is None else f"duration_seconds {duration_seconds:g}"
+                places = " x ".join(map(str, fixed))
+                raise ValueError(f"{name!r} always has {places} places, got {asked}; leave the size out")
             return fixed
         if grid is None:
             if length is None:

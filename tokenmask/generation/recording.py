@@ -16,6 +16,7 @@ from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tensor_files import load_tensors, save_tensors
 
 _KIND = "recording of a generation"
+SUFFIX = ".safetensors"
 
 
 class Recording:
@@ -50,8 +51,16 @@ class Recording:
         """Writes all steps as one safetensors file, atomically.
 
         Raises:
+            ValueError: nothing was recorded, or another ending than .safetensors.
             OSError: the file could not be written; nothing is left behind.
         """
+        if Path(path).suffix.lower() != SUFFIX:
+            raise ValueError(f"a recording's file must end in {SUFFIX}, got {Path(path).name!r}; rename it")
+        if not self._steps:
+            raise ValueError(
+                f"a recording must hold a step to be saved, got none for {Path(path).name!r}; fill it first with "
+                "run.generate(..., on_step=recording)"
+            )
         tensors: dict[str, Tensor] = {}
         about: list[dict[str, Any]] = []
         for number, one in enumerate(self._steps):

@@ -16,10 +16,11 @@ from tokenmask.generation.request import MOST_CODES, growing_axis
 from tokenmask.ops import uniform
 from tokenmask.ops.philox import Purpose
 from tokenmask.scores.arguments import number, whole
-from tokenmask.streams import TokenStream
+from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.telling import tell
 from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
+_LEAST = 1e-6  # of a code: what is less is a matter of rounding
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
 
@@ -119,7 +120,9 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     """
     length = whole("length", whole("length", length), most=MOST_CODES)
     if stream.spec.axes != ("index",) or stream.spec.grid != (None,):
-        raise ValueError(f"only words can be replaced by more or fewer codes, got length={length} for other media")
+        raise ValueError(
+            f"only words can be replaced by more or fewer codes, got length={length} for other media; leave it out"
+        )
     places = chosen.any(-1).nonzero().squeeze(1)
     first, stop = int(places[0]), int(places[-1]) + 1
     if len(places) != stop - first:
@@ -187,7 +190,9 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
         return tokenizer.places(media, stream, region)
     spec = stream.spec
     if spec.rate_hz is None:
-        raise ValueError(f"a {spec.modality} stream has no clock to place the region {tuple(region)} on; leave it out")
+        raise ValueError(
+            f"a stream of {spec.modality} has no clock to place the region {tuple(region)} on; leave it out"
+        )
     if len(region) != 2 or not 0 <= region[0] < region[1]:
         raise ValueError(
             f"a region of {spec.modality} is (start, end) in seconds, got {tuple(region)}; begin at 0 or later, and "
@@ -204,10 +209,24 @@ def _places(tokenizer: Any, media: Any, stream: TokenStream, region: Region) -> 
             f"the region {tuple(region)} of {spec.modality} ends after the {size / spec.rate_hz:g} s of the media; "
             "what lies inside is filled anew"
         )
+    first, stop = math.floor(start + _LEAST), min(math.ceil(end - _LEAST), size)
+    _tell_grown(media, spec, region, first, stop, size)
     steps = torch.arange(size)
-    inside = (steps >= math.floor(start + 1e-6)) & (steps < math.ceil(end - 1e-6))
+    inside = (steps >= first) & (steps < stop)
     shape = [-1 if index == axis else 1 for index in range(len(spec.axes))]
     return inside.view(shape).expand(stream.grid)
+
+
+def _tell_grown(media: Any, spec: StreamSpec, region: Region, first: int, stop: int, size: int) -> None:
+    """Says what becomes of a region that begins or ends inside of a code; the last code may end after its media."""
+    assert spec.rate_hz is not None
+    lasts = min(size / spec.rate_hz, getattr(media, "duration_seconds", math.inf))
+    begins, ends = first / spec.rate_hz, min(stop / spec.rate_hz, lasts)
+    if max(region[0] - begins, ends - min(region[1], lasts)) * spec.rate_hz > _LEAST:
+        tell(
+            f"the region ({region[0]:g}, {region[1]:g}) of {spec.modality} begins or ends inside of a code, and codes "
+            f"are filled whole: ({begins:.6g}, {ends:.6g}) s is what is filled anew"
+        )
 
 
 def _channels(tokenizer: Any, names: Sequence[str], asked: Sequence[str]) -> list[int]:
@@ -217,7 +236,8 @@ def _channels(tokenizer: Any, names: Sequence[str], asked: Sequence[str]) -> lis
     folded = [name.casefold() for name in names]
     if not asked or not {name.casefold() for name in asked} <= set(folded):
         raise ValueError(
-            f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(asked) or 'none'}"
+            f"channels must be among {', '.join(names) or '(none here)'}, got {', '.join(asked) or 'none'}; "
+            f"{'name one, or ' if names else ''}leave channels out"
         )
     return [folded.index(name.casefold()) for name in asked]
 
@@ -236,6 +256,7 @@ def _levels(
         groups = tuple(group for group, name in zip(groups, names, strict=True) if name in parts)
     deepest = max(len(group) for group in groups)
     levels = None if levels is None else [whole("each of levels", level, 0) for level in levels]
-    if levels is not None and not all(0 <= level < deepest for level in levels):
-        raise ValueError(f"levels must lie in 0..{deepest - 1}, got {', '.join(map(str, levels))}")
+    if levels is not None and not (levels and all(0 <= level < deepest for level in levels)):
+        got = ", ".join(map(str, levels)) or "none"
+        raise ValueError(f"levels must lie in 0..{deepest - 1}, got {got}; count from 0, or leave levels out for all")
     return [level for group in groups for depth, level in enumerate(group) if levels is None or depth in levels]

@@ -37,6 +37,7 @@ class Request:
         seed: key of all randomness of this request.
         sample: tells the samples of one request apart.
         cut: whether the canvas is a piece of a longer stream, which no end code follows.
+        ended: end codes follow the canvas even where its hole reaches the end, so that what is filled in ends there.
         opened: bool [*grid, K], the slots of the hole that are hidden at first; None hides all. The others keep the
             codes of the canvas until a revocation opens them or a pick revises them, as in editing without a mask. With
             nothing hidden the sampler needs ``stages``, see ``SamplerState.start``.
@@ -52,6 +53,7 @@ class Request:
     sample: int = 0
     cut: bool = False
     opened: Tensor | None = None
+    ended: bool = False
 
     @classmethod
     def blank(
@@ -79,7 +81,9 @@ class Request:
         """
         layout.index(target)
         if not grid or min(grid) < 1:
-            raise ValueError(f"a {target} stream needs at least one place along each axis, got {list(grid)}")
+            raise ValueError(
+                f"a new stream of {target} needs at least one place along each axis, got {list(grid)}; ask for more"
+            )
         spec = layout.streams[target]
         if math.prod(grid) * spec.num_levels > MOST_CODES:
             raise ValueError(
@@ -125,7 +129,7 @@ class Request:
         blank = torch.where(self.hole if self.opened is None else self.opened, _some_code(spec), codes)
         role = torch.where(hole, FILL, GIVEN).to(torch.int8)
         lengths = _padded(self.given, packing)
-        complete = spec.end_code is not None and not self.cut and not bool(self.hole[-1].any())
+        complete = spec.end_code is not None and not self.cut and (self.ended or not bool(self.hole[-1].any()))
         if complete:  # a text that is complete ends as in training
             lengths[self.target] = packing.padded_length(spec, len(codes))
             role = torch.cat([role, role.new_full((lengths[self.target] - len(role), *role.shape[1:]), GIVEN)])

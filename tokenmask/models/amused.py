@@ -14,16 +14,15 @@ from torch import Tensor, nn
 
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
-from tokenmask.layout.ranges import Range
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import AttentionPattern
 from tokenmask.models.backbone import Backbone, BackboneConfig, Hidden, Tap
 from tokenmask.models.cache import KVCache
 from tokenmask.models.heads import HeadConfig
-from tokenmask.models.wrapped import Marks, WrappedHeadConfig, refuse_parts, rows_and_columns
+from tokenmask.models.prompts import ReadPrompts
+from tokenmask.models.wrapped import Marks, WrappedHeadConfig, holds, refuse_parts, rows_and_columns
 
 PICTURE, PROMPT = "image", "text"  # streams of the layout, in this order
-_REMEMBERED = 256  # prompts whose vectors are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +65,7 @@ class Amused(Backbone):
         super().__init__()
         self.config, self.network, self.text_encoder = config, config.network, config.text_encoder
         self.codes, self.words = layout.range(PICTURE), layout.range(PROMPT)
-        self._known: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
+        self._prompts = ReadPrompts[tuple[Tensor, Tensor]]()
 
     @property
     def table(self) -> Tensor:
@@ -94,7 +93,7 @@ class Amused(Backbone):
         rows = inputs.shape[0]
         row, column = rows_and_columns(inputs, queries)
         ids = inputs.ids[:, :, 0].long()
-        drawn, said = _of(self.codes, ids, inputs.valid), _of(self.words, ids, inputs.valid)
+        drawn, said = holds(self.codes, ids, inputs.valid), holds(self.words, ids, inputs.valid)
         if not bool(drawn[row, column].all()):
             raise ValueError(f"a wrapped {type(self.network).__name__} fills pictures alone; give texts as conditions")
         high, wide = self.config.grid
@@ -129,16 +128,10 @@ class Amused(Backbone):
                 f"at most, got {len(pieces)}; write a shorter one"
             )
         device = self.table.device
-        key = (device, self.table.dtype, *whole)  # a copy may stand on another device
-        if key not in self._known:
+
+        def read() -> tuple[Tensor, Tensor]:
             ids = torch.tensor([whole + [marks.pad] * (longest - len(whole))], device=device)
             made = self.text_encoder(ids, return_dict=True, output_hidden_states=True)
-            while len(self._known) >= _REMEMBERED:
-                self._known.pop(next(iter(self._known)))
-            self._known[key] = made.hidden_states[-2][0], made.text_embeds[0]
-        return self._known[key]
+            return made.hidden_states[-2][0], made.text_embeds[0]
 
-
-def _of(codes: Range, ids: Tensor, valid: Tensor) -> Tensor:
-    """bool [B, L], positions that hold a code of a range, or its MASK."""
-    return valid & (ids >= codes.offset) & (ids <= codes.mask_id)
+        return self._prompts.of((device, self.table.dtype, *whole), read)

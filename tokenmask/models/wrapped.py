@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
+from tokenmask.layout.ranges import Range
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import AttentionPattern, Full
 from tokenmask.models.backbone import Backbone, BackboneConfig, Hidden, Tap
@@ -198,8 +199,13 @@ def rows_and_columns(inputs: Batch, queries: Queries) -> tuple[Tensor, Tensor]:
     return torch.div(position, length, rounding_mode="floor"), position % length
 
 
+def holds(codes: Range, ids: Tensor, valid: Tensor) -> Tensor:
+    """bool [B, L], positions that hold a code of a range, or its MASK."""
+    return valid & (ids >= codes.offset) & (ids <= codes.mask_id)
+
+
 class WrappedHead(Head):
-    """Hands the logits on, as float32."""
+    """Hands the logits on, as float32; those of a narrower range are the first."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -208,12 +214,17 @@ class WrappedHead(Head):
     def forward(
         self, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None
     ) -> tuple[RangeLogits, ...]:
-        if not len(heads):
-            return ()
-        if bool((heads != 0).any()):
-            raise ValueError(f"queries must ask one of {len(self.ranges)} ranges, got {sorted(set(heads.tolist()))}")
-        group = RangeLogits(0, torch.arange(len(heads), device=heads.device), hidden.float())
-        return (group if read is None else RangeLogits(0, group.queries, read(group)),)
+        found = []
+        for head in sorted(set(heads.tolist())):
+            queries = (heads == head).nonzero().squeeze(1)
+            logits = hidden[queries, : self.ranges[head].size].float()
+            if logits.shape[1] < self.ranges[head].size:
+                raise ValueError(
+                    f"queries must ask a range that the network fills, got one of {self.ranges[head].stream}; give it"
+                )
+            group = RangeLogits(head, queries, logits)
+            found.append(group if read is None else RangeLogits(head, queries, read(group)))
+        return tuple(found)
 
 
 class WrappedModel(MaskedModel):

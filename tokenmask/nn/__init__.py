@@ -9,6 +9,7 @@ from tokenmask.nn.feed_forward import GeluLayer, SwiGLU
 from tokenmask.nn.init import build
 from tokenmask.nn.linear import Linear, linear
 from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
+from tokenmask.nn.named import Named, check_names, counted
 from tokenmask.nn.norm import RMSNorm, norm_of
 from tokenmask.nn.products import bfloat16_products, check_bfloat16_products, has_bfloat16_products
 from tokenmask.nn.recompute import keeping, recomputed
@@ -21,6 +22,7 @@ __all__ = [
     "GeluLayer",
     "Linear",
     "Modulation",
+    "Named",
     "RMSNorm",
     "Rotary",
     "SwiGLU",
@@ -28,6 +30,8 @@ __all__ = [
     "bfloat16_products",
     "build",
     "check_bfloat16_products",
+    "check_names",
+    "counted",
     "has_bfloat16_products",
     "keeping",
     "linear",

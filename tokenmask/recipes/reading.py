@@ -17,6 +17,7 @@ from tokenmask.components import check_homes, component, names_of_its_day, plain
 from tokenmask.recipes.earlier import classes_named, of_today
 from tokenmask.recipes.merging import merge, nested, replaced, without
 from tokenmask.recipes.recipe import OPEN, Recipe
+from tokenmask.recipes.wrong import place_of, sentence
 from tokenmask.telling import tell
 
 FOLDER = Path(__file__).parent
@@ -85,7 +86,13 @@ def load_recipe(
         change = _change(override, values)
         values, asked = merge(values, change), merge(asked, change)
     _refuse_unused_sampler(before, asked, "a field that is set")
-    return _build(values, str(source) if over is None else f"{source} with {over}")
+    named = str(source) if over is None else f"{source} with {over}"
+    try:
+        return _build(values, named)
+    except ValueError as error:
+        if not overrides or not _can_be_built(before, named):
+            raise
+        raise ValueError(f"{_blamed(overrides, error)} cannot be set: {_inner(error)}") from error
 
 
 def recipe_as_written(path: Path) -> Recipe | None:
@@ -236,9 +243,35 @@ def _build(values: dict[str, Any], source: str) -> Recipe:
         _refuse_none(recipe)
     except Exception as error:  # jsonargparse raises many kinds; all mean that the text is no recipe
         raise ValueError(
-            f"recipe {source!r} must hold only known fields of the right kind: {_one_line(error)}"
+            f"recipe {source!r} must hold only known fields of the right kind: {sentence(error)}"
         ) from error
     return recipe
+
+
+def _can_be_built(values: dict[str, Any], source: str) -> bool:
+    try:
+        _build(values, source)
+    except ValueError:
+        return False
+    return True
+
+
+def _inner(error: ValueError) -> str:
+    return str(error) if error.__cause__ is None else sentence(error.__cause__)
+
+
+def _blamed(overrides: Sequence[str], error: ValueError) -> str:
+    """Those of the fields that were set which an error of the parser speaks of; all where it names none of them."""
+    place = "" if error.__cause__ is None else place_of(error.__cause__)
+    within = place.split(".")
+    found = [one for one in overrides if place and _speaks_of(one, within)] or list(overrides)
+    return ", ".join(found)
+
+
+def _speaks_of(override: str, within: Sequence[str]) -> bool:
+    """Whether a place as the parser has it, without ``init_args`` and keys of mappings, lies in that of a field."""
+    names = override.partition("=")[0].split(".")
+    return set(within) <= set(names) or names == list(within[: len(names)])
 
 
 def _refuse_none(value: Any) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 from tokenmask.analysis.figures import StreamFigures
 from tokenmask.corpus import HELD_OUT
 from tokenmask.files import write_text_atomic
+from tokenmask.generation import Recording
 from tokenmask.report.alone import show
 from tokenmask.report.changes import Change, edit_section, swap_section
 from tokenmask.report.edits import edits_of
+from tokenmask.report.filling import filling_section
 from tokenmask.report.judged import evaluation_section, read_evaluation
 from tokenmask.report.page import Section, make_page
-from tokenmask.report.prompts import Prompt, draw, prompts_of
+from tokenmask.report.prompts import Prompt, draw, prompts_of, recorded
 from tokenmask.report.streams import counts_of, reconstructions, stream_section
 from tokenmask.report.training import held_out_section, training_section
 from tokenmask.report.usage import corpus_counts, stream_counts, usage_section
@@ -66,6 +68,7 @@ def write_report(
         ValueError: the page would take more than 8 MB.
     """
     tell = say or (lambda _: None)
+    watched: dict[bool, tuple[str, Prompt]] = {}  # by whether it is a picture: a stream and what is drawn of it
     sections: list[Section | None] = [training_section(run)]
     if scores is None and run.corpora and run.records(HELD_OUT):
         tell("scoring held-out records")
@@ -83,11 +86,15 @@ def write_report(
             wanted = prompts_of(run, name, view.prompts)
         samples = draw(drawer, name, wanted, view.per_prompt, seed) if view is not None else []
         sections.append(stream_section(drawer, name, pairs, wanted, samples, made_by))
+        if view is not None and wanted:
+            watched.setdefault(view.small, (name, wanted[0]))
     sections.append(evaluation_section(read_evaluation(run.folder) if evaluation is None else evaluation, made_by))
     if edits is None:
         tell("editing")
         edits = edits_of(drawn_by or run, media or {}, seed)
-    sections += [edit_section(edits), swap_section(swaps, swap_facts)]
+    drawer, seen = drawn_by or run, watched.get(True, watched.get(False))
+    filled = None if seen is None else filling_section(recorded(drawer, *seen, seed), drawer.tokenizers)
+    sections += [filled, edit_section(edits), swap_section(swaps, swap_facts)]
     if run.corpora:
         sections.append(usage_section(corpus_counts(run), "of all records"))
     else:
@@ -111,8 +118,31 @@ def write_report(
     return Path(path)
 
 
+def write_recording(recording: Recording, path: str | Path, tokenizers: Mapping[str, Any]) -> Path:
+    """Writes a page of a recorded generation, atomically.
+
+    Args:
+        recording: of :class:`tokenmask.generation.Recording`.
+        path: of the HTML file.
+        tokenizers: by stream; those that made the codes, for what they look or sound like.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: nothing was recorded, or the page would take more than 8 MB.
+    """
+    section = filling_section(recording, tokenizers)
+    if section is None:
+        raise ValueError("a recording must hold a step to be shown, got none; record a generation with on_step")
+    facts = [("Steps", f"{len(recording):,}"), ("Requests", f"{len({one.request for one in recording}):,}")]
+    text = make_page("A generation", "What was decided after each step.", facts, [section], "Made by tokenmask.")
+    write_text_atomic(path, text)
+    return Path(path)
+
+
 def _there(sections: Sequence[Section | None]) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
-__all__ = ["FILE", "Change", "Prompt", "edit_section", "show", "swap_section", "write_report"]
+__all__ = ["FILE", "Change", "Prompt", "edit_section", "show", "swap_section", "write_recording", "write_report"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenmask.corpus import HELD_OUT, TRAIN, Record
+from tokenmask.generation import Recording
 from tokenmask.run import Run
 from tokenmask.streams import TokenStream
 
@@ -80,6 +81,13 @@ def draw(run: Run, stream: str, prompts: Sequence[Prompt], per_prompt: int, seed
         for place, index in enumerate(group):
             drawn[index] = media[place * per_prompt : (place + 1) * per_prompt]
     return [drawn[index] for index in range(len(prompts))]
+
+
+def recorded(run: Run, stream: str, prompt: Prompt, seed: int) -> Recording:
+    """The steps of one sample of a prompt."""
+    steps = Recording()
+    run.generate_tokens(stream, given=prompt.given, seed=seed, on_step=steps, **prompt.options)
+    return steps
 
 
 def _is_text(run: Run, stream: str) -> bool:

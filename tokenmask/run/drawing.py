@@ -14,10 +14,12 @@ from tokenmask.generation import (
     Filling,
     Placed,
     Request,
+    drawn_lengths,
     drawn_with,
     fill,
     fill_any,
     fill_in_turn,
+    length_scores,
     sees,
 )
 from tokenmask.layout import Layout
@@ -69,6 +71,22 @@ class Drawing:
     def at_once(self, request: Request) -> bool:
         """Whether the model sees all of it."""
         return sees(request, self.layout, self.packing) is None
+
+    def lengths(self, requests: Sequence[Request], least: int, seed: int, samples: int) -> list[int]:
+        """A length of the hole for each sample: the likeliest where best codes are taken, else drawn.
+
+        Args:
+            requests: the same text with each length, the least one first.
+            least: the length of the first.
+            seed: of the draws.
+            samples: how many.
+        """
+        sampler, stage = self.sampler, self.sampler.stages[0] if self.sampler.stages else None
+        law = sampler.process or (stage and stage.schedule) or sampler.schedule
+        model = self.models[stage.model if stage else "main"]
+        scores = length_scores(requests, self.layout, self.packing, model, law.time)
+        pick = (stage and stage.pick) or sampler.pick
+        return drawn_lengths(scores, least, seed, samples, pick.is_greedy)
 
     def _some(self, some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
         on_step = self.options.get("on_step")

@@ -5,10 +5,11 @@ Arrow: media + **Change** --**edited**, **edited_file**--> media. Does not know:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from tokenmask.generation import (
     enclosed,
     hole,
     left_beside,
+    length_range,
     resized,
     thinned,
     touched,
@@ -44,7 +46,7 @@ class Change:
     levels: Sequence[int] | None
     channels: Sequence[str] | None
     parts: Sequence[str] | None
-    length: int | None
+    length: int | tuple[int, int] | None
     strength: float | None
     given: Mapping[str, Any] | None
     options: DrawOptions = field(default_factory=DrawOptions)
@@ -103,31 +105,81 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
         if change.length is not None:
             raise ValueError("strength keeps places of the region and length replaces them all; write one of the two")
         chosen = thinned(chosen, change.strength, seed)
-    whole, opened = (codes, chosen) if change.length is None else resized(codes, chosen, change.length)
     beside = left_beside(tokenizer, name, shown, codes, chosen, change.regenerate)
     conditions, others = inputs.conditions(change.given), inputs.companions(change.options)
-    canvas, open_places, first = whole, opened, 0
-    piece = run.recipe.packing.window(run.layout, name, whole, conditions)
+    drawing = Drawing.of(run, name, change.options)
+
+    def asked(length: int | None, ended: bool = False) -> _Asked:
+        return _asked(
+            run, codes, chosen, length, Request(name, codes, chosen, conditions, seed=seed, ended=ended, **others)
+        )
+
+    found = length_range(change.length)
+    if found is None:
+        lengths, ended = [cast("int | None", change.length)] * samples, False
+    else:
+        least, most = found
+        ended = bool(chosen[-1].any())
+        every = [asked(length, ended) for length in range(least, most + 1)]
+        if every[-1].piece is not None or not drawing.at_once(every[-1].request):
+            raise ValueError(
+                f"a length is chosen by all that stands around the region, but {name!r} is longer than the model sees "
+                "with it; write one length"
+            )
+        lengths = [*drawing.lengths([one.request for one in every], least, seed, samples)]
+    remade = list[TokenStream]()
+    for length, same in itertools.groupby(range(samples), key=lambda sample: lengths[sample]):
+        one = asked(length, ended)
+        sampler, end = drawing.sampler, codes.spec.end_code
+        if end is not None and (ended or not bool(one.opened[-1].any())):  # what follows must not be cut off
+            owner = run.layout.range(name).stream
+            sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
+        if beside is not None:
+            if drawing.at_once(one.request):
+                sampler = enclosed(sampler, beside, int(one.opened.any(-1).sum()))
+            else:
+                tell(
+                    f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too"
+                )
+        requests = [replace(one.request, sample=sample) for sample in same]
+        for filled in replace(drawing, sampler=sampler).fill(requests):
+            remade.append(marked(one.joined(filled), one.opened))
+    return remade, chosen
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A request for a region in codes of one length.
+
+    Args:
+        request: what the model sees of it.
+        whole: all codes.
+        opened: bool [*grid, K], the places of them that are filled.
+        piece: axis and first place of what the model sees, where that is not all.
+    """
+
+    request: Request
+    whole: TokenStream
+    opened: Tensor
+    piece: tuple[str, int] | None
+
+    def joined(self, filled: TokenStream) -> TokenStream:
+        """All codes with those that were filled."""
+        return filled if self.piece is None else pasted(self.whole, filled, *self.piece)
+
+
+def _asked(run: Run, codes: TokenStream, chosen: Tensor, length: int | None, request: Request) -> _Asked:
+    """The request with as many codes in place of the region as a length says, in a window where it does not fit."""
+    whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
+    piece = run.recipe.packing.window(run.layout, request.target, whole, request.given)
     if piece is not None and not _fits(opened, whole.spec.axes.index(piece[0]), piece[1]):
         piece = None  # a hole longer than the model sees is filled window by window
-    if piece is not None:
-        first, stop = window(whole, opened, piece[1])
-        canvas = cut(whole, piece[0], first, stop)
-        open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
-    request = Request(name, canvas, open_places, conditions, seed=seed, cut=piece is not None, **others)
-    drawing = Drawing.of(run, name, change.options)
-    sampler, end = drawing.sampler, codes.spec.end_code
-    if end is not None and not bool(opened[-1].any()):  # what follows must not be cut off
-        owner = run.layout.range(name).stream
-        sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
-    if beside is not None:
-        if drawing.at_once(request):
-            sampler = enclosed(sampler, beside, int(opened.any(-1).sum()))
-        else:
-            tell(f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too")
-    filled = replace(drawing, sampler=sampler).fill([replace(request, sample=sample) for sample in range(samples)])
-    remade = [one if piece is None else pasted(whole, one, piece[0], first) for one in filled]
-    return [marked(one, opened) for one in remade], chosen
+    if piece is None:
+        return _Asked(replace(request, canvas=whole, hole=opened), whole, opened, None)
+    first, stop = window(whole, opened, piece[1])
+    canvas = cut(whole, piece[0], first, stop)
+    open_places = opened.narrow(whole.spec.axes.index(piece[0]), first, stop - first)
+    return _Asked(replace(request, canvas=canvas, hole=open_places, cut=True), whole, opened, (piece[0], first))
 
 
 def _fits(opened: Tensor, axis: int, steps: int) -> bool:

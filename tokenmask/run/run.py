@@ -25,6 +25,7 @@ from tokenmask.recipes import Recipe
 from tokenmask.run.asked import Wish
 from tokenmask.run.card import Card
 from tokenmask.run.editing import Change, edited, edited_file
+from tokenmask.run.expert import RunExpert, expert_of
 from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, read_run
 from tokenmask.run.generating import generated, generated_tokens, streamed
@@ -216,7 +217,7 @@ class Run:
         levels: Sequence[int] | None = None,
         channels: Sequence[str] | None = None,
         parts: Sequence[str] | None = None,
-        length: int | None = None,
+        length: int | tuple[int, int] | None = None,
         strength: float | None = None,
         given: Mapping[str, Any] | None = None,
         keep_original: bool | None = None,
@@ -233,7 +234,9 @@ class Run:
                 (left, top, right, bottom) in pixels for images. None is everything.
             stream: name of its stream; needed for words, for paths, and where several streams hold such media.
             levels, channels, parts: only these, see :func:`tokenmask.generation.hole`.
-            length: codes in place of the region, for text; as many as before if None.
+            length: codes in place of the region, for text; as many as before if None. The least and the most leave it
+                to the model: each sample draws a length by how well what stands behind the region goes with it
+                (:func:`tokenmask.generation.length_scores`); the likeliest where best codes are taken.
             strength: share of the region's places that are made anew, drawn by the seed, so that the rest leads them:
                 a variation. None is all.
             given: stream name -> media, words, a path or a TokenStream: the conditions.
@@ -407,6 +410,23 @@ class Run:
             TypeError: one item alone instead of a list.
         """
         return likelihoods(self, media, stream, given, draws, seed)
+
+    def expert(self, other: Run, *, stream: str | None = None, power: float = 1.0) -> RunExpert:
+        """This run's causal model as an expert: a constraint that weighs what another run fills.
+
+        With ``Sampler.particles`` what comes out goes to the law q(x) r(x) ** power / Z as their number grows: q is the
+        other run's, r the probability of the same text by this one, whatever its vocabulary; see
+        :class:`tokenmask.sampling.Expert`.
+
+        Args:
+            other: whose stream is filled; one level of the same media.
+            stream: of ``other``; the one that has this run's name if None.
+            power: of r.
+
+        Raises:
+            ValueError: a run that is not causal, or a stream that is not there or of other media.
+        """
+        return expert_of(self, other, stream, power)
 
     def held_out_scores(self, *, draws: int = 4, seed: int = 0) -> list[StreamScore]:
         """Masked cross-entropy of held-out records beside a unigram of the training codes."""

@@ -18,6 +18,7 @@ from tokenmask.recipes.recipe import StreamOptions
 from tokenmask.run.run import Run
 from tokenmask.run.vocabulary import check_size, first, marks_named, opened
 from tokenmask.run.wrapping_pictures import is_pipeline, wrap_amused
+from tokenmask.run.wrapping_sounds import wrap_magnet
 from tokenmask.sampling import ForbidCodes, Sampler
 from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import Packing
@@ -25,7 +26,9 @@ from tokenmask.training import Packing
 _SHIFTED = ("roberta", "camembert", "xlm-roberta")  # whose positions begin behind the pad id
 
 
-def wrap(network: Any, tokenizer: Any = None, *, sampler: Sampler | None = None) -> Run:
+def wrap(
+    network: Any, tokenizer: Any = None, *, text: Any = None, sampler: Sampler | None = None, download: bool = False
+) -> Run:
     """A published model with our samplers, edits, guidance and likelihoods.
 
     Logits are those of the network for the same ids and attention mask. It stays in memory: what the network keeps of
@@ -35,18 +38,28 @@ def wrap(network: Any, tokenizer: Any = None, *, sampler: Sampler | None = None)
 
     Args:
         network: a ``BertForMaskedLM``, ``ModernBertForMaskedLM``, ``LlamaForCausalLM`` or the like of transformers, or
-            an ``AmusedPipeline`` of diffusers; set to evaluation.
+            an ``AmusedPipeline`` of diffusers; set to evaluation. Or the folder of a MAGNeT of audiocraft, or its name
+            in the hub cache: ``model.safetensors`` and ``config.yaml``, its best_state and xp.cfg.
         tokenizer: of a language model its fast tokenizer, as transformers has it (with mask, end and pad tokens; for a
-            causal one, end); a pipeline has its own.
+            causal one, end); a pipeline has its own; of a MAGNeT the codec, opened by :func:`tokenmask.tokenizer`, or
+            the folder of an EnCodec.
+        text: of a MAGNeT the T5 that reads texts, a folder or (encoder, fast tokenizer); if None, the one that its
+            configuration names, in the hub cache.
         sampler: how slots are filled; if None, the usual one, which never draws marks, or that of the pipeline.
+        download: fetches what is named and not in the hub cache.
 
     Returns:
-        a run with the stream "text"; of a pipeline also with "image", which is filled for a text.
+        a run with the stream "text"; of a pipeline also with "image", of a MAGNeT with "audio", filled for a text.
 
     Raises:
-        ValueError: no fast tokenizer, marks that it lacks, or a vocabulary larger than the network's.
+        ValueError: no fast tokenizer, marks that it lacks, or a vocabulary larger than the network's; a folder that is
+            no MAGNeT's, weights as pickle only, or a codec or text encoder of another size.
         TypeError: neither a network nor a pipeline.
     """
+    if isinstance(network, str | Path):
+        return wrap_magnet(network, tokenizer, text, sampler, download)
+    if text is not None or download:
+        raise ValueError("text and download are for the folder of a MAGNeT; leave them out for a network in memory")
     if is_pipeline(network):
         return wrap_amused(network, sampler)
     if not isinstance(network, nn.Module):

@@ -19,6 +19,7 @@ from tokenmask.sampling.deciding import (
 )
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.enclosing import Encloses
+from tokenmask.sampling.expert import Expert
 from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
 from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
@@ -73,6 +74,7 @@ __all__ = [
     "EntropyBelow",
     "EntropyBounded",
     "ExpectedSchedule",
+    "Expert",
     "ForbidCodes",
     "GroupCausalReuse",
     "Guidance",

@@ -1,6 +1,7 @@
-"""Constraints: which codes may be drawn.
+"""Constraints: which codes may be drawn, and how much a row is worth beside what the model says of it.
 
-Arrow: inside the Sampler loop, SlotContext --> bool [V] or [N, V]. Does not know: orders, models.
+Arrow: inside the Sampler loop, SlotContext --> bool [V] or [N, V]; StepContext --> float64 [B]. Does not know: orders,
+models.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.sampling.context import SlotContext, adapt_old
+from tokenmask.sampling.context import SlotContext, StepContext, adapt_old
 
 
 class Constraint(ABC):
@@ -52,6 +53,24 @@ class Constraint(ABC):
         if allowed is None:
             return torch.ones(len(codes), dtype=torch.bool)
         return allowed[codes] if allowed.dim() == 1 else allowed[held, codes]
+
+    @property
+    def reweighs(self) -> bool:
+        """Whether :meth:`worth` says something, which particles then weigh."""
+        return False
+
+    def worth(self, context: StepContext) -> Tensor | None:
+        """How much more probable each row is to be for what stands in it, for :class:`Particles` to weigh.
+
+        Args:
+            context: after a step; ``context.state`` holds what stands.
+
+        Returns:
+            float64 [B], logarithms, -inf for never; None is 0 for all. What counts is the worth of rows with nothing
+            open; that of others is a guess which lets particles be dropped early. A row's own must not depend on other
+            rows.
+        """
+        return None
 
 
 class Predicate(Constraint):
@@ -147,3 +166,13 @@ class AllOf(Constraint):
             asked = found.nonzero().squeeze(1)
             found[asked] = part.accepts(context, which[asked], codes[asked]).cpu()
         return found
+
+    @property
+    def reweighs(self) -> bool:
+        """Whether a part does."""
+        return any(part.reweighs for part in self.parts)
+
+    def worth(self, context: StepContext) -> Tensor | None:
+        """The sum of theirs, so what they stand for is multiplied."""
+        said = [own for part in self.parts if (own := part.worth(context)) is not None]
+        return functools.reduce(torch.add, said) if said else None

@@ -15,6 +15,7 @@ from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling.state import SamplerState
 from tokenmask.scores.arguments import number, whole
 
+WORTH = "log_worth"  # float64 [B], what a constraint said that a row is worth, after the last step
 WEIGHT = "log_weight"  # float32 [B], of what a row's weighing pick drew; with particles, less what was resampled
 
 
@@ -22,7 +23,8 @@ WEIGHT = "log_weight"  # float32 [B], of what a row's weighing pick drew; with p
 class Particles:
     """Fills each request several times at once, and goes on with those of weight; one of them comes out.
 
-    Weights are those of a pick that weighs (:class:`Rejection`, :class:`Restricted`). Where they are so unlike that
+    Weights are those of a pick that weighs (:class:`Rejection`, :class:`Restricted`), times what a constraint says that
+    rows are worth (:class:`Expert`). Where they are so unlike that
     1 / sum w^2 falls below a share of the count, particles are drawn anew in proportion to their weights, which
     become their mean. In the end one is drawn by weight; the mean weight, whose logarithm is the row's "log_weight" in
     ``carry``, estimates without bias the probability of the constraint. With more particles the law of what comes out
@@ -50,6 +52,22 @@ class Particles:
         batch = replace(many.batch, sample_ids=many.batch.sample_ids * self.count + own)
         carry = {**many.carry, WEIGHT: torch.zeros(len(rows), device=rows.device)}
         return replace(many, batch=batch, carry=carry)
+
+    def judged(self, state: SamplerState, worth: Tensor | None) -> SamplerState:
+        """The state whose weights tell how much more rows are worth (logarithms [B]) than after the step before."""
+        if worth is None:
+            return state
+        worth = worth.to(state.is_open.device, torch.float64)
+        before = state.carry.get(WORTH, torch.zeros_like(worth))
+        more = torch.where(before.isneginf(), 0.0, worth - before)  # what is worth nothing stays so
+        return replace(state, carry={**state.carry, WORTH: worth, WEIGHT: (state.carry[WEIGHT] + more).float()})
+
+    def started(self, state: SamplerState, worth: Tensor | None) -> SamplerState:
+        """The state that remembers what rows are worth before anything is filled, which weighs nothing."""
+        if worth is None:
+            return state
+        held = worth.to(state.is_open.device, torch.float64)
+        return replace(state, carry={**state.carry, WORTH: held})
 
     def resampled(self, state: SamplerState) -> SamplerState:
         """The state after a step, with rows of weight in the place of others where these are too unlike."""

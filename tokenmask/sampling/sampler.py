@@ -116,6 +116,11 @@ class Sampler:
                     f"particles are weighed by what is committed for good, so Sampler.revoke must be NeverRevoke, got "
                     f"{self.revoke}; leave one of them out"
                 )
+        elif self.constraint.reweighs:
+            raise ValueError(
+                f"{type(self.constraint).__name__} weighs particles, so Sampler.particles must say how many there are, "
+                "got None; pass particles=Particles(8)"
+            )
         for schedule in [stage.schedule or self.schedule for stage in self.stages] or [self.schedule]:
             self.revoke.beside(schedule)
         for order in (self.order, *(stage.order for stage in self.stages if stage.order)):
@@ -145,6 +150,8 @@ class Sampler:
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
         if self.particles is not None:
             state = self.particles.begin(state)
+            start = StepContext(layout, state, torch.ones_like(state.is_open), Progress(0, 1))
+            state = self.particles.started(state, self.constraint.worth(start))
         plans = [StagePlan.of(layout, state, self._whole(stage)) for stage in stages]
         guided = any(self._is_guided(layout, plan) for plan in plans)
         total, done, begins = sum(plan.length for plan in plans), 0, state.step
@@ -182,7 +189,8 @@ class Sampler:
                 if self.particles is None:
                     yield Step(done, total, state)
                 else:
-                    state = self.particles.resampled(state)
+                    after = StepContext(layout, state, step.inside, step.progress)
+                    state = self.particles.resampled(self.particles.judged(state, self.constraint.worth(after)))
                     yield Step(done, total, self.particles.chosen(state))
                 done += 1
                 if decides and not bool((state.is_open & step.inside).any()):

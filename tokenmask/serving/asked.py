@@ -50,7 +50,7 @@ def read(method: str, body: bytes, limits: Limits) -> Asked:
         Refused: 400, in a sentence; values that only a run can judge are left to it.
     """
     try:
-        values = json.loads(body, parse_constant=_no_number)
+        values = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
         depth = _depth(values)
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"the body must be a JSON object, but is none ({error}); mend it") from error
@@ -94,6 +94,16 @@ def read(method: str, body: bytes, limits: Limits) -> Asked:
 
 def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two fields of one name json would take the second and say nothing."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {twice!r} stands there twice, leave one out")
+    return values
 
 
 def _depth(value: Any) -> int:

@@ -27,12 +27,14 @@ from typing import Any
 import tokenmask
 from tokenmask.medium import said
 from tokenmask.run import Run
-from tokenmask.serving.asked import Asked, read
+from tokenmask.serving.asked import read
 from tokenmask.serving.limits import Limits, Refused
 from tokenmask.serving.waiting import Job, Waiting
 from tokenmask.serving.wire import CODES, Wire, as_json, refused, type_of
+from tokenmask.telling import heard
 
 HOST = "127.0.0.1"
+WARNINGS = "Tokenmask-Warnings"  # the header of an answer that is one file
 PIECE = 1 << 16  # bytes that are written at once
 AGAIN_SECONDS = 1  # what a client that is refused for now is told to wait
 FAREWELL_SECONDS = 5.0  # for answers that are on their way when the server stops
@@ -219,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if asked.values.get("pieces"):
                     self._send_pieces(job)
                 else:
-                    self._send(asked, waiting.wait(job, self._is_there))
+                    self._send(job, waiting.wait(job, self._is_there))
             except Refused as no:
                 self._refuse(no)
 
@@ -280,17 +282,20 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, ValueError):
             return False
 
-    def _send(self, asked: Asked, media: Any) -> None:
-        wire, name = self.server.wire, asked.values["stream"]
+    def _send(self, job: Job, media: Any) -> None:
+        """The file with what is told in a header, or several in JSON with what is told beside."""
+        wire, values = self.server.wire, job.asked.values
         try:
-            ending = wire.ending(name, asked.values.get("ending"))
-            files = [wire.file_of(one, ending) for one in media]
+            ending = wire.ending(values["stream"], values.get("ending"))
+            with heard() as told:
+                files = [wire.file_of(one, ending) for one in media]
         except Exception as error:
             raise refused(error) from error
+        warnings = wire.warnings([*job.told, *told])
         if len(files) == 1:
-            self._write(200, files[0], type_of(ending))
+            self._write(200, files[0], type_of(ending), **({WARNINGS: json.dumps(warnings)} if warnings else {}))
         else:
-            self._say(200, as_json(files, ending))
+            self._say(200, as_json(files, ending) | ({"warnings": warnings} if warnings else {}))
 
     def _send_pieces(self, job: Job) -> None:
         """A line of JSON for each piece, as soon as it is made."""
@@ -304,11 +309,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             try:
-                while piece is not None:
-                    self._chunk(as_json([wire.file_of(piece, ending)], ending)["samples"][0])
-                    piece = next(pieces, None)
+                with heard() as told:
+                    while piece is not None:
+                        self._chunk(as_json([wire.file_of(piece, ending)], ending)["samples"][0])
+                        piece = next(pieces, None)
             except Refused as no:
                 self._chunk({"error": no.sentence})
+            if warnings := wire.warnings([*job.told, *told]):
+                self._chunk({"warnings": warnings})
             self.wfile.write(b"0\r\n\r\n")
         except OSError:  # who asked has gone
             job.left = self.close_connection = True

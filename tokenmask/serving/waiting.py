@@ -9,6 +9,7 @@ can tell who was asked beside them.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 from tokenmask.serving.asked import SIZES, WHERE, Asked
 from tokenmask.serving.limits import Limits, Refused
 from tokenmask.serving.wire import CODES, Wire, refused
+from tokenmask.telling import heard
 
 LOOK_SECONDS = 0.25  # between two looks at whether who asked is still there
 
@@ -39,6 +41,7 @@ class Job:
         error: why there is none.
         pieces: of one that is answered in pieces, as they are made; None is the last.
         left: nobody listens to them any more.
+        told: what was left out, guessed or changed of it, a sentence each.
     """
 
     asked: Asked
@@ -49,6 +52,7 @@ class Job:
     error: Refused | None = None
     pieces: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     left: bool = False
+    told: list[str] = field(default_factory=list)
 
 
 class Waiting:
@@ -194,7 +198,8 @@ class Waiting:
         ready: list[tuple[Job, Any]] = []
         for job in jobs:
             try:
-                ready.append((job, self._prepared(job.asked)))
+                with heard() as job.told:
+                    ready.append((job, self._prepared(job.asked)))
             except Exception as error:  # noqa: BLE001 - of one request, told to whom it concerns
                 self._end(job, _told(error))
         if not ready:
@@ -202,19 +207,28 @@ class Waiting:
         if ready[0][0].asked.values.get("pieces"):
             self._streamed(*ready[0])
             return
-        try:
+        if len(ready) == 1:
+            self._alone(*ready[0])
+            return
+        found: list[list[Any]] | None = None
+        with contextlib.suppress(Exception), heard() as told:
             found = self._drawn([job.asked for job, _ in ready], [given for _, given in ready])
-        except Exception as error:  # noqa: BLE001
-            if len(ready) == 1:
-                self._end(ready[0][0], _told(error))
-                return
-            for one in ready:  # one of them is wrong; the others must not pay for it
-                try:
-                    self._end(one[0], None, self._drawn([one[0].asked], [one[1]])[0])
-                except Exception as error:  # noqa: BLE001
-                    self._end(one[0], _told(error))
+        if found is None or told:  # one is wrong, or something is to be told to one of them: the others are not to know
+            for one in ready:
+                self._alone(*one)
             return
         for (job, _), media in zip(ready, found, strict=True):
+            self._end(job, None, media)
+
+    def _alone(self, job: Job, given: Any) -> None:
+        """Answers a request that is drawn by itself, which gives the codes that it has in company."""
+        try:
+            with heard() as told:
+                (media,) = self._drawn([job.asked], [given])
+        except Exception as error:  # noqa: BLE001
+            self._end(job, _told(error))
+        else:
+            job.told += told
             self._end(job, None, media)
 
     def _prepared(self, asked: Asked) -> Any:
@@ -243,10 +257,12 @@ class Waiting:
             values = job.asked.values
             sizes: dict[str, Any] = {what: _size(values, what) for what in (*SIZES, "keep_original")}
             seed = values.get("seed", 0)
-            for piece in self.wire.run.stream(values["stream"], given, seed=seed, **sizes, **self._options(values)):
-                if job.left:
-                    break
-                job.pieces.put(piece)
+            with heard() as told:
+                for piece in self.wire.run.stream(values["stream"], given, seed=seed, **sizes, **self._options(values)):
+                    if job.left:
+                        break
+                    job.pieces.put(piece)
+            job.told += told
         except Exception as error:  # noqa: BLE001
             self._end(job, _told(error))
         else:

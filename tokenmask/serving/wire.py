@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tokenmask.run import Run
 from tokenmask.serving.limits import Refused
 from tokenmask.streams import TokenStream
 
+_MOST_TOLD, _LONGEST_TOLD = 10, 500  # sentences, and letters of one
 CODES = ".tokens"  # the ending of a file of codes, of any stream
 TYPES = {
     ".png": "image/png",
@@ -98,6 +100,14 @@ class Wire:
         if asked is not None and asked.lower() not in endings:
             raise ValueError(f"{name} is written as one of {', '.join(endings)}, got {asked!r}; name one of these")
         return str(asked.lower() if asked is not None else endings[0])
+
+    def warnings(self, told: Sequence[str]) -> list[str]:
+        """What is told of a request, each sentence once, without folders of this machine, in a header's length."""
+        folder = re.compile(re.escape(f"{self.folder}{os.sep}") + rf"(?:[^{os.sep}\s]*{os.sep})*")
+        sentences = list(dict.fromkeys(folder.sub("", one) for one in told))
+        kept = [one if len(one) <= _LONGEST_TOLD else f"{one[:_LONGEST_TOLD]} ..." for one in sentences[:_MOST_TOLD]]
+        more = len(sentences) - len(kept)
+        return [*kept, f"{more} more"] if more else kept
 
     def file_of(self, media: Any, ending: str) -> bytes:
         """The bytes of the file that media, or their codes, are saved as."""

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from tokenmask.analysis.intervals import error_interval, generator, mean_interva
 from tokenmask.batch import ABSENT, Batch
 from tokenmask.layout import Layout
 from tokenmask.sampling import Sampler, SamplerState
-from tokenmask.worlds import World
+from tokenmask.worlds import Matching, World
 
 ROWS = 512  # of a batch
 _FLOORS = 20  # draws of the law itself whose distance is averaged
@@ -53,6 +53,10 @@ class Drawn:
     def entropy(self) -> float:
         """Of the law, nats; from many draws of it where it does not list its probabilities."""
         return _entropy(self.world)
+
+    def given(self, pattern: str | None) -> Drawn:
+        """The same codes beside the law given a pattern (:class:`Matching`); itself without one."""
+        return self if pattern is None else replace(self, world=Matching(self.world, pattern))
 
     def rng(self, number: int) -> np.random.Generator:
         """A generator for the figure with a number."""
@@ -138,6 +142,9 @@ def _entropy(world: World) -> float:
 class LawMetric(ABC):
     """A kind of figure of what was drawn in a world; those of packages of others are named by class path."""
 
+    begins: ClassVar[tuple[str, ...]] = ()
+    """As of :class:`tokenmask.evaluation.metric.Metric`."""
+
     @abstractmethod
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """The figures."""
@@ -148,10 +155,18 @@ class TotalVariation(LawMetric):
     """Half the sum of the differences of all shares from the law, beside that of as many draws of the law itself.
 
     With few samples an exact sampler is at that floor, not at zero; "above the floor" is the difference.
+
+    Args:
+        matching: a regular expression; the law is then that of the world given that what it says matches.
     """
+
+    matching: str | None = None
+
+    begins: ClassVar[tuple[str, ...]] = ("total variation", "total variation above the floor")
 
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """The distance, and what of it is not chance."""
+        drawn = drawn.given(self.matching)
         count, between = len(drawn.codes), _distance(drawn.world, drawn.codes)
         found, exact = between(np.arange(count)), _floor(drawn.world, count)
         interval = error_interval(found, between, count, drawn.rng(2), _RESAMPLES)
@@ -165,10 +180,19 @@ class TotalVariation(LawMetric):
 
 @dataclass(frozen=True)
 class ExcessNats(LawMetric):
-    """How much less likely samples are under the law than draws of it; below zero where variety is lost."""
+    """How much less likely samples are under the law than draws of it; below zero where variety is lost.
+
+    Args:
+        matching: as of :class:`TotalVariation`.
+    """
+
+    matching: str | None = None
+
+    begins: ClassVar[tuple[str, ...]] = ("excess nats",)
 
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """Over the samples that can be at all."""
+        drawn = drawn.given(self.matching)
         values = -drawn.logprob[np.isfinite(drawn.logprob)] - drawn.entropy
         if not len(values):
             return [Figure("excess nats", None, note="no sample is possible under the law")]
@@ -178,9 +202,18 @@ class ExcessNats(LawMetric):
 
 @dataclass(frozen=True)
 class Impossible(LawMetric):
-    """The share of samples that the law never gives."""
+    """The share of samples that the law never gives.
+
+    Args:
+        matching: as of :class:`TotalVariation`.
+    """
+
+    matching: str | None = None
+
+    begins: ClassVar[tuple[str, ...]] = ("impossible samples",)
 
     def __call__(self, drawn: Drawn) -> Sequence[Figure]:
         """A share with Wilson's interval."""
+        drawn = drawn.given(self.matching)
         never = (~np.isfinite(drawn.logprob)).astype(float)
         return [Figure("impossible samples", float(never.mean()), share_interval(never), len(never), "samples")]

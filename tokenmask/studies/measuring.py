@@ -31,6 +31,7 @@ from tokenmask.worlds import World, oracle
 
 LAW = "tokenmask.studies.law"
 METRICS = "tokenmask.evaluation.metrics"
+COSTS = ("passes", "seconds")  # figures of every study
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Bench:
         Raises:
             ValueError: a field that is none, a metric or a world that there is not, a stream that the run has not.
         """
-        assert self._metrics
+        self._check_figures()
         for variant in self.study.variants:
             try:
                 recipe = self._recipe(variant, 0)
@@ -60,6 +61,21 @@ class Bench:
                 raise ValueError(f"variant {variant.name!r}: {error}") from error
         if self.study.world is not None:
             assert self._world
+
+    def _check_figures(self) -> None:
+        """Refuses names that no figure of these metrics can have; nothing where a metric does not say its names."""
+        begins = [getattr(metric, "begins", ()) for metric in self._metrics]
+        if not all(begins):
+            return
+        known = [*(name for names in begins for name in names), *COSTS]
+        for what, wanted in (
+            *(("figures", one) for one in self.study.figures),
+            *((f"the claim {one.says!r}", one.figure) for one in self.study.claims if one.figure),
+        ):
+            if not any(name.startswith(wanted) or wanted.startswith(name) for name in known):
+                raise ValueError(
+                    f"{what} must name what the metrics measure ({'; '.join(known)}), got {wanted!r}; correct the name"
+                )
 
     def digest(self, variant: Variant, seed: int) -> str:
         """What a cell follows from, in 16 digits; a cell whose digest is another is measured anew."""

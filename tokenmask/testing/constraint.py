@@ -1,4 +1,4 @@
-"""Constraints: which codes may be drawn, and that nothing else is.
+"""Constraints: which codes may be drawn, that nothing else is, and what rows are worth.
 
 Does not know: which constraint.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
-from tokenmask.sampling import Constraint, Sampler, SamplerState, SlotContext
+from tokenmask.sampling import Constraint, Sampler, SamplerState, SlotContext, StepContext
 from tokenmask.sampling.answers import found
 from tokenmask.scores import Progress
 from tokenmask.testing.alike import shaped
@@ -76,6 +76,24 @@ def leaves_a_code_to_draw(subject: Subject) -> None:
         require(some, f"must allow a code of {_name(context)} at least, got none")
 
 
+def says_what_each_row_is_worth(subject: Subject) -> None:
+    """None, or numbers float64 [B] that are no nan, in every step; None where ``reweighs`` is False."""
+    if subject.layout != LAYOUT:
+        return
+    for progress in STEPS:
+        worth, rows = _worth(subject, World(), progress), len(World().numbers)
+        if worth is None:
+            continue
+        require(subject.component.reweighs, "worth must be None where reweighs is False, got numbers")
+        must = f"worth must be float64 [{rows}] without nan in step {progress.index} of {progress.steps}"
+        require(shaped(worth, torch.float64, [rows]) and not bool(worth.isnan().any()), f"{must}, got {found(worth)}")
+
+
+def _worth(subject: Subject, world: World, progress: Progress) -> Tensor | None:
+    state = replace(world.state, step=progress.index)
+    return subject.component.worth(StepContext(LAYOUT, state, torch.ones_like(state.is_open), progress))
+
+
 @dataclass(frozen=True)
 class _Watched(Constraint):
     """The constraint, and what it was told."""
@@ -110,7 +128,7 @@ def is_obeyed_by_the_draw(subject: Subject) -> None:
 
 
 def rows_do_not_matter_to_one_another(subject: Subject) -> None:
-    """What a slot may hold follows from its own row alone, in every step."""
+    """What a slot may hold, and what a row is worth, follows from its own row alone, in every step."""
     if subject.layout != LAYOUT:
         return
     most = max(place.size for place in LAYOUT.ranges)
@@ -129,6 +147,8 @@ def rows_do_not_matter_to_one_another(subject: Subject) -> None:
                 if mask is not None:
                     every.view(-1, most)[slots, : place.size] = mask
             answered.append(every)
+            worth = _worth(subject, world, progress)
+            answered += [] if worth is None else [worth]
         return answered
 
     in_any_company(answers)
@@ -141,6 +161,7 @@ CONSTRAINTS = Contract(
         says_it_of_every_code,
         leaves_a_code_to_draw,
         is_obeyed_by_the_draw,
+        says_what_each_row_is_worth,
         rows_do_not_matter_to_one_another,
         *value_requirements(_use, given=False),
     ),

@@ -32,9 +32,12 @@ TOKENIZERS = {
     "vqmodel": "tokenmask.modalities.published.vqmodel:VqmodelTokenizer",
     "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
     "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
+    "cosmos": "tokenmask.modalities.published.cosmos:CosmosTokenizer",
     "snac": "tokenmask.modalities.published.snac:SnacTokenizer",
     "wavtokenizer": "tokenmask.modalities.published.wavtokenizer:WavTokenizer",
     "t2m": "tokenmask.modalities.published.t2m:T2mTokenizer",
+    "labram": "tokenmask.modalities.published.labram:LabramTokenizer",
+    "neurorvq": "tokenmask.modalities.published.neurorvq:NeurorvqTokenizer",
     "fast": "tokenmask.modalities.published.fast:FastTokenizer",
     "tiktoken": "tokenmask.modalities.published.openai:TiktokenTokenizer",
 }

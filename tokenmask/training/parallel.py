@@ -6,6 +6,8 @@ Does not know: optimisers, data, what the objective computes.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal
 
 from torch import Tensor, nn
@@ -33,6 +35,32 @@ class ModelLoss(nn.Module):
         """The fields of :class:`tokenmask.objectives.Loss`, in a container that the wrappers look into."""
         loss = self.procedure.loss(self.model, masked, self.objective, self.kept)
         return loss.sum, loss.weight, loss.parts
+
+
+@contextlib.contextmanager
+def alone(module: nn.Module, wanted: bool) -> Iterator[None]:
+    """While open, copies of a model keep their gradients to themselves, if wanted; a later backward pass averages them.
+
+    Shards say theirs at once: kept to themselves they would be whole.
+    """
+    from torch.nn.parallel import DistributedDataParallel
+
+    if wanted and isinstance(module, DistributedDataParallel):
+        with module.no_sync():
+            yield
+    else:
+        yield
+
+
+def orders_itself(module: nn.Module, processes: Processes) -> bool:
+    """Whether the first backward pass puts gradients in another order, in which more than two terms add up otherwise.
+
+    ``DistributedDataParallel`` fills its buckets anew in the order in which gradients came; a pass that is thrown away
+    lets a run that goes on add as one that never stopped.
+    """
+    from torch.nn.parallel import DistributedDataParallel
+
+    return processes.size > 2 and isinstance(module, DistributedDataParallel)
 
 
 def parallel(together: ModelLoss, processes: Processes, sharding: Sharding) -> nn.Module:

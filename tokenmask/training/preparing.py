@@ -6,7 +6,7 @@ Arrow: Draw --Packing.batch, Conditioning, Masker--> **Prepared** --> Trainer. D
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tokenmask.batch import Batch
@@ -26,12 +26,29 @@ class Prepared:
         masked: its own rows, on the CPU.
         idle: whether it has none, with fewer rows than processes; then ``masked`` is a row of another one.
         position: of the mixture behind the draw.
+        most: rows of the process that has most of this step.
     """
 
     index: int
     masked: MaskedBatch
     idle: bool
     position: dict[str, Any]
+    most: int = 1
+
+    def parts(self, count: int) -> list[Prepared]:
+        """These rows in so many parts, contiguous, sizes at most one apart; as many in every process, at least one.
+
+        With fewer rows than parts there are as many as the fullest process has rows; what has none here is idle.
+        """
+        count, rows = min(count, self.most), 0 if self.idle else len(self.masked.t)
+        if count < 2:
+            return [self]
+        bounds = [(rows * part // count, rows * (part + 1) // count) for part in range(count)]
+        shares = [(start, stop) if start < stop else (0, 1) for start, stop in bounds]
+        idle = [start == stop for start, stop in bounds]
+        return [
+            replace(self, masked=self.masked.rows(*share), idle=none) for share, none in zip(shares, idle, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +98,10 @@ class Preparing:
 
         def make() -> Prepared:
             nonlocal index
-            masked, idle = self.masked(next(mixture), index)
+            draw = next(mixture)
+            masked, idle = self.masked(draw, index)
             index += 1
-            return Prepared(index - 1, masked, idle, mixture.position())
+            most = max(1, -(-len(draw) // self.processes.size))
+            return Prepared(index - 1, masked, idle, mixture.position(), most)
 
         return make

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import Batch
+from tokenmask.checkpoints import Checkpoints
 from tokenmask.corpus import Draw, Mixture
 from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
@@ -32,10 +33,12 @@ from tokenmask.training.ahead import Ahead
 from tokenmask.training.only import Still
 from tokenmask.training.optimiser import Optimiser, optimisers_of
 from tokenmask.training.packing import Packing
-from tokenmask.training.parallel import ModelLoss, Sharding, parallel
+from tokenmask.training.parallel import ModelLoss, Sharding, alone, orders_itself, parallel
 from tokenmask.training.preparing import Prepared, Preparing
+from tokenmask.training.sharded import Newest, ShardedCheckpoints
 
 KEPT_FLOATS = 2**28  # of a batch in a process: 1 GiB
+MOST_PREFETCHED = 1024
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Training:
         decay_share: part of the steps after the warm-up in which it falls, the last ones; before, it is held. Source of
             holding: arXiv:2404.06395, section 4.
         optimiser: what moves the weights; its settings are its own.
+        accumulate: parts in which each process computes its rows, one after the other, with the activations of one at a
+            time; the gradients add up to those of the whole batch, so it is the same training to rounding.
         clip_norm: largest norm of the gradient.
         precision: "float32", or "bfloat16" for autocast.
         products: "bfloat16" multiplies in bfloat16 in the layers of ``tokenmask.nn.linear``, forward and backward, and
@@ -67,9 +72,12 @@ class Training:
         ema: decay of a running mean of the weights, which is what a run then generates with; 0 keeps none. Source of
             its warm-up: :class:`tokenmask.nn.EMA`.
         checkpoint_every: steps between checkpoints.
+        checkpoints: "whole" collects all tensors in the first process, which writes one file while the others wait;
+            "sharded" lets each process write its own while training goes on, see
+            :class:`tokenmask.training.sharded.ShardedCheckpoints`. A run may change between them.
         seed: of weights, data order, conditions and masks.
-        prefetch: batches that a thread prepares while steps are computed; 0 prepares each in its step. It is the same
-            training, bit for bit, and goes on from the same place.
+        prefetch: batches that a thread prepares while steps are computed, up to 1024; 0 prepares each in its step. It
+            is the same training, bit for bit, and goes on from the same place.
         mix_by: what the weights of several corpora are shares of, see :class:`tokenmask.corpus.Mixture`.
         only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
             where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
@@ -82,6 +90,7 @@ class Training:
     final_lr_share: float = 0.05
     decay_share: float = 1.0
     optimiser: Optimiser = field(default_factory=AdamW)
+    accumulate: int = 1
     clip_norm: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     products: Literal["float32", "bfloat16"] = "float32"
@@ -90,18 +99,21 @@ class Training:
     recompute: bool = False
     ema: float = 0.0
     checkpoint_every: int = 200
+    checkpoints: Literal["whole", "sharded"] = "whole"
     seed: int = 0
     prefetch: int = 4
     mix_by: Literal["records", "positions"] = "records"
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
+        for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}; raise it")
+        if not 0 <= self.prefetch <= MOST_PREFETCHED:  # each of them is held in memory
             raise ValueError(
-                f"training.steps, batch_size and checkpoint_every must be at least 1, got {self}; raise them"
+                f"training.prefetch must lie in 0..{MOST_PREFETCHED}, got {self.prefetch}; 0 prepares no batch ahead, "
+                "4 is usual"
             )
-        if self.prefetch < 0:
-            raise ValueError(f"training.prefetch must be at least 0, got {self.prefetch}; 0 prepares no batch ahead")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
         if not 0 < self.decay_share <= 1:
@@ -204,6 +216,7 @@ class Trainer:
         self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
         self._parallel = parallel(together, self.processes, training.sharding)
+        self._rehearses = orders_itself(self._parallel, self.processes)
         if training.compile == "blocks":
             for part in self.model.backbone.parts():
                 part.compile(fullgraph=True)  # in place: names of tensors stay
@@ -238,16 +251,24 @@ class Trainer:
                 label="training",
                 progress=progress,
                 processes=self.processes,
+                checkpoints=self.checkpoints(),
             )
         finally:
             self.close()
 
+    def checkpoints(self) -> Checkpoints:
+        """How this training is kept; what either wrote is found by both."""
+        return ShardedCheckpoints(self.processes) if self.training.checkpoints == "sharded" else Newest()
+
     def step(self, index: int) -> dict[str, float]:
         """One optimisation step; everything random in it follows from the seed and the position in the data."""
         self.model.zero_grad(set_to_none=True)  # before forward, which puts gathered weights in the place of shards
-        loss = self.loss(self.prepared(index))
-        own = replace(loss, weight=self.processes.sum(loss.weight)).total  # of all processes they add up to the loss
-        torch.autograd.backward(own * self.processes.size)  # whose gradients are averaged over the processes
+        shares = self.prepared(index).parts(self.training.accumulate)
+        if self._rehearses:
+            self._rehearses = False
+            self._backward(shares[0])
+            self.model.zero_grad(set_to_none=True)
+        own, loss = self._backward(shares[0]) if len(shares) == 1 else self._backward_in_turn(shares)
         if self.still is not None:
             self.still.before()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
@@ -260,14 +281,38 @@ class Trainer:
             self.still.after()
         if self.ema is not None:
             self.ema.update(self.model)
-        parts = {name: float(value.detach()) for name, value in loss.parts.items()}
-        said = self.processes.gather([float(own.detach()), float(loss.weight), parts])
+        said = self.processes.gather([own, float(loss.weight), {name: float(one) for name, one in loss.parts.items()}])
         return {
             "loss": sum(share for share, _, _ in said),
             **merge([(weight, parts) for _, weight, parts in said]),
             "gradient_norm": float(whole(norm)),
             "lr": self.training.lr(index),
         }
+
+    def _backward(self, prepared: Prepared) -> tuple[float, Loss]:
+        """Gradients of rows, this process' share of the loss of the whole batch, and the loss of these rows."""
+        loss = self.loss(prepared)
+        own = replace(loss, weight=self.processes.sum(loss.weight)).total  # of all processes they add up to the loss
+        torch.autograd.backward(own * self.processes.size)  # whose gradients are averaged over the processes
+        return float(own.detach()), Loss(loss.sum.detach(), loss.weight, _detached(loss.parts))
+
+    def _backward_in_turn(self, shares: Sequence[Prepared]) -> tuple[float, Loss]:
+        """The same in parts: gradients of the sums add up, and are divided by the weight of all when that is known."""
+        losses: list[Loss] = []
+        for number, share in enumerate(shares, 1):
+            with alone(self._parallel, number < len(shares)):
+                loss = self.loss(share)
+                torch.autograd.backward(loss.sum * self.processes.size)
+            losses.append(Loss(loss.sum.detach(), loss.weight, _detached(loss.parts)))
+        weight = sum((loss.weight for loss in losses[1:]), losses[0].weight)
+        total = sum((loss.sum for loss in losses[1:]), losses[0].sum)
+        whole_weight = self.processes.sum(weight)
+        divisor = float(torch.where(whole_weight > 0, whole_weight, 1.0))
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.div_(divisor)
+        merged = merge([(float(one.weight), {name: float(v) for name, v in one.parts.items()}) for one in losses])
+        return float(total) / divisor, Loss(total, weight, {name: torch.tensor(v) for name, v in merged.items()})
 
     def batch(self, draw: Draw) -> Batch:
         """The whole batch of a draw, packed and stacked."""
@@ -321,6 +366,11 @@ class Trainer:
         The same for any number of processes and any sharding. Every process must call it; of several, only the first
         gets the tensors.
         """
+        tensors, about = self.state_parts()
+        return self.processes.collect(tensors), about
+
+    def state_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """:meth:`state` with sharded tensors as they are, in every process."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             tensors |= optimizer_tensors(optimizer, f"{name}.")
@@ -330,7 +380,7 @@ class Trainer:
         if self.ema is not None:
             tensors |= {f"ema.{name}": value for name, value in self.ema.means.items()}
             about["ema_updates"] = self.ema.updates
-        return self.processes.collect(tensors), about
+        return tensors, about
 
     def save_model(self, path: Path) -> None:
         """Writes the model as :meth:`MaskedModel.save` does, with the mean of the weights if ``training.ema`` has one.
@@ -378,6 +428,10 @@ class Trainer:
             )
         for name, value in into.items():
             value.copy_(part_of(tensors[f"{what}.{name}"], value))
+
+
+def _detached(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in parts.items()}
 
 
 def keeps_all(config: BackboneConfig, positions: int) -> bool:

@@ -3,6 +3,7 @@
 from tokenmask.worlds.brackets import Brackets
 from tokenmask.worlds.enumerated import Enumerated
 from tokenmask.worlds.markov import Markov
+from tokenmask.worlds.matching import Matching
 from tokenmask.worlds.moving_glyphs import MovingGlyphs
 from tokenmask.worlds.nae_sat import NaeSat
 from tokenmask.worlds.oracle import Oracle, OracleConfig, oracle
@@ -17,6 +18,7 @@ __all__ = [
     "Brackets",
     "Enumerated",
     "Markov",
+    "Matching",
     "MovingGlyphs",
     "NaeSat",
     "Oracle",

@@ -21,10 +21,13 @@ class Markov(World):
     Args:
         length: number of codes.
         transitions: row i holds the probabilities of what follows code i; each adds up to 1.
+        letters: what each code stands for, of any length, so that texts may fall into codes in several ways; a, b, c
+            and so on if empty.
     """
 
     length: int = 6
     transitions: tuple[tuple[float, ...], ...] = ((0.7, 0.2, 0.1), (0.3, 0.5, 0.2), (0.1, 0.3, 0.6))
+    letters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         size = len(self.transitions)
@@ -34,10 +37,13 @@ class Markov(World):
                 f"a Markov chain needs a length of 1 or more and up to 26 rows of as many probabilities that add up to "
                 f"1, got {self.length} and {self.transitions}"
             )
+        if self.letters and (len(set(self.letters)) != size or len(self.letters) != size or "" in self.letters):
+            raise ValueError(f"a Markov chain needs a word of its own for each of {size} codes, got {self.letters}")
 
     @property
     def parts(self) -> Mapping[str, Part]:
-        return {"chain": Part(tuple(string.ascii_lowercase[: len(self.transitions)]), (self.length,))}
+        own = self.letters or tuple(string.ascii_lowercase[: len(self.transitions)])
+        return {"chain": Part(own, (self.length,), " " if max(map(len, own)) > 1 else "")}
 
     @property
     def matrix(self) -> Tensor:

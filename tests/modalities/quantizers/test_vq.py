@@ -115,3 +115,38 @@ def test_without_revival_the_codebook_collapses(seed: int) -> None:
 def test_settings_out_of_range_are_one_sentence(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="a codebook needs"):
         VectorQuantizerConfig(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("remembers", "replaced"), [(False, [3, 6]), (True, [3])])
+def test_a_code_is_replaced_where_it_was_rare_after_every_update_since_the_last_look(
+    remembers: bool, replaced: list[int]
+) -> None:
+    """Three codes, of which code 1 is used in the first update alone, code 2 never; a look after every third update.
+
+    Counts of code 1, with decay 1/2: 2, 1, 1/2, 1/4, 1/8, 1/16 of a mean of about 2: above a fifth of it until the
+    third update, so it lives at the first look, and below from the fourth on, so it does not at the second.
+    """
+    book = quantizer(codes=3, width=1, decay=0.5, revive_below=0.2, revive_every=3, remembers=remembers)
+    book.codebook.copy_(torch.tensor([[0.0], [10.0], [20.0]]))
+    found: list[tuple[int, list[int]]] = []
+    for number in range(1, 7):
+        here = torch.zeros(6, dtype=torch.int64)
+        if number == 1:
+            here[:4] = 1
+        before = book.codebook.clone()
+        book.update(torch.where(here == 1, 10.0, 0.0)[:, None], here, step_generator(0, number))
+        moved = (book.codebook != before).any(1).nonzero().squeeze(1).tolist()
+        if moved:
+            found.append((number, moved))
+    assert [number for number, _ in found] == replaced
+    assert found[0] == (3, [2])
+    if not remembers:  # and code 2, which was replaced at the first look and has had a mean count since
+        assert found[1] == (6, [1])
+
+
+def test_looks_at_every_update_are_the_default_and_keep_files_as_they_are() -> None:
+    often, seldom = quantizer(codes=4, width=1), quantizer(codes=4, width=1, revive_every=2)
+    assert set(often.state_dict()) == {"codebook", "ema_count", "ema_sum"}
+    assert set(seldom.state_dict()) - set(often.state_dict()) == {"lived", "waited"}
+    with pytest.raises(ValueError, match="revive_every must be a whole number of updates, at least 1, got 0"):
+        VectorQuantizerConfig(revive_every=0)

@@ -124,6 +124,9 @@ BROKEN: dict[tuple[str, str], Any] = {
         allowed=lambda self, context: torch.zeros(context.layout.ranges[context.head].size, dtype=torch.bool),
     ),
     ("constraint", "is_obeyed_by_the_draw"): planted(AllowAll(), allowed=alternating()),
+    ("constraint", "says_what_each_row_is_worth"): planted(
+        AllowAll(), worth=lambda self, context: torch.zeros(len(context.state.seeds))
+    ),
     ("constraint", "rows_do_not_matter_to_one_another"): planted(AllowAll(), allowed=as_often_as_others),
     ("revoke", "opens_committed_slots_alone"): planted(
         LEAST, __call__=lambda self, told: ~told.state.is_open & (told.state.score > -9)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from tokenmask.training import StreamScore
 
 class Bits(Metric):
     """Masked cross-entropy of held-out codes in bits, beside a unigram."""
+
+    begins: ClassVar[tuple[str, ...]] = ("bits a hidden code", "bits a second")
 
     def __call__(self, part: Part) -> Sequence[Figure]:
         """Means over the levels, and their sum over a second, for each set of conditions."""

@@ -6,6 +6,7 @@ Arrow: Part --**Generated**--> Figures. Does not know: conditions, how a distanc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ FLOORS = 20  # draws of training streams whose distance to held-out ones is aver
 
 class Generated(Metric):
     """Fréchet distance and diversity of streams that are generated for the conditions of held-out records."""
+
+    begins: ClassVar[tuple[str, ...]] = ("Fréchet distance", "diversity, mean distance of two")
 
     def __call__(self, part: Part) -> Sequence[Figure]:
         """Two figures, or one that says why there are none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ _WITHOUT_ITEMS = re.compile(r"^(codes_used|perplexity|bits_|scale_bits|pca_|mean
 
 class Reconstruction(Metric):
     """What the tokenizer says of itself on held-out media."""
+
+    begins: ClassVar[tuple[str, ...]] = ("reconstruction",)
 
     def __call__(self, part: Part) -> Sequence[Figure]:
         """What the tokenizer's own figures are, item by item, on held-out media."""

@@ -6,6 +6,7 @@ Arrow: Part of an audio stream --**SpokenDigits**--> Figures. Does not know: how
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ _SPOKEN_SECONDS = 0.9
 
 class SpokenDigits(Metric):
     """Spoken digits that a recogniser hears right; it concerns streams of audio alone."""
+
+    begins: ClassVar[tuple[str, ...]] = ("digits heard by a recogniser",)
 
     def __call__(self, part: Part) -> Sequence[Figure]:
         """Spoken digits that a recogniser hears right."""

@@ -1,0 +1,67 @@
+"""Cosmos' discrete tokenizer of pictures (arXiv:2501.03575, section 4): finite scalars over 8 or 16 pixels squared."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from tokenmask.modalities.published.cosmos_network import CosmosVq
+from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
+from tokenmask.modalities.published.picture import PublishedPicture
+
+_SIZES = [8, 8, 8, 5, 5, 5]
+_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
+_HOW = (
+    "save_file({name: own.float().contiguous() for name, own in torch.jit.load('autoencoder.jit', map_location='cpu')"
+    ".state_dict().items()}, 'model.safetensors')"
+)
+
+
+class CosmosTokenizer(PublishedPicture):
+    """64,000 codes; see :class:`PublishedPicture`.
+
+    A folder holds ``model.safetensors`` with the names of the published code and, where they are others than
+    8, 8, 8, 5, 5, 5, the sizes of the finite scalars as ``levels`` in ``config.json``. Computed in float32, where the
+    published scripts take bfloat16, so that some of their codes are a neighbour's.
+    """
+
+    name: ClassVar[str] = "cosmos"
+    library: ClassVar[str] = "torch"
+    model_class: ClassVar[str] = "Module"
+    model_type: ClassVar[str] = "cosmos"
+
+    @classmethod
+    def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Weights without the constants that a traced network also holds."""
+        values = json_of(folder / CONFIG_FILE, cls.__name__) if (folder / CONFIG_FILE).is_file() else {}
+        tensors = tensors_of(folder, how=_HOW)
+        return {"levels": values.get("levels", _SIZES)}, {
+            name: own for name, own in tensors.items() if name.startswith(_PARTS) and "patcher" not in name
+        }
+
+    def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> CosmosVq:
+        """Of ours."""
+        return CosmosVq(tensors, [int(size) for size in values["levels"]]).eval()
+
+    @property
+    def codes(self) -> int:
+        """Of the finite scalars."""
+        return math.prod(self.network.finite.config.sizes)
+
+    @property
+    def stride(self) -> int:
+        """Of the network."""
+        return int(self.network.stride)
+
+    def codes_of(self, pixels: Tensor) -> Tensor:
+        """Of the network."""
+        found: Tensor = self.network.codes(pixels)
+        return found
+
+    def pixels_of(self, codes: Tensor) -> Tensor:
+        """Of the network."""
+        made: Tensor = self.network.pixels(codes[0])
+        return made
