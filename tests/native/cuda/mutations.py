@@ -192,8 +192,8 @@ MUTATIONS = {
     "ties to the higher index": ("select.cuh", "<< bits) | (size - 1 - index);", "<< bits) | index;"),
     "two blocks write one row": (
         "embed_codes.cu",
-        "store_float<type>(args.out, row * args.width + i, sum);",
-        "store_float<type>(args.out, row / 2 * args.width + i, sum);",
+        "store_float<type>(args.out, row * args.width + column, sum[0]);",
+        "store_float<type>(args.out, row / 2 * args.width + column, sum[0]);",
     ),
     "vector load that is not aligned": (
         "uniform.cu",
