@@ -2,8 +2,8 @@
 
 For each kind and length a file is encoded, decoded and edited (one second in its middle) by the command line with what
 ships: peak resident memory and CPU time of the process, progress on stderr. A sound is one channel at 24 kHz (WAV; with
---suffix .flac, .ogg or .mp3 those), a motion 30 frames a second of the body that ships (BVH), EEG eight channels at 256 Hz
-(EDF; --channels). Prints a table.
+--suffix .flac, .ogg or .mp3 those), a motion 30 frames a second of the body that ships (BVH), EEG eight channels at
+256 Hz (EDF; --channels). Prints a table.
 """
 
 from __future__ import annotations
