@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from tokenmask.layout import Layout
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, located, needed, tensors_of
-from tokenmask.modalities.published.networks import pretrained
-from tokenmask.models.magnet import PROMPT, SOUND, MagnetConfig
+from tokenmask.modalities.published.networks import pretrained, tried
+from tokenmask.models.magnet import PROMPT, SOUND, Magnet, MagnetConfig
 from tokenmask.models.magnet_network import MagnetNetwork
 from tokenmask.models.wrapped import WrappedModel
 from tokenmask.recipes import Recipe
@@ -73,7 +74,8 @@ def wrap_magnet(
     settings = _settings(folder)
     tensors = tensors_of(folder, how=_HOW)
     transformer = settings["transformer_lm"]
-    network = MagnetNetwork(tensors, int(transformer["num_heads"]), int(transformer.get("subcodes_context", 5)))
+    network = MagnetNetwork(tensors, transformer["num_heads"], transformer.get("subcodes_context", 5))
+    tried(lambda: _run_once(network), Magnet)
     sound: Any = open_tokenizer("encodec", codec, levels=network.levels) if isinstance(codec, str | Path) else codec
     levels = getattr(getattr(sound, "spec", None), "codebook_sizes", None)
     if levels != (network.codes,) * network.levels or sound.spec.modality != SOUND:
@@ -104,6 +106,13 @@ def wrap_magnet(
     return Run(Path("."), recipe, layout, {"main": WrappedModel(config, layout)}, tokenizers)
 
 
+def _run_once(network: MagnetNetwork) -> None:
+    """At every level, over a frame and a piece of a text."""
+    text = network.projected(torch.zeros(1, network.reads))
+    for level in range(network.levels):
+        network(torch.zeros(1, 1, network.levels, dtype=torch.long), [text], level)
+
+
 def _settings(folder: Path) -> dict[str, Any]:
     """The configuration beside the weights; ValueError in a sentence where it is missing, damaged or of another."""
     path = folder / SETTINGS
@@ -116,8 +125,10 @@ def _settings(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} must be YAML, but cannot be read ({reason}); write it again: {_HOW}") from error
     if not isinstance(settings, dict) or not isinstance(settings.get("transformer_lm"), Mapping):
         raise ValueError(f"{path} must be a configuration of audiocraft with transformer_lm; write it again: {_HOW}")
-    if "num_heads" not in settings["transformer_lm"]:
-        raise ValueError(f"{path} must say transformer_lm.num_heads, but does not; write it again: {_HOW}")
+    for name, usual in (("num_heads", None), ("subcodes_context", 5)):
+        found = settings["transformer_lm"].get(name, usual)
+        if isinstance(found, bool) or not isinstance(found, int):
+            raise ValueError(f"{path} must say transformer_lm.{name}, a number, got {found!r}; write it again: {_HOW}")
     for name, wanted in _WANTED.items():
         found = _find(settings, name, wanted)
         if found != wanted:
