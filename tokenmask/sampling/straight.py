@@ -121,8 +121,7 @@ class Straight:
         heads = torch.full((rows * size,), self.head, dtype=torch.int64, device=device)
         times = [1 - Progress(index, total) for index in range(total)]
         told = torch.tensor(times, device=device)[:, None].expand(-1, rows).unbind()
-        nothing = torch.zeros(rows * size, device=device)
-        ids, score = state.batch.ids.view(-1), state.score.view(rows, size)
+        ids, score = state.batch.ids.view(-1), state.score.reshape(-1)
         slots = mine.view(-1).nonzero().view(-1)
         kept = (pick.top_k, float(pick.top_p), float(pick.min_p))
         checked = False  # by the faces of the ops, in the first step; later ones hand over the like
@@ -134,7 +133,7 @@ class Straight:
                 yield state
                 continue
             queries = Queries(slots, heads[:many])
-            proposed, logprob, ranked = ids, nothing, nothing
+            proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
             heat = pick.temperature_at(before.on(pick.grid))
             for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
                 where = slots.index_select(0, own)
@@ -154,11 +153,11 @@ class Straight:
                         min_p=pick.min_p,
                     )
                 proposed = proposed.index_copy(0, where, codes + offset)
-                logprob = logprob.index_copy(0, where, known[0])
+                drawn = drawn.index_copy(0, where, known[0])
                 if reads and reads != "logprob":
                     ranked = ranked.index_copy(0, where, known[known_as.index(reads)])
             if reads == "logprob":
-                ranked = logprob
+                ranked = drawn
             if plain:
                 scores = ranked.view(rows, size)
             else:
@@ -171,14 +170,14 @@ class Straight:
             write = torch.ops.tokenmask.commit if checked else commit
             found, still = write(ids.view(rows, size), proposed.view(rows, size), scores, mine, counts[index])
             checked = not USES_REFERENCE
-            written = mine ^ still
-            score = torch.where(written, logprob.view(rows, size), score)
+            now = still if everything else state.is_open.view(rows, size) ^ mine ^ still
+            score = torch.where(still.view(-1), score, drawn)
             ids, mine, slots = found.view(-1), still, still.view(-1).nonzero().view(-1)
             seen = state.counters
             state = changed(
                 state,
                 batch=changed(state.batch, ids=found.view(shape)),
-                is_open=still.view(shape) if everything else state.is_open ^ written.view(shape),
+                is_open=now.view(shape),
                 score=score.view(shape),
                 step=number + 1,
                 cache=None,
