@@ -17,7 +17,7 @@ from torch import Tensor
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import MaskedModel
-from tokenmask.ops import commit, sample_codes
+from tokenmask.ops import Purpose, commit, sample_codes, uniform
 from tokenmask.ops._extension import USES_REFERENCE
 from tokenmask.sampling.constraint import AllowAll
 from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
@@ -37,7 +37,7 @@ from tokenmask.scores import (
     ScoreContext,
     slot_counters,
 )
-from tokenmask.scores.noise import _SLOT_BITS
+from tokenmask.scores.noise import _SLOT_BITS, gumbel_of
 from tokenmask.threads import look_again
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Straight:
         rows, size = shape[0], shape[1] * shape[2]
         offset = self.layout.ranges[self.head].offset
         reads, known_as = _READS[type(order)], ("logprob", "entropy", "margin")
-        plain = isinstance(order, ConfidenceScore) and order.noise == 0
+        noisy = order if isinstance(order, ConfidenceScore) else None
         group = self.plan.group(state)
 
         mine = (state.is_open & self.plan.inside).view(rows, size)
@@ -135,6 +135,7 @@ class Straight:
             queries = Queries(slots, heads[:many])
             proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
             heat = pick.temperature_at(before.on(pick.grid))
+            scale = 0.0 if noisy is None else noisy.scale(before)
             for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
                 where = slots.index_select(0, own)
                 own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)
@@ -154,11 +155,14 @@ class Straight:
                     )
                 proposed = proposed.index_copy(0, where, codes + offset)
                 drawn = drawn.index_copy(0, where, known[0])
-                if reads and reads != "logprob":
+                if scale > 0:
+                    draws = uniform(seed=own_seeds, counters=keys, purpose=Purpose.order)
+                    ranked = ranked.index_copy(0, where, known[0] + scale * gumbel_of(draws))
+                elif reads and noisy is None:
                     ranked = ranked.index_copy(0, where, known[known_as.index(reads)])
-            if reads == "logprob":
+            if noisy is not None and scale <= 0:
                 ranked = drawn
-            if plain:
+            if noisy is not None:
                 scores = ranked.view(rows, size)
             else:
                 predicted = {reads: ranked.view(shape)} if reads else {}
