@@ -17,7 +17,7 @@ from torch import Tensor
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import MaskedModel
-from tokenmask.ops import commit, sample_codes
+from tokenmask.ops import Purpose, commit, sample_codes, uniform
 from tokenmask.ops._extension import USES_REFERENCE
 from tokenmask.sampling.constraint import AllowAll
 from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
@@ -37,7 +37,7 @@ from tokenmask.scores import (
     ScoreContext,
     slot_counters,
 )
-from tokenmask.scores.noise import _SLOT_BITS
+from tokenmask.scores.noise import _SLOT_BITS, gumbel_of
 from tokenmask.threads import look_again
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Straight:
         rows, size = shape[0], shape[1] * shape[2]
         offset = self.layout.ranges[self.head].offset
         reads, known_as = _READS[type(order)], ("logprob", "entropy", "margin")
-        plain = isinstance(order, ConfidenceScore) and order.noise == 0
+        noisy = order if isinstance(order, ConfidenceScore) else None
         group = self.plan.group(state)
 
         mine = (state.is_open & self.plan.inside).view(rows, size)
@@ -121,8 +121,7 @@ class Straight:
         heads = torch.full((rows * size,), self.head, dtype=torch.int64, device=device)
         times = [1 - Progress(index, total) for index in range(total)]
         told = torch.tensor(times, device=device)[:, None].expand(-1, rows).unbind()
-        nothing = torch.zeros(rows * size, device=device)
-        ids, score = state.batch.ids.view(-1), state.score.view(rows, size)
+        ids, score = state.batch.ids.view(-1), state.score.reshape(-1)
         slots = mine.view(-1).nonzero().view(-1)
         kept = (pick.top_k, float(pick.top_p), float(pick.min_p))
         checked = False  # by the faces of the ops, in the first step; later ones hand over the like
@@ -134,8 +133,9 @@ class Straight:
                 yield state
                 continue
             queries = Queries(slots, heads[:many])
-            proposed, logprob, ranked = ids, nothing, nothing
+            proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
             heat = pick.temperature_at(before.on(pick.grid))
+            scale = 0.0 if noisy is None else noisy.scale(before)
             for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
                 where = slots.index_select(0, own)
                 own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)
@@ -154,12 +154,15 @@ class Straight:
                         min_p=pick.min_p,
                     )
                 proposed = proposed.index_copy(0, where, codes + offset)
-                logprob = logprob.index_copy(0, where, known[0])
-                if reads and reads != "logprob":
+                drawn = drawn.index_copy(0, where, known[0])
+                if scale > 0:
+                    draws = uniform(seed=own_seeds, counters=keys, purpose=Purpose.order)
+                    ranked = ranked.index_copy(0, where, known[0] + scale * gumbel_of(draws))
+                elif reads and noisy is None:
                     ranked = ranked.index_copy(0, where, known[known_as.index(reads)])
-            if reads == "logprob":
-                ranked = logprob
-            if plain:
+            if noisy is not None and scale <= 0:
+                ranked = drawn
+            if noisy is not None:
                 scores = ranked.view(rows, size)
             else:
                 predicted = {reads: ranked.view(shape)} if reads else {}
@@ -171,14 +174,14 @@ class Straight:
             write = torch.ops.tokenmask.commit if checked else commit
             found, still = write(ids.view(rows, size), proposed.view(rows, size), scores, mine, counts[index])
             checked = not USES_REFERENCE
-            written = mine ^ still
-            score = torch.where(written, logprob.view(rows, size), score)
+            now = still if everything else state.is_open.view(rows, size) ^ mine ^ still
+            score = torch.where(still.view(-1), score, drawn)
             ids, mine, slots = found.view(-1), still, still.view(-1).nonzero().view(-1)
             seen = state.counters
             state = changed(
                 state,
                 batch=changed(state.batch, ids=found.view(shape)),
-                is_open=still.view(shape) if everything else state.is_open ^ written.view(shape),
+                is_open=now.view(shape),
                 score=score.view(shape),
                 step=number + 1,
                 cache=None,

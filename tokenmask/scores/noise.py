@@ -95,4 +95,9 @@ def centred(uniforms: Tensor) -> Tensor:
 
 def gumbel_noise(context: ScoreContext) -> Tensor:
     """-log(-log u) of the uniforms of :func:`slot_noise`, float32 [B, L, K]."""
-    return -torch.log(-torch.log(centred(slot_noise(context))))
+    return gumbel_of(slot_noise(context))
+
+
+def gumbel_of(uniforms: Tensor) -> Tensor:
+    """Gumbel noise of uniforms in [0, 1), float32 of any shape."""
+    return -torch.log(-torch.log(centred(uniforms)))
