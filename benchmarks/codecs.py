@@ -62,7 +62,7 @@ class Items:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("--only", default="", help="only codecs whose name holds this; nothing is written then")
+    parser.add_argument("--only", default="", help="only codecs whose name holds this; other rows stay")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     items, rows = held_out(), []
@@ -71,10 +71,13 @@ def main() -> None:
         if arguments.only in name:
             rows.append(judged(name, bits, copies, items))
             print(line(rows[-1]), flush=True)
-    if not arguments.only:
-        about = {"date": datetime.date.today().isoformat(), "prompts": len(items.prompts), "others": len(items.others)}
-        RESULTS.parent.mkdir(exist_ok=True)
-        write_text_atomic(RESULTS, json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    measured, before = {row.codec: asdict(row) for row in rows}, []
+    if arguments.only and RESULTS.is_file():
+        before = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"]
+    listed = [measured.pop(row["codec"], row) for row in before] + list(measured.values())
+    about = {"date": datetime.date.today().isoformat(), "prompts": len(items.prompts), "others": len(items.others)}
+    RESULTS.parent.mkdir(exist_ok=True)
+    write_text_atomic(RESULTS, json.dumps({**about, "rows": listed}, indent=1) + "\n")
 
 
 def held_out() -> Items:

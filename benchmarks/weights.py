@@ -1,10 +1,10 @@
 """Makes the weights that ship: python benchmarks/weights.py --out runs/weights [--only STREAM] [--install].
 
 Fits every tokenizer of recipe ``five`` on the data that ships, judges it on held-out items and trains the shared model.
-With --tokenizers shipped those that ship are taken instead, with their figures. With --install all of it goes into
-tokenmask/weights with the figures. Killed at any moment, it goes on where it stopped. With --validate the shared model
-learns without a part of its training records and is judged on that part, in OUT/validate: what --set changes is chosen
-so, not on what is held out.
+With --tokenizers shipped those that ship are taken instead, with their figures and the later decoder of speech, which
+decoders.py makes. With --install all of it goes into tokenmask/weights with the figures. Killed at any moment, it goes
+on where it stopped. With --validate the shared model learns without a part of its training records and is judged on
+that part, in OUT/validate: what --set changes is chosen so, not on what is held out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tokenmask.run import SHIPPED, Run, train
 from tokenmask.tokenizer import DESCRIPTION_FILE, load_tokenizer
 from tokenmask.training import StreamScore
 
-LIMIT_BYTES = 12_000_000
+LIMIT_BYTES = 20_000_000
 KEPT = ("recipe.yaml", "layout.json", "run.json")
 # The training has five parts, each from the weights of the one before: with pictures that also come moved, at a held
 # rate, which teaches what pictures are like; with pictures that stand still, which teaches each of them; five times as

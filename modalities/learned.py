@@ -305,6 +305,13 @@ class LearnedTokenizer(FolderTokenizer):
                 found[number] = str(error)
         return found
 
+    @property
+    def decoder_fingerprint(self) -> str | None:
+        """Of the later decoder's configuration and weights; None without one."""
+        if self._decoder is None:
+            return None
+        return fingerprint({"codes": self.spec.fingerprint, **asdict(self.decoder_config)}, stored(self._decoder))
+
     def encode(self, media: Any) -> TokenStream:
         """The codes of one item; see ``encode_many``."""
         return self.encode_many([media])[0]
@@ -339,12 +346,13 @@ class LearnedTokenizer(FolderTokenizer):
         if not path.exists():
             return cls(config, weights)
         tensors, about = load_tensors(path)
-        if cls.decoder_class is None or about.get("codes") != identity:
+        values = about.get("config")
+        if cls.decoder_class is None or about.get("codes") != identity or not isinstance(values, dict):
             raise ValueError(
                 f"{path} must be a decoder for the codes of tokenizer {identity[:16]}, got one for "
                 f"{str(about.get('codes'))[:16]}; copy the folder again, or remove the file to have the first decoder"
             )
-        own = cls._configuration(about["config"], cls.decoder_class)
+        own = cls._configuration(values, cls.decoder_class)
         _check_plausible(own, tensors)
         return cls(config, weights, (own, tensors))
 

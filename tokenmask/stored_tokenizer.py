@@ -20,6 +20,7 @@ from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tensor_files import load_tensors, save_tensors
 from tokenmask.tokenizer import (
     DESCRIPTION_FILE,
+    check_decoder,
     check_fingerprint,
     check_free,
     check_media,
@@ -50,6 +51,11 @@ class FolderTokenizer(ABC):
 
     config: Any
     _spec: StreamSpec
+
+    @property
+    def decoder_fingerprint(self) -> str | None:
+        """Of a decoder that was fitted later, to codes that stay as they are; None where there is none."""
+        return None
 
     @property
     def spec(self) -> StreamSpec:
@@ -85,7 +91,7 @@ class FolderTokenizer(ABC):
             )
         check_free(folder, self.spec.fingerprint)
         self.write_files(Path(folder))
-        text = describe(self.name, asdict(self.config), self.spec.fingerprint)
+        text = describe(self.name, asdict(self.config), self.spec.fingerprint, self.decoder_fingerprint)
         write_text_atomic(Path(folder) / DESCRIPTION_FILE, text)
 
     @staticmethod
@@ -104,6 +110,7 @@ class FolderTokenizer(ABC):
                 f"{folder} has a configuration this tokenmask does not know ({error}); {cls.remedy}"
             ) from error
         check_fingerprint(folder, values["fingerprint"], tokenizer.spec.fingerprint)
+        check_decoder(folder, values.get("decoder"), tokenizer.decoder_fingerprint)
         return tokenizer
 
 

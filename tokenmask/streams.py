@@ -37,7 +37,8 @@ class StreamSpec:
         level_groups: levels are ordered coarse to fine inside a group only (NeuroRVQ has four groups of eight);
             () means one group of all levels.
         end_code: the code of level 0 that means "nothing follows", or None. An encoder never emits it.
-        fingerprint: hash of the tokenizer's canonical configuration and stored weights; "" if it has none.
+        fingerprint: hash of the tokenizer's canonical configuration and stored weights, without those of a decoder that
+            was fitted later to the same codes; "" if it has none.
     """
 
     modality: str

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-2  # magnitudes below it count as silence
+_MOST = 1.5  # by which a round scales, as the logarithm
 _ROWS = 64  # products of few rows are summed in another order by BLAS; rows are padded to a multiple
 
 
@@ -83,6 +84,32 @@ def waveform(spectra: Tensor, hop: int) -> Tensor:
     frames = torch.fft.irfft(spectra, n_fft) * window
     weights = _overlap_add((window * window).expand(frames.shape[-2], n_fft), hop)
     return _overlap_add(frames, hop) / weights.clamp_min(1e-3)
+
+
+def settled(spectra: Tensor, log_mels: Tensor, hop: int, rate_hz: int, rounds: int, lift: float) -> Tensor:
+    """Spectra whose waveform comes nearer to given mel bands, with phases as they are.
+
+    Overlapping frames whose phases do not quite fit cancel each other in part, so a waveform has other bands than its
+    spectra say. Each round measures them and scales its spectra by what is missing or too much.
+
+    Args:
+        spectra: complex64 [..., frames, n_fft // 2 + 1].
+        log_mels: wanted bands, float32 [..., frames, bands], as of :func:`log_mel`.
+        hop: samples from one frame to the next; divides n_fft.
+        rate_hz: of the samples.
+        rounds: how often.
+        lift: the share of what is missing that is added, 0..1; what is too much is taken away whole. A lift of all of
+            it brings noise to where a recording has none.
+    """
+    n_fft = 2 * (spectra.shape[-1] - 1)
+    filters = _filters(log_mels.shape[-1], n_fft, rate_hz, spectra.device)[0]
+    spread = (filters / filters.sum(1, keepdim=True).clamp_min(1e-6)).T
+    for _ in range(rounds):
+        heard = spectrum(waveform(spectra, hop), n_fft, hop)
+        gaps = (log_mels - log_mel(heard, log_mels.shape[-1], rate_hz)).clamp(-_MOST, _MOST)
+        gaps = torch.where(gaps > 0, gaps * lift, gaps)
+        spectra = heard * _product(gaps, spread).exp()
+    return spectra
 
 
 def griffin_lim(magnitudes: Tensor, phases: Tensor, hop: int, rounds: int, momentum: float = 0.99) -> Tensor:

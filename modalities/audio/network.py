@@ -218,8 +218,11 @@ class AudioNetwork(nn.Module):
 
     def magnitudes(self, frames: Tensor) -> Tensor:
         """Frames of the mel decoder, float32 [B, T, bands] -> magnitudes [B, T, n_fft // 2 + 1]."""
-        mels = frames * self.scale.deviation + self.scale.mean
-        return magnitudes_of(mels.clamp(math.log(FLOOR), 8), self.config.n_fft, self.config.sample_rate_hz)
+        return magnitudes_of(self.log_mels(frames), self.config.n_fft, self.config.sample_rate_hz)
+
+    def log_mels(self, frames: Tensor) -> Tensor:
+        """Frames of the mel decoder as :func:`log_mel` has them, float32 [B, T, bands] -> the same shape."""
+        return (frames * self.scale.deviation + self.scale.mean).clamp(math.log(FLOOR), 8)
 
     def spectra(self, latents: Tensor, frames: Tensor) -> Tensor:
         """The head's spectra: it corrects the magnitudes of the mel bands and adds phases.

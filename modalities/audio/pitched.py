@@ -26,14 +26,20 @@ class PitchedConfig:
     Args:
         width: channels of the network that hears the pitch.
         blocks: its ConvNeXt blocks.
+        rounds, lift: how the sound is brought nearer to the decoded mel bands, see :func:`settled`.
     """
 
     width: int = 64
     blocks: int = 2
+    rounds: int = 1
+    lift: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.blocks < 0:
-            raise ValueError(f"width must be positive and blocks not negative, got {self.width} and {self.blocks}")
+        if self.width < 1 or min(self.blocks, self.rounds) < 0 or not 0 <= self.lift <= 1:
+            raise ValueError(
+                "width must be positive, blocks and rounds not negative and lift in 0..1, got "
+                f"{self.width}, {self.blocks}, {self.rounds} and {self.lift}"
+            )
 
 
 class PitchedHead(nn.Module):

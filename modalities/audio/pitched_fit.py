@@ -20,7 +20,7 @@ from tokenmask.modalities.audio.mel import margin, spectrum, waveform
 from tokenmask.modalities.audio.network import AudioNetwork
 from tokenmask.modalities.audio.pitch import cycles_of, filled, pitch_of, pulses
 from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead, pitch_error
-from tokenmask.modalities.learned import share_of_peak
+from tokenmask.modalities.learned import share_of_peak, stored
 from tokenmask.nn.init import build
 from tokenmask.tensor_files import canonical_json
 from tokenmask.tokenizer import fingerprint
@@ -83,7 +83,7 @@ class PitchedFitting:
             "config": asdict(config),
             "settings": asdict(settings),
             "samples": fingerprint({}, {"samples": self.sound}),
-            "network": fingerprint({}, network.state_dict()),
+            "network": fingerprint({}, stored(network)),
         }
         self.about = json.loads(canonical_json(about))  # as a checkpoint gives it back: tuples become lists
 

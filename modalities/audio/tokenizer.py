@@ -22,7 +22,7 @@ from tokenmask.modalities.audio.fit import audio_fitting
 from tokenmask.modalities.audio.joining import HeldSound, joined, joined_pieces
 from tokenmask.modalities.audio.long import long_sound, write_pieces
 from tokenmask.modalities.audio.media import AudioClip, resampled_length
-from tokenmask.modalities.audio.mel import griffin_lim, margin, unit, waveform
+from tokenmask.modalities.audio.mel import griffin_lim, margin, settled, unit, waveform
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
 from tokenmask.modalities.audio.pitch import voice
 from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead
@@ -285,6 +285,8 @@ class AudioTokenizer(LearnedTokenizer):
         """
         hop = self.config.hop
         outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self._reach
+        if self._decoder is not None:  # each round spreads what is beyond the ends by a frame's overlaps
+            outside += self.decoder_config.rounds * (self.config.n_fft // hop)
         quiet = self._silence
         padded = Forward(itertools.chain([quiet.expand(outside, -1)], codes, [quiet.expand(outside, -1)]))
         fade, held = torch.linspace(0, 1, _JOINT * hop + 2)[1:-1], torch.zeros(0)
@@ -385,8 +387,9 @@ class AudioTokenizer(LearnedTokenizer):
         sizes = [config.bands, 2, 4 * later.bins]
         frames, pitches, parts = torch.split(self._decoded(codes, levels, said), sizes, -1)
         source = voice(pitches[:, 0].cpu(), config.sample_rate_hz, config.hop, config.n_fft, first, _SEGMENT)
-        spectra: Tensor = later.spectra(parts, network.magnitudes(frames), pitches, source.to(self.device))
-        return spectra
+        spectra = later.spectra(parts, network.magnitudes(frames), pitches, source.to(self.device))
+        own = self.decoder_config
+        return settled(spectra, network.log_mels(frames), config.hop, config.sample_rate_hz, own.rounds, own.lift)
 
     @property
     def _reach(self) -> int:

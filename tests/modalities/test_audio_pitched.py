@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from dataclasses import replace
@@ -24,7 +25,7 @@ from tokenmask.tensor_files import load_tensors, save_tensors
 TINY = AudioTokenizerConfig(
     bands=40, width=64, encoder_blocks=1, decoder_blocks=1, latent=16, codes=16, levels=3, head_width=64, head_blocks=1
 )
-SMALL = PitchedFit(steps=60, pitch_share=0.5, batch_size=4, peak_lr=3e-3, config=PitchedConfig(width=16, blocks=0))
+SMALL = PitchedFit(steps=60, pitch_share=0.5, batch_size=4, peak_lr=3e-3, config=PitchedConfig(16, blocks=0))
 
 
 def gliding(seconds: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -109,6 +110,26 @@ def test_parts_that_are_made_by_themselves_fit(drift: float) -> None:
     assert torch.equal(far, mel.spectrum(pulses(plain[0] - plain[0][begin], plain[1], 16000), 1280, 320))
 
 
+def test_settling_brings_a_sound_nearer_to_its_bands() -> None:
+    sound = 0.1 * torch.randn(32000, generator=torch.Generator().manual_seed(3))
+    spectra = mel.spectrum(sound, 1280, 320)
+    wanted = mel.log_mel(spectra, 80, 16000)
+
+    def apart(spectra: Tensor) -> float:
+        again = mel.log_mel(mel.spectrum(mel.waveform(spectra, 320), 1280, 320), 80, 16000)
+        return float((again - wanted)[4:-4].abs().mean())
+
+    same = mel.settled(spectra, wanted, 320, 16000, rounds=1, lift=1.0)  # what fits already stays
+    assert torch.allclose(same[4:-4], spectra[4:-4], atol=1e-3)
+    angles = 6 * torch.rand(spectra.shape, generator=torch.Generator().manual_seed(2))
+    rough = torch.polar(spectra.abs(), angles)  # much of it cancels
+    rounds = [apart(mel.settled(rough, wanted, 320, 16000, rounds, 1.0)) for rounds in (0, 1, 3)]
+    assert 0.6 * rounds[0] > rounds[1] > rounds[2]
+    louder = mel.settled(spectra * 1.2, wanted, 320, 16000, 1, 0.0)
+    assert apart(louder) < 0.1 * apart(spectra * 1.2)
+    assert torch.allclose(mel.settled(spectra * 0.8, wanted, 320, 16000, 1, 0.0)[4:-4], spectra[4:-4] * 0.8, atol=1e-3)
+
+
 # Fitting --------------------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +187,7 @@ def test_fit_brings_both_heads(tmp_path: Path, clips: list[AudioClip]) -> None:
 def test_settings_out_of_range_are_one_sentence(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="a pitched head learns in 2 steps"):
         PitchedFit(**change)
-    with pytest.raises(ValueError, match="width must be positive and blocks not negative, got 0 and 2"):
+    with pytest.raises(ValueError, match=r"lift in 0\.\.1, got 0, 2, 1 and 0\.5"):
         PitchedConfig(width=0)
 
 
@@ -219,7 +240,15 @@ def test_folders_keep_the_later_decoder(
     assert torch.equal(read.decode(stream).samples, later.decode(stream).samples)
     first.save(tmp_path / "b")
     assert (tmp_path / "a" / "weights.safetensors").read_bytes() == (tmp_path / "b/weights.safetensors").read_bytes()
-    assert (tmp_path / "a" / "tokenizer.json").read_bytes() == (tmp_path / "b" / "tokenizer.json").read_bytes()
+    about = [json.loads((tmp_path / name / "tokenizer.json").read_text()) for name in "ab"]
+    assert about[0].pop("decoder") == later.decoder_fingerprint and about[0] == about[1]
+    hidden = (tmp_path / "a" / DECODER_FILE).rename(tmp_path / "hidden")
+    wanted = rf"must have decoder {later.decoder_fingerprint[:16]}, but its files give no later decoder: they were"
+    with pytest.raises(ValueError, match=wanted):
+        AudioTokenizer.load(tmp_path / "a")
+    shutil.copy(hidden, tmp_path / "b" / DECODER_FILE)
+    with pytest.raises(ValueError, match="must have no later decoder, but its files give decoder"):
+        AudioTokenizer.load(tmp_path / "b")
     first.save(tmp_path / "a")  # what a folder holds is what was saved last
     assert torch.equal(AudioTokenizer.load(tmp_path / "a").decode(stream).samples, first.decode(stream).samples)
 

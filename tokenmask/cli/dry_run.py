@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from tokenmask.cli.learning import learn_for, media_of
+from tokenmask.cli.on_machines import Asked, lines
 from tokenmask.cli.show import say, waiting
 from tokenmask.corpus import TRAIN, CorpusWriter, Item, Record, encode_items, usual_workers
 from tokenmask.models import MaskedModel, TransformerConfig
@@ -44,6 +45,7 @@ def dry_run(
     found: Sequence[Item],
     start: Path | None = None,
     workers: int | None = None,
+    machines: Asked | None = None,
 ) -> int:
     """Prints parameters, positions a step, memory, steps and, for a small model, time; also of tokenizers to be fitted
     and of data to be encoded.
@@ -55,6 +57,7 @@ def dry_run(
         found: items of the user's own data, or none.
         start: a run whose weights are to be started from.
         workers: processes that would encode the items; as many as usual if None.
+        machines: on which it would run, if not on this one; then no step is tried here.
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -66,7 +69,7 @@ def dry_run(
             tokenizers = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
             _encode(found, {name: tokenizers[name] for name in recipe.streams}, scratch / "corpus", workers)
             corpora = [*corpora, (scratch / "corpus", 1.0)]
-        _estimate(recipe, tokenizers, corpora, scratch, start)
+        _estimate(recipe, tokenizers, corpora, scratch, start, machines)
     return 0
 
 
@@ -119,7 +122,12 @@ def _encode(found: Sequence[Item], tokenizers: Mapping[str, Tokenizer], folder: 
 
 
 def _estimate(
-    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corpora, scratch: Path, start: Path | None
+    recipe: Recipe,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Corpora,
+    scratch: Path,
+    start: Path | None,
+    machines: Asked | None,
 ) -> None:
     """A small model finds out about batches; the real one is only counted, unless a step of it takes a moment."""
     small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None)
@@ -134,6 +142,11 @@ def _estimate(
     operations, steps = 6.0 * size * records * positions, recipe.training.steps
     say(f"parameters: {size:,}")
     say(f"positions a step: {records * positions:,} ({records} records x {positions}, {levels} level(s) each)")
+    if machines is not None:
+        say(f"steps: {steps:,}, each of about {operations:.1e} operations")
+        for line in lines(machines, recipe, model, records, positions):
+            say(line)
+        return
     if floats is None:
         unsaid = f"{type(recipe.model).__name__} does not say what else it keeps"
         say(f"memory: about {_bytes(state)} for weights, gradients and optimiser; {unsaid}")

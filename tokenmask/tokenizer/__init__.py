@@ -11,6 +11,7 @@ from typing import Any
 from tokenmask.tokenizer.folders import (
     DESCRIPTION_FILE,
     FORMAT,
+    check_decoder,
     check_fingerprint,
     check_free,
     describe,
@@ -77,6 +78,7 @@ __all__ = [
     "SpellsCodes",
     "Tokenizer",
     "WritesFiles",
+    "check_decoder",
     "check_fingerprint",
     "check_free",
     "check_media",

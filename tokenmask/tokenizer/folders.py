@@ -17,9 +17,14 @@ FORMAT = 1
 DESCRIPTION_FILE = "tokenizer.json"
 
 
-def describe(name: str, config: Mapping[str, Any], fingerprint: str) -> str:
-    """The text of ``tokenizer.json``: which class, its configuration, and the fingerprint that must come out again."""
+def describe(name: str, config: Mapping[str, Any], fingerprint: str, decoder: str | None = None) -> str:
+    """The text of ``tokenizer.json``: which class, its configuration, and the fingerprint that must come out again.
+
+    With a decoder that was fitted later, to codes that stay, also the fingerprint of that.
+    """
     values = {"format": FORMAT, "tokenizer": name, "config": dict(config), "fingerprint": fingerprint}
+    if decoder is not None:
+        values["decoder"] = decoder
     return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 
@@ -62,6 +67,16 @@ def check_free(folder: str | Path, fingerprint: str) -> None:
             raise ValueError(
                 f"{folder} must be free for tokenizer {fingerprint[:16]}, but holds {held[:16]}; choose another folder"
             )
+
+
+def check_decoder(folder: str | Path, stored: str | None, computed: str | None) -> None:
+    """ValueError if the later decoder that was loaded, if any, is not the one that was saved."""
+    if stored != computed:
+        names = [f"decoder {one[:16]}" if isinstance(one, str) else "no later decoder" for one in (stored, computed)]
+        raise ValueError(
+            f"the tokenizer in {folder} must have {names[0]}, but its files give {names[1]}: "
+            "they were changed or mixed up; copy it again"
+        )
 
 
 def check_fingerprint(folder: str | Path, stored: str, computed: str) -> None:
