@@ -66,7 +66,8 @@ stores: $(STAMPS)/built
 # Corpora on engines: a real cluster of Ray with two nodes on this machine, one of which is killed; Dask; Spark where it is.
 ray: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-ray.txt
-	$(VENV)/bin/python -m pytest -m "slow or not slow" tests/corpus/test_ray.py tests/corpus/test_spark.py
+	$(VENV)/bin/python -m pytest -m "slow or not slow" tests/corpus/test_ray.py tests/corpus/test_spark.py \
+	  tests/training/test_ray_train.py
 
 lint: $(STAMPS)/built
 	$(VENV)/bin/ruff check .

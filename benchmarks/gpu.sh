@@ -36,7 +36,7 @@ build_native() {
   local cuda; cuda=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
   {
     for f in csrc/cuda/*.cu; do
-      echo "nvcc -c -lineinfo -gencode=arch=compute_90,code=sm_90 -std=c++20 -O3 --fmad=false -Xptxas -v -Icsrc/include $f -o $NATIVE/$(basename "$f").o"
+      echo "nvcc -c -lineinfo -gencode=arch=compute_90,code=sm_90 -std=c++20 -O3 --fmad=false -Xptxas -v -DTM_MANY_ROWS=100 -Icsrc/include $f -o $NATIVE/$(basename "$f").o"
     done
     for f in csrc/cpu/*.cpp "$EMULATION/fuzz.cpp"; do echo "g++ $flags -c $f -o $NATIVE/$(basename "$f").o"; done
     echo "g++ $flags -isystem $cuda/include -isystem /usr/local/cuda/include -c $EMULATION/as_cpu_kernels.cpp -o $NATIVE/as_cpu_kernels.cpp.o"

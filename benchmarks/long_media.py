@@ -2,8 +2,8 @@
 
 For each kind and length a file is encoded, decoded and edited (one second in its middle) by the command line with what
 ships: peak resident memory and CPU time of the process, progress on stderr. A sound is one channel at 24 kHz (WAV; with
---suffix .flac or .ogg those), a motion 30 frames a second of the body that ships (BVH), EEG eight channels at 256 Hz
-(EDF; --channels). Prints a table.
+--suffix .flac, .ogg or .mp3 those), a motion 30 frames a second of the body that ships (BVH), EEG eight channels at
+256 Hz (EDF; --channels). Prints a table.
 """
 
 from __future__ import annotations
@@ -109,11 +109,12 @@ def main() -> None:
                 media = folder / f"long{suffix}"
                 made = {"audio": make_audio, "motion": make_motion, "eeg": partial(make_eeg, channels=asked.channels)}
                 made[kind](media, minutes)
+                written = suffix if suffix != ".mp3" else ".wav"  # which is read, and written by no one here
                 edit = ["--stream", kind, "--regenerate", f"{middle}:{middle + 1}", "--steps", "4"]
                 for words in (
                     ["encode", media, "--tokenizer", TOKENIZERS / kind, "--out", folder / "tokens"],
                     ["decode", folder / "tokens", "--tokenizer", TOKENIZERS / kind, "--out", folder / "made"],
-                    ["edit", media, *edit, "--out", folder / f"edited{suffix}"],
+                    ["edit", media, *edit, "--out", folder / f"edited{written}"],
                 ):
                     memory, seconds = measured(folder / "peak", *words)
                     print(f"| {kind} | {minutes:g} | {words[0]} | {memory:.0f} | {seconds:.1f} |", flush=True)

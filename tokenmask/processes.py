@@ -169,9 +169,12 @@ def _join() -> Processes:
             torch.cuda.set_device(device)
         if int(os.environ["WORLD_SIZE"]) == 1:
             return Processes(device=device)
+        from torch._C._distributed_c10d import PrefixStore
+        from torch.distributed.rendezvous import rendezvous
+
         # torchrun starts processes again on one store, in which the addresses of those before still stand.
-        store, rank, size = next(dist.rendezvous("env://"))
-        store = dist.PrefixStore(f"tokenmask/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        store, rank, size = next(rendezvous("env://"))
+        store = PrefixStore(f"tokenmask/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         atexit.register(_part)

@@ -63,14 +63,14 @@ Result quantize_residual_on_cpu(const at::Tensor& x, const at::Tensor& codebooks
 Result quantize_residual_on_cuda(const at::Tensor& x, const at::Tensor& codebooks, bool unit_norm) {
   const c10::cuda::CUDAGuard guard(x.device());
   Prepared p = prepare(x, codebooks, unit_norm);
-  p.packed = p.codebooks.transpose(1, 2).contiguous();
+  p.packed = at::empty({p.args.levels, p.args.width, padded_codes(p.args.codes)}, x.options()).zero_();
+  p.packed.narrow(2, 0, p.args.codes).copy_(p.codebooks.transpose(1, 2));
   p.biases = at::empty({p.args.levels, p.args.codes}, x.options());
+  p.rest =
+      at::empty({(p.args.rows + kMostRowsOfTile - 1) / kMostRowsOfTile * kMostRowsOfTile, p.args.width}, x.options());
   p.args.packed = p.packed.mutable_data_ptr<float>();
   p.args.biases = p.biases.mutable_data_ptr<float>();
-  if (p.args.width > kSharedWidth) {
-    p.rest = at::empty({(p.args.rows + kRowsOfBlock - 1) / kRowsOfBlock * kRowsOfBlock, p.args.width}, x.options());
-    p.args.rest = p.rest.mutable_data_ptr<float>();
-  }
+  p.args.rest = p.rest.mutable_data_ptr<float>();
   quantize_residual_cuda(p.args, before_launch(Op::quantize_residual), current_stream());
   after_launch(Op::quantize_residual);
   return {p.codes, p.quantized};

@@ -5,8 +5,10 @@ Arrow: AudioClips --audio_fitting--> a training run of an AudioNetwork. Does not
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import torch
@@ -58,6 +60,14 @@ def audio_fitting(items: Sequence[AudioClip], config: AudioTokenizerConfig, sett
     return task
 
 
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    """The float32 parts one after the other, [time]; they come one by one and are not held beside the whole."""
+    whole = array("f")
+    for part in parts:
+        whole.frombytes(part.contiguous().numpy().tobytes())
+    return torch.frombuffer(whole, dtype=torch.float32)
+
+
 def crop_samples(config: AudioTokenizerConfig) -> int:
     """Samples of a training crop, whole frames."""
     return max(1, round(_CROP_SECONDS * config.rate_hz)) * config.hop
@@ -67,8 +77,9 @@ def joined_sound(items: Sequence[AudioClip], config: AudioTokenizerConfig) -> Te
     """All clips one after the other, with silence in between and enough before the first for a crop; float32 [time]."""
     rate, edge = config.sample_rate_hz, margin(config.n_fft, config.hop)
     pause = torch.zeros(max(round(_SILENCE_SECONDS * rate), edge))
-    parts = [part for item in items for part in (item.mono().resample(rate).samples[0], pause)]
-    return torch.cat([torch.zeros(math.ceil((crop_samples(config) + 2 * edge) / _SPEEDS[0])), *parts])
+    begin = torch.zeros(math.ceil((crop_samples(config) + 2 * edge) / _SPEEDS[0]))
+    parts = (part for item in items for part in (item.mono().resample(rate).samples[0], pause))
+    return _joined(itertools.chain([begin], parts))
 
 
 def drawn_crops(

@@ -16,7 +16,8 @@ from torch import Tensor
 from tokenmask.files import writing_atomically
 from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.media import CANCELLED, AudioClip, format_of, resampled_length
-from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header, oddities
+from tokenmask.modalities.audio.oddities import Oddities
+from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header
 from tokenmask.telling import tell
 
 _BLOCK = 1 << 20  # samples of each channel that are in memory together
@@ -75,13 +76,13 @@ def long_sound(path: str | Path) -> LongSound | None:
     if len(kinds) > 1:
         return None
     rate, channels = kinds.pop()
-    peak, kept, energies, frames = 0.0, 0.0, torch.zeros(channels, dtype=torch.float64), 0
+    odd, kept, energies, frames = Oddities(channels), 0.0, torch.zeros(channels, dtype=torch.float64), 0
     for stream, held in parts:
         before = frames
         try:
             for block in _blocks([(stream, held)]):
                 check_magnitude(block.T.numpy(), rate, frames)
-                peak = max(peak, float(block.abs().max()))
+                odd.add(block.T.numpy())
                 energies += block.double().square().sum(1)
                 kept += float(block.mean(0).double().square().sum())
                 frames += block.shape[1]
@@ -98,7 +99,7 @@ def long_sound(path: str | Path) -> LongSound | None:
             return None
     if not frames:
         return None
-    notes += oddities(peak, frames, rate)
+    notes += odd.told(rate)
     if notes:
         tell(f"{path}: {'; '.join(notes)}")
     loudest = None

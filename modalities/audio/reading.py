@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.audio.joined import Stream, streams
+from tokenmask.modalities.audio.oddities import Oddities
 from tokenmask.modalities.audio.view import View
 from tokenmask.telling import tell
 
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
-_LOUD = 16.0  # times full scale, from which on it is told; mixes of floats stay below
-_LOWEST_HZ, _HIGHEST_HZ = 2000, 768_000  # rates of sound that are met
 BLOCK = 1 << 20  # samples of a channel that are read at a time
 _ID3V1 = 128  # bytes of such a tag
 UNKNOWN = 1 << 62  # frames; libsndfile's largest number stands for an unknown length
@@ -59,7 +58,10 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
         raise ValueError("it holds no samples")
     rate = kinds[0][0]
     check_magnitude(samples, rate)
-    notes += oddities(float(np.abs(samples).max()), len(samples), rate)
+    odd = Oddities(samples.shape[1])
+    for start in range(0, len(samples), BLOCK):
+        odd.add(samples[start : start + BLOCK])
+    notes += odd.told(rate)
     if notes:
         tell(f"{path}: {'; '.join(notes)}")
     return torch.from_numpy(samples.T.copy()), rate
@@ -163,20 +165,6 @@ def _without_length(source: str | Path | View) -> View:
     tag = _ID3V1 if view.size > _ID3V1 and view.read(3) == b"TAG" else 0  # which is no frame
     # RFC 9639, section 8.2: 36 bits, the last of bytes 18 to 25
     return view.changed({21: bytes([first & 0xF0]), 22: bytes(4)}, view.size - tag)
-
-
-def oddities(peak: float, frames: int, rate: int) -> list[str]:
-    """What can be read and is hardly meant: of the largest sample, their number in a channel, and the rate."""
-    found = []
-    if not peak:
-        found.append("it is silent throughout")
-    if peak >= _LOUD:
-        found.append(
-            f"its samples reach {peak:g} times full scale (1), as floats do that are scaled like integers: divide them"
-        )
-    if not _LOWEST_HZ <= rate <= _HIGHEST_HZ:
-        found.append(f"its rate of {rate} Hz is none of sound, and it is {frames / rate:g} s long by it: check it")
-    return found
 
 
 def check_magnitude(samples: Any, rate: int, before: int = 0) -> None:

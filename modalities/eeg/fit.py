@@ -23,9 +23,10 @@ def eeg_fitting(
 ) -> CodecFitting:
     """The training run of :meth:`EegTokenizer.fit` on recordings of the configuration's rate."""
     batch_size = settings.batch_size
-    shortest = min(item.samples.shape[1] for item in items)
+    recordings = [item.samples for item in items]  # read once: items may come from files
+    shortest = min(samples.shape[1] for samples in recordings)
     size = max(min(round(window_seconds * config.sample_rate_hz), shortest), config.spectral_samples)
-    rows = [row for item in items for row in item.samples]
+    rows = [row for samples in recordings for row in samples]
     ends = torch.tensor([len(row) for row in rows]).cumsum(0)  # a long recording is drawn more often
 
     def draw_batch(draw: torch.Generator) -> Tensor:
@@ -49,7 +50,7 @@ def eeg_fitting(
     about = {
         "config": asdict(config),
         "window_samples": size,
-        "recordings": fingerprint({}, {f"{index}": item.samples for index, item in enumerate(items)}),
+        "recordings": fingerprint({}, {f"{index}": samples for index, samples in enumerate(recordings)}),
     }
     return CodecFitting(lambda: EegNetwork(config), draw_batch, loss, settings, about)
 

@@ -104,5 +104,17 @@ def extra_bands(picture: Any) -> int:
     return int(max(0, samples - meant))
 
 
+def spare_bytes(picture: Any, path: str | Path) -> int:
+    """1 for a BMP file of 32 bits a pixel whose fourth bytes, which mean nothing there, differ: transparency that a
+    program put into them. Asked before the pixels are read."""
+    tiles = [tile for tile in picture.tile if tile[0] == "raw" and tile[3][0] == "BGRX"]
+    if picture.format != "BMP" or not tiles:
+        return 0
+    with Path(path).open("rb") as file:
+        file.seek(tiles[0][2])
+        fourth = file.read(4 * picture.width * picture.height)[3::4]
+    return int(len(set(fourth)) > 1)
+
+
 def _tags(picture: Any) -> Any:
     return picture.tag_v2 if picture.format == "TIFF" else {}

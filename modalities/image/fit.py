@@ -19,7 +19,9 @@ from tokenmask.tokenizer import fingerprint
 
 def image_fitting(items: Sequence[Image], config: ImageTokenizerConfig, settings: FitSettings) -> CodecFitting:
     """The training run of :meth:`ImageTokenizer.fit` on images of any size, where the configuration resizes."""
-    pixels = torch.stack([sized(item, config).pixels for item in items])
+    pixels = torch.empty(len(items), config.size, config.size, 3, dtype=torch.uint8)
+    for number, item in enumerate(items):  # one by one: a list of them all would be held twice
+        pixels[number] = sized(item, config).pixels
     variance = _variance(pixels)
 
     def draw_batch(draw: torch.Generator) -> Tensor:

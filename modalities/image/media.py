@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
-from tokenmask.modalities.image.chunks import colours_told, extra_bands, has_signed_bytes, white_is_zero
+from tokenmask.modalities.image.chunks import colours_told, extra_bands, has_signed_bytes, spare_bytes, white_is_zero
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 
@@ -147,6 +147,7 @@ class Image(Medium):
             with pillow.open(path) as picture:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
+                    spare = spare_bytes(picture, path)
                     picture.load()
                     made, told = colours_told(path)
                     if made and picture.mode != "1":  # black and white are the same in all of them
@@ -157,7 +158,7 @@ class Image(Medium):
                             f"{path} says that its colours are no sRGB ({', '.join(told)}), but is taken as sRGB: "
                             "convert it"
                         )
-                    if extra := extra_bands(picture):
+                    if extra := extra_bands(picture) + spare:
                         tell(f"{path} has {extra} band(s) beside its colours, which are left out")
                     if others := _others(picture):
                         tell(f"{path} has {others + 1} frames or pages; the first is taken")

@@ -30,8 +30,8 @@ def motion_fitting(items: Sequence[MotionClip], config: MotionTokenizerConfig, s
     skeleton, lateral, margin = config.skeleton(), lateral_of(config), config.stride
     known = [to_features(clip, lateral) for clip in training_clips(items, config)]
     start = start_of(known, config)
-    clips = [(one - start.mean) * start.weight for one in known]
-    frames = torch.cat(clips)
+    frames = torch.cat([(one - start.mean) * start.weight for one in known])
+    clips = torch.split(frames, [len(one) for one in known])
     lengths = torch.tensor([float(len(one)) for one in clips])
     places = torch.cat([positions(one, skeleton) for one in known])
     spread = float((places - places.mean(0)).square().sum(-1).mean().sqrt())

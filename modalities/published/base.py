@@ -175,7 +175,8 @@ class PublishedTokenizer(FolderTokenizer):
     def write_files(self, folder: Path) -> None:
         """Writes the tensors, unless only a reference is kept."""
         if self.config.keep == "weights":
-            save_tensors(folder / TENSORS_FILE, self._tensors, {"tokenizer": self.name, "source": self.source})
+            told = Path(self.source).name if Path(self.source).is_absolute() else self.source  # no paths of a machine
+            save_tensors(folder / TENSORS_FILE, self._tensors, {"tokenizer": self.name, "source": told})
 
     @classmethod
     def read_files(cls, config: Any, folder: Path, identity: str, **others: Any) -> Self:

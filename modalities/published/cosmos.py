@@ -6,10 +6,12 @@ import math
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from tokenmask.modalities.published.cosmos_network import CosmosVq
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
+from tokenmask.modalities.published.networks import tried
 from tokenmask.modalities.published.picture import PublishedPicture
 
 _SIZES = [8, 8, 8, 5, 5, 5]
@@ -44,7 +46,13 @@ class CosmosTokenizer(PublishedPicture):
 
     def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> CosmosVq:
         """Of ours."""
-        return CosmosVq(tensors, [int(size) for size in values["levels"]]).eval()
+        sizes = values["levels"]
+        if not isinstance(sizes, list) or not all(isinstance(size, int) for size in sizes):
+            raise ValueError(f"levels in {CONFIG_FILE} must be a list of numbers, got {sizes!r}; use the own one")
+        network = CosmosVq(tensors, sizes).eval()
+        blank = torch.zeros(1, 3, 4 * network.stride, 4 * network.stride)
+        tried(lambda: network.pixels(network.codes(blank)), type(self))
+        return network
 
     @property
     def codes(self) -> int:

@@ -1,20 +1,34 @@
-"""EnCodec (arXiv:2210.13438) as transformers has it, mono models such as facebook/encodec_24khz."""
+"""EnCodec (arXiv:2210.13438) as transformers has it, mono models such as facebook/encodec_24khz; audiocraft's too."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
 
+from tokenmask.modalities.published.audiocraft import HOW, SETTINGS, encodec_tensors, encodec_values
+from tokenmask.modalities.published.files import CONFIG_FILE, tensors_of
 from tokenmask.modalities.published.sound import PublishedCodec
 
 
 class EncodecTokenizer(PublishedCodec):
-    """Residual levels over causal convolutions; see :class:`PublishedCodec`."""
+    """Residual levels over causal convolutions; see :class:`PublishedCodec`.
+
+    A folder is as transformers saves it, or holds what audiocraft publishes: ``model.safetensors`` with the names of
+    its best_state, and its xp.cfg as ``config.yaml``.
+    """
 
     name: ClassVar[str] = "encodec"
     model_class: ClassVar[str] = "EncodecModel"
     model_type: ClassVar[str] = "encodec"
+
+    @classmethod
+    def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Of transformers, or of audiocraft, whose names are brought to theirs."""
+        if (folder / CONFIG_FILE).is_file() or not (folder / SETTINGS).is_file():
+            return super().read(folder)
+        return encodec_values(folder / SETTINGS), encodec_tensors(tensors_of(folder, how=HOW))
 
     def resolved(self, config: Any) -> Any:
         """Refuses models whose sound needs more than codes: a scale for each second (encodec_48khz)."""

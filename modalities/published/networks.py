@@ -60,6 +60,17 @@ def built(make: Callable[[], Any], tensors: dict[str, Tensor], who: str, advice:
     return network.eval().requires_grad_(False)
 
 
+def tried(run: Callable[[], Any], kind: type) -> None:
+    """Runs a network of ours once on next to nothing; ValueError where tensors do not fit each other."""
+    try:
+        run()
+    except (RuntimeError, IndexError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{kind.__name__} must have tensors that fit each other, but do not ({reason}); take all weights of one"
+        ) from error
+
+
 def diffused(kind: Any, values: dict[str, Any], tensors: dict[str, Tensor], who: str) -> Any:
     """A model of diffusers from the values of its ``config.json`` and tensors by the names of the file."""
     saved = f"{kind.__name__}.from_pretrained(FOLDER).save_pretrained(ANOTHER)"

@@ -25,6 +25,7 @@ from tokenmask.modalities.published.base import exactly
 from tokenmask.modalities.published.eeg_network import EegVq
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
 from tokenmask.modalities.published.levels import LevelsConfig, PublishedLevels
+from tokenmask.modalities.published.networks import tried
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.telling import tell
@@ -32,6 +33,7 @@ from tokenmask.tokenizer import check_media, check_stream
 
 RATE_HZ, PATCHES = 200.0, 256
 """Samples a second that both networks see; patches of all electrodes that they were trained with in a window."""
+_FIRST = torch.zeros(1, dtype=torch.long)  # the first electrode
 _LOSSES = ("loss", "teacher", "scaling")  # what else a checkpoint of training may hold
 _LOUD, _LOW = 20.0, 1  # microvolts and hertz of the wave that a size is taken from where nobody said one
 
@@ -41,7 +43,8 @@ class RecordingConfig(LevelsConfig):
     """A tokenizer of EEG.
 
     Args:
-        window: seconds that are coded as a whole; None for 256 codes of all electrodes together, as in training.
+        window: codes of an electrode that are made as a whole, seconds in the published ones; None for 256 codes of all
+            electrodes together, as in training.
         mean, deviation: of the amplitudes of a window's spectrum as the network sees them, which the codes leave out;
             None for those of a wave of 20 microvolts whose amplitudes fall with the frequency from 1 Hz on.
             ``fit`` takes those of its items.
@@ -103,17 +106,28 @@ class PublishedRecording(PublishedLevels):
 
     def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> EegVq:
         """Of ours."""
-        network = self.network_class(tensors, values.get("num_heads"))
-        self._channels = [str(name).casefold() for name in values.get("channels", self.listed)][: network.electrodes]
+        heads, listed = values.get("num_heads"), values.get("channels", self.listed)
+        for name, held, kind in (("num_heads", heads, int | None), ("channels", listed, list | tuple)):
+            if not isinstance(held, kind):
+                raise ValueError(
+                    f"{name} in {CONFIG_FILE} must be as its authors have it, got {held!r}; use the own one"
+                )
+        network = self.network_class(tensors, heads)
+        self._channels = [str(name).casefold() for name in listed][: network.electrodes]
+        tried(lambda: network.spectrum(network.codes(torch.zeros(1, 1, network.samples), _FIRST), _FIRST), type(self))
         return network.eval()
 
     def resolved(self, config: Any) -> Any:
         """With levels, and the size of amplitudes."""
         config = super().resolved(config)
-        if config.window is not None and not 1 <= config.window <= self.network.longest:
-            raise ValueError(f"window must lie in 1..{self.network.longest} seconds, got {config.window}; leave it out")
+        window, most = config.window, self.network.longest
+        if window is not None and (isinstance(window, bool) or not isinstance(window, int) or not 1 <= window <= most):
+            raise ValueError(f"window must lie in 1..{most} whole codes, got {window!r}; leave it out")
         if (config.mean is None) != (config.deviation is None):
             raise ValueError("mean and deviation belong together, but only one was passed; pass both or neither")
+        for name, value in (("mean", config.mean), ("deviation", config.deviation)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+                raise ValueError(f"{name} of amplitudes must be a number above 0, got {value!r}; leave it out")
         if config.mean is None:
             mean, deviation = self._size(_usual(self.network.samples) / self.microvolts)
             config = replace(config, mean=round(mean, 4), deviation=round(deviation, 4))

@@ -66,9 +66,10 @@ class SnacTokenizer(PublishedCodec):
         return [sum(self.repeats[: count + 1]) for count in range(len(self.repeats))]
 
     def codes_of(self, samples: Tensor) -> Tensor:
-        """Codebook by codebook, those of a frame one below the other."""
+        """Codebook by codebook, those of a frame one below the other; none of the silence that fills up a window."""
         found = self.network.encode(samples)
-        return torch.cat([own.view(-1, count).T for own, count in zip(found, self.repeats, strict=True)])
+        codes = torch.cat([own.view(-1, count).T for own, count in zip(found, self.repeats, strict=True)])
+        return codes[:, : -(-samples.shape[-1] // self.rates[1])]
 
     def sound_of(self, codes: Tensor) -> Tensor:
         """Of any whole codebooks; its attention sees whole windows, which the last frame fills up."""

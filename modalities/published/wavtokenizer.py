@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from tokenmask.modalities.published.audiocraft import renamed
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, needed, tensors_of
 from tokenmask.modalities.published.networks import built
 from tokenmask.modalities.published.sound import PublishedCodec
@@ -19,11 +20,6 @@ _HOW = "save_file(torch.load('FILE.ckpt', weights_only=True)['state_dict'], 'mod
 _ENCODER, _BOOK = (
     "feature_extractor.encodec.encoder.model.",
     "feature_extractor.encodec.quantizer.vq.layers.0._codebook.embed",
-)
-_RENAMED = (
-    (r"\.conv\.conv\.", ".conv."),
-    (r"\.weight_g$", ".parametrizations.weight.original0"),
-    (r"\.weight_v$", ".parametrizations.weight.original1"),
 )
 
 
@@ -73,10 +69,7 @@ class WavTokenizer(PublishedCodec):
         )
         names = {}
         for name, own in encoder.items():
-            new = "layers." + name.removeprefix(_ENCODER)
-            for old, other in _RENAMED:
-                new = re.sub(old, other, new)
-            names[new] = own
+            names[renamed("layers." + name.removeprefix(_ENCODER))] = own
         kind = needed("transformers.models.encodec.modeling_encodec", type(self).__name__).EncodecEncoder
         made = built(lambda: kind(shape), names, type(self).__name__, "take all weights of one WavTokenizer")
         network = _Network(made, rest, ratios, int(values["sampling_rate"])).eval()

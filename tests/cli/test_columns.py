@@ -160,7 +160,7 @@ def test_files_that_were_not_looked_at_are_counted_by_fit_train_and_inspect(tmp_
 
 def test_one_row_that_is_no_record_does_not_stop_the_others(pictures, options, tmp_path, call, capsys):
     rows = [json.dumps({"image": str(pictures / "00.png"), "text": "a cat"})]
-    rows += ["{oh", '{"text": 3}', '{"year": 1}', '{"text": "b", "split": "test"}', '{"text": "a dog"}', "[]"]
+    rows += ["{oh", '{"text": 3}', '{"year": 1}', '{"text": "b", "split": "holdout"}', '{"text": "a dog"}', "[]"]
     (tmp_path / "m.jsonl").write_text("\n".join(rows))
     assert call("corpus", "build", tmp_path / "m.jsonl", "--out", tmp_path / "c", *options) == 1
     output = capsys.readouterr()
@@ -168,7 +168,9 @@ def test_one_row_that_is_no_record_does_not_stop_the_others(pictures, options, t
     failed = [line for line in output.err.splitlines() if line.startswith("failed: ")]
     assert [line.split(":")[2] for line in failed] == ["2", "3", "4", "5", "7"]
     assert (
-        "got int" in failed[1] and "must have one of text, image, got ['year']" in failed[2] and "'test'" in failed[3]
+        "got int" in failed[1]
+        and "must have one of text, image, got ['year']" in failed[2]
+        and "'holdout'" in failed[3]
     )
     assert [record.key for record in Corpus(tmp_path / "c")] == ["m.jsonl:1", "m.jsonl:6"]
     (tmp_path / "m.csv").write_text("text\na\nb,c\nd\n")
@@ -188,3 +190,20 @@ def test_tables_with_tabs_and_what_is_wrong_with_a_first_line(four, options, tmp
     assert "different names in its first line, got text more than once" in refusal(*words)
     (tmp_path / "unnamed.csv").write_text("text,,\na,1,2\n")
     assert items([tmp_path / "unnamed.csv"], {"text": "text"})[0].metadata == {"column 2": "1", "column 3": "2"}
+
+
+def test_lists_of_captions_and_usual_names_of_splits_are_taken(tmp_path):
+    rows = [
+        {"image": "a.png", "text": ["one", " ", "two"], "split": "val"},
+        {"image": "b.png", "text": [], "key": "b", "split": "Train"},
+        {"image": "c.png", "text": "three", "key": "c", "split": "holdout"},
+        {"image": "d.png", "text": ["four", "five"], "key": "d"},
+    ]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = list(items([tmp_path / "m.jsonl"], {"image": "image", "text": "text"}))
+    words = [item.media["text"]().text if "text" in item.media else None for item in found]
+    assert [item.key for item in found] == ["m.jsonl:1", "m.jsonl:1#2", "b", "m.jsonl:3", "d", "d#2"]
+    assert words == ["one", "two", None, None, "four", "five"]
+    assert [item.split for item in found[:3]] == ["held-out", "held-out", "train"] and found[4].split == found[5].split
+    with pytest.raises(ValueError, match=r"line 3 of .*must have the split 'train' or 'held-out' .*got 'holdout'"):
+        found[3].media["image"]()

@@ -122,7 +122,7 @@ def test_pictures_can_be_prompts(run, pictures, call, capsys):
 def test_what_cannot_be_written_is_refused_before_anything_is_drawn(
     run, pictures, tmp_path, refusal, monkeypatch, command
 ):
-    monkeypatch.setattr("tokenmask.run.run.fill", None)  # drawing would end in a traceback
+    monkeypatch.setattr("tokenmask.run.drawing.fill", None)  # drawing would end in a traceback
     words = ("generate", "image") if command == "generate" else ("edit", pictures / "00.png", "--regenerate", "0,0,9,9")
     (tmp_path / "file").write_text("")
     for out, sentence in (("x.wav", "must end in .png"), ("file/x.png", "is a file; choose another --out")):

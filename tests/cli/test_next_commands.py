@@ -30,8 +30,10 @@ def test_every_stream_of_the_model_that_ships_is_generated_as_printed(tmp_path, 
     assert [line.split()[2] for line in lines] == list(run.layout.names)
     for line in lines:
         assert call(*shlex.split(line)[1:], "--set", "steps=1") == 0
-    kinds = {path.stem.partition("-")[0] for path in tmp_path.iterdir()}
+    kinds = {path.stem.partition("-")[2] for path in tmp_path.iterdir()}
     assert kinds == {"image", "audio", "motion", "eeg"}  # text and labels are printed
+    again = [line for line in after_training(run) if "--out" in line]  # what is there does not stand in the way
+    assert [line.split()[-1] for line in again][:2] == ["weights-image-2.png", "weights-audio-2.wav"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_after_a_training_all_that_is_printed_works(own, pictures, tmp_path, cal
     assert [words[0] for words in commands[2:]] == ["evaluate", "report"]
     for words in commands:
         assert call(*words, *(["--quick"] if words[0] == "evaluate" else [])) == 0
-    assert (tmp_path / "image-0-0.png").is_file() and (own / "report.html").is_file()
+    assert (tmp_path / "own-image.png").is_file() and (own / "report.html").is_file()
     assert tm.load(own).tokenizers["image"].spec == tm.load_tokenizer("image").spec
 
 
@@ -70,6 +72,10 @@ def test_after_a_swap_the_new_rows_learn_and_all_else_stays(own, pictures, tmp_p
     before, after = (tm.load(one).models["main"] for one in ("swapped", "swapped-trained"))
     assert moved_rows(before, after) == {"image"}
     assert tm.load("swapped").fresh == ("image",) and tm.load("swapped-trained").fresh == ()
+    kept = [
+        json.loads((tmp_path / one / "evaluation.json").read_text()) for one in ("small", "swapped/tokenizers/image")
+    ]
+    assert kept[0] == kept[1] == json.loads((tmp_path / "swapped-trained/tokenizers/image/evaluation.json").read_text())
     sentence = "leave it away, or say which with --set training.only=[NAME]"
     again = ("--from", "swapped-trained", "--freeze", "--data", pictures, "--out", "again")
     assert call("train", "swapped-trained/recipe.yaml", *again) == 2
@@ -155,10 +161,42 @@ def test_electrodes_of_a_mixed_run_are_those_of_its_data(pictures, tmp_path, cal
     assert call("train", "own", "--data", "mixed", "--out", "run", *small) == 0
     (words,) = [words for words in printed_commands(capsys.readouterr().out) if words[:2] == ["generate", "eeg"]]
     assert "--length" in words and call(*words, "--set", "steps=1") == 0
-    assert EegRecording.load("eeg-0-0.edf").channels == ("Fp1", "Cz", "O1", "O2")
+    assert EegRecording.load("run-eeg.edf").channels == ("Fp1", "Cz", "O1", "O2")
     about = json.loads((tmp_path / "run/run.json").read_text())
     (tmp_path / "run/run.json").write_text(json.dumps(about | {"labels": {}}))  # as it was written before
     assert call("train", "own", "--data", "mixed", "--out", "run", *small) == 0
     (tmp_path / "run/run.json").write_text(json.dumps(about | {"labels": {"eeg": {"channel": ["A"]}}}))
     assert call("train", "own", "--data", "mixed", "--out", "run", *small) == 2
     assert "holds another run (run.json differs)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["audio", "eeg"])
+def test_a_run_of_one_stream_goes_from_one_printed_command_to_the_next(kind, tmp_path, call, capsys, monkeypatch):
+    """Train, generate, edit, swap, train again, and generate from both runs in one folder, where names must differ."""
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data"
+    if kind == "eeg":
+        eeg(data, 4)
+    else:
+        data.mkdir()
+        for number in range(4):
+            tone = 0.3 * torch.sin(torch.arange(8000) * (0.1 + 0.02 * number))
+            tm.AudioClip(tone[None], 16000).save(data / f"{number}.wav")
+    small = ("--tiny", "--set", "training.steps=1")
+    assert call("train", "own", "--data", data, "--tokenizer", f"{kind}=shipped", "--out", "run", *small) == 0
+    first = printed_commands(capsys.readouterr().out)
+    assert call(*first[0], "--set", "steps=1") == 0
+    (made,) = tmp_path.glob(f"run-{kind}.*")
+    region = "0.25:0.5"
+    assert call("edit", made.name, "--run", "run", "--regenerate", region, "--out", f"again{made.suffix}") == 0
+    option = ("--option", "config.width=16", "--option", "config.codes=16", "--steps", 1)
+    assert call("fit", kind, "--data", data, "--out", "small", *option) == 0
+    capsys.readouterr()
+    assert call("swap", "run", f"{kind}=small", "--out", "swapped") == 0
+    printed = capsys.readouterr().out
+    assert "All other streams" not in printed and "Let the new rows learn from your data" in printed
+    (words,) = printed_commands(printed)
+    assert call(*[str(data) if word == "SOURCE" else word for word in words], "--set", "training.steps=1") == 0
+    second = printed_commands(capsys.readouterr().out)
+    assert call(*second[0], "--set", "steps=1") == 0 and call(*second[0], "--set", "steps=1") == 2
+    assert list(tmp_path.glob(f"swapped-trained-{kind}.*"))

@@ -1,6 +1,7 @@
 """Own data of every kind, as other programs write them: two commands, no file edited, and out comes a sample."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -145,6 +146,7 @@ def test_a_dry_run_tells_the_time_of_tokenizers_too(own, tmp_path, call, capsys)
     assert call(*words) == 0
     printed = capsys.readouterr().out
     assert "tokenizer of image: 3 steps, about " in printed and "time: a step took " in printed
+    assert re.search(r"corpus: \d+ items, about \d+ s to encode \(one process, told by \d+ of them\)\n", printed)
     assert not (tmp_path / "new").exists()
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/notes.pdf").write_bytes(b"none of it")

@@ -137,3 +137,23 @@ def test_a_spool_gives_back_values_of_every_kind(monkeypatch: pytest.MonkeyPatch
     assert held._file is not None and list(held) == values
     assert [type(one) for one in held] == [Entry, Item, tuple, dict] and type(held[0].metadata["of"][3]) is tuple
     assert str(held[2][2]) == "no" and held[1].metadata["when"] is when
+
+
+def test_a_folder_of_many_files_needs_little_memory(tmp_path: Path) -> None:
+    """What stays of a file are some bytes; what is held while the folder is looked through, its names."""
+    many = 1500
+    for number in range(many):
+        (tmp_path / f"picture-number-{number:05d}.png").touch()
+    (tmp_path / "picture-number-00007.txt").write_text("a caption")
+    (tmp_path / "picture-number-00009.TXT").write_text(" \n")
+    items([tmp_path / "picture-number-00007.txt"], {"text": "text"})  # what is imported once
+    tracemalloc.start()
+    found = items([tmp_path], {"image": "image", "text": "text"})
+    stays, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) == many and stays < 1.2e6 and most < 2.5e6  # as lists of paths and loaders 3.1 MB
+    assert found[7].media["text"]().text == "a caption" and "text" not in found[9].media
+    assert found.tables == [tmp_path / "picture-number-00009.TXT"]
+    assert [item.key for item in found][::500] == [
+        f"{tmp_path.name}/picture-number-{at:05d}.png" for at in range(0, many, 500)
+    ]

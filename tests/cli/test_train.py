@@ -73,6 +73,28 @@ def test_a_dry_run_prints_and_leaves_nothing(recipe, pictures, tmp_path, call, c
     assert not (tmp_path / "new").exists()
 
 
+def test_a_dry_run_on_other_machines_counts_and_says_what_it_assumes(mine, tmp_path, call, capsys):
+    words = ["train", "captions", "--tiny", "--out", tmp_path / "new", "--corpus", mine / "corpus", "--dry-run"]
+    for name in ("text", "image"):
+        words += ["--tokenizer", f"{name}={mine / 'tokenizers' / name}"]
+    large = ["--set", "training.batch_size=64", "--set", "training.sharding=full"]
+    assert call(*words, *large, "--nodes", "8", "--device", "a100") == 0
+    printed = capsys.readouterr().out.splitlines()
+    count = int(printed[0].removeprefix("parameters: ").replace(",", ""))
+    assert printed[3].startswith("on 8 node(s) of 8 a100: 1 record(s) x ") and "in shards" in printed[3]
+    assert f"({16 * count / 64 / 1e9:.3g} GB for weights, gradients and optimiser" in printed[4]
+    assert printed[5] == f"sent by each: about {12 * count * 63 / 64 / 1e9:.3g} GB a step"
+    assert "efficiency" in printed[6] and "57 % of the peak" in printed[7] and len(printed) == 8
+    assert not (tmp_path / "new").exists()
+    assert call(*words, "--nodes", "64") == 2
+    assert "each of 512 GPUs needs a record of a batch" in capsys.readouterr().err
+    assert call(*words, "--gpus", "2", "--device", "cpu") == 2
+    assert "--nodes and --gpus know the devices a100, h100, h200, got cpu" in capsys.readouterr().err
+    words.remove("--dry-run")
+    assert call(*words, "--nodes", "2") == 2
+    assert "--nodes and --gpus are of --dry-run, got them without" in capsys.readouterr().err
+
+
 def test_train_from_a_corpus_counts_its_parameters_like_the_dry_run(workplace, tmp_path, call, capsys):
     demo = workplace / "runs/demo"
     words = ("train", "captions", "--tiny", "--set", "training.steps=2", "--out", tmp_path / "new")

@@ -1,5 +1,8 @@
 """A real cluster of Ray with two nodes on this machine: the corpus of one process, whatever is killed."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,3 +83,19 @@ def test_a_second_cluster_is_refused(cluster: Any, text: Tokenizer, tmp_path: Pa
     with pytest.raises(ValueError, match="is connected to a cluster of Ray already, got the address 'auto' besides"):
         build_corpus(words(3), {"text": text}, tmp_path, engine="ray:auto", progress=False)
     ray.shutdown()
+
+
+@pytest.mark.slow
+def test_a_head_that_is_killed_leaves_whole_shards_from_which_another_build_goes_on(
+    text: Tokenizer, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tests.corpus.ray_head", str(tmp_path)]
+    patience = os.environ | {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}  # Ray's own is a minute
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, env=patience, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode, done.stdout
+    kept = len(Corpus(tmp_path)) if any(tmp_path.glob("*.parquet")) else 0
+    assert 20 <= kept < 150
+    summary = build_corpus(words(150), {"text": text}, tmp_path, progress=False, **SHARDS)
+    assert (summary.written, summary.skipped, summary.failed) == (150 - kept, kept, [])
+    assert [record.key for record in Corpus(tmp_path)] == [item.key for item in words(150)]

@@ -24,6 +24,7 @@ from tokenmask.sampling import (
     drawn,
     passes,
     sampler,
+    straight,
 )
 from tokenmask.scores import ConfidenceScore, RandomScore, RasterScore
 from tokenmask.worlds import Oracle
@@ -78,6 +79,18 @@ def worst_first(patch: pytest.MonkeyPatch) -> None:
 def one_draw_a_row(patch: pytest.MonkeyPatch) -> None:
     own = drawn.slot_counters
     patch.setattr(drawn, "slot_counters", lambda *options: own(*options)[:, :1].expand(-1, options[1], -1).contiguous())
+
+
+def one_draw_a_row_straight(patch: pytest.MonkeyPatch) -> None:
+    own = straight.slot_counters
+    patch.setattr(
+        straight, "slot_counters", lambda *options: own(*options)[:, :1].expand(-1, options[1], -1).contiguous()
+    )
+
+
+def late_temperature_straight(patch: pytest.MonkeyPatch) -> None:
+    own = Categorical.temperature_at
+    patch.setattr(Categorical, "temperature_at", lambda pick, progress: own(pick, progress.on("after")))
 
 
 def one_draw_a_slot(patch: pytest.MonkeyPatch) -> None:
@@ -159,6 +172,8 @@ PLANTED: list[tuple[Plant, Callable[[], None], str]] = [
     (one_more, plain, "a step reveals as many slots as planned"),
     (worst_first, confident, LAW),
     (one_draw_a_row, plain, LAW),
+    (one_draw_a_row_straight, plain, LAW),
+    (late_temperature_straight, cooled, LAW),
     (one_draw_a_slot, confident, LAW),
     (samples_alike, plain, LAW),
     (all_from_the_start, plain, LAW),
@@ -175,6 +190,8 @@ PLANTED: list[tuple[Plant, Callable[[], None], str]] = [
 def test_a_planted_mistake_is_seen(
     plant: Plant, check: Callable[[], None], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not plant.__name__.endswith("_straight"):  # mistakes of the loop that asks every part
+        monkeypatch.setattr(straight.Straight, "of", lambda *_: None)
     check()
     plant(monkeypatch)
     with pytest.raises(AssertionError, match=said):

@@ -183,6 +183,16 @@ def test_a_picture_of_nothing_is_said(tmp_path: Path) -> None:
     assert read(path) == ([[255] * 3] * 2, [f"{path} is transparent throughout and becomes white"])
 
 
+def test_fourth_bytes_of_a_bmp_file_that_differ_are_said(tmp_path: Path) -> None:
+    path, colours = tmp_path / "a.bmp", [[10, 20, 30], [40, 50, 60]]
+    for fourth, told in (((0, 0), []), ((255, 255), []), ((0, 255), [f"{path} has 1 band(s) beside its colours"])):
+        pixels = bytes(byte for (r, g, b), more in zip(colours, fourth, strict=True) for byte in (b, g, r, more))
+        head = b"BM" + struct.pack("<IHHI", 54 + len(pixels), 0, 0, 54)
+        path.write_bytes(head + struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 32, 0, len(pixels), 0, 0, 0, 0) + pixels)
+        pixels_read, said = read(path)
+        assert pixels_read == colours and [one.partition(",")[0] for one in said] == told
+
+
 def test_bands_beside_the_colours_are_said(tmp_path: Path) -> None:
     pixels = bytes(range(10, 170, 10))
     path = tiff(tmp_path / "a.tif", {258: (3, 8), 262: (3, 2), 277: (3, 4), 338: (3, 0)}, pixels)

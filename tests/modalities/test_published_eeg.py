@@ -200,7 +200,7 @@ def test_what_cannot_be_is_one_sentence(kind: str, tokenizers: dict[str, Publish
             tm.tokenizer(kind, tmp_path)
         with pytest.raises(ValueError, match=r"none for P4-O2; name channels so, or leave these out with recording\.s"):
             tokenizer.encode(recording(1, ("Fp1", "P4-O2")))
-    with pytest.raises(ValueError, match=r"window must lie in 1\.\.\d+ seconds, got 99; leave it out"):
+    with pytest.raises(ValueError, match=r"window must lie in 1\.\.\d+ whole codes, got 99; leave it out"):
         type(tokenizer)(replace(tokenizer.config, window=99), WEIGHTS[kind]())
     with pytest.raises(ValueError, match="mean and deviation belong together"):
         type(tokenizer)(replace(tokenizer.config, mean=None), WEIGHTS[kind]())

@@ -116,12 +116,14 @@ def test_other_rates_are_resampled_and_this_is_said(opened: dict[str, PublishedC
 
 def test_kept_samples_are_those_of_the_given_clip(opened: dict[str, PublishedCodec], clips: list[AudioClip]) -> None:
     tokenizer = opened["encodec"]
-    stream, given = tokenizer.encode(clips[0]), AudioClip(torch.ones(1, 8000), 8000)
+    stream, given = tokenizer.encode(clips[0]), AudioClip(torch.ones_like(clips[0].resample(8000).samples[:1]), 8000)
     keep = torch.zeros(len(stream.codes), dtype=torch.bool)
     keep[:10] = True
     mixed, plain = tokenizer.decode(stream, given=given, keep=keep), tokenizer.decode(stream)
     assert torch.equal(mixed.samples[0, :320], torch.ones(320))
-    assert torch.equal(mixed.samples[0, 320 + 80 :], plain.samples[0, 400:])
+    assert torch.equal(mixed.samples[0, 320 + 80 :], plain.samples[0, 400 : mixed.samples.shape[1]])
+    with pytest.raises(ValueError, match=r"given must be no longer than the stream, got 1 s for 0\.6\d* s; cut it"):
+        tokenizer.decode(stream, given=AudioClip(torch.ones(1, 8000), 8000), keep=keep)
     with pytest.raises(ValueError, match="decodes streams of one frame or more, got none"):
         tokenizer.decode(type(stream)(stream.spec, stream.codes[:0]))
 

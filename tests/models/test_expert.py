@@ -85,6 +85,9 @@ def test_what_cannot_be_is_one_sentence(runs: tuple[tm.Run, tm.Run]) -> None:
     shipped = tm.load()
     with pytest.raises(ValueError, match=r"an expert of Text reads streams of one level of it, got 'image' of Image"):
         judge.expert(shipped, stream="image")
+    letters = tuple(run.tokenizers["text"].encode(tm.Text("b " * 200)).codes[:, 0].tolist())
+    with pytest.raises(ValueError, match=r"able to read what is filled, but cannot \(a record may take at most 127"):
+        judge.expert(run).says([letters])
     assert judge.expert(shipped).tokenizer is shipped.tokenizers["text"]  # another vocabulary
     with pytest.raises(ValueError, match=r"weighs particles, so Sampler\.particles must say how many"):
         replace(run.recipe.sampler, constraint=judge.expert(run))

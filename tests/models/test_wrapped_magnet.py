@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import tokenmask as tm
 from tests.modalities.small_published import needs_transformers, saved, untouched
 from tests.models import small_magnet as small
+from tokenmask.play.calls import script
 from tokenmask.sampling import Chunks
 from tokenmask.scores import ChunkScore
 
@@ -109,6 +110,11 @@ def test_a_pair_in_memory_reads_texts_too(folders: dict[str, Path], run: tm.Run)
     assert torch.equal(one.stream.codes, run.generate("audio", {"text": "rain"}, **options)[0].stream.codes)
 
 
+def test_a_page_that_draws_with_it_does_not_say_that_it_is_loaded(run: tm.Run) -> None:
+    text = script(run, "audio", ["made = run.generate('audio', length=3)[0]"])
+    assert "tm.load" not in text and "run = tm.wrap(...)  # what you wrapped" in text
+
+
 def test_what_cannot_be_is_one_sentence(folders: dict[str, Path], run: tm.Run, tmp_path: Path) -> None:
     network, codec, t5 = (folders[name] for name in ("network", "codec", "t5"))
     with pytest.raises(ValueError, match=r"opened from a folder with config\.yaml, but .* has none; write it: package"):
@@ -136,5 +142,9 @@ def test_what_cannot_be_is_one_sentence(folders: dict[str, Path], run: tm.Run, t
         tm.wrap(network, codec, text=codec)
     with pytest.raises(ValueError, match=r"text and download are for the folder of a MAGNeT; leave them out"):
         tm.wrap(reader()[0], reader()[1], text=t5)
+    with pytest.raises(ValueError, match=r"MAGNeT of width 32, 2 blocks is wrapped and knows the codes of its own"):
+        run.swap_tokenizer("audio", run.tokenizers["audio"], media=[])
+    with pytest.raises(ValueError, match=r"a wrapped MagnetNetwork stays in memory; keep its folder, and wrap it"):
+        run.save(tmp_path / "run")
     with pytest.raises(ValueError, match=r"longest|at most"):
         run.generate("audio", {"text": "a"}, duration_seconds=60)

@@ -1,7 +1,9 @@
 """A stand-in for a hub, on 127.0.0.1: as much of its HTTP API as huggingface_hub asks for to send and fetch a run.
 
 It is not the hub: it knows no accounts and checks no sizes. Small files come inside of the commit, safetensors by the
-protocol of Git LFS ("basic"), as with the hub. What it was asked stands in ``asked``, what it keeps in ``kept``.
+protocol of Git LFS ("basic"), or by that of Xet where ``xet`` names a folder: there hf_xet's own code keeps chunks as
+its local storage does, in the place of a server of theirs, and what is committed is found in its shards by its
+checksum. What it was asked stands in ``asked``, what it keeps in ``kept``.
 """
 
 from __future__ import annotations
@@ -9,11 +11,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """A file that stands in xet's storage: its number there, its checksum and its size."""
+
+    number: str
+    checksum: str
+    size: int
 
 
 class Hub(ThreadingHTTPServer):
@@ -21,13 +36,15 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
-        self.kept: dict[str, dict[str, bytes]] = {}
+        self.kept: dict[str, dict[str, bytes | Chunked]] = {}
         self.private: dict[str, bool] = {}
         self.objects: dict[str, bytes] = {}
         self.commits: list[str] = []
         self.asked: list[tuple[str, str]] = []
         self.broken: set[str] = set()
         self.refuse_commits = False
+        self.xet: Path | None = None
+        self.refuse_tokens = False
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -115,7 +132,9 @@ class _Answers(BaseHTTPRequestHandler):
             if line["key"] == "file":
                 made[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
-                made[value["path"]] = self.server.objects[value["oid"]]
+                oid = value["oid"]
+                own = None if self.server.xet is None else chunked(self.server.xet, oid, value["size"])
+                made[value["path"]] = own or self.server.objects[oid]
         self.server.kept[name] = made
         number = hashlib.sha1(body).hexdigest()
         self.server.commits.append(number)
@@ -135,6 +154,12 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(self.path.partition("?")[0])
         self.server.asked.append((self.command, path))
+        if "/xet-" in path and self.server.xet is not None:
+            if self.server.refuse_tokens:
+                return self._json({"error": "no storage for you"}, 403)
+            address, until = f"local://{self.server.xet}", int(time.time()) + 3600
+            told = {"X-Xet-Cas-Url": address, "X-Xet-Access-Token": "t", "X-Xet-Token-Expiration": str(until)}
+            return self._json({"casUrl": address, "accessToken": "t", "exp": until}, **told)
         if path.startswith("/api/models/"):
             name = path.removeprefix("/api/models/").partition("/revision/")[0]
             if name not in self.server.kept:
@@ -148,8 +173,34 @@ class _Answers(BaseHTTPRequestHandler):
             return self._missing()
         if file in self.server.broken and self.command == "GET":
             return self._json({"error": "the disk of the hub is broken"}, 500)
+        if isinstance(content, Chunked):
+            assert self.command == "HEAD", "chunks are fetched from their storage"
+            route = f"{self.server.address}/api/models/{name}/xet-read-token/main"
+            told = {"X-Xet-Hash": content.number, "X-Xet-Refresh-Route": route, "ETag": f'"{content.checksum}"'}
+            return self._send(200, b"", {**told, "Content-Length": str(content.size), "X-Repo-Commit": self._head()})
         etag = f'"{hashlib.sha256(content).hexdigest()}"'
         self._send(200, content, {"ETag": etag, "X-Repo-Commit": self._head(), "Accept-Ranges": "bytes"})
 
     def _head(self) -> str:
         return self.server.commits[-1] if self.server.commits else "0" * 40
+
+
+def chunked(storage: Path, checksum: str, size: int) -> Chunked | None:
+    """The file of a checksum in the shards of a local storage of hf_xet, None where none tells of it.
+
+    A shard begins with 48 bytes; then each file has 48 bytes (number, flags, count of entries), 48 for each entry, as
+    many again with flag 31, and 48 with flag 30 that begin with its checksum. Numbers are four integers.
+    """
+    for shard in sorted(storage.rglob("shards/*.mdb")):
+        data, at = shard.read_bytes(), 48
+        while data[at : at + 32] != b"\xff" * 32:
+            flags, count = struct.unpack("<II", data[at + 32 : at + 40])
+            last = at + 48 * (1 + count * (1 + (flags >> 31)))
+            if flags >> 30 & 1 and _spelled(data[last : last + 32]) == checksum:
+                return Chunked(_spelled(data[at : at + 32]), checksum, size)
+            at = last + 48 * (flags >> 30 & 1)
+    return None
+
+
+def _spelled(number: bytes) -> str:
+    return "".join(f"{part:016x}" for part in struct.unpack("<4Q", number))

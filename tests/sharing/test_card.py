@@ -1,16 +1,21 @@
 """The model card and what is shared: what a run is, in words, and nothing that could run."""
 
+import json
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
 from PIL import Image as pillow
+from safetensors.torch import save_file
 
 import tokenmask as tm
+from tests.modalities import small_cosmos
 from tests.worlds import tiny_run, tokenizers
 from tokenmask.analysis.figures import Evaluation, Figure, StreamFigures
 from tokenmask.cli import main
 from tokenmask.modalities.image import ImageTokenizer
+from tokenmask.recipes.recipe import StreamOptions
 from tokenmask.sharing import card_text, files_of, stage
 from tokenmask.sharing.staging import belongs, check_harmless
 
@@ -110,6 +115,25 @@ def test_a_saved_run_has_a_card_and_samples_that_open(run, tmp_path):
     assert (saved.folder / "README.md").read_text() == "mine"  # a person's words stay
     with pytest.raises(ValueError, match=r"samples of a card must be in 0\.\.100, got -1"):
         tm.Card(samples=-1)
+
+
+def test_no_path_of_this_machine_is_shared(run, tmp_path):
+    """Neither where a published tokenizer came from nor what a recipe fits it from; a reference there is refused."""
+    home = tmp_path / "here"
+    home.mkdir()
+    save_file(small_cosmos.weights(), home / "model.safetensors")
+    (home / "config.json").write_text(json.dumps({"levels": small_cosmos.LEVELS}))
+    own = run.swap_tokenizer("image", tm.tokenizer("cosmos", home, size=16), media=list(run.generate("image", seed=0)))
+    streams = {**own.recipe.streams, "image": StreamOptions("cosmos", {"source": str(home), "size": 16})}
+    own = replace(own, recipe=replace(own.recipe, streams=streams)).save(tmp_path / "own")
+    names = stage(own, tmp_path / "sent")
+    assert "tokenizers/image/tensors.safetensors" in names
+    for name in names:
+        assert str(tmp_path).encode() not in (tmp_path / "sent" / name).read_bytes(), name
+    assert tm.load(tmp_path / "sent").recipe.streams["image"].fit["source"] == "here"
+    light = own.swap_tokenizer("image", tm.tokenizer("cosmos", home, size=16, keep="reference"), media=[])
+    with pytest.raises(ValueError, match=r"must open elsewhere, but its tokenizer of 'image' refers to .*here; swap"):
+        stage(light, tmp_path / "light")
 
 
 def test_what_is_shared_is_its_own_files_alone(run, tmp_path):

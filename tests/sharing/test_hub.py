@@ -1,7 +1,8 @@
 """A run goes to a hub and comes back: against a stand-in on 127.0.0.1 (stand_in.py), never the real hub.
 
 The client is huggingface_hub itself; what the stand-in answers was written after that client's requests. Weights go by
-Git LFS: the hub's own storage for large files (xet), which the client uses where it is installed, has no stand-in.
+Git LFS in most tests, and in some by Xet, as is usual where hf_xet is installed: then its own code chunks, keeps and
+joins them, in a local storage in the place of the hub's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip("huggingface_hub", reason="needs huggingface_hub: pip install 'tokenmask[hub]'")
 
 import tokenmask as tm
-from tests.sharing.stand_in import hub
+from tests.sharing.stand_in import Chunked, hub
 from tests.worlds import tiny_run
 from tokenmask.cli import main
 from tokenmask.sharing import files_of, pull, push
@@ -30,6 +31,20 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     with hub() as opened:
         yield opened
+
+
+@pytest.fixture
+def chunks(server, monkeypatch, tmp_path):
+    """The same hub, with Xet."""
+    pytest.importorskip("hf_xet", reason="needs hf_xet: pip install 'tokenmask[hub]'")
+    from huggingface_hub.utils import _xet
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    monkeypatch.setenv("HF_XET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(_xet, "_GLOBAL_XET_HOLDER", _xet.XetSessionHolder())
+    monkeypatch.setattr(_xet, "XET_CONNECTION_INFO_CACHE", {})
+    server.xet = tmp_path / "storage"
+    return server
 
 
 CARD = tm.Card(licence="cc-by-4.0", data={"emoji": "apache-2.0"}, samples=1)
@@ -50,6 +65,45 @@ def test_a_run_comes_back_as_it_went(run, server, tmp_path):
     assert back.generate_tokens("image", **asked) == run.generate_tokens("image", **asked)
     assert {name: (tmp_path / "back" / name).read_bytes() for name in files_of(tmp_path / "back")} == sent
     assert [one.name for one in tmp_path.iterdir()] == ["back"]
+
+
+def test_weights_go_and_come_by_xet(run, chunks, tmp_path):
+    run.push("me/small", card=CARD, endpoint=chunks.address)
+    sent, weights = chunks.kept["me/small"], (run.folder / "models" / "main.safetensors").read_bytes()
+    large = {name: own for name, own in sent.items() if isinstance(own, Chunked)}
+    assert {name.rpartition(".")[2] for name in large} == {"safetensors"} and len(large) == 2
+    assert not any(path.startswith("/objects/") for _, path in chunks.asked)
+    assert sum(path.stat().st_size for path in (tmp_path / "storage").rglob("*") if path.is_file()) > len(weights) / 2
+    back = tm.pull("me/small", tmp_path / "back", endpoint=chunks.address)
+    assert (back.folder / "models" / "main.safetensors").read_bytes() == weights
+    assert set(files_of(back.folder)) == set(sent)
+    assert not any(method == "GET" and path.endswith(".safetensors") for method, path in chunks.asked)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == ["back", "storage"]
+
+
+def test_a_hub_that_refuses_its_storage_is_one_sentence(run, chunks, tmp_path):
+    run.push("me/other", endpoint=chunks.address)
+    chunks.refuse_tokens = True
+    with pytest.raises(ValueError, match=r"me/small was not sent to the hub \(.*\); log in, or check its name"):
+        run.push("me/small", endpoint=chunks.address)
+    assert chunks.kept["me/small"] == {} and len(chunks.commits) == 1
+    with pytest.raises(ValueError, match=r"me/other was not fetched from the hub \(.*\); check its name, or log in"):
+        tm.pull("me/other", tmp_path / "back", endpoint=chunks.address)
+    assert not (tmp_path / "back").exists() and not list(tmp_path.glob(".back*"))
+
+
+def test_a_storage_that_breaks_off_leaves_nothing(run, chunks, tmp_path):
+    run.push("me/small", endpoint=chunks.address)
+    for chunk in (chunks.xet / "xet" / "xorbs").rglob("default.*"):
+        chunk.unlink()
+    with pytest.raises(ValueError, match=r"me/small was not fetched from the hub \(.*\); check its name, or log in"):
+        tm.pull("me/small", tmp_path / "back", endpoint=chunks.address)
+    assert not (tmp_path / "back").exists() and not list(tmp_path.glob(".back*"))
+    chunks.xet = tmp_path / "full"
+    chunks.xet.write_text("a file where the storage should be")
+    with pytest.raises(ValueError, match=r"me/again was not sent to the hub \(.*\); log in, or check its name"):
+        run.push("me/again", endpoint=chunks.address)
+    assert chunks.kept["me/again"] == {}
 
 
 def test_a_second_push_is_a_second_commit_and_both_can_be_fetched(run, server, tmp_path):

@@ -17,6 +17,7 @@ from tests.training import worker, worlds
 from tokenmask.models import MaskedModel
 from tokenmask.processes import Processes
 from tokenmask.tensor_files import load_tensors
+from tokenmask.training import Training
 from tokenmask.training.sharded import newest
 from tokenmask.training.trainer import merge
 
@@ -74,6 +75,9 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     jobs += [{**SHARDS, "name": "shards-then-one", "until": 5}]
     jobs += [{**PARTS, "name": name, "until": 5} for name in ("parts-again", "parts-then-one")]
     jobs += [{**PARTS, "name": "parts-again"}]
+    shards = {"sharding": "full", "precision": "bfloat16"}
+    jobs += [{"name": "bits-32", "steps": 4, "training": shards}]
+    jobs += [{"name": "bits-16", "steps": 4, "training": {**shards, "gathered": "bfloat16"}}]
     done = launch(two, "jobs", jobs)
     assert not done.returncode, done.stderr
     for name in ("two-then-one", "shards-then-one", "parts-then-one"):
@@ -125,6 +129,19 @@ def test_a_checkpoint_in_parts_resumes_bit_for_bit(places):
     assert {f"task.{name}" for name in tensors} == set(expected)
     assert all(torch.equal(value, expected[f"task.{name}"]) for name, value in tensors.items())
     assert (two / "parts-again/metrics.jsonl").read_bytes() == (two / "shards-whole/metrics.jsonl").read_bytes()
+
+
+def test_weights_gathered_in_bfloat16_are_held_in_float32_and_give_its_losses_nearly(places):
+    _, two = places
+    ours, expected = metrics(two / "bits-16"), metrics(two / "bits-32")
+    for step, (one, other) in enumerate(zip(ours, expected, strict=True)):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3), step  # norms are of bfloat16 there
+    assert ours != expected
+    tensors, _ = load_tensors(two / "bits-16" / "checkpoint.safetensors")
+    assert {value.dtype for value in tensors.values()} == {torch.float32}
+    refused = "gathered bfloat16 is of shards whose products are of bfloat16, got training.sharding full and precision"
+    with pytest.raises(ValueError, match=refused):
+        Training(gathered="bfloat16", sharding="full")
 
 
 def test_every_sample_is_seen_once_by_one_process(places):

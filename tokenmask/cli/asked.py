@@ -15,6 +15,7 @@ from tokenmask.cli.arguments import UNITS
 from tokenmask.cli.found import Items
 from tokenmask.cli.media import Loader
 from tokenmask.cli.sources import Medium
+from tokenmask.cli.spool import Spool
 from tokenmask.corpus import Item
 from tokenmask.medium import said
 
@@ -48,7 +49,7 @@ def ask_media(found: Sequence[Medium], options: dict[str, Any]) -> Sequence[Medi
     """The same for media of one modality, which are returned."""
     if not options:
         return found
-    those = [one._replace(loader=_asked(one.loader, options)) for one in found]
+    those = Spool(one._replace(loader=_asked(one.loader, options)) for one in found)
     _check(any(one.loader.options for one in those), options)
     return those
 

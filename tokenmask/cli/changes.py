@@ -9,6 +9,7 @@ from typing import Any
 from tokenmask.cli.corpora import tokenizer_place
 from tokenmask.cli.device import computing
 from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
+from tokenmask.cli.learning import keep_figures
 from tokenmask.cli.media import in_pieces, is_words, suffixes_of
 from tokenmask.cli.printed import after_swap
 from tokenmask.cli.samples import deliver, free_paths
@@ -74,14 +75,23 @@ def swap(arguments: argparse.Namespace) -> int:
         for name in arguments.remove:
             changed = changed.swap_tokenizer(name, None)
         saved = changed.save(out, [(path, 1.0) for path in arguments.corpus])
+        swapped = {name: tokenizer_place(name, folder) for name, _, folder in map(_parted, arguments.tokenizer)}
+        for name in saved.tokenizers:
+            keep_figures(Path(swapped.get(name, run.folder / "tokenizers" / name)), out / "tokenizers" / name)
     say(repr(saved))
+    others = [name for name in saved.layout.names if name not in saved.fresh]
+    kept = f"All other streams draw the same codes as in {run.folder}. " if others else ""
     if not saved.fresh:
-        say(f"All other streams draw the same codes as in {run.folder}.")
+        say(kept.rstrip())
         return 0
     where = "these corpora" if arguments.corpus else "your data (SOURCE)"
-    say(f"All other streams draw the same codes as in {run.folder}. Let the new rows learn from {where}:")
+    say(f"{kept}Let the new rows learn from {where}:")
     say(after_swap(saved, arguments.corpus))
     return 0
+
+
+def _parted(word: str) -> tuple[str, str, str]:
+    return word.partition("=")
 
 
 def _kind(run: Run, name: str) -> Any:

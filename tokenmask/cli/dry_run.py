@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from pathlib import Path
 import torch
 
 from tokenmask.cli.learning import learn_for, media_of
+from tokenmask.cli.on_machines import Asked, lines
 from tokenmask.cli.show import say, waiting
-from tokenmask.corpus import TRAIN, Item, build_corpus
+from tokenmask.corpus import TRAIN, CorpusWriter, Item, Record, encode_items, usual_workers
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.learners import learner_of
@@ -42,8 +44,11 @@ def dry_run(
     corpora: Corpora,
     found: Sequence[Item],
     start: Path | None = None,
+    workers: int | None = None,
+    machines: Asked | None = None,
 ) -> int:
-    """Prints parameters, positions a step, memory, steps and, for a small model, time; also of tokenizers to be fitted.
+    """Prints parameters, positions a step, memory, steps and, for a small model, time; also of tokenizers to be fitted
+    and of data to be encoded.
 
     Args:
         recipe: to be trained.
@@ -51,6 +56,8 @@ def dry_run(
         corpora: (folder, weight).
         found: items of the user's own data, or none.
         start: a run whose weights are to be started from.
+        workers: processes that would encode the items; as many as usual if None.
+        machines: on which it would run, if not on this one; then no step is tried here.
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -60,11 +67,9 @@ def dry_run(
                 if name not in tokenizers and options.shares is None:
                     tokenizers[name] = _sketch(recipe, name, found)
             tokenizers = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
-            some = list(itertools.islice((item for item in found if item.split == TRAIN), FEW))
-            used = {name: tokenizers[name] for name in recipe.streams}
-            build_corpus(some, used, scratch / "corpus", progress=False)
+            _encode(found, {name: tokenizers[name] for name in recipe.streams}, scratch / "corpus", workers)
             corpora = [*corpora, (scratch / "corpus", 1.0)]
-        _estimate(recipe, tokenizers, corpora, scratch, start)
+        _estimate(recipe, tokenizers, corpora, scratch, start, machines)
     return 0
 
 
@@ -89,8 +94,40 @@ def _sketch(recipe: Recipe, name: str, found: Sequence[Item]) -> Tokenizer:
     return tokenizer
 
 
+def _encode(found: Sequence[Item], tokenizers: Mapping[str, Tokenizer], folder: Path, workers: int | None) -> None:
+    """A corpus of a few items of training, from all over the data; says how long all items will take to encode.
+
+    They go through as many processes as the real ones will, which start first: what counts for the others is the time
+    between two results.
+    """
+    learned = array("q", (number for number, item in enumerate(found) if item.split == TRAIN))
+    some = [found[number] for number in learned[:: -(-len(learned) // FEW)]] if learned else []
+    workers = usual_workers(len(found)) if workers is None else workers
+    specs = {name: tokenizer.spec for name, tokenizer in tokenizers.items()}
+    with waiting("encoding a few items"), CorpusWriter(folder, specs) as writer:
+        started, stamps = time.monotonic(), list[float]()
+        for item, result in encode_items(some, tokenizers, workers=workers):
+            stamps.append(time.monotonic())
+            if not isinstance(result, Exception):
+                writer.add(Record(item.key, result, item.metadata, item.split))
+    if not stamps:
+        return
+    first = sum(stamp - stamps[0] < 0.5 * (stamps[-1] - stamps[0]) for stamp in stamps)  # half of the time is behind
+    each = (stamps[-1] - stamps[0]) / max(1, len(stamps) - 1)
+    if 0 < first < len(stamps):
+        each = (stamps[-1] - stamps[first - 1]) / (len(stamps) - first)
+    seconds = stamps[0] - started + each * (len(found) - 1)
+    many = f"{workers} processes" if workers > 1 else "one process"
+    say(f"corpus: {len(found):,} items, about {_duration(seconds)} to encode ({many}, told by {len(some)} of them)")
+
+
 def _estimate(
-    recipe: Recipe, tokenizers: Mapping[str, Tokenizer], corpora: Corpora, scratch: Path, start: Path | None
+    recipe: Recipe,
+    tokenizers: Mapping[str, Tokenizer],
+    corpora: Corpora,
+    scratch: Path,
+    start: Path | None,
+    machines: Asked | None,
 ) -> None:
     """A small model finds out about batches; the real one is only counted, unless a step of it takes a moment."""
     small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None)
@@ -105,6 +142,11 @@ def _estimate(
     operations, steps = 6.0 * size * records * positions, recipe.training.steps
     say(f"parameters: {size:,}")
     say(f"positions a step: {records * positions:,} ({records} records x {positions}, {levels} level(s) each)")
+    if machines is not None:
+        say(f"steps: {steps:,}, each of about {operations:.1e} operations")
+        for line in lines(machines, recipe, model, records, positions):
+            say(line)
+        return
     if floats is None:
         unsaid = f"{type(recipe.model).__name__} does not say what else it keeps"
         say(f"memory: about {_bytes(state)} for weights, gradients and optimiser; {unsaid}")

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tokenmask.corpus.keys import Keys
+
 
 class Seen(NamedTuple):
     """What a folder holds.
@@ -105,12 +107,12 @@ def not_looked_at(paths: Sequence[str | Path], taken: Iterable[Path]) -> str:
         taken: files that were found under them.
     """
     folders = list(_folders(paths))
-    seen = set(taken) if folders else set()  # a table of millions needs none
+    seen = Keys(map(str, taken)) if folders else Keys()  # a table of millions needs none
     left: list[Path] = []
     passed: list[str] = []
     for folder in folders:
         held = look_through(folder)
-        left += [name for name in held.files if folder / name not in seen]
+        left += [name for name in held.files if str(folder / name) not in seen]
         passed += held.passed
     said = ""
     if left:

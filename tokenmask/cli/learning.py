@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import yaml
 
 from tokenmask.cli.media import LazyMedia, Loader, readable
 from tokenmask.cli.show import failures, figures, say
+from tokenmask.cli.spool import Spool
 from tokenmask.corpus import TRAIN, Item
+from tokenmask.corpus.keys import Keys
 from tokenmask.files import write_text_atomic
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.learners import learner_of
@@ -25,8 +27,8 @@ FIGURES_FILE = "evaluation.json"
 _BASELINES = ("pca_", "mean_", "mean_pose_")  # what figures of other coders begin with
 
 
-def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loader], list[Loader]]:
-    """Loaders of a stream's usable media, those of training and those held out; each file once.
+def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[Sequence[Loader], Sequence[Loader]]:
+    """Loaders of a stream's usable media, those of training and those held out; each file once, few in memory.
 
     What cannot be read is passed over: building the corpus meets it again and lists it with its reason. What can be
     read and not be learned from is listed here.
@@ -34,42 +36,58 @@ def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[list[Loa
     Raises:
         ValueError: nothing is left to learn from.
     """
-    splits: dict[Loader, str] = {}
-    for item in found:
-        if name in item.media:
-            loader = item.media[name]
-            splits[loader] = TRAIN if TRAIN in (item.split, splits.get(loader)) else item.split
+    learned, seen = Keys(str(item.media[name]) for item in found if item.split == TRAIN and name in item.media), Keys()
+    files, held = Spool[Loader](), bytearray()
+    for loader in (item.media[name] for item in found if name in item.media):
+        if (key := str(loader)) not in seen:
+            seen.add(key)
+            files.append(loader)
+            held.append(key not in learned)
     modality = recipe.streams[name].tokenizer
-    good, failed = readable([(loader.source, loader) for loader in splits], f"reading {modality}")
-    training = [loader for loader in good if splits[loader] == TRAIN]
+    good, failed = readable(((loader.source, loader) for loader in files), len(files), f"reading {modality}")
+    training, held_out = split_in_two(files, held, good)
     if training:
         kind, options = learner_of(recipe, name)
-        good, odd = usable(kind, good, training, options)
-        failures(odd, len(odd))
-        failed += odd
-        training = [loader for loader in good if splits[loader] == TRAIN]
+        odd = unusable(kind, files, good, training, options)
+        told = [(files[number].source, reason) for number, reason in odd.items()]
+        failures(told, len(told))
+        failed += told
+        training, held_out = split_in_two(files, held, (number for number in good if number not in odd))
     if not training:
         failures(failed[:5], len(failed))
         raise ValueError(
             f"the recipe has a stream {name!r}, but the training part of the data holds no {modality}; "
             "add such data, or name a tokenizer folder with --tokenizer NAME=FOLDER"
         )
-    return training, [loader for loader in good if splits[loader] != TRAIN]
+    return training, held_out
 
 
-def usable(
-    kind: Any, loaders: Sequence[Loader], training: Sequence[Loader], options: Mapping[str, Any]
-) -> tuple[list[Loader], list[tuple[str, str]]]:
-    """Loaders that ``kind.fit`` can learn from with its options, and (name, reason) of the others.
+def split_in_two(
+    loaders: Sequence[Loader], held: Sequence[int], numbers: Iterable[int]
+) -> tuple[Spool[Loader], Spool[Loader]]:
+    """Loaders of some numbers, in their order: those of training, and those that are ``held`` out; few in memory."""
+    training, held_out = Spool[Loader](), Spool[Loader]()
+    for number in numbers:
+        (held_out if held[number] else training).append(loaders[number])
+    return training, held_out
+
+
+def unusable(
+    kind: Any,
+    loaders: Sequence[Loader],
+    numbers: Sequence[int],
+    training: Sequence[Loader],
+    options: Mapping[str, Any],
+) -> dict[int, str]:
+    """Which of some numbers of loaders ``kind.fit`` cannot learn from with its options, and why.
 
     Those of training choose the configuration if none is given, as ``fit`` will.
     """
     if not training or not isinstance(kind, Selects):
-        return list(loaders), []
+        return {}
     config = options.get("config") or kind.chosen_config(LazyMedia(training))
-    odd: dict[int, str] = kind.unusable(LazyMedia(loaders), config)
-    good = [loader for number, loader in enumerate(loaders) if number not in odd]
-    return good, [(loaders[number].source, f"not learned from: {reason}") for number, reason in odd.items()]
+    odd: dict[int, str] = kind.unusable(LazyMedia(Spool(loaders[number] for number in numbers)), config)
+    return {numbers[place]: f"not learned from: {reason}" for place, reason in odd.items()}
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
@@ -148,6 +166,12 @@ def report(folder: Path, tokenizer: Tokenizer, training: Sequence[Loader], held_
         say(f"  {worse}")
     kept = {"held_out_items": len(held_out), "training_items": len(training), "figures": values}
     write_text_atomic(folder / FIGURES_FILE, json.dumps(kept, indent=2) + "\n")
+
+
+def keep_figures(source: Path, target: Path) -> None:
+    """The figures of a tokenizer go with it from one folder into another, where it has been saved."""
+    if target.is_dir() and (source / FIGURES_FILE).is_file() and not (target / FIGURES_FILE).exists():
+        write_text_atomic(target / FIGURES_FILE, (source / FIGURES_FILE).read_text(encoding="utf-8"))
 
 
 def worse_than_baseline(values: Mapping[str, float]) -> str:

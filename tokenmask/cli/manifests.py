@@ -34,6 +34,7 @@ class Row(NamedTuple):
         others: by column, of those that no stream takes.
         columns: all that hold anything.
         problem: why it is no record; "" if it is one.
+        part: "#2" and so on, of one that is the second of those that a row became.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Row(NamedTuple):
     others: dict[str, Any]
     columns: Collection[str] = ()
     problem: str = ""
+    part: str = ""
 
 
 def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None = None) -> Iterator[Row]:

@@ -6,13 +6,16 @@ Arrow: paths --> loaders --> raw media. Does not know: tokens, corpora, models.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import itertools
+from array import array
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
+from tokenmask.cli.spool import Spool
 from tokenmask.medium import RECORD_MARK, load_media, records_of, said
 from tokenmask.progress import progress_bar
 from tokenmask.tokenizer import ReadsFiles, Tokenizer, find_tokenizers, load_tokenizer_class
@@ -162,8 +165,8 @@ def is_words(modality: str) -> bool:
 
 def files(
     paths: Sequence[str | Path], modality: str, suffixes: tuple[str, ...] = (), among: Collection[str] = ()
-) -> list[File]:
-    """Media files of a modality under files and folders, sorted; hidden ones are left out.
+) -> Sequence[File]:
+    """Media files of a modality under files and folders, sorted; hidden ones are left out. Few are in memory.
 
     Args:
         paths: files, which are taken as they are, or folders, which are searched. Links that lead nowhere are taken
@@ -176,15 +179,14 @@ def files(
         ValueError: a path that does not exist, or nothing found.
     """
     wanted = suffixes or suffixes_of(modality)
-    found: list[File] = []
+    found: Spool[File] = Spool()
     for path in map(Path, paths):
         if path.is_dir():
-            chosen = [
-                name
-                for name in visible_files(path)
-                if not wanted or (name.suffix.lower() in wanted and (suffixes or _may_be(path / name, modality, among)))
-            ]
-            found += [File(path / name, name.as_posix()) for name in chosen]
+            for name in visible_files(path):
+                if not wanted or (
+                    name.suffix.lower() in wanted and (suffixes or _may_be(path / name, modality, among))
+                ):
+                    found.append(File(path / name, name.as_posix()))
         elif path.exists() or path.is_symlink():
             found.append(File(path, path.name))
         else:
@@ -250,25 +252,27 @@ def is_held_out(name: str) -> bool:
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogatepass")).digest()[:8], "little") % 10 == 0
 
 
-def readable(loaders: Sequence[tuple[str, Loader]], label: str) -> tuple[list[Loader], list[tuple[str, str]]]:
-    """Reads everything once.
+def readable(loaders: Iterable[tuple[str, Loader]], count: int, label: str) -> tuple[array[int], list[tuple[str, str]]]:
+    """Reads everything once, and holds nothing of it.
 
     Args:
         loaders: name and loader of each item.
+        count: of them.
         label: of the progress bar.
 
     Returns:
-        the loaders that work, and (name, reason) of those that do not.
+        numbers of the loaders that work, and (name, reason) of those that do not.
     """
-    good, failed = [], []
-    many = sum(isinstance(loader.value, Path) for _, loader in loaders) > 1000  # about a second for small files
-    with progress_bar(label, len(loaders), 0, many) as show:
-        for number, (name, loader) in enumerate(loaders, 1):
+    good, failed = array("q"), []
+    begin = list(itertools.islice(loaders := iter(loaders), 1))
+    many = count > 1000 and isinstance(begin[0][1].value, Path)  # about a second for small files
+    with progress_bar(label, count, 0, many) as show:
+        for number, (name, loader) in enumerate(itertools.chain(begin, loaders)):
             try:
                 loader()
             except (ValueError, TypeError, OSError) as error:
                 failed.append((name, str(error)))
             else:
-                good.append(loader)
-            show(number, None)
+                good.append(number)
+            show(number + 1, None)
     return good, failed

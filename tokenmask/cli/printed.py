@@ -5,10 +5,12 @@ Arrow: Run --> lines to copy. Does not know: what the commands do.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from tokenmask.cli.media import is_words, suffix_of
 from tokenmask.corpus import HELD_OUT, Corpus
 from tokenmask.generation import Request
 from tokenmask.run import Run
@@ -20,7 +22,11 @@ def after_training(run: Run) -> list[str]:
     """How every stream is generated, and how the run is judged."""
     folder = shlex.quote(str(run.folder))
     sizes = {name: _size(run, name) for name in run.layout.names}
-    made = [f"tokenmask generate {name} --run {folder}{size}" for name, size in sizes.items() if size is not None]
+    made = [
+        f"tokenmask generate {name} --run {folder}{size}{_out(run, name)}"
+        for name, size in sizes.items()
+        if size is not None
+    ]
     if any(len(Corpus(path, split=HELD_OUT)) for path, _ in run.corpora):
         made.append(f"tokenmask evaluate {folder}")
     return [*made, f"tokenmask report {folder}"]
@@ -34,6 +40,16 @@ def after_swap(run: Run, corpora: Sequence[str]) -> str:
     freeze = ["--freeze"] if run.fresh else []
     words = ["tokenmask train", recipe, "--from", shlex.quote(str(folder)), *freeze, *data, "--out", out]
     return " ".join(words)
+
+
+def _out(run: Run, name: str) -> str:
+    """Where a sample goes, with a blank before it: a file of the run's name that is not there; words are printed."""
+    modality = run.layout.streams[name].modality
+    if is_words(modality):
+        return ""
+    begin, ending = f"{run.folder.name}-{name}", suffix_of(modality)
+    numbered = (f"{begin}{'' if number == 1 else f'-{number}'}{ending}" for number in itertools.count(1))
+    return f" --out {shlex.quote(next(one for one in numbered if not Path(one).exists()))}"
 
 
 def _size(run: Run, name: str) -> str | None:

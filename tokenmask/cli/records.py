@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from tokenmask.cli import layouts, manifests
 from tokenmask.cli.found import Items, broken, of_stream
+from tokenmask.cli.layouts.entry import SPLITS, captions
 from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
@@ -42,7 +43,8 @@ def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[s
     for row in manifests.rows(path, modalities, columns):
         seen.update(row.columns)
         try:
-            found.append(_of_row(path, row, modalities))
+            for one in _each_caption(row, modalities):
+                found.append(_of_row(path, one, modalities))
         except ValueError as error:
             first = first or str(error)
             found.append(broken(f"{path.name}:{row.number}", str(error)))
@@ -52,6 +54,24 @@ def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[s
     if first:
         found.change(of_stream(stream, medium(modalities[stream])))
     return found
+
+
+def _each_caption(row: manifests.Row, modalities: Mapping[str, str]) -> Iterator[manifests.Row]:
+    """The row, or one for each of a list of captions, of which all but the first have numbers behind their keys."""
+    lists = {
+        name: captions(value)
+        for name, value in row.values.items()
+        if isinstance(value, list) and name in modalities and is_words(modalities[name])
+    }
+    if not lists:
+        yield row
+        return
+    key = str(row.values.get("key", ""))
+    for number in range(max(1, *map(len, lists.values()))):
+        values = {name: value for name, value in row.values.items() if name not in lists}
+        values |= {name: words[number] for name, words in lists.items() if number < len(words)}
+        more = f"#{number + 1}" if number else ""
+        yield row._replace(values=values | ({"key": key + more} if key else {}), part=more)
 
 
 def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
@@ -82,14 +102,15 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
             )
         (words if inline else paths).append(value)
         media[name] = Loader(medium(modality), value if inline else path.parent / value)
-    split = row.values.get("split")
-    if split not in (None, TRAIN, HELD_OUT):
+    said = row.values.get("split")
+    split = said if said in (None, TRAIN, HELD_OUT) else SPLITS.get(str(said).lower())
+    if said is not None and split is None:
         raise ValueError(
-            f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r}, got {split!r}; "
-            "write one of the two, or nothing"
+            f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r} (val and test are so), got {said!r}; write "
+            "one of these, or nothing"
         )
     group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-    return item_of(str(row.values.get("key", f"{path.name}:{row.number}")), media, group, split, row.others)
+    return item_of(str(row.values.get("key", f"{path.name}:{row.number}{row.part}")), media, group, split, row.others)
 
 
 def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modalities: Mapping[str, str]) -> Items:

@@ -88,6 +88,14 @@ def train(commands: Commands) -> None:
         action="store_true",
         help="print parameters, positions a step, memory, steps and, for a small model, time; then stop",
     )
+    parser.add_argument(
+        "--nodes",
+        type=count,
+        metavar="N",
+        help="with --dry-run: as if on so many machines, with --gpus in each (default: 8) and --device a100, h100 or "
+        "h200 (default: h100); memory, what is sent, and expected efficiency",
+    )
+    parser.add_argument("--gpus", type=count, metavar="N", help="with --dry-run: of each of --nodes (default: 1 node)")
 
 
 def generate(commands: Commands) -> None:

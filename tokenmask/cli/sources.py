@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -157,8 +158,8 @@ def items(
         elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
-            taken, blank = _folder(source, wanted) if wanted else ([], [])
-            found += taken
+            blank: list[Path] = []
+            found += _folder(source, wanted, blank) if wanted else ()
             found.tables += blank
             if blank:
                 say(f"{source}: {len(blank)} caption{'s hold' if len(blank) > 1 else ' holds'} nothing but blanks")
@@ -221,34 +222,27 @@ def _digested(loader: Loader) -> str | list[Any]:
     return [loader.value.name, size, *([list(part.place)] if part else []), *map(list, loader.options)]
 
 
-def _folder(folder: Path, modalities: Mapping[str, str]) -> tuple[list[Item], list[Path]]:
-    """Files of one name are one record: x.png with x.txt, its caption. And the captions that hold nothing."""
+def _folder(folder: Path, modalities: Mapping[str, str], blank: list[Path]) -> Iterator[Item]:
+    """Files of one name are one record: x.png with x.txt, its caption. Captions that hold nothing go to ``blank``.
+
+    Few items are in memory; of each file are its name without its ending, and a number.
+    """
     others = {name: modality for name, modality in modalities.items() if not is_words(modality)}
     home = folder.resolve().name
     if not others:
         name = words_of(modalities, folder)
-        return [
-            item_of(f"{home}/{file.name}", {name: Loader(medium(modalities[name]), file.path)}, file.name, None, {})
-            for file in files([folder], modalities[name])
-        ], []
-    groups: dict[Path, dict[str, list[tuple[str, Loader]]]] = {}
-    for modality in others.values():
-        if not suffixes_of(modality):
-            raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
-        name = stream_of(modality, modalities, folder)
-        for file in files([folder], modality, among=[*others.values()]):
-            here = [(_record_name(file, record), loader) for record, loader in loaders(medium(modality), file.path)]
-            groups.setdefault(file.path.with_suffix(""), {}).setdefault(name, []).extend(here)
+        for file in files([folder], modalities[name]):
+            loader = Loader(medium(modalities[name]), file.path)
+            yield item_of(f"{home}/{file.name}", {name: loader}, file.name, None, {})
+        return
     captions = words_of(modalities, folder) if len(others) < len(modalities) else ""
-    texts = [folder / name for name in visible_files(folder) if name.suffix.lower() == ".txt"] if captions else []
-    by_stem = {path.with_suffix(""): path for path in sorted(texts, key=lambda path: path.suffix == ".txt")}
-    found, blank = [], []
-    for path, streams in groups.items():
+    endings = _captions(folder) if captions else {}
+    for stem, streams in _of_one_name(folder, others, modalities):
         if all(len(found_here) == 1 for found_here in streams.values()):
             records = [{name: found_here[0] for name, found_here in streams.items()}]
         else:  # x.png and x.jpg, or one file of many: records that share a caption
             records = [{name: one} for name, found_here in streams.items() for one in found_here]
-        caption = by_stem.get(path)
+        caption = Path(stem + endings[stem]) if stem in endings else None
         if caption is not None and not _says_something(caption):
             blank.append(caption)
             caption = None
@@ -258,8 +252,43 @@ def _folder(folder: Path, modalities: Mapping[str, str]) -> tuple[list[Item], li
             if caption is not None:
                 media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
             group = first.removesuffix(Path(its_loader.value).suffix)
-            found.append(item_of(f"{home}/{first}", media, group, None, {}))
-    return found, blank
+            yield item_of(f"{home}/{first}", media, group, None, {})
+
+
+def _captions(folder: Path) -> dict[str, str]:
+    """Path without its ending -> ending, of files of words; one in small letters goes before others."""
+    found: dict[str, str] = {}
+    for name in visible_files(folder):
+        if name.suffix.lower() == ".txt":
+            stem = str((folder / name).with_suffix(""))
+            found[stem] = ".txt" if found.get(stem) == ".txt" else name.suffix
+    return found
+
+
+def _of_one_name(
+    folder: Path, others: Mapping[str, str], modalities: Mapping[str, str]
+) -> Iterator[tuple[str, dict[str, list[tuple[str, Loader]]]]]:
+    """The records of each stream that are called alike but for their endings, with what they are called."""
+    stems: dict[str, int] = {}
+    found: dict[str, tuple[Spool[tuple[str, Loader]], array[int]]] = {}
+    for modality in others.values():
+        if not suffixes_of(modality):
+            raise ValueError(f"tokenmask knows no file type for {modality}; name the files in a .jsonl manifest")
+        here, numbers = found.setdefault(stream_of(modality, modalities, folder), (Spool(), array("q")))
+        for file in files([folder], modality, among=[*others.values()]):
+            number = stems.setdefault(str(file.path.with_suffix("")), len(stems))
+            for record, loader in loaders(medium(modality), file.path):
+                here.append((_record_name(file, record), loader))
+                numbers.append(number)
+    orders = {name: iter(sorted(range(len(here)), key=numbers.__getitem__)) for name, (here, numbers) in found.items()}
+    ahead = {name: next(order, None) for name, order in orders.items()}
+    for stem, number in stems.items():
+        streams: dict[str, list[tuple[str, Loader]]] = {}
+        for name, (here, numbers) in found.items():
+            while (place := ahead[name]) is not None and numbers[place] == number:
+                streams.setdefault(name, []).append(here[place])
+                ahead[name] = next(orders[name], None)
+        yield stem, streams
 
 
 def _record_name(file: File, record: str) -> str:

@@ -15,12 +15,13 @@ from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build_named, is_named, one_tokenizer
 from tokenmask.cli.device import CPU, encoding, on
 from tokenmask.cli.engine import engine_asked
-from tokenmask.cli.learning import learn, parse_options, report, usable
+from tokenmask.cli.learning import learn, parse_options, report, split_in_two, unusable
 from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
 from tokenmask.cli.names import SUFFIX, check_new
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
 from tokenmask.cli.sources import Medium, media, unseen_by
+from tokenmask.cli.spool import Spool
 from tokenmask.corpus import Engine, Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar, seconds_shown
@@ -42,14 +43,14 @@ def fit(arguments: argparse.Namespace) -> int:
         media(arguments.data, modality, arguments.per, mapped(arguments.map, [modality])), asked(arguments)
     )
     say(f"{len(found)} items of {modality} found{unseen_by(arguments.data, found)}")
-    held = {one.loader: one.held_out for one in found}
-    good, failed = readable([(one.name, one.loader) for one in found], f"reading {modality}")
-    good, odd = usable(kind, good, [loader for loader in good if not held[loader]] or good, options)
-    failed += odd
-    training = [loader for loader in good if not held[loader]]
-    held_out = [loader for loader in good if held[loader]]
+    files, held = Spool(one.loader for one in found), bytes(one.held_out for one in found)
+    good, failed = readable(((one.name, one.loader) for one in found), len(found), f"reading {modality}")
+    training, held_out = split_in_two(files, held, good)
+    odd = unusable(kind, files, good, training or held_out, options)
+    failed += [(files[number].source, reason) for number, reason in odd.items()]
+    training, held_out = split_in_two(files, held, (number for number in good if number not in odd))
     if not training:  # so few that the hash took all of them
-        training, held_out = held_out, []
+        training, held_out = held_out, Spool()
     if not training:
         failures(failed, len(found))
         raise ValueError(f"a tokenizer needs items to learn from, but none of {len(found)} is left; give more data")

@@ -15,7 +15,8 @@ from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokeni
 from tokenmask.cli.device import computing
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.found import Items
-from tokenmask.cli.learning import FIGURES_FILE, learn_for, media_of, report
+from tokenmask.cli.learning import keep_figures, learn_for, media_of, report
+from tokenmask.cli.on_machines import Asked
 from tokenmask.cli.printed import after_training
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items, unseen
@@ -36,6 +37,7 @@ Corpora = list[tuple[str | Path, float]]
 
 def train(arguments: argparse.Namespace) -> int:
     """Trains a run, or goes on with it."""
+    machines = _machines(arguments)
     processes = Processes.join()
     others = _streams_of_others(arguments.recipe) if arguments.data else []
     recipe = load_recipe(arguments.recipe, overrides=[*others, *arguments.set], tiny=arguments.tiny)
@@ -98,7 +100,7 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         if processes.size > 1:
             raise ValueError(f"--dry-run is for one process, got {processes.size}; leave torchrun away")
-        return dry_run(recipe, tokenizers, corpora, found, start)
+        return dry_run(recipe, tokenizers, corpora, found, start, arguments.workers, machines)
     if found:
         with processes.first_goes_first():
             tokenizers, code = _from_data(recipe, tokenizers, found, out, arguments.workers, builds=processes.first)
@@ -114,12 +116,25 @@ def train(arguments: argparse.Namespace) -> int:
         return 130
     if not processes.first:
         return code
-    for name, folder in folders.items():
-        _keep_figures(Path(folder), out / "tokenizers" / name)
+    own = {} if start is None else {name: start / "tokenizers" / name for name in learned}
+    for name, folder in (own | folders).items():
+        keep_figures(Path(folder), out / "tokenizers" / name)
     say(repr(run))
     for line in after_training(run):
         say(line)
     return code
+
+
+def _machines(arguments: argparse.Namespace) -> Asked | None:
+    """The machines that a dry run is asked for, if it is."""
+    if arguments.nodes is None and arguments.gpus is None:
+        return None
+    if not arguments.dry_run:
+        raise ValueError(
+            "--nodes and --gpus are of --dry-run, got them without; add it, or start processes with torchrun --nnodes"
+        )
+    nodes, gpus = arguments.nodes or 1, arguments.gpus or 8
+    return Asked("h100" if arguments.device is None else arguments.device, nodes, gpus)
 
 
 def _streams_of_others(source: str) -> list[str]:
@@ -171,12 +186,6 @@ def _weighted(word: str) -> tuple[str | Path, float]:
             f"a corpus is given as FOLDER or FOLDER=WEIGHT with a weight above 0, got {word!r}; write it so"
         )
     return folder, weight
-
-
-def _keep_figures(source: Path, target: Path) -> None:
-    """The figures of a tokenizer go with it into the run."""
-    if (source / FIGURES_FILE).is_file() and not (target / FIGURES_FILE).exists():
-        write_text_atomic(target / FIGURES_FILE, (source / FIGURES_FILE).read_text(encoding="utf-8"))
 
 
 # Own data -------------------------------------------------------------------------------------------------------------

@@ -77,6 +77,12 @@ class Masker:
         """Whether what is hidden in a row follows from that row alone; if not, the rows of a batch share a draw."""
         return self.chain is None and not self.rate.draws_for_batch
 
+    def _draws_codes(self, amount: Amount) -> bool:
+        """Whether random codes may be put in the place of others; if not, nothing asks where ranges begin."""
+        corruption, process = self.corruption, amount.process
+        odds = None if process is None else process.random_share(amount.t)
+        return corruption.random > 0 or corruption.noise > 0 or odds is not None
+
     def __call__(
         self,
         batch: Batch,
@@ -105,7 +111,7 @@ class Masker:
             return self.chain(batch, layout, seed=seed)
         rows, length, levels = batch.shape
         maskable = batch.to_fill
-        heads, mask_ids = layout.head_of(batch.ids), layout.mask_of(batch.ids)
+        mask_ids = layout.mask_of(batch.ids)
         finer = whole = group = None
         if self.stages is not None:
             stage = self.stages.stage(batch.ids, maskable, layout, seed=seed, sample_ids=batch.sample_ids)
@@ -131,7 +137,7 @@ class Masker:
                 spread = self.strategy.spread(context, _share(amount, maskable))
                 count = count if spread is None else spread
             count = count if whole is None else torch.where(whole, length * levels, count)
-        low = layout.first_of(batch.ids)
+        low = layout.first_of(batch.ids) if self._draws_codes(amount) else mask_ids
         seen, lowest, highest = batch.ids, low, mask_ids
         if finer is not None and whole is not None:
             # Depths that are hidden whole show nothing but MASK: it is kept, put and drawn alike.
@@ -156,11 +162,12 @@ class Masker:
             corrupted = _noised(corrupted, slots, odds, context, low, mask_ids)
         if self.corruption.noise > 0:
             corrupted = _replaced(corrupted, slots, self.corruption.noise, context, low, mask_ids)
-        codes = (batch.ids - low).flatten()[slots].long()
+        right = batch.ids.flatten()[slots]
+        codes = (right - layout.first_of(right)).long()
         queries = torch.arange(len(slots), device=batch.device)
         return MaskedBatch(
             inputs=replace(batch, ids=corrupted),
-            queries=Queries(slots, heads.flatten()[slots]),
+            queries=Queries(slots, layout.head_of(right)),
             targets=Targets(queries, codes, torch.ones(len(slots), device=batch.device)),
             hidden=corrupted != batch.ids,
             dropped=torch.zeros_like(maskable),

@@ -15,6 +15,7 @@ from torch import Tensor
 from tokenmask.batch import FILL, Batch
 
 HIDDEN_KEYS = "hidden_keys"  # name of a feature of a batch, see Backbone.hides_keys
+MERGED, MERGED_PLAN = "merged", "merged_plan"  # likewise, see Backbone.merges
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,6 +128,16 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def merges(self) -> bool:
+        """Whether it obeys the features "merged" and "merged_plan" of its inputs: which positions are run as one.
+
+        "merged" is int8 [B, L]: 1 may go on in another one, 2 is kept for others, 0 stays alone. "merged_plan" is int64
+        [B, 2]: how many positions of the row go, and how many blocks share a matching (0: all; alike in all rows). For
+        interventions; a backbone that says no ignores them.
+        """
+        return False
+
+    @property
     def reads_before_only(self) -> bool:
         """Whether a code is answered from those before it alone, so that known codes may all be asked at once."""
         return False

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.models.style import BlockStyle
-from tokenmask.nn import Attention, GeluLayer, Modulation, SwiGLU, norm_of
+from tokenmask.nn import Attention, GeluLayer, GridConvolution, Merging, Modulation, SwiGLU, norm_of
 
 Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
 
@@ -27,10 +27,19 @@ class Block(nn.Module):
         depth: number of blocks of the network.
         adaln: is shifted, scaled and gated by a condition; never with ``style.post_norm``.
         style: in what it differs from ours.
+        mixing: sizes of a convolution before attention, added to what came in; None is none.
     """
 
     def __init__(
-        self, width: int, heads: int, ffn: float, depth: int, adaln: bool, style: BlockStyle | None = None
+        self,
+        width: int,
+        heads: int,
+        ffn: float,
+        depth: int,
+        adaln: bool,
+        style: BlockStyle | None = None,
+        *,
+        mixing: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
         style = style or BlockStyle()
@@ -47,6 +56,8 @@ class Block(nn.Module):
             else GeluLayer(width, size or int(ffn * width), bias=bias)
         )
         self.modulation = Modulation(width, 6) if adaln else None
+        self.mixing_norm = None if mixing is None else norm_of(style.norm, width, eps)
+        self.mixing = None if mixing is None else GridConvolution(width, mixing)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Shrinks both outputs by sqrt(2 * depth). Source: GPT-2 (Radford et al. 2019), section 2.3."""
@@ -61,12 +72,39 @@ class Block(nn.Module):
         condition: Tensor | None,
         query_rotary: Turn | None = None,
         store: Callable[[Tensor, Tensor], None] | None = None,
+        merging: Merging | None = None,
     ) -> Tensor:
-        """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] with ``adaln``."""
+        """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] with ``adaln``.
+
+        With ``merging``, positions go through attention and the feed-forward layer as one.
+        """
         parts = None
         if self.modulation is not None and condition is not None:
             parts = self.modulation(condition, x.shape[0])
-        return self._around(x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts)
+        if merging is None:
+            return self._around(
+                x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts
+            )
+        turn = None if rotary is None else (merging.of(rotary[0]), merging.of(rotary[1]))
+        sees = merging.mask(mask)
+
+        def attend(x: Tensor, before: Callable[[Tensor], Tensor]) -> Tensor:
+            return merging.spread(self.attention(merging.merge(before(x)), turn, sees))
+
+        def feed(x: Tensor, before: Callable[[Tensor], Tensor]) -> Tensor:
+            return merging.spread(self.feed_forward(merging.merge(before(x))))
+
+        return self._around(x, attend, parts, feed)
+
+    def mixed(self, x: Tensor, near: Tensor | None) -> Tensor:
+        """What the block begins with: x float [B, L, D] and, with ``mixing``, what the convolution adds to it.
+
+        ``near`` is of :func:`tokenmask.nn.neighbours`.
+        """
+        if self.mixing is None or self.mixing_norm is None or near is None:
+            return x
+        mixed: Tensor = x + self.mixing(self.mixing_norm(x), near)
+        return mixed
 
     def extend(
         self, x: Tensor, attend: Callable[[Tensor], Tensor], condition: Tensor | None, row: Tensor, rows: int
@@ -82,19 +120,21 @@ class Block(nn.Module):
         x: Tensor,
         attend: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
         parts: tuple[Tensor, ...] | None,
+        feed: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] | None = None,
     ) -> Tensor:
-        """``attend`` is given x and what x must go through before attention."""
+        """``attend`` is given x and what x must go through before it, as is ``feed``, the layer itself if None."""
+        feed = feed or self.feed_forward
         if self.post_norm:
             x = self.attention_norm(x + attend(x, _as_it_is))
-            x = self.feed_forward_norm(x + self.feed_forward(x))
+            x = self.feed_forward_norm(x + feed(x, _as_it_is))
             return x
         if parts is None:
             x = x + attend(x, self.attention_norm)
-            x = x + self.feed_forward(x, self.feed_forward_norm)
+            x = x + feed(x, self.feed_forward_norm)
             return x
         shift, scale, gate, shift_two, scale_two, gate_two = parts
         x = x + gate * attend(x, lambda x: self.attention_norm(x) * (1 + scale) + shift)
-        x = x + gate_two * self.feed_forward(x, lambda x: self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
+        x = x + gate_two * feed(x, lambda x: self.feed_forward_norm(x) * (1 + scale_two) + shift_two)
         return x
 
     def attention_input(self, x: Tensor, condition: Tensor | None) -> Tensor:

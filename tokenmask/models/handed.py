@@ -66,6 +66,7 @@ def handed(model: MaskedModel) -> Handed:
         "model.time_input": (config.time_input, False),
         "model.adaln": (config.adaln, False),
         "model.shifted": (config.shifted, False),
+        "model.mixing": (tuple(config.mixing), (1, 1, 1)),
         "model.style.query_key_norm": (config.style.query_key_norm, False),
         "model.style.reads_before": (config.style.reads_before, False),
         "model.style.norm": (config.style.norm, "layer" if post else "rms"),

@@ -16,13 +16,25 @@ from tokenmask.batch import Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.asked import AskedFeatures, asked_of
-from tokenmask.models.attention_pattern import HIDDEN_KEYS, AttentionPattern, Full, SlotMeta, dense_mask, without_keys
+from tokenmask.models.attention_pattern import (
+    HIDDEN_KEYS,
+    MERGED,
+    MERGED_PLAN,
+    AttentionPattern,
+    Causal,
+    Full,
+    GivenFirst,
+    GroupCausal,
+    SlotMeta,
+    dense_mask,
+    without_keys,
+)
 from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hidden, Tap
 from tokenmask.models.block import Block
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures, PlaceTable
 from tokenmask.models.style import BlockStyle
-from tokenmask.nn import Modulation, Rotary, TimeFeatures, norm_of, pad_rows
+from tokenmask.nn import Merging, Modulation, Rotary, TimeFeatures, match, neighbours, norm_of, pad_rows
 
 MAX_WIDTH, MAX_DEPTH = 1 << 17, 1 << 12  # far beyond any model; larger numbers are mistakes, or meant to fill memory
 
@@ -45,6 +57,8 @@ class TransformerConfig(BackboneConfig):
         adaln: shifts, scales and gates every block by t (adaLN-Zero).
         shifted: a position may be asked for a slot elsewhere, and is told which: what group-causal decoding needs.
         style: how its blocks are made, where not as ours: those of Llama, Qwen or BERT.
+        mixing: each block begins with a convolution over (time, row, column) of every stream, whatever the attention
+            pattern, of these odd sizes (:class:`tokenmask.nn.GridConvolution`); (1, 1, 1) is none.
     """
 
     width: int = 256
@@ -59,6 +73,7 @@ class TransformerConfig(BackboneConfig):
     adaln: bool = False
     shifted: bool = False
     style: BlockStyle = field(default_factory=BlockStyle)
+    mixing: tuple[int, int, int] = (1, 1, 1)
 
     def __post_init__(self) -> None:
         if not 64 <= self.width <= MAX_WIDTH or self.width % 64:
@@ -82,7 +97,13 @@ class TransformerConfig(BackboneConfig):
             raise ValueError(
                 f"ffn_size and head_size * heads must be at most {MAX_WIDTH}, got {self.style}; lower them"
             )
+        if len(self.mixing) != 3 or not all(1 <= size <= 15 and size % 2 for size in self.mixing):
+            raise ValueError(
+                f"TransformerConfig.mixing must be three odd sizes up to 15, along time, row and column, got "
+                f"{list(self.mixing)}; (3, 3, 3) is usual"
+            )
         for name, on, why in (
+            ("mixing", self.mixes and self.shifted, "shifted"),
             ("shifted", self.shifted and self.style.places != "coordinates", "style.places other than coordinates"),
             ("shifted", self.shifted and self.style.reads_before, "style.reads_before"),
             ("adaln", self.adaln and self.style.post_norm, "style.post_norm"),
@@ -109,9 +130,36 @@ class TransformerConfig(BackboneConfig):
         return 1.5 * self.style.ffn_size / self.width if self.style.ffn_size else self.ffn
 
     @property
+    def mixes(self) -> bool:
+        """Whether blocks begin with a convolution."""
+        return tuple(self.mixing) != (1, 1, 1)
+
+    @property
     def head_size(self) -> int:
         """Components of a head."""
         return self.style.head_size or self.width // self.heads
+
+
+class _Matched:
+    """The matching of the positions that go through blocks as one, made anew where the plan says so."""
+
+    def __init__(self, marks: Tensor, counts: Tensor, each: int) -> None:
+        self._marks, self._counts, self._each = marks, counts, each
+        self._last: Merging | None = None
+
+    @classmethod
+    def of(cls, inputs: Batch) -> _Matched | None:
+        """None where nothing is to be merged."""
+        marks, plan = inputs.features.get(MERGED), inputs.features.get(MERGED_PLAN)
+        if marks is None or plan is None or not bool(plan[:, 0].any()):
+            return None
+        return cls(marks, plan[:, 0], int(plan[0, 1]))
+
+    def at(self, index: int, x: Tensor) -> Merging:
+        """Of block ``index``, into which x float [B, L, D] comes."""
+        if self._last is None or (self._each and index % self._each == 0):
+            self._last = match(x, self._marks == 1, self._marks == 2, self._counts)
+        return self._last
 
 
 class Transformer(Backbone):
@@ -140,7 +188,8 @@ class Transformer(Backbone):
         shares = config.rotary_shares if style.places == "coordinates" else (1.0,)
         self.rotary = Rotary(config.head_size, shares, config.rotary_base)
         shape = (config.width, config.heads, config.ffn, config.depth, config.adaln, style)
-        blocks = [Block(*shape) for _ in range(config.depth)]
+        mixing = config.mixing if config.mixes else None
+        blocks = [Block(*shape, mixing=mixing) for _ in range(config.depth)]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.norm = None if style.post_norm else norm_of(style.norm, config.width, style.norm_eps)
         self.modulation = Modulation(config.width, 2) if config.adaln else None
@@ -166,6 +215,11 @@ class Transformer(Backbone):
         return True
 
     @property
+    def merges(self) -> bool:
+        """Unless it asks elsewhere (``shifted``) or reads before."""
+        return self.asked is None and not self.config.style.reads_before
+
+    @property
     def sometimes_unused(self) -> bool:
         """Layers that join the levels of a stream, or ask from other places, where a batch lacks these."""
         return len(self.embedding.fusions) > 0 or self.asked is not None
@@ -180,6 +234,11 @@ class Transformer(Backbone):
 
     def empty_cache(self, rows: int, slots: int) -> KVCache:
         config = self.config
+        if config.mixes:
+            raise ValueError(
+                "a Transformer whose blocks begin with a convolution (model.mixing) keeps no keys and values, since "
+                "steps that run some positions would lack their neighbours; set sampler.reuse to NoReuse"
+            )
         if config.style.reads_before:
             raise ValueError(
                 "a Transformer that reads a position at the one before it (style.reads_before) keeps no keys and "
@@ -239,14 +298,25 @@ class Transformer(Backbone):
             x = x + condition[:rows, None]
         tapped: dict[str, Tensor] = {}
         hidden = inputs.features.get(HIDDEN_KEYS)
+        matched = _Matched.of(inputs)
+        near = None
+        if self.config.mixes:
+            if isinstance(pattern, Causal | GroupCausal | GivenFirst):
+                raise ValueError(
+                    f"model.mixing joins neighbours whatever may be seen, so it does not go with {pattern}; set one of "
+                    "pattern and model.mixing otherwise"
+                )
+            near = neighbours(inputs.coordinates, inputs.stream, inputs.valid, self.config.mixing)
         for index, block in enumerate(self.blocks):
+            x = block.mixed(x, near)
             sees = mask if hidden is None else without_keys(mask, hidden[:, index])
             for tap in probabilities.get(index, ()):
                 columns = tap.columns_of(rows, x.device)
                 seen = block.attention_input(x, condition)
                 tapped[tap.name] = block.attention.probabilities(seen, rotary, sees, columns, query_rotary)
             store = None if cache is None else cache.store_of(index, inputs.valid)
-            x = block(x, rotary, sees, condition, query_rotary, store)
+            merging = None if matched is None else matched.at(index, x)
+            x = block(x, rotary, sees, condition, query_rotary, store, merging)
             if index in states:
                 tapped[f"layer.{index}"] = x
         row = torch.div(positions, length, rounding_mode="floor")

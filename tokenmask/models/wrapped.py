@@ -231,8 +231,9 @@ class WrappedModel(MaskedModel):
     """A masked model around a network of somebody else; see :func:`tokenmask.run.wrapping.wrap`."""
 
     def about(self) -> dict[str, Any]:
-        """Refuses: a network of somebody else is saved by its own library."""
+        """Refuses: a network of somebody else is saved by its own library, or stands where it was opened from."""
+        network = self.config.network  # type: ignore[attr-defined]
+        how = "save it with its own save_pretrained" if hasattr(network, "save_pretrained") else "keep its folder"
         raise ValueError(
-            f"a wrapped {type(self.config.network).__name__} stays in memory; save it with its own "  # type: ignore[attr-defined]
-            "save_pretrained, and wrap it again where it is needed"
+            f"a wrapped {type(network).__name__} stays in memory; {how}, and wrap it again where it is needed"
         )

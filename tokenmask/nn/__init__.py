@@ -6,8 +6,10 @@ Does not know: streams, ids, layouts, masks of training. Imports torch and ``tok
 from tokenmask.nn.attention import Attention
 from tokenmask.nn.ema import EMA
 from tokenmask.nn.feed_forward import GeluLayer, SwiGLU
+from tokenmask.nn.grid_convolution import GridConvolution, neighbours
 from tokenmask.nn.init import build
 from tokenmask.nn.linear import Linear, linear
+from tokenmask.nn.merging import Merging, match
 from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
 from tokenmask.nn.named import Named, check_names, counted
 from tokenmask.nn.norm import RMSNorm, norm_of
@@ -20,7 +22,9 @@ __all__ = [
     "MIN_ROWS",
     "Attention",
     "GeluLayer",
+    "GridConvolution",
     "Linear",
+    "Merging",
     "Modulation",
     "Named",
     "RMSNorm",
@@ -35,6 +39,8 @@ __all__ = [
     "has_bfloat16_products",
     "keeping",
     "linear",
+    "match",
+    "neighbours",
     "norm_of",
     "pad_rows",
     "recomputed",

@@ -32,7 +32,7 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Float [..., width] -> new tensor of the same shape."""
         if x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling():
-            normed: Tensor = _RMSNorm.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
+            normed: Tensor = _RMSNorm.apply(x, self.weight.to(x.dtype), self.eps)  # type: ignore[no-untyped-call]
             return normed
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 

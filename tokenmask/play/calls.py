@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmask.models.wrapped import WrappedModel
 from tokenmask.play.controls import ORDERS, Asked, is_words
 from tokenmask.run import Run
 from tokenmask.run.folder import SHIPPED
@@ -52,7 +53,10 @@ def script(run: Run, stream: str, calls: Sequence[str]) -> str:
     suffixes = kind.written_suffixes
     last = f"print({MADE})" if is_words(run, stream) or not suffixes else f'{MADE}.save("{stream}{suffixes[0]}")'
     begin = "\n".join(["import tokenmask as tm", *wanted])
-    return "\n".join([begin, "", f"run = tm.load({folder})", text, last])
+    run_line = f"run = tm.load({folder})"
+    if isinstance(run.models["main"], WrappedModel):  # it stands in no folder
+        run_line = "run = tm.wrap(...)  # what you wrapped"
+    return "\n".join([begin, "", run_line, text, last])
 
 
 def of(value: Any) -> str:

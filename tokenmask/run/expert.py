@@ -50,7 +50,12 @@ class RunExpert(Expert):
         media = [self.tokenizer.decode(stream) if len(stream.codes) else None for stream in streams]
         said = dict.fromkeys(new, 0.0)
         filled = [(one, item) for one, item in zip(new, media, strict=True) if item is not None and _holds(item)]
-        scores = likelihoods(self.judge, [item for _, item in filled], self.own, None, 1, 0)
+        try:
+            scores = likelihoods(self.judge, [item for _, item in filled], self.own, None, 1, 0)
+        except ValueError as error:
+            raise ValueError(
+                f"an expert must be able to read what is filled, but cannot ({error}); fill less, or take another"
+            ) from error
         said |= {one: score.nats for (one, _), score in zip(filled, scores, strict=True)}
         answer = torch.tensor([self._known[one] if one in self._known else said[one] for one in beginnings])
         self._known.update(said if len(self._known) + len(said) <= _KEPT else {})

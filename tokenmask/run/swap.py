@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenmask.corpus import TRAIN
 from tokenmask.layout import Layout
+from tokenmask.models.wrapped import WrappedModel
 from tokenmask.swapping import Relation, relate, transplant
 from tokenmask.tokenizer import SpellsCodes, Tokenizer, tokenizer_name
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 def swap(run: Run, name: str, tokenizer: Tokenizer | None, media: Sequence[Any] | None, seed: int) -> Run:
     """The run with another tokenizer for one stream; arguments as in :meth:`tokenmask.run.Run.swap_tokenizer`."""
+    for model in run.models.values():
+        if isinstance(model, WrappedModel):
+            raise ValueError(
+                f"{model.config.describe()} is wrapped and knows the codes of its own tokenizers alone, so streams of "
+                "it stay as they are; take tokenmask.convert where its arithmetic is ours"
+            )
     if tokenizer is None:
         return _changed(run, name, None, run.layout.remove(name), {})
     if name not in run.tokenizers:

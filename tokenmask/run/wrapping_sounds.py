@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import torch
 
 from tokenmask.layout import Layout
+from tokenmask.modalities.published.audiocraft import SETTINGS, check_settings, found, settings_of
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, located, needed, tensors_of
-from tokenmask.modalities.published.networks import pretrained
-from tokenmask.models.magnet import PROMPT, SOUND, MagnetConfig
+from tokenmask.modalities.published.networks import pretrained, tried
+from tokenmask.models.magnet import PROMPT, SOUND, Magnet, MagnetConfig
 from tokenmask.models.magnet_network import MagnetNetwork
 from tokenmask.models.wrapped import WrappedModel
 from tokenmask.recipes import Recipe
@@ -27,7 +28,6 @@ from tokenmask.scores import ChunkScore
 from tokenmask.tokenizer import Tokenizer, open_tokenizer, tokenizer_name
 from tokenmask.training import Packing
 
-SETTINGS = "config.yaml"
 _WHO = "wrap"
 _END = "</s>"  # of T5, whose older folders do not say so
 _STEPS = (20, 10, 10, 10)
@@ -73,7 +73,8 @@ def wrap_magnet(
     settings = _settings(folder)
     tensors = tensors_of(folder, how=_HOW)
     transformer = settings["transformer_lm"]
-    network = MagnetNetwork(tensors, int(transformer["num_heads"]), int(transformer.get("subcodes_context", 5)))
+    network = MagnetNetwork(tensors, transformer["num_heads"], transformer.get("subcodes_context", 5))
+    tried(lambda: _run_once(network), Magnet)
     sound: Any = open_tokenizer("encodec", codec, levels=network.levels) if isinstance(codec, str | Path) else codec
     levels = getattr(getattr(sound, "spec", None), "codebook_sizes", None)
     if levels != (network.codes,) * network.levels or sound.spec.modality != SOUND:
@@ -82,14 +83,14 @@ def wrap_magnet(
             f"{levels or codec!r}; pass the EnCodec it was trained with, as tm.tokenizer('encodec', ..., "
             f"levels={network.levels})"
         )
-    encoder, words, end = _reader(text or _find(settings, "conditioners.description.t5.name"), download)
+    encoder, words, end = _reader(text or found(settings, "conditioners.description.t5.name"), download)
     if encoder.config.d_model != network.reads:
         raise ValueError(
             f"{source} reads texts by vectors of {network.reads} numbers, but this text encoder gives "
-            f"{encoder.config.d_model}; pass text={_find(settings, 'conditioners.description.t5.name')!r}"
+            f"{encoder.config.d_model}; pass text={found(settings, 'conditioners.description.t5.name')!r}"
         )
-    span = int(_find(settings, "masking.span_len") or 3)
-    longest = round(float(_find(settings, "dataset.segment_duration") or 10) * sound.spec.rate_hz)
+    span = int(found(settings, "masking.span_len") or 3)
+    longest = round(float(found(settings, "dataset.segment_duration") or 10) * sound.spec.rate_hz)
     config = MagnetConfig(network.eval(), encoder, end, longest)
     layout = Layout({SOUND: sound.spec, PROMPT: words.spec})
     recipe = Recipe(
@@ -104,35 +105,27 @@ def wrap_magnet(
     return Run(Path("."), recipe, layout, {"main": WrappedModel(config, layout)}, tokenizers)
 
 
+def _run_once(network: MagnetNetwork) -> None:
+    """At every level, over a frame and a piece of a text."""
+    text = network.projected(torch.zeros(1, network.reads))
+    for level in range(network.levels):
+        network(torch.zeros(1, 1, network.levels, dtype=torch.long), [text], level)
+
+
 def _settings(folder: Path) -> dict[str, Any]:
     """The configuration beside the weights; ValueError in a sentence where it is missing, damaged or of another."""
     path = folder / SETTINGS
     if not path.is_file():
         raise ValueError(f"a MAGNeT is opened from a folder with {SETTINGS}, but {folder} has none; write it: {_HOW}")
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} must be YAML, but cannot be read ({reason}); write it again: {_HOW}") from error
-    if not isinstance(settings, dict) or not isinstance(settings.get("transformer_lm"), Mapping):
+    settings = settings_of(path, _HOW)
+    if not isinstance(settings.get("transformer_lm"), Mapping):
         raise ValueError(f"{path} must be a configuration of audiocraft with transformer_lm; write it again: {_HOW}")
-    if "num_heads" not in settings["transformer_lm"]:
-        raise ValueError(f"{path} must say transformer_lm.num_heads, but does not; write it again: {_HOW}")
-    for name, wanted in _WANTED.items():
-        found = _find(settings, name, wanted)
-        if found != wanted:
-            raise ValueError(f"{path} must say {name}: {wanted}, as MAGNeT has it, got {found}; name another folder")
+    for name, usual in (("num_heads", None), ("subcodes_context", 5)):
+        said = settings["transformer_lm"].get(name, usual)
+        if isinstance(said, bool) or not isinstance(said, int):
+            raise ValueError(f"{path} must say transformer_lm.{name}, a number, got {said!r}; write it again: {_HOW}")
+    check_settings(path, settings, _WANTED, "MAGNeT")
     return settings
-
-
-def _find(settings: Mapping[str, Any], name: str, usual: Any = None) -> Any:
-    """A value by its dotted name; ``usual`` where there is none."""
-    found: Any = settings
-    for part in name.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return usual
-        found = found[part]
-    return found
 
 
 def _reader(text: Any, download: bool) -> tuple[Any, Any, int]:

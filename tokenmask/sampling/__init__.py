@@ -27,7 +27,16 @@ from tokenmask.sampling.plan import Stage
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.remasking import RevealAll, RevokeDoubted, RevokeSpans
 from tokenmask.sampling.reshaped import Differential, LogitNoise
-from tokenmask.sampling.reuse import GroupCausalReuse, HideSinks, NoReuse, PrefixReuse, PromptReuse, Reuse, StaleReuse
+from tokenmask.sampling.reuse import (
+    GroupCausalReuse,
+    HideSinks,
+    MergeTokens,
+    NoReuse,
+    PrefixReuse,
+    PromptReuse,
+    Reuse,
+    StaleReuse,
+)
 from tokenmask.sampling.reversal import Reversal
 from tokenmask.sampling.revoke import (
     NeverRevoke,
@@ -81,6 +90,7 @@ __all__ = [
     "HideSinks",
     "LogitNoise",
     "MatchesPattern",
+    "MergeTokens",
     "NeverRevoke",
     "NoGuidance",
     "NoReuse",

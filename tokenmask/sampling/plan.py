@@ -145,6 +145,46 @@ class StagePlan:
             reuse: says which steps are cheap.
 
         Raises:
+            ValueError: as of :meth:`after`.
+        """
+        stage, inside, device = self.stage, self.inside, state.is_open.device
+        after, last = self.after(state, reuse)
+        steps = len(after)
+        member = state.batch.stream[:, :, None] == torch.arange(len(layout.names), device=device)
+        filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
+        mine = (member & filled[:, None]).any(-1, keepdim=True) & (state.batch.role != ABSENT)
+        whole = (mine & inside & state.batch.valid[:, :, None]).sum((1, 2))
+        group = self.group(state)
+        inner = 0
+        for index, open_after in enumerate(after.unbind()):
+            inner = inner + 1 if index and last[index] == last[index - 1] else 0
+            yield RunStep(
+                stage=stage,
+                inside=inside,
+                open_after=open_after,
+                open_at_end=after[last[index]],
+                inner=inner,
+                cheap_follow=last[index] > index,
+                progress=Progress(index, steps),
+                group=group,
+                whole=whole,
+            )
+
+    def group(self, state: SamplerState) -> Tensor | None:
+        """int32 [B, L], what attention patterns know as the group; None means 0."""
+        depth = min(self.stage.levels or (0,))
+        if not depth:
+            return None
+        return torch.full(state.batch.stream.shape, depth, dtype=torch.int32, device=state.is_open.device)
+
+    def after(self, state: SamplerState, reuse: Reuse) -> tuple[Tensor, list[int]]:
+        """int64 [steps, B], slots of each row that stay open after each step, and the last step of its inner run.
+
+        Args:
+            state: at the start of the stage.
+            reuse: says which steps are cheap.
+
+        Raises:
             ValueError: a schedule that decides in each step, with a reuse that settles slots beforehand; either of them
                 with a pick that revises.
         """
@@ -176,26 +216,7 @@ class StagePlan:
         own = [max(1, look_at_steps(schedule, schedule.steps(count, stage.steps))) for count in counts]
         plans = [look_at_plan(schedule, schedule.plan(n, of), n, of) for n, of in zip(counts, own, strict=True)]
         after = torch.tensor([plan + [0] * (steps - len(plan)) for plan in plans], device=device).T.contiguous()
-        member = state.batch.stream[:, :, None] == torch.arange(len(layout.names), device=device)
-        filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
-        mine = (member & filled[:, None]).any(-1, keepdim=True) & (state.batch.role != ABSENT)
-        whole = (mine & inside & state.batch.valid[:, :, None]).sum((1, 2))
-        depth = min(stage.levels or (0,))
-        group = torch.full(state.batch.stream.shape, depth, dtype=torch.int32, device=device) if depth else None
-        inner = 0
-        for index, open_after in enumerate(after.unbind()):
-            inner = inner + 1 if index and last[index] == last[index - 1] else 0
-            yield RunStep(
-                stage=stage,
-                inside=inside,
-                open_after=open_after,
-                open_at_end=after[last[index]],
-                inner=inner,
-                cheap_follow=last[index] > index,
-                progress=Progress(index, steps),
-                group=group,
-                whole=whole,
-            )
+        return after, last
 
 
 def schedule_of(stage: Stage) -> Schedule:

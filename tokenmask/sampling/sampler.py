@@ -34,6 +34,7 @@ from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
 from tokenmask.sampling.schedule import DecidingSchedule, ProcessSchedule, Schedule
 from tokenmask.sampling.state import SamplerState, changed
+from tokenmask.sampling.straight import Straight
 from tokenmask.scores import ConfidenceScore, Progress, Score
 from tokenmask.scores.arguments import is_a, whole
 from tokenmask.threads import look_again
@@ -132,7 +133,8 @@ class Sampler:
 
     def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
         """The state after the last step of :meth:`iterate`."""
-        last = deque(self.iterate(models, layout, state), maxlen=1)
+        with torch.inference_mode():
+            last = deque(self._steps(models, layout, state), maxlen=1)
         return last[0].state if last else state
 
     @torch.inference_mode()
@@ -147,6 +149,9 @@ class Sampler:
         Raises:
             ValueError: a stage names a model that is not there, or slots stay open after the last stage.
         """
+        yield from self._steps(models, layout, state)
+
+    def _steps(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
         if self.particles is not None:
             state = self.particles.begin(state)
@@ -161,6 +166,14 @@ class Sampler:
                 raise ValueError(f"stage model must be one of {', '.join(models)}, got {stage.model!r}")
             if number and stage.model != plans[number - 1].stage.model:
                 state = replace(state, cache=None)
+            straight = Straight.of(self, plan, layout, state, models[stage.model], guided)
+            if straight is not None:
+                for now in straight.steps(state):
+                    yield Step(done, total, now)
+                    state, done = now, done + 1
+                begins += plan.length
+                state = replace(state, step=begins)
+                continue
             decides, revoke = isinstance(stage.schedule, DecidingSchedule), self.revoke.beside(schedule_of(stage))
             for step in plan.steps(layout, state, self.reuse):
                 look_again()

@@ -66,6 +66,27 @@ def slot_noise(context: ScoreContext, places: Tensor | None = None) -> Tensor:
     return slot_uniforms(context.seeds, context.keys, context.is_open.shape[1:], Purpose.order, places)
 
 
+def open_noise(context: ScoreContext) -> tuple[Tensor, Tensor]:
+    """The draws of :func:`slot_noise` of open slots alone: where few are open, most of the work is left out.
+
+    Returns:
+        (float32 [B, L, K], the draws of open slots and -1 in others; float32 [B, M], those of each row one after the
+        other, then -1; M is the most open slots of a row, at least 1). New tensors.
+    """
+    is_open, keys, seeds = context.is_open, context.keys, context.seeds
+    rows, length, levels = is_open.shape
+    numbers = _slot_numbers(length, levels, keys.device).reshape(-1)
+    row, slot = is_open.view(rows, -1).nonzero().unbind(1)
+    draws = uniform(seed=seeds[row], counters=(keys[row] << _SLOT_BITS) | numbers[slot], purpose=Purpose.order)
+    counts = torch.bincount(row, minlength=rows)
+    within = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    each = draws.new_full((rows, max(int(counts.max()), 1) if rows else 1), -1.0)
+    each[row, within] = draws
+    noise = draws.new_full((rows, length * levels), -1.0)
+    noise[row, slot] = draws
+    return noise.view(rows, length, levels), each
+
+
 def centred(uniforms: Tensor) -> Tensor:
     """Uniforms in [0, 1) of 24 bits, float32, moved into (0, 1), where logarithms are finite."""
     # By half a step; a float32 rounds the last one up to 1, so it is held.
@@ -74,4 +95,9 @@ def centred(uniforms: Tensor) -> Tensor:
 
 def gumbel_noise(context: ScoreContext) -> Tensor:
     """-log(-log u) of the uniforms of :func:`slot_noise`, float32 [B, L, K]."""
-    return -torch.log(-torch.log(centred(slot_noise(context))))
+    return gumbel_of(slot_noise(context))
+
+
+def gumbel_of(uniforms: Tensor) -> Tensor:
+    """Gumbel noise of uniforms in [0, 1), float32 of any shape."""
+    return -torch.log(-torch.log(centred(uniforms)))

@@ -15,7 +15,7 @@ from torch import Tensor
 from tokenmask.scores.arguments import number, one_of, whole
 from tokenmask.scores.fixed import runs_of
 from tokenmask.scores.noise import gumbel_noise
-from tokenmask.scores.progress import Grid
+from tokenmask.scores.progress import Grid, Progress
 from tokenmask.scores.score import Score, ScoreContext
 
 
@@ -50,10 +50,13 @@ class ConfidenceScore(_Predicted):
         number("ConfidenceScore.noise", self.noise, least=0.0)
         one_of("ConfidenceScore.grid", self.grid, get_args(Grid))
 
+    def scale(self, progress: Progress) -> float:
+        """Of the noise in a step."""
+        return self.noise * (1 - progress.on(self.grid))
+
     def __call__(self, context: ScoreContext) -> Tensor:
         score = context.predictions["plain_logprob" if self.plain else "logprob"]
-        progress = context.progress if self.grid == "after" else context.progress.on(self.grid)
-        scale = self.noise * (1 - progress)
+        scale = self.scale(context.progress)
         if scale > 0:
             score = score + scale * gumbel_noise(context)
         return score

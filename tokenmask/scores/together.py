@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from tokenmask.scores.arguments import whole
 from tokenmask.scores.fixed import first_of_stream
-from tokenmask.scores.noise import slot_noise
+from tokenmask.scores.noise import open_noise, slot_noise
 from tokenmask.scores.score import Score, ScoreContext
+
+# Of a context that is still there: the span, and what it made. A masker asks for scores, then for how many.
+_last: WeakKeyDictionary[ScoreContext, tuple[int, Tensor, Tensor]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,7 @@ class SpanUnion(Score):
 
     def __call__(self, context: ScoreContext) -> Tensor:
         """A slot is as good as the best start whose span covers it."""
-        stream, noise = context.batch.stream, torch.where(context.is_open, slot_noise(context), -1.0)
-        covered = noise
-        for shift in range(1, min(self.span, noise.shape[1])):
-            same = (stream[:, shift:] == stream[:, :-shift])[:, :, None]
-            earlier = torch.where(same, noise[:, :-shift], -1.0)
-            covered = torch.cat([covered[:, :shift], torch.maximum(covered[:, shift:], earlier)], 1)
-        return covered
+        return self._covered(context)[0].clone()
 
     def spread(self, context: ScoreContext, share: Tensor) -> Tensor | None:
         if self.span == 1:
@@ -50,10 +48,21 @@ class SpanUnion(Score):
         is_open = context.is_open
         sizes, per_cent = is_open.sum((1, 2)).tolist(), (100 * share).round().long().tolist()
         starts = [max(1, span_starts(size, self.span)[most]) if size else 0 for size, most in zip(sizes, per_cent)]  # noqa: B905
-        noise = torch.where(is_open, slot_noise(context), -1.0).flatten(1)
-        last = torch.tensor(starts, device=is_open.device).clamp(min=1, max=noise.shape[1])
-        least = noise.sort(1, descending=True).values.gather(1, last[:, None] - 1)
-        return ((self(context).flatten(1) >= least) & is_open.flatten(1)).sum(1)
+        covered, each = self._covered(context)
+        last = torch.tensor(starts, device=is_open.device).clamp(min=1, max=each.shape[1])
+        least = each.sort(1, descending=True).values.gather(1, last[:, None] - 1)
+        return ((covered.flatten(1) >= least) & is_open.flatten(1)).sum(1)
+
+    def _covered(self, context: ScoreContext) -> tuple[Tensor, Tensor]:
+        """What :meth:`__call__` gives, and the draws of each row's open slots, then -1; made once for a context."""
+        if _last.get(context, (None,))[0] != self.span:
+            stream, (noise, each) = context.batch.stream, open_noise(context)
+            covered = noise.clone()
+            for shift in range(1, min(self.span, noise.shape[1])):
+                same = (stream[:, shift:] == stream[:, :-shift])[:, :, None]
+                torch.maximum(covered[:, shift:], torch.where(same, noise[:, :-shift], -1.0), out=covered[:, shift:])
+            _last[context] = self.span, covered, each
+        return _last[context][1:]
 
 
 @cache

@@ -85,25 +85,31 @@ def pull(name: str, folder: str | Path, *, revision: str | None = None, endpoint
     api = hub.HfApi(endpoint=endpoint, library_name="tokenmask", library_version=tokenmask.__version__)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
+        _fetch(hub, api, name, revision, partial)
+        Run.load(partial)
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Run.load(target)
+
+
+def _fetch(hub: Any, api: Any, name: str, revision: str | None, folder: Path) -> None:
+    """The files of a run, all of one commit, into a folder."""
+    try:
         about = api.repo_info(name, revision=revision)
         names = [one.rfilename for one in about.siblings or () if belongs(one.rfilename)]
         if "run.json" not in names:
             raise ValueError(f"{name} must hold a run of tokenmask, but has no run.json; check the name")
         for one in sorted(names):
-            api.hf_hub_download(name, one, revision=about.sha, local_dir=partial)
-            check_harmless(partial / one, one)
-        shutil.rmtree(partial / ".cache", ignore_errors=True)  # what huggingface_hub notes for itself
-        Run.load(partial)
-        if target.exists():
-            target.rmdir()
-        partial.rename(target)
+            api.hf_hub_download(name, one, revision=about.sha, local_dir=folder)
+            check_harmless(folder / one, one)
     except _refusals(hub) as error:
         raise ValueError(
             f"{name} was not fetched from the hub ({_reason(error)}); check its name, or log in"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return Run.load(target)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # what huggingface_hub notes for itself
 
 
 def check_name(name: str) -> None:
@@ -126,8 +132,9 @@ def _library(what: str) -> Any:
 
 
 def _refusals(hub: Any) -> tuple[type[Exception], ...]:
+    """What a client raises; RuntimeError is hf_xet's, where the storage of large files fails."""
     errors = importlib.import_module("huggingface_hub.errors")
-    return (OSError, errors.HfHubHTTPError, errors.HFValidationError, *_lost(hub))
+    return (RuntimeError, OSError, errors.HfHubHTTPError, errors.HFValidationError, *_lost(hub))
 
 
 def _lost(hub: Any) -> tuple[type[Exception], ...]:

@@ -26,9 +26,10 @@ def stage(run: Run, folder: Path, card: Card | None = None) -> list[str]:
     is where ``card`` is None; else one is made.
 
     Raises:
-        ValueError: something among it could run a program when it is read, such as a pickle of a foreign tokenizer.
+        ValueError: something among it could run a program when it is read, such as a pickle of a foreign tokenizer; a
+            tokenizer that refers to a folder of this machine.
     """
-    own = run.folder / CARD_FILE
+    own, run = run.folder / CARD_FILE, _without_paths(run)
     if card is None and own.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(own, folder / CARD_FILE)
@@ -42,6 +43,24 @@ def stage(run: Run, folder: Path, card: Card | None = None) -> list[str]:
     for name in names:
         check_harmless(folder / name, name)
     return names
+
+
+def _without_paths(run: Run) -> Run:
+    """The run whose recipe names folders of this machine by their last part; ValueError where a tokenizer needs one."""
+    for name, tokenizer in run.tokenizers.items():
+        source = str(getattr(getattr(tokenizer, "config", None), "source", ""))
+        if Path(source).is_absolute():
+            raise ValueError(
+                f"a shared run must open elsewhere, but its tokenizer of {name!r} refers to {source}; swap it for the "
+                "same with keep=weights"
+            )
+    streams = {}
+    for name, options in run.recipe.streams.items():
+        source = str((options.fit or {}).get("source", ""))
+        if Path(source).is_absolute():
+            options = replace(options, fit={**options.fit, "source": Path(source).name})
+        streams[name] = options
+    return replace(run, recipe=replace(run.recipe, streams=streams))
 
 
 def files_of(folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -182,9 +183,9 @@ def others(world: World) -> list[tuple[str, World]]:
     return found + [("alone", replace(world, numbers=(number,))) for number in numbers]
 
 
-def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT) -> MaskedModel:
-    """A model of one narrow block, no weight of which is zero; group-causal ones may be asked for other places."""
-    config = TransformerConfig(width=64, depth=1, heads=2, shifted=isinstance(pattern, GroupCausal))
+def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT, depth: int = 1) -> MaskedModel:
+    """A model of narrow blocks, no weight of which is zero; group-causal ones may be asked for other places."""
+    config = TransformerConfig(width=64, depth=depth, heads=2, shifted=isinstance(pattern, GroupCausal))
     model = MaskedModel.create(config, layout, pattern=pattern)
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -194,14 +195,15 @@ def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT
 
 
 def model_for(sampler: Sampler) -> MaskedModel:
-    """The first small model that a sampler does not refuse: any pattern, what is given first, group-causal.
+    """The first small model that a sampler does not refuse: any pattern, what is given first, group-causal; one block
+    or, for taps of later ones, four.
 
     Raises:
         AssertionError: it refuses them all.
     """
     refusals = []
-    for pattern in (Full(), GivenFirst(), GroupCausal()):
-        model = small_model(pattern)
+    for depth, pattern in product((1, 4), (Full(), GivenFirst(), GroupCausal())):
+        model = small_model(pattern, depth=depth)
         try:
             filled(sampler, World((1,)), model)
         except ValueError as error:

@@ -78,4 +78,6 @@ def _spoken(text: str) -> Any:
     """The value that words of a command line mean."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return int(text) if text.lstrip("-").isdecimal() else text
+    if text.lstrip("-").isdecimal():
+        return int(text)
+    return float(text) if re.fullmatch(r"-?\d*\.\d+|-?\d+\.", text) else text

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from tokenmask.masking import MaskedBatch
@@ -63,7 +64,7 @@ def orders_itself(module: nn.Module, processes: Processes) -> bool:
     return processes.size > 2 and isinstance(module, DistributedDataParallel)
 
 
-def parallel(together: ModelLoss, processes: Processes, sharding: Sharding) -> nn.Module:
+def parallel(together: ModelLoss, processes: Processes, sharding: Sharding, reduced: bool = False) -> nn.Module:
     """A module that is called like :class:`ModelLoss`; its backward pass averages gradients over the processes.
 
     Args:
@@ -72,6 +73,8 @@ def parallel(together: ModelLoss, processes: Processes, sharding: Sharding) -> n
         sharding: "none": each process holds all weights, gradients and optimiser states
             (``DistributedDataParallel``). "full": each holds an equal part of each, and gathers the weights of a part
             of the backbone when it computes with them (``fully_shard``, FSDP2).
+        reduced: the weights of these parts are gathered in bfloat16, half as many bytes; those that are held, and the
+            gradients as they are added up, stay float32.
     """
     model = together.model
     if processes.size == 1:
@@ -81,10 +84,13 @@ def parallel(together: ModelLoss, processes: Processes, sharding: Sharding) -> n
 
         return DistributedDataParallel(together, find_unused_parameters=model.backbone.sometimes_unused)
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(processes.device.type, (processes.size,))
+    policy = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if reduced else None, reduce_dtype=torch.float32, cast_forward_inputs=False
+    )
     for part in model.backbone.parts():
-        fully_shard(part, mesh=mesh)
+        fully_shard(part, mesh=mesh, mp_policy=policy)
     fully_shard(together, mesh=mesh)
     return together

@@ -79,7 +79,8 @@ class ShardedCheckpoints:
         Raises:
             OSError: the save before this one could not be written.
         """
-        import torch.distributed.checkpoint as dcp
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+        from torch.distributed.checkpoint.state_dict_saver import async_save
 
         self.finish()
         kept: HasParts = task
@@ -92,11 +93,11 @@ class ShardedCheckpoints:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
         self._processes.wait()
-        writer = dcp.HuggingFaceStorageWriter(str(target), save_distributed=True)
+        writer = HuggingFaceStorageWriter(str(target), save_distributed=True)
         self._published, self._problem = threading.Event(), None
         if self._processes.size == 1:  # for the thread, too; that one process saves alone is meant
             warnings.filterwarnings("ignore", _ALONE, UserWarning)
-        pending = dcp.async_save(
+        pending = async_save(
             copies, storage_writer=writer, process_group=self._group, no_dist=self._processes.size == 1
         )
         assert isinstance(pending, Future)
@@ -180,15 +181,21 @@ def _odd(found: dict[str, int], named: dict[str, int]) -> str:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """Whole tensors of all files, on the CPU."""
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     try:
-        reader = dcp.HuggingFaceStorageReader(str(path))
+        reader = HuggingFaceStorageReader(str(path))
         known = reader.read_metadata().state_dict_metadata
-        tensors = {name: torch.empty(one.size, dtype=one.properties.dtype) for name, one in known.items()}
+        tensors = {
+            name: torch.empty(one.size, dtype=one.properties.dtype)
+            for name, one in known.items()
+            if isinstance(one, TensorStorageMetadata)
+        }
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", _ALONE, UserWarning)
-            dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(path)), no_dist=True)
+            load(tensors, storage_reader=HuggingFaceStorageReader(str(path)), no_dist=True)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} must hold whole safetensors, but reading failed ({reason}); use a backup") from error

@@ -64,6 +64,9 @@ class Training:
             does not multiply in bfloat16 by itself.
         sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
             holds everything.
+        gathered: "bfloat16" halves what shards send of their weights: those of the blocks are gathered in it, beside
+            ``precision`` bfloat16, whose products are of it anyway; weights that are held, their optimiser and the sums
+            of gradients stay float32.
         compile: "blocks" compiles the parts of the backbone by ``torch.compile``, as whole graphs: the same losses to
             rounding, another training bit for bit, after a minute or more of compiling (by a C++ compiler on the CPU).
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
@@ -95,6 +98,7 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     products: Literal["float32", "bfloat16"] = "float32"
     sharding: Sharding = "none"
+    gathered: Literal["float32", "bfloat16"] = "float32"
     compile: Literal["none", "blocks"] = "none"
     recompute: bool = False
     ema: float = 0.0
@@ -127,6 +131,11 @@ class Training:
             raise ValueError(
                 "training.precision bfloat16 multiplies in bfloat16 already, got training.products bfloat16 beside it; "
                 "leave one of them float32"
+            )
+        if self.gathered != "float32" and not (self.sharding == "full" and self.precision == "bfloat16"):
+            raise ValueError(
+                "training.gathered bfloat16 is of shards whose products are of bfloat16, got training.sharding "
+                f"{self.sharding} and precision {self.precision}; set them to full and bfloat16, or leave it float32"
             )
         if self.compile != "none" and self.products != "float32":
             raise ValueError(
@@ -215,7 +224,7 @@ class Trainer:
         self.procedure = procedure or Plain()
         self.kept: dict[str, Tensor] = {}
         together = ModelLoss(self.model, objective, self.procedure, self.kept)
-        self._parallel = parallel(together, self.processes, training.sharding)
+        self._parallel = parallel(together, self.processes, training.sharding, training.gathered == "bfloat16")
         self._rehearses = orders_itself(self._parallel, self.processes)
         if training.compile == "blocks":
             for part in self.model.backbone.parts():

@@ -2,23 +2,26 @@
 #pragma once
 
 #include "tokenmask/failure.h"
+#include "tokenmask/macros.h"
 
 namespace tokenmask {
 
 struct QuantizeResidualArgs {
   const float* x;          // [rows, width]
   const float* codebooks;  // [levels, codes, width]
-  float* packed;           // CPU: scratch, [levels, panels, width, panel]; CUDA: [levels, width, codes]
+  float* packed;           // CPU: scratch, [levels, panels, width, panel]; CUDA: [levels, width, padded_codes]
   float* biases;           // CPU: scratch, [levels, panels, panel]; CUDA: [levels, codes]
   int32_t* out_codes;      // [rows, levels] out
   float* quantized;        // [rows, width] out
   int64_t rows, width, levels, codes;
   bool unit_norm;
-  float* rest = nullptr;  // CUDA, above kSharedWidth: scratch, [rows up to a multiple of kRowsOfBlock, width]
+  float* rest = nullptr;  // CUDA: scratch, [rows up to a multiple of kMostRowsOfTile, width], at a multiple of 16 bytes
 };
 
-constexpr int64_t kRowsOfBlock = 8;     // that a CUDA block takes through all levels
-constexpr int64_t kSharedWidth = 1536;  // what is left of as many rows fits the shared memory that any launch may have
+constexpr int kMostRowsOfTile = 128;  // that a CUDA block takes through all levels
+
+// Codes of a transposed codebook on CUDA: each of its rows begins at a multiple of 16 bytes.
+TM_HOST_DEVICE int64_t padded_codes(int64_t codes) { return (codes + 3) / 4 * 4; }
 
 // On CUDA both failures go to one word; of x they come after all of the codebooks.
 constexpr int64_t kAfterCodebooks = int64_t{1} << 62;
@@ -33,7 +36,7 @@ int64_t quantize_pack_cpu(const QuantizeResidualArgs& args, int64_t begin, int64
 // Rows [begin, end), from packed codebooks.
 int64_t quantize_residual_cpu(const QuantizeResidualArgs& args, int64_t begin, int64_t end);
 
-// `packed` holds the transposed codebooks; the biases are filled first.
+// `packed` holds the transposed codebooks, with zeros behind the last code; the biases are filled first.
 void quantize_residual_cuda(const QuantizeResidualArgs& args, const LateFailure& late, void* stream);
 
 }  // namespace tokenmask

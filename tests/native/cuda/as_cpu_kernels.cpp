@@ -200,13 +200,17 @@ void embed_codes_backward(const EmbedCodesBackwardArgs& on_host, int64_t, int64_
                   [&](const LateFailure& late) { embed_codes_backward_cuda(args, listed, late, nullptr); });
 }
 
-int64_t panel() { return 1; }
+constexpr int64_t kPanel = 4;
+
+int64_t panel() { return kPanel; }
 
 int64_t pack(const QuantizeResidualArgs& args, int64_t begin, int64_t end) {
-  for (int64_t at = begin; at < end; ++at) {
-    const int64_t level = at / args.codes, code = at % args.codes;
+  const int64_t stride = padded_codes(args.codes);
+  for (int64_t at = begin * kPanel; at < end * kPanel; ++at) {
+    const int64_t level = at / stride, code = at % stride;
     for (int64_t d = 0; d < args.width; ++d) {
-      args.packed[(level * args.width + d) * args.codes + code] = args.codebooks[at * args.width + d];
+      args.packed[(level * args.width + d) * stride + code] =
+          code < args.codes ? args.codebooks[(level * args.codes + code) * args.width + d] : 0.0f;
     }
   }
   return kNoFailure;
@@ -216,14 +220,14 @@ int64_t quantize_residual(const QuantizeResidualArgs& on_host, int64_t, int64_t)
   QuantizeResidualArgs args = on_host;
   const int64_t book = args.levels * args.codes;
   const OnDevice x(args.x, args.rows * args.width), codebooks(args.codebooks, book * args.width);
-  const OnDevice packed(args.packed, book * args.width), biases(args.biases, book),
+  const OnDevice packed(args.packed, args.levels * padded_codes(args.codes) * args.width), biases(args.biases, book),
       quantized(args.quantized, args.rows * args.width);
   const OnDevice codes(args.out_codes, args.rows * args.levels);
   args.x = x, args.codebooks = codebooks, args.packed = packed, args.biases = biases, args.quantized = quantized,
   args.out_codes = codes;
-  const int64_t blocks = (args.rows + kRowsOfBlock - 1) / kRowsOfBlock;
-  std::vector<float> rest_here(args.width > kSharedWidth ? blocks * kRowsOfBlock * args.width : 0);
-  const OnDevice rest(rest_here.empty() ? nullptr : rest_here.data(), int64_t(rest_here.size()));
+  const int64_t tiles = (args.rows + kMostRowsOfTile - 1) / kMostRowsOfTile;
+  std::vector<float> rest_here(tiles * kMostRowsOfTile * args.width);
+  const OnDevice rest(rest_here.data(), int64_t(rest_here.size()));
   args.rest = rest;
   const int64_t failed =
       with_failure("quantize_residual", [&](const LateFailure& late) { quantize_residual_cuda(args, late, nullptr); });

@@ -254,8 +254,8 @@ void embeddings() {
 }
 
 void quantizers() {
-  const int64_t rows = below(30), levels = below(4), codes = 1 + size_up_to(520);
-  const int64_t width = codes < 40 && chance(3) ? kSharedWidth - 2 + below(5) : below(40);
+  const int64_t rows = below(chance(4) ? 300 : 30), levels = below(4), codes = 1 + size_up_to(520);
+  const int64_t width = below(codes < 40 && chance(8) ? 2000 : 40);
   Array<float> x(rows * width), books(levels * codes * width), sum(rows * width), wanted_sum(rows * width);
   Array<int32_t> out(rows * levels), wanted(rows * levels);
   const int64_t kind = chance(4) ? 0 : 1 + below(5);

@@ -110,8 +110,33 @@ MUTATIONS = {
     ),
     "rest scored before the level is done": (
         "quantize_residual.cu",
-        "      }\n      __syncthreads();\n",
-        "      }\n",
+        "      __syncthreads();  // before what is left is copied, and the nearest of the next level are written\n",
+        "",
+    ),
+    "nearest read before all are found": (
+        "quantize_residual.cu",
+        "      __syncthreads();\n      for (int r = warp; r < count",
+        "      for (int r = warp; r < count",
+    ),
+    "stage read before it is there": (
+        "quantize_residual.cu",
+        "        wait_for_groups<1>();\n",
+        "        wait_for_groups<2>();\n",
+    ),
+    "stage copied over while it is read": (
+        "quantize_residual.cu",
+        "        begin_copy(step + 2);\n",
+        "        begin_copy(step + 3);\n",
+    ),
+    "numbers behind the last of a vector": (
+        "quantize_residual.cu",
+        "const bool inside = from + i / kFours < width;",
+        "const bool inside = true;",
+    ),
+    "nearest of the tile before": (
+        "quantize_residual.cu",
+        "(first == 0 || here < found)",
+        "(here < found)",
     ),
     "query read before it is loaded": (
         "cache.cu",
@@ -139,10 +164,10 @@ MUTATIONS = {
         "draw(args.seed, uint32_t(i / kPer), Purpose::mask",
         "draw(args.seed, uint32_t(i), Purpose::mask",
     ),
-    "shared memory half as large": (
+    "codes behind the last": (
         "quantize_residual.cu",
-        "kRows * args.width * sizeof(float)",
-        "kRows / 2 * args.width * sizeof(float)",
+        "code < args.codes ? biases[code] : __builtin_inff()",
+        "code < stride ? biases[code < args.codes ? code : 0] : __builtin_inff()",
     ),
     "reduction in a branch": (
         "sample_codes.cu",
@@ -167,8 +192,8 @@ MUTATIONS = {
     "ties to the higher index": ("select.cuh", "<< bits) | (size - 1 - index);", "<< bits) | index;"),
     "two blocks write one row": (
         "embed_codes.cu",
-        "store_float<type>(args.out, row * args.width + i, sum);",
-        "store_float<type>(args.out, row / 2 * args.width + i, sum);",
+        "store_float<type>(args.out, row * args.width + column, sum[0]);",
+        "store_float<type>(args.out, row / 2 * args.width + column, sum[0]);",
     ),
     "vector load that is not aligned": (
         "uniform.cu",
@@ -178,8 +203,8 @@ MUTATIONS = {
     ),
     "fused steps": (
         "quantize_residual.cu",
-        "__fmaf_rn(-rest[r * width + d], value, score[r])",
-        "score[r] - rest[r * width + d] * value",
+        "__fmaf_rn(-left[r], value[c], score[r][c])",
+        "score[r][c] - left[r] * value[c]",
     ),
     "a maximum that passes over NaN": (
         "cache.cu",

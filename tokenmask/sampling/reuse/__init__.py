@@ -1,6 +1,7 @@
 """Reuse: what is kept of one step of a generation for the next; a policy a file."""
 
 from tokenmask.sampling.reuse.group_causal import GroupCausalReuse, known_positions
+from tokenmask.sampling.reuse.merging import MergeTokens
 from tokenmask.sampling.reuse.policy import Cache, NoReuse, Reuse, ReuseStep, Scored
 from tokenmask.sampling.reuse.prefix import PrefixReuse
 from tokenmask.sampling.reuse.prompt import PromptReuse
@@ -11,6 +12,7 @@ __all__ = [
     "Cache",
     "GroupCausalReuse",
     "HideSinks",
+    "MergeTokens",
     "NoReuse",
     "PrefixReuse",
     "PromptReuse",

@@ -1,0 +1,140 @@
+"""Stages of plain parts alone are run in fewer calls: each step is bit for bit that of the whole loop."""
+
+import pytest
+import torch
+
+from tokenmask.batch import FILL, GIVEN, collate
+from tokenmask.layout import Layout
+from tokenmask.sampling import (
+    Categorical,
+    ClassifierFree,
+    ForbidCodes,
+    NoGuidance,
+    ProcessSchedule,
+    RevokeRandom,
+    Sampler,
+    SamplerState,
+    Stage,
+    UniformSchedule,
+)
+from tokenmask.sampling.straight import Straight
+from tokenmask.scores import ConfidenceScore, EntropyScore, MarginScore, RandomScore, RasterScore
+from tokenmask.streams import StreamSpec, TokenStream
+
+SPEC = StreamSpec("sound", (11, 9), ("time",), rate_hz=10.0)
+LAYOUT = Layout({"sound": SPEC, "word": StreamSpec("word", (5,), ("index",))})
+
+
+class Fixed:
+    """Logits that follow from what stands in the row, so that a wrong code or mask changes all that comes after."""
+
+    def __init__(self, backwards=True):
+        self.asked, self.backwards = [], backwards
+
+    def logits(self, inputs, queries, t=None, group=None, **more):
+        self.asked.append((queries.slots.tolist(), queries.heads.tolist(), t.tolist(), group is not None))
+        size = inputs.shape[1] * inputs.shape[2]
+        row = torch.div(queries.slots, size, rounding_mode="floor")
+        told = (inputs.ids.view(len(inputs.ids), -1).double() * torch.arange(1, size + 1)).sum(1)[row]
+        for head in queries.heads.unique().tolist():
+            index = (queries.heads == head).nonzero()[:, 0]
+            index = index.flip(0) if self.backwards else index  # a head may answer in any order
+            codes = torch.arange(LAYOUT.ranges[head].size)
+            yield (
+                head,
+                index,
+                (told[index, None] * 0.37 + (queries.slots[index, None] + 1) * (codes + 1)).sin().float() * 3,
+            )
+
+
+def start(words: bool = False) -> SamplerState:
+    """Three rows of other lengths, of which the second is given in part; with words besides, if asked for."""
+    rows = []
+    for number, length in enumerate((5, 7, 3)):
+        codes = torch.arange(length * 2).view(length, 2).remainder(9).int()
+        role = torch.full(codes.shape, FILL, dtype=torch.int8)
+        if number == 1:
+            role[:3] = GIVEN
+        streams, roles = {"sound": TokenStream(SPEC, codes)}, {"sound": role}
+        if words:
+            streams["word"] = TokenStream(LAYOUT.streams["word"], torch.zeros(3, 1, dtype=torch.int32))
+            roles["word"] = FILL
+        rows.append(LAYOUT.pack(streams, roles=roles))
+    return SamplerState.start(collate(rows, torch.tensor([4, 0, 2])), LAYOUT, torch.tensor([7, 8, 7]))
+
+
+def taken(sampler: Sampler, state: SamplerState, backwards=True) -> tuple[list[SamplerState], list]:
+    model = Fixed(backwards)
+    return [step.state for step in sampler.iterate({"main": model}, LAYOUT, state)], model.asked
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """Whether each stage was run in fewer calls."""
+    made, of = [], Straight.of
+
+    def noted(*arguments):
+        found = of(*arguments)
+        made.append(found is not None)
+        return found
+
+    monkeypatch.setattr(Straight, "of", noted)
+    return made
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ConfidenceScore(),
+        ConfidenceScore(4.5),
+        ConfidenceScore(2.0, grid="ends"),
+        MarginScore(),
+        EntropyScore(),
+        RandomScore(),
+        RasterScore(),
+    ],
+)
+@pytest.mark.parametrize(
+    "pick",
+    [Categorical(), Categorical(0.0), Categorical(2.0, 0.5, top_k=4, grid="after"), Categorical(top_p=0.7, min_p=0.05)],
+)
+def test_each_step_is_that_of_the_whole_loop(order, pick, used, monkeypatch):
+    sampler = Sampler(
+        4,
+        order=order,
+        pick=pick,
+        schedule=ProcessSchedule() if pick.top_k else UniformSchedule(),
+        guidance=ClassifierFree(1.0),
+    )
+    fast, asked = taken(sampler, start())
+    assert used == [True, True]  # a stage for each level
+    monkeypatch.setattr(Straight, "of", lambda *arguments: None)
+    slow, asked_slowly = taken(sampler, start())
+    assert asked == asked_slowly and len(fast) == len(slow) == 8
+    for one, other in zip(fast, slow, strict=True):
+        assert torch.equal(one.batch.ids, other.batch.ids) and torch.equal(one.is_open, other.is_open)
+        assert torch.equal(one.score, other.score) and torch.equal(one.keys, other.keys)
+        assert one.step == other.step and dict(one.counters) == dict(other.counters)
+        assert dict(one.carry) == dict(other.carry) == {} and one.cache is other.cache is None
+    assert not fast[-1].is_open.any()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"guidance": ClassifierFree(2.0)},
+        {"constraint": ForbidCodes({"sound": (1,)})},
+        {"revoke": RevokeRandom(0.2)},
+        {"order": ConfidenceScore(plain=True)},
+        {"order": type("Own", (RandomScore,), {})()},
+        {"pick": type("Own", (Categorical,), {})()},
+    ],
+)
+def test_a_part_that_may_have_a_say_is_asked(parts, used):
+    taken(Sampler(3, **parts), start(), backwards=False)
+    assert set(used) == {False}
+
+
+def test_rows_with_codes_of_two_ranges_take_the_whole_loop(used):
+    states, _ = taken(Sampler(stages=(Stage(3, levels=None),), guidance=NoGuidance()), start(words=True))
+    assert used == [False] and not states[-1].is_open.any()
