@@ -115,10 +115,10 @@ def test_lengths_are_drawn_by_seed_and_sample_or_the_best_is_taken():
 @pytest.mark.parametrize(
     ("length", "sentence"),
     [
-        ((3, 2), "from the least to the most"),
+        ((3, 2), "from the least to the most codes, got 3 to 2; write 2 to 3"),
         ((0, 2), "at least 1"),
         ((1, 2, 3), "the least and the most, got"),
-        ((1, 400), "at most 256 lengths"),
+        ((1, 400), "at most 256 numbers of codes to choose among, got 1 to 400; write a most of 256 or less"),
     ],
 )
 def test_wrong_ranges_are_named(length, sentence):

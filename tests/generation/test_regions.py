@@ -131,9 +131,9 @@ def test_a_hole_is_resized_and_all_around_it_stays():
 @pytest.mark.parametrize(
     ("stream", "places", "length", "sentence"),
     [
-        (zeros(SOUND, 5), [1], 2, "only words can be replaced by more or fewer codes, got length=2"),
+        (zeros(SOUND, 5), [1], 2, "only words can be replaced by more or fewer codes, got a length for audio"),
         (zeros(replace(WORDS, grid=(5,)), 5), [1], 2, "only words can be replaced"),
-        (zeros(WORDS, 5), [1, 3], 2, "length goes with one region, got 2 for 2 places in several"),
+        (zeros(WORDS, 5), [1, 3], 2, "length goes with one region, got several that lie apart"),
         (zeros(WORDS, 5), [1], 0, "length must be at least 1, got 0"),
         (zeros(WORDS, 5), [1], 10**9, "length must be in 1..268435456, got 1000000000"),
     ],

@@ -99,7 +99,7 @@ def test_generate_takes_the_settings_of_a_budget(found):
     steps.clear()
     run.generate_tokens("chain", budget=3, steps=5, on_step=lambda now: steps.append(now.step))
     assert steps == [1, 2, 3, 4, 5]
-    with pytest.raises(ValueError, match=r"chain has settings for 2, 4, 8, got a budget of 1 passes; .* --budgets 1`"):
+    with pytest.raises(ValueError, match=r"which has settings for 2, 4, 8 passes, got a budget of 1; .* --budgets 1`"):
         run.generate("chain", budget=1)
     with pytest.raises(ValueError, match="a sampler says all"):
         run.generate("chain", budget=2, sampler=Sampler(1))

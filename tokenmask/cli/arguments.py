@@ -202,7 +202,10 @@ def counts(text: str) -> int | tuple[int, int]:
     least, colon, most = text.partition(":")
     if not colon:
         return count(text)
-    found = count(least), count(most)
+    try:
+        found = count(least), count(most)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be N or LEAST:MOST, whole numbers from 1 on, got {text!r}") from None
     if found[0] > found[1]:
         raise argparse.ArgumentTypeError(f"must be LEAST:MOST with the least first, got {text!r}")
     return found

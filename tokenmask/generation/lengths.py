@@ -40,10 +40,14 @@ def length_range(length: int | tuple[int, int] | None) -> tuple[int, int] | None
     if len(length) != 2:
         raise ValueError(f"length is a number of codes, or the least and the most, got {list(length)}; write two")
     least, most = (whole("each of length", one) for one in length)
-    if not least <= most < least + MOST_LENGTHS:
+    if least > most:
         raise ValueError(
-            f"length must go from the least to the most codes, at most {MOST_LENGTHS} lengths, got {least} to {most}; "
-            "write them in order"
+            f"length must go from the least to the most codes, got {least} to {most}; write {most} to {least}"
+        )
+    if most >= least + MOST_LENGTHS:
+        raise ValueError(
+            f"length must leave at most {MOST_LENGTHS} numbers of codes to choose among, got {least} to {most}; write "
+            f"a most of {least + MOST_LENGTHS - 1} or less"
         )
     return least, most
 

@@ -121,12 +121,12 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     length = whole("length", whole("length", length), most=MOST_CODES)
     if stream.spec.axes != ("index",) or stream.spec.grid != (None,):
         raise ValueError(
-            f"only words can be replaced by more or fewer codes, got length={length} for other media; leave it out"
+            f"only words can be replaced by more or fewer codes, got a length for {stream.spec.modality}; leave it out"
         )
     places = chosen.any(-1).nonzero().squeeze(1)
     first, stop = int(places[0]), int(places[-1]) + 1
     if len(places) != stop - first:
-        raise ValueError(f"length goes with one region, got {length} for {len(places)} places in several; leave it out")
+        raise ValueError("length goes with one region, got several that lie apart; give one, or leave length out")
     fresh = stream.codes[first : first + 1].expand(length, -1)
     codes = torch.cat([stream.codes[:first], fresh, stream.codes[stop:]])
     again = torch.zeros(codes.shape, dtype=torch.bool)

@@ -156,10 +156,11 @@ class Recipe:
             found = self.budgets.get(stream, ())
             fitting = [one for one in found if one.passes <= budget]
             if not fitting:
-                known = ", ".join(str(one.passes) for one in found) or "no budget"
+                known = f"settings for {', '.join(str(one.passes) for one in found)} passes" if found else "none"
+                more = "ask for more, or " if found else "leave it out, or "
                 raise ValueError(
-                    f"{stream} has settings for {known}, got a budget of {budget} passes; ask for more, or find them "
-                    f"by `tokenmask tune RUN --stream {stream} --budgets {budget}`"
+                    f"a budget needs settings that were found for {stream}, which has {known}, got a budget of "
+                    f"{budget}; {more}find them by `tokenmask tune RUN --stream {stream} --budgets {budget}`"
                 )
             sampler = fitting[-1].sampler
         return sampler if law is None else replace(sampler, process=law)

@@ -124,7 +124,7 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
         if every[-1].piece is not None or not drawing.at_once(every[-1].request):
             raise ValueError(
                 f"a length is chosen by all that stands around the region, but {name!r} is longer than the model sees "
-                "with it; write one length"
+                f"with {most} codes in its place; write a smaller most, or one length"
             )
         lengths = [*drawing.lengths([one.request for one in every], least, seed, samples)]
     remade = list[TokenStream]()
