@@ -20,6 +20,8 @@ WRONG = {
     "generate image --also 2:text=@none.txt": "none.txt does not exist; it is given for 'text'",
     "generate image --prompts none.txt": "none.txt does not exist; name a file of prompts",
     "edit none.png": "none.png does not exist; name the file that is edited",
+    "generate image --record steps": "a recording's file must end in .safetensors, got 'steps'; rename it",
+    "generate image --record none/s.safetensors": "none is not a folder; make it",
     "encode none.png --tokenizer shipped --out new": "none.png does not exist",
     "encode . --tokenizer none --out new": "a tokenizer folder holds tokenizer.json, but none does not",
     "train own --data . --tokenizer image=none --out new": "a tokenizer folder holds tokenizer.json, but none does not",
@@ -82,3 +84,13 @@ def test_what_is_installed_meanwhile_is_found(tmp_path, monkeypatch):
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(f"[{group}]\none = brought:One\n")
     assert [(point.name, point.value) for point in points.entry_points(group)] == [("one", "brought:One")]
+
+
+@pytest.mark.parametrize("command", ["generate image", "edit words --stream text"])
+def test_a_recording_that_is_there_is_kept(command, tmp_path):
+    there = tmp_path / "steps.safetensors"
+    there.write_text("kept")
+    words = [*command.split(), "--record", str(there)]
+    with pytest.raises(ValueError, match=r"steps.safetensors exists; choose another name or add --force"):
+        check_paths(make_parser().parse_args(words))
+    check_paths(make_parser().parse_args([*words, "--force"]))

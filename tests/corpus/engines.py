@@ -1,6 +1,5 @@
 """Items for every engine, and what every engine must make of them: the shards of one process, byte for byte."""
 
-import os
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tests.corpus.loaders import killed_once
 from tests.worlds import emoji
 from tokenmask.corpus import Corpus, Engine, Item, TableEncoder, build_corpus, write_tables
 from tokenmask.modalities.text import Text
@@ -25,14 +25,6 @@ def words(count: int) -> list[Item]:
 
 def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
-def killed_once(place: Path, text: str) -> Text:
-    """Ends the process that loads it the first time, as somebody from outside would."""
-    if not place.exists():
-        place.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Text(text)
 
 
 def check(engine: Engine, tokenizer: Tokenizer, folder: Path) -> None:

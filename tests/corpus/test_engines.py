@@ -1,6 +1,7 @@
 """encode_table on a process pool, and what it takes and gives by itself."""
 
 import pickle
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -99,3 +100,32 @@ def test_engines_have_names(text: Tokenizer, tmp_path: Path) -> None:
         ProcessPool(0)
     with pytest.raises(ValueError, match=r"give them to the engine, as in engine=ProcessPool\(2\)"):
         build_corpus([], {"text": text}, tmp_path, engine="processes", workers=2)
+
+
+class Wrong:
+    """An engine that answers in another order, to the first table alone, or twice."""
+
+    size = 1
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def map(self, encode: TableEncoder, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        answers = [encode(table) for table in tables]
+        yield from {"swapped": answers[::-1], "fewer": answers[:1], "more": [*answers, answers[-1]]}[self.kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("swapped", "to the table of 5 rows from 'k0' it gave 5 rows from 'k15'"),
+        ("fewer", "to the table of 5 rows from 'k5' it gave none"),
+        ("more", "to the table of none it gave 5 rows from 'k15'"),
+    ],
+)
+def test_an_engine_that_answers_otherwise_is_refused(text: Tokenizer, tmp_path: Path, kind: str, sentence: str) -> None:
+    items = [Item(f"k{number}", {"text": Text(f"word {number}")}) for number in range(20)]
+    with pytest.raises(ValueError, match=f"Wrong.map must give one answer to each table.*{sentence}"):
+        build_corpus(items, {"text": text}, tmp_path / "corpus", engine=Wrong(kind), progress=False)
+    with pytest.raises(TypeError, match=r"engine must map a function over tables .*, got .*ProcessPool'>; pass"):
+        build_corpus(items, {"text": text}, tmp_path / "other", engine=ProcessPool, progress=False)  # type: ignore[arg-type]

@@ -35,7 +35,19 @@ def check_paths(arguments: argparse.Namespace) -> None:
     if name == "show":
         _there(said["recording"], "name a recording, as --record keeps one")
     if drawn:
+        if said["record"] is not None:
+            _new_recording(Path(said["record"]), said["force"])
         _streams(Path(said["run"] or SHIPPED), arguments)
+
+
+def _new_recording(path: Path, force: bool) -> None:
+    """As Recording.save and check_new have it, before anything is drawn."""
+    if path.suffix.lower() != ".safetensors":
+        raise ValueError(f"a recording's file must end in .safetensors, got {path.name!r}; rename it")
+    if path.exists() and not force:
+        raise ValueError(f"{path} exists; choose another name or add --force")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is not a folder; make it, or choose another name for the recording")
 
 
 def _streams(run: Path, arguments: argparse.Namespace) -> None:

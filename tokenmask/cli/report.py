@@ -41,6 +41,13 @@ def show(arguments: argparse.Namespace) -> int:
         raise ValueError(f"a page is a file that ends in .html, got {str(path)!r}; name one with --out FILE.html")
     if not path.parent.is_dir():
         raise ValueError(f"{path.parent} is not a folder; make it, or choose another place with --out FILE.html")
+    known = [tokenizer.spec for tokenizer in run.tokenizers.values()]
+    foreign = sorted({one.stream.spec.modality for one in recording if one.stream.spec not in known})
+    if foreign:
+        raise ValueError(
+            f"{arguments.recording} holds codes of {', '.join(foreign)} that no tokenizer of {run.folder} decodes; "
+            "name the run that drew it with --run"
+        )
     write_recording(recording, path, run.tokenizers)
     say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -135,7 +135,10 @@ def write_recording(recording: Recording, path: str | Path, tokenizers: Mapping[
     section = filling_section(recording, tokenizers)
     if section is None:
         raise ValueError("a recording must hold a step to be shown, got none; record a generation with on_step")
-    facts = [("Steps", f"{len(recording):,}"), ("Requests", f"{len({one.request for one in recording}):,}")]
+    facts = [
+        ("Steps", f"{max((one.steps for one in recording), default=0):,}"),
+        ("Requests", f"{len({one.request for one in recording}):,}"),
+    ]
     text = make_page("A generation", "What was decided after each step.", facts, [section], "Made by tokenmask.")
     write_text_atomic(path, text)
     return Path(path)
