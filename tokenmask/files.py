@@ -23,7 +23,14 @@ _MARKED = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
 
 def coding_of(data: bytes) -> str:
     """How text that begins so is coded: UTF-8, or UTF-16 or UTF-32 where a byte order mark says so; the mark is none
-    of its characters."""
+    of its characters.
+
+    Raises:
+        UnicodeDecodeError: it begins with two letters and two zeros in turn, as UTF-16 without a mark does.
+    """
+    zeros = [byte == 0 for byte in data[:4]]
+    if zeros in ([False, True, False, True], [True, False, True, False]):
+        raise UnicodeDecodeError("utf-8", data[:4], 0, 4, "every second byte is 0, as in UTF-16 without a mark")
     return next((name for mark, name in _MARKED if data.startswith(mark)), "utf-8-sig")
 
 
@@ -31,7 +38,7 @@ def text_of(data: bytes) -> str:
     """The text in a file: UTF-8, or UTF-16 or UTF-32 where a byte order mark says so, which is no part of it.
 
     Raises:
-        UnicodeDecodeError: it is none of these.
+        UnicodeDecodeError: it is none of these, or UTF-16 without a mark.
     """
     return data.decode(coding_of(data))
 

@@ -31,7 +31,7 @@ class PitchedConfig:
 
     width: int = 64
     blocks: int = 2
-    rounds: int = 1
+    rounds: int = 2
     lift: float = 0.5
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 NEEDED = ("samples", "sample_rate_hz", "channels")
 SCALE = "microvolts_per_count"
+SESSION = "session"  # what a recording knows of its circumstances, beside its samples
 """Array of one number, or of one a channel, by which integers are multiplied."""
 
 _QUIET, _LOUD = 0.05, 1e5  # microvolts of the largest sample; what is beyond is hardly in microvolts
@@ -74,4 +75,10 @@ def read_arrays(file: Mapping[str, Any], notes: list[str]) -> Arrays:
     if 0 < peak < _QUIET or peak > _LOUD:
         other = "volts or millivolts" if peak < _QUIET else "nanovolts or the integers of a converter"
         notes.append(f"its largest sample is {peak:.3g} microvolts; if its numbers are {other}, save microvolts")
+    if microvolts.numel() and microvolts.shape[1] > 1:
+        same = (microvolts == microvolts[:, :1]).all(1).tolist()
+        if flat := [name for name, one in zip(names, same, strict=True) if one]:
+            notes.append(f"without a wave, the same value throughout: {', '.join(flat)}")
+    if others := [name for name in file if name not in (*NEEDED, SCALE, SESSION)]:
+        notes.append(f"left out: the arrays {', '.join(others)}")
     return Arrays(microvolts, float(rate.reshape(())), names)

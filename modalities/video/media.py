@@ -26,6 +26,7 @@ from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.edits import shown_part, without_edits
 from tokenmask.modalities.video.following import count_films
 from tokenmask.modalities.video.matroska import LONGEST_TICK, tick_nanoseconds
+from tokenmask.modalities.video.riff import LEAST_BYTES, announced_frames
 from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
 from tokenmask.modalities.video.whole import missing_bytes
@@ -34,6 +35,7 @@ from tokenmask.telling import tell
 
 MAX_PIXELS = 1 << 30  # of all frames of a clip together; 3 GiB in memory
 _RATE, _FRAMES = "frame_rate_hz", "frames"  # text chunks of a strip
+_UNSAID = 100  # milliseconds of a frame that does not say how long it is on, as browsers have it
 _EARLY = 1e-4  # seconds below zero that are no rounding
 _ROUNDED = 1e-3  # seconds by which the length of an edit may be rounded
 _NO_TIME = 1e9  # seconds; decord has a large number below zero for frames without a time
@@ -232,6 +234,9 @@ def _decoded(named: Path, path: Path) -> _Film:
         ) from error
     if (tick := tick_nanoseconds(path) or 0) >= LONGEST_TICK:
         raise _broken(path, f"a tick of its clock is {tick} nanoseconds")
+    size = path.stat().st_size
+    if (frames_said := announced_frames(path) or 0) * LEAST_BYTES > size:
+        raise _broken(named, f"it announces {frames_said} frames in {size} bytes")
     try:
         reader = VideoReader(str(path), num_threads=1)
         count, rate = len(reader), float(reader.get_avg_fps())
@@ -289,10 +294,12 @@ def _read_animation(path: Path) -> tuple[Tensor, float]:
             _check_size(path, getattr(film, "n_frames", 1), film.height, film.width)
             for frame in ImageSequence.Iterator(film):
                 frames.append(Image.from_pillow(frame.copy()).pixels)
-                durations.append(round(film.info.get("duration", 0)) or 100)  # browsers show 0 as a tenth of a second
+                durations.append(round(film.info.get("duration", 0)))
     except (OSError, SyntaxError, EOFError, IndexError, struct.error, pillow.DecompressionBombError) as error:
         raise _broken(path, error) from error
-    ends = [end / 1000 for end in accumulate(durations)]
+    if len(frames) > 1 and (unsaid := durations.count(0)):
+        tell(f"{path} does not say how long {unsaid} of its {len(frames)} frames are on; a tenth of a second is taken")
+    ends = [end / 1000 for end in accumulate(one or _UNSAID for one in durations)]
     chosen, rate = steady([0.0, *ends[:-1]], ends[-1], 0.01 if path.suffix.lower() == ".gif" else 0.001)
     _check_size(path, len(chosen), *frames[0].shape[:2])
     return torch.stack(frames)[chosen], rate

@@ -316,6 +316,15 @@ def test_tables_of_a_hub_with_media_in_them(tmp_path):
     }
 
 
+@pytest.mark.parametrize("about", [b"{", b"[]", b'{"info": 3}', b'{"info": {"features": [1]}}', b'{"info": "\xac"}'])
+def test_a_table_that_says_nonsense_of_its_columns_is_refused(tmp_path, about):
+    cells = pa.array([{"bytes": png(0), "path": "0.png"}], MEDIA)
+    table = pa.table({"image": cells}).replace_schema_metadata({b"huggingface": about})
+    pq.write_table(table, tmp_path / "train-0.parquet")
+    with pytest.raises(ValueError, match=r"train-0\.parquet must say in JSON what its columns are .*; copy it again"):
+        items([tmp_path], BOTH)
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_one_split_alone_is_split_as_other_folders_are(tmp_path, split):
     put(tmp_path, {f"{split}/cat/{number}.png": png(0) for number in range(40)})

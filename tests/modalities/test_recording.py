@@ -210,6 +210,10 @@ def test_arrays_of_other_programs(tmp_path: Path) -> None:
     counts = {"samples": wave.astype(">i2"), "sample_rate_hz": 128, "channels": ["Fp1", "O2"]}
     np.savez(tmp_path / "b.npz", **counts, microvolts_per_count=[0.5, 2])
     assert np.array_equal(EegRecording.load(tmp_path / "b.npz").samples.numpy(), wave * [[0.5], [2]])
+    np.savez(tmp_path / "d.npz", **{**counts, "samples": wave * [[0.0], [1.0]] + [[3.0], [0.0]]}, events=[1, 2], fs=128)
+    told = r"d\.npz: without a wave, the same value throughout: Fp1; left out: the arrays events, fs$"
+    with pytest.warns(UserWarning, match=told):
+        assert EegRecording.load(tmp_path / "d.npz").samples[0].tolist() == [3.0] * 256
     np.savez(tmp_path / "c.npz", **{**counts, "samples": wave * 1e-6})
     with pytest.warns(UserWarning, match=r"c\.npz: its largest sample is 4e-05 microvolts; if its numbers are volts"):
         EegRecording.load(tmp_path / "c.npz")

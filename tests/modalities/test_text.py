@@ -235,3 +235,14 @@ def test_text_in_any_coding_of_unicode(mark: bytes, coding: str, tmp_path: Path)
             ValueError, match=r"a\.txt must be UTF-16.*, as its byte order mark says, but is not .*; save it"
         ):
             Text.load(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_no_text_with_zeros_in_it(coding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("plain words".encode(coding))
+    with pytest.raises(
+        ValueError, match=r"a\.txt must be text in UTF-8, but is not \(every second byte is 0, as in UTF"
+    ):
+        Text.load(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_bytes(b"a\0b")
+    assert Text.load(tmp_path / "a.txt").text == "a\0b"

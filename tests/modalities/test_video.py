@@ -114,7 +114,10 @@ def test_films_are_decoded(tmp_path: Path, held_out_emoji: list[Image], scale: i
     other = (film.frames.float() - shown.frames.roll(1, 0).float()).flatten(1).square().mean(1).sqrt()
     assert float(other.min()) > 2 * float(errors.max())
     whole = (tmp_path / "a.avi").read_bytes()
-    for name, damaged in {"empty": b"", "head": whole[:100], "noise": b"no film" * 50}.items():
+    many = whole.index(b"vidsMJPG") + 32  # a number of frames for which a decoder would look for memory in vain
+    lying = whole[:many] + b"\x00\x00\x00\x80" + whole[many + 4 :]
+    damages = {"empty": b"", "head": whole[:100], "noise": b"no film" * 50, "lying": lying}
+    for name, damaged in damages.items():
         (tmp_path / f"{name}.avi").write_bytes(damaged)
         with pytest.raises(ValueError, match=f"{name}.avi must be a whole video file") as caught:
             VideoClip.load(tmp_path / f"{name}.avi")

@@ -304,3 +304,15 @@ def test_a_clock_beyond_measure_is_refused_before_it_is_decoded(tmp_path: Path) 
     for data, tick in ((short, 1024), (short[:8], None), (b"RIFF", None), (short[5:], None)):
         (tmp_path / "c.mkv").write_bytes(data)
         assert tick_nanoseconds(tmp_path / "c.mkv") == tick
+
+
+def test_frames_that_do_not_say_how_long_they_are_on_are_counted(tmp_path: Path) -> None:
+    pictures = [pillow.new("RGB", (4, 4), (40 * number, 0, 0)) for number in range(4)]
+    for durations, unsaid in (([0, 0, 0, 0], 4), ([100, 0, 100, 0], 2), ([100] * 4, 0)):
+        pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=durations)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            film = VideoClip.load(tmp_path / "a.gif")
+        told = f"does not say how long {unsaid} of its 4 frames are on; a tenth of a second is taken"
+        assert (len(film.frames), film.frame_rate_hz) == (4, 10.0)
+        assert [str(one.message) for one in caught] == ([f"{tmp_path / 'a.gif'} {told}"] if unsaid else [])

@@ -135,7 +135,7 @@ class Straight:
             queries = Queries(slots, heads[:many])
             proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
             heat = pick.temperature_at(before.on(pick.grid))
-            scale = 0.0 if noisy is None else noisy.scale(before)
+            scale = 0.0 if noisy is None else noisy.scale(before.on("after"))
             for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
                 where = slots.index_select(0, own)
                 own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)

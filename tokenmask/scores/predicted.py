@@ -51,8 +51,8 @@ class ConfidenceScore(_Predicted):
         one_of("ConfidenceScore.grid", self.grid, get_args(Grid))
 
     def scale(self, progress: Progress) -> float:
-        """Of the noise in a step."""
-        return self.noise * (1 - progress.on(self.grid))
+        """Of the noise in a step, by the progress "after" it."""
+        return self.noise * (1 - (progress if self.grid == "after" else progress.on(self.grid)))
 
     def __call__(self, context: ScoreContext) -> Tensor:
         score = context.predictions["plain_logprob" if self.plain else "logprob"]

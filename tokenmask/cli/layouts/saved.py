@@ -69,9 +69,25 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
                 f"{folder / name} must be a whole Parquet table, but cannot be read ({reason}); copy it again"
             ) from error
         if any(holds_media(field.type) for field in schema):
-            info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {})
-            found.append((folder / name, _classes(info), split_of(name.name) or split_of(name)))
+            classes = _said(folder / name, (schema.metadata or {}).get(b"huggingface", b"{}"))
+            found.append((folder / name, classes, split_of(name.name) or split_of(name)))
     return found
+
+
+def _said(path: Path, about: bytes) -> Classes:
+    """Names of classes out of what a table says of itself.
+
+    Raises:
+        ValueError: that is damaged.
+    """
+    try:
+        return _classes(json.loads(about).get("info", {}))
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} must say in JSON what its columns are (huggingface in its metadata), but does not ({reason}); "
+            "copy it again"
+        ) from error
 
 
 def _classes(info: Mapping[str, Any]) -> Classes:
