@@ -156,8 +156,9 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 # What tokenizers may offer --------------------------------------------------------------------------------------------
 
 WORDS = {"fast", "tiktoken"}
-PICTURES = {"vqmodel", "janus", "emu3"}
-PUBLISHED = {"encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer", "t2m", *PICTURES, *WORDS}
+PICTURES = {"vqmodel", "janus", "emu3", "cosmos"}
+SOUNDS = {"encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer"}
+PUBLISHED = {"t2m", "labram", "neurorvq", *SOUNDS, *PICTURES, *WORDS}
 OFFERED = {
     Learns: {"text", "image", "audio", "motion", "eeg", "video", "symbols", *PUBLISHED},
     Opens: PUBLISHED,

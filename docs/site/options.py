@@ -93,7 +93,9 @@ def _is_dataclass(one: ast.ClassDef) -> bool:
 
 
 def _default(value: ast.expr | None) -> str:
-    """As Python writes the value; "" for one that is made, or none."""
+    """As Python writes the value, that of ``field(default=...)`` too; "" for one that is made, or none."""
+    if isinstance(value, ast.Call):
+        value = next((one.value for one in value.keywords if one.arg == "default"), value)
     try:
         found = ast.literal_eval(value) if value is not None else None
     except ValueError:

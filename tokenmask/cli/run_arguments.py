@@ -105,6 +105,7 @@ def generate(commands: Commands) -> None:
         'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
         "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
         "tokenmask generate image --run runs/demo --top-k 50 --order RandomScore --out codes.tokens",
+        "tokenmask generate image --run runs/demo --record steps.safetensors",
     ]
     parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
     parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
@@ -279,7 +280,7 @@ def report(commands: Commands) -> None:
 
 def show(commands: Commands) -> None:
     """``tokenmask show``."""
-    examples = ["tokenmask show steps.safetensors", "tokenmask show steps.safetensors --run runs/demo --out steps.html"]
+    examples = ["tokenmask show steps.safetensors --run runs/demo --out steps.html"]
     about = "Show a generation that was recorded, step by step: one HTML file."
     parser = command(commands, "show", about, examples)
     parser.add_argument("recording", metavar="FILE", help="what --record, or Recording.save, wrote")
