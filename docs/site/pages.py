@@ -33,7 +33,7 @@ PROJECT = {  # file of the repository -> its page
     "tokenmask/weights/README.md": "project/weights.md",
     "tokenmask/data/README.md": "project/data.md",
 }
-PICTURES = {"benchmarks/results/swap.png": "project/results/swap.png"}
+PICTURES = {f"benchmarks/results/{name}.png": f"project/results/{name}.png" for name in ("swap", "swap-pictures")}
 PICTURES |= {
     f"benchmarks/results/studies/{path.name}": f"studies/{path.name}"
     for path in sorted((ROOT / "benchmarks" / "results" / "studies").glob("*.svg"))
