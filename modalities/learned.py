@@ -350,7 +350,8 @@ class LearnedTokenizer(FolderTokenizer):
         if cls.decoder_class is None or about.get("codes") != identity or not isinstance(values, dict):
             raise ValueError(
                 f"{path} must be a decoder for the codes of tokenizer {identity[:16]}, got one for "
-                f"{str(about.get('codes'))[:16]}; copy the folder again, or remove the file to have the first decoder"
+                f"{str(about.get('codes'))[:16]}; copy the folder again, or, to have the first decoder, remove this "
+                "file and the entry 'decoder' of tokenizer.json"
             )
         own = cls._configuration(values, cls.decoder_class)
         _check_plausible(own, tensors)

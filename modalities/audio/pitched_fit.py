@@ -6,6 +6,7 @@ Arrow: AudioClips, a network --PitchedFitting--> a PitchedHead. Does not know: w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -50,11 +51,16 @@ class PitchedFit:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 2 or self.batch_size < 1 or not 0 < self.pitch_share < 1 or self.peak_lr <= 0:
-            raise ValueError(
-                "a pitched head learns in 2 steps, a batch of 1, a pitch_share in 0..1 and a positive rate at least, "
-                f"got {self.steps}, {self.batch_size}, {self.pitch_share} and {self.peak_lr}"
-            )
+        if not isinstance(self.config, PitchedConfig):
+            raise TypeError(f"config must be a PitchedConfig, got {self.config!r}; write PitchedConfig(...)")
+        for name, least in (("steps", 2), ("batch_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} of a pitched fit must be a whole number, at least {least}, got {value!r}")
+        for name, most in (("pitch_share", 1.0), ("peak_lr", math.inf)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < most:
+                raise ValueError(f"{name} of a pitched fit must lie above 0 and below {most}, got {value!r}")
 
 
 class PitchedFitting:

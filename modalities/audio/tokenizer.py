@@ -525,7 +525,9 @@ class AudioTokenizer(LearnedTokenizer):
             TypeError: not an AudioClip.
             ValueError: no clip, a tokenizer without a head, or a folder with the checkpoint of another run.
         """
-        settings = settings or PitchedFit()
+        settings = PitchedFit() if settings is None else settings
+        if not isinstance(settings, PitchedFit):
+            raise TypeError(f"settings must be a PitchedFit, got {settings!r}; write PitchedFit(steps=...) or None")
         _check_items(type(self), items, self.config)
         task = PitchedFitting(items, self._network, settings)
         fit(
@@ -540,6 +542,8 @@ class AudioTokenizer(LearnedTokenizer):
 
 
 def _check_items(kind: type, items: Sequence[AudioClip], config: AudioTokenizerConfig) -> None:
+    if isinstance(items, str | bytes) or not isinstance(items, Sequence):
+        raise TypeError(f"clips to fit to must be a list, got {type(items).__name__}; write [clip]")
     if not items:
         raise ValueError("fitting needs 1 clip at least, got none; pass some")
     for item in items:

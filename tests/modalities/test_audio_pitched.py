@@ -183,9 +183,21 @@ def test_fit_brings_both_heads(tmp_path: Path, clips: list[AudioClip]) -> None:
     assert made.spec == plain.spec and (tmp_path / "decoder" / "checkpoint.safetensors").is_file()
 
 
-@pytest.mark.parametrize("change", [{"steps": 1}, {"batch_size": 0}, {"pitch_share": 1.0}, {"peak_lr": 0.0}])
-def test_settings_out_of_range_are_one_sentence(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="a pitched head learns in 2 steps"):
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"steps": 1}, "steps of a pitched fit must be a whole number, at least 2, got 1"),
+        ({"steps": 2.5}, "steps of a pitched fit must be a whole number, at least 2, got 2.5"),
+        ({"batch_size": 0}, "batch_size .* at least 1, got 0"),
+        ({"seed": "x"}, "seed .* at least 0, got 'x'"),
+        ({"pitch_share": 1.0}, "pitch_share of a pitched fit must lie above 0 and below 1.0, got 1.0"),
+        ({"peak_lr": 0.0}, "peak_lr of a pitched fit must lie above 0"),
+        ({"peak_lr": float("nan")}, "peak_lr .* got nan"),
+        ({"config": 3}, "config must be a PitchedConfig, got 3"),
+    ],
+)
+def test_settings_out_of_range_are_one_sentence(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
         PitchedFit(**change)
     with pytest.raises(ValueError, match=r"lift in 0\.\.1, got 0, 2, 2 and 0\.5"):
         PitchedConfig(width=0)
