@@ -91,7 +91,7 @@ def spoilt(tmp_path) -> Path:
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     (tmp_path / "bad.jsonl").write_text("{oh\n")
     (tmp_path / "number.jsonl").write_text('{"text": 3}\n')
-    (tmp_path / "split.jsonl").write_text('{"text": "a", "split": "test"}\n')
+    (tmp_path / "split.jsonl").write_text('{"text": "a", "split": "all"}\n')
     whole = tmp_path / "whole.png"
     Picture.fromarray(emoji()[0].pixels).save(whole)
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:200])

@@ -3,6 +3,7 @@
 import pytest
 
 from tokenmask.recipes import load_recipe
+from tokenmask.recipes.learners import fit_options, learner
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,19 @@ def test_a_page_that_is_wrong_is_blamed_itself(tmp_path):
             ValueError, match=r"recipe '.*mine\.yaml' must hold .* training\.steps must be a whole number"
         ):
             load_recipe(page, overrides=fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"pitched": {"steps": 2.5}}, "pitched.steps must be a whole number, got 2.5; write one"),
+        ({"pitched": {"steps": 1}}, "steps of a pitched fit must be a whole number, at least 2, got 1"),
+        ({"pitched": {"stepz": 1}}, "pitched, a PitchedFit, has the fields steps, .*, got 'stepz'; name one of these"),
+        ({"pitched": 3}, "pitched must be the fields of a PitchedFit; write pitched.FIELD: VALUE"),
+        ({"stepz": 3}, "options of AudioTokenizer.fit are config, .*, got stepz; name one of these"),
+    ],
+)
+def test_options_of_a_fit_are_named_alike(options, sentence):
+    with pytest.raises(ValueError, match=sentence) as told:
+        fit_options(learner("audio"), options)
+    assert "Union" not in str(told.value) and "class '" not in str(told.value)

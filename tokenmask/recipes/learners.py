@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenmask.medium import said
 from tokenmask.recipes.recipe import Recipe
+from tokenmask.recipes.wrong import sentence
 from tokenmask.tokenizer import TOKENIZERS, Learns, find_tokenizers, load_tokenizer_class
 
 OWN = {"items", "seed", "folder", "progress"}  # parameters of fit that are no options
@@ -37,12 +38,15 @@ def fit_options(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
     parser = ArgumentParser(exit_on_error=False)
     known = parser.add_method_arguments(kind, "fit", skip=OWN)
+    if unknown := [name for name in values if name not in known]:
+        raise ValueError(
+            f"options of {kind.__name__}.fit are {', '.join(known)}, got {', '.join(unknown)}; name one of these"
+        )
     try:
         read = vars(parser.instantiate(parser.parse_object(dict(values))))
     except Exception as error:  # jsonargparse raises many kinds; all mean that the options do not fit
-        reason = " ".join(str(error).split())
         raise ValueError(
-            f"options of {kind.__name__}.fit are {', '.join(known)}, each of its kind: {reason}"
+            f"options of {kind.__name__}.fit are {', '.join(known)}, each of its kind: {sentence(error)}"
         ) from error
     return {name: read[name] for name in values}
 

@@ -15,6 +15,10 @@ from tokenmask.recipes.recipe import Recipe
 
 _KEY = re.compile(r'Parser key "([^"]*)": ')
 _CLASS = re.compile(r"Problem with given class_path '([^']*)': ")
+# A part that may be left out: what is wrong with the part that is there, not that it is not nothing.
+_OPTIONAL = re.compile(
+    r"Does not validate against any of the Union subtypes.*?Errors: - (.*?) - Expected a <class 'None.*"
+)
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "words"}
 _KINDS |= {"tuple": "a list", "list": "a list", "collections.abc.Mapping": "a mapping", "dict": "a mapping"}
 _MOST_SHOWN = 100  # letters of what was got
@@ -22,7 +26,7 @@ _MOST_SHOWN = 100  # letters of what was got
 
 def sentence(error: BaseException) -> str:
     """One sentence for one error; what the parser says in a way that is not known here stays as it is."""
-    text = " ".join(str(error).split())
+    text = _OPTIONAL.sub(r"\1", " ".join(str(error).split()))
     keys, classes = _KEY.findall(text), _CLASS.findall(text)
     rest = _CLASS.sub("", _KEY.sub("", text))
     place = ".".join(keys)
@@ -31,6 +35,8 @@ def sentence(error: BaseException) -> str:
     if found := re.fullmatch(r"Not a valid subclass of (\w+)\. Got value: (.*?)( Subclass types expect .*)?", rest):
         named = f"{place}.class_path and what it takes under {place}.init_args"
         return f"{place} must be of the kind {found[1]}, got {_short(found[2])}; name its class with {named}"
+    if found := re.fullmatch(r"Not a valid subclass of (\w+) Subclass types expect .*", rest):
+        return f"{place} must be the fields of a {found[1]}; write {place}.FIELD: VALUE"
     if found := re.fullmatch(r"Expected a dot import path string: (.*)", rest):
         return f"{place}.class_path must be the path of a class, package.Class, got {_short(found[1])}; write it whole"
     if found := re.fullmatch(r"Import path (\S+) does not correspond to a subclass of (\w+)", rest):
