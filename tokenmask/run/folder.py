@@ -176,7 +176,7 @@ def write_run(
     }
     for name, text in held.items():
         if text != texts[name] and not equal[name]():
-            raise _another(folder / name)
+            raise _another(folder / name, _differing(text, texts[name]) if name == "recipe.yaml" else "")
     texts |= held
     about = {
         "format": FORMAT,
@@ -239,11 +239,28 @@ def _read_layout(path: Path) -> Layout:
         raise ValueError(f"{path} is damaged ({error}); restore it or train again") from error
 
 
-def _another(path: Path) -> ValueError:
+def _another(path: Path, where: str = "") -> ValueError:
     return ValueError(
-        f"{path.parent} holds another run ({path.name} differs); resume it with the same recipe, tokenizers "
+        f"{path.parent} holds another run ({path.name} differs{where}); resume it with the same recipe, tokenizers "
         "and corpora, or choose another folder"
     )
+
+
+def _differing(there: str, here: str) -> str:
+    """The first fields in which two pages differ, with the values of both."""
+    before, now = _leaves(yaml.safe_load(there)), _leaves(yaml.safe_load(here))
+    fields = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    said = [f"{key} is {before.get(key, 'not said')} there and {now.get(key, 'not said')} here" for key in fields[:3]]
+    return f": {', '.join(said)}{', and more' if len(fields) > len(said) else ''}" if said else ""
+
+
+def _leaves(page: Any, place: str = "") -> dict[str, Any]:
+    if not isinstance(page, dict) or not page:
+        return {place: page}
+    found: dict[str, Any] = {}
+    for key, value in page.items():
+        found |= _leaves(value, f"{place}.{key}" if place else str(key))
+    return found
 
 
 def _write(path: Path, text: str) -> None:
