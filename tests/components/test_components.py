@@ -302,7 +302,9 @@ def test_a_run_of_the_first_format_is_resumed_whatever_is_imported(tmp_path):
     assert again.recipe == run.recipe and again.layout == run.layout and Imported.__mro__[1] is Categorical
     assert {name: (folder / name).read_text() for name in kept} == kept
     other = replace(run.recipe, training=replace(run.recipe.training, batch_size=5))
-    with pytest.raises(ValueError, match=r"holds another run \(recipe.yaml differs: training.batch_size is \d+ there and 5 here\)"):
+    with pytest.raises(
+        ValueError, match=r"holds another run \(recipe.yaml differs: training.batch_size is \d+ there and 5 here\)"
+    ):
         train(folder, other, tokenizers(), corpora, progress=False)
     with pytest.raises(ValueError, match=r"holds another run \(run.json differs\)"):
         train(folder, run.recipe, tokenizers(), [(folder / "corpus" / "emoji", 2.0)], progress=False)
