@@ -86,6 +86,14 @@ def test_examples_that_run_elsewhere_are_understood(example):
     assert make_parser().parse_args(words[1:]).command == words[1]
 
 
+@pytest.fixture(scope="module")
+def settings_kept(workplace):
+    """What ``tune`` finds is gone afterwards: other files of tests draw from the same run, which was opened before."""
+    yield
+    (workplace / "runs/demo/tuned.yaml").unlink()
+
+
+@pytest.mark.usefixtures("settings_kept")
 @pytest.mark.parametrize("example", [one for one in EXAMPLES if not one.startswith(ELSEWHERE)])
 def test_examples_work_as_written(example, workplace, call, monkeypatch):
     """In the order of the help, since some use what one before them made; only the fits are cut short."""

@@ -73,7 +73,8 @@ def test_films_and_pictures_are_streams_of_their_own_and_what_is_held_out_alone_
     output = capsys.readouterr().out
     assert "left out: the stream audio, since all of it that these data hold (1) is held out" in output
     assert "streams of these data: image, video\n" in output and "generate video --run" in output
-    assert f"generate video --run {tmp_path / 'run'} --length 6\n" in output  # places of 64 codes, 512 at most
+    lines = [line for line in output.splitlines() if f"generate video --run {tmp_path / 'run'} --length 6" in line]
+    assert len(lines) == 1  # places of 64 codes, 512 at most
     corpus = {record.key: record.streams for record in Corpus(tmp_path / "run/corpus")}
     assert list(corpus["data/square-0.gif"]) == ["video"] and list(corpus["data/home.png"]) == ["image"]
     # 18 frames of 60 ms, 12 a second, every third of them

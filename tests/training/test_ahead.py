@@ -146,5 +146,5 @@ def test_ctrl_c_while_a_batch_is_waited_for(corpus: Path, tmp_path: Path, monkey
 
 
 def test_wrong_prefetch_gets_one_sentence() -> None:
-    with pytest.raises(ValueError, match=r"training\.prefetch must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"training\.prefetch must lie in 0..1024, got -1"):
         Training(prefetch=-1)

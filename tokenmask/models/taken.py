@@ -48,7 +48,7 @@ def taken(shape: Shape, tensors: Mapping[str, Tensor], rows: Rows, streams: int 
 
     Args:
         shape: of the checkpoint.
-        tensors: what :func:`renamed` gives.
+        tensors: what :func:`tokenmask.models.families.renamed` gives.
         rows: of its vocabulary.
         streams: of the layout.
 

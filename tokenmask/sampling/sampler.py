@@ -133,8 +133,9 @@ class Sampler:
 
     def run(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> SamplerState:
         """The state after the last step of :meth:`iterate`."""
+        steps = self._steps if type(self).iterate is Sampler.iterate else self.iterate  # one entry for all steps
         with torch.inference_mode():
-            last = deque(self._steps(models, layout, state), maxlen=1)
+            last = deque(steps(models, layout, state), maxlen=1)
         return last[0].state if last else state
 
     @torch.inference_mode()
