@@ -176,7 +176,9 @@ def write_run(
     }
     for name, text in held.items():
         if text != texts[name] and not equal[name]():
-            raise _another(folder / name, _differing(text, texts[name]) if name == "recipe.yaml" else "")
+            if name == "recipe.yaml":
+                raise _another(folder / name, _differing(recipe_yaml(read_recipe(folder, tuned=False)), texts[name]))
+            raise _another(folder / name)
     texts |= held
     about = {
         "format": FORMAT,
