@@ -66,6 +66,22 @@ class FitSettings:
             )
 
 
+def check_begun(mine: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """ValueError unless a checkpoint is of a run that was made from the same."""
+    for part in mine:
+        if kept.get(part) != mine[part]:
+            raise ValueError(
+                f"a run is resumed with the {part} it began with, got {mine[part]} after {kept.get(part)}; "
+                "use another folder"
+            )
+
+
+def load_part(module: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Loads the tensors of a checkpoint that are called ``name.``... into a module."""
+    start = f"{name}."
+    module.load_state_dict({key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)})
+
+
 class CodecFitting:
     """One training run, in the shape :func:`tokenmask.fitting.fit` drives.
 
@@ -151,14 +167,8 @@ class CodecFitting:
         return network | optimizer_tensors(self.optimizer), self.about
 
     def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-        for part in self.about:
-            if about.get(part) != self.about[part]:
-                raise ValueError(
-                    f"a run is resumed with the {part} it began with, got {self.about[part]} after {about.get(part)}; "
-                    "use another folder"
-                )
-        own = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-        self.network.load_state_dict(own)
+        check_begun(self.about, about)
+        load_part(self.network, "network", tensors)
         load_optimizer_tensors(self.optimizer, tensors)
 
     @torch.no_grad()

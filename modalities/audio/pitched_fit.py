@@ -21,7 +21,7 @@ from tokenmask.modalities.audio.mel import margin, spectrum, waveform
 from tokenmask.modalities.audio.network import AudioNetwork
 from tokenmask.modalities.audio.pitch import cycles_of, filled, pitch_of, pulses
 from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead, pitch_error
-from tokenmask.modalities.learned import share_of_peak, stored
+from tokenmask.modalities.learned import check_begun, load_part, share_of_peak, stored
 from tokenmask.nn.init import build
 from tokenmask.tensor_files import canonical_json
 from tokenmask.tokenizer import fingerprint
@@ -150,14 +150,8 @@ class PitchedFitting:
         return tensors | optimizer_tensors(self.optimizer), self.about
 
     def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-        for part in self.about:
-            if about.get(part) != self.about[part]:
-                raise ValueError(
-                    f"a run is resumed with the {part} it began with, got {self.about[part]} after {about.get(part)}; "
-                    "use another folder"
-                )
-        own = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
-        self.head.load_state_dict(own)
+        check_begun(self.about, about)
+        load_part(self.head, "head", tensors)
         load_optimizer_tensors(self.optimizer, tensors)
 
 

@@ -160,6 +160,7 @@ def flat(x: Tensor) -> Tensor:
 
 
 def pairs(layers: list[str]) -> list[str]:
+    """Names of the weight and the bias of each layer."""
     return [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
 
 
