@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.audio import AudioClip, AudioTokenizer, long, tokenizer
+from tokenmask.modalities.audio import AudioClip, AudioTokenizer, long, vocoder
 from tokenmask.run import Run, load
 from tokenmask.tokenizer import ReadsFiles, WritesFiles
 
@@ -25,7 +25,7 @@ def run() -> Run:
 def audio(run: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The tokenizer that ships, with pieces so small that a second has several."""
     monkeypatch.setattr(long, "_BLOCK", 7001)
-    monkeypatch.setattr(tokenizer, "_SEGMENT", 32)
+    monkeypatch.setattr(vocoder, "_SEGMENT", 32)
     return run.tokenizers["audio"]
 
 
@@ -165,8 +165,8 @@ def test_what_is_kept_is_that_of_the_whole(
     keep[kept[0] : kept[1]] = True
     expected = audio.decode(stream, given=AudioClip.load(path), keep=keep)
     made: list[int] = []
-    segment = audio._segment
-    monkeypatch.setattr(audio, "_segment", lambda *inputs: made.append(1) or segment(*inputs))
+    segment = vocoder.Vocoder.segment
+    monkeypatch.setattr(vocoder.Vocoder, "segment", lambda *inputs: made.append(1) or segment(*inputs))
     audio.decode_file(stream, tmp_path / "made.wav", given=path, keep=keep)
     assert AudioClip.load(tmp_path / "made.wav") == expected
     # Of 5 those that are kept are not made; but two where the file is over, and what another rate is made of.

@@ -230,7 +230,7 @@ def test_codes_stay_bit_for_bit_and_the_sound_changes(
 def test_long_sounds_go_on_over_segments(
     later: AudioTokenizer, clips: list[AudioClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tokenmask.modalities.audio import tokenizer as module
+    from tokenmask.modalities.audio import vocoder as module
 
     monkeypatch.setattr(module, "_SEGMENT", 32)
     codes = later.encode(clips[0]).codes
@@ -238,7 +238,7 @@ def test_long_sounds_go_on_over_segments(
     steps = (whole[1:] - whole[:-1]).abs()
     joints = torch.cat([steps[start * 320 - 40 : start * 320 + 40] for start in (32, 64, 96)])
     assert float(joints.max()) <= float(steps.max()) and float(joints.mean()) < 2 * float(steps.mean())
-    halves = torch.cat(list(later._sound_pieces(iter([codes[:41], codes[41:]]), len(codes))))
+    halves = torch.cat(list(later._vocoder.pieces(iter([codes[:41], codes[41:]]), len(codes))))
     assert torch.equal(halves, whole)
 
 
