@@ -19,7 +19,7 @@ from tokenmask.fitting import fit
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.fit import audio_fitting
 from tokenmask.modalities.audio.joining import HeldSound, joined, joined_pieces
-from tokenmask.modalities.audio.long import long_sound, write_pieces
+from tokenmask.modalities.audio.long import long_sound
 from tokenmask.modalities.audio.media import AudioClip, resampled_length
 from tokenmask.modalities.audio.mel import margin
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
@@ -27,6 +27,7 @@ from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead
 from tokenmask.modalities.audio.pitched_fit import PitchedFit, PitchedFitting
 from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of, tell_changes_of_all
 from tokenmask.modalities.audio.vocoder import TOGETHER, WINDOW, Vocoder
+from tokenmask.modalities.audio.writing import write_pieces
 from tokenmask.modalities.keeping import check_keep, kept, length_of, without_edges
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, stored
 from tokenmask.modalities.windows import Windows, cut
