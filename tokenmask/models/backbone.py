@@ -143,6 +143,11 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def answers_before(self) -> bool:
+        """Whether a code is answered at the position before it, so that under ``Causal`` it may itself be known."""
+        return False
+
+    @property
     def sometimes_unused(self) -> bool:
         """Whether a batch may leave a parameter without a gradient, which several processes must know."""
         return True
