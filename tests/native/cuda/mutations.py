@@ -60,7 +60,7 @@ MUTATIONS = {
     ),
     "histogram cleared while it is read": (
         "select.cuh",
-        "    team.sync();  // the pass or the call before may still be reading\n",
+        "    team.meet();  // the pass or the call before may still be reading\n",
         "",
     ),
     "histogram summed before it is cleared": (
@@ -70,12 +70,12 @@ MUTATIONS = {
     ),
     "histogram read before it is summed": (
         "select.cuh",
-        "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.sync();\n",
+        "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.meet();\n",
         "      atomicAdd(&memory.counts[digit], 1u);\n    }\n",
     ),
     "pieces summed while bins are read": (
         "sample_codes.cu",
-        "  team.sync();  // the bins may still be read\n",
+        "  team.meet();  // the bins may still be read\n",
         "",
     ),
     "code found while its piece is read": (
@@ -92,6 +92,38 @@ MUTATIONS = {
         "sample_codes.cu",
         "    team.sync();  // before the next row is kept\n",
         "",
+    ),
+    "a pass that does not wait for the cluster": (
+        "select.cuh",
+        "    team.meet();  // the pass or the call before may still be reading\n",
+        "    team.sync();\n",
+    ),
+    "histogram read before the cluster has summed": (
+        "select.cuh",
+        "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.meet();\n",
+        "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.sync();\n",
+    ),
+    "pieces summed while the cluster reads": (
+        "sample_codes.cu",
+        "  team.meet();  // the bins may still be read\n",
+        "  team.sync();\n",
+    ),
+    "a block that leaves its cluster": (
+        "sample_codes.cu",
+        "  team.meet();  // others may still read what this block has\n",
+        "",
+    ),
+    "given where it may still be read": ("team.cuh", "    turn = 1 - turn;\n", ""),
+    "given and not waited for": (
+        "team.cuh",
+        "    if (thread == 0) memory.given[turn] = value;\n    meet();\n",
+        "    if (thread == 0) memory.given[turn] = value;\n    sync();\n",
+    ),
+    "a draw that forgets the blocks before": ("team.cuh", "if (other < rank()) before += of_other;", ""),
+    "parts that overlap": (
+        "clusters.cuh",
+        "inside((cluster_rank() + 1) * part_of(length, cluster_size()))",
+        "inside((cluster_rank() + 1) * part_of(length, cluster_size()) + 1)",
     ),
     "a warp's reduce that orders nothing": (
         "team.cuh",
@@ -153,7 +185,7 @@ MUTATIONS = {
         "    if ((reinterpret_cast<uintptr_t>(is_open) + head) % kPer != 0) head = length;\n",
         "",
     ),
-    "one code too many": ("sample_codes.cu", "i < size ? weigh(i) : 0", "i <= size ? weigh(i) : 0"),
+    "one code too many": ("sample_codes.cu", "i < places.end ? weigh(i) : 0", "i <= places.end ? weigh(i) : 0"),
     "flags of any byte as they are": (
         "vectors.cuh",
         "return ((((word & 0x7f7f7f7fu) + 0x7f7f7f7fu) | word) >> 7) & 0x01010101u;",
@@ -181,13 +213,13 @@ MUTATIONS = {
     ),
     "position in 32 bits": (
         "sample_codes.cu",
-        "  const int64_t begin = row.row * args.size * kBytes;",
-        "  const int64_t begin = int32_t(row.row * args.size) * kBytes;",
+        "  const int64_t begin = (row.row * args.size + places.begin) * kBytes;",
+        "  const int64_t begin = (int32_t(row.row * args.size) + places.begin) * kBytes;",
     ),
     "grid of all rows at once": (
         "sample_codes.cu",
-        "index < args.rows; index += seat.row_stride()",
-        "index < args.rows && index < seat.row_stride(); index += seat.row_stride()",
+        "index < args.rows; index += seat.row_stride()) {\n    sample<type, true>",
+        "index < args.rows && index < seat.row_stride(); index += seat.row_stride()) {\n    sample<type, true>",
     ),
     "ties to the higher index": ("select.cuh", "<< bits) | (size - 1 - index);", "<< bits) | index;"),
     "two blocks write one row": (
