@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from tokenmask.modalities.eeg.edf_header import MONTHS, STARTDATE, UNKNOWN_START, microvolts
@@ -70,7 +71,7 @@ def write_edf(
                 records = -(-len(values) // count)
             name, filling = header.name, values[-1:].expand(records * count - len(values))
             unit, factor, limits = _scale(values, header.unit, name, notes)
-            parts = (one.split(_PART) for one in (values, filling) if len(one))
+            parts = (torch.split(one, _PART) for one in (values, filling) if len(one))
             for part in itertools.chain(*parts):  # a night has no room for its double in doubles
                 physical = part.double().cpu().div_(factor).numpy()
                 signal = edfio.EdfSignal(physical, count / float(seconds), physical_range=limits)

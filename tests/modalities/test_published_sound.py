@@ -168,8 +168,6 @@ def test_options_and_words(folders: dict[str, Path]) -> None:
             tm.tokenizer("dac", "no folder at all", **options)
     with pytest.raises(ValueError, match=r"size of a CosmosTokenizer must be a whole number of pixels, .* got '8'"):
         tm.tokenizer("cosmos", "no folder at all", size="8")
-    with pytest.raises(ValueError, match="must follow from codes alone"):
-        untouched(lambda: encodec_of_seconds(folders))
 
 
 def test_a_recipe_opens_it_and_a_run_is_trained(
@@ -187,8 +185,3 @@ def test_a_recipe_opens_it_and_a_run_is_trained(
     assert run.recipe.streams["audio"].tokenizer == "dac"
     assert run.layout.streams["audio"] == untouched(lambda: tm.tokenizer("dac", folders["dac"], levels=2)).spec
     assert run.generate("audio", length=4, steps=1, seed=0)[0].sample_rate_hz == 8000
-
-
-def encodec_of_seconds(folders: dict[str, Path]) -> Any:
-    folder = saved("encodec", folders["encodec"].parent / "seconds", normalize=True, chunk_length_s=1.0, overlap=0.01)
-    return tm.tokenizer("encodec", folder)

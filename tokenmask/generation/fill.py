@@ -25,7 +25,7 @@ from tokenmask.streams import TokenStream
 from tokenmask.threads import free_cores
 from tokenmask.training import Packing
 
-INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch; smaller multiples are not (float32, CPU)
+INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch (float32, CPU), unless a backbone says less
 
 
 @free_cores()
@@ -60,7 +60,7 @@ def fill(
     Raises:
         ValueError: see :meth:`Request.pack`.
     """
-    multiple = INVARIANT_MULTIPLE if invariant else 1
+    multiple = max(map(_multiple, models.values())) if invariant else 1
     sequences = [_packed(request, layout, packing, number, len(requests)) for number, request in enumerate(requests)]
     companions = [torch.zeros(len(sequence), dtype=torch.int8) for sequence in sequences]
     for index, request in enumerate(requests):
@@ -125,3 +125,7 @@ def _packed(request: Request, layout: Layout, packing: Packing, number: int, cou
         if count == 1:
             raise
         raise OfRequest(f"request {number + 1} of {count}: {error}", number) from error
+
+
+def _multiple(model: MaskedModel) -> int:
+    return int(getattr(getattr(model, "backbone", None), "row_multiple", INVARIANT_MULTIPLE))

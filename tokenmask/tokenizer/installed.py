@@ -34,6 +34,7 @@ TOKENIZERS = {
     "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
     "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
     "cosmos": "tokenmask.modalities.published.cosmos:CosmosTokenizer",
+    "chameleon": "tokenmask.modalities.published.chameleon:ChameleonTokenizer",
     "snac": "tokenmask.modalities.published.snac:SnacTokenizer",
     "wavtokenizer": "tokenmask.modalities.published.wavtokenizer:WavTokenizer",
     "t2m": "tokenmask.modalities.published.t2m:T2mTokenizer",
