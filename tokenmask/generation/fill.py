@@ -24,7 +24,7 @@ from tokenmask.streams import TokenStream
 from tokenmask.threads import free_cores
 from tokenmask.training import Packing
 
-INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch; smaller multiples are not (float32, CPU)
+INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch (float32, CPU), unless a backbone says less
 
 
 @free_cores()
@@ -59,7 +59,7 @@ def fill(
     Raises:
         ValueError: see :meth:`Request.pack`.
     """
-    multiple = INVARIANT_MULTIPLE if invariant else 1
+    multiple = max(map(_multiple, models.values())) if invariant else 1
     sequences = [request.pack(layout, packing) for request in requests]
     companions = [torch.zeros(len(sequence), dtype=torch.int8) for sequence in sequences]
     for index, request in enumerate(requests):
@@ -114,3 +114,7 @@ def fill(
                 filled[index] = layout.unpack(done)[requests[index].target]
             show(batch_index + 1, None)
     return [filled[index] for index in range(len(requests))]
+
+
+def _multiple(model: MaskedModel) -> int:
+    return int(getattr(getattr(model, "backbone", None), "row_multiple", INVARIANT_MULTIPLE))

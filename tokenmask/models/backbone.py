@@ -148,6 +148,14 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def row_multiple(self) -> int:
+        """Positions: a row padded to a multiple of them has the same vectors, bit for bit, in any batch (float32, CPU).
+
+        Products of another number of rows may round differently; a backbone that sees to that itself may say less.
+        """
+        return 64
+
+    @property
     def sometimes_unused(self) -> bool:
         """Whether a batch may leave a parameter without a gradient, which several processes must know."""
         return True

@@ -24,6 +24,7 @@ from tokenmask.sampling.committed import commit_best, reopened
 from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.context import RevokeContext, StepContext
 from tokenmask.sampling.drawn import draw
+from tokenmask.sampling.graphs import Captured
 from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.passes import ask
@@ -153,13 +154,11 @@ class Sampler:
         yield from self._steps(models, layout, state)
 
     def _steps(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Iterator[Step]:
-        stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
         if self.particles is not None:
             state = self.particles.begin(state)
             start = StepContext(layout, state, torch.ones_like(state.is_open), Progress(0, 1))
             state = self.particles.started(state, self.constraint.worth(start))
-        plans = [plan for stage in stages for plan in StagePlan.of(layout, state, self._whole(stage))]
-        guided = any(self._is_guided(layout, plan) for plan in plans)
+        plans, guided = self.plans(layout, state)
         total, done, begins = sum(plan.length for plan in plans), 0, state.step
         for number, plan in enumerate(plans):
             stage = plan.stage
@@ -213,6 +212,19 @@ class Sampler:
             state = replace(state, step=begins)  # the same for every row, whenever the last one was done
         if bool(state.is_open.any()):
             raise ValueError("the sampler's stages must cover every level with open slots; add a stage for the rest")
+
+    def captured(self, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> Captured:
+        """The generation of :meth:`run` as a graph of the device, to be replayed for other seeds and given codes.
+
+        Args and errors as of :meth:`Captured.of`.
+        """
+        return Captured.of(self, models, layout, state)
+
+    def plans(self, layout: Layout, state: SamplerState) -> tuple[list[StagePlan], bool]:
+        """The stages of a generation that begins with ``state``, and whether any step of them is guided."""
+        stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
+        plans = [plan for stage in stages for plan in StagePlan.of(layout, state, self._whole(stage))]
+        return plans, any(self._is_guided(layout, plan) for plan in plans)
 
     def alike(self, layout: Layout, state: SamplerState) -> list[Tensor]:
         """int64 rows [N] of each part of a batch whose rows have the same stages and steps, in order of first rows.

@@ -3,7 +3,7 @@
 Arrow: Item --item_table--> table --TableEncoder--> token table --**streams_of**--> TokenStreams, or reasons.
 Does not know: how a table is encoded, where, or in which company.
 
-A token table has the columns of a shard (:mod:`tokenmask.corpus.columns`), codes as int32 in every stream (engines on
+A token table has the columns of a shard (:mod:`tokenmask.corpus.columns`), codes as lists of int32 (engines on
 the JVM have no unsigned integers), and two more: ``refused``, why there are no codes, null where there are; and
 ``told``, what was warned of while the rows up to the next one were encoded.
 """
