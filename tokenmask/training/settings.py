@@ -88,6 +88,11 @@ class Training:
         for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}; raise it")
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                "training.accumulate must be at most the records of a step, training.batch_size "
+                f"{self.batch_size}, got {self.accumulate}; lower it, or raise the other"
+            )
         if not 0 <= self.prefetch <= MOST_PREFETCHED:  # each of them is held in memory
             raise ValueError(
                 f"training.prefetch must lie in 0..{MOST_PREFETCHED}, got {self.prefetch}; 0 prepares no batch ahead, "
