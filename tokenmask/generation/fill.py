@@ -117,6 +117,10 @@ def fill(
     return [filled[index] for index in range(len(requests))]
 
 
+def _multiple(model: MaskedModel) -> int:
+    return int(getattr(getattr(model, "backbone", None), "row_multiple", INVARIANT_MULTIPLE))
+
+
 def _packed(request: Request, layout: Layout, packing: Packing, number: int, count: int) -> Packed:
     """The sequence of one of several requests, which a sentence on it names."""
     try:
@@ -125,7 +129,3 @@ def _packed(request: Request, layout: Layout, packing: Packing, number: int, cou
         if count == 1:
             raise
         raise OfRequest(f"request {number + 1} of {count}: {error}", number) from error
-
-
-def _multiple(model: MaskedModel) -> int:
-    return int(getattr(getattr(model, "backbone", None), "row_multiple", INVARIANT_MULTIPLE))

@@ -40,12 +40,13 @@ def sentence(error: BaseException) -> str:
     if found := re.fullmatch(r"Not a valid subclass of (\w+) Subclass types expect .*", rest):
         return f"{place} must be the fields of a {found[1]}; write {place}.FIELD: VALUE"
     if found := re.fullmatch(r"Expected a dot import path string: (.*)", rest):
-        known = "the path of a class, package.Class"
-        known = f"one of {', '.join(_known(place))}, or {known}" if _known(place) else known
+        known, names = "the path of a class, package.Class", _known(place)
+        if names:
+            known = f"one of {', '.join(names)}, or {known}"
         return f"{place}.class_path must be {known}, got {_short(found[1])}; write one"
     if found := re.fullmatch(r"Import path (\S+) does not correspond to a subclass of (\w+)", rest):
-        known = f"one of {', '.join(_known(place))}" if _known(place) else "one of that kind"
-        return f"{place} must be of the kind {found[2]}, got {found[1]}; name {known} (see docs/plugs)"
+        there = f"one of {', '.join(_known(place))}" if _known(place) else "one of that kind"
+        return f"{place} must be of the kind {found[2]}, got {found[1]}; name {there} (see docs/plugs)"
     if found := re.fullmatch(r"(?:Group '([^']*)' does not accept option|Option) '([^']*)'(?: is not accepted)?", rest):
         there = found[1] or place
         named = f", a {classes[-1].rpartition('.')[2]}," if classes else ""
