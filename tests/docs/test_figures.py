@@ -6,7 +6,7 @@ import re
 import yaml
 
 from tests.docs.test_documents import ROOT
-from tests.docs.test_site import module
+from tests.docs.test_nodes import module
 
 
 def test_the_table_of_memory_is_that_of_its_run():
