@@ -172,3 +172,15 @@ def test_captions_that_are_none_are_one_sentence(tmp_path: Path, cell: Any) -> N
     assert second.media["text"]().text == "good"
     with pytest.raises(ValueError, match=r"line 1 of .*m\.jsonl, 'text': words must be a string or a list of"):
         first.media["image"]()
+
+
+def test_words_of_a_table_that_are_no_utf8_cost_their_row(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    words = pa.array([b"good", b"\xff", b"well"]).view(pa.string())
+    pq.write_table(
+        pa.table({"jpg": pa.array([png(n) for n in range(3)]), "text": words}), tmp_path / "d/train-0.parquet"
+    )
+    first, second, third = items([tmp_path / "d"], BOTH)
+    assert (first.media["text"]().text, third.media["text"]().text) == ("good", "well")
+    with pytest.raises(ValueError, match=r"row 1 of .*train-0\.parquet must hold words in UTF-8, but does not"):
+        next(iter(second.media.values()))()

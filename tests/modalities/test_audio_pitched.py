@@ -212,6 +212,13 @@ def test_without_a_head_there_is_no_later_one(clips: list[AudioClip]) -> None:
         bare.fit_decoder([])
 
 
+@pytest.mark.parametrize(("sound", "told"), [(0.0, "any sound"), (0.1, "a voice or anything else with a pitch")])
+def test_clips_without_a_pitch_are_told(first: AudioTokenizer, sound: float, told: str) -> None:
+    noise = sound * torch.randn(1, 16000, generator=torch.Generator().manual_seed(1))
+    with pytest.warns(UserWarning, match=f"the clips to fit to are without {told}, so the head learns no pitch"):
+        PitchedFitting([AudioClip(noise, 16000)], first._network, SMALL)
+
+
 # Codes and folders ----------------------------------------------------------------------------------------------------
 
 

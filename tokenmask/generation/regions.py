@@ -69,7 +69,7 @@ def hole(
             inside |= True
             continue
         if not isinstance(region, Iterable):
-            raise TypeError(f"a region must be a tuple of numbers, got {region!r}; write [(start, end)]")
+            raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write [[start, end]]")
         for one in region:
             number("each number of a region", one)
         inside |= _places(tokenizer, media, stream, region)

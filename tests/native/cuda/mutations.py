@@ -174,8 +174,8 @@ MUTATIONS = {
     "nearest read before all are found": (
         "races",
         "quantize_residual.cu",
-        "      __syncthreads();\n      for (int r = warp; r < count",
-        "      for (int r = warp; r < count",
+        "      __syncthreads();\n      const auto nearest",
+        "      const auto nearest",
     ),
     "stage read before it is there": (
         "races",
@@ -314,6 +314,15 @@ def plant(file: str, old: str, new: str) -> None:
                 copy.write_bytes(content)
 
 
+def begin() -> None:
+    """The sources as they are, and what was made of them, which is not made again."""
+    shutil.rmtree(ROOT, ignore_errors=True)
+    for folder in ("csrc", "tests/native", "build/cuda-emulated"):
+        if Path(folder).exists():
+            away = shutil.ignore_patterns("checkout", "*-run-*")
+            shutil.copytree(folder, ROOT / folder, copy_function=shutil.copy2, ignore=away)
+
+
 def outcome(check: str, words: str) -> str:
     """What the check says of the planted mistake; empty if it finds nothing."""
     binary = f"build/cuda-emulated/{check}-run-fuzz"
@@ -334,7 +343,7 @@ def outcome(check: str, words: str) -> str:
 
 def main() -> None:
     missed = []
-    shutil.rmtree(ROOT, ignore_errors=True)
+    begin()
     os.environ.setdefault("CXX", "g++")
     # By check and file, so that little is compiled again between two of them.
     for name in sorted(sys.argv[1:] or MUTATIONS, key=lambda name: MUTATIONS[name][:2]):

@@ -104,6 +104,10 @@ int main() {
   sample_budgets(FloatType::bfloat16, 126464, false, 1.1);
   emulated::device = {};
   sample_budgets(FloatType::float32, 65536, true, 1.1);
+  // Where there are no clusters, filters read such a row once for each eight bits of what they look for.
+  emulated::device.has_clusters = false;
+  sample_budgets(FloatType::bfloat16, 126464, false, 13);
+  emulated::device = {};
   auto* open = reinterpret_cast<bool*>(is_open.data());
   const ChooseArgs choice = {logits.data(), open, count.data(), reinterpret_cast<bool*>(chosen.data()), rows, size};
   report("choose, a quarter of 8192 (score and flag)", 1.1, 5.0 * rows * size,

@@ -5,6 +5,7 @@ Arrow: folder --**saved_datasets**--> entries. Does not know: other layouts, how
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -46,7 +47,12 @@ def saved_datasets(
         taken = _taken(held, modalities, columns)
         key = path.relative_to(folder).with_suffix("").as_posix()
         for row in range(len(held)):
-            for entry in _entries(held, path, row, f"{key}/{row}", taken, classes, split):
+            try:
+                made = _entries(held, path, row, f"{key}/{row}", taken, classes, split)
+            except UnicodeDecodeError as error:
+                problem = f"row {row} of {path} must hold words in UTF-8, but does not ({error.reason}); leave it out"
+                made = [Entry(f"{key}/{row}", {}, problem=problem)]
+            for entry in made:
                 entries.append(entry)
     files_read = [*about, *(path for path, _, _ in shards)]
     return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
@@ -148,5 +154,9 @@ def _entries(
 
 
 def _path(cell: Any) -> str:
-    """What a cell of bytes and a path says that the file was called; "" if it does not say."""
-    return str(cell["path"].as_py() or "") if isinstance(cell, Mapping) and cell.is_valid and "path" in cell else ""  # type: ignore[attr-defined]
+    """What a cell of bytes and a path says that the file was called; "" if it does not say, or not in UTF-8."""
+    if not (isinstance(cell, Mapping) and cell.is_valid and "path" in cell):  # type: ignore[attr-defined]
+        return ""
+    with contextlib.suppress(UnicodeDecodeError):
+        return str(cell["path"].as_py() or "")
+    return ""
