@@ -50,7 +50,7 @@ hub: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-hub.txt
 	$(VENV)/bin/python -m pytest tests/modalities -k published
 	$(VENV)/bin/python -m pytest tests/docs/test_documents.py -k published
-	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_wrapped_amused.py tests/models/test_wrapped_magnet.py tests/models/test_expert.py tests/models/test_converted.py tests/models/test_exported.py
+	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_wrapped_cache.py tests/models/test_wrapped_amused.py tests/models/test_wrapped_magnet.py tests/models/test_expert.py tests/models/test_converted.py tests/models/test_exported.py
 	$(VENV)/bin/python -m pytest tests/sharing
 
 # The playground, on its page in a real browser too, where chromium is.
@@ -112,12 +112,13 @@ arm:
 EMULATED := $(MAKE) --no-print-directory -f tests/native/cuda/Makefile PYTHON=$(abspath $(VENV)/bin/python)
 cuda-emulated: $(STAMPS)/built
 	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads
-	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py tests/ops/test_waits.py"
+	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py tests/ops/test_waits.py tests/sampling/test_graphs.py"
 
 cuda-emulated-long: $(STAMPS)/built
 	$(EMULATED) plain FUZZ="2 1000" && $(EMULATED) asan FUZZ="2 100" && $(EMULATED) races FUZZ="2 50 300"
 	$(EMULATED) native reads
 	$(EMULATED) torch
+	$(EMULATED) torch TESTS=tests/sampling/test_graphs.py
 	$(VENV)/bin/python tests/native/cuda/mutations.py
 
 clean:

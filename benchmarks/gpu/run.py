@@ -7,13 +7,25 @@ from cache import cache
 from choices import masking, selection
 from draws import huge, sampling
 from numbers_ import streams_and_numbers
+from replay import replays
 from timing import CUDA, FAILURES, RESULT, floors, save
 from vectors import embedding, quantizing
 
 
 def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
-    for part in (floors, sampling, quantizing, cache, embedding, selection, masking, streams_and_numbers, huge):
+    for part in (
+        floors,
+        sampling,
+        quantizing,
+        cache,
+        embedding,
+        selection,
+        masking,
+        streams_and_numbers,
+        replays,
+        huge,
+    ):
         try:
             part()
         except FAILURES as error:

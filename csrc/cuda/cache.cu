@@ -45,7 +45,7 @@ __device__ float inverse_norm(const T* x, int64_t size, float eps, int lane) {
 }
 
 template <typename T>
-__global__ void rotate_and_store_kernel(RotateAndStoreArgs args, LateFailure late) {
+__global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndStoreArgs args, LateFailure late) {
   check_splits(args.row_splits, args.rows, args.count, late);
   const int lane = threadIdx.x % 32;
   const int64_t size = args.size, heads = args.heads;
@@ -83,7 +83,7 @@ __device__ float reduce(float value, Combine combine) {
 }
 
 template <typename T>
-__global__ void attend_cached_kernel(AttendCachedArgs args, LateFailure late) {
+__global__ void __launch_bounds__(kThreads) attend_cached_kernel(AttendCachedArgs args, LateFailure late) {
   check_splits(args.row_splits, args.rows, args.count, late);
   __shared__ float query[kMostSize];
   __shared__ float weights[kThreads];

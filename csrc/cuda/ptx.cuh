@@ -29,6 +29,36 @@ __device__ void wait_for_groups() {
   asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
 }
 
+// Blocks of a cluster, which run at once and read each other's shared memory: which one this is, and of how many; a
+// barrier of all their threads, behind which each sees what the others wrote; what stands at the same place of another
+// block's. Before sm_90 there are none, and nobody calls these.
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+#define TM_CLUSTERS(...) __VA_ARGS__
+#else
+#define TM_CLUSTERS(...) __trap()
+#endif
+__device__ inline int cluster_rank() {
+  unsigned rank = 0;
+  TM_CLUSTERS(asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank)));
+  return int(rank);
+}
+__device__ inline int cluster_size() {
+  unsigned size = 1;
+  TM_CLUSTERS(asm volatile("mov.u32 %0, %%cluster_nctarank;" : "=r"(size)));
+  return int(size);
+}
+__device__ inline void sync_cluster() {
+  TM_CLUSTERS(
+      asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" :: : "memory"));
+}
+template <typename T>
+__device__ const T* of_block(const T* shared, int rank) {
+  uint64_t at = 0;
+  TM_CLUSTERS(asm volatile("mapa.u64 %0, %1, %2;" : "=l"(at) : "l"(shared), "r"(rank)));
+  return reinterpret_cast<const T*>(at);
+}
+#undef TM_CLUSTERS
+
 // Four 8 x 8 matrices of 16-bit numbers, transposed: lane i gives the address of row i % 8 of matrix i / 8, and receives
 // of each matrix column i / 4 of rows 2 (i % 4) and the next.
 __device__ inline void load_transposed(uint32_t (&out)[4], const void* row) {

@@ -72,12 +72,24 @@ __device__ void load_own(float (&out)[own], const float* from, int thread) {
   }
 }
 
+// Calls `use` for each number of each of `rows` vectors. A warp has four neighbouring numbers of eight neighbouring rows,
+// whole pieces of 32 bytes where rows lie side by side, and halves of them where numbers do.
+template <int rows, typename Use>
+__device__ void walk_rows(int64_t width, Use use) {
+  constexpr int kEights = rows / 8;
+  const int lane = threadIdx.x % 32;
+  for (int64_t at = threadIdx.x / 32; at < (width + 3) / 4 * kEights; at += kWarps) {
+    const int64_t d = at / kEights * 4 + lane / 8;
+    if (d < width) use(int(at % kEights) * 8 + lane % 8, d);
+  }
+}
+
 template <int own>
 __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeResidualArgs args, LateFailure late) {
   constexpr int kRows = kSide * own;
   __shared__ Stage<kRows> stages[kStages];
   __shared__ long long best[kRows];  // the order key of the least score, then its code
-  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  const int thread = threadIdx.x, lane = thread % 32;
   const int of_codes = thread % kSide, of_rows = thread / kSide;
   const int64_t width = args.width, stride = padded_codes(args.codes);
   const int64_t pieces = width > kDepth ? (width + kDepth - 1) / kDepth : 1;
@@ -85,14 +97,12 @@ __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeResidualArgs
   for (int64_t begin = int64_t{blockIdx.x} * kRows; begin < args.rows; begin += int64_t{gridDim.x} * kRows) {
     const int count = int(args.rows - begin < kRows ? args.rows - begin : kRows);
     float* rest = args.rest + begin * width;  // [width, kRows]
-    for (int r = warp; r < kRows; r += kWarps) {
-      for (int64_t d = lane; d < width; d += 32) {
-        const float value = r < count ? args.x[(begin + r) * width + d] : 0.0f;
-        if (!is_finite(value)) report(late, kAfterCodebooks + failure(begin + r, Reason::not_finite));
-        rest[d * kRows + r] = value;
-        if (r < count) args.quantized[(begin + r) * width + d] = 0.0f;
-      }
-    }
+    walk_rows<kRows>(width, [&](int r, int64_t d) {
+      const float value = r < count ? args.x[(begin + r) * width + d] : 0.0f;
+      if (!is_finite(value)) report(late, kAfterCodebooks + failure(begin + r, Reason::not_finite));
+      rest[d * kRows + r] = value;
+      if (r < count) args.quantized[(begin + r) * width + d] = 0.0f;
+    });
     __syncthreads();
     for (int64_t level = 0; level < args.levels; ++level) {
       const float* book = args.packed + level * width * stride;
@@ -164,15 +174,16 @@ __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeResidualArgs
         }
       }
       __syncthreads();
-      for (int r = warp; r < count; r += kWarps) {
-        const int64_t code = best[r] & 0x7fffffff;
-        const float* vector = args.codebooks + (level * args.codes + code) * width;
-        for (int64_t d = lane; d < width; d += 32) {
-          rest[d * kRows + r] = add(rest[d * kRows + r], -vector[d]);
-          float& sum = args.quantized[(begin + r) * width + d];
-          sum = add(sum, vector[d]);
-        }
-        if (lane == 0) args.out_codes[(begin + r) * args.levels + level] = int32_t(code);
+      const auto nearest = [&](int r) { return int64_t{best[r] & 0x7fffffff}; };
+      walk_rows<kRows>(width, [&](int r, int64_t d) {
+        if (r >= count) return;
+        const float value = args.codebooks[(level * args.codes + nearest(r)) * width + d];
+        rest[d * kRows + r] = add(rest[d * kRows + r], -value);
+        float& sum = args.quantized[(begin + r) * width + d];
+        sum = add(sum, value);
+      });
+      for (int r = thread; r < count; r += kThreads) {
+        args.out_codes[(begin + r) * args.levels + level] = int32_t(nearest(r));
       }
       __syncthreads();  // before what is left is copied, and the nearest of the next level are written
     }

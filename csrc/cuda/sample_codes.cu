@@ -1,5 +1,6 @@
-// sample_codes: a team a row. The row is read once, and z is kept in shared memory for what follows; of rows that are
-// too long for it, z is computed again from the logits in each pass.
+// sample_codes: a team a row. The row is read once, and z is kept in shared memory for what follows, of long rows in that
+// of several blocks; of rows that are too long for these, z is computed again from the logits in each pass.
+#include "clusters.cuh"
 #include "rows.cuh"
 #include "select.cuh"
 #include "tokenmask/sample_codes.h"
@@ -13,7 +14,8 @@ template <FloatType type, bool cached>
 struct Row {
   const SampleCodesArgs& args;
   int64_t row;
-  float* kept;  // [size], if cached
+  float* kept;    // [end - begin], if cached
+  int64_t begin;  // of what the own block has
   float guidance, temperature, largest;
 
   __device__ bool is_allowed(int64_t i) const {
@@ -31,7 +33,7 @@ struct Row {
   }
 
   __device__ float z(int64_t i) const {
-    if constexpr (cached) return kept[i];
+    if constexpr (cached) return kept[i - begin];
     return computed_z(i);
   }
 
@@ -49,12 +51,12 @@ struct Extremes {
   int64_t first;
 };
 
-template <FloatType type, bool cached, int kSize>
-__device__ Extremes read_row(const Team<kSize>& team, const Places& places, const Row<type, cached>& row) {
+template <FloatType type, bool cached, int kSize, bool kSpread>
+__device__ Extremes read_row(const Team<kSize, kSpread>& team, const Places& places, const Row<type, cached>& row) {
   constexpr int kPer = kFloatsOfVector<type>;
   constexpr int64_t kBytes = 16 / kPer;
   const SampleCodesArgs& args = row.args;
-  const int64_t begin = row.row * args.size * kBytes;
+  const int64_t begin = (row.row * args.size + places.begin) * kBytes;
   const auto* logits = static_cast<const unsigned char*>(args.logits) + begin;
   const auto* uncond = args.uncond ? static_cast<const unsigned char*>(args.uncond) + begin : logits;
   const int64_t head = head_of(logits, kBytes);
@@ -64,14 +66,14 @@ __device__ Extremes read_row(const Team<kSize>& team, const Places& places, cons
     if constexpr (cached) row.kept[i] = z;
     const int32_t key = order_key(z);
     low = key < low ? key : low;
-    at = key > high ? i : at;
+    at = key > high ? places.begin + i : at;
     high = key > high ? key : high;
   };
   struct Both {
     uint4 cond, uncond;
   };
   walk_vectors<kPer>(
-      team.thread, kSize, args.size, head == head_of(uncond, kBytes) ? head : args.size,
+      team.thread, kSize, places.end - places.begin, head == head_of(uncond, kBytes) ? head : args.size,
       [&](int64_t i) {
         const uint4 cond = load_vector(logits, i * kBytes);
         return Both{cond, args.uncond ? load_vector(uncond, i * kBytes) : cond};
@@ -79,10 +81,10 @@ __device__ Extremes read_row(const Team<kSize>& team, const Places& places, cons
       [&](int64_t i, const Both& both) {
 #pragma unroll
         for (int e = 0; e < kPer; ++e) {
-          see(i + e, row.guide(i + e, float_of<type>(both.cond, e), float_of<type>(both.uncond, e)));
+          see(i + e, row.guide(places.begin + i + e, float_of<type>(both.cond, e), float_of<type>(both.uncond, e)));
         }
       },
-      [&](int64_t i) { see(i, row.computed_z(i)); });
+      [&](int64_t i) { see(i, row.computed_z(places.begin + i)); });
   low = team.least(low);
   return {low, team.most(static_cast<long long>(places(high, at)))};
 }
@@ -99,28 +101,34 @@ __device__ int32_t kept_weight(const Row<type, cached>& row, const Places& place
   return w >= kept.least && (kept.from == kEverything || places(row.key(i), i) >= kept.from) ? w : 0;
 }
 
-// A row in at most kBins pieces, each of which a warp sums, and walks if the code that is drawn is in it.
+// What a block has of a row in at most kBins pieces, each of which a warp sums, and walks if the code that is drawn is in
+// it.
 struct Pieces {
   int64_t length;
   int count;
 
-  __device__ explicit Pieces(int64_t size) {
-    const int64_t each = (size + kBins - 1) / kBins;
+  __device__ explicit Pieces(const Places& places) {
+    const int64_t size = places.end - places.begin, each = (size + kBins - 1) / kBins;
     length = each > 256 ? (each + 31) / 32 * 32 : 256;
     count = int((size + length - 1) / length);
   }
 };
 
+// Of a row, and of the blocks before the own.
+struct Mass {
+  int64_t all, before;
+};
+
 // Sums `weigh(i)` piece by piece into the bins of the team, and over the row.
-template <int kSize, typename Weigh>
-__device__ int64_t sum_pieces(const Team<kSize>& team, int64_t size, Weigh weigh) {
-  const Pieces pieces(size);
-  team.sync();  // the bins may still be read
+template <int kSize, bool kSpread, typename Weigh>
+__device__ Mass sum_pieces(const Team<kSize, kSpread>& team, const Places& places, Weigh weigh) {
+  const Pieces pieces(places);
+  team.meet();  // the bins may still be read
   for (int bin = pieces.count + team.thread; bin < kBins; bin += kSize) team.memory.set(bin, 0);
   int64_t mass = 0;
   for (int piece = team.warp(); piece < pieces.count; piece += kSize / 32) {
-    const int64_t begin = piece * pieces.length;
-    const int64_t end = begin + pieces.length < size ? begin + pieces.length : size;
+    const int64_t begin = places.begin + piece * pieces.length;
+    const int64_t end = begin + pieces.length < places.end ? begin + pieces.length : places.end;
     long long own = 0;
     for (int64_t i = begin + team.lane(); i < end; i += 32) own += weigh(i);
     for (int step = 16; step > 0; step /= 2) own += __shfl_xor_sync(0xffffffffu, own, step);
@@ -129,20 +137,29 @@ __device__ int64_t sum_pieces(const Team<kSize>& team, int64_t size, Weigh weigh
       mass += own;
     }
   }
-  return team.sum(mass);
+  Mass found;
+  found.all = team.sum(mass, found.before);
+  return found;
 }
 
-// The first code in index order whose cumulative weight is above `target`, from the sums of the pieces.
-template <int kSize, typename Weigh>
-__device__ int64_t find_code(const Team<kSize>& team, int64_t size, int64_t target, Weigh weigh) {
-  const Pieces pieces(size);
+constexpr int64_t kNotHere = -1;
+
+// The first code in index order whose cumulative weight is above `target`, from the sums of the pieces; in the block that
+// has it, and kNotHere in the others.
+template <int kSize, bool kSpread, typename Weigh>
+__device__ int64_t find_code(const Team<kSize, kSpread>& team, const Places& places, int64_t target, Weigh weigh) {
+  const Pieces pieces(places);
   int64_t before;
   const auto mass_of = [&](int bin) { return team.memory.sum(bin); };
+  if constexpr (kSpread) {
+    if (team.thread == 0) team.memory.found = kNotHere, team.memory.before = 0;
+  }
   const int piece = team.find_bin(target + 1, false, mass_of, before);
   team.sync();  // before `found` is written again
-  for (int64_t begin = piece * pieces.length; team.warp() == 0; begin += 32) {
+  if (piece == kNotHere) return kNotHere;
+  for (int64_t begin = places.begin + piece * pieces.length; team.warp() == 0; begin += 32) {
     const int64_t i = begin + team.lane();
-    long long upto = i < size ? weigh(i) : 0;
+    long long upto = i < places.end ? weigh(i) : 0;
     for (int step = 1; step < 32; step *= 2) {
       const long long lower = __shfl_up_sync(0xffffffffu, upto, step);
       if (team.lane() >= step) upto += lower;
@@ -158,8 +175,9 @@ __device__ int64_t find_code(const Team<kSize>& team, int64_t size, int64_t targ
 }
 
 // Top-k, then top-p, then min-p.
-template <FloatType type, bool cached, int kSize>
-__device__ Kept filter(const Team<kSize>& team, const Places& places, const Row<type, cached>& row, int64_t mass) {
+template <FloatType type, bool cached, int kSize, bool kSpread>
+__device__ Kept filter(const Team<kSize, kSpread>& team, const Places& places, const Row<type, cached>& row,
+                       int64_t mass) {
   const SampleCodesArgs& args = row.args;
   Kept kept = {kEverything, 0};
   const auto key_at = [&](int64_t i) { return row.key(i); };
@@ -169,7 +187,7 @@ __device__ Kept filter(const Team<kSize>& team, const Places& places, const Row<
   if (args.top_p < 1.0) {
     const Kept top_k = kept;
     const auto mass_at = [&](int64_t i) { return int64_t{kept_weight(row, places, top_k, i)}; };
-    if (kept.from != kEverything) mass = sum_pieces(team, args.size, mass_at);
+    if (kept.from != kEverything) mass = sum_pieces(team, places, mass_at).all;
     const int64_t from = select_from<ByMass>(team, places, share_of(args.top_p, mass), key_at, mass_at);
     kept.from = from > top_k.from ? from : top_k.from;
   }
@@ -177,12 +195,11 @@ __device__ Kept filter(const Team<kSize>& team, const Places& places, const Row<
   return kept;
 }
 
-template <FloatType type, bool cached, int kSize>
-__device__ int64_t sample_row(const Team<kSize>& team, Row<type, cached>& row) {
+template <FloatType type, bool cached, int kSize, bool kSpread>
+__device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& places, Row<type, cached>& row) {
   const SampleCodesArgs& args = row.args;
-  const int64_t index = row.row, size = args.size;
-  if (size == 0) return failure(index, Reason::nothing_allowed);
-  const Places places(size);
+  const int64_t index = row.row;
+  if (args.size == 0) return failure(index, Reason::nothing_allowed);
   const Extremes extremes = read_row(team, places, row);
   const int32_t low = extremes.low, high = places.key(extremes.first);
   const int32_t infinite = order_key(kInfinity), minus_infinite = order_key(-kInfinity);
@@ -196,7 +213,7 @@ __device__ int64_t sample_row(const Team<kSize>& team, Row<type, cached>& row) {
 
   int32_t num_full = 0, second = 0;
   long long surprises = 0;
-  const int64_t mass = sum_pieces(team, size, [&](int64_t i) {
+  const Mass mass = sum_pieces(team, places, [&](int64_t i) {
     const float x = row.x(i);
     const int32_t w = weight(x);
     num_full += w >= kFullWeight;
@@ -204,26 +221,40 @@ __device__ int64_t sample_row(const Team<kSize>& team, Row<type, cached>& row) {
     surprises += surprise(x > kSmallestExponent ? x : kSmallestExponent, w);
     return w;
   });
-  second = team.most(num_full > 1 ? kFullWeight : second);
+  second = team.most(second);
   if (team.sum(num_full) > 1) second = kFullWeight;
   surprises = team.sum(surprises);
 
   int64_t code = places.index(extremes.first);
   if (requested > 0.0f) {
-    const Kept kept = filter(team, places, row, mass);
+    const Kept kept = filter(team, places, row, mass.all);
     const bool all = kept.from == kEverything && kept.least == 0;
     const auto weigh = [&](int64_t i) { return kept_weight(row, places, kept, i); };
-    const int64_t left = all ? mass : sum_pieces(team, size, weigh);
-    code = find_code(team, size, draw_below(args, index, left), weigh);
+    const Mass left = all ? mass : sum_pieces(team, places, weigh);
+    code = find_code(team, places, draw_below(args, index, left.all) - left.before, weigh);
   }
-  if (team.thread == 0) {
-    const double log_mass = log(double(mass) / kFullWeight);
+  if (team.thread == 0 && places.begin <= code && code < places.end) {
+    const double log_mass = log(double(mass.all) / kFullWeight);
     args.codes[index] = int32_t(code);
     args.logprob[index] = float(row.x(code) - log_mass);
-    args.entropy[index] = entropy_of(log_mass, surprises, mass);
-    args.margin[index] = float((kFullWeight - second) / double(mass));
+    args.entropy[index] = entropy_of(log_mass, surprises, mass.all);
+    args.margin[index] = float((kFullWeight - second) / double(mass.all));
   }
   return kNoFailure;
+}
+
+template <FloatType type, bool cached, int kSize, bool kSpread>
+__device__ void sample(const Team<kSize, kSpread>& team, const Places& places, const SampleCodesArgs& args,
+                       int64_t index, void* kept, const LateFailure& late) {
+  const float guidance = args.guidances ? args.guidances[index] : args.guidance;
+  Row<type, cached> row = {args, index, static_cast<float*>(kept), places.begin, guidance, 1.0f, 0.0f};
+  const int64_t failed = sample_row(team, places, row);
+  if (failed != kNoFailure && team.thread == 0 && team.rank() == 0) {
+    report(late, failed);
+    args.codes[index] = -1;
+    args.logprob[index] = args.entropy[index] = args.margin[index] = not_a_number();
+  }
+  team.sync();  // before the next row is kept
 }
 
 template <FloatType type, int kSize, bool cached>
@@ -232,21 +263,25 @@ __global__ void __launch_bounds__(kThreadsOfTeams<kSize>) sample_kernel(SampleCo
   const Seat<kSize> seat = {shared, args.size};
   const Team<kSize> team = seat.team();
   for (int64_t index = seat.first_row(); index < args.rows; index += seat.row_stride()) {
-    const float guidance = args.guidances ? args.guidances[index] : args.guidance;
-    auto* kept = reinterpret_cast<float*>(seat.kept());
-    Row<type, cached> row = {args, index, cached ? kept : nullptr, guidance, 1.0f, 0.0f};
-    const int64_t failed = sample_row(team, row);
-    if (failed != kNoFailure && team.thread == 0) {
-      report(late, failed);
-      args.codes[index] = -1;
-      args.logprob[index] = args.entropy[index] = args.margin[index] = not_a_number();
-    }
-    team.sync();  // before the next row is kept
+    sample<type, cached>(team, Places(args.size), args, index, seat.kept(), late);
   }
 }
 
 template <FloatType type>
+__global__ void __launch_bounds__(kThreadsOfSpread) sample_spread_kernel(SampleCodesArgs args, LateFailure late) {
+  extern __shared__ uint4 shared[];
+  const SpreadSeat seat = {shared, args.size};
+  const SpreadTeam team = seat.team();
+  const Places places(args.size, seat.begin(), seat.end());
+  for (int64_t index = seat.first_row(); index < args.rows; index += seat.row_stride()) {
+    sample<type, true>(team, places, args, index, seat.kept(), late);
+  }
+  team.meet();  // others may still read what this block has
+}
+
+template <FloatType type>
 void launch(const SampleCodesArgs& args, const LateFailure& late, cudaStream_t stream) {
+  if (launch_spread(sample_spread_kernel<type>, args.rows, args.size, stream, args, late)) return;
   with_team(args.size, [&]<int kSize, bool cached>() {
     const auto kernel = sample_kernel<type, kSize, cached>;
     const RowLaunch of = launch_of<kSize, cached>(kernel, args.rows, args.size);

@@ -10,11 +10,15 @@ namespace tokenmask {
 // the index, in no more bits than the row needs, so that ties cost few passes.
 struct Places {
   int64_t size;
-  int bits;  // of an index
+  int bits;            // of an index
+  int64_t begin, end;  // what of the row the own block has
 
-  __device__ explicit Places(int64_t of_row) {
+  __device__ explicit Places(int64_t of_row) : Places(of_row, 0, of_row) {}
+  __device__ Places(int64_t of_row, int64_t from, int64_t to) {
     size = of_row;
     bits = size > 1 ? 64 - __clzll(size - 1) : 0;
+    begin = from;
+    end = to;
   }
   __device__ int64_t operator()(int32_t key, int64_t index) const {
     return int64_t(uint64_t(uint32_t(key) ^ 0x80000000u) << bits) | (size - 1 - index);
@@ -41,22 +45,22 @@ struct ByMass {
 // does. Each pass sums the masses by the next eight bits of the places and keeps the digit that the prefix ends in,
 // until one element is left there or all of them are needed. `key_at` gives an element's key, `mass_at` its mass (0 for
 // what does not take part; by count, 1 for the others).
-template <typename By, int kSize, typename KeyAt, typename MassAt>
-__device__ int64_t select_from(const Team<kSize>& team, const Places& places, int64_t needed, KeyAt key_at,
+template <typename By, int kSize, bool kSpread, typename KeyAt, typename MassAt>
+__device__ int64_t select_from(const Team<kSize, kSpread>& team, const Places& places, int64_t needed, KeyAt key_at,
                                MassAt mass_at) {
   TeamMemory<kSize>& memory = team.memory;
-  const auto mass_of = [&](int bin) { return By::kWeighs ? memory.sum(bin) : int64_t{memory.counts[bin]}; };
+  const auto mass_of = [&](int bin) { return By::kWeighs ? team.sum_of(bin) : team.count_of(bin); };
   int64_t prefix = 0;
   for (int left = 32 + places.bits;;) {
     const int width = left < 8 ? left : 8;
     left -= width;
-    team.sync();  // the pass or the call before may still be reading
+    team.meet();  // the pass or the call before may still be reading
     for (int bin = team.thread; bin < kBins; bin += kSize) {
       if constexpr (By::kWeighs) memory.set(bin, 0);
       memory.counts[bin] = 0;
     }
     team.sync();
-    for (int64_t i = team.thread; i < places.size; i += kSize) {
+    for (int64_t i = places.begin + team.thread; i < places.end; i += kSize) {
       const int64_t place = places(key_at(i), i);
       const int64_t mass = place >> left >> width == prefix ? mass_at(i) : 0;
       if (mass == 0) continue;
@@ -64,12 +68,12 @@ __device__ int64_t select_from(const Team<kSize>& team, const Places& places, in
       if constexpr (By::kWeighs) memory.add(digit, unsigned(mass));
       atomicAdd(&memory.counts[digit], 1u);
     }
-    team.sync();
+    team.meet();
     int64_t before;
     const int digit = team.find_bin(needed, true, mass_of, before);
     prefix = prefix << width | digit;
     needed -= before;
-    const bool decided = mass_of(digit) == needed || memory.counts[digit] == 1 || left == 0;
+    const bool decided = mass_of(digit) == needed || team.count_of(digit) == 1 || left == 0;
     if (decided) return prefix << left;
   }
 }

@@ -1,7 +1,8 @@
-// The threads that work on one row: a warp (short rows, several a block) or a whole block. They share memory and talk
-// through it; nothing here depends on the order in which they run.
+// The threads that work on one row: a warp (short rows, several a block), a whole block, or the blocks of a cluster, each
+// with a part of the row. They share memory and talk through it; nothing here depends on the order in which they run.
 #pragma once
 
+#include "ptx.cuh"
 #include "report.cuh"
 
 namespace tokenmask {
@@ -14,6 +15,7 @@ struct alignas(16) TeamMemory {
   unsigned low[kBins], high[kBins];  // halves of sums: shared memory has no sums of 64 bits, only swaps in a loop
   unsigned counts[kBins];
   long long found, before;  // what one thread tells the others
+  long long given[2];       // what a block tells the others of its cluster, by turns
 
   __device__ int64_t sum(int bin) const { return int64_t(uint64_t{high[bin]} << 32 | low[bin]); }
   __device__ void set(int bin, int64_t sum) {
@@ -26,11 +28,22 @@ struct alignas(16) TeamMemory {
   }
 };
 
-template <int kSize>
+// A team of `kSize` threads, or with `kSpread` of as many in each block of a cluster.
+template <int kSize, bool kSpread = false>
 struct Team {
   static constexpr int kTeamWarps = kSize / 32;
-  TeamMemory<kSize>& memory;
-  int thread;  // of the team
+  TeamMemory<kSize>& memory;  // of the own block
+  int thread;                 // of the team, in the own block
+  mutable int turn = 0;       // of what is given
+
+  __device__ int rank() const {
+    if constexpr (kSpread) return cluster_rank();
+    return 0;
+  }
+  __device__ int blocks() const {
+    if constexpr (kSpread) return cluster_size();
+    return 1;
+  }
 
   __device__ int lane() const { return thread % 32; }
   __device__ int warp() const { return thread / 32; }
@@ -43,10 +56,75 @@ struct Team {
     }
   }
 
+  // The same for the blocks of a spread team too.
+  __device__ void meet() const {
+    if constexpr (kSpread) {
+      sync_cluster();
+    } else {
+      sync();
+    }
+  }
+
+  // Sums of all blocks in a bin; what each wrote there was written before they met.
+  __device__ int64_t sum_of(int bin) const {
+    int64_t sum = memory.sum(bin);
+    for (int other = 1; other < blocks(); ++other) {
+      const int rank_of_other = (rank() + other) % blocks();
+      sum += int64_t(uint64_t{*of_block(&memory.high[bin], rank_of_other)} << 32 |
+                     *of_block(&memory.low[bin], rank_of_other));
+    }
+    return sum;
+  }
+  __device__ int64_t count_of(int bin) const {
+    int64_t count = memory.counts[bin];
+    for (int other = 1; other < blocks(); ++other) {
+      count += *of_block(&memory.counts[bin], (rank() + other) % blocks());
+    }
+    return count;
+  }
+
   // Combines one integer a thread; every thread gets the result, and sees what the others wrote before. The combination
   // must not depend on the order.
   template <typename T, typename Combine>
   __device__ T reduce(T value, Combine combine) const {
+    value = reduce_block(value, combine);
+    if constexpr (kSpread) {
+      const long long* given = give(value);
+      value = T(*of_block(given, 0));
+      for (int other = 1; other < blocks(); ++other) value = combine(value, T(*of_block(given, other)));
+    }
+    return value;
+  }
+
+  // The sum over the team, and in `before` that of the blocks before the own.
+  __device__ int64_t sum(long long value, int64_t& before) const {
+    const auto plus = [](long long a, long long b) { return a + b; };
+    int64_t all = reduce_block(value, plus);
+    before = 0;
+    if constexpr (kSpread) {
+      const long long* given = give(all);
+      all = 0;
+      for (int other = 0; other < blocks(); ++other) {
+        const int64_t of_other = *of_block(given, other);
+        if (other < rank()) before += of_other;
+        all += of_other;
+      }
+    }
+    return all;
+  }
+
+  // Where each block finds what the others say. Who is slow may still read what was given before, never what was given
+  // before that.
+  __device__ const long long* give(long long value) const {
+    turn = 1 - turn;
+    if (thread == 0) memory.given[turn] = value;
+    meet();
+    return &memory.given[turn];
+  }
+
+  // Among the threads of the own block.
+  template <typename T, typename Combine>
+  __device__ T reduce_block(T value, Combine combine) const {
     for (int step = 16; step > 0; step /= 2) value = combine(value, __shfl_xor_sync(0xffffffffu, value, step));
     if constexpr (kSize == 32) {
       sync();

@@ -34,6 +34,7 @@ from tokenmask.training import keeps_all
 FEW = 256  # items that are looked at where their number does not matter
 FIT_TRIALS = (2, 2, 12)  # steps of a tokenizer
 TRIALS, TRIAL_SECONDS = 5, 20.0  # steps of the model that are timed, fewer where they take long
+MOST_TRIED = 4096  # records of the batch that tells how long they are
 TRIAL_OPERATIONS = 3e11  # a step of up to so many is tried
 Corpora = Sequence[tuple[str | Path, float]]
 
@@ -130,9 +131,12 @@ def _estimate(
     machines: Asked | None,
 ) -> None:
     """A small model finds out about batches; the real one is only counted, unless a step of it takes a moment."""
-    small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None)
+    asked, tried = recipe.training.batch_size, min(recipe.training.batch_size, MOST_TRIED)
+    training = replace(recipe.training, batch_size=tried, accumulate=min(recipe.training.accumulate, tried))
+    small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None, training=training)
     trainer = prepare(scratch / "small", small, tokenizers, corpora)
     records, positions, levels = trainer.batch(next(trainer.mixture)).shape
+    records = records * asked // tried
     with torch.device("meta"):
         model = MaskedModel(recipe.model, trainer.layout, recipe.pattern, recipe.head)
     size = sum(parameter.numel() for parameter in model.parameters())

@@ -12,8 +12,9 @@ from dataclasses import replace
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from tokenmask.batch import Sequence as Packed
 from tokenmask.batch import append, collate
-from tokenmask.generation.request import Request
+from tokenmask.generation.request import OfRequest, Request
 from tokenmask.generation.watching import Filling
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
@@ -60,7 +61,7 @@ def fill(
         ValueError: see :meth:`Request.pack`.
     """
     multiple = max(map(_multiple, models.values())) if invariant else 1
-    sequences = [request.pack(layout, packing) for request in requests]
+    sequences = [_packed(request, layout, packing, number, len(requests)) for number, request in enumerate(requests)]
     companions = [torch.zeros(len(sequence), dtype=torch.int8) for sequence in sequences]
     for index, request in enumerate(requests):
         for number, other in request.companions(layout, packing).items():
@@ -118,3 +119,13 @@ def fill(
 
 def _multiple(model: MaskedModel) -> int:
     return int(getattr(getattr(model, "backbone", None), "row_multiple", INVARIANT_MULTIPLE))
+
+
+def _packed(request: Request, layout: Layout, packing: Packing, number: int, count: int) -> Packed:
+    """The sequence of one of several requests, which a sentence on it names."""
+    try:
+        return request.pack(layout, packing)
+    except ValueError as error:
+        if count == 1:
+            raise
+        raise OfRequest(f"request {number + 1} of {count}: {error}", number) from error

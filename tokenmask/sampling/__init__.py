@@ -20,6 +20,7 @@ from tokenmask.sampling.deciding import (
 from tokenmask.sampling.drift import Drift, drift
 from tokenmask.sampling.enclosing import Encloses
 from tokenmask.sampling.expert import Expert
+from tokenmask.sampling.graphs import Captured
 from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, Guidance, NoGuidance
 from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.pick import Categorical, Pick, PickContext
@@ -69,6 +70,7 @@ __all__ = [
     "BlockSchedule",
     "Blocks",
     "ByGroups",
+    "Captured",
     "Categorical",
     "Chunks",
     "ClassifierFree",

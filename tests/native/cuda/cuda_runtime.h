@@ -28,7 +28,28 @@ enum cudaError_t : unsigned {
   cudaErrorLaunchFailure = 719
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
+  cudaDevAttrClusterLaunch = 120
+};
+struct cudaFuncAttributes {
+  int ptxVersion;
+};
+enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension = 4 };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  struct {
+    dim3 clusterDim;
+  } val;
+};
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes;
+  cudaStream_t stream;
+  cudaLaunchAttribute* attrs;
+  unsigned numAttrs;
+};
 
 cudaError_t cudaGetLastError();  // and forgets it
 const char* cudaGetErrorString(cudaError_t error);
@@ -42,7 +63,15 @@ namespace emulated {
 
 constexpr size_t kMostShared = 227 * 1024;  // of a block on Hopper, after cudaFuncSetAttribute; 48 KB before
 
-// Only these blocks of a launch run, for tests on arrays so large that walking all of them would take too long.
+// What kernels are told of the device when they are launched, an H200; a test makes it another one.
+struct Device {
+  int processors = 132;
+  int shared = int(kMostShared);
+  bool has_clusters = true;
+};
+extern Device device;
+
+// Only these blocks of a launch run, or these clusters of blocks, for tests on arrays so large that walking all of them would take too long.
 struct BlockRange {
   uint64_t begin, end;
 };
@@ -54,13 +83,14 @@ extern uint64_t thread_order;
 
 // What launches did since the caller last cleared it. Bytes are counted by racecheck.cpp only.
 struct Counts {
-  uint64_t launches, blocks, barriers, collectives, read_bytes, written_bytes;
+  uint64_t launches, blocks, barriers, collectives, cluster_barriers, read_bytes, written_bytes;
 };
 extern Counts counts;
 
 struct Config {
   dim3 grid, block;
   size_t shared;
+  unsigned cluster = 1;  // neighbouring blocks that run at once
   Config(dim3 grid, dim3 block, size_t shared = 0, cudaStream_t = nullptr) : grid(grid), block(block), shared(shared) {}
 };
 
@@ -83,6 +113,12 @@ void* dynamic_shared();  // `extern __shared__ T name[]` becomes T* name = this
 
 // Waits for all threads of the block and counts those that hold.
 int wait_for_block(const char* file, int line, int holds = 0);
+// Waits for all threads of all blocks of the cluster.
+void wait_for_cluster(const char* file, int line);
+int cluster_rank();
+int cluster_size();
+void* of_block(const void* shared, int rank);  // what lies there in the shared memory of another block of the cluster
+
 // Waits for all lanes of the mask; then each has what they gave, `size` bytes every 16.
 const unsigned char* exchange(uint32_t mask, const void* value, size_t size, const char* file, int line);
 [[noreturn]] void trap();
@@ -104,8 +140,28 @@ inline cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
 }
-inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-  *value = int(emulated::kMostShared);
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  const emulated::Device& device = emulated::device;
+  if (attribute == cudaDevAttrMultiProcessorCount) *value = device.processors;
+  if (attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin) *value = device.shared;
+  if (attribute == cudaDevAttrClusterLaunch) *value = device.has_clusters;
+  return cudaSuccess;
+}
+template <typename Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* of, Kernel*) {
+  *of = {90};
+  return cudaSuccess;
+}
+template <typename Kernel>
+cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, Kernel*, const cudaLaunchConfig_t* config) {
+  *clusters = emulated::device.processors / int(config->attrs->val.clusterDim.x);
+  return cudaSuccess;
+}
+template <typename... P>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* as, void (*kernel)(P...), std::type_identity_t<P>... args) {
+  emulated::Launch launch(as->gridDim, as->blockDim, as->dynamicSmemBytes, as->stream);
+  if (as->numAttrs) launch.cluster = as->attrs->val.clusterDim.x;
+  launch(kernel)(args...);
   return cudaSuccess;
 }
 

@@ -1,4 +1,5 @@
-// The scheduler: fibers, barriers, warp collectives, and what a launch may not do. Compiled without -fsanitize=thread.
+// The scheduler: fibers, barriers, warp collectives, clusters, and what a launch may not do. Compiled without
+// -fsanitize=thread.
 #include "emulated.h"
 
 #include <sys/mman.h>
@@ -39,6 +40,7 @@ dim3 blockDim, gridDim;
 
 namespace emulated {
 
+Device device;
 BlockRange only_blocks = {0, UINT64_MAX};
 uint64_t thread_order = 0;
 Counts counts = {};
@@ -47,8 +49,7 @@ Progress progress = {};
 namespace {
 
 constexpr size_t kStack = size_t{256} << 10;  // of a fiber; the lowest page is a guard
-constexpr int kMostThreads = 1024;
-enum class State { runs, at_barrier, in_warp, done };
+enum class State { runs, at_barrier, at_cluster, in_warp, done };
 
 struct Fiber {
 #if defined(__x86_64__)
@@ -67,13 +68,17 @@ struct Fiber {
 std::mutex one_launch;
 std::map<const void*, int64_t> allowed_shared;
 cudaError_t last_error = cudaSuccess;
-Fiber fibers[kMostThreads];
-std::vector<std::vector<Copy>> groups[kMostThreads];  // of copies; the last is not ended
-int num_threads, current, num_holding, num_held;
+Fiber fibers[kMostFibers];
+std::vector<std::vector<Copy>> groups[kMostFibers];  // of copies; the last is not ended
+int num_threads, num_blocks, current;                // of a block; of the cluster
+struct Block {
+  uint3 index;
+  uint32_t epoch;
+  int num_holding, num_held;
+} blocks[kMostBlocks];
 bool trapped;
 const std::function<void()>* body;
 unsigned char* shared_memory;
-size_t shared_size;
 #if defined(__x86_64__)
 void* scheduler;
 #else
@@ -82,10 +87,10 @@ ucontext_t scheduler;
 
 unsigned char* stacks() {
   static unsigned char* memory = [] {
-    void* found = mmap(nullptr, kMostThreads * kStack, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* found =
+        mmap(nullptr, kMostFibers * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (found == MAP_FAILED) abort();
-    for (int i = 0; i < kMostThreads; ++i) mprotect(static_cast<char*>(found) + i * kStack, 4096, PROT_NONE);
+    for (int i = 0; i < kMostFibers; ++i) mprotect(static_cast<char*>(found) + i * kStack, 4096, PROT_NONE);
     return static_cast<unsigned char*>(found);
   }();
   return memory;
@@ -99,10 +104,13 @@ unsigned char* stacks() {
 
 std::string where(int thread) {
   const Fiber& f = fibers[thread];
-  const std::string name = "thread " + std::to_string(thread);
+  std::string name = "thread " + std::to_string(thread % num_threads);
+  if (num_blocks > 1) name += " of the cluster's block " + std::to_string(thread / num_threads);
   if (f.state == State::done) return name + " has returned";
-  return name + (f.state == State::at_barrier ? " waits at the barrier " : " waits in the warp collective ") + f.file +
-         ":" + std::to_string(f.line);
+  const char* at = f.state == State::at_barrier   ? " waits at the barrier "
+                   : f.state == State::at_cluster ? " waits at the cluster's barrier "
+                                                  : " waits in the warp collective ";
+  return name + at + f.file + ":" + std::to_string(f.line);
 }
 
 void leave() {
@@ -116,7 +124,9 @@ void leave() {
 void enter(int thread) {
   current = thread;
   threadIdx = fibers[thread].index;
+  blockIdx = blocks[thread / num_threads].index;
   progress.thread = uint32_t(thread);
+  progress.epoch = blocks[thread / num_threads].epoch;
   fibers[thread].state = State::runs;
 #if defined(__x86_64__)
   emulated_switch(&scheduler, fibers[thread].top);
@@ -134,8 +144,8 @@ void first_step() {
 void prepare(int thread) {
   Fiber& f = fibers[thread];
   unsigned char* stack = stacks() + thread * kStack;
-  f.index = {unsigned(thread) % blockDim.x, unsigned(thread) / blockDim.x % blockDim.y,
-             unsigned(thread) / blockDim.x / blockDim.y};
+  const auto of_block = unsigned(thread % num_threads);
+  f.index = {of_block % blockDim.x, of_block / blockDim.x % blockDim.y, of_block / blockDim.x / blockDim.y};
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(stack + 4096, kStack - 4096);  // of a fiber that was left by a trap
 #endif
@@ -158,7 +168,7 @@ void prepare(int thread) {
 
 // Lets a warp go on whose lanes all wait in one collective.
 bool release_warp(int first) {
-  const int end = std::min(first + 32, num_threads);
+  const int end = std::min(first + 32, (first / num_threads + 1) * num_threads);
   uint32_t waiting = 0;
   for (int i = first; i < end; ++i) waiting |= uint32_t(fibers[i].state == State::in_warp) << (i - first);
   bool released = false;
@@ -186,31 +196,61 @@ bool release_warp(int first) {
   return released;
 }
 
-void release_block() {
-  int waiting = 0;
+// Whether all threads of [first, end) are where the first of them that has not returned is.
+void all_wait_alike(const char* what, int first, int end) {
+  int waiting = first;
   while (fibers[waiting].state == State::done) ++waiting;
   const Fiber& f = fibers[waiting];
-  for (int i = 0; i < num_threads; ++i) {
-    if (fibers[i].state == State::done || f.state != State::at_barrier || fibers[i].state != f.state ||
+  for (int i = first; i < end; ++i) {
+    if (fibers[i].state == State::done || f.state == State::in_warp || fibers[i].state != f.state ||
         fibers[i].line != f.line || strcmp(fibers[i].file, f.file) != 0) {
-      fail("a block has diverged: " + where(waiting) + ", " + where(i));
+      fail(std::string(what) + " has diverged: " + where(waiting) + ", " + where(i));
     }
   }
-  for (int i = 0; i < num_threads; ++i) fibers[i].state = State::runs;
-  ++progress.epoch;
-  ++counts.barriers;
-  num_held = num_holding;
-  num_holding = 0;
 }
 
-void run_block() {
-  std::vector<int> order(num_threads);
+// Lets blocks go on whose threads all wait at a barrier, or else the cluster; false if all have returned.
+bool release_blocks() {
+  bool released = false;
+  int ended = 0;
+  for (int b = 0; b < num_blocks; ++b) {
+    const int first = b * num_threads, end = first + num_threads;
+    progress.ended[b] =
+        std::all_of(fibers + first, fibers + end, [](const Fiber& f) { return f.state == State::done; });
+    ended += progress.ended[b];
+    if (progress.ended[b]) continue;
+    all_wait_alike("a block", first, end);
+    if (fibers[first].state == State::at_cluster) continue;
+    for (int i = first; i < end; ++i) fibers[i].state = State::runs;
+    blocks[b].epoch = ++progress.epoch_of_all;
+    blocks[b].num_held = blocks[b].num_holding;
+    blocks[b].num_holding = 0;
+    ++counts.barriers;
+    released = true;
+  }
+  if (released || ended == num_blocks) return released;
+  all_wait_alike("a cluster", 0, num_blocks * num_threads);
+  progress.met_epoch = ++progress.epoch_of_all;
+  for (int b = 0; b < num_blocks; ++b) blocks[b].epoch = progress.met_epoch;
+  for (int i = 0; i < num_blocks * num_threads; ++i) fibers[i].state = State::runs;
+  ++counts.cluster_barriers;
+  return true;
+}
+
+// The blocks of a cluster at once; a block that is launched alone is one.
+void run_cluster() {
+  const int fibers_here = num_blocks * num_threads;
+  std::vector<int> order(fibers_here);
   std::iota(order.begin(), order.end(), 0);
   if (thread_order == 1) std::reverse(order.begin(), order.end());
   std::mt19937_64 shuffle(thread_order);
-  for (int i = 0; i < num_threads; ++i) prepare(i);
-  progress.block_epoch = ++progress.epoch;
-  num_holding = 0;
+  progress.cluster_epoch = progress.met_epoch = ++progress.epoch_of_all;
+  for (int b = 0; b < num_blocks; ++b) {
+    blocks[b].epoch = progress.cluster_epoch;
+    blocks[b].num_holding = 0;
+    progress.ended[b] = false;
+  }
+  for (int i = 0; i < fibers_here; ++i) prepare(i);
   for (;;) {
     if (thread_order > 1) std::shuffle(order.begin(), order.end(), shuffle);
     for (int thread : order) {
@@ -218,12 +258,12 @@ void run_block() {
       if (trapped) return;
     }
     bool released = false;
-    for (int first = 0; first < num_threads; first += 32) released |= release_warp(first);
-    if (released) continue;
-    if (std::all_of(fibers, fibers + num_threads, [](const Fiber& f) { return f.state == State::done; })) break;
-    release_block();
+    for (int b = 0; b < num_blocks; ++b) {
+      for (int first = b * num_threads; first < (b + 1) * num_threads; first += 32) released |= release_warp(first);
+    }
+    if (!released && !release_blocks()) break;
   }
-  ++counts.blocks;
+  counts.blocks += num_blocks;
 }
 
 }  // namespace
@@ -233,7 +273,8 @@ void run(const Config& config, const void* kernel, const std::function<void()>& 
   const dim3 grid = config.grid, block = config.block;
   const int64_t allowed = allowed_shared.count(kernel) ? allowed_shared[kernel] : 48 << 10;
   if (block.x * block.y * block.z == 0 || block.x * block.y * block.z > kMostThreads || block.z > 64 || grid.x == 0 ||
-      grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535) {
+      grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535 || config.cluster == 0 ||
+      config.cluster > kMostBlocks || grid.x % config.cluster != 0) {
     last_error = cudaErrorInvalidConfiguration;
     return;
   }
@@ -244,28 +285,38 @@ void run(const Config& config, const void* kernel, const std::function<void()>& 
   blockDim = block;
   gridDim = grid;
   num_threads = int(block.x * block.y * block.z);
+  num_blocks = int(config.cluster);
   body = &thread;
   trapped = false;
   ++counts.launches;
-  progress.launch_epoch = progress.epoch + 1;
+  progress.launch_epoch = progress.epoch_of_all + 1;
+  progress.threads_of_block = uint32_t(num_threads);
   progress.host_stack = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-  const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
-  for (uint64_t b = only_blocks.begin; b < std::min(blocks, only_blocks.end) && !trapped; ++b) {
-    blockIdx = {unsigned(b % grid.x), unsigned(b / grid.x % grid.y), unsigned(b / grid.x / grid.y)};
+  const uint64_t clusters = uint64_t{grid.x} * grid.y * grid.z / num_blocks;
+  for (uint64_t c = only_blocks.begin; c < std::min(clusters, only_blocks.end) && !trapped; ++c) {
+    for (int b = 0; b < num_blocks; ++b) {
+      const uint64_t number = c * num_blocks + b;
+      blocks[b].index = {unsigned(number % grid.x), unsigned(number / grid.x % grid.y),
+                         unsigned(number / grid.x / grid.y)};
+    }
     // Of its exact size and anew for each block, so that a sanitizer sees what a block reads of another one or beyond
     // it.
-    shared_size = config.shared;
-    shared_memory = static_cast<unsigned char*>(aligned_alloc(16, (shared_size + 15) / 16 * 16 + 16));
-    memset(shared_memory, 0xff, shared_size);  // NaN
+    const size_t stride = progress.shared_stride = (config.shared + 15) / 16 * 16 + 16;
+    shared_memory = static_cast<unsigned char*>(aligned_alloc(16, stride * num_blocks));
+    memset(shared_memory, 0xff, stride * num_blocks);  // NaN
 #if defined(__SANITIZE_ADDRESS__)
-    __asan_poison_memory_region(shared_memory + shared_size, (shared_size + 15) / 16 * 16 + 16 - shared_size);
+    for (int b = 0; b < num_blocks; ++b) {
+      __asan_poison_memory_region(shared_memory + b * stride + config.shared, stride - config.shared);
+    }
 #endif
     progress.shared_begin = reinterpret_cast<uintptr_t>(shared_memory);
-    progress.shared_end = progress.shared_begin + shared_size;
-    run_block();
+    progress.shared_end = progress.shared_begin + stride * num_blocks;
+    run_cluster();
     free(shared_memory);
   }
-  progress.block_epoch = progress.launch_epoch = ++progress.epoch;  // what the host does next is no race
+  // What the host does next is no race.
+  progress.shared_begin = progress.shared_end = 0;
+  progress.epoch = progress.met_epoch = progress.cluster_epoch = progress.launch_epoch = ++progress.epoch_of_all;
   if (trapped) last_error = cudaErrorLaunchFailure;
 }
 
@@ -275,16 +326,34 @@ cudaError_t allow_shared(const void* kernel, int64_t bytes) {
   return cudaSuccess;
 }
 
-void* dynamic_shared() { return shared_memory; }
+void* dynamic_shared() { return shared_memory + current / num_threads * progress.shared_stride; }
 
 int wait_for_block(const char* file, int line, int holds) {
   Fiber& f = fibers[current];
   f.state = State::at_barrier;
   f.file = file;
   f.line = line;
-  num_holding += holds;
+  blocks[current / num_threads].num_holding += holds;
   leave();
-  return num_held;
+  return blocks[current / num_threads].num_held;
+}
+
+void wait_for_cluster(const char* file, int line) {
+  Fiber& f = fibers[current];
+  f.state = State::at_cluster;
+  f.file = file;
+  f.line = line;
+  leave();
+}
+
+int cluster_rank() { return current / num_threads; }
+int cluster_size() { return num_blocks; }
+
+void* of_block(const void* shared, int rank) {
+  const auto at = reinterpret_cast<uintptr_t>(shared) - reinterpret_cast<uintptr_t>(dynamic_shared());
+  if (at >= progress.shared_stride || rank < 0 || rank >= num_blocks)
+    fail("no shared memory of a block of the cluster");
+  return shared_memory + rank * progress.shared_stride + at;
 }
 
 const unsigned char* exchange(uint32_t mask, const void* value, size_t size, const char* file, int line) {
@@ -294,7 +363,7 @@ const unsigned char* exchange(uint32_t mask, const void* value, size_t size, con
   f.line = line;
   f.mask = mask;
   if (size) memcpy(f.given, value, size);
-  const int first = current / 32 * 32;
+  const int first = current - current % num_threads % 32;
   leave();
   if (!size) ++progress.warp_epoch[current];  // of __syncwarp, the only collective that orders memory
   return progress.received[first];
@@ -321,7 +390,7 @@ bool next_copy(size_t left, Copy& copy) {
 
 bool is_private(uintptr_t at) {
   const auto begin = reinterpret_cast<uintptr_t>(stacks());
-  return at - begin < kMostThreads * kStack;
+  return at - begin < kMostFibers * kStack;
 }
 
 Atomic::Atomic() { progress.atomic = true; }

@@ -31,6 +31,14 @@ inline void load_transposed(uint32_t (&out)[4], const void* row, EMULATED_SITE) 
   }
 }
 
+inline int cluster_rank() { return emulated::cluster_rank(); }
+inline int cluster_size() { return emulated::cluster_size(); }
+inline void sync_cluster(EMULATED_SITE) { emulated::wait_for_cluster(file, line); }
+template <typename T>
+const T* of_block(const T* shared, int rank) {
+  return static_cast<const T*>(emulated::of_block(shared, rank));
+}
+
 template <typename T>
 float number_of(uint32_t pair, int which) {
   const auto bits = uint16_t(pair >> (16 * which));

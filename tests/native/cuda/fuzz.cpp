@@ -420,7 +420,7 @@ void huge() {
   args.size = size;
   args.temperature = 0.8f;
   args.top_p = 1.0;
-  // Blocks walk rows with the stride of the grid: row 65535 is the second of block 0.
+  // Clusters walk rows with the stride of the grid: row 65535 is the second of the first one.
   emulated::only_blocks = {0, 1};
   require(kCudaKernels.sample_codes(args, 0, rows) == kNoFailure, "a huge case fails");
   emulated::only_blocks = {0, UINT64_MAX};
@@ -441,6 +441,8 @@ int main(int count, char** words) {
     generator.seed(seed * 1000003 + round);
 #ifdef EMULATED
     emulated::thread_order = round % 3 == 2 ? generator() : round % 3;
+    // Devices with many processors or one, with room for long rows or for few codes, with clusters or without.
+    emulated::device = {chance(2) ? 132 : 1, int(chance(2) ? emulated::kMostShared : 8000 + below(4000)), !chance(4)};
 #endif
     choices();
     samples<FloatType::float32>();
@@ -456,6 +458,7 @@ int main(int count, char** words) {
     caches<__half>(CacheType::float16, 0.002f);
   }
 #ifdef EMULATED
+  emulated::device = {};
   if (most_codes >= 600) huge();
   std::printf("%llu launches, %llu blocks, %llu barriers; ", static_cast<unsigned long long>(emulated::counts.launches),
               static_cast<unsigned long long>(emulated::counts.blocks),

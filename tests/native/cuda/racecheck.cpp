@@ -40,13 +40,25 @@ bool is_emulator(uintptr_t at) {
 
 const char* race(const Access& before, bool shared, bool atomic) {
   if (before.thread == kNobody || (before.atomic && atomic)) return nullptr;
-  if (before.epoch >= progress.block_epoch) {
+  if (before.epoch >= progress.cluster_epoch) {
+    if (before.thread / progress.threads_of_block != progress.thread / progress.threads_of_block) {
+      return before.epoch < progress.met_epoch ? nullptr : "another block of the cluster without its barrier between";
+    }
     if (before.epoch != progress.epoch || before.thread == progress.thread) return nullptr;
     const bool ordered =
         before.thread / 32 == progress.thread / 32 && before.warp_epoch != progress.warp_epoch[progress.thread];
     return ordered ? nullptr : "another thread of the block without a barrier between";
   }
   return !shared && before.epoch >= progress.launch_epoch ? "another block of the launch" : nullptr;
+}
+
+// Of a thread that uses the shared memory of another block of its cluster: whether that block has it.
+const char* absence(uintptr_t at) {
+  if (at - progress.shared_begin >= progress.shared_end - progress.shared_begin) return nullptr;
+  const auto owner = (at - progress.shared_begin) / progress.shared_stride;
+  if (owner == progress.thread / progress.threads_of_block) return nullptr;
+  if (progress.ended[owner]) return "a block that has ended";
+  return progress.met_epoch == progress.cluster_epoch ? "a block that may not have begun" : nullptr;
 }
 
 void check(uintptr_t at, size_t size, bool writes) {
@@ -59,7 +71,8 @@ void check(uintptr_t at, size_t size, bool writes) {
     const char* other = race(byte.write, shared, atomic);
     if (writes && !other) other = race(byte.read, shared, atomic);
     if (writes && !other) other = race(byte.other_read, shared, atomic);
-    if (!writes && !other && shared && (byte.write.thread == kNobody || byte.write.epoch < progress.block_epoch)) {
+    if (!other) other = absence(at + i);
+    if (!writes && !other && shared && (byte.write.thread == kNobody || byte.write.epoch < progress.cluster_epoch)) {
       other = "nobody: shared memory that this block has not written";
     }
     if (other) {

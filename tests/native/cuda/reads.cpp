@@ -26,8 +26,8 @@ void report(const char* what, double budget, double least, const std::function<v
   const auto& c = emulated::counts;
   const double reads = double(c.read_bytes) / least;
   within = within && reads <= budget;
-  std::printf("| %-52s | %6.1f | %6.1f | %7.1f | %6.0f | %8.0f |\n", what, reads, budget,
-              double(c.written_bytes) / least, double(c.barriers) / double(c.blocks),
+  std::printf("| %-52s | %6.1f | %6.1f | %7.1f | %6.0f | %6.0f | %8.0f |\n", what, reads, budget,
+              double(c.written_bytes) / least, double(c.barriers) / double(c.blocks), double(c.cluster_barriers),
               double(c.collectives) / double(c.blocks));
 }
 
@@ -93,13 +93,21 @@ int main() {
   std::vector<char> is_open(rows * size, 1), chosen(rows * size);
   for (float& x : logits) x = 3 * normal(generator);
   std::printf(
-      "| bytes over the least, barriers and warp collectives a block | read | budget | written | barriers | "
-      "collectives "
-      "|\n|---|---|---|---|---|---|\n");
+      "| bytes over the least; a block's barriers, those of its cluster, and warp collectives | read | budget | "
+      "written | barriers | clusters' | collectives |\n|---|---|---|---|---|---|---|\n");
+  emulated::device.processors = 1;  // so that rows are spread only where they must be
   sample_budgets(FloatType::float32, 1000, false, 1.1);
   sample_budgets(FloatType::float32, 8192, false, 1.1);
   sample_budgets(FloatType::bfloat16, 8192, true, 1.1);
   sample_budgets(FloatType::bfloat16, 50000, false, 1.1);
+  emulated::device.processors = 4;  // the least that have a cluster of four
+  sample_budgets(FloatType::bfloat16, 126464, false, 1.1);
+  emulated::device = {};
+  sample_budgets(FloatType::float32, 65536, true, 1.1);
+  // Where there are no clusters, filters read such a row once for each eight bits of what they look for.
+  emulated::device.has_clusters = false;
+  sample_budgets(FloatType::bfloat16, 126464, false, 13);
+  emulated::device = {};
   auto* open = reinterpret_cast<bool*>(is_open.data());
   const ChooseArgs choice = {logits.data(), open, count.data(), reinterpret_cast<bool*>(chosen.data()), rows, size};
   report("choose, a quarter of 8192 (score and flag)", 1.1, 5.0 * rows * size,
