@@ -10,11 +10,13 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 _LONGEST = 255  # bytes of a name in most file systems
 _SHOWN = 12  # bytes on either side of one that is wrong
+_PASSING: ContextVar[bool] = ContextVar("files are read back and removed", default=False)
 _MARKED = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
     *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
     *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
@@ -121,10 +123,13 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
         mode = _usual_mode(partial)
         yield partial
         os.chmod(partial, mode)  # some libraries write by temporary files, which nobody else may read
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_folder(path.parent)
+        if _PASSING.get():
+            os.replace(partial, path)
+        else:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         todo = "shorten the name" if error.errno == errno.ENAMETOOLONG else "free some space or choose another folder"
@@ -134,6 +139,16 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+@contextlib.contextmanager
+def passing_files() -> Iterator[None]:
+    """While open, :func:`writing_atomically` does not wait for the disk: files are read back at once and removed."""
+    before = _PASSING.set(True)
+    try:
+        yield
+    finally:
+        _PASSING.reset(before)
 
 
 def _cut(name: str, size: int) -> str:
