@@ -184,3 +184,13 @@ def test_words_of_a_table_that_are_no_utf8_cost_their_row(tmp_path: Path) -> Non
     assert (first.media["text"]().text, third.media["text"]().text) == ("good", "well")
     with pytest.raises(ValueError, match=r"row 1 of .*train-0\.parquet must hold words in UTF-8, but does not"):
         next(iter(second.media.values()))()
+
+
+def test_a_column_whose_name_is_no_utf8_costs_its_table(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    path = tmp_path / "d/train-0.parquet"
+    pq.write_table(pa.table({"jpgs": pa.array([png(0)]), "text": ["a"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"jpgs", b"\xffpgs"))
+    for source in (path.parent, path):
+        with pytest.raises(ValueError, match=r"train-0\.parquet must be a whole Parquet table, .*\(.*utf-8"):
+            items([source], BOTH)

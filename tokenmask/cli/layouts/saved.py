@@ -69,7 +69,7 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
             continue
         try:
             schema = pq.read_schema(folder / name)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeError) as error:  # names of columns are decoded, too
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"{folder / name} must be a whole Parquet table, but cannot be read ({reason}); copy it again"
