@@ -50,7 +50,7 @@ hub: $(STAMPS)/built
 	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement requirements-hub.txt
 	$(VENV)/bin/python -m pytest tests/modalities -k published
 	$(VENV)/bin/python -m pytest tests/docs/test_documents.py -k published
-	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_wrapped_amused.py tests/models/test_wrapped_magnet.py tests/models/test_expert.py tests/models/test_converted.py tests/models/test_exported.py
+	$(VENV)/bin/python -m pytest tests/models/test_wrapped.py tests/models/test_wrapped_cache.py tests/models/test_wrapped_amused.py tests/models/test_wrapped_magnet.py tests/models/test_expert.py tests/models/test_converted.py tests/models/test_exported.py
 	$(VENV)/bin/python -m pytest tests/sharing
 
 # The playground, on its page in a real browser too, where chromium is.

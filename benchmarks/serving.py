@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from cases.serving import SIZES, WORDS
 from harness import RESULTS, device_name
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tokenmask.run import Run, load
 from tokenmask.serving import Served, serve
@@ -114,6 +115,60 @@ def seconds(job: Callable[[], Answers]) -> tuple[Answers, float, float]:
     return answers, used() - cpu, time.perf_counter() - wall
 
 
+class Operations(TorchDispatchMode):
+    """Counts the operations of products, of linear layers and of attention, two for a multiplication."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = op.overloadpacket.__name__
+        if name in ("mm", "linear"):
+            self.total += 2 * args[0].numel() * (args[1].numel() / args[0].shape[-1])
+        elif name in ("addmm", "addmm_"):
+            self.total += 2 * args[1].numel() * args[2].shape[1]
+        elif name.startswith("_scaled_dot_product"):
+            self.total += 4 * args[0].numel() * args[1].shape[2]
+        return op(*args, **(kwargs or {}))
+
+
+def ceiling(run: Run, stream: str, count: int) -> dict[str, float]:
+    """What no server can go below: the products of a request at the rate of products of a whole batch.
+
+    Operations are counted while requests are drawn, ``count`` at once and one alone. The rates are of the largest
+    product of a block, with as many rows as one request and as ``count`` have, in turn, the best of seven.
+    """
+    asked = requests(stream, count)
+
+    def counted(some: Sequence[dict[str, Any]]) -> float:
+        with Operations() as counter:
+            run.generate_tokens(
+                stream, [one["given"] for one in some], seed=[one["seed"] for one in some], **SIZES[stream]
+            )
+        return counter.total / len(some) / 1e9
+
+    weight = run.models["main"].backbone.blocks[0].feed_forward.gate_up.weight.detach()
+    inputs = [torch.ones(rows, weight.shape[1]) for rows in (64, 64 * count)]
+    rates = [0.0, 0.0]
+    for _ in range(7):
+        for which, x in enumerate(inputs):
+            times = max(1, 8192 // len(x))
+            start = time.process_time()
+            for _ in range(times):
+                torch.nn.functional.linear(x, weight)
+            taken = time.process_time() - start
+            rates[which] = max(rates[which], 2 * times * len(x) * weight.numel() / taken / 1e9)
+    each = counted(asked)
+    return {
+        "gflop_alone": counted(asked[:1]),
+        "gflop_together": each,
+        "gflop_s_of_64_rows": rates[0],
+        f"gflop_s_of_{64 * count}_rows": rates[1],
+        "least_ms": each / rates[1] * 1e3,
+    }
+
+
 def measured(run: Run, up: Served, stream: str, count: int, rounds: int) -> list[dict[str, Any]]:
     port, asked = int(up.address.rstrip("/").rpartition(":")[2]), requests(stream, count)
     expected = alone(run, asked)
@@ -150,12 +205,14 @@ def main() -> None:
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # of the commands
     run = load()
-    rows, load_before = [], os.getloadavg()
+    rows, ceilings, load_before = [], {}, os.getloadavg()
     up = serve(run)
     try:
         for stream in arguments.stream or SIZES:
             rows += measured(run, up, stream, arguments.clients, arguments.rounds)
-            for row in rows[-3:]:
+            ceilings[stream] = ceiling(run, stream, arguments.clients)
+            ceilings[stream]["at_most_times_one_client"] = rows[-2]["cpu_ms"] / ceilings[stream]["least_ms"]
+            for row in (*rows[-3:], ceilings[stream]):
                 print(json.dumps(row), flush=True)
     finally:
         up.close()
@@ -169,6 +226,7 @@ def main() -> None:
         "clients": arguments.clients,
         "milliseconds": "a request, median of the rounds",
         "rows": rows,
+        "ceilings": ceilings,
     }
     (RESULTS / "serving.json").write_text(json.dumps(content, indent=1) + "\n")
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 Media = TypeVar("Media")
 _SHORT = 2  # places that codecs may leave out at the end of what they code
+_PART = 1 << 20  # steps whose places are found at once
 
 
 def kept(given: Media | None, keep: Tensor | None) -> tuple[Media, Tensor] | None:
@@ -67,9 +68,13 @@ def length_of(own: int, own_hz: float, coded: int, made: int, made_hz: float, pl
 
 
 def places_of(steps: int, steps_hz: float, places_hz: float, places: int) -> Tensor:
-    """int64 [steps], the place of a stream of ``places`` that each step of media lies in; the last for those behind."""
-    middles = (torch.arange(steps, dtype=torch.float64) + 0.5) * (places_hz / steps_hz)
-    return middles.floor().long().clamp(max=places - 1)
+    """int32 [steps], the place of a stream of ``places`` that each step of media lies in; the last for those behind."""
+    made = torch.empty(steps, dtype=torch.int32)
+    for first in range(0, steps, _PART):
+        part = made[first : first + _PART]
+        middles = (torch.arange(first, first + len(part), dtype=torch.float64) + 0.5) * (places_hz / steps_hz)
+        part.copy_(middles.floor_().clamp_(max=places - 1))
+    return made
 
 
 def without_edges(keep: Tensor, reach: int) -> Tensor:

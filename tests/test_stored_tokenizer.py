@@ -156,7 +156,7 @@ def test_kept_parts_pass_through_or_it_says_that_they_cannot() -> None:
 # What tokenizers may offer --------------------------------------------------------------------------------------------
 
 WORDS = {"fast", "tiktoken"}
-PICTURES = {"vqmodel", "janus", "emu3", "cosmos"}
+PICTURES = {"vqmodel", "janus", "emu3", "cosmos", "chameleon"}
 SOUNDS = {"encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer"}
 PUBLISHED = {"t2m", "labram", "neurorvq", *SOUNDS, *PICTURES, *WORDS}
 OFFERED = {

@@ -41,7 +41,7 @@ def device_named(name: str | torch.device | None) -> torch.device:
     if not isinstance(name, str | torch.device):
         raise TypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {name!r}; write one, or None")
     try:
-        device = torch.device(name)
+        device = torch.device(name.strip().lower() if isinstance(name, str) else name)
     except RuntimeError:
         raise ValueError(f"device must be cpu or cuda, or cuda:1 and so on, got {name!r}; name one of these") from None
     if device.type == "cpu":

@@ -3,9 +3,9 @@
 ``python benchmarks/parity/fast_dllm_cache.py FOLDER`` with a folder that holds the official checkout. Behind both loops
 stands one small network of two layers of attention, which keeps keys and values as its caller says. Equal: which places
 are run in every step, the codes that stand there, and the codes in the end, so that what is stale is the same on both
-sides. Ours runs the control that begins a row each time, of which the network here knows nothing. Theirs alone: with a
-threshold steps follow from the answers, for which ``StaleReuse`` has no plan; without caches ``fast_dllm.py`` compares
-it.
+sides; by counts and by a threshold. Ours runs the control that begins a row each time, of which the network here knows
+nothing. Theirs alone: where the full step fills a block, it runs that once more with nothing to fill, which is left out
+here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,16 @@ from torch import Tensor
 
 from tokenmask.batch import FILL, GIVEN, collate
 from tokenmask.layout import Layout
-from tokenmask.sampling import Blocks, Categorical, Sampler, SamplerState, StaleReuse, UniformSchedule
-from tokenmask.scores import Blockwise, ConfidenceScore, RasterScore
+from tokenmask.sampling import (
+    Categorical,
+    ConfidenceAbove,
+    Sampler,
+    SamplerState,
+    Stage,
+    StaleReuse,
+    UniformSchedule,
+)
+from tokenmask.scores import ConfidenceScore
 from tokenmask.streams import StreamSpec, TokenStream
 
 CASES: dict[str, dict[str, Any]] = {
@@ -32,6 +40,17 @@ CASES: dict[str, dict[str, Any]] = {
     "dual, long blocks": {"cache": "dual", "steps": 12, "block": 12},
     "prefix": {"cache": "prefix", "steps": 12, "block": 8},
     "prefix, slot by slot": {"cache": "prefix", "steps": 24, "block": 6},
+    **{
+        f"{cache}, threshold {threshold}, blocks of {block}": {
+            "cache": cache,
+            "steps": 24,
+            "block": block,
+            "threshold": threshold,
+        }
+        for cache in ("dual", "prefix")
+        for threshold in (0.3, 0.5, 0.9)
+        for block in (6, 8, 24)
+    },
 }
 PROMPT, ANSWER, CODES, LAYERS = 5, 24, 30, 2
 LENGTH = PROMPT + ANSWER
@@ -133,19 +152,13 @@ def prompt() -> Tensor:
     return torch.arange(PROMPT) * 7 % CODES
 
 
-def ours(cache: str, steps: int, block: int) -> Trace:
-    each = steps * block // ANSWER
+def ours(cache: str, steps: int, block: int, threshold: float | None = None) -> Trace:
     sampler = Sampler(
-        steps,
-        schedule=Blocks(UniformSchedule(), block),
-        order=Blockwise(ConfidenceScore(plain=True), block),
+        stages=(Stage(steps * block // ANSWER, block=block),),
+        schedule=UniformSchedule() if threshold is None else ConfidenceAbove(threshold),
+        order=ConfidenceScore(plain=True),
         pick=Categorical(0.0),
-        reuse=StaleReuse(
-            n_local=each - 1,
-            where=Blockwise(RasterScore(), block),
-            reorder=True,
-            recompute="chosen" if cache == "dual" else "open",
-        ),
+        reuse=StaleReuse(n_local=None, reorder=True, recompute="chosen" if cache == "dual" else "open"),
     )
     network = Network()
     codes = torch.cat([prompt(), torch.zeros(ANSWER)]).int()[:, None]
@@ -156,15 +169,22 @@ def ours(cache: str, steps: int, block: int) -> Trace:
     return {"inputs": network.ran, "codes": LAYOUT.codes_of(done.batch.ids)[0, 1:, 0].tolist()}
 
 
-def theirs(checkout: Path, cache: str, steps: int, block: int) -> Trace:
+def theirs(checkout: Path, cache: str, steps: int, block: int, threshold: float | None = None) -> Trace:
     name = f"generate_with_{cache}_cache"
     names = ["add_gumbel_noise", "get_num_transfer_tokens", "get_transfer_index", name]
     space = {"torch": torch, "np": np, "F": torch.nn.functional}
     generate = lifted(checkout / "llada" / "generate.py", names, space)[name]
     network = Network()
     with torch.no_grad():
-        codes, _ = generate(network, prompt()[None], steps, ANSWER, block, 0.0, "low_confidence", CODES)
-    return {"inputs": network.ran, "codes": codes[0].tolist()}
+        codes, _ = generate(network, prompt()[None], steps, ANSWER, block, 0.0, "low_confidence", CODES, threshold)
+    return {"inputs": [ran for ran in network.ran if open_in(ran, block)], "codes": codes[0].tolist()}
+
+
+def open_in(ran: list[list[int]], block: int) -> bool:
+    """Whether what was run of the answer had something to fill, in the block that it began with."""
+    places, codes = ran
+    first = places[0] if places[0] >= PROMPT else 0
+    return any(code == CODES for place, code in zip(places, codes, strict=True) if not first or place < first + block)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,18 @@ from tokenmask.modalities.windows import Forward, cut
 FADE_SECONDS = 0.01  # of what is made beside what is kept
 
 
-def joined(made: AudioClip, given: AudioClip, keep: Tensor, fade_seconds: float = FADE_SECONDS) -> AudioClip:
+def joined(
+    made: AudioClip, given: AudioClip, keep: Tensor, fade_seconds: float = FADE_SECONDS, hop: int | None = None
+) -> AudioClip:
     """What is kept of a clip, sample by sample, and what is made elsewhere.
 
     Args:
-        made: one channel, with its stream; it is resampled, and is the same in all channels.
+        made: with its stream; it is resampled. Unless it has as many channels as the clip, its mean stands in all.
         given: a clip of any rate and channels. Where the stream goes on behind its end, so does the result; what is
             made there fades in over the last of the clip, backwards.
         keep: bool [places of the stream], or bool [samples of the result].
         fade_seconds: over which what is made fades in.
+        hop: samples of ``made`` that a place stands for, where that is not what the rate of the stream says.
 
     Returns:
         at the rate and with the channels of ``given``, with the stream of ``made``; of its length too, or longer.
@@ -39,14 +42,16 @@ def joined(made: AudioClip, given: AudioClip, keep: Tensor, fade_seconds: float 
     places, rate_hz, rate = made.stream.grid[0], made.stream.spec.rate_hz, given.sample_rate_hz
     time = given.samples.shape[1]
     coded = resampled_length(time, rate, made.sample_rate_hz)
-    size = length_of(time, rate, coded, made.samples.shape[1], made.sample_rate_hz, rate_hz)
+    places_hz = made.sample_rate_hz / hop if hop else rate_hz
+    size = length_of(time, rate, coded, made.samples.shape[1], made.sample_rate_hz, places_hz)
     check_keep(keep, (places,), (size,))
     if len(keep) != size:
         keep = keep[places_of(size, rate, rate_hz, places)]
     keep = keep.clone()
     keep[time:] = False
     fade = round(fade_seconds * rate)
-    anew = cut(made.resample(rate).samples[0], 0, size)
+    anew = made.resample(rate).samples
+    anew = cut((anew if len(anew) == len(given.samples) else anew.mean(0, keepdim=True)).T, 0, size).T
     return AudioClip(crossfaded(anew, reflected(given.samples, size, fade), keep, fade), rate, made.stream)
 
 

@@ -1,6 +1,6 @@
-"""Sound of any length, read and written in pieces: memory does not grow with it.
+"""Sound of any length, read in pieces: memory does not grow with it.
 
-Arrow: file --**long_sound**--> pieces of one channel at a rate; such pieces --**write_pieces**--> file.
+Arrow: file --**long_sound**--> pieces of one channel at a rate.
 Does not know: codes, networks. The pieces of a file are, bit for bit, what the whole clip would be.
 """
 
@@ -13,15 +13,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tokenmask.files import writing_atomically
 from tokenmask.modalities.audio.joined import Stream, streams
-from tokenmask.modalities.audio.media import CANCELLED, AudioClip, format_of, resampled_length
+from tokenmask.modalities.audio.media import CANCELLED, AudioClip, resampled_length
 from tokenmask.modalities.audio.oddities import Oddities
 from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header
 from tokenmask.telling import tell
 
 _BLOCK = 1 << 20  # samples of each channel that are in memory together
-_MOST_BYTES = (1 << 32) - 4096  # of samples in a WAV file
 
 
 @dataclass(frozen=True)
@@ -141,25 +139,3 @@ def resampled_pieces(pieces: Iterable[Tensor], frames: int, from_hz: int, to_hz:
             yield samples
     if done < wanted:
         yield torch.zeros(wanted - done)
-
-
-def write_pieces(
-    path: str | Path, pieces: Iterable[Tensor], frames: int, sample_rate_hz: int, channels: int = 1
-) -> None:
-    """Writes sound, float32 [channels, time] in pieces of ``frames`` samples in all, as :meth:`AudioClip.save` would.
-
-    Raises:
-        ValueError: another suffix, or a WAV file of more than 4 GiB.
-    """
-    import soundfile
-
-    kind, subtype = format_of(path)
-    held = 4 * frames * channels
-    if kind == "WAV" and held > _MOST_BYTES:
-        raise ValueError(f"a WAV file holds up to 4 GiB, but {path} would have {held} bytes; write .flac")
-    with (
-        writing_atomically(path) as partial,
-        soundfile.SoundFile(partial, "w", sample_rate_hz, channels, subtype, format=kind) as file,
-    ):
-        for piece in pieces:
-            file.write(piece.T.contiguous().numpy())

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
+from tokenmask.modalities.audio.writing import FORMATS, write_pieces
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
@@ -24,7 +24,6 @@ from tokenmask.telling import tell
 MAX_SAMPLES = 1 << 30  # of a clip; 4 GiB in memory
 _MOST_CHANNELS = 64  # of what is shorter than wide; more are samples that stand in the other order
 CANCELLED = 0.5  # of what is left of channels that have nothing to do with each other
-_FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class AudioClip(Timed):
         source: the file it was read from, for messages; does not count either.
     """
 
-    written_suffixes: ClassVar[tuple[str, ...]] = tuple(_FORMATS)
+    written_suffixes: ClassVar[tuple[str, ...]] = tuple(FORMATS)
     """Endings that can be written; the first if none is asked for."""
 
     suffixes: ClassVar[tuple[str, ...]] = (
@@ -133,14 +132,10 @@ class AudioClip(Timed):
         .wav holds 32-bit floats and loses nothing, .flac rounds to 24 bits, .ogg (Vorbis) loses what is hardly heard.
 
         Raises:
-            ValueError: a suffix that names no format that can be written.
+            ValueError: a suffix that names no format that can be written, or a WAV file of more than 4 GiB.
         """
-        import soundfile
-
-        kind = format_of(path)
-        with writing_atomically(path) as partial:
-            values = self.samples.T.contiguous().cpu().numpy()
-            soundfile.write(partial, values, self.sample_rate_hz, format=kind[0], subtype=kind[1])
+        channels, frames = self.samples.shape
+        write_pieces(path, [self.samples], frames, self.sample_rate_hz, channels)
 
     def resample(self, sample_rate_hz: int) -> AudioClip:
         """Another rate, band-limited (soxr); at least one sample is left."""
@@ -180,14 +175,6 @@ class AudioClip(Timed):
             f"the channels of {source} cancel each other (their mean keeps {share:.1%} of the energy); channel "
             f"{loudest + 1}, the loudest, is taken alone"
         )
-
-
-def format_of(path: str | Path) -> tuple[str, str]:
-    """libsndfile's names of the format and of the samples that a file's suffix stands for; ValueError for others."""
-    kind = _FORMATS.get(Path(path).suffix.lower())
-    if kind is None:
-        raise ValueError(f"an audio file must end in .wav, .flac or .ogg, got {Path(path).name!r}; rename it")
-    return kind
 
 
 def _of_array(array: np.ndarray) -> Tensor:

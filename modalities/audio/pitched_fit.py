@@ -23,6 +23,7 @@ from tokenmask.modalities.audio.pitch import cycles_of, filled, pitch_of, pulses
 from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead, pitch_error
 from tokenmask.modalities.learned import check_begun, load_part, share_of_peak, stored
 from tokenmask.nn.init import build
+from tokenmask.telling import tell
 from tokenmask.tensor_files import canonical_json
 from tokenmask.tokenizer import fingerprint
 
@@ -82,6 +83,9 @@ class PitchedFitting:
         self.sound = joined_sound(items, config)
         followed = pitch_of(self.sound, config.sample_rate_hz, config.hop)
         self.voiced, self.hertz = followed > 0, filled(followed)
+        if not bool(self.voiced.any()):
+            what = "any sound" if not bool(self.sound.any()) else "a voice or anything else with a pitch"
+            tell(f"the clips to fit to are without {what}, so the head learns no pitch from them; pass clips of voices")
         self.head = build(lambda: PitchedHead(config, settings.config), settings.seed)
         self.head.take_over(network.head)
         self.optimizer = torch.optim.AdamW(self.head.parameters(), settings.peak_lr, _BETAS)

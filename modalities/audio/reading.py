@@ -127,15 +127,18 @@ def blocks(stream: Stream, held: Header, size: int = BLOCK) -> Iterator[Any]:
     import soundfile
 
     class Forward(soundfile.SoundFile):  # type: ignore[misc]
-        """Read from front to back: libsndfile fails to seek in a FLAC file of unknown length."""
+        """Read from front to back. After each piece soundfile seeks to where it is, and then MP3 frames lack the bits
+        of those before them; in FLAC files of unknown length libsndfile fails to seek."""
 
         def seekable(self) -> bool:
             return False
 
     source = _without_length(stream.source) if held.forward and stream.kind == b"fLaC" else stream.source
-    with (Forward if held.forward else soundfile.SoundFile)(_again(source)) as file:
-        while len(block := file.read(size, dtype="float32", always_2d=True)):
+    left = UNKNOWN if held.forward else held.frames
+    with Forward(_again(source)) as file:
+        while left and len(block := file.read(min(size, left), dtype="float32", always_2d=True)):
             yield block
+            left -= len(block)
             if len(block) < size:
                 break
 

@@ -14,15 +14,17 @@ from tokenmask.modalities.telling import tell
 _SHOWN = 3  # files that are named; of others the number
 
 
-def tell_changes(clip: AudioClip, sample_rate_hz: int, whose: str) -> None:
+def tell_changes(clip: AudioClip, sample_rate_hz: int, whose: str, channels: int = 1) -> None:
     """Warns, with the name of the file, of channels that become one and of another rate.
 
     Args:
         clip: as it was given.
         sample_rate_hz: what it is resampled to.
         whose: what wants it so, as "this AudioTokenizer".
+        channels: that stay as they are, where a clip has so many.
     """
-    tell_changes_of(clip.source or repr(clip), len(clip.samples), clip.sample_rate_hz, sample_rate_hz, whose)
+    lost = 1 if len(clip.samples) == channels else len(clip.samples)
+    tell_changes_of(clip.source or repr(clip), lost, clip.sample_rate_hz, sample_rate_hz, whose)
 
 
 def tell_changes_of(source: str, channels: int, from_hz: int, to_hz: int, whose: str) -> None:

@@ -7,9 +7,8 @@ Does not know: shared ids, models, other modalities.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -20,25 +19,22 @@ from tokenmask.fitting import fit
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.fit import audio_fitting
 from tokenmask.modalities.audio.joining import HeldSound, joined, joined_pieces
-from tokenmask.modalities.audio.long import long_sound, write_pieces
+from tokenmask.modalities.audio.long import long_sound
 from tokenmask.modalities.audio.media import AudioClip, resampled_length
-from tokenmask.modalities.audio.mel import griffin_lim, margin, settled, unit, waveform
+from tokenmask.modalities.audio.mel import margin
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
-from tokenmask.modalities.audio.pitch import voice
 from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead
 from tokenmask.modalities.audio.pitched_fit import PitchedFit, PitchedFitting
 from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of, tell_changes_of_all
+from tokenmask.modalities.audio.vocoder import TOGETHER, WINDOW, Vocoder
+from tokenmask.modalities.audio.writing import write_pieces
 from tokenmask.modalities.keeping import check_keep, kept, length_of, without_edges
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, stored
-from tokenmask.modalities.windows import Forward, Windows, cut
+from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
-from tokenmask.threads import free_cores, look_again, one_thread
+from tokenmask.threads import free_cores, one_thread
 from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
 
-_WINDOW = 64  # frames that are coded at once; windows begin at multiples of it, whatever the clip
-_TOGETHER = 4  # windows that go through the network at once, always
-_SEGMENT = 128  # frames that become a waveform at once: so long do those wait who hear pieces
-_JOINT = 8  # frames in which two segments are faded into each other
 _AROUND = 8  # frames beside what is made that another rate is made of, too: soxr sees 2 at the most
 
 
@@ -153,10 +149,10 @@ class AudioTokenizer(LearnedTokenizer):
             ready = max(0, (len(waiting) - self._frames.size) // step + 1)
             if ready:
                 yield self._stream_from(waiting, ready, done)
-                waiting, done = waiting[ready * step :].clone(), done + ready * _WINDOW
+                waiting, done = waiting[ready * step :].clone(), done + ready * WINDOW
         frames = math.ceil(total / self.config.hop) - done
         if frames > 0:
-            yield self._stream_from(waiting, math.ceil(frames / _WINDOW), done, frames)
+            yield self._stream_from(waiting, math.ceil(frames / WINDOW), done, frames)
 
     @free_cores()
     def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
@@ -193,7 +189,7 @@ class AudioTokenizer(LearnedTokenizer):
         """Windows of samples, with what the frames of their codes can see."""
         config = self.config
         return Windows(
-            _WINDOW * config.hop, config.encoder_reach * config.hop + margin(config.n_fft, config.hop), _TOGETHER
+            WINDOW * config.hop, config.encoder_reach * config.hop + margin(config.n_fft, config.hop), TOGETHER
         )
 
     def _prepared(self, clip: AudioClip) -> Tensor:
@@ -204,9 +200,9 @@ class AudioTokenizer(LearnedTokenizer):
     def _code(self, windows: Tensor) -> Tensor:
         """Windows of samples float32 [4, size] -> codes int32 [4, 64, levels]."""
         reach, network = self.config.encoder_reach, self._network
-        latents = network.encoder(network.features(windows.to(self.device)))[:, reach : reach + _WINDOW]
+        latents = network.encoder(network.features(windows.to(self.device)))[:, reach : reach + WINDOW]
         codes: Tensor = network.quantizer.nearest(latents.reshape(-1, self.config.latent))
-        return codes.view(len(windows), _WINDOW, -1).to("cpu", torch.int32)
+        return codes.view(len(windows), WINDOW, -1).to("cpu", torch.int32)
 
     # Decoding ---------------------------------------------------------------------------------------------------------
 
@@ -243,11 +239,7 @@ class AudioTokenizer(LearnedTokenizer):
             codes: int32 [frames, levels].
             levels: how many of them to hear, coarse ones first; None for all.
         """
-        whole, done = torch.empty(len(codes) * self.config.hop), 0
-        for piece in self._sound_pieces([codes], len(codes), levels):
-            whole[done : done + len(piece)] = piece
-            done += len(piece)
-        return whole
+        return self._vocoder.whole(codes, levels)
 
     def decode_pieces(
         self,
@@ -268,43 +260,13 @@ class AudioTokenizer(LearnedTokenizer):
                 check_stream(self, stream)
                 yield stream.codes
 
-        made, rate = self._sound_pieces(codes(), places), own
+        made, rate = self._vocoder.pieces(codes(), places), own
         pieces: Iterable[Tensor] = (piece[None] for piece in made)
         if pair is not None:
             time, rate = pair[0].samples.shape[1], pair[0].sample_rate_hz
             size = length_of(time, rate, resampled_length(time, rate, own), places * self.config.hop, own, rate_hz)
             pieces = joined_pieces(made, own, HeldSound(pair[0]), pair[1], size, rate_hz)
         return (AudioClip(piece, rate) for piece in pieces if piece.shape[1])
-
-    def _sound_pieces(
-        self, codes: Iterable[Tensor], frames: int, levels: int | None = None, keep: Tensor | None = None
-    ) -> Iterator[Tensor]:
-        """The same in pieces, of which those that are kept throughout, by ``keep`` bool [frames], are silent.
-
-        Codes are taken piece by piece, ``frames`` in all.
-        """
-        hop = self.config.hop
-        outside = math.ceil(margin(self.config.n_fft, hop) / hop) + _JOINT + self._reach
-        if self._decoder is not None:  # each round spreads what is beyond the ends by a frame's overlaps
-            outside += self.decoder_config.rounds * (self.config.n_fft // hop)
-        quiet = self._silence
-        padded = Forward(itertools.chain([quiet.expand(outside, -1)], codes, [quiet.expand(outside, -1)]))
-        fade, held = torch.linspace(0, 1, _JOINT * hop + 2)[1:-1], torch.zeros(0)
-        for first in range(0, frames, _SEGMENT):
-            look_again()
-            last = min(first + _SEGMENT, frames)
-            # A segment is made with what surrounds it, and fades into what was made before.
-            start = max(0, first - _JOINT)
-            if keep is None or not bool(keep[start:last].all()):
-                made = self._segment(padded.take(first, last + 2 * outside), levels, outside)
-                made = made[(outside - first + start) * hop + margin(self.config.n_fft, hop) :][: (last - start) * hop]
-            else:
-                made = torch.zeros((last - start) * hop)
-            if len(held):
-                made[: len(held)] = held * (1 - fade) + made[: len(held)] * fade
-            ready = len(made) - (0 if last == frames else len(fade))
-            yield made[:ready]
-            held = made[ready:]
 
     @free_cores()
     def decode_file(
@@ -334,7 +296,7 @@ class AudioTokenizer(LearnedTokenizer):
         if keep is not None:
             check_keep(keep, (len(codes),))
         size, channels = len(codes) * self.config.hop, 1
-        pieces: Iterable[Tensor] = (piece[None] for piece in self._sound_pieces([codes], len(codes)))
+        pieces: Iterable[Tensor] = (piece[None] for piece in self._vocoder.pieces([codes], len(codes)))
         if given is not None and keep is not None:
             sound = long_sound(given)
             if sound is None:
@@ -350,7 +312,7 @@ class AudioTokenizer(LearnedTokenizer):
                 if size > sound.frames:  # where the file is over, nothing is kept
                     silent[math.floor(sound.duration_seconds * self.config.rate_hz) :] = False
                 silent = silent if rate == own else without_edges(silent, _AROUND)
-                made = self._sound_pieces([codes], len(codes), keep=silent)
+                made = self._vocoder.pieces([codes], len(codes), keep=silent)
                 pieces = joined_pieces(made, own, sound, keep, size, self.config.rate_hz)
 
         def shown() -> Iterator[Tensor]:
@@ -362,55 +324,16 @@ class AudioTokenizer(LearnedTokenizer):
 
         write_pieces(path, shown(), size, rate, channels)
 
-    @torch.no_grad()
-    def _segment(self, codes: Tensor, levels: int | None, first: int) -> Tensor:
-        """Codes int32 [T, levels] -> float32 [(T - 1) * hop + n_fft]; ``first`` of them are before the segment."""
-        config, network, vocoder = self.config, self._network, self.config.vocoder
-        spectra = None if vocoder == "griffin_lim" else self._spectra(codes, levels, first)
-        if vocoder == "head" and spectra is not None:
-            return waveform(spectra, config.hop).cpu()
-        wanted = self._decoded(codes, levels, lambda latents: network.magnitudes(network.decoder(latents)))
-        phases = _first_phases(wanted) if spectra is None else unit(spectra)
-        return griffin_lim(wanted, phases, config.hop, config.rounds).cpu()
-
-    def _spectra(self, codes: Tensor, levels: int | None, first: int) -> Tensor:
-        """Of the head, complex64 [T, n_fft // 2 + 1]."""
-        config, network, later = self.config, self._network, self._decoder
-        if later is None:
-            return self._decoded(codes, levels, lambda latents: network.spectra(latents, network.decoder(latents)))
-
-        def said(latents: Tensor) -> Tensor:
-            frames = network.decoder(latents)
-            pitches = later.pitches(later.heard(latents, frames))
-            return torch.cat([frames, pitches, later.parts(latents, frames, pitches)], -1)
-
-        sizes = [config.bands, 2, 4 * later.bins]
-        frames, pitches, parts = torch.split(self._decoded(codes, levels, said), sizes, -1)
-        source = voice(pitches[:, 0].cpu(), config.sample_rate_hz, config.hop, config.n_fft, first, _SEGMENT)
-        spectra = later.spectra(parts, network.magnitudes(frames), pitches, source.to(self.device))
-        own = self.decoder_config
-        return settled(spectra, network.log_mels(frames), config.hop, config.sample_rate_hz, own.rounds, own.lift)
-
     @property
-    def _reach(self) -> int:
-        """Codes to either side that a decoded frame depends on."""
-        return self.config.decoder_reach + (0 if self._decoder is None else self._decoder.reach)
-
-    def _decoded(self, codes: Tensor, levels: int | None, decoder: Callable[[Tensor], Tensor]) -> Tensor:
-        """What a decoder of the network makes of codes int32 [T, levels], [T, numbers of a frame]."""
-        reach = self._reach
-
-        def run(windows: Tensor) -> Tensor:
-            return decoder(self._network.quantizer.lookup(windows.to(self.device), levels))[:, reach : reach + _WINDOW]
-
-        windows = Windows(_WINDOW, reach, _TOGETHER)
-        return next(windows.through([codes], run, beyond=self._silence[0]))[: len(codes)]
+    def _vocoder(self) -> Vocoder:
+        later = None if self._decoder is None else (self._decoder, self.decoder_config)
+        return Vocoder(self.config, self._network, later, self._silence)
 
     @functools.cached_property
     def _silence(self) -> Tensor:
         """The codes of silence, int32 [1, levels]."""
         quiet = next(self._frames.run([torch.zeros(self._frames.size)], self._code))
-        return quiet[_WINDOW // 2 :][:1]
+        return quiet[WINDOW // 2 :][:1]
 
     # Judging ----------------------------------------------------------------------------------------------------------
 
@@ -549,9 +472,3 @@ def _check_items(kind: type, items: Sequence[AudioClip], config: AudioTokenizerC
     for item in items:
         check_media(kind, item)
     tell_changes_of_all(items, config.sample_rate_hz)
-
-
-def _first_phases(magnitudes: Tensor) -> Tensor:
-    """Random phases from a fixed generator, so that decoding repeats."""
-    angles = torch.rand(magnitudes.shape, generator=torch.Generator().manual_seed(0)) * (2 * math.pi)
-    return torch.polar(torch.ones_like(angles), angles).to(magnitudes.device)

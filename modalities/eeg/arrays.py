@@ -5,7 +5,7 @@ Arrow: arrays of an archive --**read_arrays**--> microvolts, a rate, names. Does
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -75,10 +75,21 @@ def read_arrays(file: Mapping[str, Any], notes: list[str]) -> Arrays:
     if 0 < peak < _QUIET or peak > _LOUD:
         other = "volts or millivolts" if peak < _QUIET else "nanovolts or the integers of a converter"
         notes.append(f"its largest sample is {peak:.3g} microvolts; if its numbers are {other}, save microvolts")
-    if microvolts.numel() and microvolts.shape[1] > 1:
-        same = (microvolts == microvolts[:, :1]).all(1).tolist()
-        if flat := [name for name, one in zip(names, same, strict=True) if one]:
-            notes.append(f"without a wave, the same value throughout: {', '.join(flat)}")
+    if flat := without_a_wave(microvolts, names):
+        notes.append(flat)
     if others := [name for name in file if name not in (*NEEDED, SCALE, SESSION)]:
         notes.append(f"left out: the arrays {', '.join(others)}")
     return Arrays(microvolts, float(rate.reshape(())), names)
+
+
+def without_a_wave(samples: Tensor, names: Sequence[str]) -> str:
+    """What is told of channels that hold one value throughout; "" where there are none.
+
+    Args:
+        samples: [channels, time].
+        names: of the channels.
+    """
+    if not samples.numel() or samples.shape[1] == 1:
+        return ""
+    flat = [name for name, row in zip(names, samples, strict=True) if bool((row == row[0]).all())]
+    return f"without a wave, the same value throughout: {', '.join(flat)}" if flat else ""

@@ -70,10 +70,10 @@ class OpenEdf:
             yield samples
 
     def told(self) -> list[str]:
-        """All notes, once every row has been read: also of channels without any wave beside others, and of those whose
-        wave is cut off at the limits of their integers."""
+        """All notes, once every row has been read: also of channels without any wave, and of those whose wave is cut
+        off at the limits of their integers."""
         told = list(self.notes)
-        if self._flat and len(self.signals) > 1:
+        if self._flat and self.length > 1:
             told.append(f"without a wave, the same value throughout: {', '.join(self._flat)}")
         if self._cut:
             told.append(
@@ -301,7 +301,10 @@ _Found = tuple[Decimal, float | None, str]
 
 
 def _annotations(raw: Records, spans: Sequence[tuple[int, int]]) -> tuple[list[Decimal], list[_Found]]:
-    """Onset of each record, by the first mark of the first of the annotation signals, and all events."""
+    """Onset of each record, by the first mark of the first of the annotation signals, and all events.
+
+    A mark with a time and no words is an event too, as edfio has it.
+    """
     onsets: list[Decimal] = []
     events: list[_Found] = []
     for record in raw:
@@ -313,12 +316,14 @@ def _annotations(raw: Records, spans: Sequence[tuple[int, int]]) -> tuple[list[D
                 if not _ONSET.match(onset):
                     raise ValueError(f"its annotation {mark[:40]!r} must begin with a time")
                 at = Decimal(onset.decode())
-                keeps_time = place == order == 0
-                if keeps_time:
+                if place == order == 0:
                     onsets.append(at)
                 length = float(number(text(duration), "duration of an annotation")) if duration else None
-                words = [text(part.replace(b"\x15", b" ")) for part in texts]
-                events += [(at, length, word) for word in words if word]
+                if len(texts) > 1 and not texts[-1]:  # behind the mark that ends the last one
+                    texts.pop()
+                if order == 0 and texts and not texts[0] and at == onsets[-1]:
+                    texts.pop(0)  # by which a record says when it begins, in some files in each of these signals
+                events += [(at, length, text(part.replace(b"\x15", b" "))) for part in texts]
     return onsets, events
 
 

@@ -8,6 +8,7 @@ Source: https://www.edfplus.info/specs; edfio writes the records.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import tempfile
 import unicodedata
@@ -29,6 +30,7 @@ _AT_ONCE = 1 << 21  # samples of all channels that are in memory together
 _DATE = 168  # byte of the header where its date stands
 _DECIMALS = {1.0: 0, 1e3: 3, 1e6: 4}  # of limits in microvolts, millivolts and volts, without an exponent
 _LETTERS = {0xE4: "ae", 0xF6: "oe", 0xFC: "ue", 0xC4: "Ae", 0xD6: "Oe", 0xDC: "Ue", 0xDF: "ss"}  # umlauts
+_PART = 1 << 20  # samples of a channel that are converted at once
 _LETTERS |= {0xE6: "ae", 0xF8: "oe", 0xD8: "Oe", 0x142: "l", 0xB5: "u", 0x3BC: "u"}
 
 
@@ -67,11 +69,13 @@ def write_edf(
             if not signals:
                 count, seconds = record_of(len(values), rate_hz)
                 records = -(-len(values) // count)
-            extra = records * count - len(values)
-            row, name = torch.cat([values, values[-1:].expand(extra)]).double().cpu(), header.name
-            unit, factor, limits = _scale(row, header.unit, name, notes)
-            signal = edfio.EdfSignal(row.div_(factor).numpy(), count / float(seconds), physical_range=limits)
-            spool.write(signal.digital.astype("<i2").tobytes())
+            name, filling = header.name, values[-1:].expand(records * count - len(values))
+            unit, factor, limits = _scale(values, header.unit, name, notes)
+            parts = (torch.split(one, _PART) for one in (values, filling) if len(one))
+            for part in itertools.chain(*parts):  # a night has no room for its double in doubles
+                physical = part.double().cpu().div_(factor).numpy()
+                signal = edfio.EdfSignal(physical, count / float(seconds), physical_range=limits)
+                spool.write(signal.digital.astype("<i2").tobytes())
             signals.append(
                 edfio.EdfSignal.from_digital(  # one sample for each record: the header is what counts
                     np.zeros(records, np.int16),

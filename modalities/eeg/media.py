@@ -20,7 +20,7 @@ from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
-from tokenmask.modalities.eeg.arrays import read_arrays
+from tokenmask.modalities.eeg.arrays import read_arrays, without_a_wave
 from tokenmask.modalities.eeg.edf_write import write_edf
 from tokenmask.modalities.eeg.long import Rows
 from tokenmask.modalities.eeg.names import electrode, find_channels
@@ -140,7 +140,7 @@ class EegRecording(Timed):
                 raise ValueError(f"{path} must hold an EegRecording, got {about.get('media')}; check the path")
             try:
                 session = about.get("session")
-                return cls(
+                recording = cls(
                     tensors["samples"],
                     about["sample_rate_hz"],
                     tuple(about["channels"]),
@@ -151,6 +151,9 @@ class EegRecording(Timed):
                 raise ValueError(
                     f"{path} must hold a recording, but cannot be read ({error!r}); save it again"
                 ) from error
+            if flat := without_a_wave(recording.samples, recording.channels):
+                tell(f"{path}: {flat}")
+            return recording
         if suffix not in readers:
             raise ValueError(
                 f"a recording's file must end in one of {', '.join(_SUFFIXES)}, got {path.name!r}; export it as EDF "

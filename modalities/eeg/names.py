@@ -107,7 +107,8 @@ def find_channels(names: Sequence[str], asked: Sequence[str]) -> list[int]:
     absent = [name for name, places in zip(asked, found, strict=True) if not places] + several
     if absent or not asked:
         there = ", ".join(names) or "(none here)"
-        raise ValueError(f"channels must be among {there}, got {'; '.join(absent) or 'none'}")
+        advice = "" if absent else "; name one, or leave channels out for all"
+        raise ValueError(f"channels must be among {there}, got {'; '.join(absent) or 'none'}{advice}")
     return [places[0] for places in found]
 
 

@@ -30,6 +30,7 @@ def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[t
     known = {f"{axis}{what}".lower(): f"{axis}{what}" for axis in "XYZ" for what in ("position", "rotation")}
     lines = iter(_lines(text))
     sites: list[int] = []
+    double: list[str] = []
     for line in lines:
         word, _, rest = line.partition(" ") if "\t" not in line else line.replace("\t", " ").partition(" ")
         word = word.upper()
@@ -48,6 +49,8 @@ def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[t
             while name in taken:
                 name = given + "_" * taken[given]
                 taken[given] += 1
+            if name != given and word != "END":
+                double.append(f"{given} again is {name}")
             taken[name] = 1
             names.append(name)
             parents.append(parent)
@@ -75,6 +78,9 @@ def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[t
             raise ValueError(f"its word {word!r} is not of the format")
     if not names or open_joints:
         raise ValueError("its hierarchy does not end")
+    if double:
+        shown = ", ".join(double[:5] + ["..."] * (len(double) > 5))
+        notes.append(f"joints of one name are kept under names of their own ({shown})")
     bare = [place for place in sites if not placed[place]]
     if bare:
         shown = ", ".join([names[place] for place in bare[:5]] + ["..."] * (len(bare) > 5))

@@ -11,7 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -149,6 +149,10 @@ class PublishedTokenizer(FolderTokenizer):
             )
         return values, tensors_of(folder, convert=convert)
 
+    @classmethod
+    def check_options(cls, config: Any) -> None:
+        """ValueError for options that no network of this kind takes; :meth:`resolved` asks the network itself."""
+
     # Opening and folders ----------------------------------------------------------------------------------------------
 
     @classmethod
@@ -165,6 +169,13 @@ class PublishedTokenizer(FolderTokenizer):
             ValueError: nothing to open, another kind of network, weights as pickle only, or options that it has not.
             ImportError: a library is missing.
         """
+        known = [one.name for one in fields(cls.config_class) if one.name not in ("source", "keep", "model")]
+        if odd := [name for name in options if name not in known]:
+            raise ValueError(
+                f"{cls.__name__} has the options {', '.join([*known, 'keep', 'download'])}, got {', '.join(odd)}; "
+                "leave it out"
+            )
+        cls.check_options(cls.config_class(source="", keep=keep, model="{}", **options))  # before weights are read
         needed(cls.library, cls.__name__)
         values, tensors = cls.read(cls.found(source, download))
         kept = str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else str(source)

@@ -1,19 +1,28 @@
-"""EnCodec (arXiv:2210.13438) as transformers has it, mono models such as facebook/encodec_24khz; audiocraft's too."""
+"""EnCodec (arXiv:2210.13438) as transformers has it, such as facebook/encodec_24khz and _48khz; audiocraft's too."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from tokenmask.modalities.published.audiocraft import HOW, SETTINGS, encodec_tensors, encodec_values
+from tokenmask.modalities.published.chunks import LOUDNESS, Chunks, loudness_of, scale_of
 from tokenmask.modalities.published.files import CONFIG_FILE, tensors_of
 from tokenmask.modalities.published.sound import PublishedCodec
+from tokenmask.streams import StreamSpec
 
 
 class EncodecTokenizer(PublishedCodec):
-    """Residual levels over causal convolutions; see :class:`PublishedCodec`.
+    """Residual levels over convolutions; see :class:`PublishedCodec`.
+
+    A network that codes a sound in chunks (48 kHz: a second each, 10 ms in common) has the frames of one chunk after
+    those of another, of which the last may be short; the clock of the stream is that of the chunks. One that
+    normalises has the loudness of each chunk as a level of its own before the others, the same at all its frames, in
+    steps of half a decibel; where frames of a chunk say several, the median counts.
 
     A folder is as transformers saves it, or holds what audiocraft publishes: ``model.safetensors`` with the names of
     its best_state, and its xp.cfg as ``config.yaml``.
@@ -30,20 +39,41 @@ class EncodecTokenizer(PublishedCodec):
             return super().read(folder)
         return encodec_values(folder / SETTINGS), encodec_tensors(tensors_of(folder, how=HOW))
 
-    def resolved(self, config: Any) -> Any:
-        """Refuses models whose sound needs more than codes: a scale for each second (encodec_48khz)."""
+    @property
+    def channels(self) -> int:
+        """Of the configuration."""
+        return int(self.network.config.audio_channels)
+
+    @property
+    def chunks(self) -> Chunks:
+        """How the network cuts a sound."""
         own = self.network.config
-        if own.normalize or own.chunk_length_s or own.audio_channels > 1:
-            what = "needs a loudness beside its codes, or two channels; take a mono model such as encodec_24khz"
-            raise ValueError(f"the sound of {self.source} must follow from codes alone, but {what}")
-        return super().resolved(config)
+        return Chunks(own.chunk_length, own.chunk_stride, own.hop_length)
+
+    def make_spec(self) -> StreamSpec:
+        """With the clock of the chunks, and their loudness."""
+        spec = replace(super().make_spec(), rate_hz=self.chunks.rate_hz(self.rates[0]))
+        if not self.network.config.normalize:
+            return spec
+        groups = ((0,), tuple(range(1, spec.num_levels + 1)))
+        return replace(spec, codebook_sizes=(LOUDNESS, *spec.codebook_sizes), level_groups=groups)
 
     def codes_of(self, samples: Tensor) -> Tensor:
         """All levels: coarse ones do not depend on how many follow."""
-        codes: Tensor = self.network.encode(samples, bandwidth=max(self.network.config.target_bandwidths)).audio_codes
-        return codes[0, 0]
+        found = []
+        for start, stop in self.chunks.of(samples.shape[2]):
+            own = self.network.encode(samples[..., start:stop], bandwidth=max(self.network.config.target_bandwidths))
+            codes, scale = own.audio_codes[0, 0], own.audio_scales[0]  # what may follow is seen by this chunk already
+            found.append(codes if scale is None else torch.cat([loudness_of(scale).expand(1, codes.shape[1]), codes]))
+        return torch.cat(found, 1)
 
     def sound_of(self, codes: Tensor) -> Tensor:
-        """Of any number of levels."""
-        made: Tensor = self.network.decode(codes[None], [None]).audio_values
-        return made
+        """Of any number of levels and frames."""
+        loud = self.network.config.normalize
+        parts, lacking, steps = self.chunks.parts(codes)  # [n, 1, levels, frames]
+        scales = [
+            scale_of(one[0, 0, : one.shape[2] - short]) if loud else None
+            for one, short in zip(parts, lacking, strict=True)
+        ]
+        made = self.network.decode(parts[:, :, 1:] if loud else parts, scales, last_frame_pad_length=lacking[-1])
+        return made.audio_values[..., :steps]  # type: ignore[no-any-return]

@@ -40,6 +40,16 @@ class PublishedLevels(PublishedTokenizer):
         """Numbers of levels that may be taken; any unless an adapter says otherwise."""
         return range(1, self.all_levels + 1)
 
+    @classmethod
+    def check_options(cls, config: Any) -> None:
+        """ValueError unless levels are a number of them, or None."""
+        levels = config.levels
+        if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or levels < 1):
+            raise ValueError(
+                f"levels of a {cls.__name__} must be a whole number from 1 on, or None for all, got {levels!r}; "
+                "write one"
+            )
+
     def resolved(self, config: Any) -> Any:
         """With a number of levels."""
         may = self.choices

@@ -71,6 +71,18 @@ class PublishedPicture(PublishedTokenizer):
         """Pixels of a side of the pictures that the network was made for, if it says so."""
         return None
 
+    @classmethod
+    def check_options(cls, config: Any) -> None:
+        """ValueError unless size is a whole number of pixels and low is 0 or -1, or None."""
+        size, low = config.size, config.low
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise ValueError(
+                f"size of a {cls.__name__} must be a whole number of pixels, or None for the one of the network, got "
+                f"{size!r}; pass size=256, for example"
+            )
+        if low is not None and (isinstance(low, bool | str) or low not in (0.0, -1.0)):
+            raise ValueError(f"low of a {cls.__name__} must be 0 or -1, or None for the usual one, got {low!r}")
+
     def resolved(self, config: Any) -> Any:
         """With a size that the network can take, and its black."""
         size = self.own_size if config.size is None else config.size

@@ -29,9 +29,9 @@ class PublishedCodec(PublishedLevels):
 
     An adapter has :meth:`codes_of` and :meth:`sound_of`, and says where its configuration is unlike EnCodec's.
 
-    Channels are averaged and other rates resampled, which a warning says. A clip is coded whole, so that memory grows
-    with its length: what these networks see reaches from end to end (recurrent layers, attention, padding by
-    reflection), and pieces would not have the codes of the whole.
+    Channels are averaged, unless a codec has as many, and other rates resampled, which a warning says. A clip is coded
+    whole, so that memory grows with its length: what these networks see reaches from end to end (recurrent layers,
+    attention, padding by reflection), and pieces would not have the codes of the whole.
     """
 
     media: ClassVar[type] = AudioClip
@@ -43,11 +43,11 @@ class PublishedCodec(PublishedLevels):
 
     @abstractmethod
     def codes_of(self, samples: Tensor) -> Tensor:
-        """Samples float32 [1, 1, time] -> codes int [levels or more, frames]."""
+        """Samples float32 [1, channels, time] -> codes int [levels or more, frames]."""
 
     @abstractmethod
     def sound_of(self, codes: Tensor) -> Tensor:
-        """Codes int64 [1, levels, frames] -> samples, of which all axes but the last have one entry."""
+        """Codes int64 [1, levels, frames] -> samples float [..., time], of as many entries as channels before time."""
 
     @property
     def all_levels(self) -> int:
@@ -65,6 +65,11 @@ class PublishedCodec(PublishedLevels):
     def rates(self) -> tuple[int, int]:
         """(samples a second, samples of a frame)."""
         return self.network.config.sampling_rate, self.network.config.hop_length
+
+    @property
+    def channels(self) -> int:
+        """Of its sound."""
+        return 1
 
     def groups(self, levels: int) -> tuple[tuple[int, ...], ...]:
         """Groups of levels that are coarse to fine; one unless an adapter says otherwise."""
@@ -89,20 +94,20 @@ class PublishedCodec(PublishedLevels):
         for item in items:
             check_media(self, item)
         for item in items:
-            tell_changes(item, self.rates[0], f"this {type(self).__name__}")
+            tell_changes(item, self.rates[0], f"this {type(self).__name__}", self.channels)
         return [TokenStream(self._spec, self._encoded(self._prepared(item))) for item in items]
 
     @exactly
     def _encoded(self, samples: Tensor) -> Tensor:
         hop = self.rates[1]
         if self.whole_frames:
-            samples = cut(samples, 0, -(-len(samples) // hop) * hop)
-        codes = self.codes_of(samples.to(self.device)[None, None])[: self.config.levels]
+            samples = cut(samples.T, 0, -(-samples.shape[1] // hop) * hop).T
+        codes = self.codes_of(samples.to(self.device)[None])[: self._spec.num_levels]
         return codes.T.to("cpu", torch.int32).contiguous()
 
     @exactly
     def _decoded(self, codes: Tensor) -> Tensor:
-        made: Tensor = self.sound_of(codes.T[None].long().to(self.device)).reshape(-1)
+        made: Tensor = self.sound_of(codes.T[None].long().to(self.device)).reshape(self.channels, -1)
         return made.float().cpu()
 
     def decode(self, stream: TokenStream, *, given: AudioClip | None = None, keep: Tensor | None = None) -> AudioClip:
@@ -115,8 +120,8 @@ class PublishedCodec(PublishedLevels):
                 fades in.
 
         Returns:
-            An AudioClip of one channel that keeps the stream; with ``given`` one of its rate, channels and length, or
-            longer where the stream is, see :func:`~tokenmask.modalities.audio.joining.joined`.
+            An AudioClip of the codec's channels that keeps the stream; with ``given`` one of its rate, channels and
+            length, or longer where the stream is, see :func:`~tokenmask.modalities.audio.joining.joined`.
 
         Raises:
             TypeError: ``given`` is no AudioClip.
@@ -125,17 +130,18 @@ class PublishedCodec(PublishedLevels):
         check_stream(self, stream)
         if not len(stream.codes):
             raise ValueError(f"{type(self).__name__} decodes streams of one frame or more, got none; lengthen it")
-        made = AudioClip(self._decoded(stream.codes)[None], self.rates[0], stream)
+        made = AudioClip(self._decoded(stream.codes), self.rates[0], stream)
         pair = kept(given, keep)
         if pair is None:
             return made
         check_media(self, pair[0])
-        return joined(made, *pair)
+        return joined(made, *pair, hop=self.rates[1])
 
     def evaluate(self, items: Sequence[AudioClip], train_items: Sequence[AudioClip] = ()) -> dict[str, float]:
         """How well clips are coded; see :func:`tokenmask.modalities.audio.judging.judged`."""
         return judged(self, items, train_items)
 
     def _prepared(self, clip: AudioClip) -> Tensor:
-        """float32 [time] at the codec's rate."""
-        return clip.mono().resample(self.rates[0]).samples[0]
+        """float32 [channels, time] at the codec's rate; one channel stands in all."""
+        own = clip if len(clip.samples) == self.channels else clip.mono()
+        return own.resample(self.rates[0]).samples.expand(self.channels, -1)

@@ -55,13 +55,19 @@ class T2mTokenizer(PublishedLevels):
         values = {name: values.get(name, usual) for name, usual in _SETTINGS.items()}
         tensors = tensors_of(folder, how=_CONVERT)
         tensors = {name.removeprefix("vqvae."): own for name, own in tensors.items()}
+        lacking = [f"{name}.npy" for name in _NAMES if not (folder / f"{name}.npy").is_file()]
+        if lacking:
+            raise ValueError(
+                f"{folder} must hold {' and '.join(lacking)} beside {CONFIG_FILE} and the weights, but does not; copy "
+                f"{'it' if len(lacking) == 1 else 'them'} from the folder meta of the checkpoint"
+            )
         for name in _NAMES:
             try:
                 tensors[name] = torch.from_numpy(np.load(folder / f"{name}.npy", allow_pickle=False)).float()
             except (OSError, ValueError) as error:
                 raise ValueError(
-                    f"{folder / name}.npy must hold the {name} of each feature, but cannot be read; copy it from the "
-                    "folder meta of the checkpoint"
+                    f"{folder / name}.npy must hold the {name} of each feature, but cannot be read ({error}); copy it "
+                    "from the folder meta of the checkpoint"
                 ) from error
         return values, tensors
 

@@ -13,7 +13,9 @@ from tests.models.small import masked_at, randomise
 from tokenmask.analysis import LogLikelihood, log_likelihoods
 from tokenmask.batch import collate
 from tokenmask.layout import Layout
-from tokenmask.models import MaskedModel, TransformerConfig
+from tokenmask.masking import Corruption, FixedRate, Masker
+from tokenmask.models import BlockStyle, Causal, MaskedModel, TransformerConfig
+from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.training import Packing
 
@@ -90,6 +92,70 @@ def test_an_item_has_the_same_likelihood_in_any_company():
     both = log_likelihoods(own, PACKING, records[:2], "sound", draws=5)
     assert [one.codes for one in both] == [6, 6] and both[0].nats != both[1].nats  # their words differ
     assert math.isnan(log_likelihoods(own, PACKING, records[:1], "text", draws=1)[0].error)
+
+
+def causal(layout: Layout, places: str, **options) -> MaskedModel:
+    style = BlockStyle(places=places, reads_before=True)
+    config = TransformerConfig(64, 2, 2, style=style, absolute=places == "coordinates", **options)
+    made = MaskedModel.create(config, layout, pattern=Causal(), seed=0)
+    randomise(made, size=0.3)
+    return made
+
+
+@pytest.mark.parametrize("places", ["coordinates", "order"])
+@pytest.mark.parametrize("sizes", [(3,), (3, 2)])
+def test_a_causal_transformer_gives_a_law(sizes: tuple[int, ...], places: str):
+    """Probabilities of all sequences sum to 1, and each is that of its codes one by one, with those before it known."""
+    spec = StreamSpec("audio", sizes, ("time",), rate_hz=10.0)
+    layout, length = Layout({"sound": spec}), 3 if len(sizes) == 1 else 2
+    own = causal(layout, places)
+    every = list(itertools.product(*[range(size) for _ in range(length) for size in sizes]))
+    streams = [TokenStream(spec, torch.tensor(one, dtype=torch.int32).view(length, -1)) for one in every]
+    found = log_likelihoods(own, PACKING, [{"sound": one} for one in streams], "sound")
+    assert {one.exact for one in found} == {True} and {one.error for one in found} == {0.0}
+    assert sum(math.exp(one.nats) for one in found) == pytest.approx(1, abs=1e-5)
+    assert max(one.nats for one in found) - min(one.nats for one in found) > 1
+    for stream, score in list(zip(streams, found, strict=True))[::5]:
+        batch = collate([layout.pack({"sound": stream})], multiple=64)
+        total = 0.0
+        for place in range(length):  # what is hidden from here on says nothing
+            hidden = torch.zeros(batch.shape, dtype=torch.bool)
+            hidden[0, 1 + place : 1 + length] = True
+            masked = masked_at(layout, batch, hidden)
+            for group in own.logits(masked.inputs, masked.queries):
+                level = group.head
+                total += float(torch.log_softmax(group.logits[0].double(), -1)[stream.codes[place, level]].detach())
+        assert score.nats == pytest.approx(total, abs=1e-5)
+
+
+def test_the_loss_of_shown_codes_trains_a_causal_transformer():
+    """All codes are asked and none is hidden: the loss is the mean of exact log probabilities, and falls."""
+    own, masker = causal(LAYOUT, "order"), Masker(rate=FixedRate(1.0), corruption=Corruption(mask=0.0, keep=1.0))
+    records = [{"text": text(*(at % 7 for at in range(first, first + 6)))} for first in range(7)]
+    batch = collate([LAYOUT.pack(record) for record in records], torch.arange(7), multiple=64)
+    masked = masker(batch, LAYOUT, seed=0)
+    assert torch.equal(masked.inputs.ids, batch.ids) and len(masked.queries) == 42
+    objective = MaskedCrossEntropy(weight="none", label_smoothing=0.0)
+    steps = torch.optim.AdamW(own.parameters(), lr=3e-3)
+    before = log_likelihoods(own, PACKING, records, "text")
+    assert objective(own, masked).total.item() == pytest.approx(-sum(one.nats for one in before) / 42, rel=1e-5)
+    for _ in range(40):
+        steps.zero_grad()
+        objective(own, masked).total.backward()
+        steps.step()
+    after = log_likelihoods(own, PACKING, records, "text")
+    first = 7 * math.log(7)  # nobody knows where a sequence begins
+    assert -sum(one.nats for one in after) < first + 5 < -sum(one.nats for one in before)
+
+
+def test_a_causal_model_does_not_see_what_stands_behind():
+    own, sound = causal(LAYOUT, "order"), TokenStream(SOUND, torch.tensor([[1, 2]], dtype=torch.int32))
+    with pytest.raises(ValueError, match="sees what stands before 'text' alone, but sound stands behind it; leave"):
+        log_likelihoods(own, PACKING, [{"text": text(1), "sound": sound}], "text")
+    heard = [log_likelihoods(own, PACKING, [{"text": text(code), "sound": sound}], "sound")[0] for code in (1, 2)]
+    assert heard[0].exact and heard[0].nats != heard[1].nats
+    fuller = MaskedModel.create(own.config, LAYOUT, seed=0)  # with the pattern Full
+    assert not fuller.causal and not model().causal and own.causal
 
 
 def test_what_cannot_be_scored_is_one_sentence():

@@ -9,6 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tokenmask.corpus import Corpus
+from tokenmask.modalities.image import Image
+from tokenmask.run import SHIPPED
+from tokenmask.streams import TokenStream
+from tokenmask.tokenizer import load_tokenizer
 
 
 @pytest.fixture
@@ -67,6 +71,15 @@ def test_a_broken_manifest_is_refused(name, content, why, options, tmp_path, ref
     (tmp_path / name).write_bytes(content)
     assert why in refusal("encode", tmp_path / name, *options, tmp_path / "tokens")
     assert not (tmp_path / "tokens").exists()
+
+
+def test_the_tokenizer_that_ships_is_found_by_the_files(pictures, tmp_path, call):
+    one = next(pictures.glob("*.png"))
+    for number, words in enumerate((["shipped"], ["image=shipped"])):
+        assert call("encode", one, "--tokenizer", *words, "--out", tmp_path / str(number)) == 0
+    kept = [TokenStream.load(tmp_path / str(number) / f"{one.stem}.tokens") for number in range(2)]
+    wanted = load_tokenizer(SHIPPED / "tokenizers/image").encode(Image.load(one))
+    assert kept == [wanted, wanted]
 
 
 def test_paired_data_become_a_corpus_and_workers_change_nothing(pictures, run, tmp_path, call, capsys):

@@ -77,6 +77,9 @@ def test_a_dry_run_on_other_machines_counts_and_says_what_it_assumes(mine, tmp_p
     words = ["train", "captions", "--tiny", "--out", tmp_path / "new", "--corpus", mine / "corpus", "--dry-run"]
     for name in ("text", "image"):
         words += ["--tokenizer", f"{name}={mine / 'tokenizers' / name}"]
+    assert call(*words, "--set", "training.batch_size=1000000000") == 0  # at once: no batch of that size is made
+    printed = capsys.readouterr().out
+    assert "(1000000000 records x " in printed and "time: not tried here" in printed
     large = ["--set", "training.batch_size=64", "--set", "training.sharding=full"]
     assert call(*words, *large, "--nodes", "8", "--device", "a100") == 0
     printed = capsys.readouterr().out.splitlines()

@@ -32,6 +32,8 @@ TABLES = {  # what stands in the files of the small folders that are no media
             }
         )
     },
+    "Flickr8k": {"Flickr8k.token.txt": "1.png#0\ta\n2.png#0\tb\n"},
+    "Flickr8k, Flickr30k, as tables": {"captions.txt": "image,caption\n1.png,a\n2.png,b\n"},
     "Hugging Face metadata": {"metadata.csv": "file_name,text\n1.png,a\n2.png,b\n"},
     "LJSpeech": {"metadata.csv": "a-1|In 1999|in nineteen\na-2|b|\n"},
     "Kaldi": {"wav.scp": "u1 1.wav\nu2 2.wav\n", "text": "u1 a\nu2 b\n"},
@@ -53,6 +55,8 @@ FOUND = {  # layout -> the finder that must take it (None: none), its streams, a
     "Captions beside": (None, IMAGE, 2),
     "ImageFolder": ("class_folders", IMAGE, 2),
     "COCO": ("coco", IMAGE, 2),
+    "Flickr8k": ("flickr", IMAGE, 2),
+    "Flickr8k, Flickr30k, as tables": ("tables", IMAGE, 2),
     "Hugging Face metadata": ("tables", IMAGE, 2),
     "Hugging Face, saved": ("saved_datasets", IMAGE, 1),
     "Hugging Face, Parquet": ("saved_datasets", IMAGE, 2),

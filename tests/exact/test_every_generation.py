@@ -94,6 +94,8 @@ def test_nothing_stays_hidden_and_what_is_given_stays(name: str) -> None:
             assert not isinstance(world, Enumerated) or int(world.numbers(codes).min()) >= 0
 
 
+TO_THE_END = StaleReuse(n_local=None, reorder=True)
+
 SAMPLERS = {
     "random": (Sampler(4, schedule=EVEN, order=RandomScore()), None),
     "confidence": (Sampler(4, order=ConfidenceScore(2.0), pick=Categorical(1.4, 0.6, top_p=0.9)), None),
@@ -118,6 +120,7 @@ SAMPLERS = {
     "rotated": (Sampler(4, schedule=EVEN, order=HaltonScore(rotate=True)), None),
     "blocks": (Sampler(4, schedule=Blocks(EVEN, 2), order=Blockwise(ConfidenceScore(), 2)), None),
     "stages": (Sampler(stages=(Stage(2), Stage(1, order=RasterScore())), order=RandomScore()), None),
+    "block stages": (Sampler(stages=(Stage(2, block=2),), order=ConfidenceScore(), reuse=TO_THE_END), None),
     "stale": (Sampler(4, order=ConfidenceScore(), reuse=StaleReuse(n_local=1)), None),
     "prefix": (Sampler(4, order=RandomScore(), reuse=PrefixReuse(), process=Linear()), GivenFirst()),
     "groups": (Sampler(4, order=RandomScore(), reuse=GroupCausalReuse()), GroupCausal()),
@@ -132,7 +135,7 @@ def test_a_row_is_the_same_alone_in_any_order_and_with_any_threads(name: str) ->
     model, codes = oracle(world, pattern=pattern), world.draw(12, seed=1)
     is_open = torch.rand(codes.shape, generator=torch.Generator().manual_seed(2)) < 0.7
     is_open[:4, 3:] = False  # the first rows are conditions of the other stream
-    if name in ("deciding", "bounded", "blocks"):
+    if name in ("deciding", "bounded", "blocks", "block stages"):
         is_open[:] = torch.arange(6) > 0  # as many in all rows, see Sampler.alike
     batch = replace(world.batch(codes, is_open), sample_ids=torch.arange(12) % 5)
     start = SamplerState.start(batch, model.layout, torch.arange(12) // 3)

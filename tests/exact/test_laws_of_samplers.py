@@ -223,6 +223,7 @@ REUSED = {
     "longer": (StaleReuse(pre_full=1, n_local=2), None),
     "reordered": (StaleReuse(n_local=3, where=RasterScore(2), reorder=True), None),
     "open": (StaleReuse(n_local=1, recompute="open"), None),
+    "to the end": (StaleReuse(n_local=None, where=RasterScore(2), reorder=True), None),
     "prefix": (PrefixReuse(), GivenFirst()),
     "groups": (GroupCausalReuse(), GroupCausal()),
 }

@@ -1,7 +1,8 @@
 """Damaged files by the thousand: each format's reader must refuse with a sentence or return something valid, soon.
 
-Run as a program, in a process of its own, it prints a JSON line for each format: what was read, refused, and wrong.
-A crash or a hang ends the process, with a traceback on stderr; memory is limited.
+Run as a program, in a process of its own, it prints a JSON line for each format: what was read, refused, and wrong, and
+how many seconds that took. A crash or a hang ends the process, with a traceback on stderr; memory is limited.
+Names of formats come as options, or one by one on stdin (`crew.py` feeds several such processes).
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
-import io
 import json
+import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.formats import FORMATS, Format, reason_of
+from tests.faults.formats.format import WHOLE
 
 LIMIT_SECONDS = 30  # for one file, on a busy machine
 LIMIT_BYTES = 12 << 30  # of address space, most of which torch only reserves
@@ -71,15 +74,15 @@ def _another_number(data: bytes, draw: random.Random) -> bytes:
     return data[: one.start()] + draw.choice(WORDS).encode() + data[one.end() :]
 
 
-def try_once(read: Callable[[Path], Any], path: Path) -> str:
+def try_once(read: Callable[[Path], Any], path: Path, limit_seconds: float = LIMIT_SECONDS) -> str:
     """ "read", "refused", or what was wrong; ends this process with a traceback if it takes too long."""
-    faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True)
+    signal.setitimer(signal.ITIMER_REAL, limit_seconds)
     try:
         read(path)
     except Exception as error:  # noqa: BLE001 - that it is another kind is what is looked for
         return reason_of(error) or "refused"
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return "read"
 
 
@@ -90,13 +93,23 @@ def limited() -> None:
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, resource.RLIM_INFINITY))
     faulthandler.enable()
+    # The alarm prints where it was, inside of C code too, then ends the process. A timer of the kernel costs no thread:
+    # waiting for the end of one took longer than reading most files, where other work keeps the cores busy.
+    faulthandler.register(signal.SIGALRM, chain=True)
     warnings.simplefilter("ignore")
+
+
+def scratch_folder() -> str | None:
+    """Where damaged files are written: in memory where that can be, since a disk takes longer than most readers."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
 
 
 def try_format(name: str, kind: Format, count: int, seed: int) -> dict[str, Any]:
     """Reads ``count`` damaged files of a format."""
     result: dict[str, Any] = {"format": name, "read": 0, "refused": 0, "wrong": [], "slowest": 0.0}
-    with tempfile.TemporaryDirectory() as scratch:
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as scratch:
         path = kind.make(Path(scratch))
         whole = path.read_bytes()
         kind.read(path)  # the whole file can be read
@@ -111,19 +124,21 @@ def try_format(name: str, kind: Format, count: int, seed: int) -> dict[str, Any]
             else:
                 result["wrong"].append([number, outcome])
         path.write_bytes(whole)
+        WHOLE.clear()
         kind.read(path)  # and nothing was broken by the others
-    return result
+    return result | {"seconds": round(time.monotonic() - begun, 1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--format", action="append")
+    parser.add_argument("--format", action="append", help="leave it out for all; - for names on stdin, a line each")
     arguments = parser.parse_args()
     limited()
-    for name in arguments.format or FORMATS:
-        with contextlib.redirect_stdout(io.StringIO()):
+    names = map(str.strip, sys.stdin) if arguments.format == ["-"] else arguments.format or FORMATS
+    for name in names:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             result = try_format(name, FORMATS[name], arguments.count, arguments.seed)
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()

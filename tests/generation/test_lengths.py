@@ -141,14 +141,18 @@ def run(tmp_path_factory):
 def test_an_edit_lets_the_model_say_how_many(run, capsys):
     text, tokenizer = "blue heart with ribbon", run.tokenizers["text"]
     codes = tokenizer.encode(Text(text)).codes[:, 0].tolist()
-    made = run.edit(text, [(5, 10)], stream="text", length=(1, 5), steps=2, seed=1, num_samples=6, temperature=1.0)
+    options, seen = {"stream": "text", "length": (1, 5), "steps": 2, "seed": 1, "temperature": 1.0}, []
+    made = run.edit(text, [(5, 10)], num_samples=6, on_step=lambda now: seen.append((now.request, now.step)), **options)
+    for request in range(6):  # numbered over all lengths, and each from its first step on
+        steps = [step for one, step in seen if one == request]
+        assert len(steps) >= 2 and steps == list(range(1, len(steps) + 1))
     fixed = run.edit(text, [(5, 10)], stream="text", length=3, steps=2, seed=1)[0].stream.codes
     replaced = len(codes) - (len(fixed) - 3)
     sizes = {len(one.stream.codes) - (len(codes) - replaced) for one in made}
     assert len(sizes) > 1 and sizes <= set(range(1, 6))
     for one in made:
         assert one.text.startswith("blue ") and one.text.endswith(" with ribbon")
-    again = run.edit(text, [(5, 10)], stream="text", length=(1, 5), steps=2, seed=1, num_samples=2, temperature=1.0)
+    again = run.edit(text, [(5, 10)], num_samples=2, **options)
     assert [one.text for one in again] == [one.text for one in made[:2]]
     words = ["edit", text, "--run", str(run.folder), "--stream", "text", "--regenerate", "5:10", "--length", "1:5"]
     code = main([*words, "--seed", "1", "--num-samples", "2", "--steps", "2", "--temperature", "1.0"])

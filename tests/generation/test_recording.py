@@ -42,6 +42,15 @@ def test_a_recording_without_a_step_or_with_another_ending_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_no_path_and_no_function_is_refused_in_a_sentence():
+    for wrong in (None, 5):
+        for of_path in (Recording().save, Recording.load):
+            with pytest.raises(TypeError, match=rf"a recording's file is named by a path, got {wrong}; write"):
+                of_path(wrong)
+        with pytest.raises(TypeError, match=rf"on_step must be a function of a Filling, got {wrong}; write replay"):
+            Recording().replay(wrong)
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="absent"):
         Recording.load(tmp_path / "absent.safetensors")

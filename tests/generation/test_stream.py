@@ -8,7 +8,7 @@ from tests.worlds import emoji, film
 from tokenmask.demo import items
 from tokenmask.generation import DrawOptions
 from tokenmask.modalities.audio import AudioClip
-from tokenmask.modalities.audio import tokenizer as sounds
+from tokenmask.modalities.audio import vocoder as sounds
 from tokenmask.modalities.video import VideoTokenizer
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import DecodesPieces

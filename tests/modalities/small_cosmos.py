@@ -10,8 +10,8 @@ CHANNELS, MULTIPLIERS, BLOCKS, LATENT, LEVELS, PATCH, RESOLUTION = 32, (1, 2), 1
 ATTENTION = 1  # the stage
 
 
-def weights() -> dict[str, Tensor]:
-    """float32 tensors by their published names."""
+def weights(patch: int = PATCH, numbers: int = len(LEVELS)) -> dict[str, Tensor]:
+    """float32 tensors by their published names; ``numbers`` are of a vector that is quantised."""
     generator = torch.Generator().manual_seed(5)
     found: dict[str, Tensor] = {}
 
@@ -38,7 +38,7 @@ def weights() -> dict[str, Tensor]:
         for one in ("q", "k", "v", "proj_out"):
             conv(f"{name}.{one}", width, width, 1)
 
-    colours, widths = 3 * PATCH**2, [CHANNELS * one for one in MULTIPLIERS]
+    colours, widths = 3 * patch**2, [CHANNELS * one for one in MULTIPLIERS]
     conv("encoder.conv_in", CHANNELS, colours, 3)
     wide = CHANNELS
     for stage, width in enumerate(widths):
@@ -66,8 +66,8 @@ def weights() -> dict[str, Tensor]:
     conv("encoder.conv_out", LATENT, widths[-1], 3)
     norm("decoder.norm_out", wide)
     conv("decoder.conv_out", colours, wide, 3)
-    conv("quant_conv", len(LEVELS), LATENT, 1)
-    conv("post_quant_conv", LATENT, len(LEVELS), 1)
+    conv("quant_conv", numbers, LATENT, 1)
+    conv("post_quant_conv", LATENT, numbers, 1)
     return found
 
 

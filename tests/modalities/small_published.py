@@ -92,7 +92,7 @@ def saved(name: str, folder: Path, **changes: Any) -> Path:
 
 def _spread(network: Any) -> Any:
     """Codebooks that begin as zeros become vectors that they are given for noise, so that codes are of many kinds."""
-    noise = 0.3 * torch.randn(1, 1, 32 * 200)
+    noise = 0.3 * torch.randn(1, getattr(network.config, "audio_channels", 1), 32 * 200)
     network.eval()
     for module in network.modules():
         if not type(module).__name__.endswith("EuclideanCodebook"):

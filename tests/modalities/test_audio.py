@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.audio import AudioClip, AudioTokenizer, AudioTokenizerConfig, mel
-from tokenmask.modalities.audio import tokenizer as module
+from tokenmask.modalities.audio import vocoder as module
 from tokenmask.modalities.audio.fit import start
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, VOCODERS, AudioNetwork
 from tokenmask.modalities.learned import stored
@@ -244,13 +244,13 @@ def test_codes_depend_on_the_halo_only(audio_tokenizer: AudioTokenizer) -> None:
 def test_latents_are_bit_equal_in_every_place_and_with_threads(audio_tokenizer: AudioTokenizer) -> None:
     """On latents, not only on codes: a change of the last bit almost never flips a code."""
     network = audio_tokenizer._network
-    windows = torch.stack([noise(audio_tokenizer._frames.size, seed)[0] for seed in range(module._TOGETHER)])
+    windows = torch.stack([noise(audio_tokenizer._frames.size, seed)[0] for seed in range(module.TOGETHER)])
     before, seen = torch.get_num_threads(), []
     try:
         with torch.no_grad():
             for threads in (1, 2):
                 torch.set_num_threads(threads)
-                for shift in range(module._TOGETHER):
+                for shift in range(module.TOGETHER):
                     latents = network.encoder(network.features(windows.roll(shift, 0)))
                     seen.append(latents.roll(-shift, 0))
     finally:

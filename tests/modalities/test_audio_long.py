@@ -11,7 +11,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.audio import AudioClip, AudioTokenizer, long, tokenizer
+from tokenmask.modalities.audio import AudioClip, AudioTokenizer, long, vocoder
+from tokenmask.modalities.audio.joined import streams
+from tokenmask.modalities.audio.reading import blocks, header
+from tokenmask.modalities.audio.writing import write_pieces
 from tokenmask.run import Run, load
 from tokenmask.tokenizer import ReadsFiles, WritesFiles
 
@@ -25,7 +28,7 @@ def run() -> Run:
 def audio(run: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The tokenizer that ships, with pieces so small that a second has several."""
     monkeypatch.setattr(long, "_BLOCK", 7001)
-    monkeypatch.setattr(tokenizer, "_SEGMENT", 32)
+    monkeypatch.setattr(vocoder, "_SEGMENT", 32)
     return run.tokenizers["audio"]
 
 
@@ -165,8 +168,8 @@ def test_what_is_kept_is_that_of_the_whole(
     keep[kept[0] : kept[1]] = True
     expected = audio.decode(stream, given=AudioClip.load(path), keep=keep)
     made: list[int] = []
-    segment = audio._segment
-    monkeypatch.setattr(audio, "_segment", lambda *inputs: made.append(1) or segment(*inputs))
+    segment = vocoder.Vocoder.segment
+    monkeypatch.setattr(vocoder.Vocoder, "segment", lambda *inputs: made.append(1) or segment(*inputs))
     audio.decode_file(stream, tmp_path / "made.wav", given=path, keep=keep)
     assert AudioClip.load(tmp_path / "made.wav") == expected
     # Of 5 those that are kept are not made; but two where the file is over, and what another rate is made of.
@@ -181,7 +184,7 @@ def test_wrong_wishes_are_refused(audio: AudioTokenizer, tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"must end in \.wav, \.flac or \.ogg, got 'made\.mp3'"):
         audio.decode_file(stream, tmp_path / "made.mp3")
     with pytest.raises(ValueError, match=r"up to 4 GiB, but .*long\.wav would have 4400000000 bytes; write \.flac"):
-        long.write_pieces(tmp_path / "long.wav", iter(()), 1_100_000_000, 16000)
+        write_pieces(tmp_path / "long.wav", iter(()), 1_100_000_000, 16000)
     assert not list(tmp_path.iterdir())
 
 
@@ -197,3 +200,35 @@ def test_an_edited_file_is_that_of_edit(run: Run, audio: Any, tmp_path: Path) ->
         run.edit_file(path, out[:1], [(1.0, 1.3)], stream="audio", **options)
     with pytest.raises(ValueError, match="ImageTokenizer needs whole media"):
         run.edit_file(path, out, stream="image", **options)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [(".mp3", "MPEG_LAYER_III"), (".ogg", "VORBIS"), (".opus", "OPUS"), (".flac", "PCM_16"), (".wav", "MS_ADPCM")],
+)
+def test_pieces_of_a_compressed_file_are_those_of_one_reading(tmp_path: Path, suffix: str, subtype: str) -> None:
+    """soundfile seeks after each reading, and MP3 frames need the bits of those before them."""
+    path = tmp_path / f"sound{suffix}"
+    kind = {".mp3": "MP3", ".ogg": "OGG", ".opus": "OGG", ".flac": "FLAC", ".wav": "WAV"}[suffix]
+    with soundfile.SoundFile(path, "w", 24000, 1, subtype, format=kind) as file:
+        for second in range(12):
+            file.write(0.1 * noise(1, 24000)[0].numpy() * (1 + second % 3))
+    with soundfile.SoundFile(path) as file:
+        whole = torch.from_numpy(file.read(dtype="float32"))
+    stream = next(iter(streams(path, [])))
+    held = header(stream, [])
+    parts = [torch.from_numpy(part[:, 0]) for part in blocks(stream, held, 7001)]
+    assert len(parts) > 40 and torch.equal(torch.cat(parts), whole)
+    assert torch.equal(AudioClip.load(path).samples[0], whole)
+
+
+def test_long_sounds_are_written_whatever_the_stack_holds(tmp_path: Path) -> None:
+    """libsndfile's Vorbis writer ended the process for a minute that came in one piece; pieces make no difference."""
+    at = torch.arange(70 * 24000, dtype=torch.float64) / 24000
+    samples = torch.stack([0.1 * (2 * torch.pi * hertz * at).sin() for hertz in (220, 330)]).float()
+    AudioClip(samples, 24000).save(tmp_path / "whole.ogg")
+    write_pieces(tmp_path / "parts.ogg", samples.split(9973, 1), samples.shape[1], 24000, 2)
+    whole, parts = (AudioClip.load(tmp_path / f"{name}.ogg").samples for name in ("whole", "parts"))
+    assert whole.shape == samples.shape and torch.equal(whole, parts)
+    correlation = torch.corrcoef(torch.stack([whole.flatten(), samples.flatten()]))[0, 1]
+    assert float(correlation) > 0.999

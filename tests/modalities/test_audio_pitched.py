@@ -212,6 +212,13 @@ def test_without_a_head_there_is_no_later_one(clips: list[AudioClip]) -> None:
         bare.fit_decoder([])
 
 
+@pytest.mark.parametrize(("sound", "told"), [(0.0, "any sound"), (0.1, "a voice or anything else with a pitch")])
+def test_clips_without_a_pitch_are_told(first: AudioTokenizer, sound: float, told: str) -> None:
+    noise = sound * torch.randn(1, 16000, generator=torch.Generator().manual_seed(1))
+    with pytest.warns(UserWarning, match=f"the clips to fit to are without {told}, so the head learns no pitch"):
+        PitchedFitting([AudioClip(noise, 16000)], first._network, SMALL)
+
+
 # Codes and folders ----------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +237,7 @@ def test_codes_stay_bit_for_bit_and_the_sound_changes(
 def test_long_sounds_go_on_over_segments(
     later: AudioTokenizer, clips: list[AudioClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tokenmask.modalities.audio import tokenizer as module
+    from tokenmask.modalities.audio import vocoder as module
 
     monkeypatch.setattr(module, "_SEGMENT", 32)
     codes = later.encode(clips[0]).codes
@@ -238,7 +245,7 @@ def test_long_sounds_go_on_over_segments(
     steps = (whole[1:] - whole[:-1]).abs()
     joints = torch.cat([steps[start * 320 - 40 : start * 320 + 40] for start in (32, 64, 96)])
     assert float(joints.max()) <= float(steps.max()) and float(joints.mean()) < 2 * float(steps.mean())
-    halves = torch.cat(list(later._sound_pieces(iter([codes[:41], codes[41:]]), len(codes))))
+    halves = torch.cat(list(later._vocoder.pieces(iter([codes[:41], codes[41:]]), len(codes))))
     assert torch.equal(halves, whole)
 
 

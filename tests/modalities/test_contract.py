@@ -37,7 +37,10 @@ def image_checks(request: pytest.FixtureRequest) -> list[Check]:
 
 
 CHECKS: dict[str, Callable[[pytest.FixtureRequest], list[Check]]] = {"text": text_checks, "image": image_checks}
-SOUND, PICTURES = ("encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer"), ("vqmodel", "janus", "emu3", "cosmos")
+SOUND, PICTURES = (
+    ("encodec", "dac", "mimi", "xcodec", "snac", "wavtokenizer"),
+    ("vqmodel", "janus", "emu3", "cosmos", "chameleon"),
+)
 PUBLISHED = (*SOUND, *PICTURES, "fast", "t2m", "labram", "neurorvq")
 ELSEWHERE = {
     "audio",

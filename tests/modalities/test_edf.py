@@ -253,6 +253,7 @@ def test_a_file_that_was_cut_off_has_its_whole_records(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [300.0, 128.0, 127.5, 1000 / 3, 23.976, 0.5, 4096.0, 512.5])
 def test_edf_holds_any_length(tmp_path: Path, rate: float) -> None:
+    warnings.filterwarnings("ignore", ".*without a wave")  # the only sample fills up its record
     for size in (1, 2, 101, 256, 1009):
         values = 100 * np.random.default_rng(size).uniform(-1, 1, (1, size))
         recording = EegRecording(torch.from_numpy(values).float(), rate, ("Cz",))

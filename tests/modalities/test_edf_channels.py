@@ -106,6 +106,13 @@ def test_channels_that_are_flat_or_cut_off_are_said(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("ending", ["edf", "npz", "safetensors"])
+def test_an_only_channel_that_is_flat_is_said_in_every_format(tmp_path: Path, ending: str) -> None:
+    recording, _ = read(written(tmp_path / "a.edf", ("EEG Fp1", np.full(512, 25.0))))
+    recording.save(path := tmp_path / f"b.{ending}")
+    assert read(path)[1] == [f"{path}: without a wave, the same value throughout: Fp1"]
+
+
 def test_resampling_names_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "a.edf", ("EEG Fp1", WAVE))
     recording = EegRecording.load(path)

@@ -239,7 +239,7 @@ def test_a_start_of_python_in_any_year(tmp_path: Path) -> None:
         (Session(datetime(1979, 12, 31)), ""),
         (Session(datetime(1979, 12, 31), recording="bed 3"), " bed 3"),
     ):
-        EegRecording(torch.ones(1, 4), 2, ("Cz",), session=own).save(tmp_path / "b.edf")
+        EegRecording(torch.arange(4.0)[None], 2, ("Cz",), session=own).save(tmp_path / "b.edf")
         found = EegRecording.load(tmp_path / "b.edf").session
         assert found == Session(datetime(1979, 12, 31), recording=f"Startdate 31-DEC-1979 X X X{field}")
 
@@ -289,9 +289,28 @@ def test_events_are_read_whether_or_not_the_header_says_edf_plus(tmp_path: Path,
     assert EegRecording.load(path).session.events == (Event(3.25, "spindle", 0.5),)  # type: ignore[union-attr]
 
 
+def test_events_without_words_are_kept_and_times_of_records_are_none(tmp_path: Path) -> None:
+    """A button that marks times writes them without words; edfio reads the same, MNE-Python leaves them out."""
+    path = edf(tmp_path / "a.edf", kind=b"EDF+C", onsets=tuple(range(8)))
+    raw = path.read_bytes()
+    for second, marks in ((3, b"+3\x14\x14\x00+3.25\x14\x14\x00+3.5\x152\x14\x14"), (5, b"+5\x14\x14begins\x14")):
+        raw = raw.replace(f"+{second}\x14\x14".encode().ljust(32, b"\x00"), marks.ljust(32, b"\x00"))
+    path.write_bytes(raw)
+    events = (Event(3.25, ""), Event(3.5, "", 2.0), Event(5.0, "begins"))
+    found = EegRecording.load(path)
+    assert found.session is not None and found.session.events == events
+    assert [(one.onset, one.duration, one.text) for one in edfio.read_edf(path).annotations] == [
+        (one.onset_seconds, one.duration_seconds, one.text) for one in events
+    ]
+    found.save(tmp_path / "b.edf")
+    again = EegRecording.load(tmp_path / "b.edf")
+    assert again.session is not None and again.session.events == events
+
+
 def test_events_before_and_behind_the_samples_are_kept(tmp_path: Path) -> None:
     events = (Event(-0.5, "before"), Event(1.0, "\u00e9 \u2192 \u8133"), Event(50, "behind"))
-    EegRecording(torch.ones(1, 256), 128, ("Cz",), session=Session(events=events)).save(tmp_path / "a.edf")
+    wave = torch.from_numpy(WAVE[None, :256]).float()
+    EegRecording(wave, 128, ("Cz",), session=Session(events=events)).save(tmp_path / "a.edf")
     found = EegRecording.load(tmp_path / "a.edf")
     assert found.session is not None and found.session.events == events
 

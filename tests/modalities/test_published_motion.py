@@ -162,7 +162,13 @@ def test_what_cannot_be_is_one_sentence(tokenizer: T2mTokenizer, tmp_path: Path)
     with pytest.raises(ValueError, match=r"as pickle only \(net_best_fid\.tar\).* trust it: save_file\(torch"):
         tm.tokenizer("t2m", tmp_path)
     save_file({**weights(1), "decoder.model.9.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"mean\.npy must hold the mean of each feature, but cannot be read; copy it"):
+    with pytest.raises(ValueError, match=r"must hold mean\.npy and std\.npy beside .* but does not; copy them"):
+        tm.tokenizer("t2m", tmp_path)
+    for name in ("mean", "std"):
+        (tmp_path / f"{name}.npy").write_bytes(b"no array")
+    with pytest.raises(
+        ValueError, match=r"mean\.npy must hold the mean of each feature, but cannot be read \(.*; copy"
+    ):
         tm.tokenizer("t2m", tmp_path)
     for name in ("mean", "std"):
         np.save(tmp_path / f"{name}.npy", np.ones(263, np.float32))

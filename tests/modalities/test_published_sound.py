@@ -161,10 +161,13 @@ def test_options_and_words(folders: dict[str, Path]) -> None:
     assert made.spec == spoken.spec
     with pytest.raises(ValueError, match=r"levels of .* must lie in 1\.\.4, got 5"):
         untouched(lambda: tm.tokenizer("dac", folders["dac"], levels=5))
-    with pytest.raises(ValueError, match=r"DacTokenizer cannot be opened with these options .*depth"):
+    with pytest.raises(ValueError, match=r"DacTokenizer has the options levels, .*, got depth; leave it out"):
         untouched(lambda: tm.tokenizer("dac", folders["dac"], depth=5))
-    with pytest.raises(ValueError, match="must follow from codes alone"):
-        untouched(lambda: encodec_of_seconds(folders))
+    for options, reason in (({"levels": "2"}, r"levels of a DacTokenizer .* got '2'"), ({"keep": "x"}, "keep must be")):
+        with pytest.raises(ValueError, match=reason):  # before a folder is looked for
+            tm.tokenizer("dac", "no folder at all", **options)
+    with pytest.raises(ValueError, match=r"size of a CosmosTokenizer must be a whole number of pixels, .* got '8'"):
+        tm.tokenizer("cosmos", "no folder at all", size="8")
 
 
 def test_a_recipe_opens_it_and_a_run_is_trained(
@@ -182,8 +185,3 @@ def test_a_recipe_opens_it_and_a_run_is_trained(
     assert run.recipe.streams["audio"].tokenizer == "dac"
     assert run.layout.streams["audio"] == untouched(lambda: tm.tokenizer("dac", folders["dac"], levels=2)).spec
     assert run.generate("audio", length=4, steps=1, seed=0)[0].sample_rate_hz == 8000
-
-
-def encodec_of_seconds(folders: dict[str, Path]) -> Any:
-    folder = saved("encodec", folders["encodec"].parent / "seconds", normalize=True, chunk_length_s=1.0, overlap=0.01)
-    return tm.tokenizer("encodec", folder)

@@ -16,7 +16,8 @@ from tests.modalities.small_published import untouched
 from tests.models.small import masked_at
 from tokenmask.batch import collate
 from tokenmask.modalities.text import Text
-from tokenmask.sampling import ForbidCodes, NoReuse, StaleReuse
+from tokenmask.sampling import AllOf, Categorical, ForbidCodes, NoReuse, Particles, StaleReuse
+from tokenmask.scores import RasterScore
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="needs transformers: pip install 'tokenmask[hub]'"
@@ -153,6 +154,38 @@ def test_reuse_of_keys_and_values_applies(network: Any) -> None:
     assert drawn["stale"].codes.shape == (20, 1) and int(drawn["stale"].codes.min()) > 3
 
 
+@pytest.mark.parametrize("begin", [True, False])
+@torch.no_grad()
+def test_a_causal_checkpoint_stays_causal(network: Any, begin: bool, tmp_path: Path) -> None:
+    """Its likelihoods are those of the wrapped one, it goes on as the network does, and it is an expert."""
+    if "CausalLM" not in type(network).__name__:
+        return
+    tokenizer = words(begin)
+    run, wrapped = tm.convert(network, tokenizer, causal=True), tm.wrap(network, tokenizer)
+    ours, other = (one.log_likelihood(TEXTS, stream="text") for one in (run, wrapped))
+    assert [one.nats for one in ours] == pytest.approx([one.nats for one in other], rel=1e-5)
+    assert {one.exact for one in ours} == {True} and [one.codes for one in ours] == [one.codes for one in other]
+    ids = [0, *tokenizer("the light", add_special_tokens=False)["input_ids"]]
+    best = replace(run.recipe.sampler, pick=Categorical(0.0), constraint=ForbidCodes({"text": (0, 1, 2, 3)}))
+    made = run.generate_tokens("text", {"text": "the light"}, length=8, steps=8, seed=0, sampler=best)[0].codes[:, 0]
+    for _ in range(8):
+        law = network(input_ids=torch.tensor([ids])).logits[0, -1, : len(tokenizer)]
+        law[:4] = -torch.inf
+        ids.append(int(law.argmax()))
+    assert made.tolist()[-8:] == ids[-8:]
+    filler = tm.convert(network, tokenizer)
+    judge = run.expert(filler, power=0.5)
+    codes = tuple(filler.tokenizers["text"].encode(Text(TEXTS[0])).codes[:, 0].tolist())
+    assert judge.says([codes]).tolist() == pytest.approx([ours[0].nats], rel=1e-5)
+    weighed = AllOf((best.constraint, judge))
+    sampler = replace(filler.recipe.sampler, order=RasterScore(), constraint=weighed, particles=Particles(4))
+    assert len(filler.generate("text", length=5, steps=5, seed=0, sampler=sampler)[0].text) == 5
+    saved = run.save(tmp_path / "run")
+    assert saved.log_likelihood(TEXTS, stream="text") == ours
+    with pytest.raises(ValueError, match=r"must be False for a EuroBERT of transformers"):
+        saved.export("transformers", tmp_path / "out")
+
+
 def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     import transformers
 
@@ -163,6 +196,9 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         tm.convert(made, plain)
     with pytest.raises(ValueError, match=r"'<mask>' is none of its vocabulary; pass mask="):
         tm.convert(made, plain, mask="<mask>")
+    with pytest.raises(ValueError, match="reads a code at the place before it, got reads_before=False; leave it out"):
+        tm.convert(made, plain, causal=True, reads_before=False)
+    assert tm.convert(made, plain, causal=True).models["main"].causal  # what ends a text would hide codes
     assert tm.convert(made, plain, mask="[MASK]").layout.num_ids == 1 + 4 + 32 + 1
     with pytest.raises(ValueError, match="needs the tokenizer of a network in memory, got None"):
         tm.convert(made)

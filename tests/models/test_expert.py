@@ -76,7 +76,9 @@ def test_a_masked_model_fills_what_the_causal_one_likes(runs: tuple[tm.Run, tm.R
 
 def test_what_cannot_be_is_one_sentence(runs: tuple[tm.Run, tm.Run]) -> None:
     run, judge = runs
-    with pytest.raises(ValueError, match=r"an expert must be causal, .* but BertForMaskedLM fills holes; wrap a"):
+    with pytest.raises(
+        ValueError, match=r"an expert must be causal, .* but BertForMaskedLM fills holes; wrap or convert a"
+    ):
         run.expert(run)
     with pytest.raises(ValueError, match=r"stream must be one of text, got 'words'"):
         judge.expert(run, stream="words")

@@ -6,7 +6,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tokenmask.nn import EMA, Attention, Modulation, RMSNorm, Rotary, SwiGLU, TimeFeatures, build, pad_rows, rotate
+from tokenmask.nn import (
+    EMA,
+    Attention,
+    Linear,
+    Modulation,
+    RMSNorm,
+    Rotary,
+    SwiGLU,
+    TimeFeatures,
+    build,
+    pad_rows,
+    rotate,
+)
 from tokenmask.nn.rotary import split_pairs
 
 
@@ -155,3 +167,32 @@ def test_ema():
     torch.testing.assert_close(warm.means["weight"], torch.tensor([[2 - 0.1 * 2 / 11, 4 - 0.2 * 2 / 11]]))
     with pytest.raises(ValueError, match=r"decay lies in 0\.\.1, got 2"):
         EMA(layer, 2)
+
+
+def test_products_of_sequences_have_whole_blocks_of_rows(monkeypatch):
+    """Where nothing is learned a product of [B, L, inputs] is of a multiple of 64 rows, and the rest is cut off."""
+    layer, seen, plain = build(lambda: Linear(600, 8), 0), [], F.linear
+    monkeypatch.setattr(F, "linear", lambda x, *more: seen.append(tuple(x.shape)) or plain(x, *more))
+    x = random(3, 48, 600)
+    with torch.no_grad():
+        found = layer(x)
+        assert seen == [(192, 512)]  # the first 512 of 600; the others are added
+        assert torch.equal(found[1], layer(x[1:2])[0]) and seen[1:] == [(64, 512)]
+        assert torch.equal(layer(x.flatten(0, 1)).view(3, 48, 8), found) and seen[2:] == [(144, 512)]
+    assert layer(x).requires_grad and seen[3:] == [(3, 48, 600)]
+    torch.testing.assert_close(found, plain(x, layer.weight, layer.bias), atol=1e-5, rtol=1e-5)
+
+
+def test_layers_that_do_not_learn_give_what_they_give_in_training():
+    norm, layer, rotary = (
+        build(lambda: RMSNorm(32), 0),
+        build(lambda: SwiGLU(64), 1),
+        build(lambda: Rotary(16, (1.0,)), 0),
+    )
+    x, turn = random(2, 32, 32), rotary(torch.arange(5, dtype=torch.int32).view(1, 5, 1))
+    wide, heads = random(1, 64, 64, seed=1), random(1, 5, 16, seed=2)
+    with torch.no_grad():
+        still = norm(x), layer(wide), rotate(heads, *turn)
+    learning = norm(x), layer(wide), rotate(heads.requires_grad_(), *turn)
+    assert all(torch.equal(one, other) for one, other in zip(still, learning, strict=True))
+    assert all(one.requires_grad for one in learning) and not any(one.requires_grad for one in still)

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from tokenmask.generation.regions import hole
+from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
 from tokenmask.play import codes, regions
@@ -47,6 +49,20 @@ def test_regions_of_any_cells_cover_them_and_nothing_else():
             covered[int(top) : int(bottom), int(left) : int(right)] += 1
         wanted = on.repeat_interleave(10, 0).repeat_interleave(8, 1).long()
         assert torch.equal(covered, wanted)
+
+
+@pytest.mark.parametrize("rate_hz", [7.5, 8.0, 12.5, 50.0, 75.0, 86.1328125, 64 / 0.42, 344.53125])
+def test_painted_codes_are_filled_and_no_others(rate_hz, recwarn):
+    """Edges are rounded for a person to read, to the code that they are of."""
+    spec = StreamSpec("audio", (9,), ("time",), rate_hz=rate_hz)
+    stream = TokenStream(spec, torch.zeros(61, 1, dtype=torch.int32))
+    clip = AudioClip(torch.zeros(1, round(61 / rate_hz * 48000)), 48000)
+    surface = Surface.of(clip, stream)
+    for first, stop in ((0, 5), (1, 2), (13, 31), (58, 61)):
+        (region,) = surface.regions(range(first, stop))
+        filled = hole(None, clip, stream, [region])[:, 0].nonzero().flatten().tolist()
+        assert filled == list(range(first, stop))
+    assert not recwarn.list
 
 
 def test_surfaces_of_media(run):

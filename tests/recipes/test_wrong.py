@@ -22,10 +22,15 @@ from tokenmask.recipes.learners import fit_options, learner
             "masker.rate=3",
             "masker.rate must be of the kind Rate, got 3; name its class with masker.rate.class_path and",
         ),
-        ("masker.rate.class_path=Foo", "masker.rate.class_path must be the path of a class, package.Class, got Foo"),
+        (
+            "masker.rate.class_path=Foo",
+            "masker.rate.class_path must be one of FixedRate, ProcessRate, or the path of a class, package.Class, got",
+        ),
+        ("samplers.image.schedule.class_path=Foo", "one of BlockSchedule, Blocks, "),
+        ("training.accumulate=100000", "must be at most the records of a step, training.batch_size 256, got 100000"),
         (
             "objective.class_path=tokenmask.scores.RandomScore",
-            "objective must be of the kind Objective, got tokenmask.",
+            "objective must be of the kind Objective, got tokenmask.scores.RandomScore; name one of MaskedCrossEntropy",
         ),
         ("streams=[]", "streams must be a mapping, got []; write one"),
         ("training.only=5", "training.only must be a list, got 5; write one"),

@@ -48,6 +48,7 @@ def step(index=1, inner=0, cheap_follow=False, open_after=2, open_at_end=1, insi
     return RunStep(
         stage=Stage(4, order=RasterScore(), pick=Categorical(0.0), **stage),
         inside=slots(*inside),
+        around=slots(*inside),
         open_after=torch.tensor([open_after]),
         open_at_end=torch.tensor([open_at_end]),
         inner=inner,

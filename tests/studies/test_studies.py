@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.worlds import tiny_run
 from tokenmask.analysis.figures import Figure
-from tokenmask.studies import read_study, run_study, study_of
+from tokenmask.evaluation import metrics
+from tokenmask.evaluation.metric import Metric
+from tokenmask.studies import LawMetric, read_study, run_study, study_of
 from tokenmask.studies.measuring import Bench
 from tokenmask.studies.results import results_of
 from tokenmask.worlds import Potts
@@ -79,11 +82,37 @@ def test_the_name_of_the_file_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"a readable YAML file, but .*bad\.yaml is not"):
         read_study(tmp_path / "bad.yaml")
     (tmp_path / "bad.yaml").write_text("about: a\nkind: exact\nabout: b\n")
-    with pytest.raises(ValueError, match=r"bad\.yaml is not: a mapping .* in line 1 has about twice; leave one out"):
+    with pytest.raises(ValueError, match=r"bad\.yaml is not \(a mapping .* in line 1 has about twice; leave one out"):
         read_study(tmp_path / "bad.yaml")
     (tmp_path / "bad.yaml").write_text("about: a\nkinds: b\n")
     with pytest.raises(ValueError, match=r"study .*bad\.yaml: a study has the keys about, axes, .* got kinds"):
         read_study(tmp_path / "bad.yaml")
+    for path, reason in ((tmp_path / "none.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(ValueError, match=rf"but {path} is not \({reason}\); check the path, or begin one with"):
+            read_study(path)
+    page = PAGE | {"figures": ["nonsense"]}
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(page))
+    read = read_study(tmp_path / "odd.yaml")
+    assert read == study_of("odd", page)  # but for the file
+    with pytest.raises(ValueError, match=rf"^study {tmp_path}/odd\.yaml: figures must name what the metrics"):
+        run_study(read, tmp_path / "work", tmp_path)
+
+
+class Foreign(LawMetric):
+    """One that does not say what its figures are called."""
+
+    def __call__(self, drawn):
+        return [Figure("of others", 1.0)]
+
+
+def test_figures_of_a_metric_that_does_not_say_its_names_are_told_before(tmp_path, monkeypatch):
+    """Ours all say them, so that a wrong name is refused before anything is trained."""
+    found = [one for one in vars(metrics).values() if isinstance(one, type) and issubclass(one, Metric)]
+    assert len(found) > 5 and all(one.begins for one in found if one is not Metric)
+    monkeypatch.setattr("tokenmask.studies.measuring.metric_of", lambda *_: Foreign())
+    bench = Bench(study_of("name", PAGE | {"figures": ["of others"]}), tmp_path)
+    with pytest.warns(UserWarning, match=r"figures names 'of others', which is looked for when all is measured"):
+        bench._check_figures()
 
 
 def test_a_law_without_numbers_is_refused():

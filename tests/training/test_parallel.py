@@ -40,7 +40,7 @@ SAME += [
     {"name": "kept-shards", "steps": 5, "procedure": True, "training": {"sharding": "full", "ema": 0.5}},
     {"name": "muon", "steps": 5, "training": {"muon": True}},
     {"name": "parts", "steps": 5, "batch_size": 5, "masker": "unequal", "training": {"accumulate": 2}},
-    {"name": "parts-shards", "steps": 5, "batch_size": 5, "training": {"accumulate": 9, "sharding": "full"}},
+    {"name": "parts-shards", "steps": 5, "batch_size": 5, "training": {"accumulate": 5, "sharding": "full"}},
     {"name": "muon-shards", "steps": 5, "training": {"muon": True, "sharding": "full"}, "model": True},
 ]
 WHOLE = {"name": "whole", "steps": 12}

@@ -61,10 +61,10 @@ def log_likelihoods(
 ) -> list[LogLikelihood]:
     """The log probability of a stream of each record, given its other streams.
 
-    A causal model is asked for all codes at once. One that fills holes gives a bound: with l of the N codes hidden, l
-    uniform over 1..N, N / l times the log probability of what is hidden is on average that of the codes in an order
-    drawn at random, and so no more than the log of their probability over all orders (LLaDA, arXiv:2502.09992, equation
-    14; arXiv:2110.02037, section 2). l is stratified over the draws.
+    A causal model (:attr:`MaskedModel.causal`) is asked for all codes at once. One that fills holes gives a bound: with
+    l of the N codes hidden, l uniform over 1..N, N / l times the log probability of what is hidden is on average that
+    of the codes in an order drawn at random, and so no more than the log of their probability over all orders (LLaDA,
+    arXiv:2502.09992, equation 14; arXiv:2110.02037, section 2). l is stratified over the draws.
 
     Args:
         model: in any mode; not changed.
@@ -76,13 +76,16 @@ def log_likelihoods(
         batch_size: rows of a pass; results do not depend on it.
 
     Raises:
-        ValueError: a record without the stream, or longer than the model sees; draws or batch_size below 1.
+        ValueError: a record without the stream, or longer than the model sees, or, of a causal model, with a stream
+            that stands behind it; draws or batch_size below 1.
         TypeError: draws, seed or batch_size that is no whole number.
     """
     draws, batch_size = whole("draws", whole("draws", draws), most=_MOST_DRAWS), whole("batch_size", batch_size)
     seed = whole("seed", seed, -MOST - 1)
-    layout, exact = model.layout, model.backbone.reads_before_only
+    layout, exact = model.layout, model.causal
     packed = [_packed(layout, packing, record, name) for record in records]
+    if exact:
+        _refuse_behind(layout, records, name)
     count = 1 if exact else draws
     groups: dict[int, list[tuple[int, int]]] = {}
     for index, sequence in enumerate(packed):
@@ -133,6 +136,16 @@ def _packed(layout: Layout, packing: Packing, record: Mapping[str, TokenStream],
             f"{', '.join(record)}; score a part of it"
         )
     return sequence
+
+
+def _refuse_behind(layout: Layout, records: Sequence[Mapping[str, TokenStream]], name: str) -> None:
+    names = list(layout.streams)
+    unseen = {stream for record in records for stream in record if names.index(stream) > names.index(name)}
+    if unseen:
+        raise ValueError(
+            f"a causal model sees what stands before {name!r} alone, but {', '.join(sorted(unseen))} stands behind it; "
+            "leave that out"
+        )
 
 
 def _hidden(codes: int, draw: int, draws: int, seed: int) -> Tensor:

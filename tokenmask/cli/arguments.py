@@ -12,16 +12,17 @@ from typing import NoReturn, TypeAlias
 
 ON_DEMO = "examples, on what `tokenmask demo` leaves:"
 MANIFEST = (
-    "a manifest, which is a .jsonl file (an object a line), a .csv or .tsv file (names in the first line) or a "
-    ".parquet file, with words or with paths relative to the manifest by stream name "
+    "a manifest, which is a .jsonl file (an object a line), a .json file (an array of them), a .csv or .tsv file "
+    "(names in the first line) or a .parquet file, with words, paths relative to the manifest or files as bytes or "
+    "base64 by stream name "
     '({"text": "a red rose", "image": "rose.png"}), and if you like "key", "split" ("train" or "held-out") and what '
     "else you want to keep; for one stream that is not text also a .txt file, a path a line"
 )
 SOURCE = (
     "a folder of media files (those of one name are one record; with same-named .txt captions) or of .txt files, or "
     "one laid out as ImageFolder, COCO, LJSpeech, LibriSpeech, VCTK, Kaldi, Common Voice, ESC-50, BIDS, HumanML3D, "
-    "Hugging Face (metadata.csv or .jsonl, Parquet, saved to disk) or WebDataset; a .tar file of that kind; a .txt "
-    f"file (each line a record); or {MANIFEST}"
+    "Flickr8k, Hugging Face (metadata.csv or .jsonl, Parquet, saved to disk) or WebDataset; a .tar file of that kind; "
+    f"a .txt file (each line a record); or {MANIFEST}"
 )
 UNITS = {
     "metres": 1.0,

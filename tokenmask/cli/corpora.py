@@ -15,6 +15,7 @@ from tokenmask.cli.columns import left_over, mapped
 from tokenmask.cli.device import CPU, on
 from tokenmask.cli.engine import engine_asked
 from tokenmask.cli.found import Items
+from tokenmask.cli.media import modalities_in, suffixes_of
 from tokenmask.cli.names import by_name
 from tokenmask.cli.show import failures, say, table
 from tokenmask.cli.sources import items, unseen
@@ -122,6 +123,27 @@ def tokenizer_place(name: str, folder: str) -> str:
 
 def _shipped() -> list[str]:
     return sorted(path.name for path in (SHIPPED / "tokenizers").iterdir())
+
+
+def shipped_for(word: str, paths: Sequence[str]) -> str:
+    """The word for a tokenizer; of "shipped" alone NAME=shipped, by the modality of the files and of what folders hold.
+
+    Raises:
+        ValueError: they are of none that ships, or of several.
+    """
+    if word != SHIPS or Path(word).exists():
+        return word
+    found: set[str] = set()
+    for path in map(Path, paths):
+        held = {name for name in _shipped() if path.suffix.lower() in suffixes_of(name)}
+        found |= modalities_in(path, _shipped()) if path.is_dir() else held
+    if len(found) != 1:
+        what = f"of {' and '.join(sorted(found))}" if found else "of no kind for which one ships"
+        raise ValueError(
+            f"--tokenizer {SHIPS} is the one for the files that are named, but they are {what}; write NAME={SHIPS} "
+            f"with one of {', '.join(_shipped())}"
+        )
+    return f"{found.pop()}={SHIPS}"
 
 
 def one_tokenizer(word: str) -> Tokenizer:

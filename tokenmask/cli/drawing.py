@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.names import SUFFIX, by_name
+from tokenmask.cli.names import SUFFIX, by_name, check_set
 from tokenmask.components import component
 from tokenmask.generation import DrawOptions, Recording
 from tokenmask.medium import said
@@ -97,8 +97,12 @@ def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | 
     if arguments.set and arguments.budget is not None:
         raise ValueError("--budget takes settings that were found, --set says other ones; write one of the two")
     if arguments.set:
-        if unsaid := [word for word in arguments.set if "=" not in word]:
-            raise ValueError(f"--set takes field=value of the sampler, got {unsaid[0]!r}; write {unsaid[0]}=VALUE")
+        flags = {"steps": arguments.steps, "guidance": arguments.guidance, "pick.temperature": arguments.temperature}
+        flags |= {"pick.top_k": arguments.top_k, "pick.top_p": arguments.top_p, "order": arguments.order or None}
+        said = {
+            name: f"--{name.removeprefix('pick.').replace('_', '-')}" for name, one in flags.items() if one is not None
+        }
+        check_set(arguments.set, "the sampler", said)
         own = stream in recipe.samplers
         others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
         home = f"samplers.{stream}" if own else "sampler"

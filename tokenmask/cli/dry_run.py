@@ -22,7 +22,7 @@ import torch
 from tokenmask.cli.learning import learn_for, media_of
 from tokenmask.cli.on_machines import Asked, lines
 from tokenmask.cli.show import say, waiting
-from tokenmask.corpus import TRAIN, CorpusWriter, Item, Record, encode_items, usual_workers
+from tokenmask.corpus import TRAIN, Corpus, CorpusWriter, Item, Record, encode_items, usual_workers
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.learners import learner_of
@@ -34,6 +34,7 @@ from tokenmask.training import keeps_all
 FEW = 256  # items that are looked at where their number does not matter
 FIT_TRIALS = (2, 2, 12)  # steps of a tokenizer
 TRIALS, TRIAL_SECONDS = 5, 20.0  # steps of the model that are timed, fewer where they take long
+MOST_TRIED = 4096  # records of the batch that tells how long they are
 TRIAL_OPERATIONS = 3e11  # a step of up to so many is tried
 Corpora = Sequence[tuple[str | Path, float]]
 
@@ -61,7 +62,7 @@ def dry_run(
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        tokenizers = dict(given)
+        tokenizers, before = dict(given), corpora
         if found:
             for name, options in recipe.streams.items():
                 if name not in tokenizers and options.shares is None:
@@ -69,6 +70,10 @@ def dry_run(
             tokenizers = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
             _encode(found, {name: tokenizers[name] for name in recipe.streams}, scratch / "corpus", workers)
             corpora = [*corpora, (scratch / "corpus", 1.0)]
+        if recipe.training.epochs:  # of all items, not of the few that were encoded
+            count = sum(len(Corpus(place, TRAIN)) for place, _ in before) + sum(item.split == TRAIN for item in found)
+            training = replace(recipe.training.of_records(count), epochs=0.0)
+            recipe = replace(recipe, training=training)
         _estimate(recipe, tokenizers, corpora, scratch, start, machines)
     return 0
 
@@ -130,9 +135,12 @@ def _estimate(
     machines: Asked | None,
 ) -> None:
     """A small model finds out about batches; the real one is only counted, unless a step of it takes a moment."""
-    small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None)
+    asked, tried = recipe.training.batch_size, min(recipe.training.batch_size, MOST_TRIED)
+    training = replace(recipe.training, batch_size=tried, accumulate=min(recipe.training.accumulate, tried))
+    small = replace(recipe, model=TransformerConfig(width=64, depth=1, heads=1), head=None, training=training)
     trainer = prepare(scratch / "small", small, tokenizers, corpora)
     records, positions, levels = trainer.batch(next(trainer.mixture)).shape
+    records = records * asked // tried
     with torch.device("meta"):
         model = MaskedModel(recipe.model, trainer.layout, recipe.pattern, recipe.head)
     size = sum(parameter.numel() for parameter in model.parameters())

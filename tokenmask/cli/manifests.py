@@ -1,6 +1,6 @@
 """Manifests: files that name media, one record a row.
 
-Arrow: .jsonl, .csv, .tsv, .parquet or .txt --**rows**--> values by stream name. Does not know: what media are.
+Arrow: .jsonl, .json, .csv, .tsv, .parquet or .txt --**rows**--> values by stream name. Does not know: what media are.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from tokenmask.files import coding_of, no_text
+from tokenmask.cli.rows_again import Line, elements, placed
+from tokenmask.files import check_fetched, coding_of, no_text
 
-SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _SEPARATOR = re.compile(r"(?:sep|SEP|Sep)=(.*)")
 _HEAD = 1 << 16  # characters in which the first line of a table ends
-Found = tuple[int, str, "dict[str, Any] | ValueError"]  # number, where it is, cells by column or why there are none
+_FEW = 16  # rows of a table that are in memory together where its cells hold files
+# Number, where it is, cells by column or why there are none, and by what the row is found again.
+Found = tuple[int, str, "dict[str, Any] | ValueError", int]
 
 
 class Row(NamedTuple):
@@ -35,6 +38,9 @@ class Row(NamedTuple):
         columns: all that hold anything.
         problem: why it is no record; "" if it is one.
         part: "#2" and so on, of one that is the second of those that a row became.
+        place: of the row in its file, for :func:`tokenmask.cli.packed.content`: its number in a table of Parquet, the
+            byte at which it begins in text; -1 where it cannot be found again.
+        taken: stream name -> column.
     """
 
     number: int
@@ -44,17 +50,22 @@ class Row(NamedTuple):
     columns: Collection[str] = ()
     problem: str = ""
     part: str = ""
+    place: int = -1
+    taken: Mapping[str, str] = {}
 
 
-def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
+def rows(
+    path: Path, streams: Collection[str], columns: Mapping[str, str] | None = None, *, as_csv: bool = False
+) -> Iterator[Row]:
     """The rows of a manifest that hold anything.
 
     Args:
-        path: ``.jsonl`` (an object a line), ``.csv`` or ``.tsv`` (with a line of names first), ``.parquet`` (a column
-            a name) or ``.txt`` (a path a line, for the only stream).
+        path: ``.jsonl`` (an object a line), ``.json`` (an array of objects), ``.csv`` or ``.tsv`` (with a line of names
+            first), ``.parquet`` (a column a name) or ``.txt`` (a path a line, for the only stream).
         streams: names of which a row must have one.
         columns: stream name -> name of its column, for those that are called otherwise. A row without that column
             gives the stream under its own name; in a row with both, the one of its own name is one of the others.
+        as_csv: a ``.txt`` file is a table too.
 
     Yields:
         rows without missing values. Numbers that JSON does not have (NaN, infinity) become None, dates become words.
@@ -63,11 +74,13 @@ def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None
     Raises:
         ValueError: not readable as its suffix says.
     """
-    readers = {".jsonl": _json_lines, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
-    found = readers[path.suffix.lower()](path) if path.suffix.lower() in readers else _paths(path, *streams)
+    readers = {".jsonl": _json_lines, ".json": _json_array, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    check_fetched(path)
+    suffix = ".csv" if as_csv else path.suffix.lower()
+    found = readers[suffix](path) if suffix in readers else _paths(path, *streams)
     columns = dict(columns or {})
     names = {name: name for name in ("key", "split", *streams) if name not in columns.values()} | columns
-    for number, where, row in found:
+    for number, where, row, place in found:
         if isinstance(row, ValueError):
             yield Row(number, where, {}, {}, problem=str(row))
             continue
@@ -75,7 +88,7 @@ def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None
         taken = {name: column for name, column in names.items() if column in cells}
         mapped = set(taken.values())
         taken |= {name: name for name in streams if name not in taken and name in cells and name not in mapped}
-        values = {name: as_json(cells[column]) for name, column in taken.items()}
+        values = {name: _cell(cells[column]) for name, column in taken.items()}
         values = {name: value for name, value in values.items() if value is not None}
         others = {column: as_json(value) for column, value in cells.items() if column not in taken.values()}
         problem = (
@@ -86,11 +99,19 @@ def rows(path: Path, streams: Collection[str], columns: Mapping[str, str] | None
                 "--map STREAM=COLUMN"
             )
         )
-        yield Row(number, where, values, others, cells, problem)
+        yield Row(number, where, values, others, cells, problem, place=place, taken=taken)
+
+
+def _cell(value: Any) -> Any:
+    """A value of a stream; bytes stay, also those in a cell of `datasets`."""
+    held = isinstance(value, bytes) or (isinstance(value, dict) and isinstance(value.get("bytes"), bytes))
+    return value if held else as_json(value)
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON can hold it, where there is an obvious way."""
+    """A value as JSON can hold it, where there is an obvious way; of bytes, how many there are."""
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime.date | datetime.time):
@@ -108,26 +129,26 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         ValueError: not readable as UTF-8, or as UTF-16 or UTF-32 with a byte order mark.
     """
-    with _opened(path, "\n") as file:
-        for number, line in enumerate(file, 1):
-            if number == 1 and not line.endswith("\n"):
-                yield from ((place, one) for place, one in enumerate(line.split("\r"), 1) if one.strip())
-            elif line.strip():
-                yield number, line.removesuffix("\n").removesuffix("\r")
+    return ((line.number, line.text) for line in _lines(path))
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    with _opened(path, "\n") as (file, begin):
+        yield from placed(file, begin)
 
 
 @contextlib.contextmanager
-def _opened(path: Path, newline: str) -> Iterator[TextIO]:
-    """A file of text, in its coding.
+def _opened(path: Path, newline: str) -> Iterator[tuple[TextIO, bytes]]:
+    """A file of text, in its coding, and its first four bytes.
 
     Raises:
         ValueError: it cannot be read, or not as text; the sentence says what and where.
     """
     try:
-        with path.open("rb") as begin:
-            coding = coding_of(begin.read(4))
-        with path.open(encoding=coding, newline=newline) as file:
-            yield file
+        with path.open("rb") as bare:
+            begin = bare.read(4)
+        with path.open(encoding=coding_of(begin), newline=newline) as file:
+            yield file, begin
     except UnicodeDecodeError as error:
         raise ValueError(no_text(path, error)) from error
     except OSError as error:
@@ -136,7 +157,13 @@ def _opened(path: Path, newline: str) -> Iterator[TextIO]:
 
 
 def _json_lines(path: Path) -> Iterator[Found]:
-    for number, line in lines(path):
+    """An object a line; a file that begins with an array of objects is read as one."""
+    with _opened(path, "") as (file, _):
+        head = file.read(_HEAD).lstrip()
+    if head.startswith("[") and head[1:].lstrip()[:1] in ("{", ""):
+        yield from _json_array(path)
+        return
+    for number, line, place in _lines(path):
         where = f"line {number} of {path}"
         try:
             entry = json.loads(line)
@@ -144,13 +171,30 @@ def _json_lines(path: Path) -> Iterator[Found]:
             entry = ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error})")
         if not isinstance(entry, dict | ValueError):
             entry = ValueError(f"{where} must be a JSON object, got {line[:60]!r}")
-        yield number, where, entry
+        yield number, where, entry, place
+
+
+def _json_array(path: Path) -> Iterator[Found]:
+    with _opened(path, "") as (file, begin):
+        try:
+            for number, entry, place in elements(file, begin):
+                where = f"element {number} of {path}"
+                if not isinstance(entry, dict):
+                    entry = ValueError(f"{where} must be a JSON object, got {str(entry)[:60]!r}")
+                yield number, where, entry, place
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{path} must be a JSON array of objects, [{{...}}, {{...}}], but is not ({error}); write it so, or an "
+                "object a line as .jsonl"
+            ) from error
 
 
 def _csv(path: Path) -> Iterator[Found]:
     """Separated by commas, or by semicolons, tabs or bars if they and no comma are in the first line, outside of
     quotes; or by what a line before it says that is for spreadsheets, sep=;"""
-    with _opened(path, "") as file:
+    with _opened(path, "") as (file, _):
         first = file.read(_HEAD).partition("\n")[0]
         said = _SEPARATOR.fullmatch(first.rstrip("\r"))
         bare = _QUOTED.sub("", first)
@@ -166,7 +210,7 @@ def _csv(path: Path) -> Iterator[Found]:
             file.readline()
         reader = csv.reader(file, strict=True, delimiter=separator)
         try:
-            yield from _table(path, ((before + reader.line_num, cells) for cells in reader))
+            yield from _table(path, ((before + reader.line_num, cells, -1) for cells in reader))
         except csv.Error as error:
             raise ValueError(
                 f"{path} must be a CSV table, but line {before + reader.line_num} is not ({error}); mend that line"
@@ -174,7 +218,10 @@ def _csv(path: Path) -> Iterator[Found]:
 
 
 def _tsv(path: Path) -> Iterator[Found]:
-    yield from _table(path, ((number, [_unquoted(cell) for cell in line.split("\t")]) for number, line in lines(path)))
+    found = _lines(path)
+    yield from _table(
+        path, ((one.number, [_unquoted(cell) for cell in one.text.split("\t")], one.place) for one in found)
+    )
 
 
 def _unquoted(cell: str) -> str:
@@ -184,9 +231,9 @@ def _unquoted(cell: str) -> str:
     return inner.replace('""', '"') if quoted else cell
 
 
-def _table(path: Path, found: Iterator[tuple[int, list[str]]]) -> Iterator[Found]:
+def _table(path: Path, found: Iterator[tuple[int, list[str], int]]) -> Iterator[Found]:
     """Cells by the names in the first line; empty ones are missing."""
-    _, first = next(found, (0, []))
+    _, first, _ = next(found, (0, [], -1))
     head = [name.strip() or f"column {number}" for number, name in enumerate(first, 1)]
     double = sorted({name for name in head if head.count(name) > 1})
     if double:
@@ -194,13 +241,13 @@ def _table(path: Path, found: Iterator[tuple[int, list[str]]]) -> Iterator[Found
             f"{path} must have different names in its first line, got {', '.join(double)} more than once; "
             "rename the columns"
         )
-    for number, cells in found:
+    for number, cells, place in found:
         where = f"line {number} of {path}"
         if len(cells) > len(head):
             reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}"
-            yield number, where, ValueError(reason)
+            yield number, where, ValueError(reason), place
         elif any(cells):
-            yield number, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}
+            yield number, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}, place
 
 
 def _parquet(path: Path) -> Iterator[Found]:
@@ -210,10 +257,10 @@ def _parquet(path: Path) -> Iterator[Found]:
     try:
         with pq.ParquetFile(path) as file:
             number = 0
-            for batch in file.iter_batches(1024):
+            for batch in file.iter_batches(_FEW if "binary" in str(file.schema_arrow) else 1024):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, f"row {number} of {path}", row
+                    yield number, f"row {number} of {path}", row, number - 1
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
@@ -223,4 +270,4 @@ def _parquet(path: Path) -> Iterator[Found]:
 
 def _paths(path: Path, stream: str) -> Iterator[Found]:
     for number, line in lines(path):
-        yield number, f"line {number} of {path}", {stream: line.strip()}
+        yield number, f"line {number} of {path}", {stream: line.strip()}, -1

@@ -6,7 +6,7 @@ them starts quickly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SUFFIX = ".tokens"
@@ -23,6 +23,32 @@ def by_name(words: Sequence[str], what: str, form: str, *, empty: bool = False) 
             raise ValueError(f"{what} is named once, got two values for {name!r}; leave one out")
         found[name] = value
     return found
+
+
+def check_set(words: Sequence[str], what: str, said: Mapping[str, str] | None = None) -> None:
+    """ValueError for a word of --set that is no FIELD=VALUE, and for a field that is said twice.
+
+    Args:
+        words: of --set.
+        what: whose fields they are.
+        said: field -> option that was given and says it too.
+    """
+    fields: dict[str, str] = {}
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes FIELD=VALUE of {what}, got {word!r}; write {word}=VALUE")
+        if not name.strip():
+            raise ValueError(
+                f"--set takes FIELD=VALUE of {what}, got {word!r} without a field; write its name before ="
+            )
+        field = name.replace(".init_args", "")
+        if field in fields:
+            raise ValueError(f"--set says a field once, got {fields[field]} and {word}; leave one out")
+        fields[field] = word
+        option = next((own for one, own in (said or {}).items() if field == one or field.startswith(f"{one}.")), None)
+        if option is not None:
+            raise ValueError(f"{option} and --set {word} say the same; leave one out")
 
 
 def check_new(path: Path, force: bool) -> None:

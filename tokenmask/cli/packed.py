@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenmask.cli.embedded import embedded
 from tokenmask.cli.media import Loader
+from tokenmask.cli.rows_again import cell_at
 from tokenmask.medium import load_media
 
 
@@ -22,7 +24,8 @@ class Part(NamedTuple):
 
     Args:
         container: the file.
-        place: offset and size in a .tar file; column and row of a table.
+        place: offset and size in a .tar file; column and row of a table; column, and byte at which the row begins, in a
+            .jsonl, .json or .tsv file.
         name: what a file with these bytes would be called.
     """
 
@@ -77,14 +80,16 @@ def content(part: Part) -> bytes:
 
     column, row = part.place
     try:
-        cell = _cell(part.container, str(column), row)
-        held = cell["bytes"]
-        return bytes(held) if held is not None else (part.container.parent / str(cell["path"])).read_bytes()
-    except (pa.ArrowException, OSError, LookupError, TypeError) as error:
+        in_text = part.container.suffix.lower() in (".jsonl", ".json", ".tsv")
+        cell = (cell_at if in_text else _cell)(part.container, str(column), row)
+        held_there = embedded(cell)
+        if held_there is not None:
+            return held_there.content
+        return (part.container.parent / str(cell["path"])).read_bytes()
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(
-            f"row {row} of {part.container} must hold a file, but cannot be read ({reason}); leave the row out"
-        ) from error
+        where = f"the row of {part.container / part.name}" if in_text else f"row {row} of {part.container}"
+        raise ValueError(f"{where} must hold a file, but cannot be read ({reason}); leave the row out") from error
 
 
 def _cell(path: Path, column: str, row: int) -> Any:
@@ -144,25 +149,35 @@ def members(path: Path, passed: list[str] | None = None) -> Iterator[tuple[str, 
         raise ValueError(f"{path} must be a whole .tar archive, but cannot be read ({error}); copy it again") from error
 
 
-def table(path: Path) -> Any:
+def table(path: Path, words: Collection[str] = ()) -> Any:
     """A table of Arrow, mapped into memory; of Parquet all but the bytes of media.
+
+    Args:
+        path: of the table.
+        words: columns whose bytes are words.
 
     Raises:
         ValueError: not readable.
     """
-    return _table(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    return _table(path, path.stat().st_mtime_ns if path.is_file() else 0, tuple(words))
 
 
 @lru_cache(maxsize=4)
-def _table(path: Path, changed: int) -> Any:
+def _table(path: Path, changed: int, words: tuple[str, ...]) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         if path.suffix == ".parquet":
-            names = [f"{one.name}.path" if holds_media(one.type) else one.name for one in pq.read_schema(path)]
+            schema = pq.read_schema(path)
+            bare = [one.name for one in schema if _is_bytes(one.type) and one.name not in words]
+            others = [one for one in schema if one.name not in bare]
+            names = [f"{one.name}.path" if _is_file(one.type) else one.name for one in others]
             with pq.ParquetFile(path) as file:
-                return file.read(columns=names)
+                held = file.read(columns=names)
+                for name in bare:
+                    held = held.append_column(name, _without_bytes(file, name))
+            return held
         source = pa.memory_map(str(path))
         try:
             held = pa.ipc.open_stream(source).read_all()
@@ -179,7 +194,27 @@ def _table(path: Path, changed: int) -> Any:
 
 
 def holds_media(kind: Any) -> bool:
-    """Whether a type of Arrow is that of pictures and sounds of the library `datasets`: bytes, a path, or both."""
+    """Whether a type of Arrow is that of pictures and sounds of the library `datasets` (bytes, a path, or both), or
+    bare bytes."""
+    return _is_file(kind) or _is_bytes(kind)
+
+
+def _is_file(kind: Any) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_struct(kind) and {one.name for one in kind.fields} in ({"bytes", "path"}, {"path"})
+    return bool(pa.types.is_struct(kind)) and {one.name for one in kind.fields} in ({"bytes", "path"}, {"path"})
+
+
+def _is_bytes(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _without_bytes(file: Any, name: str) -> Any:
+    """A column of bytes as one of paths that are not known, some rows at a time: what is missing stays missing."""
+    import pyarrow as pa
+
+    valid = [one.is_valid() for batch in file.iter_batches(16, columns=[name]) for one in batch.columns]
+    cells = [{"path": None} if there else None for some in valid for there in some.to_pylist()]
+    return pa.array(cells, pa.struct([("path", pa.string())]))

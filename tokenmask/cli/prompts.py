@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenmask.cli import manifests
 from tokenmask.cli.drawing import condition
@@ -16,8 +16,20 @@ from tokenmask.run import Run
 from tokenmask.telling import tell
 
 
-def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What is given of each request.
+class Prompts(NamedTuple):
+    """What a file holds.
+
+    Args:
+        given: of each request.
+        where: each stands in the file, for messages.
+    """
+
+    given: list[dict[str, Any]]
+    where: list[str]
+
+
+def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prompts:
+    """What is given of each request, and where it stands.
 
     Args:
         path: a .txt file, each line of which is words (blank ones are passed over, which is told), or a manifest with
@@ -30,11 +42,12 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> list
         ValueError: not readable, nothing in it, a row that is no request, or a stream that is given already.
     """
     if path.suffix.lower() in manifests.SUFFIXES:
-        found = [_of_row(path, row, run) for row in manifests.rows(path, run.tokenizers)]
+        rows = list(manifests.rows(path, run.tokenizers))
+        found, where = [_of_row(path, row, run) for row in rows], [row.where for row in rows]
     elif path.suffix.lower() == ".txt":
         name = _of_words(run, stream, path)
         numbered = list(manifests.lines(path))
-        found = [{name: line} for _, line in numbered]
+        found, where = [{name: line} for _, line in numbered], [f"line {at} of {path}" for at, _ in numbered]
         if blank := numbered[-1][0] - len(numbered) if numbered else 0:
             tell(f"{path}: {blank} blank line{'s' * (blank > 1)} passed over; samples are numbered without")
     else:
@@ -45,7 +58,7 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> list
     double = next((name for one in found for name in one if name in given), None)
     if double is not None:
         raise ValueError(f"a stream is given once, but {double!r} is in --given and in {path}; take one of them out")
-    return [{**given, **one} for one in found]
+    return Prompts([{**given, **one} for one in found], where)
 
 
 def _of_row(path: Path, row: manifests.Row, run: Run) -> dict[str, Any]:

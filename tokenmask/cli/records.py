@@ -5,6 +5,7 @@ Arrow: rows, entries --**manifest_items**, **laid_out**--> Item. Does not know: 
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from tokenmask.cli import layouts, manifests
+from tokenmask.cli.embedded import Embedded, embedded
 from tokenmask.cli.found import Items, broken, of_stream
 from tokenmask.cli.layouts.entry import SPLITS, captions
-from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium
+from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium, suffixes_of
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
+from tokenmask.files import text_of
 
 
 def is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
@@ -59,9 +62,9 @@ def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[s
 def _each_caption(row: manifests.Row, modalities: Mapping[str, str]) -> Iterator[manifests.Row]:
     """The row, or one for each of a list of captions, of which all but the first have numbers behind their keys."""
     lists = {
-        name: captions(value)
+        name: _captions(row, name, value)
         for name, value in row.values.items()
-        if isinstance(value, list) and name in modalities and is_words(modalities[name])
+        if isinstance(value, list | dict) and name in modalities and is_words(modalities[name])
     }
     if not lists:
         yield row
@@ -74,6 +77,13 @@ def _each_caption(row: manifests.Row, modalities: Mapping[str, str]) -> Iterator
         yield row._replace(values=values | ({"key": key + more} if key else {}), part=more)
 
 
+def _captions(row: manifests.Row, name: str, value: Any) -> list[str]:
+    try:
+        return captions(value)
+    except ValueError as error:
+        raise ValueError(f"{row.where}, {name!r}: {error}; mend the row") from error
+
+
 def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> Item:
     if row.problem:
         raise ValueError(row.problem)
@@ -84,17 +94,15 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         value = row.values.get(name)
         if value is None:
             continue
-        if not isinstance(value, str):
-            raise ValueError(
-                f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}; write it as a string"
-            )
-        if (
-            is_words(modality)
-            and not value.strip()
-            and any(row.values.get(other) for other in modalities if other != name)
-        ):
-            continue  # an empty caption is none
         inline = is_words(modality)
+        held = embedded(value) if not inline else None
+        if held is not None:
+            media[name] = _embedded(path, row, name, modality, held)
+            paths.append(hashlib.sha256(held.content).hexdigest())
+            continue
+        value = _said(row, name, value, words=inline)
+        if inline and not value.strip() and any(row.values.get(other) for other in modalities if other != name):
+            continue  # an empty caption is none
         if not inline and "://" in value:
             raise ValueError(
                 f"{row.where} must give the path of a file for {name!r}, got the address {value[:80]}; addresses are "
@@ -111,6 +119,41 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         )
     group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
     return item_of(str(row.values.get("key", f"{path.name}:{row.number}{row.part}")), media, group, split, row.others)
+
+
+def _said(row: manifests.Row, name: str, value: Any, *, words: bool) -> str:
+    """The words or the path in a cell: itself, the only one of a list, or the path of a cell of `datasets`."""
+    if isinstance(value, list) and len(value) == 1 and not words:
+        (value,) = value
+    if isinstance(value, dict) and not words and value.keys() <= {"bytes", "path"}:
+        value = value.get("path")
+    if isinstance(value, bytes) and words:
+        try:
+            return text_of(value)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{row.where} must give words for {name!r}, but its bytes are no UTF-8") from error
+    if isinstance(value, str):
+        return value
+    got = f"an object with {', '.join(map(str, value))[:60]}" if isinstance(value, dict) else type(value).__name__
+    if isinstance(value, list):
+        got = f"a list of {len(value)}; write a row for each" if not words else f"a list of {len(value)}"
+    what = "words, or a list of them," if words else "one path, or the file itself as bytes or base64,"
+    raise ValueError(f"{row.where} must give {what} for {name!r}, got {got}")
+
+
+def _embedded(path: Path, row: manifests.Row, name: str, modality: str, held: Embedded) -> Loader:
+    """Reads the file that a cell holds."""
+    endings = suffixes_of(modality)
+    if row.place < 0:
+        raise ValueError(
+            f"{row.where} holds the file of {name!r} itself, which can be read from .jsonl, .json and .tsv in UTF-8 "
+            "and from .parquet; write the table as one of these"
+        )
+    suffix = Path(held.name).suffix
+    part = Part(
+        path, (row.taken[name], row.place), f"{row.number}{suffix if suffix.lower() in endings else endings[0]}"
+    )
+    return packed(medium(modality), part)
 
 
 def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modalities: Mapping[str, str]) -> Items:

@@ -10,6 +10,7 @@ from tokenmask.cli.device import computing
 from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
 from tokenmask.cli.prompts import prompts
 from tokenmask.cli.samples import deliver, free_paths
+from tokenmask.generation import OfRequest
 from tokenmask.run import Run, load
 
 
@@ -22,18 +23,24 @@ def generate(arguments: argparse.Namespace) -> int:
     modality = run.tokenizers[name].spec.modality
     _check_size(run, arguments)
     given: Any = conditions(run, arguments.given)
+    where: list[str] = []
     if arguments.prompts is not None:
-        given = prompts(Path(arguments.prompts), run, name, given)
+        given, where = prompts(Path(arguments.prompts), run, name, given)
     drawing = drawing_options(run, arguments, name)
     paths = free_paths(arguments, name, modality, None if arguments.prompts is None else len(given))
-    media = run.generate(
-        name,
-        given,
-        length=arguments.length,
-        grid=arguments.grid,
-        duration_seconds=arguments.duration,
-        **drawing,
-    )
+    try:
+        media = run.generate(
+            name,
+            given,
+            length=arguments.length,
+            grid=arguments.grid,
+            duration_seconds=arguments.duration,
+            **drawing,
+        )
+    except OfRequest as error:
+        if not where:
+            raise
+        raise ValueError(f"{where[error.number // arguments.num_samples]}: {error}") from error
     keep_steps(drawing, arguments.record)
     deliver(media, paths)
     return 0

@@ -86,6 +86,8 @@ def media(
             loader = item.media[modality]
             name = item.key if isinstance(loader.value, str) else below(path.parent, loader.value)
             place = None if isinstance(loader.value, str) else loader.value
+            if isinstance(loader, Packed):
+                place = loader.part.container
             add(name, loader, item.split == HELD_OUT, place)
     check_mapped(columns or {}, seen)
     kind = medium(modality)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenmask.cli.show import say, table
 from tokenmask.files import write_text_atomic
-from tokenmask.run import Run
+from tokenmask.run import SHIPPED, Run
 from tokenmask.studies import Results, read_study, run_study
 
 _PAGE = """\
@@ -39,17 +39,14 @@ def study(arguments: argparse.Namespace) -> int:
     read = read_study(arguments.file)
     work = Path(arguments.work or Path("runs") / "studies" / read.name)
     out = Path(arguments.out or work)
-    try:
-        results = run_study(read, work, out, _waiting)
-    except ValueError as error:
-        raise ValueError(f"study {arguments.file}: {error}") from error
+    results = run_study(read, work, out, _waiting)
     show(results)
     say(f"\nsaved: {out / read.name}.json, {out / read.name}.svg")
     return 0
 
 
 def _begin(arguments: argparse.Namespace) -> int:
-    run, path = Run.load(arguments.new), Path(arguments.file)
+    run, path = Run.load(SHIPPED if arguments.new == "shipped" else arguments.new), Path(arguments.file)
     name = arguments.stream or next(iter(run.tokenizers))
     run.inputs.check(name)
     if path.exists() and not arguments.force:

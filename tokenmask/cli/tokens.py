@@ -12,11 +12,12 @@ from pathlib import Path
 
 from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
-from tokenmask.cli.corpora import build_named, is_named, one_tokenizer
+from tokenmask.cli.corpora import build_named, is_named, one_tokenizer, shipped_for
 from tokenmask.cli.device import CPU, encoding, on
 from tokenmask.cli.engine import engine_asked
 from tokenmask.cli.learning import learn, parse_options, report, split_in_two, unusable
-from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of
+from tokenmask.cli.manifests import SUFFIXES
+from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of, suffixes_of
 from tokenmask.cli.names import SUFFIX, check_new
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
@@ -27,7 +28,7 @@ from tokenmask.corpus.encoding import sentence
 from tokenmask.progress import progress_bar, seconds_shown
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
-from tokenmask.tokenizer import ReadsFiles, Tokenizer, WritesFiles, tokenizer_at
+from tokenmask.tokenizer import ReadsFiles, Tokenizer, WritesFiles
 
 LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
 Failed = list[tuple[str, str]]
@@ -65,6 +66,8 @@ def encode(arguments: argparse.Namespace) -> int:
     out, engine = Path(arguments.out), engine_asked(arguments)
     device, workers = encoding(arguments) if engine is None else (CPU, arguments.workers)
     named = [word for word in arguments.tokenizer if is_named(word)]
+    if len(arguments.tokenizer) == len(named) == 1 and _are_files(arguments.paths, named[0].partition("=")[0]):
+        named = []  # which are no records of several streams
     if named:  # with --shards or without: records of several streams are written as shards in any case
         return build_named(
             arguments.tokenizer, arguments.paths, arguments.map, out, workers, asked(arguments), device, engine
@@ -74,12 +77,19 @@ def encode(arguments: argparse.Namespace) -> int:
             f"several tokenizers are given as NAME=FOLDER each, got {', '.join(arguments.tokenizer)}; "
             "their streams go into a corpus together"
         )
-    tokenizer = on(tokenizer_at(arguments.tokenizer[0]), device)
+    tokenizer = on(one_tokenizer(shipped_for(arguments.tokenizer[0], arguments.paths)), device)
     modality = tokenizer.spec.modality
     several = ask_media(media(arguments.paths, modality, columns=mapped(arguments.map, [modality])), asked(arguments))
     if arguments.shards:
         return into_shards(several, tokenizer, out, workers, arguments.paths, engine)
     return _token_files(arguments.paths, several, tokenizer, out, workers, engine)
+
+
+def _are_files(paths: Sequence[str], name: str) -> bool:
+    """Whether all paths are files of media, not sources of records: of the stream's modality, or of no known ending."""
+    others = (*SUFFIXES, ".tar", ".txt")
+    endings = [Path(path).suffix.lower() if Path(path).is_file() else ".txt" for path in paths]
+    return all(ending in suffixes_of(name) or ending not in others for ending in endings)
 
 
 def _token_files(

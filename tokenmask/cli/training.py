@@ -16,11 +16,13 @@ from tokenmask.cli.device import computing
 from tokenmask.cli.dry_run import dry_run
 from tokenmask.cli.found import Items
 from tokenmask.cli.learning import keep_figures, learn_for, media_of, report
+from tokenmask.cli.names import check_set
 from tokenmask.cli.on_machines import Asked
 from tokenmask.cli.printed import after_training
 from tokenmask.cli.show import say
 from tokenmask.cli.sources import digest, items, unseen
 from tokenmask.corpus import Corpus
+from tokenmask.devices import device_named
 from tokenmask.files import write_text_atomic
 from tokenmask.fitting import Interrupted
 from tokenmask.models import check_shapes, head_of
@@ -30,6 +32,7 @@ from tokenmask.recipes.learners import brought_by_others, learner_of
 from tokenmask.run import Run, load
 from tokenmask.run import train as train_run
 from tokenmask.tokenizer import DESCRIPTION_FILE, Tokenizer, load_tokenizer, load_tokenizer_class
+from tokenmask.training.scaling import MACHINES
 
 DATA_FILE = "data.json"  # in a run folder: what its tokenizers and its corpus were made from
 Corpora = list[tuple[str | Path, float]]
@@ -37,6 +40,7 @@ Corpora = list[tuple[str | Path, float]]
 
 def train(arguments: argparse.Namespace) -> int:
     """Trains a run, or goes on with it."""
+    check_set(arguments.set, "the recipe")
     machines = _machines(arguments)
     processes = Processes.join()
     others = _streams_of_others(arguments.recipe) if arguments.data else []
@@ -128,13 +132,19 @@ def train(arguments: argparse.Namespace) -> int:
 def _machines(arguments: argparse.Namespace) -> Asked | None:
     """The machines that a dry run is asked for, if it is."""
     if arguments.nodes is None and arguments.gpus is None:
+        if arguments.dry_run and arguments.device is not None:
+            if (kind := arguments.device.lower()) in MACHINES:
+                raise ValueError(
+                    f"--device {kind} is of --nodes and --gpus, got it without; add --gpus 1, or as many as there are"
+                )
+            device_named(arguments.device)
         return None
     if not arguments.dry_run:
         raise ValueError(
             "--nodes and --gpus are of --dry-run, got them without; add it, or start processes with torchrun --nnodes"
         )
     nodes, gpus = arguments.nodes or 1, arguments.gpus or 8
-    return Asked("h100" if arguments.device is None else arguments.device, nodes, gpus)
+    return Asked("h100" if arguments.device is None else arguments.device.lower(), nodes, gpus)
 
 
 def _streams_of_others(source: str) -> list[str]:

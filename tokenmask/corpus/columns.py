@@ -1,8 +1,11 @@
 """The table of a shard: how records become Parquet columns, and back.
 
-A shard has one row a record: ``key``, ``split`` and ``metadata`` (JSON), and for each stream ``name.codes`` (the grid's
-codes in row-major order, levels last), ``name.grid``, ``name.start_seconds`` and ``name.labels`` (JSON). The four are
-null where a record lacks the stream. The StreamSpecs stand in the file's key-value metadata under ``tokenmask_specs``.
+A shard has one row a record: ``key``, ``split`` and ``metadata`` (JSON), and for each stream ``name.codes`` (the
+grid's codes in row-major order, levels last, as bytes), ``name.grid``, ``name.start_seconds`` and ``name.labels``
+(JSON). Codes of more than 8 bits have their bits from the eighth on in ``name.codes_8``, likewise 16 and 24, since high
+bytes alone pack well. All are null where a record lacks the stream. The StreamSpecs stand in the file's key-value
+metadata under ``tokenmask_specs``. In shards of format version 1 ``name.codes`` are lists of numbers, which Parquet
+takes eight times as long to read; they are read too.
 Does not know: folders, order, splits.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,28 +24,39 @@ from torch import Tensor
 from tokenmask.corpus.records import Record
 from tokenmask.streams import StreamSpec, TokenStream
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, LISTED = 2, 1  # what is written, and before, when codes were lists
 SPECS_KEY, CHECKSUM_KEY = b"tokenmask_specs", b"tokenmask_specs_crc32"
 
 
-def code_type(spec: StreamSpec) -> pa.DataType:
-    """The smallest of uint8, uint16 and int32 that holds every code of a stream."""
+def code_type(spec: StreamSpec) -> np.dtype[Any]:
+    """The smallest of uint8, uint16 and int32 that holds every code of a stream, little endian."""
     largest = max(spec.codebook_sizes) - 1
-    return pa.uint8() if largest < 2**8 else pa.uint16() if largest < 2**16 else pa.int32()
+    return np.dtype("u1" if largest < 2**8 else "<u2" if largest < 2**16 else "<i4")
 
 
-def shard_schema(specs: Mapping[str, StreamSpec]) -> pa.Schema:
+def code_columns(name: str, spec: StreamSpec) -> list[str]:
+    """The columns that the bytes of a stream's codes stand in, lowest bytes first."""
+    count = -(-(max(spec.codebook_sizes) - 1).bit_length() // 8)
+    return [f"{name}.codes", *(f"{name}.codes_{8 * place}" for place in range(1, count))]
+
+
+def shard_schema(specs: Mapping[str, StreamSpec], version: int = FORMAT_VERSION) -> pa.Schema:
     """The columns of a shard, with the specs in its metadata."""
+
     fields = [pa.field(name, pa.string(), nullable=False) for name in ("key", "split", "metadata")]
     for name, spec in specs.items():
+        if version == FORMAT_VERSION:
+            fields += [pa.field(column, pa.large_binary()) for column in code_columns(name, spec)]
+        else:
+            item = pa.field("item", pa.from_numpy_dtype(code_type(spec)), nullable=False)
+            fields.append(pa.field(f"{name}.codes", pa.list_(item)))
         fields += [
-            pa.field(f"{name}.codes", pa.list_(pa.field("item", code_type(spec), nullable=False))),
             pa.field(f"{name}.grid", pa.list_(pa.field("item", pa.int32(), nullable=False))),
             pa.field(f"{name}.start_seconds", pa.float64()),
             pa.field(f"{name}.labels", pa.string()),
         ]
     specs_json = {name: spec.to_json() for name, spec in specs.items()}
-    text = json.dumps({"format_version": FORMAT_VERSION, "specs": specs_json}).encode()
+    text = json.dumps({"format_version": version, "specs": specs_json}).encode()
     return pa.schema(fields, metadata={SPECS_KEY: text, CHECKSUM_KEY: str(zlib.crc32(text)).encode()})
 
 
@@ -57,10 +72,11 @@ def read_specs(schema: pa.Schema) -> dict[str, StreamSpec]:
     if str(zlib.crc32(metadata[SPECS_KEY])).encode() != metadata.get(CHECKSUM_KEY):
         raise ValueError("its tokenmask_specs are damaged")
     values = json.loads(metadata[SPECS_KEY])
-    if values["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"it has format version {values['format_version']}, this tokenmask reads {FORMAT_VERSION}")
+    version = values["format_version"]
+    if version not in (LISTED, FORMAT_VERSION):
+        raise ValueError(f"it has format version {version}, this tokenmask reads {LISTED} and {FORMAT_VERSION}")
     specs = {name: StreamSpec.from_json(spec) for name, spec in values["specs"].items()}
-    if not schema.remove_metadata().equals(shard_schema(specs).remove_metadata()):
+    if not schema.remove_metadata().equals(shard_schema(specs, version).remove_metadata()):
         raise ValueError("its columns are not those of its tokenmask_specs")
     return specs
 
@@ -73,13 +89,16 @@ def to_table(records: Sequence[Record], specs: Mapping[str, StreamSpec]) -> pa.T
         pa.array([record.split for record in records], pa.string()),
         pa.array([json.dumps(dict(record.metadata)) for record in records], pa.string()),
     ]
-    for name in specs:
+    for name, spec in specs.items():
         streams = [record.streams.get(name) for record in records]
-        codes_type = schema.field(f"{name}.codes").type
+        codes = [None if stream is None else stream.codes.cpu().numpy().ravel().astype("<i4") for stream in streams]
         columns += [
-            _list_array(
-                [None if stream is None else stream.codes.cpu().numpy().ravel() for stream in streams], codes_type
-            ),
+            pa.array(
+                [own if own is None else own.view(np.uint8)[place::4].tobytes() for own in codes], pa.large_binary()
+            )
+            for place in range(len(code_columns(name, spec)))
+        ]
+        columns += [
             pa.array([stream and stream.grid for stream in streams], schema.field(f"{name}.grid").type),
             pa.array([stream and stream.start_seconds for stream in streams], pa.float64()),
             pa.array(
@@ -90,15 +109,11 @@ def to_table(records: Sequence[Record], specs: Mapping[str, StreamSpec]) -> pa.T
     return pa.table(columns, schema=schema)
 
 
-def _list_array(rows: Sequence[np.ndarray | None], kind: pa.ListType) -> pa.Array:
-    lengths = np.array([0 if row is None else len(row) for row in rows])
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    present = [row for row in rows if row is not None]
-    values = np.concatenate(present) if present else np.zeros(0, np.int32)
-    missing = pa.array([row is None for row in rows])
-    return pa.ListArray.from_arrays(
-        offsets, pa.array(values.astype(kind.value_type.to_pandas_dtype())), kind, mask=missing
-    )
+def written_so(specs: Mapping[str, StreamSpec]) -> dict[str, Any]:
+    """How Parquet writes these columns: codes as they are, since a dictionary or bounds of them say nothing."""
+    codes = {column for name, spec in specs.items() for column in code_columns(name, spec)}
+    others = [name for name in shard_schema(specs).names if name not in codes]
+    return {"compression": "zstd", "use_dictionary": others, "write_statistics": others, "write_page_checksum": True}
 
 
 def from_table(table: pa.Table, specs: Mapping[str, StreamSpec]) -> list[Record]:
@@ -124,8 +139,9 @@ def from_columns(table: pa.Table, name: str, spec: StreamSpec) -> Columns:
     """One stream of all records, without an object for each.
 
     Returns:
-        (int32 [places, K], codes; int64 [N], the place where those of each record begin; int64 [N, axes], grids, 0
-        where a record lacks the stream; float64 [N], start_seconds, 0 there; bool [N], whether it has it).
+        ([places, K] of :func:`code_type`, codes; int64 [N], the place where those of each record begin;
+        int64 [N, axes], grids, 0 where a record lacks the stream; float64 [N], start_seconds, 0 there; bool [N],
+        whether it has it).
 
     Raises:
         ValueError: codes or grids that do not fit the spec.
@@ -144,17 +160,45 @@ def from_columns(table: pa.Table, name: str, spec: StreamSpec) -> Columns:
     for axis, size in enumerate(spec.grid):
         if (grid < 0).any() or (size is not None and (grid[present, axis] != size).any()):
             raise ValueError(f"{name} has grids that are not {spec.grid}")
-    bounds = codes.offsets.to_numpy().astype(np.int64)
+    values, bounds = _values(table, name, spec)
     if (np.diff(bounds)[present] != grid[present].prod(1) * levels).any():
         raise ValueError(f"{name} has other codes than its grids say")
-    values = codes.values.to_numpy(zero_copy_only=False)[bounds[0] : bounds[-1]].astype(np.int32)
-    if len(values) % levels or ((bounds[:-1] - bounds[0])[present] % levels).any():
+    if len(values) % levels or (bounds[:-1][present] % levels).any():
         raise ValueError(f"{name} has codes where it has no grid")
     places = values.reshape(-1, levels)
-    if ((places < 0) | (places >= np.array(spec.codebook_sizes, np.int32))).any():
+    if len(places) and (places.min() < 0 or (places.max(0) >= np.array(spec.codebook_sizes)).any()):
         raise ValueError(f"{name} has codes beyond {spec.codebook_sizes}")
     seconds = np.where(present, starts.fill_null(0.0).to_numpy(zero_copy_only=False), 0.0)
-    return places, (bounds[:-1] - bounds[0]) // levels, grid, seconds, present
+    return places, bounds[:-1] // levels, grid, seconds, present
+
+
+def _values(table: pa.Table, name: str, spec: StreamSpec) -> tuple[np.ndarray, np.ndarray]:
+    """All codes of a stream, one row after the other, and int64 [N + 1], where those of each row begin and end."""
+    codes = table.column(f"{name}.codes").combine_chunks()
+    if pa.types.is_list(codes.type):
+        bounds = codes.offsets.to_numpy().astype(np.int64)
+        return codes.values.to_numpy(zero_copy_only=False)[bounds[0] : bounds[-1]], bounds - bounds[0]
+    low, bounds = _bytes(codes)
+    kind, more = code_type(spec), code_columns(name, spec)[1:]
+    if not more:
+        return low, bounds
+    planes = np.zeros((len(low), kind.itemsize), np.uint8)
+    planes[:, 0] = low
+    for place, column in enumerate(more, 1):
+        own, others = _bytes(table.column(column).combine_chunks())
+        if not np.array_equal(others, bounds):
+            raise ValueError(f"{name} has another number of bytes in {column} than in {name}.codes")
+        planes[:, place] = own
+    return planes.view(kind)[:, 0], bounds
+
+
+def _bytes(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of all rows, and int64 [N + 1], where those of each row begin and end."""
+    if not len(column):
+        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[column.offset :][: len(column) + 1]
+    return np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]], bounds - bounds[0]
 
 
 def codes_of(table: pa.Table, name: str, spec: StreamSpec) -> Tensor:
@@ -163,7 +207,7 @@ def codes_of(table: pa.Table, name: str, spec: StreamSpec) -> Tensor:
     Raises:
         ValueError: codes that do not fit the spec.
     """
-    values = table.column(f"{name}.codes").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    values, _ = _values(table, name, spec)
     codes = torch.from_numpy(values.astype(np.int32)).view(-1, spec.num_levels)
     if bool((codes >= torch.tensor(spec.codebook_sizes)).any()):
         raise ValueError(f"{name} has codes beyond {spec.codebook_sizes}")
@@ -176,9 +220,7 @@ def streams_in(table: pa.Table, name: str, spec: StreamSpec) -> list[TokenStream
     Raises:
         ValueError: codes, grids or labels that do not fit the spec.
     """
-    codes = table.column(f"{name}.codes").combine_chunks()
-    values = codes.values.to_numpy(zero_copy_only=False)
-    bounds = codes.offsets.to_numpy()
+    values, bounds = _values(table, name, spec)
     grids, starts, labels = (table.column(f"{name}.{part}").to_pylist() for part in ("grid", "start_seconds", "labels"))
     streams: list[TokenStream | None] = []
     for row, (grid, start, label) in enumerate(zip(grids, starts, labels, strict=True)):

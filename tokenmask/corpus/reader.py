@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from tokenmask.corpus.columns import codes_of, from_table, read_specs
+from tokenmask.corpus.columns import code_columns, codes_of, from_table, read_specs
 from tokenmask.corpus.records import HELD_OUT, TRAIN, Record
 from tokenmask.corpus.stores import Place, first_line, open_parquet, place_of, shards_of
 from tokenmask.corpus.table import RecordTable
@@ -116,7 +116,8 @@ class Corpus:
         Raises:
             ValueError: the shard is damaged or was removed.
         """
-        with self._table(row_group, [f"{name}.codes" for name in self.specs]) as table:
+        columns = [column for name, spec in self.specs.items() for column in code_columns(name, spec)]
+        with self._table(row_group, columns) as table:
             return {name: codes_of(table, name, spec) for name, spec in self.specs.items()}
 
     def labels(self) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from tokenmask.corpus.columns import from_columns, shard_schema, to_table
+from tokenmask.corpus.columns import code_type, from_columns, shard_schema, to_table
 from tokenmask.corpus.records import Record
 from tokenmask.streams import StreamSpec, TokenStream
 
@@ -27,7 +27,7 @@ class StreamColumn:
 
     Args:
         spec: what its codes mean.
-        codes: int32 [P, K], the places of many records.
+        codes: uint8, uint16 or int32 [P, K] as the shard has them, the places of many records.
         first: int64 [N], the place in ``codes`` where those of each record begin.
         grid: int64 [N, A], sizes of the axes; 0 where a record lacks the stream.
         start_seconds: float64 [N], as in TokenStream; 0 where it lacks it.
@@ -160,7 +160,7 @@ class RecordTable:
         for name, column in self.streams.items():
             if column.present[row]:
                 grid, first = column.grid[row], int(column.first[row])
-                codes = torch.from_numpy(column.codes[first : first + int(grid.prod())].copy())
+                codes = torch.from_numpy(column.codes[first : first + int(grid.prod())].astype(np.int32))
                 labels = json.loads(about[f"{name}.labels"][number] or "{}")
                 found[name] = TokenStream(
                     column.spec,
@@ -199,7 +199,7 @@ def _joined(columns: Sequence[StreamColumn]) -> StreamColumn:
 def _nothing(spec: StreamSpec, rows: int) -> StreamColumn:
     return StreamColumn(
         spec,
-        np.zeros((0, spec.num_levels), np.int32),
+        np.zeros((0, spec.num_levels), code_type(spec)),
         np.zeros(rows, np.int64),
         np.zeros((rows, len(spec.axes)), np.int64),
         np.zeros(rows),

@@ -17,7 +17,7 @@ from typing import BinaryIO, Self
 
 import pyarrow.parquet as pq
 
-from tokenmask.corpus.columns import shard_schema, to_table
+from tokenmask.corpus.columns import shard_schema, to_table, written_so
 from tokenmask.corpus.keys import Keys
 from tokenmask.corpus.reader import check_specs, open_shard, read_keys, shard_paths
 from tokenmask.corpus.records import Record
@@ -161,7 +161,7 @@ class CorpusWriter:
                 if file is not None:
                     file.close()
                 self._remove_unheld()
-        self._parquet = pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True)
+        self._parquet = pq.ParquetWriter(file, self._schema, **written_so(self.specs))
 
     def _remove_unheld(self) -> None:
         """Removes the partial file unless another writer holds it."""

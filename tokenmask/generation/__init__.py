@@ -8,7 +8,7 @@ from tokenmask.generation.long import Fill, Placed, fill_any, fill_in_turn, sees
 from tokenmask.generation.options import DrawOptions, check_options, drawn_with
 from tokenmask.generation.recording import Recording
 from tokenmask.generation.regions import Region, hole, read_region, resized, thinned, touched, window
-from tokenmask.generation.request import Request, growing_axis
+from tokenmask.generation.request import OfRequest, Request, growing_axis
 from tokenmask.generation.watching import Filling
 from tokenmask.generation.words import enclosed, left_beside
 
@@ -18,6 +18,7 @@ __all__ = [
     "Fill",
     "Filling",
     "Inputs",
+    "OfRequest",
     "Placed",
     "Prompt",
     "Recording",

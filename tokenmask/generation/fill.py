@@ -12,8 +12,9 @@ from dataclasses import replace
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from tokenmask.batch import Sequence as Packed
 from tokenmask.batch import append, collate
-from tokenmask.generation.request import Request
+from tokenmask.generation.request import OfRequest, Request
 from tokenmask.generation.watching import Filling
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
@@ -24,7 +25,7 @@ from tokenmask.streams import TokenStream
 from tokenmask.threads import free_cores
 from tokenmask.training import Packing
 
-INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch; smaller multiples are not (float32, CPU)
+INVARIANT_MULTIPLE = 64  # rows padded to this are bit-equal in any batch (float32, CPU), unless a backbone says less
 
 
 @free_cores()
@@ -59,8 +60,8 @@ def fill(
     Raises:
         ValueError: see :meth:`Request.pack`.
     """
-    multiple = INVARIANT_MULTIPLE if invariant else 1
-    sequences = [request.pack(layout, packing) for request in requests]
+    multiple = max(map(_multiple, models.values())) if invariant else 1
+    sequences = [_packed(request, layout, packing, number, len(requests)) for number, request in enumerate(requests)]
     companions = [torch.zeros(len(sequence), dtype=torch.int8) for sequence in sequences]
     for index, request in enumerate(requests):
         for number, other in request.companions(layout, packing).items():
@@ -114,3 +115,17 @@ def fill(
                 filled[index] = layout.unpack(done)[requests[index].target]
             show(batch_index + 1, None)
     return [filled[index] for index in range(len(requests))]
+
+
+def _multiple(model: MaskedModel) -> int:
+    return int(getattr(getattr(model, "backbone", None), "row_multiple", INVARIANT_MULTIPLE))
+
+
+def _packed(request: Request, layout: Layout, packing: Packing, number: int, count: int) -> Packed:
+    """The sequence of one of several requests, which a sentence on it names."""
+    try:
+        return request.pack(layout, packing)
+    except ValueError as error:
+        if count == 1:
+            raise
+        raise OfRequest(f"request {number + 1} of {count}: {error}", number) from error

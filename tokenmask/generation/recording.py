@@ -43,7 +43,13 @@ class Recording:
         return [one for one in self._steps if one.request == request]
 
     def replay(self, on_step: Callable[[Filling], None]) -> None:
-        """Calls ``on_step`` as the generation did, with the same steps in the same order."""
+        """Calls ``on_step`` as the generation did, with the same steps in the same order.
+
+        Raises:
+            TypeError: no function.
+        """
+        if not callable(on_step):
+            raise TypeError(f"on_step must be a function of a Filling, got {on_step!r}; write replay(print), for one")
         for one in self._steps:
             on_step(one)
 
@@ -51,9 +57,11 @@ class Recording:
         """Writes all steps as one safetensors file, atomically.
 
         Raises:
+            TypeError: no path.
             ValueError: nothing was recorded, or another ending than .safetensors.
             OSError: the file could not be written; nothing is left behind.
         """
+        _check_path(path)
         if Path(path).suffix.lower() != SUFFIX:
             raise ValueError(f"a recording's file must end in {SUFFIX}, got {Path(path).name!r}; rename it")
         if not self._steps:
@@ -82,8 +90,10 @@ class Recording:
         """Reads what :meth:`save` wrote.
 
         Raises:
+            TypeError: no path.
             ValueError: the file is missing, damaged or no recording.
         """
+        _check_path(path)
         tensors, about = load_tensors(path)
         if about.get("kind") != _KIND:
             raise ValueError(
@@ -97,3 +107,8 @@ class Recording:
             counts = {name: one[name] for name in ("request", "step", "steps")}
             made(Filling(stream=stream, decided=tensors[f"{number}.decided"], **counts))
         return made
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, str | Path):
+        raise TypeError(f"a recording's file is named by a path, got {path!r}; write 'steps{SUFFIX}'")

@@ -20,7 +20,7 @@ from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.telling import tell
 from tokenmask.tokenizer import FindsChannels, Locates, NamesGroups, Tokenizer
 
-_LEAST = 1e-6  # of a code: what is less is a matter of rounding
+_LEAST = 1e-3  # of a code: what is less is a matter of rounding, by people too, who write 0.6667
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
 
@@ -69,7 +69,7 @@ def hole(
             inside |= True
             continue
         if not isinstance(region, Iterable):
-            raise TypeError(f"a region must be a tuple of numbers, got {region!r}; write [(start, end)]")
+            raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write [[start, end]]")
         for one in region:
             number("each number of a region", one)
         inside |= _places(tokenizer, media, stream, region)

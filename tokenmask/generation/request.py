@@ -23,6 +23,19 @@ from tokenmask.training import Packing
 MOST_CODES = 1 << 28  # of one request: a day of seven levels of sound, and a gigabyte
 
 
+class OfRequest(ValueError):
+    """What is wrong with one of several requests.
+
+    Args:
+        message: one sentence, with the number of the request.
+        number: of the request, from 0; those of one request's samples follow each other.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """One stream to fill.

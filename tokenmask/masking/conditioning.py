@@ -62,7 +62,8 @@ class Conditioning:
             raise ValueError(
                 f"Conditioning has draws for at most {MOST_STREAMS} streams, one each, got {count}; take fewer streams"
             )
-        present = (batch.stream[:, :, None] == torch.arange(count, device=batch.device)).any(1)
+        at = batch.stream.long() + 1  # 0 is no stream
+        present = torch.zeros(len(at), count + 1, dtype=torch.bool, device=at.device).scatter_(1, at, True)[:, 1:]
         odds = torch.tensor([self.odds.get(name, 1.0) for name in layout.names], device=batch.device) * present
         if bool((odds.sum(1) <= 0).any()):
             raise ValueError("every record needs a stream with odds above 0 to fill; raise Conditioning.odds")
@@ -72,7 +73,7 @@ class Conditioning:
         joint = draws[:, JOINT] < self.joint
         filled = (torch.nn.functional.one_hot(target, count).bool() | joint[:, None]) & present
         dropped = present & ~filled & (draws[:, DROP:] < self.drop)
-        slot_filled = filled.gather(1, batch.stream.long().clamp(min=0)) & (batch.stream >= 0)
-        role = torch.where(slot_filled[:, :, None], FILL, GIVEN).to(torch.int8)
-        role = torch.where(batch.role == ABSENT, batch.role, role)
-        return replace(batch, role=role).drop(dropped)
+        kinds = torch.nn.functional.pad(torch.where(filled, FILL, GIVEN).to(torch.int8), (1, 0), value=GIVEN)
+        role = (batch.role != ABSENT) * kinds.gather(1, at)[:, :, None]  # an absent slot stays 0
+        left = torch.nn.functional.pad(dropped, (1, 0)).gather(1, at)
+        return replace(batch, role=role, valid=batch.valid & ~left)

@@ -143,6 +143,19 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def answers_before(self) -> bool:
+        """Whether a code is answered at the position before it, so that under ``Causal`` it may itself be known."""
+        return False
+
+    @property
+    def row_multiple(self) -> int:
+        """Positions: a row padded to a multiple of them has the same vectors, bit for bit, in any batch (float32, CPU).
+
+        Products of another number of rows may round differently; a backbone that sees to that itself may say less.
+        """
+        return 64
+
+    @property
     def sometimes_unused(self) -> bool:
         """Whether a batch may leave a parameter without a gradient, which several processes must know."""
         return True

@@ -17,7 +17,7 @@ from tokenmask.batch import Batch
 from tokenmask.components import named
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.models.attention_pattern import AttentionPattern, Full
+from tokenmask.models.attention_pattern import AttentionPattern, Causal, Full
 from tokenmask.models.backbone import BackboneConfig, Tap
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.formats import FORMAT, HOME, parts_of
@@ -81,6 +81,11 @@ class MaskedModel(nn.Module):
     ) -> MaskedModel:
         """A model on the CPU whose weights depend on the seed alone."""
         return build(lambda: cls(config, layout, pattern, head), seed)
+
+    @property
+    def causal(self) -> bool:
+        """Whether a code is answered from those before it alone, so that all codes of a row may be known and asked."""
+        return self.backbone.reads_before_only or (self.backbone.answers_before and isinstance(self.pattern, Causal))
 
     def layout_rows(self) -> LayoutRows:
         """Which tensors of the state have a row for each id, range or stream."""

@@ -220,6 +220,16 @@ class Transformer(Backbone):
         return self.asked is None and not self.config.style.reads_before
 
     @property
+    def answers_before(self) -> bool:
+        """By ``style.reads_before``."""
+        return self.config.style.reads_before
+
+    @property
+    def row_multiple(self) -> int:
+        """16, since its products are of as many rows as they need (:func:`tokenmask.nn.linear`)."""
+        return 16
+
+    @property
     def sometimes_unused(self) -> bool:
         """Layers that join the levels of a stream, or ask from other places, where a batch lacks these."""
         return len(self.embedding.fusions) > 0 or self.asked is not None

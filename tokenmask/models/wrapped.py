@@ -20,9 +20,10 @@ from tokenmask.layout.ranges import Range
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models.attention_pattern import AttentionPattern, Full
 from tokenmask.models.backbone import Backbone, BackboneConfig, Hidden, Tap
-from tokenmask.models.cache import KVCache
+from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.heads import Head, HeadConfig, RangeLogits, Reader
 from tokenmask.models.masked_model import MaskedModel
+from tokenmask.models.wrapped_cache import NetworkCache, refusal, run_some, seen_by
 
 _MULTIPLE = 64  # rows are padded to it, so that a row is computed alike in any company
 
@@ -54,12 +55,14 @@ class WrappedConfig(BackboneConfig):
         longest: most ids of a row, marks included.
         causal: it answers a code at the place before it, from what stands before; asked where a code before is hidden,
             it refuses.
+        first_place: number of the first place of a row, by which the network knows where a code stands.
     """
 
     network: nn.Module
     marks: Marks
     longest: int
     causal: bool = False
+    first_place: int = 0
 
     def build(self, layout: Layout) -> Wrapped:
         return Wrapped(self, layout)
@@ -83,7 +86,7 @@ class Wrapped(Backbone):
     """Runs the network; the vector of a query is its logits of the codes.
 
     Rows are grouped by their own length, rounded up to a multiple of 64, so that what a row gives does not depend on
-    the length of others.
+    the length of others. Keys and values are kept for those who ask, where transformers lets them be had.
     """
 
     def __init__(self, config: WrappedConfig, layout: Layout) -> None:
@@ -92,6 +95,7 @@ class Wrapped(Backbone):
             raise ValueError(f"a wrapped network fills one stream of one level, got {len(layout.ranges)} ranges")
         self.config, self.codes, self.network = config, layout.ranges[0], config.network
         self.bos = layout.control("BOS")
+        self._refusal: str | None = None  # of a cache; not known until one is asked for
 
     @property
     def table(self) -> Tensor:
@@ -120,9 +124,9 @@ class Wrapped(Backbone):
         taps: Sequence[Tap] = (),
         cache: KVCache | None = None,
     ) -> Hidden:
-        refuse_parts(self.network, pattern, taps, cache)
+        refuse_parts(self.network, pattern, taps, None if isinstance(cache, NetworkCache) else cache)
         rows = inputs.shape[0]
-        own = self._own_ids(inputs)
+        own = torch.where(inputs.valid, self._own_ids(inputs.ids[:, :, 0]), -1)
         counts = (own >= 0).sum(1)
         places = (own >= 0).cumsum(1) - 1  # of each position in the row of the network
         row, column = rows_and_columns(inputs, queries)
@@ -131,11 +135,16 @@ class Wrapped(Backbone):
             self._refuse_holes(inputs, row, column)
             place = place - 1
         sizes = self._sizes(counts)
+        if isinstance(cache, NetworkCache):
+            cache.begin(inputs.valid, torch.where(own >= 0, places, -1))
         answers = queries.slots.new_zeros(len(queries), self.codes.size).to(self.table.dtype)
         for size in sorted(set(sizes.tolist())):
             members = (sizes == size).nonzero().squeeze(1)
             ids, mask = self._padded(own[members], counts[members], size)
-            logits = self.network(input_ids=ids, attention_mask=mask).logits
+            if isinstance(cache, NetworkCache):
+                logits = seen_by(self.network, ids, mask, cache.layers_of(members, size))
+            else:
+                logits = self.network(input_ids=ids, attention_mask=mask).logits
             line = torch.full((rows,), -1, device=row.device).scatter(0, members, torch.arange(len(members)).to(row))
             asked = (line[row] >= 0).nonzero().squeeze(1)
             answers = answers.index_put((asked,), logits[line[row[asked]], place[asked], : self.codes.size])
@@ -151,14 +160,44 @@ class Wrapped(Backbone):
                 "for log_likelihood, or take a masked language model"
             )
 
-    def _own_ids(self, inputs: Batch) -> Tensor:
-        """int64 [B, L], ids of the network; -1 where a row has nothing."""
-        ids, marks = inputs.ids[:, :, 0].long(), self.config.marks
+    def empty_cache(self, rows: int, slots: int) -> KVCache:
+        """Of a network of transformers that fills holes; whether its keys and values can be had is tried once."""
+        if self._refusal is None:
+            self._refusal = refusal(self.network, self.config.first_place, self.config.causal)
+        if self._refusal:
+            raise ValueError(
+                f"keys and values of a wrapped {type(self.network).__name__} cannot be kept: {self._refusal}; set "
+                "sampler.reuse to NoReuse, or open it with attn_implementation='sdpa'"
+            )
+        return NetworkCache.of(rows, slots, self.table)
+
+    def extend(
+        self,
+        new: Packed,
+        queries: Queries,
+        cache: KVCache,
+        pattern: AttentionPattern | None = None,
+        *,
+        t: Tensor | None = None,
+    ) -> Hidden:
+        """Of rows that went through the network as a whole before; the piece that ends a text stays as it was then."""
+        if not isinstance(cache, NetworkCache) or not cache.held.layers or not isinstance(pattern or Full(), Full):
+            raise ValueError(
+                f"a wrapped {type(self.network).__name__} keeps keys and values of whole rows that see all of "
+                "themselves; set sampler.reuse to StaleReuse or NoReuse"
+            )
+        own = self._own_ids(new.ids[:, 0])
+        answers = self.table.new_zeros(len(queries), self.codes.size)
+        return Hidden(run_some(self.network, self.config.first_place, own, new, queries, cache, answers))
+
+    def _own_ids(self, given: Tensor) -> Tensor:
+        """int64 of the same shape, ids of the network; -1 for what it does not have."""
+        ids, marks = given.long(), self.config.marks
         own = torch.where(ids == self.codes.mask_id, marks.mask, ids - self.codes.offset)
         begins = ids == self.bos
         own = torch.where(begins, -1 if marks.begin is None else marks.begin, own)
         coded = (ids >= self.codes.offset) & (ids <= self.codes.mask_id)
-        return torch.where(inputs.valid & (coded | begins), own, -1)
+        return torch.where(coded | begins, own, -1)
 
     def _sizes(self, counts: Tensor) -> Tensor:
         """int64 [B], ids of each row in the network, rounded up."""

@@ -91,6 +91,9 @@ def gated(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # which makes kernels of its own of it, and refuses those written by hand
         gate, up = x.chunk(2, dim=-1)
         return F.silu(gate) * up
+    if not torch.is_grad_enabled():
+        gate, up = x.chunk(2, dim=-1)
+        return _sigmoid(gate).mul_(gate).mul_(up)
     result: Tensor = _Gate.apply(x)  # type: ignore[no-untyped-call]
     return result
 
@@ -105,7 +108,7 @@ class _Gate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         gate, up = x.chunk(2, dim=-1)
-        sigmoid = torch.neg(gate).exp_().add_(1).reciprocal_()
+        sigmoid = _sigmoid(gate)
         ctx.save_for_backward(x, sigmoid)
         return (gate * sigmoid).mul_(up)
 
@@ -121,3 +124,7 @@ class _Gate(torch.autograd.Function):
         torch.addcmul(silu, silu, sigmoid, value=-1, out=for_gate)
         for_gate.add_(sigmoid).mul_(up).mul_(grad)
         return result
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    return torch.neg(x).exp_().add_(1).reciprocal_()

@@ -32,6 +32,8 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Float [..., width] -> new tensor of the same shape."""
         if x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling():
+            if not torch.is_grad_enabled():
+                return _unit(x, self.eps)[0].mul_(self.weight)
             normed: Tensor = _RMSNorm.apply(x, self.weight.to(x.dtype), self.eps)  # type: ignore[no-untyped-call]
             return normed
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
@@ -50,9 +52,7 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
-        unit = x * scale
+        unit, scale = _unit(x, eps)
         ctx.save_for_backward(unit, scale, weight)
         result: Tensor = unit * weight
         return result
@@ -65,3 +65,10 @@ class _RMSNorm(torch.autograd.Function):
         shared = (product @ weight).div_(-weight.shape[0]).unsqueeze_(-1)
         for_x: Tensor = (grad * weight).addcmul_(unit, shared).mul_(scale)
         return for_x, product.flatten(0, -2).sum(0), None
+
+
+def _unit(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """x over the root mean square of its last axis, new, and one over that root."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    scale = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    return x * scale, scale

@@ -78,7 +78,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x: float [..., dim].
         cos, sin: from :class:`Rotary`, broadcastable to x; they get no gradient.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return _turn(x, cos, sin, 1)
     turned: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return turned

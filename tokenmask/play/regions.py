@@ -6,6 +6,7 @@ Does not know: pages, models. A cell is the place of a code, or a word, so that 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ class Surface:
             steps = codes.grid[spec.axes.index("time")]
             if spec.rate_hz is None:
                 return None
-            return cls("time", 1, steps, tuple(round(at / spec.rate_hz, 4) for at in range(steps + 1)))
+            digits = 4 + max(0, math.ceil(math.log10(spec.rate_hz / 10)))  # so that each edge is that of its code
+            return cls("time", 1, steps, tuple(round(at / spec.rate_hz, digits) for at in range(steps + 1)))
         if spec.axes[:2] == ("row", "column") and hasattr(media, "pixels"):
             (rows, columns), (height, width) = codes.grid[:2], media.pixels.shape[:2]
             return cls("picture", rows, columns, _edges(width, columns), _edges(height, rows))

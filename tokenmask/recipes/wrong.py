@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from typing import Any, get_type_hints
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from tokenmask.recipes.recipe import Recipe
 
@@ -38,9 +40,13 @@ def sentence(error: BaseException) -> str:
     if found := re.fullmatch(r"Not a valid subclass of (\w+) Subclass types expect .*", rest):
         return f"{place} must be the fields of a {found[1]}; write {place}.FIELD: VALUE"
     if found := re.fullmatch(r"Expected a dot import path string: (.*)", rest):
-        return f"{place}.class_path must be the path of a class, package.Class, got {_short(found[1])}; write it whole"
+        known, names = "the path of a class, package.Class", _known(place)
+        if names:
+            known = f"one of {', '.join(names)}, or {known}"
+        return f"{place}.class_path must be {known}, got {_short(found[1])}; write one"
     if found := re.fullmatch(r"Import path (\S+) does not correspond to a subclass of (\w+)", rest):
-        return f"{place} must be of the kind {found[2]}, got {found[1]}; name one of that kind (see docs/plugs)"
+        there = f"one of {', '.join(_known(place))}" if _known(place) else "one of that kind"
+        return f"{place} must be of the kind {found[2]}, got {found[1]}; name {there} (see docs/plugs)"
     if found := re.fullmatch(r"(?:Group '([^']*)' does not accept option|Option) '([^']*)'(?: is not accepted)?", rest):
         there = found[1] or place
         named = f", a {classes[-1].rpartition('.')[2]}," if classes else ""
@@ -74,6 +80,27 @@ def _fields(place: str, classes: list[str]) -> str:
         kind = get_type_hints(Recipe).get(place, Recipe)
     names = list(inspect.signature(kind).parameters)
     return f"the fields {', '.join(names)}" if names else "no fields"
+
+
+def _known(place: str) -> list[str]:
+    """The classes of tokenmask that a field of a recipe may have, by their names; [] where it has no such kind."""
+    kind: Any = Recipe
+    for name in place.split("."):
+        if get_origin(kind) in (Mapping, dict):  # whose keys the parser leaves out
+            kind = get_args(kind)[1]
+        try:
+            kind = get_type_hints(kind).get(name)
+        except (TypeError, NameError):
+            return []
+        kinds = [one for one in get_args(kind) if one is not type(None)] if isinstance(kind, UnionType) else [kind]
+        if len(kinds) != 1:
+            return []
+        kind = kinds[0]
+    if not isinstance(kind, type):
+        return []
+    home = importlib.import_module(kind.__module__.rpartition(".")[0])
+    found = [one for one in vars(home).values() if isinstance(one, type) and issubclass(one, kind)]
+    return sorted(one.__name__ for one in found if not inspect.isabstract(one))
 
 
 def _short(value: str) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tokenmask.layout import Layout
 from tokenmask.modalities.published.fast import FastTokenizer
 from tokenmask.modalities.published.files import CONFIG_FILE, WANTED, json_of, located, tensors_of
-from tokenmask.models import AttentionPattern, CodesOnly, Full, MaskedModel
+from tokenmask.models import AttentionPattern, Causal, CodesOnly, Full, MaskedModel
 from tokenmask.models.families import Shape, renamed, shape_of
 from tokenmask.models.taken import Rows, taken
 from tokenmask.recipes import Recipe
@@ -25,6 +25,7 @@ from tokenmask.recipes.recipe import StreamOptions
 from tokenmask.run.run import Run
 from tokenmask.run.vocabulary import check_size, first, marks_named, opened
 from tokenmask.sampling import ForbidCodes, Sampler
+from tokenmask.scores import RasterScore
 from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import Packing
 
@@ -40,6 +41,7 @@ def convert(
     mask: str | None = None,
     max_length: int | None = None,
     reads_before: bool | None = None,
+    causal: bool = False,
     sampler: Sampler | None = None,
     download: bool = False,
 ) -> Run:
@@ -48,7 +50,8 @@ def convert(
     Logits are those of the network to rounding (1e-5 in float32). No code of the checkpoint is run, weights are read as
     safetensors only. Llama, Mistral, Qwen2, Qwen3 and EuroBERT, LLaDA and Dream, BERT and RoBERTa; each as a
     bidirectional model that fills hidden codes, so one that was trained causally alone fills badly until it is trained
-    further. Heads that share keys and values get a copy each.
+    further, unless ``causal`` keeps it as it was: for exact likelihoods, as an expert, and to go on from left to right,
+    a code a step. Heads that share keys and values get a copy each.
 
     Args:
         source: a network of transformers in memory, a local folder, or the name of a repository in the hub cache.
@@ -56,6 +59,8 @@ def convert(
         mask: the piece that hides a code, such as "<|mdm_mask|>"; what configuration and tokenizer say if None.
         max_length: longest sequence; what the configuration says if None.
         reads_before: whether a code is read at the position before it, as Dream's are; by the configuration if None.
+        causal: each place sees those before it, where the next code is read; a text begins behind the piece that
+            begins it or, where there is none, behind the one that ends it, which hides codes too where none does.
         sampler: how slots are filled; the usual one if None, which never draws marks.
         download: fetches a repository that is not in the cache.
 
@@ -70,17 +75,20 @@ def convert(
     values, tensors, words_from = _read(source, tokenizer, download)
     names = renamed(values, tensors)
     shape = shape_of(values, names, max_length=max_length)
+    if causal and reads_before is False:
+        raise ValueError("a causal model reads a code at the place before it, got reads_before=False; leave it out")
+    reads_before = True if causal else reads_before
     if reads_before is not None:
         style = replace(shape.config.style, reads_before=reads_before)
         shape = replace(shape, config=replace(shape.config, style=style))
-    words, begin, hides, never = _vocabulary(words_from, values, mask)
+    words, begin, hides, never = _vocabulary(words_from, values, mask, causal)
     if begin is None and shape.config.style.places == "table":
         raise ValueError(
             f"a {values['model_type']} counts places from the piece that begins a text, but its tokenizer adds none; "
             "pass the tokenizer of its folder"
         )
     layout = Layout({"text": words.spec})
-    pattern: AttentionPattern = CodesOnly() if begin is None else Full()
+    pattern: AttentionPattern = Causal() if causal else CodesOnly() if begin is None else Full()
     state = taken(shape, names, _rows(layout, words, names, begin, hides))
     model = MaskedModel.create(shape.config, layout, pattern=pattern, head=shape.head)
     model.load_state_dict(state)
@@ -92,10 +100,14 @@ def convert(
         model=shape.config,
         head=shape.head,
         pattern=pattern,
-        sampler=sampler or Sampler(constraint=ForbidCodes({"text": never})),
+        sampler=sampler or Sampler(constraint=ForbidCodes({"text": never}), **_orders(causal)),
     )
     tokenizers: dict[str, Tokenizer] = {"text": words}
     return Run(Path("."), recipe, layout, {"main": model}, tokenizers)
+
+
+def _orders(causal: bool) -> dict[str, Any]:
+    return {"order": RasterScore()} if causal else {}
 
 
 def _read(source: Any, tokenizer: Any, download: bool) -> tuple[dict[str, Any], Mapping[str, Tensor], Any]:
@@ -125,7 +137,7 @@ def _read(source: Any, tokenizer: Any, download: bool) -> tuple[dict[str, Any], 
 
 
 def _vocabulary(
-    source: Any, values: Mapping[str, Any], mask: str | None
+    source: Any, values: Mapping[str, Any], mask: str | None, causal: bool
 ) -> tuple[FastTokenizer, int | None, int, tuple[int, ...]]:
     """(pieces, the one that begins a row, the one that hides, those that are never drawn)."""
     marks = marks_named(source, _WHO)
@@ -135,6 +147,7 @@ def _vocabulary(
         raise ValueError("convert needs a tokenizer with a piece that ends a text, got one without eos_token; name it")
     words = opened(source, _WHO, end)
     hidden = mask or first(marks, "mask_token") or _piece(plain, values.get("mask_token_id"))
+    hidden = end if causal and hidden is None else hidden
     hides = None if hidden is None else words.number_of(hidden)
     if hides is None:
         found = "none is named" if hidden is None else f"{hidden!r} is none of its vocabulary"
@@ -143,6 +156,8 @@ def _vocabulary(
         )
     whole, bare = (words.network.encode("a", add_special_tokens=marked).ids for marked in (True, False))
     begin = int(whole[0]) if whole[:1] != bare[:1] else None
+    if causal and begin is None:
+        begin = words.number_of(first(marks, "bos_token", "cls_token") or end)
     known = [words.number_of(one) for one in marks.values()]
     never = {one for one in (begin, hides, *known) if one is not None} - {words.number_of(end)}
     return words, begin, hides, tuple(sorted(never))

@@ -6,7 +6,7 @@ Arrow: Request --**Drawing.fill**, **Drawing.in_turn**--> TokenStream. Does not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokenmask.generation import (
@@ -41,6 +41,7 @@ class Drawing:
         sampler: of the stream, as the options have it.
         options: what is shown of it: ``progress`` and ``on_step``.
         invariant: see :func:`tokenmask.generation.fill`.
+        before: requests of the same call that were filled before these, which count in what ``on_step`` is told.
     """
 
     layout: Layout
@@ -49,6 +50,7 @@ class Drawing:
     sampler: Sampler
     options: DrawOptions
     invariant: bool = True
+    before: int = 0
 
     @classmethod
     def of(cls, run: Run, stream: str, options: DrawOptions, invariant: bool = True) -> Drawing:
@@ -93,7 +95,8 @@ class Drawing:
 
         def shown(now: Filling) -> None:
             if on_step is not None:
-                on_step(placed[now.request](now))
+                here = placed[now.request](now)
+                on_step(replace(here, request=self.before + here.request))
 
         return fill(
             some,

@@ -142,7 +142,7 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
                     f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too"
                 )
         requests = [replace(one.request, sample=sample) for sample in same]
-        for filled in replace(drawing, sampler=sampler).fill(requests):
+        for filled in replace(drawing, sampler=sampler, before=len(remade)).fill(requests):
             remade.append(marked(one.joined(filled), one.opened))
     return remade, chosen
 

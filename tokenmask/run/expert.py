@@ -72,10 +72,10 @@ def expert_of(judge: Run, other: Run, stream: str | None, power: float) -> RunEx
     """See :meth:`tokenmask.run.Run.expert`."""
     number("power", power, least=-1e6, most=1e6)
     main = judge.models["main"]
-    if not main.backbone.reads_before_only:
+    if not main.causal:
         raise ValueError(
             f"an expert must be causal, as its probabilities are exact, but {main.config.describe()} fills holes; wrap "
-            "a causal language model"
+            "or convert a causal language model, or train one with pattern Causal and model.style.reads_before"
         )
     own = next(iter(judge.layout.streams))
     name = own if stream is None else stream

@@ -84,7 +84,7 @@ def wrap(
     number = {token: words.number_of(token) for token in (begin, end, mask, pad) if token is not None}
     marks = Marks(None if begin is None else number[begin], number[end], number[mask], number[pad])  # type: ignore[arg-type]
     shift = marks.pad + 1 if config.model_type in _SHIFTED else 0
-    made = WrappedConfig(network, marks, config.max_position_embeddings - shift, causal)
+    made = WrappedConfig(network, marks, config.max_position_embeddings - shift, causal, shift)
     layout = Layout({"text": words.spec})
     never = tuple(sorted({one for one in (marks.begin, marks.mask, marks.pad) if one is not None} - {marks.end}))
     recipe = Recipe(

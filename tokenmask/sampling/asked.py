@@ -19,7 +19,7 @@ from tokenmask.sampling.state import SamplerState, changed
 from tokenmask.scores import ScoreContext, best
 
 RANKS = "reuse.ranks"  # float32 [B, L, K], by which a full step revealed slots; cheap ones go on by it
-_OPEN, _SETTLED = "reuse.open", "reuse.settled"  # what was open in it; the policy's own ranks, where it has some
+_OPEN, _SETTLED = "reuse.open", "reuse.settled"  # open in it, in all blocks; the policy's own ranks, where it has some
 _CHOSEN, _FRESH = "reuse.chosen", "reuse.fresh"  # what it and its cheap steps reveal; positions that these run anew
 
 
@@ -75,7 +75,9 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
         carry=carry,
     )
     if step.keeps:
-        carry = {name: value for name, value in carry.items() if name != _SETTLED} | {_OPEN: mine}
+        carry = {name: value for name, value in carry.items() if name != _SETTLED} | {
+            _OPEN: state.is_open & step.around
+        }
         settled = reuse.settles(context)
         if settled is not None:
             look(reuse, "scores", settled, torch.float32, slots, "settles")
@@ -100,5 +102,6 @@ def _settled(state: SamplerState, step: RunStep, reuse: Reuse) -> Mapping[str, T
     if step.inner > 1:
         return carry
     was_open = carry[_OPEN]
-    chosen = best(carry.get(_SETTLED, carry[RANKS]), was_open, was_open.flatten(1).sum(1) - step.open_at_end)
+    mine = was_open & step.inside
+    chosen = best(carry.get(_SETTLED, carry[RANKS]), mine, mine.flatten(1).sum(1) - step.open_at_end)
     return {**carry, _CHOSEN: chosen, _FRESH: reuse.fresh(chosen, was_open, state.batch)}

@@ -47,7 +47,7 @@ class Graph(Protocol):
 
 
 class CudaGraph:
-    """A :class:`torch.cuda.CUDAGraph`. Not yet run on a GPU."""
+    """A ``torch.cuda.CUDAGraph``. Not yet run on a GPU."""
 
     def __init__(self) -> None:
         self._graph = torch.cuda.CUDAGraph()
@@ -263,11 +263,11 @@ class _Notes:
         return made
 
 
-class _Constants(TorchFunctionMode):  # type: ignore[no-untyped-call]
+class _Constants(TorchFunctionMode):
     """Tensors that the host makes of its numbers: no graph may copy them."""
 
     def __init__(self, notes: _Notes) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._notes = notes
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -277,11 +277,11 @@ class _Constants(TorchFunctionMode):  # type: ignore[no-untyped-call]
             return self._notes.answer(function, lambda: function(*args, **(kwargs or {})))
 
 
-class _Questions(TorchDispatchMode):
+class _Questions(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Values that the host reads, and copies between it and the device."""
 
     def __init__(self, notes: _Notes) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._notes = notes
 
     def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -156,7 +156,7 @@ def times_of(model: MaskedModel, context: StepContext, step: RunStep, process: M
     backbone, is_open = getattr(model, "backbone", None), context.state.is_open
     if backbone is None or not backbone.reads_time or step.revises:  # it does not look, or goes by the steps
         return torch.full((is_open.shape[0],), 1 - step.progress.on("before"), device=is_open.device)
-    share = context.is_open.sum((1, 2)) / step.whole.clamp(min=1)
+    share = (is_open & step.around).sum((1, 2)) / step.whole.clamp(min=1)
     law = schedule_of(step.stage) if process is None else process
     time: Tensor = law.time(share)
     look(law, "times", time, torch.float32, share, "time")

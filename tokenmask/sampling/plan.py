@@ -19,7 +19,7 @@ from tokenmask.sampling.pick import Pick
 from tokenmask.sampling.reuse import Reuse
 from tokenmask.sampling.schedule import DecidingSchedule, Schedule
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import Progress, Score
+from tokenmask.scores import Progress, Score, ScoreContext, blocks_of
 from tokenmask.scores.arguments import is_a, whole
 
 MOST_STEPS = 1 << 20  # of a stage; each is planned before the first is taken
@@ -35,6 +35,10 @@ class Stage:
             The first of them is the group that attention patterns see, as in training with ``LevelStages``.
         model: name of the model in the run.
         schedule, order, pick, guidance: of this stage; None takes the sampler's.
+        block: positions of a block, counted from the first one of a row with a slot to fill: the stage is then taken
+            for each block in turn, left to right, with all of its steps and a full step of the reuse at its beginning.
+            None takes all positions at once. Source: semi-autoregressive blocks of LLaDA, arXiv:2502.09992, section
+            2.4; caches that are made anew in each: Fast-dLLM, arXiv:2505.22618, section 3.2.
     """
 
     steps: int = 12
@@ -44,9 +48,12 @@ class Stage:
     order: Score | None = None
     pick: Pick | None = None
     guidance: Guidance | None = None
+    block: int | None = None
 
     def __post_init__(self) -> None:
         whole("Stage.steps", whole("Stage.steps", self.steps), most=MOST_STEPS)
+        if self.block is not None:
+            whole("Stage.block", self.block)
         for level in self.levels or ():
             whole("each of Stage.levels", level, least=0)
         for name, kind in (("schedule", Schedule), ("order", Score), ("pick", Pick), ("guidance", Guidance)):
@@ -60,18 +67,20 @@ class RunStep:
 
     Args:
         stage: the stage, with all of its parts.
-        inside: bool [B, L, K], slots of the stage.
+        inside: bool [B, L, K], slots of the stage, of one block where it has blocks.
+        around: bool [B, L, K], those of all blocks.
         open_after: int64 [B], slots of each row that stay open after this step.
         open_at_end: the same after the last cheap step of the inner run.
         inner: place in its inner run: 0 is a full step, what follows is cheap.
         cheap_follow: whether the next step is a cheap one.
         progress: where in the stage.
         group: int32 [B, L], for attention patterns; None means 0.
-        whole: int64 [B], the slots of the stage in streams that are filled, given ones too; what a share is a share of.
+        whole: int64 [B], slots of ``around`` in streams that are filled, given ones too; what a share is a share of.
     """
 
     stage: Stage
     inside: Tensor
+    around: Tensor
     open_after: Tensor
     open_at_end: Tensor
     inner: int
@@ -109,11 +118,12 @@ def levels_of(layout: Layout, state: SamplerState) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class StagePlan:
-    """A stage of a generation that starts in a state: which slots, and how many steps; :meth:`steps` makes them.
+    """A stage of a generation, or a block of one: which slots, and how many steps; :meth:`steps` makes them.
 
     Args:
         stage: with all of its parts.
         inside: bool [B, L, K], the slots that it may fill.
+        around: bool [B, L, K], those that the stage may fill in all of its blocks.
         start: the state that it was planned in.
         counts: open slots of the stage in each row, there.
         length: number of steps; the most, where the schedule decides in the step.
@@ -121,20 +131,27 @@ class StagePlan:
 
     stage: Stage
     inside: Tensor
+    around: Tensor
     start: SamplerState
     counts: list[int]
     length: int
 
     @classmethod
-    def of(cls, layout: Layout, state: SamplerState, stage: Stage) -> StagePlan:
-        """Args:
-        layout: of the models.
-        state: at the start of the generation.
-        stage: with all of its parts.
+    def of(cls, layout: Layout, state: SamplerState, stage: Stage) -> list[StagePlan]:
+        """The stage, or each of its blocks in which a row has something open.
+
+        Args:
+            layout: of the models.
+            state: at the start of the generation.
+            stage: with all of its parts.
         """
-        inside = stage_slots(layout, state, stage)
-        counts = (inside & state.is_open).sum((1, 2)).tolist()
-        return cls(stage, inside, state, counts, _length(schedule_of(stage), stage.steps, counts))
+        around, plans = stage_slots(layout, state, stage), list[StagePlan]()
+        for inside in blocks_within(around, state, stage.block):
+            counts = (inside & state.is_open).sum((1, 2)).tolist()
+            if stage.block is None or any(counts):
+                length = _length(schedule_of(stage), stage.steps, counts)
+                plans.append(cls(stage, inside, around, state, counts, length))
+        return plans
 
     def steps(self, layout: Layout, state: SamplerState, reuse: Reuse) -> Iterator[RunStep]:
         """The steps, one by one.
@@ -153,7 +170,7 @@ class StagePlan:
         member = state.batch.stream[:, :, None] == torch.arange(len(layout.names), device=device)
         filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
         mine = (member & filled[:, None]).any(-1, keepdim=True) & (state.batch.role != ABSENT)
-        whole = (mine & inside & state.batch.valid[:, :, None]).sum((1, 2))
+        whole = (mine & self.around & state.batch.valid[:, :, None]).sum((1, 2))
         group = self.group(state)
         inner = 0
         for index, open_after in enumerate(after.unbind()):
@@ -161,6 +178,7 @@ class StagePlan:
             yield RunStep(
                 stage=stage,
                 inside=inside,
+                around=self.around,
                 open_after=open_after,
                 open_at_end=after[last[index]],
                 inner=inner,
@@ -196,10 +214,14 @@ class StagePlan:
         last = reuse.inner(steps)
         if not (isinstance(last, Sequence) and len(last) == steps and all(isinstance(one, int) for one in last)):
             refuse(reuse, f"the last step of an inner run for each of {steps} steps", found(last), "inner")
-        if isinstance(schedule, DecidingSchedule) and (reuse.order_first or last != list(range(steps))):
+        to_the_end = reuse.reorders and all(end in (index, steps - 1) for index, end in enumerate(last))
+        if isinstance(schedule, DecidingSchedule) and (
+            reuse.order_first or not (last == list(range(steps)) or to_the_end)
+        ):
             raise ValueError(
                 f"{type(reuse).__name__} settles slots before their codes are scored, so it needs a schedule that "
-                f"knows its counts beforehand, got {schedule}; take NoReuse or PrefixReuse"
+                f"knows its counts beforehand, got {schedule}; take NoReuse, PrefixReuse, or StaleReuse with n_local "
+                "None and reorder, which settles all that a stage fills"
             )
         settles = reuse.order_first or last != list(range(steps))
         if stage.pick is not None and stage.pick.revises and (settles or isinstance(schedule, DecidingSchedule)):
@@ -235,3 +257,11 @@ def stage_slots(layout: Layout, state: SamplerState, stage: Stage) -> Tensor:
         return torch.ones_like(state.is_open)
     wanted = torch.tensor(stage.levels, device=state.is_open.device)
     return torch.isin(layout.depth_of(state.batch.ids), wanted)
+
+
+def blocks_within(slots: Tensor, state: SamplerState, block: int | None) -> list[Tensor]:
+    """The slots bool [B, L, K] of each block, left to right; all of them where ``block`` is None."""
+    if block is None:
+        return [slots]
+    number = blocks_of(ScoreContext(state.batch, slots, state.seeds, state.keys, Progress(0, 1)), block)
+    return [slots & (number == one) for one in range(int(number.max()) + 1)]

@@ -29,7 +29,7 @@ from tokenmask.sampling.guidance import Guidance, NoGuidance
 from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
-from tokenmask.sampling.plan import MOST_STEPS, Stage, StagePlan, levels_of, schedule_of
+from tokenmask.sampling.plan import MOST_STEPS, Stage, StagePlan, blocks_within, levels_of, schedule_of, stage_slots
 from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.reuse import NoReuse, Reuse
 from tokenmask.sampling.revoke import NeverRevoke, Revoke
@@ -223,7 +223,7 @@ class Sampler:
     def plans(self, layout: Layout, state: SamplerState) -> tuple[list[StagePlan], bool]:
         """The stages of a generation that begins with ``state``, and whether any step of them is guided."""
         stages = self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
-        plans = [StagePlan.of(layout, state, self._whole(stage)) for stage in stages]
+        plans = [plan for stage in stages for plan in StagePlan.of(layout, state, self._whole(stage))]
         return plans, any(self._is_guided(layout, plan) for plan in plans)
 
     def alike(self, layout: Layout, state: SamplerState) -> list[Tensor]:
@@ -233,18 +233,18 @@ class Sampler:
         beside it unless these are filled apart: rows of other levels or, where the schedule says its own number of
         steps, of other sizes. What parts carry begins with a row's first stage that has something open.
         """
-        depths = layout.depth_of(state.batch.ids)
-        levels = levels_of(layout, state)
-        counts = [(state.is_open & (depths == level)).sum((1, 2)).tolist() for level in levels]
+        counted = [
+            (stage, (inside & state.is_open).sum((1, 2)).tolist())
+            for stage in self.stages or tuple(Stage(self.steps, (level,)) for level in levels_of(layout, state))
+            for inside in blocks_within(stage_slots(layout, state, stage), state, stage.block)
+        ]
         parts: dict[tuple[int, ...], list[int]] = {}
-        for row in range(depths.shape[0]):
-            own = [of_level[row] for of_level in counts]
-            here = [level for level, count in zip(levels, own, strict=True) if count]
-            key = [] if self.stages else list(here)
-            for stage in self.stages or tuple(Stage(self.steps, (level,)) for level in here):
-                wanted = levels if stage.levels is None else stage.levels
-                count = sum(count for level, count in zip(levels, own, strict=True) if level in wanted)
-                key += [(stage.schedule or self.schedule).steps(count, stage.steps), int(count > 0)]
+        for row in range(len(state.is_open)):
+            key: list[int] = []
+            for stage, counts in counted:
+                count = counts[row]
+                steps = (stage.schedule or self.schedule).steps(count, stage.steps) if count or self.stages else 0
+                key += [steps, int(count > 0)]
             parts.setdefault(tuple(key), []).append(row)
         return [torch.tensor(rows, device=state.is_open.device) for rows in parts.values()]
 

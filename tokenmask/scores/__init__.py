@@ -1,6 +1,6 @@
 """Scores: which slots are hidden in training and revealed in sampling; one base, ours and others'."""
 
-from tokenmask.scores.composed import Blockwise, Rescored
+from tokenmask.scores.composed import Blockwise, Rescored, blocks_of
 from tokenmask.scores.fixed import RandomScore, RasterScore, SpanScore, SumScore
 from tokenmask.scores.grid import HaltonScore, QLDSScore, halton_ranks, qlds_ranks
 from tokenmask.scores.levels import BinaryScore, DilatedScore, binary_levels, dilated_levels
@@ -40,6 +40,7 @@ __all__ = [
     "UntilScore",
     "best",
     "binary_levels",
+    "blocks_of",
     "dilated_levels",
     "first_block",
     "halton_ranks",

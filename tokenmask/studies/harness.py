@@ -32,8 +32,16 @@ def run_study(study: Study, work: str | Path, out: str | Path, say: Callable[[st
         say: is told what is being done.
 
     Raises:
-        ValueError: a field, metric, world or set of data that there is not; before anything is measured.
+        ValueError: a field, metric, world or set of data that there is not; before anything is measured. The sentence
+            begins with the study's file, or its name.
     """
+    try:
+        return _measured(study, work, out, say)
+    except ValueError as error:
+        raise ValueError(f"study {study.source or study.name}: {error}") from error
+
+
+def _measured(study: Study, work: str | Path, out: str | Path, say: Callable[[str], None] | None) -> Results:
     tell, work = say or (lambda _: None), Path(work)
     bench = Bench(study, work)
     bench.check()

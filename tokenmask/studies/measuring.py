@@ -27,6 +27,7 @@ from tokenmask.sampling import Sampler
 from tokenmask.studies.law import Drawn, LawMetric, draw
 from tokenmask.studies.sources import fitted_to, run_of, trained_on_world, trained_run, world_of
 from tokenmask.studies.study import Study, Variant, overrides
+from tokenmask.telling import tell
 from tokenmask.worlds import World, oracle
 
 LAW = "tokenmask.studies.law"
@@ -63,16 +64,23 @@ class Bench:
             assert self._world
 
     def _check_figures(self) -> None:
-        """Refuses names that no figure of these metrics can have; nothing where a metric does not say its names."""
-        begins = [getattr(metric, "begins", ()) for metric in self._metrics]
-        if not all(begins):
-            return
-        known = [*(name for names in begins for name in names), *COSTS]
+        """Refuses names that no figure of these metrics can have; where a metric does not say its names, what could be
+        one of those is told, since it is found out only when all is measured."""
+        begins = {type(metric).__name__: getattr(metric, "begins", ()) for metric in self._metrics}
+        silent = [name for name, own in begins.items() if not own]
+        known = [*(name for own in begins.values() for name in own), *COSTS]
         for what, wanted in (
             *(("figures", one) for one in self.study.figures),
             *((f"the claim {one.says!r}", one.figure) for one in self.study.claims if one.figure),
         ):
-            if not any(name.startswith(wanted) or wanted.startswith(name) for name in known):
+            if any(name.startswith(wanted) or wanted.startswith(name) for name in known):
+                continue
+            if silent:
+                tell(
+                    f"{what} names {wanted!r}, which is looked for when all is measured, since {', '.join(silent)} "
+                    "does not say what its figures are called; give the class `begins`"
+                )
+            else:
                 raise ValueError(
                     f"{what} must name what the metrics measure ({'; '.join(known)}), got {wanted!r}; correct the name"
                 )

@@ -6,7 +6,7 @@ Arrow: YAML --**read_study**--> Study. Does not know: how anything is measured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tokenmask.recipes.reading import PlainLoader
 from tokenmask.scores.arguments import number, whole
 from tokenmask.studies.study import Claim, Study, Variant, product_of
 
-RENAMED = {"changes": "set", "name": ""}  # field of a Study -> key of a page
+RENAMED = {"changes": "set", "name": "", "source": ""}  # field of a Study -> key of a page
 SIGNS = ("lower", "higher", "alike")
 _MOST_BYTES = 1 << 20
 _MOST_SEEDS = 10_000
@@ -41,9 +41,13 @@ def read_study(path: str | Path) -> Study:
             raise ValueError(f"it has more than {_MOST_BYTES} bytes")
         values = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"a study must be a readable YAML file, but {path} is not: {_one_line(error)}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _one_line(error)
+        raise ValueError(
+            f"a study must be a readable YAML file, but {path} is not ({reason}); check the path, or begin one with "
+            "`tokenmask study FILE --new RUN`"
+        ) from error
     try:
-        return study_of(path.stem, values)
+        return replace(study_of(path.stem, values), source=str(path))
     except (TypeError, ValueError) as error:
         raise ValueError(f"study {path}: {_one_line(error)}") from error
 
@@ -60,7 +64,8 @@ def study_of(name: str, values: Any) -> Study:
         _is(key, page.get(key, ""), str)
     if "tiny" in page:
         _is("tiny", page["tiny"], bool)
-    given = {one.name: page[key] for one in fields(Study) if (key := RENAMED.get(one.name, one.name)) in page}
+    keys = {one.name: RENAMED.get(one.name, one.name) for one in fields(Study)}
+    given = {name: page[key] for name, key in keys.items() if key in page}
     seeds = page.get("seeds", 1)
     if _is_whole(seeds):
         seeds = list(range(whole("seeds", seeds, most=_MOST_SEEDS)))

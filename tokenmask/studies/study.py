@@ -86,6 +86,7 @@ class Study:
         seeds: of training and drawing.
         claims: what is expected.
         note: what a reader must know to judge the figures.
+        source: the file that it was read from, for messages; does not count in comparisons.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     claims: tuple[Claim, ...] = ()
     note: str = ""
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

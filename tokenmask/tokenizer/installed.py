@@ -5,6 +5,7 @@ Arrow: name --**load_tokenizer_class**--> class. Does not know: folders, any mod
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import TypeVar, cast
 
@@ -33,6 +34,7 @@ TOKENIZERS = {
     "janus": "tokenmask.modalities.published.janus:JanusTokenizer",
     "emu3": "tokenmask.modalities.published.emu3:Emu3Tokenizer",
     "cosmos": "tokenmask.modalities.published.cosmos:CosmosTokenizer",
+    "chameleon": "tokenmask.modalities.published.chameleon:ChameleonTokenizer",
     "snac": "tokenmask.modalities.published.snac:SnacTokenizer",
     "wavtokenizer": "tokenmask.modalities.published.wavtokenizer:WavTokenizer",
     "t2m": "tokenmask.modalities.published.t2m:T2mTokenizer",
@@ -124,9 +126,11 @@ def load_tokenizer_class(name: str) -> type[Tokenizer]:
     """
     found = find_tokenizers()
     if name not in found:
+        near = difflib.get_close_matches(str(name).lower(), found, 1, 0.75)
+        advice = f"write {near[0]!r}, or " if near else ""
         raise ValueError(
-            f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; install what brings it, or register "
-            "its class with register_tokenizer"
+            f"a tokenizer must be one of {', '.join(sorted(found))}, got {name!r}; {advice}install what brings it, or "
+            "register its class with register_tokenizer"
         )
     if name in _REGISTERED and name not in installed_tokenizers():
         return _REGISTERED[name]

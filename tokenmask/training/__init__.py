@@ -4,7 +4,8 @@ from tokenmask.training.adamw import AdamW
 from tokenmask.training.evaluation import StreamScore, code_losses, held_out_scores
 from tokenmask.training.optimiser import Optimiser
 from tokenmask.training.packing import Packing
-from tokenmask.training.trainer import Trainer, Training, keeps_all
+from tokenmask.training.settings import Training
+from tokenmask.training.trainer import Trainer, keeps_all
 
 __all__ = [
     "AdamW",

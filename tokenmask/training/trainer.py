@@ -7,11 +7,10 @@ are ``fitting``'s.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,132 +27,16 @@ from tokenmask.objectives import Loss, Objective
 from tokenmask.procedures import Plain, Procedure
 from tokenmask.processes import Processes, part_of, whole
 from tokenmask.tensor_files import save_tensors
-from tokenmask.training.adamw import AdamW
 from tokenmask.training.ahead import Ahead
 from tokenmask.training.only import Still
-from tokenmask.training.optimiser import Optimiser, optimisers_of
+from tokenmask.training.optimiser import optimisers_of
 from tokenmask.training.packing import Packing
-from tokenmask.training.parallel import ModelLoss, Sharding, alone, orders_itself, parallel
+from tokenmask.training.parallel import ModelLoss, alone, orders_itself, parallel
 from tokenmask.training.preparing import Prepared, Preparing
+from tokenmask.training.settings import Training
 from tokenmask.training.sharded import Newest, ShardedCheckpoints
 
 KEPT_FLOATS = 2**28  # of a batch in a process: 1 GiB
-MOST_PREFETCHED = 1024
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a model is optimised.
-
-    Args:
-        steps: optimisation steps.
-        batch_size: records of a batch, of all processes together.
-        peak_lr: learning rate after the warm-up; it falls along a half cosine to ``final_lr_share`` of itself.
-        warmup_steps: steps of the linear warm-up.
-        final_lr_share: see above.
-        decay_share: part of the steps after the warm-up in which it falls, the last ones; before, it is held. Source of
-            holding: arXiv:2404.06395, section 4.
-        optimiser: what moves the weights; its settings are its own.
-        accumulate: parts in which each process computes its rows, one after the other, with the activations of one at a
-            time; the gradients add up to those of the whole batch, so it is the same training to rounding.
-        clip_norm: largest norm of the gradient.
-        precision: "float32", or "bfloat16" for autocast.
-        products: "bfloat16" multiplies in bfloat16 in the layers of ``tokenmask.nn.linear``, forward and backward, and
-            leaves attention, norms, weights and their optimiser in float32; see :func:`tokenmask.nn.products.product`.
-            About two thirds of the time on a CPU that can, and another training, bit for bit; refused where the device
-            does not multiply in bfloat16 by itself.
-        sharding: what each of several processes holds, see :func:`tokenmask.training.parallel.parallel`; one process
-            holds everything.
-        gathered: "bfloat16" halves what shards send of their weights: those of the blocks are gathered in it, beside
-            ``precision`` bfloat16, whose products are of it anyway; weights that are held, their optimiser and the sums
-            of gradients stay float32.
-        compile: "blocks" compiles the parts of the backbone by ``torch.compile``, as whole graphs: the same losses to
-            rounding, another training bit for bit, after a minute or more of compiling (by a C++ compiler on the CPU).
-        recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
-            the same weights bit for bit, with less memory and more time. Norms, turns and gates are computed again in
-            any case where keeping them, too, takes more than 1 GB (``KEPT_FLOATS``).
-        ema: decay of a running mean of the weights, which is what a run then generates with; 0 keeps none. Source of
-            its warm-up: :class:`tokenmask.nn.EMA`.
-        checkpoint_every: steps between checkpoints.
-        checkpoints: "whole" collects all tensors in the first process, which writes one file while the others wait;
-            "sharded" lets each process write its own while training goes on, see
-            :class:`tokenmask.training.sharded.ShardedCheckpoints`. A run may change between them.
-        seed: of weights, data order, conditions and masks.
-        prefetch: batches that a thread prepares while steps are computed, up to 1024; 0 prepares each in its step. It
-            is the same training, bit for bit, and goes on from the same place.
-        mix_by: what the weights of several corpora are shares of, see :class:`tokenmask.corpus.Mixture`.
-        only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
-            where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
-    """
-
-    steps: int = 1000
-    batch_size: int = 32
-    peak_lr: float = 1e-3
-    warmup_steps: int = 50
-    final_lr_share: float = 0.05
-    decay_share: float = 1.0
-    optimiser: Optimiser = field(default_factory=AdamW)
-    accumulate: int = 1
-    clip_norm: float = 1.0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    products: Literal["float32", "bfloat16"] = "float32"
-    sharding: Sharding = "none"
-    gathered: Literal["float32", "bfloat16"] = "float32"
-    compile: Literal["none", "blocks"] = "none"
-    recompute: bool = False
-    ema: float = 0.0
-    checkpoint_every: int = 200
-    checkpoints: Literal["whole", "sharded"] = "whole"
-    seed: int = 0
-    prefetch: int = 4
-    mix_by: Literal["records", "positions"] = "records"
-    only: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}; raise it")
-        if not 0 <= self.prefetch <= MOST_PREFETCHED:  # each of them is held in memory
-            raise ValueError(
-                f"training.prefetch must lie in 0..{MOST_PREFETCHED}, got {self.prefetch}; 0 prepares no batch ahead, "
-                "4 is usual"
-            )
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
-        if not 0 < self.decay_share <= 1:
-            raise ValueError(
-                f"training.decay_share must lie above 0 and be at most 1, got {self.decay_share}; "
-                "1 lets it fall from the warm-up on"
-            )
-        if not 0 < self.peak_lr < 1e6:
-            raise ValueError(f"training.peak_lr must be above 0 and below 1e6, got {self.peak_lr}; 1e-3 is usual")
-        if self.precision != "float32" and self.products != "float32":
-            raise ValueError(
-                "training.precision bfloat16 multiplies in bfloat16 already, got training.products bfloat16 beside it; "
-                "leave one of them float32"
-            )
-        if self.gathered != "float32" and not (self.sharding == "full" and self.precision == "bfloat16"):
-            raise ValueError(
-                "training.gathered bfloat16 is of shards whose products are of bfloat16, got training.sharding "
-                f"{self.sharding} and precision {self.precision}; set them to full and bfloat16, or leave it float32"
-            )
-        if self.compile != "none" and self.products != "float32":
-            raise ValueError(
-                "training.products is chosen product by product, which compiled blocks cannot do, got bfloat16 beside "
-                "training.compile; set precision to bfloat16 instead"
-            )
-        if not self.clip_norm > 0:
-            raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
-
-    def lr(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        if step < self.warmup_steps:
-            return self.peak_lr * (step + 1) / self.warmup_steps
-        after = self.steps - self.warmup_steps
-        falling = after * self.decay_share
-        done = max(step - self.warmup_steps - (after - falling), 0) / max(falling, 1)
-        share = self.final_lr_share + (1 - self.final_lr_share) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
-        return self.peak_lr * share
 
 
 class Trainer:

@@ -98,6 +98,17 @@ def _hub(folder: Path) -> Path:
     return folder / "d/data/train-0.parquet"
 
 
+def _bare(folder: Path) -> Path:
+    """The same, of bytes without a path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "d/data").mkdir(parents=True)
+    table = pa.table({"jpg": pa.array([_png(number) for number in range(4)]), "text": ["a", "b", "c", "d"]})
+    pq.write_table(table, folder / "d/data/train-0.parquet", row_group_size=2)
+    return folder / "d/data/train-0.parquet"
+
+
 def _humanml(damaged: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         import numpy as np
@@ -131,6 +142,8 @@ _COCO = {
     "images": [{"id": number, "file_name": f"{number}.png"} for number in range(4)],
     "annotations": [{"id": 9 - number, "image_id": number, "caption": f"one {number}\n"} for number in range(4)],
 }
+_TOKEN = "".join(f"{number}.png#{one}\twords {one}\n" for number in range(4) for one in range(2))
+_CAPTIONS = "image,caption\n" + "".join(f'{number}.png,"a, {one}"\n' for number in range(4) for one in range(2))
 _NOTES = {"annotations/captions_train2017.json": json.dumps(_COCO)}
 
 
@@ -155,6 +168,9 @@ FORMATS = {
     "text of Kaldi": _tables("train/text", _wav, "sounds/{}.wav", _KALDI, SPOKEN),
     "words of LibriSpeech": _tables(*_LIBRI, _wav, "dev-clean/1/2/1-2-{}.wav", _LIBRI, SPOKEN),
     "captions of COCO": _tables(*_NOTES, _png, "train2017/{}.png", _NOTES, BOTH),
+    "tokens of Flickr8k": _tables("t.token.txt", _png, "Images/{}.png", {"t.token.txt": _TOKEN}, BOTH),
+    "captions of Flickr8k": _tables("captions.txt", _png, "Images/{}.png", {"captions.txt": _CAPTIONS}, BOTH),
+    "bytes of a hub": Format(_bare, items(BOTH, 2)),
     "joints of a folder": Format(_humanml("new_joints/000001.npy"), items(MOVED, 2)),
     "sentences of HumanML3D": Format(_humanml("texts/000001.txt"), items(MOVED, 2)),
     "split of HumanML3D": Format(_humanml("train.txt"), items(MOVED, 1)),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.formats.format import Format, media
+from tests.faults.formats.format import Format, items, media
 
 
 def _copy(part: str) -> Callable[[Path], Path]:
@@ -129,9 +129,30 @@ def _manifest(suffix: str) -> Callable[[Path], Path]:
 
 
 def _load_manifest(path: Path) -> Any:
-    from tokenmask.cli.sources import items
+    from tokenmask.cli import sources
 
-    return items([path], {"text": "text", "image": "image"})
+    return sources.items([path], {"text": "text", "image": "image"})
+
+
+def _embedding(suffix: str) -> Callable[[Path], Path]:
+    """A manifest whose cells hold the pictures."""
+
+    def make(folder: Path) -> Path:
+        import base64
+        import io
+
+        from PIL import Image
+
+        held = io.BytesIO()
+        Image.new("RGB", (4, 4), (60, 30, 200)).save(held, "PNG")
+        cell = base64.b64encode(held.getvalue()).decode()
+        cells = [cell, {"bytes": cell, "path": "a.png"}, list(held.getvalue()), f"data:image/png;base64,{cell}"]
+        rows = [{"image": cell, "text": [{"raw": "a"}, "b"]} for cell in cells]
+        text = json.dumps(rows, indent=1) if suffix == "json" else "\n".join(map(json.dumps, rows))
+        (folder / f"m.{suffix}").write_text(text)
+        return folder / f"m.{suffix}"
+
+    return make
 
 
 def _checkpoint(folder: Path) -> Path:
@@ -164,5 +185,7 @@ FORMATS = {
     "manifest jsonl": Format(_manifest("jsonl"), _load_manifest),
     "manifest csv": Format(_manifest("csv"), _load_manifest),
     "manifest parquet": Format(_manifest("parquet"), _load_manifest),
+    "manifest json of files": Format(_embedding("json"), items({"text": "text", "image": "image"})),
+    "manifest jsonl of files": Format(_embedding("jsonl"), items({"text": "text", "image": "image"})),
     "text": Format(_note, media("text", "Text")),
 }

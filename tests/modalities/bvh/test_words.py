@@ -51,6 +51,22 @@ def test_the_words_of_the_format_in_any_case(tmp_path: Path, text: str, clip: Mo
     assert apart(read(tmp_path, changed.replace("CHANNELS", "channels").replace("Frames:", "frames:")), clip) < 1e-4
 
 
+def test_joints_of_one_name_are_both_kept_and_said(tmp_path: Path, text: str, clip: MotionClip) -> None:
+    found = read(
+        tmp_path,
+        text.replace("JOINT RightHand", "JOINT LeftHand").replace("JOINT RightFoot", "JOINT LeftFoot"),
+        r"joints of one name are kept under names of their own "
+        r"\(Left(Hand|Foot) again is Left\1_, Left(Hand|Foot) again is Left\2_\)",
+    )
+    names = [name for name in found.skeleton.names if not name.endswith("_end")]
+    called = {"RightHand": "LeftHand_", "RightFoot": "LeftFoot_"}
+    assert sorted(names) == sorted(called.get(name, name) for name in clip.skeleton.names)
+    where = found.joint_positions()[:, [found.skeleton.names.index(called.get(n, n)) for n in clip.skeleton.names]]
+    assert (where - clip.joint_positions()).abs().max() < 1e-4
+    found.save(tmp_path / "again.bvh")
+    assert MotionClip.load(tmp_path / "again.bvh").skeleton.names == found.skeleton.names
+
+
 SPINE = "\tOFFSET 0.000000 20.000000 0.000000\n"
 LIST = "\tCHANNELS 3 Zrotation Xrotation Yrotation\n"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tokenmask.cli.folders import visible_files
 from tokenmask.cli.layouts.bids import bids
 from tokenmask.cli.layouts.entry import Entry, Layout
+from tokenmask.cli.layouts.flickr import flickr
 from tokenmask.cli.layouts.motions import humanml3d
 from tokenmask.cli.layouts.pictures import class_folders, coco
 from tokenmask.cli.layouts.saved import saved_datasets
@@ -23,7 +24,7 @@ __all__ = ["Entry", "Layout", "find", "shard"]
 
 Finder = Callable[[Path, list[Path], Collection[str], Mapping[str, str]], Layout | None]
 FINDERS: tuple[Finder, ...] = (
-    *(saved_datasets, shards, kaldi, ljspeech, coco, librispeech, vctk, bids, humanml3d),
+    *(saved_datasets, shards, kaldi, ljspeech, coco, flickr, librispeech, vctk, bids, humanml3d),
     *(tables, class_folders),  # which take what others leave
 )
 

@@ -15,7 +15,7 @@ from tokenmask.corpus import HELD_OUT, TRAIN
 
 WORDS = (  # columns of words, the likeliest first
     *("text", "caption", "captions", "transcription", "transcript", "sentence", "normalized_text", "description"),
-    *("prompt", "label", "category", "class"),
+    *("comment", "prompt", "label", "category", "class"),
 )
 SPLITS = {"train": TRAIN, "training": TRAIN} | dict.fromkeys(("val", "valid", "validation", "dev", "test"), HELD_OUT)
 
@@ -56,10 +56,33 @@ class Layout(NamedTuple):
     notes: Collection[str] = ()
 
 
+_INSIDE = ("raw", "text", "caption", "sentence")  # of an object, what its words are called
+
+
 def captions(value: Any) -> list[str]:
-    """The words in a cell: none if it is blank; of a list each, which become records of their own."""
+    """The words in a cell: none if it is blank; of a list each, which become records of their own.
+
+    Args:
+        value: words, a number, their UTF-8, an object that holds words as "raw", "text", "caption" or "sentence", or a
+            list of these.
+
+    Raises:
+        ValueError: something else.
+    """
     found = value if isinstance(value, list) else [] if value is None else [value]
-    return [str(one) for one in found if str(one).strip()]
+    said: list[str] = []
+    for one in found:
+        name = next((name for name in _INSIDE if name in one), None) if isinstance(one, dict) else None
+        inner = one if name is None else one[name]
+        if name is not None and isinstance(inner, list):
+            said += captions(inner)
+            continue
+        if isinstance(inner, bytes):
+            inner = inner.decode()
+        if isinstance(inner, dict | list):
+            raise ValueError(f"words must be a string or a list of strings, got {str(one)[:60]} among them")
+        said += [str(inner)] if inner is not None and str(inner).strip() else []
+    return said
 
 
 def modality_of(name: str, modalities: Iterable[str]) -> str | None:

@@ -5,13 +5,14 @@ Arrow: folder --**saved_datasets**--> entries. Does not know: other layouts, how
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of, told
+from tokenmask.cli.manifests import as_json
 from tokenmask.cli.media import suffixes_of
 from tokenmask.cli.packed import Part, holds_media, table
 from tokenmask.cli.spool import Spool
@@ -42,11 +43,16 @@ def saved_datasets(
     entries = Spool[Entry]()
     taken: dict[str, str] = {}
     for path, classes, split in shards:
-        held = table(path)
+        held = table(path, WORDS)
         taken = _taken(held, modalities, columns)
         key = path.relative_to(folder).with_suffix("").as_posix()
         for row in range(len(held)):
-            for entry in _entries(held, path, row, f"{key}/{row}", taken, classes, split):
+            try:
+                made = _entries(held, path, row, f"{key}/{row}", taken, classes, split)
+            except UnicodeDecodeError as error:
+                problem = f"row {row} of {path} must hold words in UTF-8, but does not ({error.reason}); leave it out"
+                made = [Entry(f"{key}/{row}", {}, problem=problem)]
+            for entry in made:
                 entries.append(entry)
     files_read = [*about, *(path for path, _, _ in shards)]
     return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
@@ -98,13 +104,16 @@ def _classes(info: Mapping[str, Any]) -> Classes:
 def _taken(held: Any, modalities: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
     """modality -> column."""
     taken = {one: name for one, name in columns.items() if name in held.column_names}
-    for field in held.schema:
-        if holds_media(field.type):
-            cells = [cell for cell in held[field.name][:64] if cell.is_valid]
-            sample = next((str(cell["path"]) for cell in cells if cell["path"].is_valid), "")
-            modality = modality_of(sample, modalities) or (field.name if field.name in modalities else None)
-            if modality is not None:
-                taken.setdefault(modality, field.name)
+    files = [field.name for field in held.schema if holds_media(field.type) and field.name not in WORDS]
+    for name in files:
+        sample = next((path for cell in held[name][:64] if (path := _path(cell))), "")
+        modality = modality_of(sample, modalities) or (name if name in modalities else None)
+        modality = modality or modality_of(f"a.{name}", modalities)  # jpg, wav: as WebDataset calls its members
+        if modality is not None:
+            taken.setdefault(modality, name)
+    media = [one for one in modalities if one != "text"]
+    if len(files) == len(media) == 1:
+        taken.setdefault(media[0], files[0])
     words = next((one for one in WORDS if one in held.column_names), None)
     if "text" in modalities and words is not None:
         taken.setdefault("text", words)
@@ -124,18 +133,30 @@ def _entries(
         if modality == "text":
             value, names = cell.as_py(), classes.get(column)
             if names is None or not isinstance(value, int):
-                said = captions(value)
+                try:
+                    said = captions(value)
+                except ValueError as error:
+                    return [Entry(key, {}, problem=f"row {row} of {path}, {column!r}: {error}; leave the row out")]
             elif 0 <= value < len(names):
                 said = [names[value]]
             continue
-        name, endings = str(cell["path"].as_py() or ""), suffixes_of(modality)
-        if "bytes" in list(cell) and not cell["bytes"].is_valid:
+        name, endings = _path(cell), suffixes_of(modality)
+        if isinstance(cell, Mapping) and "bytes" in cell and not cell["bytes"].is_valid:
             media[modality] = path.parent / name
             continue
         fits = Path(name).suffix.lower() in endings
         media[modality] = Part(path, (column, row), f"{row}{Path(name).suffix if fits else endings[0]}")
-    kinds = {field.name: field.type for field in held.schema}
-    others = [name for name, kind in kinds.items() if name not in taken.values() and not holds_media(kind)]
-    kept = {name: manifests.as_json(held[name][row].as_py()) for name in others}
-    about = {name: value for name, value in kept.items() if not isinstance(value, bytes)}
+    rest = [name for name in held.column_names if name not in taken.values()]
+    others = {name: cell for name in rest if (cell := held[name][row]).is_valid}
+    files = {field.name for field in held.schema if holds_media(field.type)}
+    about = {name: _path(cell) or "a file" if name in files else as_json(cell.as_py()) for name, cell in others.items()}
     return [Entry(key, media | ({"text": one} if one else {}), split, about) for one in said or [""]]
+
+
+def _path(cell: Any) -> str:
+    """What a cell of bytes and a path says that the file was called; "" if it does not say, or not in UTF-8."""
+    if not (isinstance(cell, Mapping) and cell.is_valid and "path" in cell):  # type: ignore[attr-defined]
+        return ""
+    with contextlib.suppress(UnicodeDecodeError):
+        return str(cell["path"].as_py() or "")
+    return ""

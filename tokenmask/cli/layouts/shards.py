@@ -65,13 +65,19 @@ def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -
         metadata["cls"] = content(parts["cls"]).decode(errors="replace").strip()
     words: list[dict[str, str | Path | Part]] = [{}]
     if "text" in modalities:
-        told = next(
-            (name for name in WORDS if isinstance(metadata.get(name), str | list) and captions(metadata[name])), ""
-        )
         if "txt" in parts:
             words = [{"text": parts["txt"]}]
-        elif told:
-            words = [{"text": one} for one in captions(metadata.pop(told))]
+        else:
+            where = f"{parts['json'].container / parts['json'].name}" if "json" in parts else ""
+            for name in WORDS:
+                try:
+                    said = captions(metadata[name]) if isinstance(metadata.get(name), str | list) else []
+                except ValueError as error:
+                    return [Entry(key, {}, problem=f"{where}, {name!r}: {error}; mend it")]
+                if said:
+                    del metadata[name]
+                    words = [{"text": one} for one in said]
+                    break
     media = {end: modality for end in parts if (modality := modality_of(f"x.{end}", modalities)) is not None}
     if len(set(media.values())) == len(media):
         together = {modality: parts[end] for end, modality in media.items()}

@@ -19,6 +19,7 @@ _KINDS = (".csv", ".tsv", ".jsonl")
 _OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
 Place = tuple[str, Path, Mapping[str, Path]]  # a column, the folder of its files, and files by values that are no names
 _BESIDE = ("", "clips", "audio", "audios", "wavs", "images", "files")  # folders in which tables have their files
+_MOST = 16  # other folders beside a table that are tried, and columns of a table in a file of text
 
 
 def tables(folder: Path, files: list[Path], modalities: Collection[str], columns: Mapping[str, str]) -> Layout | None:
@@ -28,16 +29,20 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
         return None
     named = [name for name in files if name.suffix.lower() in _KINDS and len(name.parts) <= 2]
     named += [name for name in files if name.name == "metadata.parquet" and len(name.parts) <= 2]
+    named += [
+        name for name in files if name.suffix.lower() == ".txt" and len(name.parts) <= 2 and _heads(folder / name)
+    ]
+    beside = sorted({name.parts[0] for name in files if len(name.parts) > 1 and modality_of(name.name, modalities)})
     found: dict[Path, Spool[Entry]] = {}
     taken: dict[str, str] = {}
     for name in named:
         try:
-            rows = Spool(manifests.rows(folder / name, ()))
+            rows = Spool(manifests.rows(folder / name, (), as_csv=name.suffix.lower() == ".txt"))
         except ValueError:
             if name.stem == "metadata":
                 raise
             continue  # a table of something else
-        places = _places(folder / name, rows, modalities, columns)
+        places = _places(folder / name, rows, modalities, columns, beside[:_MOST])
         places |= _by_stem(folder, files, rows, [one for one in modalities if one not in places], columns)
         if places:
             held = {column for row in rows for column in row.others}
@@ -58,7 +63,11 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
 
 
 def _places(
-    path: Path, rows: Sequence[manifests.Row], modalities: Collection[str], columns: Mapping[str, str]
+    path: Path,
+    rows: Sequence[manifests.Row],
+    modalities: Collection[str],
+    columns: Mapping[str, str],
+    beside: Sequence[str],
 ) -> dict[str, Place]:
     """modality -> the column that names its files, and the folder in which they lie, told by the first rows."""
     found: dict[str, Place] = {}
@@ -72,7 +81,8 @@ def _places(
                 or modality in found
             ):
                 continue
-            above = [path.parent / one for one in _BESIDE] + [path.parent.parent / one for one in _BESIDE[1:]]
+            above = [path.parent / one for one in (*_BESIDE, *beside)]
+            above += [path.parent.parent / one for one in _BESIDE[1:]]
             place = next((one for one in above if (one / value).is_file()), None)
             if place is not None:
                 found[modality] = (column, place, {})
@@ -117,6 +127,16 @@ def _by_stem(
     return found
 
 
+def _heads(path: Path) -> bool:
+    """Whether a file of text begins with names of columns, one of which is known: captions.txt of Flickr8k."""
+    try:
+        first = next((line for _, line in manifests.lines(path)), "")
+    except ValueError:
+        return False
+    names = [name.strip().strip('"').lower() for name in re.split(r"[,;|\t]", first)]
+    return 2 <= len(names) <= _MOST and any(name in WORDS for name in names)
+
+
 def _is_list(value: object, modalities: Collection[str]) -> TypeGuard[list[str]]:
     return isinstance(value, list) and any(isinstance(one, str) and modality_of(one, modalities) for one in value[:1])
 
@@ -134,7 +154,10 @@ def _entries(
         if known or isinstance(value, str):
             media[modality] = known.get(str(value), place / str(value))
     paths = [path for path in media.values() if isinstance(path, Path)]
-    said = captions(others.pop(words, None) if words else None)
+    try:
+        said = captions(others.pop(words, None) if words else None)
+    except ValueError as error:
+        return [Entry(where, {}, problem=f"line {row.number} of {folder / name}, {words!r}: {error}; mend the line")]
     if not paths:
         return [Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")]
     inside = paths[0].is_relative_to(folder)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenmask.analysis import condition_ranks
 from tokenmask.analysis.figures import Figure
@@ -32,6 +32,7 @@ class OwnConditionFirst(Metric):
     """
 
     splits: tuple[str, ...] = ("training", "held-out")
+    begins: ClassVar[tuple[str, ...]] = ("own ",)
 
     def __post_init__(self) -> None:
         for split in self.splits:
@@ -45,6 +46,8 @@ class OwnConditionFirst(Metric):
 
 class ClassSeen(Metric):
     """How often a linear classifier of training streams sees in a generated one the words that it was asked for."""
+
+    begins: ClassVar[tuple[str, ...]] = ("condition seen by a class probe",)
 
     def __call__(self, part: Part) -> Sequence[Figure]:
         """Whether a linear classifier, trained on training streams, sees the condition of generated ones."""

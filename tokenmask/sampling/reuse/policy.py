@@ -101,6 +101,11 @@ class Reuse(ABC):
     order_first: ClassVar[bool] = False
     gives_taps: ClassVar[bool] = False
 
+    @property
+    def reorders(self) -> bool:
+        """Whether cheap steps reveal what was settled by their own predictions."""
+        return False
+
     def inner(self, steps: int) -> list[int]:
         """The last step of the inner run that each step of a stage belongs to; the first one of a run is full."""
         return list(range(steps))

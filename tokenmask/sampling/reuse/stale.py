@@ -22,25 +22,26 @@ class StaleReuse(Reuse):
     next of them from logits that know the codes drawn since. Approximate: everything outside U is as the last full
     step saw it. ``sampling.drift`` measures what that costs. Source: ReCAP, arXiv:2505.19089, section 4; with
     ``where`` a raster of blocks, ``reorder`` and ``recompute`` "chosen" it is the dual cache of Fast-dLLM,
-    arXiv:2505.22618, section 3.2, with "open" its prefix cache.
+    arXiv:2505.22618, section 3.2, with "open" its prefix cache. In a stage of blocks (``Stage.block``) with ``n_local``
+    None and ``reorder`` they go with a schedule that decides in each step, as its threshold does.
 
     Args:
         pre_full: the first steps of a stage are full ones without cheap ones.
-        n_local: cheap steps after each later full step.
+        n_local: cheap steps after each later full step; None for all that follow in the stage, or in its block.
         where: the score that settles U, where it is not the order's own ranking.
         reorder: cheap steps rank what is left of U by their own predictions.
         recompute: "chosen" runs the positions of U and the controls, "open" also every position that is still open.
     """
 
     pre_full: int = 0
-    n_local: int = 1
+    n_local: int | None = 1
     where: Score | None = None
     reorder: bool = False
     recompute: Literal["chosen", "open"] = "chosen"
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.pre_full < 0 or self.n_local < 0:
+        if self.pre_full < 0 or (self.n_local is not None and self.n_local < 0):
             raise ValueError(f"StaleReuse counts steps, so neither may be negative, got {self}")
         if self.where is not None and self.where.reads_predictions:
             raise ValueError(f"StaleReuse.where must not read predictions, like RasterScore, got {self.where}")
@@ -49,9 +50,14 @@ class StaleReuse(Reuse):
         """As many single steps as ``pre_full``, then runs of 1 + ``n_local``."""
         last: list[int] = []
         while len(last) < steps:
-            run = 1 if len(last) < self.pre_full else min(1 + self.n_local, steps - len(last))
+            left = steps - len(last)
+            run = 1 if len(last) < self.pre_full else left if self.n_local is None else min(1 + self.n_local, left)
             last += [len(last) + run - 1] * run
         return last
+
+    @property
+    def reorders(self) -> bool:
+        return self.reorder
 
     def settles(self, context: ScoreContext) -> Tensor | None:
         return None if self.where is None else self.where(context)
