@@ -190,6 +190,25 @@ def test_another_recipe_in_the_same_folder_is_refused(run):
         prepare(run.folder, other, {"text": run.tokenizers["text"]}, corpora)
 
 
+def test_passes_over_the_corpus_are_counted_when_it_is_opened(run, tmp_path):
+    from dataclasses import replace
+
+    from tokenmask.corpus import Corpus
+    from tokenmask.recipes import load_recipe
+    from tokenmask.run import prepare
+
+    recipe = load_recipe("captions", tiny=True, overrides=["training.epochs=2.5", "training.batch_size=4"])
+    corpora = [(Path(path), weight) for path, weight in run.corpora]
+    trainer = prepare(tmp_path / "run", recipe, run.tokenizers, corpora)
+    records = sum(len(Corpus(path, "train")) for path, _ in corpora)
+    assert trainer.training.steps == -(-5 * records // 8) and trainer.training.epochs == 2.5
+    again = prepare(tmp_path / "run", recipe, run.tokenizers, corpora)  # the same run
+    assert again.training == trainer.training
+    with pytest.raises(ValueError, match="holds another run"):
+        other = replace(recipe, training=replace(recipe.training, epochs=3.0))
+        prepare(tmp_path / "run", other, run.tokenizers, corpora)
+
+
 @pytest.mark.parametrize("source", [3, None, ""])
 def test_what_is_no_checkpoint_is_refused(source):
     with pytest.raises(TypeError, match=f"a folder or the name of a repository, got {source!r}; name one"):

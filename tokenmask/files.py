@@ -10,11 +10,13 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 _LONGEST = 255  # bytes of a name in most file systems
 _SHOWN = 12  # bytes on either side of one that is wrong
+_PASSING: ContextVar[bool] = ContextVar("files are read back and removed", default=False)
 _MARKED = (  # the longer ones first: that of UTF-32 begins with that of UTF-16
     *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
     *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
@@ -71,6 +73,37 @@ def no_text(path: str | Path, error: UnicodeDecodeError) -> str:
     return f"{path} must be text in UTF-8, but is not ({error.reason}); save it as UTF-8"
 
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_PAGES = (b"<!doctype html", b"<html")
+_BOXES = {  # brands of ISO base media files that come under endings of others
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC; convert it to PNG or JPEG"),
+    **dict.fromkeys((b"M4A ", b"M4B "), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
+}
+
+
+def check_fetched(path: str | Path) -> None:
+    """ValueError for a file that only points to its content, as a clone without Git LFS has them: words, too, would be
+    read from it."""
+    path = Path(path)
+    if path.is_file() and path.stat().st_size < 1024 and _begin_of(path).startswith(_POINTER):
+        raise ValueError(f"{path} must hold its content, but is a pointer of Git LFS; fetch it with `git lfs pull`")
+
+
+def in_disguise(path: str | Path) -> str:
+    """What a file is that cannot be read as its ending says, and what to do, where its first bytes tell; else ""."""
+    begin = _begin_of(Path(path)) if Path(path).is_file() else b"?"
+    if not begin:
+        return "nothing, it has no bytes; copy it again"
+    if begin.lstrip().lower().startswith(_PAGES):
+        return "a page of HTML, as servers send in place of a file; fetch it again"
+    return _BOXES.get(begin[8:12], "") if begin[4:8] == b"ftyp" else ""
+
+
+def _begin_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
+
+
 @contextlib.contextmanager
 def writing_atomically(path: str | Path) -> Iterator[Path]:
     """Yields a hidden partial path beside ``path``; when the block ends well it takes that name, else it is removed.
@@ -90,10 +123,13 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
         mode = _usual_mode(partial)
         yield partial
         os.chmod(partial, mode)  # some libraries write by temporary files, which nobody else may read
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_folder(path.parent)
+        if _PASSING.get():
+            os.replace(partial, path)
+        else:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         todo = "shorten the name" if error.errno == errno.ENAMETOOLONG else "free some space or choose another folder"
@@ -103,6 +139,16 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+@contextlib.contextmanager
+def passing_files() -> Iterator[None]:
+    """While open, :func:`writing_atomically` does not wait for the disk: files are read back at once and removed."""
+    before = _PASSING.set(True)
+    try:
+        yield
+    finally:
+        _PASSING.reset(before)
 
 
 def _cut(name: str, size: int) -> str:

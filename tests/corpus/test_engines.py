@@ -4,13 +4,14 @@ import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from tests.corpus.engines import check, check_mapped
 from tests.worlds import tokenizers
-from tokenmask.corpus import ProcessPool, RayCluster, TableEncoder, build_corpus, engine_of, write_tables
+from tokenmask.corpus import ProcessPool, RayCluster, TableEncoder, build_corpus, encode_items, engine_of, write_tables
 from tokenmask.corpus.engines.packed import PackedTokenizer
 from tokenmask.corpus.engines.tables import item_table
 from tokenmask.corpus.items import Item
@@ -72,7 +73,7 @@ def test_what_is_warned_of_there_is_said_here(encode: TableEncoder, text: Tokeni
         assert write_tables([told], encode.specs, tmp_path).written == 1
 
 
-def test_other_columns_and_pickles_of_others_are_refused(encode: TableEncoder, text: Tokenizer) -> None:
+def test_other_columns_and_media_sealed_by_others_are_refused(encode: TableEncoder, text: Tokenizer) -> None:
     with pytest.raises(ValueError, match=r"must have the column 'key' and others of .*'text_words'.*, got .*'image"):
         encode(pa.table({"key": ["a"], "image_path": ["a.png"]}))
     table = item_table([Item("a", {"text": Text("a")})], b"secret")
@@ -129,3 +130,44 @@ def test_an_engine_that_answers_otherwise_is_refused(text: Tokenizer, tmp_path: 
         build_corpus(items, {"text": text}, tmp_path / "corpus", engine=Wrong(kind), progress=False)
     with pytest.raises(TypeError, match=r"engine must map a function over tables .*, got .*ProcessPool'>; pass"):
         build_corpus(items, {"text": text}, tmp_path / "other", engine=ProcessPool, progress=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["2", 1.0, True])
+def test_what_is_no_number_of_workers_is_refused(wrong: Any, text: Tokenizer) -> None:
+    for make in (ProcessPool, lambda workers: RayCluster(None, workers)):
+        with pytest.raises(TypeError, match=f"workers must be a whole number, at least 1, or None .*, got {wrong!r}"):
+            make(wrong)
+    with pytest.raises(TypeError, match="workers must be a whole number"):
+        list(encode_items([], {"text": text}, workers=wrong))
+    with pytest.raises(TypeError, match="an engine is named by a word, such as 'processes', got 2; write one"):
+        engine_of(2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match='address must be that of a cluster, such as "auto", got 6379'):
+        RayCluster(6379)  # type: ignore[arg-type]
+
+
+def test_what_makes_no_encoder_is_refused(text: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="needs a tokenizer for at least one stream, got none"):
+        TableEncoder.of({})
+    with pytest.raises(TypeError, match="tokenizers are given by stream"):
+        TableEncoder.of(text)  # type: ignore[arg-type]
+    for wrong in ("tokenizers/text", type(text)):
+        with pytest.raises(TypeError, match=r"'text' needs a tokenizer, got .*; open it first"):
+            TableEncoder.of({"text": wrong})  # type: ignore[dict-item]
+
+
+def test_what_is_no_table_is_refused(encode: TableEncoder, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"takes a pyarrow\.Table with a row an item, got list; make one of it"):
+        encode([{"key": "a"}])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="holds words, but its column 'text_words' holds int64; cast it to string"):
+        encode(pa.table({"key": ["a"], "text_words": [3]}))
+    made = encode(pa.table({"key": ["a"], "text_words": ["heart"]}))
+    for tables, sentence in (
+        (made, "takes tables one after the other, got Table; pass a list of them"),
+        (5, "takes tables one after the other, got int"),
+        (made.to_batches(), "takes what a TableEncoder gave, a pyarrow.Table, got RecordBatch; make a table of it"),
+    ):
+        with pytest.raises(TypeError, match=sentence):
+            write_tables(tables, encode.specs, tmp_path)
+    with pytest.raises(TypeError, match=r"needs the specs of the encoder, encode_table\.specs, got"):
+        write_tables([made], encode.tokenizers, tmp_path)  # type: ignore[arg-type]
+    assert list(tmp_path.glob("*.parquet")) == []

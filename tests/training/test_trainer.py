@@ -121,6 +121,18 @@ def test_wrong_training_gets_one_sentence(options):
         Training(**options)
 
 
+def test_epochs_are_steps_of_the_records_that_there_are():
+    """180 records in batches of 8: 22.5 a pass."""
+    training = Training(epochs=2, batch_size=8)
+    assert training.of_records(180).steps == 45 and training.of_records(180).epochs == 2
+    assert Training(epochs=0.1, batch_size=8).of_records(180).steps == 3
+    assert Training(epochs=0.001, batch_size=8).of_records(180).steps == 1
+    assert Training(steps=7).of_records(180) == Training(steps=7)
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"training\.epochs must be at least 0, got .*; 0 counts"):
+            Training(epochs=wrong)
+
+
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_parts_of_a_batch_train_as_the_whole(count, corpus):
     whole, parts = (worlds.make_trainer(corpus, accumulate=one, prefetch=0) for one in (1, count))

@@ -22,7 +22,7 @@ import torch
 from tokenmask.cli.learning import learn_for, media_of
 from tokenmask.cli.on_machines import Asked, lines
 from tokenmask.cli.show import say, waiting
-from tokenmask.corpus import TRAIN, CorpusWriter, Item, Record, encode_items, usual_workers
+from tokenmask.corpus import TRAIN, Corpus, CorpusWriter, Item, Record, encode_items, usual_workers
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.learners import learner_of
@@ -62,7 +62,7 @@ def dry_run(
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        tokenizers = dict(given)
+        tokenizers, before = dict(given), corpora
         if found:
             for name, options in recipe.streams.items():
                 if name not in tokenizers and options.shares is None:
@@ -70,6 +70,10 @@ def dry_run(
             tokenizers = {name: tokenizers[options.shares or name] for name, options in recipe.streams.items()}
             _encode(found, {name: tokenizers[name] for name in recipe.streams}, scratch / "corpus", workers)
             corpora = [*corpora, (scratch / "corpus", 1.0)]
+        if recipe.training.epochs:  # of all items, not of the few that were encoded
+            count = sum(len(Corpus(place, TRAIN)) for place, _ in before) + sum(item.split == TRAIN for item in found)
+            training = replace(recipe.training.of_records(count), epochs=0.0)
+            recipe = replace(recipe, training=training)
         _estimate(recipe, tokenizers, corpora, scratch, start, machines)
     return 0
 

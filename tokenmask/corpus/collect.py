@@ -41,13 +41,25 @@ def write_tables(
         row_group: see :class:`CorpusWriter`.
 
     Raises:
+        TypeError: no tables, or no specs.
         ValueError: tables of something else, or the folder holds another corpus.
         OSError: a shard could not be written.
     """
+    if isinstance(tables, pa.Table | str) or not isinstance(tables, Iterable):
+        raise TypeError(
+            f"write_tables takes tables one after the other, got {type(tables).__name__}; pass a list of them"
+        )
+    if not isinstance(specs, Mapping) or not all(isinstance(spec, StreamSpec) for spec in specs.values()):
+        raise TypeError(f"write_tables needs the specs of the encoder, encode_table.specs, got {specs!r}; pass these")
     writer = CorpusWriter(folder, specs, records_per_shard=records_per_shard, row_group=row_group)
     there, failed, written, skipped = writer.keys.copy(), [], 0, 0
     try:
         for table in tables:
+            if not isinstance(table, pa.Table):
+                raise TypeError(
+                    f"write_tables takes what a TableEncoder gave, a pyarrow.Table, got {type(table).__name__}; "
+                    "make a table of it, as pyarrow.Table.from_batches does"
+                )
             results, told = streams_of(table, specs)
             for words in told:
                 tell(words)

@@ -17,7 +17,7 @@ from tokenmask.corpus.engines.encoder import TableEncoder
 from tokenmask.corpus.engines.engine import Engine
 from tokenmask.corpus.engines.processes import ProcessPool
 from tokenmask.corpus.engines.tables import KEY, item_table, streams_of
-from tokenmask.corpus.engines.team import IN_HAND
+from tokenmask.corpus.engines.team import IN_HAND, check_workers
 from tokenmask.corpus.items import Item, Streams, encode_chunk, sentence
 from tokenmask.telling import tell
 from tokenmask.threads import usable_cores
@@ -38,8 +38,8 @@ def encode_items(
     the item that killed it and no other. Workers end with this process, however it ends.
 
     Args:
-        items: any iterable; read once, a few at a time. For several workers their media must be picklable: media
-            objects, or functions found by name.
+        items: any iterable; read once, a few at a time. For several workers their media must be said in words: media
+            objects, or functions found by name (:func:`tokenmask.corpus.engines.words.to_bytes`).
         tokenizers: stream name -> the tokenizer of that stream; an item may lack streams.
         workers: processes of this machine; 1 encodes in this one.
         engine: what encodes in place of ``workers``.
@@ -50,8 +50,7 @@ def encode_items(
         TypeError: an engine that is none.
         OSError: workers cannot be started, or a cluster was lost.
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    check_workers(workers, "core")
     if engine is None and workers == 1:
         for chunk in _chunks(items, ITEMS_AT_ONCE):
             yield from zip(chunk, encode_chunk(chunk, tokenizers), strict=True)

@@ -7,6 +7,7 @@ the parts of a recipe do, the format of a run folder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def prepare(
                 f"the recipe has the streams {', '.join(layout.streams)}, but {corpus.folder} also holds "
                 f"{', '.join(foreign)}; build a corpus without it or add it to the recipe"
             )
+    recipe = replace(recipe, training=recipe.training.of_records(sum(len(corpus) for corpus, _ in opened)))
     seed = recipe.training.seed
     model = MaskedModel.create(recipe.model, layout, pattern=recipe.pattern, head=recipe.head, seed=seed)
     if recipe.rows == "codebooks":

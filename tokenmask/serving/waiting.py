@@ -26,6 +26,7 @@ from tokenmask.serving.wire import CODES, Wire, refused
 from tokenmask.telling import heard
 
 LOOK_SECONDS = 0.25  # between two looks at whether who asked is still there
+GATHER_SECONDS = 0.003  # since the last one that came, before those that found nothing running are drawn
 
 
 @dataclass(eq=False)
@@ -176,8 +177,8 @@ class Waiting:
     def _next(self) -> list[Job]:
         """The oldest that waits and those that go with it; nothing when it is time to end."""
         with self._changed:
-            while not self._row and not self._stopping:
-                self._changed.wait()
+            if not self._row:
+                self._gather()
             if not self._row:
                 return []
             first = self._row[0]
@@ -189,6 +190,15 @@ class Waiting:
                 self._row.remove(job)
             self._running = len(jobs)
             return jobs
+
+    def _gather(self) -> None:
+        """Waits for a request, and for those that come with it, so that the first of many is not drawn alone."""
+        while not self._row and not self._stopping:
+            self._changed.wait()
+        seen = 0
+        while seen < len(self._row) < self.limits.most_rows and not self._stopping:
+            seen = len(self._row)
+            self._changed.wait(GATHER_SECONDS)
 
     def _end(self, job: Job, error: Refused | None, media: Sequence[Any] = ()) -> None:
         with self._changed:

@@ -10,11 +10,13 @@ import binascii
 import os
 import re
 import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenmask.files import passing_files
 from tokenmask.medium import said
 from tokenmask.play.limits import check_media, inside
 from tokenmask.run import Run
@@ -111,10 +113,13 @@ class Wire:
 
     def file_of(self, media: Any, ending: str) -> bytes:
         """The bytes of the file that media, or their codes, are saved as."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as place:
-            path = Path(place) / f"one{ending}"
-            (media.stream if ending == CODES else media).save(path)
+        path = self.folder / f"{uuid.uuid4().hex}{ending}"
+        try:
+            with passing_files():
+                (media.stream if ending == CODES else media).save(path)
             return path.read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _checked(codes: TokenStream, run: Run, name: str) -> TokenStream:

@@ -6,7 +6,7 @@ Does not know: models, data, the loop that follows them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tokenmask.training.adamw import AdamW
@@ -22,6 +22,8 @@ class Training:
 
     Args:
         steps: optimisation steps.
+        epochs: above 0, so many passes over the records take the place of ``steps``: as many steps as it takes to draw
+            that many times what all corpora hold, see :meth:`of_records`.
         batch_size: records of a batch, of all processes together.
         peak_lr: learning rate after the warm-up; it falls along a half cosine to ``final_lr_share`` of itself.
         warmup_steps: steps of the linear warm-up.
@@ -62,6 +64,7 @@ class Training:
     """
 
     steps: int = 1000
+    epochs: float = 0.0
     batch_size: int = 32
     peak_lr: float = 1e-3
     warmup_steps: int = 50
@@ -88,6 +91,8 @@ class Training:
         for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}; raise it")
+        if not 0 <= self.epochs < math.inf:
+            raise ValueError(f"training.epochs must be at least 0, got {self.epochs}; 0 counts training.steps instead")
         if self.accumulate > self.batch_size:
             raise ValueError(
                 "training.accumulate must be at most the records of a step, training.batch_size "
@@ -124,6 +129,15 @@ class Training:
             )
         if not self.clip_norm > 0:
             raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")
+
+    def of_records(self, count: int) -> Training:
+        """The same with the steps that it has on a number of records: those of ``epochs``, if there are any.
+
+        Where corpora have weights a pass is as many draws as they hold records, some of which come more often.
+        """
+        if not self.epochs:
+            return self
+        return replace(self, steps=max(1, math.ceil(self.epochs * count / self.batch_size)))
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

@@ -104,9 +104,9 @@ int main() {
   sample_budgets(FloatType::bfloat16, 126464, false, 1.1);
   emulated::device = {};
   sample_budgets(FloatType::float32, 65536, true, 1.1);
-  // Where there are no clusters, filters read such a row once for each eight bits of what they look for.
+  // Where there are no clusters, such a row is read twice, and then few of its codes.
   emulated::device.has_clusters = false;
-  sample_budgets(FloatType::bfloat16, 126464, false, 13);
+  sample_budgets(FloatType::bfloat16, 126464, false, 2.2);
   emulated::device = {};
   auto* open = reinterpret_cast<bool*>(is_open.data());
   const ChooseArgs choice = {logits.data(), open, count.data(), reinterpret_cast<bool*>(chosen.data()), rows, size};

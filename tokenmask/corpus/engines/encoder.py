@@ -55,7 +55,23 @@ class TableEncoder:
 
     @classmethod
     def of(cls, tokenizers: Mapping[str, Tokenizer], seal: bytes = b"") -> TableEncoder:
-        """The encoder of some tokenizers; one that several streams share travels once."""
+        """The encoder of some tokenizers; one that several streams share travels once.
+
+        Raises:
+            TypeError: no mapping of names to tokenizers.
+            ValueError: no tokenizer at all.
+        """
+        if not isinstance(tokenizers, Mapping):
+            raise TypeError(f'tokenizers are given by stream, as {{"text": tokenizer}}, got {tokenizers!r}; write that')
+        if not tokenizers:
+            raise ValueError(
+                "a TableEncoder needs a tokenizer for at least one stream, got none; name a stream and one"
+            )
+        for name, one in tokenizers.items():
+            if isinstance(one, type) or not all(hasattr(one, what) for what in ("spec", "encode_many", "save")):
+                raise TypeError(
+                    f"{name!r} needs a tokenizer, got {one!r}; open it first, with tokenmask.tokenizer.load_tokenizer"
+                )
         packed = {id(one): PackedTokenizer.of(one) for one in tokenizers.values()}
         return cls({name: packed[id(one)] for name, one in tokenizers.items()}, seal)
 
@@ -81,6 +97,7 @@ class TableEncoder:
         """Encodes the rows of a table; an item that cannot be read or encoded is refused with a reason.
 
         Raises:
+            TypeError: no table, or columns that hold no words.
             ValueError: the table has other columns than those above, or a tokenizer cannot be opened.
         """
         self._check(table)
@@ -100,6 +117,11 @@ class TableEncoder:
         return token_table(table, [ValueError(reason)] * len(table), self.specs)
 
     def _check(self, table: pa.Table) -> None:
+        if not isinstance(table, pa.Table):
+            raise TypeError(
+                f"a TableEncoder takes a pyarrow.Table with a row an item, got {type(table).__name__}; make one of it, "
+                "as pyarrow.Table.from_pylist(rows) does, or call batches for RecordBatches"
+            )
         names = set(table.column_names)
         known = {
             KEY,
@@ -113,6 +135,12 @@ class TableEncoder:
                 f"a table of items must have the column {KEY!r} and others of {sorted(known - {KEY, SEALED})}, got "
                 f"{sorted(names)}; rename or leave out the others"
             )
+        for name in table.column_names:
+            kind = table.schema.field(name).type
+            if name != SEALED and not (_is_words(kind) or pa.types.is_null(kind)):
+                raise TypeError(
+                    f"a table of items holds words, but its column {name!r} holds {kind}; cast it to string"
+                )
 
     def _items(self, table: pa.Table, tokenizers: Mapping[str, Tokenizer]) -> Iterator[Item]:
         for row in table.to_pylist():
@@ -128,6 +156,10 @@ class TableEncoder:
             if row.get(SEALED) is not None:
                 media |= unsealed(row[SEALED], self.seal)
             yield Item(row[KEY] or "", media)
+
+
+def _is_words(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _both(name: str) -> None:

@@ -41,8 +41,11 @@ def engine_of(word: str, workers: int | None = None) -> Engine | None:
         workers: processes that encode; None is as many as it has CPUs.
 
     Raises:
+        TypeError: no word.
         ValueError: another word.
     """
+    if not isinstance(word, str):
+        raise TypeError(f"an engine is named by a word, such as {PROCESSES!r}, got {word!r}; write one")
     name, colon, address = word.partition(":")
     if word == LOCAL:
         return None

@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 
 from tokenmask.corpus.engines.encoder import TableEncoder
-from tokenmask.corpus.engines.team import Lost, Team, in_order
+from tokenmask.corpus.engines.team import Lost, Team, check_workers, in_order
 from tokenmask.corpus.items import sentence
 from tokenmask.threads import usable_cores
 
@@ -39,8 +39,11 @@ class RayCluster:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers must be at least 1, got {self.workers}; None takes one for each CPU")
+        check_workers(self.workers, "CPU")
+        if self.address is not None and not isinstance(self.address, str):
+            raise TypeError(
+                f'address must be that of a cluster, such as "auto", got {self.address!r}; write it as words'
+            )
 
     @property
     def size(self) -> int:

@@ -6,6 +6,7 @@ Arrow: tables --**ProcessPool**--> token tables. Does not know: items, where tab
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ import pyarrow as pa
 import torch
 
 from tokenmask.corpus.engines.encoder import TableEncoder
-from tokenmask.corpus.engines.team import Lost, Team, in_order
+from tokenmask.corpus.engines.team import Lost, Team, check_workers, in_order
+from tokenmask.corpus.engines.words import from_bytes, to_bytes
 from tokenmask.corpus.items import sentence
 from tokenmask.threads import usable_cores
 
 _CONTEXT = get_context("spawn")  # a fork would copy the locks of torch's threads
+_TABLE, _PROBLEM = b"t", b"p"  # what an answer begins with
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ class ProcessPool:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers must be at least 1, got {self.workers}; None takes one for each core")
+        check_workers(self.workers, "core")
 
     @property
     def size(self) -> int:
@@ -74,9 +76,9 @@ class _Worker:
     def greet(self) -> None:
         """Takes what it says of its start: None when it listens, then what is wrong with it, "" for nothing."""
         try:
-            problem: str | None = self.connection.recv()
+            problem: str | None = json.loads(self.connection.recv_bytes())
             if problem is None:
-                self.connection.send(self._encode)
+                self.connection.send_bytes(to_bytes(self._encode))
                 return
         except (EOFError, OSError):
             problem = "one ended at once; scripts that use workers begin their work under if __name__ == '__main__'"
@@ -117,7 +119,7 @@ class _Processes(Team[_Worker]):
     def give(self, worker: _Worker, table: pa.Table) -> None:
         worker.busy = True
         with contextlib.suppress(OSError):  # it died; `take` will see that
-            worker.connection.send(table)
+            worker.connection.send_bytes(_packed(table))
 
     def wait(self) -> Sequence[_Worker]:
         waited = {worker.connection: worker for worker in self._workers if worker.busy or not worker.ready}
@@ -130,7 +132,7 @@ class _Processes(Team[_Worker]):
     def take(self, worker: _Worker) -> pa.Table:
         worker.busy = False
         try:
-            answer = worker.connection.recv()
+            kind, *_ = answer = worker.connection.recv_bytes()
         except (EOFError, OSError):
             code = worker.stop()
             worker.start()
@@ -138,30 +140,42 @@ class _Processes(Team[_Worker]):
             raise Lost(
                 f"the process that encoded it was ended {how}: too little memory, or a fault in what reads it"
             ) from None
-        if isinstance(answer, str):
-            raise ValueError(answer)
-        return answer
+        if kind == _PROBLEM[0]:
+            raise ValueError(answer[1:].decode())
+        return _unpacked(answer[1:])
 
 
 def _serve(connection: Connection) -> None:
     """A worker: says that it listens, then that it is ready, or why not; then answers tables until nobody asks more."""
     torch.set_num_threads(1)
-    connection.send(None)
+    connection.send_bytes(json.dumps(None).encode())
     try:
-        encode: TableEncoder = connection.recv()
+        encode: TableEncoder = from_bytes(connection.recv_bytes())
         encode.open()
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to tell it
-        connection.send(sentence(error))
+        connection.send_bytes(json.dumps(sentence(error)).encode())
         return
-    connection.send("")
+    connection.send_bytes(json.dumps("").encode())
     with contextlib.suppress(EOFError, OSError):  # the parent went away
         while True:
-            table = connection.recv()
+            table = _unpacked(connection.recv_bytes())
             try:
-                answer: pa.Table | str = encode(table)
+                answer = _TABLE + _packed(encode(table))
             except ValueError as error:  # of the table as a whole
-                answer = sentence(error)
-            connection.send(answer)
+                answer = _PROBLEM + sentence(error).encode()
+            connection.send_bytes(answer)
+
+
+def _packed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _unpacked(data: bytes) -> pa.Table:
+    with pa.ipc.open_stream(data) as reader:
+        return reader.read_all()
 
 
 @contextlib.contextmanager

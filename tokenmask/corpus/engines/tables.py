@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hmac
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from tokenmask.corpus.columns import streams_in
+from tokenmask.corpus.engines.words import from_bytes, to_bytes
 from tokenmask.corpus.items import Item, Streams, sentence
 from tokenmask.corpus.records import TRAIN
 from tokenmask.streams import StreamSpec
@@ -26,7 +26,7 @@ from tokenmask.streams import StreamSpec
 SEALED = "sealed"  # the column of media that are objects of Python; what opens it must have sealed it
 KEY, SPLIT, METADATA = "key", "split", "metadata"
 REFUSED, TOLD = "refused", "told"
-_SIGNED = 32  # bytes before a pickle that say who made it
+_SIGNED = 32  # bytes before media that say who made them
 
 
 def item_table(items: Sequence[Item], seal: bytes) -> pa.Table:
@@ -34,20 +34,14 @@ def item_table(items: Sequence[Item], seal: bytes) -> pa.Table:
 
     Args:
         items: keys, splits and metadata stay here; rows are told apart by their order.
-        seal: some secret bytes; a pickle that carries none of theirs is never opened.
+        seal: some secret bytes; media that carry none of theirs are never opened, since they name functions to call.
 
     Raises:
-        ValueError: media that are not picklable.
+        ValueError: media that cannot be said in words, see :func:`tokenmask.corpus.engines.words.to_bytes`.
     """
     rows = []
     for item in items:
-        try:
-            data = pickle.dumps(dict(item.media), protocol=pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            raise ValueError(
-                f"media for several workers must be picklable, got {sentence(error)}; use functions that are found by "
-                "name, or 1 worker"
-            ) from error
+        data = to_bytes(dict(item.media))
         rows.append(hmac.digest(seal, data, "sha256") + data)
     keys = [item.key.encode(errors="backslashreplace").decode() for item in items]
     return pa.table({KEY: pa.array(keys, pa.string()), SEALED: pa.array(rows, pa.binary())})
@@ -64,7 +58,7 @@ def unsealed(data: bytes, seal: bytes) -> Mapping[str, Any]:
         raise ValueError(
             "sealed media are opened only by the encoder they were made for, got others; give NAME_path or NAME_words"
         )
-    media: Mapping[str, Any] = pickle.loads(data)
+    media: Mapping[str, Any] = from_bytes(data)
     return media
 
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -32,6 +32,21 @@ class Lost(Exception):
 
 
 W = TypeVar("W")
+
+
+def check_workers(workers: Any, each: str) -> None:
+    """Refuses what is no number of workers.
+
+    Raises:
+        TypeError: no whole number and not None.
+        ValueError: less than 1.
+    """
+    if workers is None:
+        return
+    if not isinstance(workers, int) or isinstance(workers, bool):
+        raise TypeError(f"workers must be a whole number, at least 1, or None for one for each {each}, got {workers!r}")
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}; None takes one for each {each}")
 
 
 class Team(ABC, Generic[W]):
