@@ -41,7 +41,7 @@ def test_every_field_of_the_sampler_can_be_set(run, drawn):
     words = ("--set", "steps=3", "--set", "pick.min_p=0.2", "--set", "schedule.class_path=UniformSchedule")
     pick = replace(run.recipe.sampler.pick, min_p=0.2)
     assert drawn(*words) == asked(run, steps=3, pick=pick, schedule=UniformSchedule())
-    assert drawn(*words, "--steps", 2) == asked(run, steps=2, pick=pick, schedule=UniformSchedule())
+    assert drawn(*words[2:], "--steps", 2) == asked(run, steps=2, pick=pick, schedule=UniformSchedule())
 
 
 def test_a_size_is_said_once_and_fits(run, drawn, refusal):
