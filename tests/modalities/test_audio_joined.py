@@ -228,3 +228,13 @@ def test_aac_that_is_called_mp3_is_refused(tmp_path: Path, tag: bytes) -> None:
         path.write_bytes(tag + (begin + bytes([0x50, 0x80, 0x2E, 0x7F, 0xFC]) + bytes(360)) * 20)
         with pytest.raises(ValueError, match=r"a\.mp3 must be .*it is AAC \(ADTS\)"):
             AudioClip.load(path)
+
+
+@pytest.mark.parametrize("kept", range(8))
+def test_a_second_mp3_that_is_cut_within_its_count_ends(kept: int, tmp_path: Path) -> None:
+    """Its header says what counts its frames, and the file ends before the number."""
+    soundfile.write(path := tmp_path / "a.mp3", np.zeros(8000), 16000, format="MP3")
+    data = path.read_bytes()
+    mark = next(one for one in (b"Xing", b"Info") if one in data)
+    path.write_bytes(data + data[: data.index(mark) + kept])
+    assert len(streams(path, [])) >= 1
