@@ -172,10 +172,11 @@ class Image(Medium):
             TypeError,  # of a page of TIFF without dimensions
             EOFError,
             RuntimeError,  # of libavif
+            MemoryError,  # of a decoder that believes in what is announced
             struct.error,
             pillow.DecompressionBombError,
         ) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()) or "it asks for more memory than there is"
             raise ValueError(
                 f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
             ) from error
@@ -236,7 +237,10 @@ def moves(path: str | Path) -> bool:
     try:
         with pillow.open(path) as picture:
             return bool(getattr(picture, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, pillow.DecompressionBombError):
+    except (
+        *(OSError, SyntaxError, ValueError, TypeError, EOFError, MemoryError),
+        *(struct.error, pillow.DecompressionBombError),
+    ):
         return False
 
 
