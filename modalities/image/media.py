@@ -20,7 +20,14 @@ from torch import Tensor
 
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
-from tokenmask.modalities.image.chunks import colours_told, extra_bands, has_signed_bytes, spare_bytes, white_is_zero
+from tokenmask.modalities.image.chunks import (
+    colours_told,
+    extra_bands,
+    has_signed_bytes,
+    read_wide_planes,
+    spare_bytes,
+    white_is_zero,
+)
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 
@@ -150,6 +157,7 @@ class Image(Medium):
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     spare = spare_bytes(picture, path)
+                    read_wide_planes(picture)
                     picture.load()
                     made, told = colours_told(path)
                     if made and picture.mode != "1":  # black and white are the same in all of them
