@@ -210,9 +210,7 @@ def psnr_db(originals: Tensor, copies: Tensor, peak: float = 255.0) -> float:
 def pca_coded(train: Tensor, items: Tensor, bits: float) -> Tensor:
     """Codes vectors by quantised principal components that spend ``bits`` each, and decodes them again.
 
-    Components come from ``train``. Each has a Lloyd-Max quantiser fitted to its training values, with any number of
-    levels (not only powers of two); levels are handed out where they lower the training error most per bit, until
-    the logarithms of all level counts sum up to ``bits``: reverse water-filling with real quantisers.
+    See :class:`PcaCoder`, which does it part by part.
 
     Args:
         train: float [N, d].
@@ -221,23 +219,56 @@ def pca_coded(train: Tensor, items: Tensor, bits: float) -> Tensor:
 
     Returns:
         float64 [M, d], the decoded items.
+    """
+    return PcaCoder.fit(train, bits).coded(items)
+
+
+@dataclass(frozen=True, eq=False)
+class PcaCoder:
+    """A coder of vectors by quantised principal components.
+
+    Components come from ``train``. Each has a Lloyd-Max quantiser fitted to its training values, with any number of
+    levels (not only powers of two); levels are handed out where they lower the training error most per bit, until
+    the logarithms of all level counts sum up to ``bits``: reverse water-filling with real quantisers.
+
+    Args:
+        mean: float64 [d].
+        basis: float64 [d, components].
+        books: levels of each component, ascending.
 
     Source: Lloyd 1982; Max 1960; reverse water-filling, Cover and Thomas, section 10.3.3.
     """
-    train, items = train.double(), items.double()
-    mean = train.mean(0)
-    wanted = min(int(bits) + 1, len(train), train.shape[1])  # a component that is kept costs one bit at least
-    basis = _principal_axes(train - mean, max(wanted, 1))
-    if not basis.shape[1]:  # training items that are all alike have no components
-        return mean.expand(items.shape).clone()
-    scores, own = ((train - mean) @ basis).T.contiguous(), ((items - mean) @ basis).T.contiguous()
-    counts = [n for n in _LEVELS if n == 1 or n * _SAMPLES_PER_LEVEL <= len(train)]
-    books = [_lloyd_max(scores, n) for n in counts]
-    errors = torch.stack([(scores - _quantise(scores, book)).square().mean(1) for book in books], 1)  # [component, n]
-    chosen = _hand_out(errors, torch.tensor(counts).double().log2(), bits)
-    coded = torch.stack([_quantise(own[i : i + 1], books[n][i : i + 1])[0] for i, n in enumerate(chosen)])
-    decoded: Tensor = coded.T @ basis.T + mean
-    return decoded
+
+    mean: Tensor
+    basis: Tensor
+    books: Sequence[Tensor]
+
+    @classmethod
+    def fit(cls, train: Tensor, bits: float) -> Self:
+        """Learns from training vectors, float [N, d], to spend ``bits`` for each vector."""
+        held = train.double()
+        mean = held.mean(0)
+        centred = held - mean if held is train else held.sub_(mean)  # a copy of its own: thousands of images are large
+        wanted = min(int(bits) + 1, len(train), train.shape[1])  # a component that is kept costs one bit at least
+        basis = _principal_axes(centred, max(wanted, 1))
+        if not basis.shape[1]:  # training items that are all alike have no components
+            return cls(mean, basis, [])
+        scores = (centred @ basis).T.contiguous()
+        del held, centred
+        counts = [n for n in _LEVELS if n == 1 or n * _SAMPLES_PER_LEVEL <= len(train)]
+        books = [_lloyd_max(scores, n) for n in counts]
+        errors = torch.stack([(scores - _quantise(scores, book)).square().mean(1) for book in books], 1)
+        chosen = _hand_out(errors, torch.tensor(counts).double().log2(), bits)
+        return cls(mean, basis, [books[n][i : i + 1] for i, n in enumerate(chosen)])
+
+    def coded(self, items: Tensor) -> Tensor:
+        """float64 [M, d], vectors float [M, d] coded and decoded again."""
+        if not self.books:
+            return self.mean.expand(items.shape).clone()
+        own = ((items.double() - self.mean) @ self.basis).T.contiguous()
+        coded = torch.stack([_quantise(own[i : i + 1], book)[0] for i, book in enumerate(self.books)])
+        decoded: Tensor = coded.T @ self.basis.T + self.mean
+        return decoded
 
 
 def _principal_axes(centred: Tensor, number: int) -> Tensor:

@@ -73,6 +73,37 @@ def no_text(path: str | Path, error: UnicodeDecodeError) -> str:
     return f"{path} must be text in UTF-8, but is not ({error.reason}); save it as UTF-8"
 
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_PAGES = (b"<!doctype html", b"<html")
+_BOXES = {  # brands of ISO base media files that come under endings of others
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC; convert it to PNG or JPEG"),
+    **dict.fromkeys((b"M4A ", b"M4B "), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
+}
+
+
+def check_fetched(path: str | Path) -> None:
+    """ValueError for a file that only points to its content, as a clone without Git LFS has them: words, too, would be
+    read from it."""
+    path = Path(path)
+    if path.is_file() and path.stat().st_size < 1024 and _begin_of(path).startswith(_POINTER):
+        raise ValueError(f"{path} must hold its content, but is a pointer of Git LFS; fetch it with `git lfs pull`")
+
+
+def in_disguise(path: str | Path) -> str:
+    """What a file is that cannot be read as its ending says, and what to do, where its first bytes tell; else ""."""
+    begin = _begin_of(Path(path)) if Path(path).is_file() else b"?"
+    if not begin:
+        return "nothing, it has no bytes; copy it again"
+    if begin.lstrip().lower().startswith(_PAGES):
+        return "a page of HTML, as servers send in place of a file; fetch it again"
+    return _BOXES.get(begin[8:12], "") if begin[4:8] == b"ftyp" else ""
+
+
+def _begin_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
+
+
 @contextlib.contextmanager
 def writing_atomically(path: str | Path) -> Iterator[Path]:
     """Yields a hidden partial path beside ``path``; when the block ends well it takes that name, else it is removed.

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from tokenmask.files import check_fetched, in_disguise
+
 RECORD_MARK = "#"  # FILE#RECORD names one of many records of a file
 
 
@@ -166,8 +168,15 @@ def load_media(kind: Any, path: str | Path, **options: Any) -> Any:
         ValueError: as :meth:`Medium.load`, or a file without such a record.
     """
     file, name = file_and_record(path)
+    check_fetched(file)
     if name is None:
-        return kind.load(path, **options)
+        try:
+            return kind.load(path, **options)
+        except ValueError as error:
+            is_file = Path(path).is_file() and not said(kind, "words")
+            if is_file and (other := in_disguise(path)):
+                raise ValueError(f"{path} must be what its ending says, but is {other}") from error
+            raise
     records = records_of(kind, file)
     if name not in records or not name:
         held = ", ".join(list(records)[:8]) or "none"

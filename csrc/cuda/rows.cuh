@@ -1,5 +1,5 @@
 // How rows are given to teams: a warp, a block of 256 or of 512 threads a row, by its length, which keep what they
-// computed of the row in shared memory; rows that do not fit are computed again from global memory in each pass.
+// computed of the row in shared memory; rows that do not fit are computed again from global memory where they are needed.
 #pragma once
 
 #ifndef EMULATED

@@ -1,5 +1,6 @@
 // sample_codes: a team a row. The row is read once, and z is kept in shared memory for what follows, of long rows in that
-// of several blocks; of rows that are too long for these, z is computed again from the logits in each pass.
+// of several blocks. Rows that are too long for these are read twice: then a byte of each code is kept, by which filters
+// look again at few of them.
 #include "clusters.cuh"
 #include "rows.cuh"
 #include "select.cuh"
@@ -10,12 +11,28 @@ namespace tokenmask {
 
 namespace {
 
+constexpr int kThreadsOfLongest = 512;  // of the team of a row that nothing keeps
+
+// Of a row that is not kept: how far each code lies below the largest, in eighths of a nat, and how many codes and how much
+// mass lie there.
+struct Marks {
+  static constexpr int kFar = kBins - 1;  // and farther
+  TeamMemory<kThreadsOfLongest>* bins;    // or null, where there is no room for marks
+  uint8_t* of_codes;                      // [size]
+
+  __device__ static int mark_of(float x) {
+    const float far = x * -8.0f;
+    return far < float(kFar) ? int(far) : kFar;
+  }
+};
+
 template <FloatType type, bool cached>
 struct Row {
   const SampleCodesArgs& args;
   int64_t row;
   float* kept;    // [end - begin], if cached
   int64_t begin;  // of what the own block has
+  Marks marks;
   float guidance, temperature, largest;
 
   __device__ bool is_allowed(int64_t i) const {
@@ -42,6 +59,8 @@ struct Row {
     return temperature == 1.0f ? below : divide(below, temperature);
   }
   __device__ int32_t full_weight(int64_t i) const { return weight(x(i)); }
+  __device__ bool has_marks() const { return !cached && marks.bins; }
+  __device__ int mark(int64_t i) const { return marks.of_codes[i]; }
   __device__ int32_t key(int64_t i) const { return order_key(z(i)); }
 };
 
@@ -89,14 +108,18 @@ __device__ Extremes read_row(const Team<kSize, kSpread>& team, const Places& pla
   return {low, team.most(static_cast<long long>(places(high, at)))};
 }
 
-// What the filters keep: places from `from` on, weights from `least` on.
+// What the filters keep: marks up to `mark`, of codes with that mark places from `from` on, weights from `least` on, which
+// have marks up to `farthest`.
 struct Kept {
   int64_t from;
   int32_t least;
+  int mark, farthest;
 };
 
 template <FloatType type, bool cached>
 __device__ int32_t kept_weight(const Row<type, cached>& row, const Places& places, const Kept& kept, int64_t i) {
+  // A byte tells of most codes that they are not kept.
+  if (row.has_marks() && (row.mark(i) > kept.mark || row.mark(i) > kept.farthest)) return 0;
   const int32_t w = row.full_weight(i);
   return w >= kept.least && (kept.from == kEverything || places(row.key(i), i) >= kept.from) ? w : 0;
 }
@@ -174,24 +197,61 @@ __device__ int64_t find_code(const Team<kSize, kSpread>& team, const Places& pla
   return team.memory.found;
 }
 
+// Takes from the marks what top-k does not keep, and returns the mass that is left.
+template <FloatType type, bool cached, int kSize, bool kSpread>
+__device__ int64_t cut_marks(const Team<kSize, kSpread>& team, const Places& places, const Row<type, cached>& row,
+                             const Kept& top_k) {
+  long long at_last = 0;
+  for (int64_t i = places.begin + team.thread; i < places.end; i += kSize) {
+    if (row.mark(i) == top_k.mark) at_last += kept_weight(row, places, top_k, i);
+  }
+  at_last = team.sum(at_last);
+  for (int mark = team.thread; mark < kBins; mark += kSize) {
+    if (mark >= top_k.mark) row.marks.bins->set(mark, mark == top_k.mark ? at_last : 0);
+  }
+  team.sync();
+  long long mass = 0;
+  for (int mark = team.thread; mark < kBins; mark += kSize) mass += row.marks.bins->sum(mark);
+  return team.sum(mass);
+}
+
 // Top-k, then top-p, then min-p.
 template <FloatType type, bool cached, int kSize, bool kSpread>
 __device__ Kept filter(const Team<kSize, kSpread>& team, const Places& places, const Row<type, cached>& row,
                        int64_t mass) {
   const SampleCodesArgs& args = row.args;
-  Kept kept = {kEverything, 0};
+  Kept kept = {kEverything, 0, Marks::kFar, Marks::kFar};
   const auto key_at = [&](int64_t i) { return row.key(i); };
+  // The place that a shortest prefix ends at; its mark first, where there are marks, by what lies at each.
+  const auto end_of = [&]<typename By>(By, int64_t needed, auto at_mark, auto mass_at) {
+    int mark = Marks::kFar;
+    if (row.has_marks()) {
+      int64_t before;
+      mark = team.find_bin(needed, false, at_mark, before);
+      needed -= before;
+    }
+    const auto takes = [&](int64_t i) { return !row.has_marks() || row.mark(i) == mark; };
+    return Kept{select_from<By>(team, places, needed, key_at, mass_at, takes), 0, mark, Marks::kFar};
+  };
   if (args.top_k > 0 && args.top_k < args.size) {
-    kept.from = select_from<ByCount>(team, places, args.top_k, key_at, [](int64_t) { return 1; });
+    const auto count_at = [&](int mark) { return int64_t{row.marks.bins->counts[mark]}; };
+    kept = end_of(ByCount(), args.top_k, count_at, [](int64_t) { return 1; });
   }
   if (args.top_p < 1.0) {
     const Kept top_k = kept;
     const auto mass_at = [&](int64_t i) { return int64_t{kept_weight(row, places, top_k, i)}; };
-    if (kept.from != kEverything) mass = sum_pieces(team, places, mass_at).all;
-    const int64_t from = select_from<ByMass>(team, places, share_of(args.top_p, mass), key_at, mass_at);
-    kept.from = from > top_k.from ? from : top_k.from;
+    if (kept.from != kEverything)
+      mass = row.has_marks() ? cut_marks(team, places, row, top_k) : sum_pieces(team, places, mass_at).all;
+    const auto mass_of = [&](int mark) { return row.marks.bins->sum(mark); };
+    const Kept top_p = end_of(ByMass(), share_of(args.top_p, mass), mass_of, mass_at);
+    if (top_p.mark < top_k.mark || top_p.from > top_k.from) kept = top_p;
   }
-  if (args.min_p > 0.0) kept.least = int32_t(share_of(args.min_p, kFullWeight));
+  if (args.min_p > 0.0) {
+    kept.least = int32_t(share_of(args.min_p, kFullWeight));
+    // An eighth more than it takes, for what logarithm and weights are rounded by.
+    const float far = -8.0f * logf(float(args.min_p)) + 1.0f;
+    kept.farthest = far < 1.0f ? 1 : far < float(Marks::kFar) ? int(far) : Marks::kFar;
+  }
   return kept;
 }
 
@@ -211,6 +271,12 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
   row.temperature = requested == 0.0f ? 1.0f : requested;
   row.largest = order_value(high);
 
+  if (row.has_marks()) {
+    for (int mark = team.thread; mark < kBins; mark += kSize) {
+      row.marks.bins->set(mark, 0);
+      row.marks.bins->counts[mark] = 0;
+    }
+  }
   int32_t num_full = 0, second = 0;
   long long surprises = 0;
   const Mass mass = sum_pieces(team, places, [&](int64_t i) {
@@ -219,6 +285,12 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
     num_full += w >= kFullWeight;
     second = w < kFullWeight && w > second ? w : second;
     surprises += surprise(x > kSmallestExponent ? x : kSmallestExponent, w);
+    if (row.has_marks()) {
+      const int mark = Marks::mark_of(x);
+      row.marks.of_codes[i] = uint8_t(mark);
+      row.marks.bins->add(mark, unsigned(w));
+      atomicAdd(&row.marks.bins->counts[mark], 1u);
+    }
     return w;
   });
   second = team.most(second);
@@ -245,9 +317,9 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
 
 template <FloatType type, bool cached, int kSize, bool kSpread>
 __device__ void sample(const Team<kSize, kSpread>& team, const Places& places, const SampleCodesArgs& args,
-                       int64_t index, void* kept, const LateFailure& late) {
+                       int64_t index, void* kept, const Marks& marks, const LateFailure& late) {
   const float guidance = args.guidances ? args.guidances[index] : args.guidance;
-  Row<type, cached> row = {args, index, static_cast<float*>(kept), places.begin, guidance, 1.0f, 0.0f};
+  Row<type, cached> row = {args, index, static_cast<float*>(kept), places.begin, marks, guidance, 1.0f, 0.0f};
   const int64_t failed = sample_row(team, places, row);
   if (failed != kNoFailure && team.thread == 0 && team.rank() == 0) {
     report(late, failed);
@@ -258,12 +330,18 @@ __device__ void sample(const Team<kSize, kSpread>& team, const Places& places, c
 }
 
 template <FloatType type, int kSize, bool cached>
-__global__ void __launch_bounds__(kThreadsOfTeams<kSize>) sample_kernel(SampleCodesArgs args, LateFailure late) {
+__global__ void __launch_bounds__(kThreadsOfTeams<kSize>)
+    sample_kernel(SampleCodesArgs args, bool has_room, LateFailure late) {
   extern __shared__ uint4 shared[];
   const Seat<kSize> seat = {shared, args.size};
   const Team<kSize> team = seat.team();
+  Marks marks = {};
+  if (!cached && has_room) {
+    marks.bins = reinterpret_cast<TeamMemory<kThreadsOfLongest>*>(seat.kept());
+    marks.of_codes = reinterpret_cast<uint8_t*>(marks.bins + 1);
+  }
   for (int64_t index = seat.first_row(); index < args.rows; index += seat.row_stride()) {
-    sample<type, cached>(team, Places(args.size), args, index, seat.kept(), late);
+    sample<type, cached>(team, Places(args.size), args, index, seat.kept(), marks, late);
   }
 }
 
@@ -274,7 +352,7 @@ __global__ void __launch_bounds__(kThreadsOfSpread) sample_spread_kernel(SampleC
   const SpreadTeam team = seat.team();
   const Places places(args.size, seat.begin(), seat.end());
   for (int64_t index = seat.first_row(); index < args.rows; index += seat.row_stride()) {
-    sample<type, true>(team, places, args, index, seat.kept(), late);
+    sample<type, true>(team, places, args, index, seat.kept(), Marks{}, late);
   }
   team.meet();  // others may still read what this block has
 }
@@ -284,8 +362,14 @@ void launch(const SampleCodesArgs& args, const LateFailure& late, cudaStream_t s
   if (launch_spread(sample_spread_kernel<type>, args.rows, args.size, stream, args, late)) return;
   with_team(args.size, [&]<int kSize, bool cached>() {
     const auto kernel = sample_kernel<type, kSize, cached>;
-    const RowLaunch of = launch_of<kSize, cached>(kernel, args.rows, args.size);
-    kernel<<<of.grid, of.threads, of.shared, stream>>>(args, late);
+    RowLaunch of = launch_of<kSize, cached>(kernel, args.rows, args.size);
+    const int64_t most = most_shared(), with_marks = of.shared + sizeof(TeamMemory<kThreadsOfLongest>) + args.size;
+    const bool has_room = !cached && with_marks <= most;
+    if (has_room) {
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(most));
+      of.shared = with_marks;
+    }
+    kernel<<<of.grid, of.threads, of.shared, stream>>>(args, has_room, late);
   });
 }
 

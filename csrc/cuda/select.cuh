@@ -45,9 +45,10 @@ struct ByMass {
 // does. Each pass sums the masses by the next eight bits of the places and keeps the digit that the prefix ends in,
 // until one element is left there or all of them are needed. `key_at` gives an element's key, `mass_at` its mass (0 for
 // what does not take part; by count, 1 for the others).
-template <typename By, int kSize, bool kSpread, typename KeyAt, typename MassAt>
+// Elements that `takes` says no of are not looked at.
+template <typename By, int kSize, bool kSpread, typename KeyAt, typename MassAt, typename Takes>
 __device__ int64_t select_from(const Team<kSize, kSpread>& team, const Places& places, int64_t needed, KeyAt key_at,
-                               MassAt mass_at) {
+                               MassAt mass_at, Takes takes) {
   TeamMemory<kSize>& memory = team.memory;
   const auto mass_of = [&](int bin) { return By::kWeighs ? team.sum_of(bin) : team.count_of(bin); };
   int64_t prefix = 0;
@@ -61,6 +62,7 @@ __device__ int64_t select_from(const Team<kSize, kSpread>& team, const Places& p
     }
     team.sync();
     for (int64_t i = places.begin + team.thread; i < places.end; i += kSize) {
+      if (!takes(i)) continue;
       const int64_t place = places(key_at(i), i);
       const int64_t mass = place >> left >> width == prefix ? mass_at(i) : 0;
       if (mass == 0) continue;
@@ -76,6 +78,12 @@ __device__ int64_t select_from(const Team<kSize, kSpread>& team, const Places& p
     const bool decided = mass_of(digit) == needed || team.count_of(digit) == 1 || left == 0;
     if (decided) return prefix << left;
   }
+}
+
+template <typename By, int kSize, bool kSpread, typename KeyAt, typename MassAt>
+__device__ int64_t select_from(const Team<kSize, kSpread>& team, const Places& places, int64_t needed, KeyAt key_at,
+                               MassAt mass_at) {
+  return select_from<By>(team, places, needed, key_at, mass_at, [](int64_t) { return true; });
 }
 
 // The key of a slot among those that can be chosen: above kClosedKey, so that closed slots need no flag of their own.

@@ -130,7 +130,7 @@ def _flac_behind_tags(data: mmap.mmap, begin: int) -> list[tuple[int, int]]:
 
 
 def _end(data: mmap.mmap, start: int, kind: bytes) -> int:
-    """Before where no other stream begins."""
+    """Before where no other stream begins; behind where this one does, whatever a damaged header says."""
     place = start + 4
     if kind == b"fLaC":  # blocks about the sound, which may hold pictures
         while place + 4 <= len(data):
@@ -143,7 +143,7 @@ def _end(data: mmap.mmap, start: int, kind: bytes) -> int:
             place = found[0] + 4 + found[1]
     elif (found := _held_by(data, start, len(data), kind)) is not None:
         place = found[0] + found[1]
-    return min(place, len(data))
+    return min(max(place, start + 4), len(data))
 
 
 def _held_by(data: mmap.mmap, start: int, stop: int, kind: bytes) -> tuple[int, int] | None:

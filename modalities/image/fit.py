@@ -11,21 +11,21 @@ from dataclasses import asdict
 import torch
 from torch import Tensor, nn
 
+from tokenmask.modalities.image.kept_pixels import KeptPixels
 from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
 from tokenmask.modalities.learned import CodecFitting, FitSettings, Quantise
-from tokenmask.tokenizer import fingerprint
 
 
 def image_fitting(items: Sequence[Image], config: ImageTokenizerConfig, settings: FitSettings) -> CodecFitting:
     """The training run of :meth:`ImageTokenizer.fit` on images of any size, where the configuration resizes."""
-    pixels = torch.empty(len(items), config.size, config.size, 3, dtype=torch.uint8)
+    pixels = KeptPixels(len(items), config.size)
     for number, item in enumerate(items):  # one by one: a list of them all would be held twice
-        pixels[number] = sized(item, config).pixels
-    variance = _variance(pixels)
+        pixels.put(number, sized(item, config).pixels)
+    variance = pixels.variance()
 
     def draw_batch(draw: torch.Generator) -> Tensor:
-        chosen = to_network(pixels[torch.randperm(len(pixels), generator=draw)[: settings.batch_size]])
+        chosen = to_network(pixels.of(torch.randperm(len(pixels), generator=draw)[: settings.batch_size].tolist()))
         if not config.flip:
             return chosen
         mirrored = torch.rand(len(chosen), generator=draw) < 0.5
@@ -36,7 +36,7 @@ def image_fitting(items: Sequence[Image], config: ImageTokenizerConfig, settings
         error = nn.functional.mse_loss(network.pixels(latents), batch) / variance
         return error, {"error_of_variance": error.item()}
 
-    about = {"config": asdict(config), "pixels": fingerprint({}, {"pixels": pixels})}
+    about = {"config": asdict(config), "pixels": pixels.fingerprint()}
     return CodecFitting(lambda: ImageNetwork(config), draw_batch, loss, settings, about)
 
 
@@ -48,11 +48,3 @@ def sized(image: Image, config: ImageTokenizerConfig) -> Image:
     if config.resize:
         return image.resize(size, size)
     raise ValueError(f"images must be {size} x {size} pixels, got {image!r}; use image.resize({size}, {size})")
-
-
-def _variance(pixels: Tensor) -> float:
-    """Variance of uint8 values in the network's scale, by counting them: exact, and small for any number of images."""
-    counts = pixels.reshape(-1).bincount(minlength=256).double()
-    values = torch.arange(256, dtype=torch.float64) / 127.5 - 1
-    share = counts / counts.sum()
-    return max(float(share @ values.square() - (share @ values) ** 2), 1e-6)

@@ -5,8 +5,10 @@ Arrow: .png, .jpg, .webp and what else Pillow reads --Image.load--> Image. Does 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -144,7 +146,7 @@ class Image(Medium):
         if not Path(path).is_file():
             raise ValueError(f"an image is read from a file, but {path} is none; check the path")
         try:
-            with pillow.open(path) as picture:
+            with _long_texts(), pillow.open(path) as picture:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     spare = spare_bytes(picture, path)
@@ -170,10 +172,11 @@ class Image(Medium):
             TypeError,  # of a page of TIFF without dimensions
             EOFError,
             RuntimeError,  # of libavif
+            MemoryError,  # of a decoder that believes in what is announced
             struct.error,
             pillow.DecompressionBombError,
         ) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()) or "it asks for more memory than there is"
             raise ValueError(
                 f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
             ) from error
@@ -211,6 +214,20 @@ class Image(Medium):
         return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))
 
 
+@contextlib.contextmanager
+def _long_texts() -> Iterator[None]:
+    """While open, a text within a PNG file may be as long as all of them together: programs that draw pictures keep
+    their whole settings there, and Pillow refuses what is longer than 1 MB."""
+    from PIL import PngImagePlugin
+
+    before = PngImagePlugin.MAX_TEXT_CHUNK
+    PngImagePlugin.MAX_TEXT_CHUNK = max(before, PngImagePlugin.MAX_TEXT_MEMORY)
+    try:
+        yield
+    finally:
+        PngImagePlugin.MAX_TEXT_CHUNK = before
+
+
 def moves(path: str | Path) -> bool:
     """Whether a picture file has more than one frame; False for one that cannot be read or never has."""
     from PIL import Image as pillow
@@ -220,7 +237,10 @@ def moves(path: str | Path) -> bool:
     try:
         with pillow.open(path) as picture:
             return bool(getattr(picture, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, pillow.DecompressionBombError):
+    except (
+        *(OSError, SyntaxError, ValueError, TypeError, EOFError, MemoryError),
+        *(struct.error, pillow.DecompressionBombError),
+    ):
         return False
 
 

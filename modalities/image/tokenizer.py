@@ -7,14 +7,14 @@ Does not know: shared ids, models, other modalities.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from tokenmask.modalities.codebook_report import code_usage, pca_coded, psnr_db
+from tokenmask.modalities.codebook_report import PcaCoder, code_usage, psnr_db
 from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.image.fit import image_fitting, sized
 from tokenmask.modalities.image.joining import joined
@@ -28,6 +28,7 @@ from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
 _BASELINE_ITEMS = 4096
+_AT_ONCE = 256  # images that are judged together
 _TOGETHER = 1 << 16  # pixels that go through the network at once, at least two images
 
 
@@ -153,28 +154,48 @@ class ImageTokenizer(LearnedTokenizer):
         """
         if not items:
             raise ValueError("evaluate needs at least one image, got none")
-        streams = self.encode_many(items)
-        originals = torch.stack([sized(item, self.config).pixels for item in items])
-        copies = torch.stack([image.pixels for image in self.decode_many(streams)])
-        share, perplexity = code_usage(torch.stack([stream.codes for stream in streams]), self.config.codes)
-        places = streams[0].codes.numel()
-        bits = places * math.log2(self.config.codes)
+        baseline = self._baseline(train_items) if train_items else None
+        codes: list[Tensor] = []
+        psnr = {"psnr_db": 0.0, "whole": 0.0, "patches": 0.0}  # sums over images
+        for first in range(0, len(items), _AT_ONCE):
+            part = items[first : first + _AT_ONCE]
+            streams = self.encode_many(part)
+            codes += [stream.codes for stream in streams]
+            originals = torch.stack([sized(item, self.config).pixels for item in part])
+            copies = {"psnr_db": torch.stack([image.pixels for image in self.decode_many(streams)])}
+            if baseline is not None:
+                copies |= {name: one(originals).round().clamp(0, 255) for name, one in baseline.items()}
+            for name, made in copies.items():
+                psnr[name] += psnr_db(originals, made) * len(part)
+        share, perplexity = code_usage(torch.stack(codes), self.config.codes)
         figures = {
-            "psnr_db": psnr_db(originals, copies),
+            "psnr_db": psnr["psnr_db"] / len(items),
             "codes_used_share": share,
             "perplexity": perplexity,
-            "bits_per_image": bits,
+            "bits_per_image": self._bits,
         }
-        if train_items:
-            fewer = train_items[:: -(-len(train_items) // _BASELINE_ITEMS)]
-            train = torch.stack([sized(item, self.config).pixels for item in fewer])
-            whole = pca_coded(train.flatten(1), originals.flatten(1), bits).view(originals.shape)
-            stride = self.config.stride
-            patches = pca_coded(_patches(train, stride), _patches(originals, stride), bits / places)
-            side = self.config.size // stride
-            patched = patches.view(-1, side, side, stride, stride, 3).transpose(2, 3).reshape(originals.shape)
-            figures["pca_psnr_db"] = max(psnr_db(originals, it.round().clamp(0, 255)) for it in (whole, patched))
+        if baseline is not None:
+            figures["pca_psnr_db"] = max(psnr["whole"], psnr["patches"]) / len(items)
         return figures
+
+    @property
+    def _bits(self) -> float:
+        """Of an image."""
+        return (self.config.size // self.config.stride) ** 2 * math.log2(self.config.codes)
+
+    def _baseline(self, train_items: Sequence[Image]) -> dict[str, Callable[[Tensor], Tensor]]:
+        """Coders of pixels uint8 [N, size, size, 3] by principal components: of whole images, and of their patches."""
+        fewer = train_items[:: -(-len(train_items) // _BASELINE_ITEMS)]
+        train = torch.stack([sized(item, self.config).pixels for item in fewer])
+        side, stride = self.config.size // self.config.stride, self.config.stride
+        whole = PcaCoder.fit(train.flatten(1), self._bits)
+        patches = PcaCoder.fit(_patches(train, stride), self._bits / side**2)
+
+        def patched(pixels: Tensor) -> Tensor:
+            coded = patches.coded(_patches(pixels, stride)).view(-1, side, side, stride, stride, 3)
+            return coded.transpose(2, 3).reshape(pixels.shape)
+
+        return {"whole": lambda pixels: whole.coded(pixels.flatten(1)).view(pixels.shape), "patches": patched}
 
     @classmethod
     @one_thread()
@@ -196,7 +217,8 @@ class ImageTokenizer(LearnedTokenizer):
         The defaults take about 40 ms a step.
 
         Args:
-            items: images; all are held in memory, resized like in :meth:`encode`.
+            items: images; their pixels, resized like in :meth:`encode`, are held in memory up to 64 MB, more of them in
+                a temporary file.
             config: the network; the default is for 32 x 32 pixels.
             steps: optimisation steps.
             batch_size: images in a step.

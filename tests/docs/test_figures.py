@@ -3,7 +3,10 @@
 import json
 import re
 
+import yaml
+
 from tests.docs.test_documents import ROOT
+from tests.docs.test_nodes import module
 
 
 def test_the_table_of_memory_is_that_of_its_run():
@@ -38,3 +41,13 @@ def test_the_size_of_the_model_that_ships_is_said_as_it_is():
         assert f"the one model of {count / 1e6:.1f} million parameters that ships" in (ROOT / name).read_text("utf-8")
     card = (ROOT / "tokenmask" / "weights" / "README.md").read_text(encoding="utf-8")
     assert f"The shared model ({count / 1e6:.1f} M parameters)" in card
+
+
+def test_the_table_of_steps_is_that_of_its_list_and_ours_are_counted_anew():
+    steps = module(ROOT / "benchmarks" / "steps.py")
+    said = yaml.safe_load((ROOT / "benchmarks" / "steps.yaml").read_text(encoding="utf-8"))
+    lines = yaml.safe_load(steps.LINES.read_text(encoding="utf-8"))
+    assert steps.table(said, lines) in (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    ours = {"projects": {"tokenmask": said["projects"]["tokenmask"]}}
+    assert steps.counted(ours, None)["tokenmask"] == lines["tokenmask"]
+    assert all(len(one["commit"]) == 40 for name, one in said["projects"].items() if name != "tokenmask")

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.formats import FORMATS, Format, reason_of
+from tests.faults.formats.format import WHOLE
 
 LIMIT_SECONDS = 30  # for one file, on a busy machine
 LIMIT_BYTES = 12 << 30  # of address space, most of which torch only reserves
@@ -123,6 +124,7 @@ def try_format(name: str, kind: Format, count: int, seed: int) -> dict[str, Any]
             else:
                 result["wrong"].append([number, outcome])
         path.write_bytes(whole)
+        WHOLE.clear()
         kind.read(path)  # and nothing was broken by the others
     return result | {"seconds": round(time.monotonic() - begun, 1)}
 

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from tokenmask.modalities.audio import AudioClip
+from tokenmask.modalities.audio.joined import streams
 from tokenmask.modalities.audio.mpeg import mp3_streams
 
 RATE, JUNK = 16000, b"junk" * 50
@@ -202,3 +203,18 @@ def test_a_tag_within_an_mp3_file_does_not_hide_its_frames(tmp_path: Path) -> No
     middle = bounds[len(bounds) // 2]
     samples, said = load(tmp_path / "b.mp3", data[:middle] + ID3 + data[middle:])
     assert said == [] and np.array_equal(samples, whole)
+
+
+@pytest.mark.parametrize("kind", ["AU", "W64", "RF64"])
+def test_a_header_that_leads_back_to_itself_ends(kind: str, tmp_path: Path) -> None:
+    """Samples that begin at byte 0 and are none: the search for a next stream began where it had begun."""
+    path = tmp_path / f"a.{kind.lower()}"
+    soundfile.write(path, np.full(400, 0.25), 16000, format=kind, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    if kind == "AU":
+        data[4:12] = bytes(8)
+    else:
+        place = data.index(b"data") + (16 if kind == "W64" else 4)
+        data[place : place + (8 if kind == "W64" else 4)] = bytes(8 if kind == "W64" else 4)
+    path.write_bytes(data)
+    assert len(streams(path, [])) == 1

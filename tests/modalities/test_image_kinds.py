@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as pillow
-from PIL import ImageCms
+from PIL import ImageCms, PngImagePlugin
 
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.image.media import moves
@@ -194,3 +194,27 @@ def test_a_page_behind_the_first_that_has_no_width_is_nothing(tmp_path: Path) ->
     struct.pack_into("<H", data, second + 2, 255)
     (tmp_path / "a.tiff").write_bytes(data)
     assert Image.load(tmp_path / "a.tiff").pixels[..., 0].unique().tolist() == [10] and not moves(tmp_path / "a.tiff")
+
+
+def test_a_long_text_within_a_file_costs_no_picture(tmp_path: Path) -> None:
+    about = PngImagePlugin.PngInfo()
+    about.add_text("workflow", "x" * 3_000_000, zip=True)
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    pillow.fromarray(pixels).save(tmp_path / "a.png", pnginfo=about)
+    before = PngImagePlugin.MAX_TEXT_CHUNK
+    assert np.array_equal(Image.load(tmp_path / "a.png").pixels.numpy(), pixels)
+    assert before == PngImagePlugin.MAX_TEXT_CHUNK < 3_000_000
+
+
+def test_a_decoder_that_asks_for_too_much_memory_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenJPEG's does where damage announces samples that are not there."""
+    pillow.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
+
+    def greedy(self: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", greedy)
+    with pytest.raises(ValueError, match=r"a\.png must be a whole image file, .*\(it asks for more memory than"):
+        Image.load(tmp_path / "a.png")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from tokenmask.cli.rows_again import Line, elements, placed
-from tokenmask.files import coding_of, no_text
+from tokenmask.files import check_fetched, coding_of, no_text
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -75,6 +75,7 @@ def rows(
         ValueError: not readable as its suffix says.
     """
     readers = {".jsonl": _json_lines, ".json": _json_array, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    check_fetched(path)
     suffix = ".csv" if as_csv else path.suffix.lower()
     found = readers[suffix](path) if suffix in readers else _paths(path, *streams)
     columns = dict(columns or {})

@@ -16,6 +16,7 @@ from tokenmask.cli.corpora import build_named, is_named, one_tokenizer, shipped_
 from tokenmask.cli.device import CPU, encoding, on
 from tokenmask.cli.engine import engine_asked
 from tokenmask.cli.learning import learn, parse_options, report, split_in_two, unusable
+from tokenmask.cli.manifests import SUFFIXES
 from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of, suffixes_of
 from tokenmask.cli.names import SUFFIX, check_new
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
@@ -85,8 +86,10 @@ def encode(arguments: argparse.Namespace) -> int:
 
 
 def _are_files(paths: Sequence[str], name: str) -> bool:
-    """Whether all paths are files of the modality that a stream is named after."""
-    return all(Path(path).is_file() and Path(path).suffix.lower() in suffixes_of(name) for path in paths)
+    """Whether all paths are files of media, not sources of records: of the stream's modality, or of no known ending."""
+    others = (*SUFFIXES, ".tar", ".txt")
+    endings = [Path(path).suffix.lower() if Path(path).is_file() else ".txt" for path in paths]
+    return all(ending in suffixes_of(name) or ending not in others for ending in endings)
 
 
 def _token_files(

@@ -47,7 +47,7 @@ class Graph(Protocol):
 
 
 class CudaGraph:
-    """A :class:`torch.cuda.CUDAGraph`. Not yet run on a GPU."""
+    """A ``torch.cuda.CUDAGraph``. Not yet run on a GPU."""
 
     def __init__(self) -> None:
         self._graph = torch.cuda.CUDAGraph()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -36,6 +36,23 @@ def fingerprint(config: Mapping[str, Any], stored: Mapping[str, Tensor] | bytes 
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         if tensor.numel():
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def fingerprint_of_parts(
+    config: Mapping[str, Any], name: str, dtype: torch.dtype, shape: Sequence[int], parts: Iterable[Tensor]
+) -> str:
+    """The same of one tensor that comes in parts along its first axis, none of which need stay in memory.
+
+    Args:
+        config: see :func:`fingerprint`.
+        name, dtype, shape: of the whole tensor.
+        parts: of it, one after the other.
+    """
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
+    digest.update(json.dumps([name, str(dtype), list(shape)]).encode())
+    for part in parts:
+        digest.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -120,7 +120,8 @@ def _made(
 
 
 def _passes(sampler: Sampler, levels: int) -> int:
-    """Passes of a record as far as they are known before: cheap steps are counted whole, deciding schedules as set."""
+    """Passes of a record as far as they are known before: cheap steps are counted whole, deciding schedules
+    as set, and of blocks one."""
     steps = [stage.steps for stage in sampler.stages] or [sampler.steps] * levels
     guided = [2 if guidance.pushes_away else 1 for guidance in sampler.guidances]
     guided = guided if sampler.stages else guided * levels

@@ -40,10 +40,15 @@ def media(module: str, name: str) -> Callable[[Path], Any]:
     return read
 
 
+WHOLE: set[tuple[str, int, int]] = set()
+"""Media files beside the damaged one that were read well: which, when they were written, how many bytes they have."""
+
+
 def items(kinds: Mapping[str, str], up: int = 0) -> Callable[[Path], Any]:
     """Finds the items of a folder, so many folders above the file, and reads all media of each.
 
     A damaged table may spoil some of its items; the first of their errors stands for all, and each must be a sentence.
+    Files that are as they were when they were read well are not read again: a table is damaged, not what it names.
     """
 
     def read(path: Path) -> Any:
@@ -53,8 +58,12 @@ def items(kinds: Mapping[str, str], up: int = 0) -> Callable[[Path], Any]:
         refused: ValueError | OSError | None = None
         for item in items([folder], dict(kinds)):
             for load in item.media.values():
+                whole = _whole(load, path)
+                if whole in WHOLE:
+                    continue
                 try:
                     load()
+                    WHOLE.update([whole] if whole is not None else [])
                 except (ValueError, OSError) as error:
                     if reason_of(error):
                         raise
@@ -63,3 +72,11 @@ def items(kinds: Mapping[str, str], up: int = 0) -> Callable[[Path], Any]:
             raise refused
 
     return read
+
+
+def _whole(load: Any, damaged: Path) -> tuple[str, int, int] | None:
+    """What tells that a file has not changed; None for the damaged one, for words, and for what lies in other files."""
+    if not isinstance(load.value, Path) or load.value == damaged or not load.value.is_file():
+        return None
+    about = load.value.stat()
+    return str(load), about.st_mtime_ns, about.st_size

@@ -1,0 +1,72 @@
+"""Files that are not what their ending says: pointers, pages, nothing at all, other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenmask.cli.sources import items
+from tokenmask.medium import load_media
+from tokenmask.tokenizer import load_tokenizer_class
+
+POINTER = (
+    "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1\nsize 12345\n"
+)
+MEDIA = {"image": ".png", "audio": ".wav", "motion": ".bvh", "eeg": ".edf", "video": ".mp4", "text": ".txt"}
+FETCH = r"must hold its content, but is a pointer of Git LFS; fetch it with `git lfs pull`"
+
+
+@pytest.mark.parametrize("modality", MEDIA)
+def test_a_pointer_of_git_lfs_is_no_content(modality: str, tmp_path: Path) -> None:
+    """A caption would be read without a word: its pointer is text."""
+    (path := tmp_path / f"a{MEDIA[modality]}").write_text(POINTER)
+    with pytest.raises(ValueError, match=rf"a\{MEDIA[modality]} {FETCH}"):
+        load_media(load_tokenizer_class(modality).media, path)
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.jsonl", "m.tsv"])
+def test_a_manifest_that_is_a_pointer(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(POINTER)
+    with pytest.raises(ValueError, match=FETCH):
+        items([tmp_path / name], {"text": "text"})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "nothing, it has no bytes; copy it again"),
+        (b"\n<!DOCTYPE html><html>404</html>", "a page of HTML, as servers send in place of a file; fetch it again"),
+        (b"<HTML>Sign in", "a page of HTML, as servers send in place of a file; fetch it again"),
+        (b"\0\0\0\x18ftypheic" + bytes(50), "HEIC; convert it to PNG or JPEG"),
+        (b"\0\0\0\x20ftypM4A " + bytes(50), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
+    ],
+)
+@pytest.mark.parametrize("modality", ["image", "audio", "motion", "eeg"])
+def test_what_a_file_is_instead_is_said(modality: str, content: bytes, told: str, tmp_path: Path) -> None:
+    (path := tmp_path / f"a{MEDIA[modality]}").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\{MEDIA[modality]} must be what its ending says, but is {told}"):
+        load_media(load_tokenizer_class(modality).media, path)
+
+
+def test_other_damage_keeps_its_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    with pytest.raises(ValueError, match=r"a\.png must be a whole image file, but cannot be read"):
+        load_media(load_tokenizer_class("image").media, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("named", "file", "begin", "why"),
+    [
+        ("eeg=shipped", "x.vhdr", b"BrainVision Data Exchange Header File", "export it as EDF"),
+        ("audio=shipped", "x.m4a", b"\0\0\0\x20ftypM4A ", "is MPEG-4 sound"),
+    ],
+)
+def test_a_file_of_another_ending_meets_the_reader(
+    named: str, file: str, begin: bytes, why: str, tmp_path: Path, call: Any, capsys: Any
+) -> None:
+    """And is no source of records, whatever the name before the tokenizer."""
+    (tmp_path / file).write_bytes(begin + bytes(50))
+    assert call("encode", tmp_path / file, "--tokenizer", named, "--out", tmp_path / "out") == 2
+    assert why in capsys.readouterr().err
