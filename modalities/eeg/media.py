@@ -78,9 +78,10 @@ class EegRecording(Timed):
         object.__setattr__(self, "sample_rate_hz", float(self.sample_rate_hz))
         object.__setattr__(self, "channels", tuple(electrode(name) for name in self.channels))
         if len(self.channels) != shape[0] or len({name.casefold() for name in self.channels} - {""}) != shape[0]:
-            raise ValueError(
-                f"an EegRecording needs a different name for each of its {shape[0]} channels, got {self.channels}"
-            )
+            got = f"{self.channels}"
+            if len(self.channels) == shape[1]:
+                got += "; samples are [channels, time], transpose them"
+            raise ValueError(f"an EegRecording needs a different name for each of its {shape[0]} channels, got {got}")
         if not bool(self.samples.isfinite().all()):
             named = self.channels[int((~self.samples.isfinite()).any(1).nonzero()[0])]
             raise ValueError(f"samples must be finite, but channel {named} holds NaN or infinity; cut or repair it")

@@ -70,9 +70,12 @@ class Image(Medium):
             raise TypeError(f"pixels of an Image must be a tensor or an array, got {got}; a file is read by Image.load")
         shape = self.pixels.shape
         if self.pixels.dtype != torch.uint8 or len(shape) != 3 or shape[2] != 3 or not self.pixels.numel():
+            advice = "scale floats, stack grey thrice"
+            if len(shape) == 3 and shape[0] == 3:
+                advice = "move colours to the end, permute(1, 2, 0), and scale floats"
             raise ValueError(
                 "pixels of an Image must be uint8 [height, width, 3], got "
-                f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}; scale floats, stack grey thrice"
+                f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}; {advice}"
             )
 
     def __eq__(self, other: object) -> bool:

@@ -184,3 +184,27 @@ def test_words_of_a_table_that_are_no_utf8_cost_their_row(tmp_path: Path) -> Non
     assert (first.media["text"]().text, third.media["text"]().text) == ("good", "well")
     with pytest.raises(ValueError, match=r"row 1 of .*train-0\.parquet must hold words in UTF-8, but does not"):
         next(iter(second.media.values()))()
+
+
+def test_a_column_whose_name_is_no_utf8_costs_its_table(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    path = tmp_path / "d/train-0.parquet"
+    pq.write_table(pa.table({"jpgs": pa.array([png(0)]), "text": ["a"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"jpgs", b"\xffpgs"))
+    for source in (path.parent, path):
+        with pytest.raises(ValueError, match=r"train-0\.parquet must be a whole Parquet table, .*\(.*utf-8"):
+            items([source], BOTH)
+
+
+def test_a_part_of_a_column_whose_name_is_no_utf8_costs_its_table(tmp_path: Path) -> None:
+    """As damage makes them; the library decodes such a name when it is asked for, long after it has read the table."""
+    kind = pa.struct([("bytes", pa.binary()), ("pathe", pa.string())])
+    table = pa.table({"image": pa.array([{"bytes": png(0), "pathe": "0.png"}], kind), "text": ["a"]})
+    (tmp_path / "d").mkdir()
+    path = tmp_path / "d/data-0.arrow"
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    path.write_bytes(path.read_bytes().replace(b"pathe", b"path\xff"))
+    (tmp_path / "d/state.json").write_text(json.dumps({"_data_files": [{"filename": "data-0.arrow"}]}))
+    with pytest.raises(ValueError, match=r"data-0\.arrow must be a whole table, but cannot be read \(.*utf-8"):
+        items([tmp_path / "d"], BOTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,14 @@ def test_lists_of_names_say_the_splits_of_flickr8k(tmp_path: Path, capsys: pytes
 def test_texts_that_are_no_tables_stay_what_they_are(tmp_path: Path) -> None:
     put(tmp_path / "d", {"a.png": png(0), "notes.txt": "text, and more of it\nin a.png there is a cat\n"})
     assert [set(item.media) for item in items([tmp_path / "d"], BOTH)] == [{"image"}]
+
+
+def test_of_very_many_texts_none_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are one a picture, which lies elsewhere; a hundred thousand take long to look into."""
+    put(tmp_path / "d", {"a.png": png(0)} | {f"t/{number}.txt": "image,caption\na.png,b\n" for number in range(65)})
+    opened: list[Path] = []
+    home = importlib.import_module("tokenmask.cli.layouts.tables")
+    monkeypatch.setattr(home, "_heads", lambda path: bool(opened.append(path)))
+    assert len(items([tmp_path / "d"], BOTH)) == 1 and opened == []
+    (tmp_path / "d/t/64.txt").unlink()
+    assert len(items([tmp_path / "d"], BOTH)) == 1 and len(opened) == 64

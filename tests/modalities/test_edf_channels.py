@@ -113,6 +113,11 @@ def test_an_only_channel_that_is_flat_is_said_in_every_format(tmp_path: Path, en
     assert read(path)[1] == [f"{path}: without a wave, the same value throughout: Fp1"]
 
 
+def test_samples_that_are_turned_are_told() -> None:
+    with pytest.raises(ValueError, match=r"its 256 channels, got \('a', 'b'\); samples are \[channels, time\], tr"):
+        EegRecording(np.zeros((256, 2), np.float32), 128, ("a", "b"))
+
+
 def test_resampling_names_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "a.edf", ("EEG Fp1", WAVE))
     recording = EegRecording.load(path)

@@ -206,6 +206,13 @@ def test_a_long_text_within_a_file_costs_no_picture(tmp_path: Path) -> None:
     assert before == PngImagePlugin.MAX_TEXT_CHUNK < 3_000_000
 
 
+def test_colours_that_come_first_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"got uint8 \[3, 8, 8\]; move colours to the end, permute\(1, 2, 0\)"):
+        Image(np.zeros((3, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"got uint8 \[8, 8, 1\]; scale floats, stack grey thrice"):
+        Image(np.zeros((8, 8, 1), np.uint8))
+
+
 def test_a_decoder_that_asks_for_too_much_memory_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

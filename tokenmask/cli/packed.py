@@ -184,6 +184,7 @@ def _table(path: Path, changed: int, words: tuple[str, ...]) -> Any:
         except pa.ArrowInvalid:
             held = pa.ipc.open_file(source).read_all()
         held.validate(full=True)  # a damaged one would end the process
+        check_names(held.schema)
         double = sorted({name for name in held.column_names if held.column_names.count(name) > 1})
         if double:
             raise pa.ArrowInvalid(f"several columns are called {', '.join(double)}")
@@ -191,6 +192,14 @@ def _table(path: Path, changed: int, words: tuple[str, ...]) -> Any:
     except (pa.ArrowException, OSError, UnicodeError) as error:  # names of columns are decoded when they are read
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must be a whole table, but cannot be read ({reason}); copy it again") from error
+
+
+def check_names(fields: Any) -> None:
+    """UnicodeDecodeError if the name of a column, or of a part of one, is not UTF-8: each is decoded when it is asked
+    for."""
+    for one in fields:
+        assert one.name is not None
+        check_names([one.type.field(place) for place in range(one.type.num_fields)])
 
 
 def holds_media(kind: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of, told
 from tokenmask.cli.manifests import as_json
 from tokenmask.cli.media import suffixes_of
-from tokenmask.cli.packed import Part, holds_media, table
+from tokenmask.cli.packed import Part, check_names, holds_media, table
 from tokenmask.cli.spool import Spool
 
 Classes = Mapping[str, list[str]]  # names of the numbers in a column
@@ -69,7 +69,8 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
             continue
         try:
             schema = pq.read_schema(folder / name)
-        except (pa.ArrowException, OSError) as error:
+            check_names(schema)
+        except (pa.ArrowException, OSError, UnicodeError) as error:  # names of columns are decoded, too
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"{folder / name} must be a whole Parquet table, but cannot be read ({reason}); copy it again"

@@ -20,6 +20,7 @@ _KINDS = (".csv", ".tsv", ".jsonl")
 _OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
 Place = tuple[str, Path, Mapping[str, Path]]  # a column, the folder of its files, and files by values that are no names
 _BESIDE = ("", "clips", "audio", "audios", "wavs", "images", "files")  # folders in which tables have their files
+_TABLES = 64  # files of JSON or text that may be tables; where there are more, they are one beside each of the media
 _MOST = 16  # other folders beside a table that are tried, and columns of a table in a file of text
 
 
@@ -30,10 +31,9 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
         return None
     named = [name for name in files if name.suffix.lower() in _KINDS and len(name.parts) <= 2]
     named += [name for name in files if name.name == "metadata.parquet" and len(name.parts) <= 2]
-    named += [name for name in files if name.suffix == ".json" and len(name.parts) <= 2 and _is_array(folder / name)]
-    named += [
-        name for name in files if name.suffix.lower() == ".txt" and len(name.parts) <= 2 and _heads(folder / name)
-    ]
+    for ending, is_table in ((".json", _is_array), (".txt", _heads)):
+        own = [name for name in files if name.suffix.lower() == ending and len(name.parts) <= 2]
+        named += [name for name in own if len(own) <= _TABLES and is_table(folder / name)]
     beside = sorted({name.parts[0] for name in files if len(name.parts) > 1 and modality_of(name.name, modalities)})
     found: dict[Path, Spool[Entry]] = {}
     taken: dict[str, str] = {}
