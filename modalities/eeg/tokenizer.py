@@ -511,5 +511,5 @@ def _tell_offset(taken: Tensor, names: Sequence[str], source: str) -> None:
         tell(
             f"the codes of {source} lose the wave beside an offset or drift "
             f"({names[largest]}: {float(taken[largest]):.4g} microvolts); recording.without_offset() in "
-            "Python takes it away, as does reading an EDF file"
+            "Python takes it away, as does reading an EDF file, where there are 8 samples a second or more"
         )

@@ -210,7 +210,10 @@ class Image(Medium):
 
         kind = pillow.registered_extensions().get(Path(path).suffix.lower())
         if kind not in pillow.SAVE:
-            raise ValueError(f"an image file must end in .png, .jpg or .webp, got {Path(path).name!r}; rename it")
+            raise ValueError(
+                "an image file must end in .png, .jpg, .webp or what else Pillow writes, got "
+                f"{Path(path).name!r}; rename it"
+            )
         with writing_atomically(path) as partial:
             self.to_pillow().save(partial, format=kind)
 

@@ -5,6 +5,7 @@ Does not know: which codec.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,23 @@ from torch import Tensor
 
 LOUDNESS = 256  # codes of how loud a chunk is
 _STEP_DB, _TOP_DB = 0.5, 12.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How frames are chunks.
+
+    Args:
+        size: frames of each chunk but the last.
+        count: of chunks.
+        again: times that the last frame goes on, where the last chunk would be within the one before.
+        steps: samples of the sound.
+    """
+
+    size: int
+    count: int
+    again: int
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,20 @@ class Chunks:
         later = -(-max(samples - self.length, 0) // self.stride)
         return [(at * self.stride, min(at * self.stride + self.length, samples)) for at in range(later + 1)]
 
+    def plan(self, total: int) -> Plan:
+        """How so many frames are chunks."""
+        if self.length is None or self.stride is None:
+            return Plan(total, 1, 0, total * self.hop)
+        size = self.frames if total > self.frames else total
+        count = -(-total // size)
+        last = total - (count - 1) * size
+        steps = self.stride * (count - 1) + last * self.hop
+        if count == 1:
+            return Plan(size, 1, 0, steps)
+        least = -(-(self.length - self.stride) // self.hop)
+        before = self.stride * (count - 2) + self.length
+        return Plan(size, count, max(least - last, 0), max(steps, before))
+
     def parts(self, codes: Tensor) -> tuple[Tensor, list[int], int]:
         """The frames of each chunk.
 
@@ -58,20 +90,38 @@ class Chunks:
             codes [chunks, 1, K, frames of a chunk], with zeros behind those of the last one; how many they are, of each
             chunk; samples of the sound.
         """
-        total = codes.shape[2]
-        if self.length is None or self.stride is None:
-            return codes[None], [0], total * self.hop
-        size = self.frames if total > self.frames else total
-        count = -(-total // size)
-        last = total - (count - 1) * size
-        ends = self.stride * (count - 1) + last * self.hop
-        if count > 1:  # a last chunk that is within the one before: its frames go on as they end
-            ends = max(ends, self.stride * (count - 2) + self.length)
-            least = -(-(self.length - self.stride) // self.hop)
-            codes = torch.cat([codes, codes[..., -1:].expand(-1, -1, max(least - last, 0))], 2)
-        lacking = count * size - codes.shape[2]
-        parts = F.pad(codes, (0, lacking)).view(1, -1, count, size).permute(2, 0, 1, 3)
-        return parts, [0] * (count - 1) + [lacking], ends
+        plan = self.plan(codes.shape[2])
+        codes = torch.cat([codes, codes[..., -1:].expand(-1, -1, plan.again)], 2)
+        lacking = plan.count * plan.size - codes.shape[2]
+        parts = F.pad(codes, (0, lacking)).view(1, -1, plan.count, plan.size).permute(2, 0, 1, 3)
+        return parts, [0] * (plan.count - 1) + [lacking], plan.steps
+
+    def added(self, sounds: Iterable[Tensor], plan: Plan) -> Iterator[Tensor]:
+        """The sound of chunks as pieces, each as soon as what overlaps it is there.
+
+        Args:
+            sounds: float32 [channels, samples] of each chunk, in order; the weights of what overlaps, their sums and
+                the order of sums are those of EnCodec, so that joined pieces are its sound bit for bit.
+            plan: of all of them.
+        """
+        weight = torch.zeros(0)
+        held, sums, done, stride = torch.zeros(1, 0), torch.zeros(0), 0, self.stride or 0
+        for at, sound in enumerate(sounds):
+            if at == 0:
+                place = torch.linspace(0, 1, sound.shape[1] + 2)[1:-1]
+                weight = 0.5 - (place - 0.5).abs()
+            mine = weight[: sound.shape[1]]
+            held = _sum(held.expand(len(sound), -1), mine * sound)
+            sums = _sum(sums, mine)
+            ready = plan.steps - done if at == plan.count - 1 else stride
+            yield held[:, :ready] / sums[:ready]
+            held, sums, done = held[:, ready:], sums[ready:], done + ready
+
+
+def _sum(first: Tensor, then: Tensor) -> Tensor:
+    """Of tensors [..., T] of any lengths, as if the shorter one went on with zeros."""
+    size = max(first.shape[-1], then.shape[-1])
+    return F.pad(first, (0, size - first.shape[-1])) + F.pad(then, (0, size - then.shape[-1]))
 
 
 def loudness_of(scale: Tensor) -> Tensor:

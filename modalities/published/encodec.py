@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,11 +10,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from tokenmask.modalities.audio.media import AudioClip
+from tokenmask.modalities.keeping import check_nothing_kept
 from tokenmask.modalities.published.audiocraft import HOW, SETTINGS, encodec_tensors, encodec_values
-from tokenmask.modalities.published.chunks import LOUDNESS, Chunks, loudness_of, scale_of
+from tokenmask.modalities.published.base import exactly
+from tokenmask.modalities.published.chunks import LOUDNESS, Chunks, Plan, loudness_of, scale_of
 from tokenmask.modalities.published.files import CONFIG_FILE, tensors_of
 from tokenmask.modalities.published.sound import PublishedCodec
-from tokenmask.streams import StreamSpec
+from tokenmask.streams import StreamSpec, TokenStream
+from tokenmask.tokenizer import check_stream
 
 
 class EncodecTokenizer(PublishedCodec):
@@ -77,3 +82,40 @@ class EncodecTokenizer(PublishedCodec):
         ]
         made = self.network.decode(parts[:, :, 1:] if loud else parts, scales, last_frame_pad_length=lacking[-1])
         return made.audio_values[..., :steps]  # type: ignore[no-any-return]
+
+    def decode_pieces(
+        self,
+        streams: Iterable[TokenStream],
+        places: int,
+        *,
+        given: AudioClip | None = None,
+        keep: Tensor | None = None,
+    ) -> Iterator[AudioClip]:
+        """Clips that joined are that of :meth:`decode`, of networks with chunks; ValueError for others."""
+        if self.network.config.chunk_length is None:
+            raise ValueError(
+                f"this {type(self).__name__} decodes whole streams only, not pieces, as it has no chunks; use generate"
+            )
+        check_nothing_kept(self, given, keep)
+        plan = self.chunks.plan(places)
+        made = self.chunks.added((self._chunk(one) for one in self._cut(streams, plan)), plan)
+        return (AudioClip(piece, self.rates[0]) for piece in made)
+
+    def _cut(self, streams: Iterable[TokenStream], plan: Plan) -> Iterator[Tensor]:
+        """The codes of each chunk, int32 [frames, K], out of pieces of any length."""
+        held, done = torch.zeros(0, self._spec.num_levels, dtype=torch.int32), 0
+        for stream in streams:
+            check_stream(self, stream)
+            held = torch.cat([held, stream.codes])
+            while len(held) >= plan.size and done < plan.count - 1:
+                yield held[: plan.size]
+                held, done = held[plan.size :], done + 1
+        yield torch.cat([held, held[-1:].expand(plan.again, -1)])
+
+    @exactly
+    def _chunk(self, codes: Tensor) -> Tensor:
+        """float32 [channels, samples] of one chunk."""
+        own, loud = codes.T[None].long().to(self.device), self.network.config.normalize
+        made = self.network.decoder(self.network.quantizer.decode(own[:, int(loud) :].transpose(0, 1)))
+        made = made * scale_of(own[0, 0]).view(-1, 1, 1) if loud else made
+        return made[0].float().cpu()  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ Does not know: codes, networks.
 from __future__ import annotations
 
 import math
+import re
 import struct
 import tempfile
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ _UNSAID = 100  # milliseconds of a frame that does not say how long it is on, as
 _EARLY = 1e-4  # seconds below zero that are no rounding
 _ROUNDED = 1e-3  # seconds by which the length of an edit may be rounded
 _NO_TIME = 1e9  # seconds; decord has a large number below zero for frames without a time
+_SOURCE_LINE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # where decord says that it failed
 _PILLOW = (".gif", ".webp")
 
 
@@ -252,7 +254,9 @@ def _decoded(named: Path, path: Path) -> _Film:
         frames = [_without_padding(reader.next().asnumpy()) for _ in times]
     except (DECORDError, RuntimeError, IndexError) as error:
         if "cannot find video stream" in str(error):
-            raise _broken(named, "it holds no pictures, only sound or other tracks") from error
+            raise _broken(
+                named, "no pictures that are known here: it holds sound alone, or a codec such as AV1"
+            ) from error
         raise _broken(named, error) from error
     if early and (not times or any(torch.equal(one, other) for one, other in pairwise(frames))):
         raise _broken(named, "its edit list begins where decord repeats frames instead of decoding them")
@@ -328,7 +332,7 @@ def _check_size(path: Path, count: int, height: int, width: int) -> None:
 
 
 def _broken(path: Path, why: object) -> ValueError:
-    reason = " ".join(str(why).split())[:200]
+    reason = _SOURCE_LINE.sub("", " ".join(str(why).split()))[:200]
     return ValueError(f"{path} must be a whole video file, but cannot be read ({reason}); export it again")
 
 

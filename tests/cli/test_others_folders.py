@@ -43,7 +43,7 @@ def test_a_blank_caption_is_said(tmp_path, capsys):
     put(tmp_path / "d", {"a.png": png(0), "a.txt": " \n", "b.png": png(1), "b.txt": "two", "c.txt": "of nothing"})
     found = items([tmp_path / "d"], BOTH)
     assert words_of(found) == {"a.png": (None, 0), "b.png": ("two", 1)}
-    assert capsys.readouterr().out == f"{tmp_path / 'd'}: 1 caption holds nothing but blanks\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'd'}: 1 caption holds nothing but blanks (a.txt)\n"
     assert unseen([tmp_path / "d"], found) == ", 1 file not looked at (.txt)"  # c.txt
 
 

@@ -145,6 +145,28 @@ def test_streams_of_any_length_are_decoded(tokenizer: EncodecTokenizer) -> None:
         assert len(spans) == 1 or spans[-2][1] < samples
 
 
+@pytest.mark.parametrize("places", [1, 10, 64, 65, 68, 129, 180])
+def test_pieces_joined_are_the_whole(places: int, tokenizer: EncodecTokenizer) -> None:
+    codes = tokenizer.encode(sound(3 * STRIDE)).codes[:places]
+    pieces = list(tokenizer.decode_pieces((TokenStream(tokenizer.spec, one) for one in codes.split(7)), places))
+    whole = tokenizer.decode(TokenStream(tokenizer.spec, codes)).samples
+    assert torch.equal(torch.cat([piece.samples for piece in pieces], 1), whole)
+    assert len(pieces) == -(-places // FRAMES)
+
+
+def test_pieces_come_early_and_not_of_what_has_no_chunks(tokenizer: EncodecTokenizer, tmp_path: Path) -> None:
+    taken, stream = [], tokenizer.encode(sound(3 * STRIDE))
+    cut = (taken.append(at) or TokenStream(tokenizer.spec, stream.codes[at : at + 8]) for at in range(0, 192, 8))
+    assert next(iter(tokenizer.decode_pieces(cut, 192))).samples.shape == (2, STRIDE)
+    assert len(taken) == 8  # of 24: a chunk
+    keep = torch.zeros(192, dtype=torch.bool)
+    with pytest.raises(ValueError, match="joins what is given as a whole, not in pieces"):
+        tokenizer.decode_pieces(cut, 192, given=sound(600), keep=keep)
+    bare = untouched(lambda: tm.tokenizer("encodec", saved("encodec", tmp_path)))
+    with pytest.raises(ValueError, match="decodes whole streams only, not pieces, as it has no chunks; use"):
+        bare.decode_pieces(iter(()), 4)
+
+
 def test_channels_stay(tokenizer: EncodecTokenizer) -> None:
     clip = sound(3000)
     one = AudioClip(clip.samples[:1], RATE)
@@ -175,6 +197,8 @@ def test_it_takes_the_place_of_another(tokenizer: EncodecTokenizer, tmp_path: Pa
     run = untouched(lambda: tm.load().swap_tokenizer("audio", tokenizer, media=clips).save(tmp_path / "run"))
     made = run.generate("audio", duration_seconds=0.6, steps=2, seed=0)[0]
     assert made.samples.shape[0] == 2 and made.stream.codes.shape == (round(0.6 * tokenizer.spec.rate_hz), 5)
+    pieces = list(run.stream("audio", duration_seconds=0.6, steps=2, seed=0))
+    assert torch.equal(torch.cat([piece.samples for piece in pieces], 1), made.samples) and len(pieces) == 3
     changed = run.edit(clips[1], [(0.1, 0.2)], steps=2, seed=0)[0]
     assert changed.samples.shape == clips[1].samples.shape
     assert torch.equal(changed.samples[:, :700], clips[1].samples[:, :700])

@@ -7,6 +7,7 @@ keys and values of the pass before in the place of those that are not run.
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from tests.models.small import masked_at
 from tests.models.test_wrapped import SHAPE, TEXTS, batch_of, causal, words
 from tokenmask.masking import Queries
 from tokenmask.models import Packed
+from tokenmask.models.attending import attending
 from tokenmask.sampling import NoReuse, StaleReuse
 
 pytestmark = pytest.mark.skipif(
@@ -172,6 +174,26 @@ def test_guided_steps_keep_both_of_their_rows(tokenizer: Any) -> None:
         "text", {"text": "the light"}, sampler=replace(guided, reuse=StaleReuse(n_local=1)), **asked
     )
     assert some != whole and torch.equal(some[0].codes[:2], whole[0].codes[:2])
+
+
+def test_passes_of_two_threads_do_not_meet(tokenizer: Any) -> None:
+    """What a pass sees is its own, also while another one of the same network begins or ends."""
+    network = network_of("Bert")
+    ids, inner = torch.arange(12)[None], []
+
+    def other() -> None:
+        with torch.no_grad(), attending(network, lambda *seen: (inner.append(1), seen)[1]):
+            network(input_ids=ids)
+
+    outer: list[int] = []
+    with torch.no_grad(), attending(network, lambda *seen: (outer.append(1), seen)[1]):
+        beside = threading.Thread(target=other)
+        beside.start()
+        beside.join()
+        network(input_ids=ids)
+    network(input_ids=ids)
+    assert (len(outer), len(inner)) == (2, 2)  # a layer each
+    assert network.config._attn_implementation == "sdpa"
 
 
 def test_where_they_cannot_be_had_a_sentence_says_why(tokenizer: Any) -> None:

@@ -78,6 +78,7 @@ def rows(
     check_fetched(path)
     suffix = ".csv" if as_csv else path.suffix.lower()
     found = readers[suffix](path) if suffix in readers else _paths(path, *streams)
+    todo = "name columns with --map STREAM=COLUMN" if columns is not None else "name columns as streams, and fill them"
     columns = dict(columns or {})
     names = {name: name for name in ("key", "split", *streams) if name not in columns.values()} | columns
     for number, where, row, place in found:
@@ -94,10 +95,7 @@ def rows(
         problem = (
             ""
             if any(name in values for name in streams)
-            else (
-                f"{where} must have one of {', '.join(streams)}, got {str(list(row))[:60]}; name columns with "
-                "--map STREAM=COLUMN"
-            )
+            else (f"{where} must have one of {', '.join(streams)}, got {str(list(cells))[:60]}; {todo}")
         )
         yield Row(number, where, values, others, cells, problem, place=place, taken=taken)
 

@@ -164,7 +164,9 @@ def items(
             found += _folder(source, wanted, blank) if wanted else ()
             found.tables += blank
             if blank:
-                say(f"{source}: {len(blank)} caption{'s hold' if len(blank) > 1 else ' holds'} nothing but blanks")
+                names = ", ".join(one.name for one in blank[:3]) + ", ..." * (len(blank) > 3)
+                hold = f"caption{'s hold' if len(blank) > 1 else ' holds'}"
+                say(f"{source}: {len(blank)} {hold} nothing but blanks ({names})")
         elif is_manifest(source, modalities):
             listed = manifest_items(source, modalities, columns or {}, seen)
             check_taken(source, listed, modalities)

@@ -8,6 +8,7 @@ pass lasts, and its function is the library's own ("sdpa") between what this fil
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,8 @@ _NAME, _SDPA = "tokenmask_sdpa", "sdpa"
 Take = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
 """(keys, values [B, H, L, D], mask) of a layer, in the order of layers -> those that are attended over instead."""
 _NOW: ContextVar[Take | None] = ContextVar("tokenmask_attending", default=None)
+_OPEN: dict[int, int] = {}  # passes under way of the network with a configuration, of which threads may have several
+_LOCK = threading.Lock()
 
 
 def _attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **named: Any) -> Any:
@@ -42,19 +45,34 @@ def attending(network: nn.Module, take: Take) -> Iterator[None]:
         NotImplementedError: the network attends in another way.
     """
     config: Any = network.config
-    before = getattr(config, "_attn_implementation", None)
-    if before not in (_SDPA, _NAME):
-        raise NotImplementedError(f"it attends by {before!r}, not by 'sdpa' of transformers")
     masks = importlib.import_module("transformers.masking_utils")
     importlib.import_module("transformers.modeling_utils").AttentionInterface.register(_NAME, _attend)
     masks.AttentionMaskInterface.register(_NAME, masks.sdpa_mask)
+    _enter(config)
     token = _NOW.set(take)
-    config._attn_implementation = _NAME
     try:
         yield
     finally:
-        config._attn_implementation = before
         _NOW.reset(token)
+        _leave(config)
+
+
+def _enter(config: Any) -> None:
+    with _LOCK:
+        if not _OPEN.get(id(config)):
+            found = getattr(config, "_attn_implementation", None)
+            if found != _SDPA:
+                raise NotImplementedError(f"it attends by {found!r}, not by 'sdpa' of transformers")
+            config._attn_implementation = _NAME
+        _OPEN[id(config)] = _OPEN.get(id(config), 0) + 1
+
+
+def _leave(config: Any) -> None:
+    with _LOCK:
+        _OPEN[id(config)] -= 1
+        if not _OPEN[id(config)]:
+            del _OPEN[id(config)]
+            config._attn_implementation = _SDPA
 
 
 @dataclass
