@@ -126,9 +126,8 @@ def _count(data: Data, place: int, frame: _Frame) -> int | None:
     """How many frames follow this one, if it is no sound but a count (0: it does not say)."""
     held = data[place + 4 + frame.side : place + 4 + frame.side + 12]
     if held[:4] in (b"Xing", b"Info"):
-        return (
-            int.from_bytes(held[8:12], "big") if held[7:8] and held[7] & 1 else 0
-        )  # a file may be cut off in its midst
+        says = len(held) == 12 and held[7] & 1  # a file may be cut off in its midst
+        return int.from_bytes(held[8:12], "big") if says else 0
     fraunhofer = data[place + 36 : place + 36 + 18]
     return int.from_bytes(fraunhofer[14:18], "big") if fraunhofer[:4] == b"VBRI" else None
 
