@@ -145,9 +145,11 @@ template <FloatType type>
 void samples() {
   using Stored = std::conditional_t<type == FloatType::float32, float, uint16_t>;
   int64_t size = length_of_row();
+  bool is_marked = false;
 #ifdef EMULATED
   // Rows that a block without a cluster cannot keep, but has a byte for each code of.
-  if (!emulated::device.has_clusters && chance(4)) size = 1350 + below(650);
+  is_marked = !emulated::device.has_clusters && chance(4);
+  if (is_marked) size = 1350 + below(650);
 #endif
   const int64_t rows = size > kMostOfWarp ? below(3) : below(7);
   Array<Stored> logits(rows * size, shift()), uncond(rows * size, shift());
@@ -185,6 +187,12 @@ void samples() {
   args.top_k = chance(2) ? 0 : chance(4) ? int64_t{1} << 62 : 1 + below(size + 2);
   args.top_p = chance(2) ? 1.0 : chance(4) ? 1e-9 : std::uniform_real_distribution<double>(0.01, 1.0)(generator);
   args.min_p = chance(2) ? 0.0 : chance(4) ? 1.0 : std::uniform_real_distribution<double>(0.0, 1.0)(generator);
+  if (is_marked && chance(2)) {
+    args.temperatures = nullptr;
+    args.temperature = 1.0f;
+    args.top_k = 2 + below(100);
+    args.top_p = std::uniform_real_distribution<double>(0.3, 1.0)(generator);
+  }
   Array<int32_t> codes(rows), wanted(rows);
   Array<float> found[] = {Array<float>(rows), Array<float>(rows), Array<float>(rows)};
   Array<float> known[] = {Array<float>(rows), Array<float>(rows), Array<float>(rows)};
