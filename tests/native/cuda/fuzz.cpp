@@ -144,7 +144,14 @@ void choices() {
 template <FloatType type>
 void samples() {
   using Stored = std::conditional_t<type == FloatType::float32, float, uint16_t>;
-  const int64_t size = length_of_row(), rows = size > kMostOfWarp ? below(3) : below(7);
+  int64_t size = length_of_row();
+  bool is_marked = false;
+#ifdef EMULATED
+  // Rows that a block without a cluster cannot keep, but has a byte for each code of.
+  is_marked = !emulated::device.has_clusters && chance(4);
+  if (is_marked) size = 1350 + below(650);
+#endif
+  const int64_t rows = size > kMostOfWarp ? below(3) : below(7);
   Array<Stored> logits(rows * size, shift()), uncond(rows * size, shift());
   Array<bool> allowed(rows * size + 1);
   Array<int64_t> counters(rows), seeds(rows);
@@ -180,6 +187,12 @@ void samples() {
   args.top_k = chance(2) ? 0 : chance(4) ? int64_t{1} << 62 : 1 + below(size + 2);
   args.top_p = chance(2) ? 1.0 : chance(4) ? 1e-9 : std::uniform_real_distribution<double>(0.01, 1.0)(generator);
   args.min_p = chance(2) ? 0.0 : chance(4) ? 1.0 : std::uniform_real_distribution<double>(0.0, 1.0)(generator);
+  if (is_marked && chance(2)) {
+    args.temperatures = nullptr;
+    args.temperature = 1.0f;
+    args.top_k = 2 + below(100);
+    args.top_p = std::uniform_real_distribution<double>(0.3, 1.0)(generator);
+  }
   Array<int32_t> codes(rows), wanted(rows);
   Array<float> found[] = {Array<float>(rows), Array<float>(rows), Array<float>(rows)};
   Array<float> known[] = {Array<float>(rows), Array<float>(rows), Array<float>(rows)};
@@ -441,9 +454,10 @@ int main(int count, char** words) {
     generator.seed(seed * 1000003 + round);
 #ifdef EMULATED
     emulated::thread_order = round % 3 == 2 ? generator() : round % 3;
-    // Devices with clusters or without, with many processors or one, with room for long rows or for few codes.
-    const bool has_clusters = !chance(3), has_room = has_clusters && chance(2);
-    emulated::device = {chance(2) ? 132 : 1, int(has_room ? emulated::kMostShared : 8000 + below(4000)), has_clusters};
+    // Devices with clusters, with many processors or one, with room for long rows or for few codes, and one without.
+    const bool has_clusters = !chance(3);
+    const int64_t room = !has_clusters ? 8500 : chance(2) ? int64_t(emulated::kMostShared) : 8000 + below(4000);
+    emulated::device = {chance(2) ? 132 : 1, int(room), has_clusters};
 #endif
     choices();
     samples<FloatType::float32>();

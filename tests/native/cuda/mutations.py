@@ -147,19 +147,6 @@ MUTATIONS = {
         "inside((cluster_rank() + 1) * part_of(length, cluster_size()))",
         "inside((cluster_rank() + 1) * part_of(length, cluster_size()) + 1)",
     ),
-    "marks of the row before": ("plain", "sample_codes.cu", "      row.marks.bins->set(mark, 0);\n", ""),
-    "codes of marks that are not kept": (
-        "plain",
-        "sample_codes.cu",
-        "(row.mark(i) > kept.mark || row.mark(i) > kept.farthest)",
-        "row.mark(i) > kept.farthest",
-    ),
-    "marks that top-k has cut": (
-        "plain",
-        "sample_codes.cu",
-        "if (mark >= top_k.mark) row.marks.bins->set(mark, mark == top_k.mark ? at_last : 0);",
-        "",
-    ),
     "a warp's reduce that orders nothing": (
         "races",
         "team.cuh",

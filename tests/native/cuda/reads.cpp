@@ -78,6 +78,10 @@ void sample_budgets(FloatType type, int64_t size, bool is_guided, double budget,
                              std::to_string(size) + where + (is_guided ? " guided, " : ", ") + mode.name;
     report(what.c_str(), budget, double(bytes * size * (1 + is_guided)),
            [&] { kCudaKernels.sample_codes(args, 0, 1); });
+    const int32_t found = code;
+    cpu_kernels().sample_codes(args, 0, 1);
+    if (found != code) std::printf("%s: code %d, on the CPU %d\n", what.c_str(), found, code);
+    within = within && found == code;
   }
 }
 
