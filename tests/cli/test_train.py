@@ -42,7 +42,7 @@ def test_the_same_command_again_changes_nothing_and_other_data_are_refused(mine,
     assert (mine / "models/main.safetensors").read_bytes() == before
     (tmp_path / "other.jsonl").write_text('{"text": "a", "image": "x.png"}\n')
     assert "started from other data" in refusal(*words, tmp_path / "other.jsonl")
-    more = ("--set", "streams.text.fit.vocab_size=310")
+    more = ("--set", "streams.image.fit.steps=7")
     assert "other fit options" in refusal(*words, pictures / "manifest.jsonl", *more)
     assert "holds another run" in refusal(*words, pictures / "manifest.jsonl", "--set", "training.seed=9")
 

@@ -142,7 +142,7 @@ def test_an_encoding_with_workers_is_stopped_and_goes_on(how: signal.Signals, pl
     assert len(workers) >= 2
     rest = command[3:-1]
     again, whole = drive({"words": [*rest, tmp_path / "killed"]}, {"words": [*rest, tmp_path / "whole"]})
-    assert again["code"] == whole["code"] == 0
+    assert again["code"] == whole["code"] == 0, whole
     assert list(Corpus(tmp_path / "killed")) == list(Corpus(tmp_path / "whole"))
     keys = [record.key for record in Corpus(tmp_path / "killed")]
     assert len(keys) == len(set(keys)) == 600

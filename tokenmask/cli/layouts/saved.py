@@ -16,6 +16,7 @@ from tokenmask.cli.manifests import as_json
 from tokenmask.cli.media import suffixes_of
 from tokenmask.cli.packed import Part, check_names, holds_media, table
 from tokenmask.cli.spool import Spool
+from tokenmask.corpus.columns import SPECS_KEY
 
 Classes = Mapping[str, list[str]]  # names of the numbers in a column
 Shards = list[tuple[Path, Classes, str | None]]  # with the split
@@ -75,7 +76,8 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
             raise ValueError(
                 f"{folder / name} must be a whole Parquet table, but cannot be read ({reason}); copy it again"
             ) from error
-        if any(holds_media(field.type) for field in schema):
+        own = SPECS_KEY in (schema.metadata or {})  # a shard of a corpus holds codes, as bytes
+        if not own and any(holds_media(field.type) for field in schema):
             classes = _said(folder / name, (schema.metadata or {}).get(b"huggingface", b"{}"))
             found.append((folder / name, classes, split_of(name.name) or split_of(name)))
     return found
