@@ -135,17 +135,22 @@ def main() -> None:
         rows = alone_and_together(arguments.rounds)
     for row in rows:
         print(json.dumps(row), flush=True)
-    processes = []
+    processes = list[dict[str, Any]]()
+    write(arguments.rounds, rows, processes)
     for name in list(ENCODERS)[:3]:
         one, two = (in_processes(name, count, arguments.seconds) for count in (1, 2))
         found = {"encoder": name, "items_a_second": {"1": one, "2": two}, "efficiency": two / one / 2}
         processes.append(found | {"times_real_time": {"1": one * SECONDS, "2": two * SECONDS}})
         print(json.dumps(processes[-1]), flush=True)
+        write(arguments.rounds, rows, processes)
+
+
+def write(rounds: int, rows: Sequence[Any], processes: Sequence[Any]) -> None:
     content = {
         "device": device_name(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,
-        "rounds": arguments.rounds,
+        "rounds": rounds,
         "rows": rows,
         "processes": {"load": os.getloadavg(), "wall time, eight at once": processes},
     }

@@ -154,7 +154,7 @@ def drawn(series: Mapping[str, Mapping[int, float]], slopes: Mapping[str, float]
         axes.loglog(list(points), list(points.values()), marker="o", markersize=3, linewidth=1.2)
         axes.set_title(f"slope {slopes[name]:.2f}", fontsize=8)
         axes.set_xlabel(name, fontsize=8)
-        axes.tick_params(labelsize=7)
+        axes.tick_params(which="both", labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("CPU ms", fontsize=8)
     FigureCanvasAgg(figure).print_png(OUT)

@@ -20,7 +20,7 @@ from torch import Tensor
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 from tests.modalities import small_chameleon as small  # noqa: E402
-from tokenmask.modalities.published.chameleon import ChameleonVq  # noqa: E402
+from tokenmask.modalities.published.chameleon_network import ChameleonVq  # noqa: E402
 
 RECORDED = ROOT / "tests" / "modalities" / "recorded"
 

@@ -56,6 +56,9 @@ def streams(path: str | Path, notes: list[str]) -> list[Stream]:
             return _known(path, data, kind, notes)
         if kind[:3] == b"ID3" or kind[0] == 0xFF:
             begin = past_tags(data)
+            word = int.from_bytes(data[begin : begin + 2], "big")
+            if word & 0xFFF6 == 0xFFF0:  # a synchronisation word of MPEG with layer 0
+                raise ValueError("it is AAC (ADTS), which cannot be read here, not MP3")
             if data[begin : begin + 4] == b"fLaC":  # a tag that some programs put before it
                 return [Stream(View(path, [part]), b"fLaC") for part in _flac_behind_tags(data, begin)]
             found = mp3_streams(data, notes)

@@ -5,6 +5,8 @@ Arrow: float32 [channels, time] in pieces --**write_pieces**--> file. Does not k
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -40,6 +42,7 @@ def write_pieces(
 
     Raises:
         ValueError: another suffix, or a WAV file of more than 4 GiB.
+        OSError: a full disk, no permission.
     """
     import soundfile
 
@@ -47,12 +50,26 @@ def write_pieces(
     held = 4 * frames * channels
     if kind == "WAV" and held > _MOST_BYTES:
         raise ValueError(f"a WAV file holds up to 4 GiB, but {path} would have {held} bytes; write .flac")
-    with (
-        writing_atomically(path) as partial,
-        soundfile.SoundFile(partial, "w", sample_rate_hz, channels, subtype, format=kind) as file,
-    ):
-        for part in _of_one_size(pieces, channels):
-            file.write(part.T.contiguous().cpu().numpy())
+    with writing_atomically(path) as partial:
+        try:
+            with soundfile.SoundFile(partial, "w", sample_rate_hz, channels, subtype, format=kind) as file:
+                for part in _of_one_size(pieces, channels):
+                    file.write(part.T.contiguous().cpu().numpy())
+            held = soundfile.info(str(partial)).frames
+        except soundfile.LibsndfileError as error:
+            _refused(partial)
+            raise OSError(errno.EIO, " ".join(str(error).split())) from error
+        if held != frames:  # what libsndfile writes when it closes a file fails without a word
+            _refused(partial)
+            raise OSError(errno.EIO, f"{held} of {frames} samples were written")
+
+
+def _refused(partial: Path) -> None:
+    """OSError with what the system says of more bytes, if it takes none: libsndfile says "System error" of all."""
+    with partial.open("ab") as file:
+        file.write(bytes(1 << 16))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _of_one_size(pieces: Iterable[Tensor], channels: int) -> Iterator[Tensor]:

@@ -27,7 +27,7 @@ _PRIMARIES = {  # likewise
     12: Primaries(D65, (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
 }
 _EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0, 13: None}  # of transfers; those of television and HDR are not applied
-_PHOTOMETRIC, _SAMPLES, _FORMAT = 262, 277, 339
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _FORMAT = 258, 262, 277, 284, 339
 
 
 def colours_told(path: str | Path) -> tuple[bytes | None, list[str]]:
@@ -95,6 +95,19 @@ def has_signed_bytes(picture: Any) -> bool:
     """Whether samples of a TIFF file have eight bits and a sign, which Pillow takes for none."""
     form = _tags(picture).get(_FORMAT, (1,))
     return bool(picture.mode not in ("I", "F") and not picture.mode.startswith("I;16") and 2 in form)
+
+
+def read_wide_planes(picture: Any) -> None:
+    """Corrects how samples of 16 bits are taken from a TIFF file that holds its bands one after the other, unpacked.
+
+    Pillow takes their bytes for samples. Called before the pixels are read.
+    """
+    tags = _tags(picture)
+    wide = picture.mode in ("RGB", "RGBA", "CMYK") and set(tags.get(_BITS, ())) == {16} and tags.get(_PLANES) == 2
+    if not wide or any(tile[0] != "raw" for tile in picture.tile):
+        return  # what is packed, libtiff takes apart
+    order = "L" if tags.prefix == b"II" else "B"
+    picture.tile = [one._replace(args=(f"{one.args[0]};16{order}", *one.args[1:])) for one in picture.tile]
 
 
 def extra_bands(picture: Any) -> int:

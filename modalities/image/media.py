@@ -21,7 +21,14 @@ from torch import Tensor
 from tokenmask.arguments import path_of, whole
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
-from tokenmask.modalities.image.chunks import colours_told, extra_bands, has_signed_bytes, spare_bytes, white_is_zero
+from tokenmask.modalities.image.chunks import (
+    colours_told,
+    extra_bands,
+    has_signed_bytes,
+    read_wide_planes,
+    spare_bytes,
+    white_is_zero,
+)
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 
@@ -151,6 +158,7 @@ class Image(Medium):
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     spare = spare_bytes(picture, path)
+                    read_wide_planes(picture)
                     picture.load()
                     made, told = colours_told(path)
                     if made and picture.mode != "1":  # black and white are the same in all of them
@@ -173,10 +181,11 @@ class Image(Medium):
             TypeError,  # of a page of TIFF without dimensions
             EOFError,
             RuntimeError,  # of libavif
+            MemoryError,  # of a decoder that believes in what is announced
             struct.error,
             pillow.DecompressionBombError,
         ) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()) or "it asks for more memory than there is"
             raise ValueError(
                 f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
             ) from error
@@ -236,7 +245,10 @@ def moves(path: str | Path) -> bool:
     try:
         with pillow.open(path) as picture:
             return bool(getattr(picture, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, pillow.DecompressionBombError):
+    except (
+        *(OSError, SyntaxError, ValueError, TypeError, EOFError, MemoryError),
+        *(struct.error, pillow.DecompressionBombError),
+    ):
         return False
 
 

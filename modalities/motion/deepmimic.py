@@ -17,6 +17,7 @@ from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip, whole_rate
 from tokenmask.modalities.motion.rotations import turn
 
+_MOST_FRAMES = 1 << 22  # of a motion, some days of it
 _URDF_SCALE = 0.25  # DeepMimic's humanoid is written four times its size
 
 
@@ -101,9 +102,17 @@ def load_deepmimic(path: str | Path, urdf: str | Path | Skeleton) -> MotionClip:
     if frames.dim() != 2 or len(frames) < 2 or frames.shape[1] != wanted:
         raise ValueError(f"{path} must hold frames of {wanted} numbers, got {list(frames.shape)}; check the skeleton")
     durations = frames[:-1, 0]
+    if not bool(durations.isfinite().all() and (durations >= 0).all()):
+        wrong = next(float(one) for one in durations if not 0 <= float(one) < math.inf)
+        raise ValueError(f"{path} must have frames of finite durations from 0 on, got {wrong} s; export it again")
     step = float(durations.median())
     if step <= 0:
         raise ValueError(f"{path} must have frames that last, got {step} s for one; export it again")
+    if float(durations.sum()) > _MOST_FRAMES * step:
+        raise ValueError(
+            f"{path} must last at most {_MOST_FRAMES} frames of {step:g} s, got {float(durations.sum()):g} s in all; a "
+            "duration is wrong"
+        )
     rotations = torch.zeros(len(frames), len(skeleton), 4, dtype=torch.float64)
     rotations[..., 0] = 1
     place = 4

@@ -6,6 +6,7 @@
 
 from tokenmask.modalities.published.base import PublishedConfig, PublishedTokenizer
 from tokenmask.modalities.published.levels import LevelsConfig, PublishedLevels
+from tokenmask.modalities.published.networks import built
 from tokenmask.modalities.published.picture import PublishedPicture, PublishedPictureConfig
 from tokenmask.modalities.published.sound import PublishedCodec
 from tokenmask.modalities.published.words import PublishedWords, PublishedWordsConfig
@@ -20,4 +21,5 @@ __all__ = [
     "PublishedTokenizer",
     "PublishedWords",
     "PublishedWordsConfig",
+    "built",
 ]

@@ -6,13 +6,11 @@ import math
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from tokenmask.modalities.published.cosmos_network import CosmosVq
 from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
-from tokenmask.modalities.published.networks import tried
-from tokenmask.modalities.published.picture import PublishedPicture
+from tokenmask.modalities.published.named_picture import NamedPicture
 
 _SIZES = [8, 8, 8, 5, 5, 5]
 _PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
@@ -22,8 +20,8 @@ _HOW = (
 )
 
 
-class CosmosTokenizer(PublishedPicture):
-    """64,000 codes; see :class:`PublishedPicture`.
+class CosmosTokenizer(NamedPicture):
+    """64,000 codes; see :class:`NamedPicture`.
 
     A folder holds ``model.safetensors`` with the names of the published code and, where they are others than
     8, 8, 8, 5, 5, 5, the sizes of the finite scalars as ``levels`` in ``config.json``. Computed in float32, where the
@@ -31,8 +29,6 @@ class CosmosTokenizer(PublishedPicture):
     """
 
     name: ClassVar[str] = "cosmos"
-    library: ClassVar[str] = "torch"
-    model_class: ClassVar[str] = "Module"
     model_type: ClassVar[str] = "cosmos"
 
     @classmethod
@@ -44,32 +40,14 @@ class CosmosTokenizer(PublishedPicture):
             name: own for name, own in tensors.items() if name.startswith(_PARTS) and "patcher" not in name
         }
 
-    def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> CosmosVq:
-        """Of ours."""
+    def network_of(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> CosmosVq:
+        """Of the sizes that the folder names."""
         sizes = values["levels"]
         if not isinstance(sizes, list) or not all(isinstance(size, int) for size in sizes):
             raise ValueError(f"levels in {CONFIG_FILE} must be a list of numbers, got {sizes!r}; use the own one")
-        network = CosmosVq(tensors, sizes).eval()
-        blank = torch.zeros(1, 3, 4 * network.stride, 4 * network.stride)
-        tried(lambda: network.pixels(network.codes(blank)), type(self))
-        return network
+        return CosmosVq(tensors, sizes)
 
     @property
     def codes(self) -> int:
         """Of the finite scalars."""
         return math.prod(self.network.finite.config.sizes)
-
-    @property
-    def stride(self) -> int:
-        """Of the network."""
-        return int(self.network.stride)
-
-    def codes_of(self, pixels: Tensor) -> Tensor:
-        """Of the network."""
-        found: Tensor = self.network.codes(pixels)
-        return found
-
-    def pixels_of(self, codes: Tensor) -> Tensor:
-        """Of the network."""
-        made: Tensor = self.network.pixels(codes[0])
-        return made

@@ -17,15 +17,11 @@ class Emu3Tokenizer(PublishedPicture):
     model_class: ClassVar[str] = "Emu3VQVAE"
     model_type: ClassVar[str] = "emu3_vqgan"
     within: ClassVar[str] = "emu3"
-
-    @property
-    def codes(self) -> int:
-        """Of the configuration."""
-        return int(self.network.config.codebook_size)
+    codes_field: ClassVar[str] = "codebook_size"
 
     @property
     def stride(self) -> int:
-        """All stages but the last halve a picture."""
+        """Of the network."""
         return int(self.network.spatial_scale_factor)
 
     def codes_of(self, pixels: Tensor) -> Tensor:

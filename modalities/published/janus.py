@@ -16,16 +16,8 @@ class JanusTokenizer(PublishedPicture):
     model_class: ClassVar[str] = "JanusVQVAE"
     model_type: ClassVar[str] = "janus_vqgan"
     within: ClassVar[str] = "janus"
-
-    @property
-    def codes(self) -> int:
-        """Of the configuration."""
-        return int(self.network.config.num_embeddings)
-
-    @property
-    def stride(self) -> int:
-        """All stages but the last halve a picture."""
-        return int(2 ** (len(self.network.config.channel_multiplier) - 1))
+    codes_field: ClassVar[str] = "num_embeddings"
+    stages_field: ClassVar[str] = "channel_multiplier"
 
     @property
     def own_size(self) -> int | None:

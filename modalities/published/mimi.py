@@ -16,12 +16,7 @@ class MimiTokenizer(PublishedCodec):
     model_class: ClassVar[str] = "MimiModel"
     model_type: ClassVar[str] = "mimi"
     levels_field: ClassVar[str] = "num_quantizers"
-
-    @property
-    def rates(self) -> tuple[int, int]:
-        """(samples a second, samples of a frame)."""
-        rate = self.network.config.sampling_rate
-        return rate, round(rate / self.network.config.frame_rate)
+    hop_field: ClassVar[str] = "frame_size"
 
     def groups(self, levels: int) -> tuple[tuple[int, ...], ...]:
         """Meaning and sound are quantised side by side, not one after the other."""

@@ -49,7 +49,17 @@ def pretrained(kind: Any, values: dict[str, Any], tensors: dict[str, Tensor], wh
 
 
 def built(make: Callable[[], Any], tensors: dict[str, Tensor], who: str, advice: str) -> Any:
-    """A network that ``make`` gives, with tensors by the names of the file; ``advice`` where they do not fit."""
+    """A network that ``make`` gives, with tensors by the names of the file; global draws stay as they were.
+
+    Args:
+        make: the network, with any weights.
+        tensors: its weights, as float32.
+        who: for the sentence about what does not fit.
+        advice: what to do then.
+
+    Raises:
+        ValueError: a configuration or tensors that it does not take.
+    """
     try:
         with torch.random.fork_rng(devices=[]):
             network = make()

@@ -40,13 +40,18 @@ class PublishedPictureConfig(PublishedConfig):
 class PublishedPicture(PublishedTokenizer):
     """Base of tokenizers of pictures with one codebook.
 
-    An adapter has :meth:`codes_of`, :meth:`pixels_of`, :attr:`codes` and :attr:`stride`.
+    An adapter has :meth:`codes_of` and :meth:`pixels_of`, and says where its configuration has the numbers, or has
+    :attr:`codes` and :attr:`stride`.
     """
 
     media: ClassVar[type] = Image
     continues: ClassVar[bool] = True
     config_class: ClassVar[type] = PublishedPictureConfig
     usual_low: ClassVar[float] = -1.0
+    codes_field: ClassVar[str] = ""
+    """Where the configuration says how many codes there are."""
+    stages_field: ClassVar[str] = ""
+    """Where it lists its stages, of which all but the last halve a picture."""
 
     @abstractmethod
     def codes_of(self, pixels: Tensor) -> Tensor:
@@ -57,14 +62,14 @@ class PublishedPicture(PublishedTokenizer):
         """Codes int64 [1, row, column] -> pixels float32 [1, 3, size, size] from about low to 1."""
 
     @property
-    @abstractmethod
     def codes(self) -> int:
         """How many codes there are."""
+        return int(getattr(self.network.config, self.codes_field))
 
     @property
-    @abstractmethod
     def stride(self) -> int:
         """Pixels of a side that a code covers."""
+        return int(2 ** (len(getattr(self.network.config, self.stages_field)) - 1))
 
     @property
     def own_size(self) -> int | None:

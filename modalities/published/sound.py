@@ -38,6 +38,10 @@ class PublishedCodec(PublishedLevels):
     continues: ClassVar[bool] = True
     levels_field: ClassVar[str] = ""
     """Where the configuration says how many levels there are; as many as the largest bandwidth pays for if ""."""
+    rate_field: ClassVar[str] = "sampling_rate"
+    """Where it says how many samples are a second."""
+    hop_field: ClassVar[str] = "hop_length"
+    """Where it says how many are a frame."""
     whole_frames: ClassVar[bool] = False
     """Whether clips are first filled with silence up to whole frames, because the codec drops what is left over."""
 
@@ -64,7 +68,8 @@ class PublishedCodec(PublishedLevels):
     @property
     def rates(self) -> tuple[int, int]:
         """(samples a second, samples of a frame)."""
-        return self.network.config.sampling_rate, self.network.config.hop_length
+        own = self.network.config
+        return int(getattr(own, self.rate_field)), int(getattr(own, self.hop_field))
 
     @property
     def channels(self) -> int:

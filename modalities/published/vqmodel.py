@@ -21,6 +21,8 @@ class VqmodelTokenizer(PublishedPicture):
     model_class: ClassVar[str] = "VQModel"
     model_type: ClassVar[str] = "VQModel"
     usual_low: ClassVar[float] = 0.0
+    codes_field: ClassVar[str] = "num_vq_embeddings"
+    stages_field: ClassVar[str] = "block_out_channels"
 
     @classmethod
     def of(cls, network: Any, *, size: int, low: float | None = None) -> Self:
@@ -32,16 +34,6 @@ class VqmodelTokenizer(PublishedPicture):
     def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         """Of diffusers."""
         return diffused(needed("diffusers", type(self).__name__).VQModel, values, tensors, type(self).__name__)
-
-    @property
-    def codes(self) -> int:
-        """Of the configuration."""
-        return int(self.network.config.num_vq_embeddings)
-
-    @property
-    def stride(self) -> int:
-        """All blocks but the last halve a picture."""
-        return int(2 ** (len(self.network.config.block_out_channels) - 1))
 
     def codes_of(self, pixels: Tensor) -> Tensor:
         """As aMUSEd's pipelines code pictures."""

@@ -15,11 +15,7 @@ class XcodecTokenizer(PublishedCodec):
     name: ClassVar[str] = "xcodec"
     model_class: ClassVar[str] = "XcodecModel"
     model_type: ClassVar[str] = "xcodec"
-
-    @property
-    def rates(self) -> tuple[int, int]:
-        """(samples a second, samples of a frame)."""
-        return self.network.config.sample_rate, self.network.config.hop_length
+    rate_field: ClassVar[str] = "sample_rate"
 
     def codes_of(self, samples: Tensor) -> Tensor:
         """All levels: coarse ones do not depend on how many follow."""

@@ -440,3 +440,17 @@ def test_two_columns_of_one_name_are_refused_in_a_sentence(tmp_path):
     put(tmp_path / "d", {"state.json": json.dumps({"_data_files": [{"filename": "data-0.arrow"}]})})
     with pytest.raises(ValueError, match=r"data-0\.arrow must be a whole table, .*several columns are called image"):
         items([tmp_path / "d"], BOTH)
+
+
+def test_captions_of_another_ending_and_arrays_of_json(tmp_path):
+    """.caption is what programs that train adapters write; .txt goes before it."""
+    put(tmp_path / "d", {"1.png": png(0), "1.caption": "one", "2.png": png(1), "2.txt": "two", "2.caption": "other"})
+    found = items([tmp_path / "d"], BOTH)
+    assert words_of(found) == {"1.png": ("one", 0), "2.png": ("two", 1)}
+    assert unseen([tmp_path / "d"], found) == ", 1 file not looked at (.caption)"
+    for kind in "ab":
+        put(tmp_path / "many" / kind, {"1.png": png(0), "1.caption": kind * 3, "2.png": png(1), "2.caption": kind * 3})
+    assert {words for words, _ in words_of(items([tmp_path / "many"], BOTH)).values()} == {"aaa", "bbb"}
+    rows = [{"image": f"{number}.png", "caption": f"words {number}"} for number in (1, 2)]
+    put(tmp_path / "j", {"1.png": png(0), "2.png": png(1), "data.json": json.dumps(rows, indent=1), "1.json": "{}"})
+    assert words_of(items([tmp_path / "j"], BOTH)) == {"1.png": ("words 1", 0), "2.png": ("words 2", 1)}

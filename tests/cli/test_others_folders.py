@@ -54,10 +54,11 @@ def test_a_failure_names_its_path_once(capsys):
         ("z.png", "no memory"),
     ]
     failed.append(("a.png", "/d/a.png.b must be whole"))
+    failed.append(("", "a key must be there"))
     assert failures(failed, 9) == 1
     assert capsys.readouterr().err.splitlines() == [
         *("failed: /d/x.png: must be whole", "failed: d/y.png: must be whole", "failed: z.png: no memory"),
-        "failed: a.png: /d/a.png.b must be whole",
+        *("failed: a.png: /d/a.png.b must be whole", "failed: : a key must be there"),
     ]
 
 

@@ -218,3 +218,13 @@ def test_a_header_that_leads_back_to_itself_ends(kind: str, tmp_path: Path) -> N
         data[place : place + (8 if kind == "W64" else 4)] = bytes(8 if kind == "W64" else 4)
     path.write_bytes(data)
     assert len(streams(path, [])) == 1
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)])
+def test_aac_that_is_called_mp3_is_refused(tmp_path: Path, tag: bytes) -> None:
+    """ADTS begins as MPEG frames do, with layer 0; libmpg123 makes a moment of silence of it."""
+    path = tmp_path / "a.mp3"
+    for begin in (b"\xff\xf1", b"\xff\xf0", b"\xff\xf9"):
+        path.write_bytes(tag + (begin + bytes([0x50, 0x80, 0x2E, 0x7F, 0xFC]) + bytes(360)) * 20)
+        with pytest.raises(ValueError, match=r"a\.mp3 must be .*it is AAC \(ADTS\)"):
+            AudioClip.load(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,22 @@ def test_long_sounds_are_written_whatever_the_stack_holds(tmp_path: Path) -> Non
     assert whole.shape == samples.shape and torch.equal(whole, parts)
     correlation = torch.corrcoef(torch.stack([whole.flatten(), samples.flatten()]))[0, 1]
     assert float(correlation) > 0.999
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
+def test_a_disk_that_takes_no_more_is_a_sentence(tmp_path: Path, suffix: str) -> None:
+    """libsndfile says "System error" of all, and nothing at all where its last bytes do not fit."""
+    clip, path = AudioClip(0.3 * noise(1, 30000), 16000), tmp_path / f"sound{suffix}"
+    clip.save(path)
+    size = path.stat().st_size
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for room in (100, size // 2, size - 1):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+            with pytest.raises(OSError, match=rf"^{path} could not be written \(File too large\); free some space"):
+                clip.save(path)
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            assert path.stat().st_size == size and [one.name for one in tmp_path.iterdir()] == [path.name]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

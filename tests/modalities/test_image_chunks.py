@@ -198,3 +198,24 @@ def test_bands_beside_the_colours_are_said(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", {258: (3, 8), 262: (3, 2), 277: (3, 4), 338: (3, 0)}, pixels)
     wanted = [list(pixels[start : start + 3]) for start in range(0, 16, 4)]
     assert read(path) == (wanted, [f"{path} has 1 band(s) beside its colours, which are left out"])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bands_of_sixteen_bits_that_stand_one_after_the_other(tmp_path: Path, order: str) -> None:
+    """PlanarConfiguration 2 without compression, of which Pillow takes bytes for samples."""
+    samples = np.random.default_rng(0).integers(0, 1 << 16, (3, 4, 5), dtype=np.uint16)
+    data, count = samples.astype(f"{order}u2").tobytes(), 10
+    behind = 8 + 2 + 12 * count + 4
+    place = behind + 6 + 12 + 12
+    entries = [
+        *((256, 3, 1, 5), (257, 3, 1, 4), (258, 3, 3, behind), (259, 3, 1, 1), (262, 3, 1, 2)),
+        *((273, 4, 3, behind + 6), (277, 3, 1, 3), (278, 3, 1, 4), (279, 4, 3, behind + 18), (284, 3, 1, 2)),
+    ]
+    raw = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, count)
+    for tag, kind, many, value in entries:
+        raw += struct.pack(f"{order}HHI", tag, kind, many)
+        raw += struct.pack(f"{order}HH", value, 0) if kind == 3 and many == 1 else struct.pack(f"{order}I", value)
+    raw += struct.pack(f"{order}I", 0) + struct.pack(f"{order}3H", 16, 16, 16)
+    raw += struct.pack(f"{order}3I", *(place + 40 * band for band in range(3))) + struct.pack(f"{order}3I", 40, 40, 40)
+    (tmp_path / "a.tif").write_bytes(raw + data)
+    assert np.array_equal(Image.load(tmp_path / "a.tif").pixels.numpy(), (samples >> 8).transpose(1, 2, 0))

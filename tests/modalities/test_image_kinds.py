@@ -204,3 +204,17 @@ def test_a_long_text_within_a_file_costs_no_picture(tmp_path: Path) -> None:
     before = PngImagePlugin.MAX_TEXT_CHUNK
     assert np.array_equal(Image.load(tmp_path / "a.png").pixels.numpy(), pixels)
     assert before == PngImagePlugin.MAX_TEXT_CHUNK < 3_000_000
+
+
+def test_a_decoder_that_asks_for_too_much_memory_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenJPEG's does where damage announces samples that are not there."""
+    pillow.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
+
+    def greedy(self: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", greedy)
+    with pytest.raises(ValueError, match=r"a\.png must be a whole image file, .*\(it asks for more memory than"):
+        Image.load(tmp_path / "a.png")

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 import tokenmask as tm
 from tokenmask.modalities.image import Image
-from tokenmask.modalities.published.chameleon import ChameleonTokenizer, ChameleonVq
+from tokenmask.modalities.published.chameleon import ChameleonTokenizer
+from tokenmask.modalities.published.chameleon_network import ChameleonVq
 from tokenmask.testing import tokenizer_checks
 
 from .contract import each_check, run_check

@@ -145,3 +145,13 @@ def test_a_folder_of_another_network_is_one_sentence(tmp_path: Path) -> None:
         ValueError, match=r"DacTokenizer must find all its weights, but .* are missing or of another shape"
     ):
         untouched(lambda: tm.tokenizer("dac", folder))
+
+
+SHORT = ("dac", "mimi", "xcodec", "janus", "emu3", "labram", "neurorvq")
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_an_adapter_of_a_class_of_a_library_is_short(name: str) -> None:
+    """What is alike stands in the bases: a file of 35 lines says which class it is, and where codes go in and out."""
+    lines = (Path(__file__).parents[2] / "modalities" / "published" / f"{name}.py").read_text(encoding="utf-8")
+    assert len(lines.splitlines()) <= 35

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -330,3 +331,23 @@ def test_skeletons_are_checked(humanoid: Skeleton) -> None:
     assert humanoid.order_of(longer) is None
     placed = replace(humanoid, offsets=((1.0, 0.9, 2.0), *humanoid.offsets[1:]))
     assert humanoid.order_of(placed) == tuple(range(len(humanoid)))
+
+
+@pytest.mark.parametrize(
+    ("duration", "reason"),
+    [
+        (math.inf, "must have frames of finite durations from 0 on, got inf s"),
+        (-1.0, r"must have frames of finite durations from 0 on, got -1\.0 s"),
+        (math.nan, "must have frames of finite durations from 0 on, got nan s"),
+        (1e9, r"must last at most 4194304 frames of 0\.05 s, got 1e\+09 s in all; a duration is wrong"),
+    ],
+)
+def test_durations_of_deepmimic_that_cannot_be(
+    tmp_path: Path, humanoid: Skeleton, duration: float, reason: str
+) -> None:
+    width = 4 + sum({"ball": 4, "hinge": 1, "fixed": 0}[kind] for kind in humanoid.kinds)
+    frames = [[0.05, 0, 1, 0, *([1.0] * (width - 4))] for _ in range(6)]
+    frames[2][0] = duration
+    (tmp_path / "a.txt").write_text(json.dumps({"Frames": frames}))
+    with pytest.raises(ValueError, match=reason):
+        load_deepmimic(tmp_path / "a.txt", humanoid)

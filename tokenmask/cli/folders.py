@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from tokenmask.corpus.keys import Keys
 
+CAPTIONS = (".txt", ".caption")
+"""Endings of words beside media of the same name, the first before the second."""
+
 
 class Seen(NamedTuple):
     """What a folder holds.

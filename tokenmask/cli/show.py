@@ -55,7 +55,7 @@ def failures(failed: Sequence[tuple[str, str]], total: int) -> int:
     """
     for key, reason in failed:
         said = " ".join(reason.split())
-        above, _, rest = said.partition(key)
+        above, _, rest = said.partition(key) if key else (said, "", "")
         if (not above or (above.endswith("/") and ": " not in above)) and rest.startswith(" "):
             said = rest.lstrip()
         sys.stderr.write(escaped(f"failed: {key}: {said}\n"))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tokenmask.cli import layouts, manifests
 from tokenmask.cli.columns import check_held, check_mapped, check_taken
-from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
+from tokenmask.cli.folders import CAPTIONS, leads_nowhere, not_looked_at, visible_files
 from tokenmask.cli.found import Items
 from tokenmask.cli.manifests import lines
 from tokenmask.cli.media import File, Loader, files, is_held_out, is_words, loaders, medium, modalities_in, suffixes_of
@@ -258,13 +258,17 @@ def _folder(folder: Path, modalities: Mapping[str, str], blank: list[Path]) -> I
 
 
 def _captions(folder: Path) -> dict[str, str]:
-    """Path without its ending -> ending, of files of words; one in small letters goes before others."""
+    """Path without its ending -> ending, of files of words: .txt before .caption, and small letters before others."""
     found: dict[str, str] = {}
     for name in visible_files(folder):
-        if name.suffix.lower() == ".txt":
+        if name.suffix.lower() in CAPTIONS:
             stem = str((folder / name).with_suffix(""))
-            found[stem] = ".txt" if found.get(stem) == ".txt" else name.suffix
+            found[stem] = min(found.get(stem, name.suffix), name.suffix, key=_rank)
     return found
+
+
+def _rank(ending: str) -> tuple[int, bool]:
+    return CAPTIONS.index(ending.lower()), ending != ending.lower()
 
 
 def _of_one_name(

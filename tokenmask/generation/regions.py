@@ -64,11 +64,12 @@ def hole(
         for entry in names_of or ():
             if not isinstance(entry, str):
                 raise TypeError(f"each of {name} must be a name, got {entry!r}; write a word")
-    inside = torch.zeros(stream.grid, dtype=torch.bool)
-    for region in [None] if regions is None else regions:
+    inside = torch.full(stream.grid, regions is None, dtype=torch.bool)
+    for region in regions or ():
         if region is None:
-            inside |= True
-            continue
+            raise TypeError(
+                "a region must be a list or tuple of numbers, got None; write regenerate=None for all of it"
+            )
         if isinstance(region, str):
             example = _example("regenerate", region)
             raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write {example}")

@@ -22,8 +22,6 @@ class Training:
 
     Args:
         steps: optimisation steps.
-        epochs: above 0, so many passes over the records take the place of ``steps``: as many steps as it takes to draw
-            that many times what all corpora hold, see :meth:`of_records`.
         batch_size: records of a batch, of all processes together.
         peak_lr: learning rate after the warm-up; it falls along a half cosine to ``final_lr_share`` of itself.
         warmup_steps: steps of the linear warm-up.
@@ -61,10 +59,11 @@ class Training:
         mix_by: what the weights of several corpora are shares of, see :class:`tokenmask.corpus.Mixture`.
         only: streams whose rows move, while all else stays bit for bit (:class:`tokenmask.training.only.Still`); as
             where a trained model has learned to speak but the codes of a new tokenizer. () moves everything.
+        epochs: above 0, so many passes over the records take the place of ``steps``: as many steps as it takes to draw
+            that many times what all corpora hold, see :meth:`of_records`.
     """
 
     steps: int = 1000
-    epochs: float = 0.0
     batch_size: int = 32
     peak_lr: float = 1e-3
     warmup_steps: int = 50
@@ -86,6 +85,7 @@ class Training:
     prefetch: int = 4
     mix_by: Literal["records", "positions"] = "records"
     only: tuple[str, ...] = ()
+    epochs: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):

@@ -63,7 +63,7 @@ int64_t size_up_to(int64_t most) {
 // Of a row that a team works on: by its length a warp, a block, a larger block, or one that keeps nothing.
 int64_t length_of_row() {
   static const int64_t kinds[] = {kMostOfWarp, kMostOfBlock, 1 << 16};
-  if (!chance(most_codes < 600 ? 4 : 12)) return size_up_to(most_codes);
+  if (!chance(most_codes < 600 ? 4 : 8)) return size_up_to(most_codes);
   if (most_codes < 600 || !chance(4)) return kMostOfWarp - 1 + below(3) + (chance(2) ? 0 : below(1000));
   return kinds[1 + below(2)] - 2 + below(5);
 }
@@ -441,8 +441,9 @@ int main(int count, char** words) {
     generator.seed(seed * 1000003 + round);
 #ifdef EMULATED
     emulated::thread_order = round % 3 == 2 ? generator() : round % 3;
-    // Devices with many processors or one, with room for long rows or for few codes, with clusters or without.
-    emulated::device = {chance(2) ? 132 : 1, int(chance(2) ? emulated::kMostShared : 8000 + below(4000)), !chance(4)};
+    // Devices with clusters or without, with many processors or one, with room for long rows or for few codes.
+    const bool has_clusters = !chance(3), has_room = has_clusters && chance(2);
+    emulated::device = {chance(2) ? 132 : 1, int(has_room ? emulated::kMostShared : 8000 + below(4000)), has_clusters};
 #endif
     choices();
     samples<FloatType::float32>();

@@ -307,7 +307,7 @@ MUTATIONS = {
         "return a > b || b != b ? a : b;",
     ),
 }
-CHECKS = {"plain": "5 12", "asan": "5 12", "races": "5 6 300"}
+CHECKS = {"plain": "5 40", "asan": "5 12", "races": "5 6 300"}
 SIGNS = ("emulated CUDA", "differs", "a huge case", "ERROR", "runtime error")
 
 

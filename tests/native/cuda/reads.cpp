@@ -32,7 +32,7 @@ void report(const char* what, double budget, double least, const std::function<v
 }
 
 // sample_codes in every mode, on a row of `size` logits: each is read once where z fits shared memory.
-void sample_budgets(FloatType type, int64_t size, bool is_guided, double budget) {
+void sample_budgets(FloatType type, int64_t size, bool is_guided, double budget, const char* where = "") {
   std::mt19937 generator(1);
   std::normal_distribution<float> normal;
   const int64_t bytes = type == FloatType::float32 ? 4 : 2;
@@ -75,7 +75,7 @@ void sample_budgets(FloatType type, int64_t size, bool is_guided, double budget)
     args.top_p = mode.top_p;
     args.min_p = mode.min_p;
     const std::string what = std::string("sample_codes, ") + (bytes == 4 ? "float32 " : "bfloat16 ") +
-                             std::to_string(size) + (is_guided ? " guided, " : ", ") + mode.name;
+                             std::to_string(size) + where + (is_guided ? " guided, " : ", ") + mode.name;
     report(what.c_str(), budget, double(bytes * size * (1 + is_guided)),
            [&] { kCudaKernels.sample_codes(args, 0, 1); });
   }
@@ -104,9 +104,9 @@ int main() {
   sample_budgets(FloatType::bfloat16, 126464, false, 1.1);
   emulated::device = {};
   sample_budgets(FloatType::float32, 65536, true, 1.1);
-  // Where there are no clusters, such a row is read twice, and then few of its codes.
+  // Where there are no clusters, a block reads such a row twice, and then few of its codes.
   emulated::device.has_clusters = false;
-  sample_budgets(FloatType::bfloat16, 126464, false, 2.2);
+  sample_budgets(FloatType::bfloat16, 126464, false, 2.2, " alone");
   emulated::device = {};
   auto* open = reinterpret_cast<bool*>(is_open.data());
   const ChooseArgs choice = {logits.data(), open, count.data(), reinterpret_cast<bool*>(chosen.data()), rows, size};

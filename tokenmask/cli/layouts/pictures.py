@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import SPLITS, Entry, Layout, modality_of, split_of
 from tokenmask.files import text_of
 
@@ -62,7 +63,7 @@ def class_folders(folder: Path, files: list[Path], modalities: Collection[str], 
     if "text" not in modalities:
         return None
     found = [(name, modality) for name in files if (modality := modality_of(name.name, modalities)) is not None]
-    own = {name.with_suffix(""): name for name in files if name.suffix.lower() == ".txt"}
+    own = {name.with_suffix(""): name for end in reversed(CAPTIONS) for name in files if name.suffix.lower() == end}
     captioned = sum(name.with_suffix("") in own for name, _ in found)
     in_splits = any(len(name.parts) == 3 and name.parts[0].lower() in SPLITS for name, _ in found)
     loose = [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from tokenmask.cli import manifests
+from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, captions, modality_of, split_of, told
 from tokenmask.cli.packed import Part
 from tokenmask.cli.spool import Spool
@@ -24,11 +25,12 @@ _MOST = 16  # other folders beside a table that are tried, and columns of a tabl
 
 def tables(folder: Path, files: list[Path], modalities: Collection[str], columns: Mapping[str, str]) -> Layout | None:
     """Rows of tables in the folder or one below; captions beside the files go before, and so do tables of splits."""
-    stems = {name.with_suffix("") for name in files if name.suffix.lower() == ".txt"}
+    stems = {name.with_suffix("") for name in files if name.suffix.lower() in CAPTIONS}
     if any(name.with_suffix("") in stems for name in files if modality_of(name.name, modalities)):
         return None
     named = [name for name in files if name.suffix.lower() in _KINDS and len(name.parts) <= 2]
     named += [name for name in files if name.name == "metadata.parquet" and len(name.parts) <= 2]
+    named += [name for name in files if name.suffix == ".json" and len(name.parts) <= 2 and _is_array(folder / name)]
     named += [
         name for name in files if name.suffix.lower() == ".txt" and len(name.parts) <= 2 and _heads(folder / name)
     ]
@@ -125,6 +127,15 @@ def _by_stem(
         if len(named) == 1:
             found[modality] = (named[0], folder, known)
     return found
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a file holds an array of objects in JSON, as its first letters tell; those beside pictures hold none."""
+    try:
+        with path.open("rb") as file:
+            return re.match(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{", file.read(256)) is not None
+    except OSError:
+        return False
 
 
 def _heads(path: Path) -> bool:
