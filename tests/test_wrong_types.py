@@ -310,10 +310,10 @@ def test_a_corpus_is_built_of_items_and_tokenizers(change: dict[str, Any], sente
 @pytest.mark.parametrize(
     ("units", "kind", "sentence"),
     [
-        (-100, ValueError, "units_per_metre must be positive and finite, got -100; choose another number"),
-        (0, ValueError, "units_per_metre must be positive and finite, got 0; choose another number"),
-        (NAN, ValueError, "units_per_metre must be positive and finite, got nan; choose another number"),
-        (INF, ValueError, "units_per_metre must be positive and finite, got inf; choose another number"),
+        (-100, ValueError, "units_per_metre must be positive, got -100; write a finite number above 0"),
+        (0, ValueError, "units_per_metre must be positive, got 0; write a finite number above 0"),
+        (NAN, ValueError, "units_per_metre must be positive, got nan; write a finite number above 0"),
+        (INF, ValueError, "units_per_metre must be positive, got inf; write a finite number above 0"),
         (True, TypeError, "units_per_metre must be a number, got True; write a float"),
         (
             "inches",
@@ -381,7 +381,7 @@ def test_arguments() -> None:
     assert names("it", ["a", "b"]) == names("it", iter("ab")) == ("a", "b")
     assert above_zero("it", 2) == 2.0 and moment("it", -INF) == -INF and string("it", "") == ""
     for value in (0, -1.0, NAN, INF):
-        with pytest.raises(ValueError, match=r"^it must be positive and finite, got "):
+        with pytest.raises(ValueError, match=r"^it must be positive, got "):
             above_zero("it", value)
     with pytest.raises(TypeError, match=r"^it must be a list of names, got b'ab'; write each in quotes"):
         names("it", b"ab")

@@ -74,7 +74,7 @@ def above_zero(name: str, value: Any) -> float:
     """
     _check_real(name, value)
     if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be positive and finite, got {value}; choose another number")
+        raise ValueError(f"{name} must be positive, got {value}; write a finite number above 0")
     return float(value)
 
 
