@@ -376,6 +376,18 @@ def test_what_is_right_is_taken_as_it_is() -> None:
     assert steps_between(0, INF, 2.0, 5) == (0, 5)
 
 
+def test_a_stream_of_a_file_names_it(tmp_path: Path) -> None:
+    stream = TokenStream(SPEC, CODES)
+    object.__setattr__(stream, "start_seconds", NAN)
+    stream.save(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError) as told:
+        TokenStream.load(tmp_path / "a.safetensors")
+    assert str(told.value) == (
+        f"{tmp_path / 'a.safetensors'} is not a readable token stream (start_seconds must be finite, got nan; choose "
+        "another number); encode the media again"
+    )
+
+
 def test_arguments() -> None:
     assert path_of("it", "a") == path_of("it", Path("a")) == Path("a")
     assert names("it", ["a", "b"]) == names("it", iter("ab")) == ("a", "b")

@@ -357,7 +357,7 @@ class TokenStream:
                 codes = file.get_tensor("codes")
             labels = {axis: tuple(called) for axis, called in about["labels"].items()}
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
-        except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+        except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
             raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
 
 
