@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
+from tokenmask.arguments import path_of
+
 _LONGEST = 255  # bytes of a name in most file systems
 _SHOWN = 12  # bytes on either side of one that is wrong
 _PASSING: ContextVar[bool] = ContextVar("files are read back and removed", default=False)
@@ -113,8 +115,9 @@ def writing_atomically(path: str | Path) -> Iterator[Path]:
 
     Raises:
         OSError: in one sentence, when the file cannot be written (a full disk, no permission).
+        TypeError: no path.
     """
-    path = Path(path)
+    path = path_of("path of a file to write", path)
     end = f".{os.getpid()}.partial"
     partial = path.with_name(f".{_cut(path.name, _LONGEST - 1 - len(end))}{end}")
     try:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from tokenmask.arguments import moment
 from tokenmask.files import check_fetched, in_disguise
 
 RECORD_MARK = "#"  # FILE#RECORD names one of many records of a file
@@ -52,6 +53,7 @@ class Medium(ABC):
         Raises:
             ValueError: in a sentence that names the file: it is absent, damaged, of another kind, or holds many
                 records, of which one has to be named.
+            TypeError: no path.
         """
 
     @abstractmethod
@@ -109,7 +111,7 @@ class Timed(Medium):
         Pieces that meet hold each sample once, so that they add up to the whole.
 
         Raises:
-            ValueError: nothing lies there.
+            ValueError: nothing lies there. TypeError: no numbers.
         """
 
 
@@ -117,8 +119,10 @@ def steps_between(start_seconds: float, end_seconds: float, rate_hz: float, coun
     """First and last but one of ``count`` steps at ``rate_hz`` that lie in a piece of time, for :meth:`Timed.between`.
 
     Raises:
-        ValueError: none does.
+        ValueError: none does, or NaN. TypeError: no numbers.
     """
+    moment("start_seconds of a piece", start_seconds)
+    moment("end_seconds of a piece", end_seconds)
     first, stop = (math.ceil(min(max(at * rate_hz - 1e-6, 0.0), count)) for at in (start_seconds, end_seconds))
     if first >= stop:
         raise ValueError(

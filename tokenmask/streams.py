@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import MOST, is_a, moment, names, number, path_of, string, tensor_of, whole
 from tokenmask.files import writing_atomically
 
 AXES = ("index", "time", "row", "column", "channel")
@@ -39,6 +40,12 @@ class StreamSpec:
         end_code: the code of level 0 that means "nothing follows", or None. An encoder never emits it.
         fingerprint: hash of the tokenizer's canonical configuration and stored weights, without those of a decoder that
             was fitted later to the same codes; "" if it has none.
+
+    Lists are taken in place of tuples.
+
+    Raises:
+        TypeError: a value of another type.
+        ValueError: sizes, axes, a grid, groups, a rate or an end code that do not go together.
     """
 
     modality: str
@@ -51,6 +58,16 @@ class StreamSpec:
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
+        string("StreamSpec.modality", self.modality)
+        string("StreamSpec.fingerprint", self.fingerprint)
+        object.__setattr__(self, "axes", names("StreamSpec.axes", self.axes))
+        object.__setattr__(self, "codebook_sizes", _wholes("StreamSpec.codebook_sizes", self.codebook_sizes))
+        object.__setattr__(self, "grid", _wholes("StreamSpec.grid", self.grid, least=1, varies=True))
+        groups = self.level_groups
+        if not isinstance(groups, tuple | list):
+            raise TypeError(f"StreamSpec.level_groups must be a list of groups, got {groups!r}; write ((0, 1), (2, 3))")
+        groups = tuple(_wholes("each of StreamSpec.level_groups", group) for group in groups)
+        object.__setattr__(self, "level_groups", groups)
         if not self.codebook_sizes or any(not 1 <= size < 1 << 31 for size in self.codebook_sizes):
             raise ValueError(
                 f"StreamSpec needs one or more positive codebook_sizes below 2**31, got {self.codebook_sizes}; "
@@ -74,11 +91,15 @@ class StreamSpec:
                 f"level_groups must hold each of {self.num_levels} levels once, got {self.level_groups}; "
                 "name each level in one group"
             )
-        if self.rate_hz is not None and not ("time" in self.axes and self.rate_hz > 0):
+        if self.rate_hz is not None:
+            moment("StreamSpec.rate_hz", self.rate_hz)
+        if self.rate_hz is not None and not ("time" in self.axes and 0 < self.rate_hz < math.inf):
             raise ValueError(
                 f"rate_hz must be positive and belongs to a time axis, got {self.rate_hz} for {self.axes}; "
                 "give a rate to streams with a time axis alone"
             )
+        if self.end_code is not None:
+            whole("StreamSpec.end_code", self.end_code, -MOST)
         if self.end_code is not None and not 0 <= self.end_code < self.codebook_sizes[0]:
             raise ValueError(
                 f"end_code must be a code of level 0, got {self.end_code} of {self.codebook_sizes[0]}; "
@@ -120,6 +141,10 @@ class TokenStream:
 
     ``filled`` is bool [*grid, K], the codes that a model filled in, for those who show them; None where nobody said it,
     as in streams that were encoded, read from a file or made from another by ``dataclasses.replace``.
+
+    Raises:
+        TypeError: a value of another type.
+        ValueError: codes or labels that do not go with the spec, or a start that is not finite.
     """
 
     spec: StreamSpec
@@ -132,6 +157,14 @@ class TokenStream:
         if isinstance(self.codes, np.ndarray):
             object.__setattr__(self, "codes", _whole(self.codes))
         spec, codes = self.spec, self.codes
+        is_a("spec of a TokenStream", spec, StreamSpec)
+        if not isinstance(codes, Tensor):
+            tensor_of(f"codes of a stream of {spec.modality}", codes)
+        number("start_seconds", self.start_seconds)
+        if not isinstance(self.labels, Mapping):
+            raise TypeError(
+                f"labels must be a dict from axes to names, got {self.labels!r}; write {{'channel': ('Fz', 'Cz')}}"
+            )
         if codes.dtype != torch.int32 or codes.dim() != len(spec.axes) + 1 or codes.shape[-1] != spec.num_levels:
             raise ValueError(
                 f"codes of a stream of {spec.modality} must be int32 [{', '.join(spec.axes)}, {spec.num_levels}], "
@@ -152,10 +185,11 @@ class TokenStream:
                     f"got values from {low} to {high}; "
                     "decode them with the tokenizer that made them"
                 )
-        for axis, names in self.labels.items():
-            if axis not in spec.axes or len(names) != codes.shape[spec.axes.index(axis)]:
+        for axis, given in self.labels.items():
+            called = names(f"labels of {axis}", given)
+            if axis not in spec.axes or len(called) != codes.shape[spec.axes.index(axis)]:
                 raise ValueError(
-                    f"labels must name every entry of an axis of {spec.axes}, got {len(names)} for {axis!r}; "
+                    f"labels must name every entry of an axis of {spec.axes}, got {len(called)} for {axis!r}; "
                     "give a label for each, or none"
                 )
 
@@ -196,9 +230,9 @@ class TokenStream:
             raise ImportError("a table of codes needs pandas, which is not installed; pip install pandas") from error
         places = np.indices(self.codes.shape)
         columns: dict[str, Any] = {}
-        for number, axis in enumerate(self.spec.axes):
-            names, place = self.labels.get(axis), places[number].ravel()
-            columns[axis] = place if names is None else np.asarray(names, dtype=object)[place]
+        for at, axis in enumerate(self.spec.axes):
+            called, place = self.labels.get(axis), places[at].ravel()
+            columns[axis] = place if called is None else np.asarray(called, dtype=object)[place]
             if axis == "time" and self.spec.rate_hz is not None:
                 columns["seconds"] = self.start_seconds + place / self.spec.rate_hz
         frame = pd.DataFrame({**columns, "level": places[-1].ravel(), "code": np.asarray(self).ravel()})
@@ -239,9 +273,9 @@ class TokenStream:
         for axis in (*spec.axes, "level"):
             values = frame[axis].to_numpy()
             if axis != "level" and not np.issubdtype(values.dtype, np.integer):
-                names = tuple(dict.fromkeys(str(value) for value in values))
-                labels[axis] = names
-                values = np.array([names.index(str(value)) for value in values], np.int64)
+                called = tuple(dict.fromkeys(str(value) for value in values))
+                labels[axis] = called
+                values = np.array([called.index(str(value)) for value in values], np.int64)
             places.append(_counted(values, axis))
         sizes = tuple(int(place.max()) + 1 if len(place) else 0 for place in places[:-1])
         shape = (*sizes, spec.num_levels)
@@ -311,20 +345,31 @@ class TokenStream:
         """Reads what :meth:`save` wrote.
 
         Raises:
-            ValueError: the file is missing, damaged or not a token stream.
+            ValueError: the file is missing, damaged or not a token stream. TypeError: no path.
         """
         from safetensors import SafetensorError, safe_open
 
-        if not Path(path).is_file():
+        if not path_of("path of a token stream", path).is_file():
             raise ValueError(f"a token stream is read from a file, but {path} does not exist; check the path")
         try:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})[_ABOUT])
                 codes = file.get_tensor("codes")
-            labels = {axis: tuple(names) for axis, names in about["labels"].items()}
+            labels = {axis: tuple(called) for axis, called in about["labels"].items()}
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
-        except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+        except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
             raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
+
+
+def _wholes(name: str, values: Any, least: int = -MOST, varies: bool = False) -> tuple[Any, ...]:
+    """Whole numbers as a tuple, and None where that is one; what is so already, as mostly, stays as it is."""
+    if not isinstance(values, tuple | list):
+        example = values if isinstance(values, int) else 16
+        raise TypeError(f"{name} must be a list of whole numbers, got {values!r}; write ({example},)")
+    if all((type(one) is int and one >= least) or (varies and one is None) for one in values):
+        return tuple(values)
+    each = f"each of {name}" if not name.startswith("each of ") else f"every number in {name}"
+    return tuple(None if varies and one is None else whole(each, one, least) for one in values)
 
 
 def _counted(values: np.ndarray, name: str) -> np.ndarray:
@@ -342,15 +387,15 @@ def _whole(array: np.ndarray) -> Tensor:
 
 def cut(stream: TokenStream, axis: str, start: int, stop: int) -> TokenStream:
     """Steps ``start`` to ``stop`` of an axis; a stream with a clock keeps its place in the recording."""
-    number, rate = stream.spec.axes.index(axis), stream.spec.rate_hz
+    place, rate = stream.spec.axes.index(axis), stream.spec.rate_hz
     begins = stream.start_seconds + (start / rate if axis == "time" and rate else 0.0)
-    labels = {name: names for name, names in stream.labels.items() if name != axis}
-    codes = stream.codes.narrow(number, start, stop - start).contiguous()
+    labels = {name: called for name, called in stream.labels.items() if name != axis}
+    codes = stream.codes.narrow(place, start, stop - start).contiguous()
     return TokenStream(stream.spec, codes, begins, labels)
 
 
 def pasted(stream: TokenStream, part: TokenStream, axis: str, start: int) -> TokenStream:
     """The stream with ``part`` in place of its steps from ``start`` on: the inverse of :func:`cut`."""
-    number, codes = stream.spec.axes.index(axis), stream.codes.clone()
-    codes.narrow(number, start, part.grid[number]).copy_(part.codes)
+    place, codes = stream.spec.axes.index(axis), stream.codes.clone()
+    codes.narrow(place, start, part.grid[place]).copy_(part.codes)
     return TokenStream(stream.spec, codes, stream.start_seconds, stream.labels)

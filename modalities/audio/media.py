@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import above_zero, path_of
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.audio.writing import FORMATS, write_pieces
@@ -116,7 +117,7 @@ class AudioClip(Timed):
         """
         import soundfile
 
-        if not Path(path).is_file():
+        if not path_of("path of a sound", path).is_file():
             raise ValueError(f"audio is read from a file, but {path} is none; check the path")
         try:
             return cls(*read(path, MAX_SAMPLES), source=str(path))
@@ -134,13 +135,14 @@ class AudioClip(Timed):
         Raises:
             ValueError: a suffix that names no format that can be written, or a WAV file of more than 4 GiB.
         """
+        path_of("path of a sound", path)
         channels, frames = self.samples.shape
         write_pieces(path, [self.samples], frames, self.sample_rate_hz, channels)
 
     def resample(self, sample_rate_hz: int) -> AudioClip:
         """Another rate, band-limited (soxr); at least one sample is left."""
-        if sample_rate_hz < 1:
-            raise ValueError(f"a sample rate must be positive, got {sample_rate_hz}")
+        if above_zero("a sample rate", sample_rate_hz) < 1:
+            raise ValueError(f"a sample rate must be 1 Hz or more, got {sample_rate_hz}; choose another number")
         if sample_rate_hz == self.sample_rate_hz:
             return AudioClip(self.samples, sample_rate_hz)
         wanted = resampled_length(self.samples.shape[1], self.sample_rate_hz, sample_rate_hz)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import above_zero, names, path_of, tensor_of
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.eeg.arrays import read_arrays, without_a_wave
@@ -47,6 +48,10 @@ class EegRecording(Timed):
         stream: the codes it was generated from, if it was; does not count in comparisons.
         session: when it began, who was recorded, and events, where a file says so.
         source: the file it was read from, for messages; does not count in comparisons.
+
+    Raises:
+        TypeError: samples that are no tensor or array, a rate that is no number, names that are no list of strings.
+        ValueError: samples, a rate or names of another kind than these.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
@@ -67,16 +72,17 @@ class EegRecording(Timed):
     def __post_init__(self) -> None:
         if isinstance(self.samples, np.ndarray):
             object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
+        tensor_of("samples of an EegRecording", self.samples)
         shape = self.samples.shape
         if self.samples.dtype != torch.float32 or len(shape) != 2 or not self.samples.numel():
             raise ValueError(
                 "samples of an EegRecording must be float32 [channels, time], got "
                 f"{str(self.samples.dtype).removeprefix('torch.')} {list(shape)}"
             )
-        if not math.isfinite(self.sample_rate_hz) or self.sample_rate_hz <= 0:
-            raise ValueError(f"sample_rate_hz of an EegRecording must be positive, got {self.sample_rate_hz}")
-        object.__setattr__(self, "sample_rate_hz", float(self.sample_rate_hz))
-        object.__setattr__(self, "channels", tuple(electrode(name) for name in self.channels))
+        rate, channels = self.sample_rate_hz, self.channels
+        object.__setattr__(self, "sample_rate_hz", above_zero("sample_rate_hz of an EegRecording", rate))
+        called = names("channels of an EegRecording", channels)
+        object.__setattr__(self, "channels", tuple(electrode(name) for name in called))
         if len(self.channels) != shape[0] or len({name.casefold() for name in self.channels} - {""}) != shape[0]:
             got = f"{self.channels}"
             if len(self.channels) == shape[1]:
@@ -129,7 +135,7 @@ class EegRecording(Timed):
         Raises:
             ValueError: no such file, another format, a damaged file, or a gap in an EDF+D file.
         """
-        path = Path(path)
+        path = path_of("path of a recording", path)
         if not path.is_file():
             raise ValueError(f"a recording is read from a file, but {path} is none; check the path")
         readers = {".edf": cls._read_edf, ".bdf": cls._read_edf, ".npz": cls._read_npz}
@@ -212,7 +218,7 @@ class EegRecording(Timed):
         Raises:
             ValueError: another suffix, or a recording that EDF cannot hold.
         """
-        suffix = Path(path).suffix.lower()
+        suffix = path_of("path of a recording", path).suffix.lower()
         if suffix == ".safetensors":
             about: dict[str, Any] = {
                 "media": "EegRecording",
@@ -227,8 +233,8 @@ class EegRecording(Timed):
 
             samples, rate = self.samples.cpu().numpy(), np.float64(self.sample_rate_hz)
             with writing_atomically(path) as partial, partial.open("wb") as file:
-                names = np.array(self.channels)
-                arrays: dict[str, Any] = {"samples": samples, "sample_rate_hz": rate, "channels": names}
+                called = np.array(self.channels)
+                arrays: dict[str, Any] = {"samples": samples, "sample_rate_hz": rate, "channels": called}
                 if self.session is not None:
                     arrays["session"] = np.array(json.dumps(self.session.to_json()))
                 np.savez(file, **arrays)
@@ -245,8 +251,7 @@ class EegRecording(Timed):
         """The same at another sample rate, with the filter of soxr at its highest quality."""
         import soxr
 
-        if not math.isfinite(rate_hz) or rate_hz <= 0:
-            raise ValueError(f"a sample rate must be positive, got {rate_hz}")
+        above_zero("a sample rate", rate_hz)
         if rate_hz == self.sample_rate_hz:
             return replace(self, stream=None)
         made: Tensor | None = None
@@ -265,11 +270,11 @@ class EegRecording(Timed):
         """Some of the channels, in the order asked for; names without regard to case, "EEG " and reference.
 
         Raises:
-            ValueError: a channel that is not there, or a name that could be several.
+            ValueError: a channel that is not there, or a name that could be several. TypeError: no list of names.
         """
-        chosen = find_channels(self.channels, channels)
-        names = tuple(self.channels[row] for row in chosen)
-        return replace(self, samples=self.samples[chosen], channels=names, stream=None)
+        chosen = find_channels(self.channels, names("channels", channels))
+        called = tuple(self.channels[row] for row in chosen)
+        return replace(self, samples=self.samples[chosen], channels=called, stream=None)
 
     def without_offset(self) -> EegRecording:
         """Offsets and drifts below 0.5 Hz taken away from channels where they outweigh the wave; others stay.

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import path_of, whole
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
 from tokenmask.modalities.image.chunks import (
@@ -153,7 +154,7 @@ class Image(Medium):
         """
         from PIL import Image as pillow
 
-        if not Path(path).is_file():
+        if not path_of("path of an image", path).is_file():
             raise ValueError(f"an image is read from a file, but {path} is none; check the path")
         try:
             with _long_texts(), pillow.open(path) as picture:
@@ -208,7 +209,7 @@ class Image(Medium):
         """
         from PIL import Image as pillow
 
-        kind = pillow.registered_extensions().get(Path(path).suffix.lower())
+        kind = pillow.registered_extensions().get(path_of("path of an image", path).suffix.lower())
         if kind not in pillow.SAVE:
             raise ValueError(
                 "an image file must end in .png, .jpg, .webp or what else Pillow writes, got "
@@ -221,8 +222,7 @@ class Image(Medium):
         """Another size, sides may stretch: interpolated, or averaged over what a pixel of a smaller one covers."""
         from PIL import Image as pillow
 
-        if height < 1 or width < 1:
-            raise ValueError(f"an image is at least 1 x 1 pixel, got height {height} and width {width}")
+        height, width = whole("height of an image", height), whole("width of an image", width)
         if tuple(self.pixels.shape[:2]) == (height, width):
             return Image(self.pixels)
         return Image.from_pillow(self.to_pillow().resize((width, height), pillow.Resampling.BILINEAR))

@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import above_zero, path_of
 from tokenmask.files import writing_atomically
 from tokenmask.modalities.motion.bvh_read import AXES_OF_TURNS, OpenBvh
 from tokenmask.modalities.motion.joints import Skeleton
-from tokenmask.modalities.motion.media import MotionClip
+from tokenmask.modalities.motion.media import MotionClip, check_units
 from tokenmask.modalities.motion.rotations import to_matrix, turn_angle
 from tokenmask.modalities.motion.upright import AXES
 from tokenmask.telling import tell
@@ -34,6 +35,7 @@ def save_bvh(clip: MotionClip, path: str | Path, units_per_metre: float = _CENTI
         path: of the file.
         units_per_metre: length units of the file; 100, the default, is centimetres.
     """
+    above_zero("units_per_metre", units_per_metre)
     cuts = range(0, len(clip), _AT_ONCE)
     pieces = (clip.cut(start, start + _AT_ONCE) for start in cuts)
     write_bvh(path, pieces, clip.skeleton, len(clip), clip.frame_rate_hz, units_per_metre)
@@ -141,9 +143,11 @@ def load_bvh(path: str | Path, units_per_metre: float | None = None, up: str | N
             takes the axis along which the body stands, see :func:`up_axis`.
 
     Raises:
-        ValueError: no such file, or not that format.
+        ValueError: no such file, not that format, or units that are no finite number above 0.
+        TypeError: no path, or units that are no number.
     """
-    if not Path(path).is_file():
+    check_units(units_per_metre)
+    if not path_of("path of a motion", path).is_file():
         raise ValueError(f"a motion is read from a file, but {path} is none; check the path")
     if up is not None and up not in AXES:
         raise ValueError(f"up must be one of {', '.join(AXES)} or None, got {up!r}")

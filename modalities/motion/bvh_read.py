@@ -62,7 +62,7 @@ class OpenBvh:
             if self._kept is not None:
                 self._kept.append(self._body.rotations(table))
         self.frames, skeleton = self._body.frames, self._body.skeleton(self.notes)
-        units = units_per_metre or units_of(skeleton, self.notes)
+        units = units_of(skeleton, self.notes) if units_per_metre is None else units_per_metre
         self._units = units
         self._still = replace(
             skeleton, offsets=tuple((x / units, y / units, z / units) for x, y, z in skeleton.offsets)

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import path_of
 from tokenmask.modalities.motion.bvh import unreadable
 from tokenmask.modalities.motion.bvh_read import OpenBvh
 from tokenmask.modalities.motion.features import Way, led, to_features
 from tokenmask.modalities.motion.joining import joined
 from tokenmask.modalities.motion.joints import Skeleton
-from tokenmask.modalities.motion.media import MotionClip, frames_at
+from tokenmask.modalities.motion.media import MotionClip, check_units, frames_at
 from tokenmask.modalities.motion.upright import AXES
 from tokenmask.modalities.seams import smoothed, smoothing_reach
 from tokenmask.modalities.windows import Forward
@@ -47,7 +48,9 @@ class LongMotion:
     def __init__(
         self, path: str | Path, skeleton: Skeleton | None = None, frame_rate_hz: float | None = None, **options: Any
     ) -> None:
+        path_of("path of a motion", path)
         self.path = path
+        check_units(options.get("units_per_metre"))
         self._bvh: OpenBvh | None = None
         self._clip: MotionClip | None = None
         if Path(path).suffix.lower() == ".bvh" and Path(path).is_file() and options.get("up") in (None, *AXES):

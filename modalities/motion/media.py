@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import above_zero, is_a, path_of, tensor_of
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.motion.joints import Skeleton, joint_positions
 from tokenmask.modalities.motion.rotations import slerp, to_matrix
@@ -30,7 +31,7 @@ class MotionClip(Timed):
     Args:
         root_positions: float32 [frames, 3], metres; y is up.
         rotations: float32 [frames, joints, 4], quaternions w x y z of length one, in the parent's frame; the root's
-            in the world.
+            in the world. NumPy arrays of float32 are taken likewise.
         frame_rate_hz: frames a second.
         skeleton: the joints.
         stream: the codes it was generated from, if it was; does not count in comparisons.
@@ -54,7 +55,11 @@ class MotionClip(Timed):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        frames, joints = len(self.root_positions), len(self.skeleton)
+        is_a("skeleton of a MotionClip", self.skeleton, Skeleton)
+        for name in ("root_positions", "rotations"):
+            object.__setattr__(self, name, tensor_of(f"{name} of a MotionClip", getattr(self, name)))
+        above_zero("frame_rate_hz", self.frame_rate_hz)
+        frames, joints = self.root_positions.shape[:1].numel(), len(self.skeleton)
         for name, value, wanted in (
             ("root_positions", self.root_positions, (frames, 3)),
             ("rotations", self.rotations, (frames, joints, 4)),
@@ -130,8 +135,7 @@ class MotionClip(Timed):
 
     def resample(self, rate_hz: float) -> MotionClip:
         """Another frame rate: straight lines between positions, great arcs between rotations (slerp)."""
-        if not (rate_hz > 0 and math.isfinite(rate_hz)):
-            raise ValueError(f"a frame rate must be positive, got {rate_hz}")
+        above_zero("a frame rate", rate_hz)
         if rate_hz == self.frame_rate_hz:
             return replace(self, stream=None)
         count = frames_at(rate_hz, len(self), self.frame_rate_hz)
@@ -175,9 +179,11 @@ class MotionClip(Timed):
             up, units_per_metre: of a .bvh file, see :func:`load_bvh`; the others say it themselves.
 
         Raises:
-            ValueError: no such file, another suffix, or a damaged one.
+            ValueError: no such file, another suffix, a damaged one, or units that are no finite number above 0.
+            TypeError: no path, or units that are no number.
         """
-        kind = Path(path).suffix.lower()
+        kind = path_of("path of a motion", path).suffix.lower()
+        check_units(units_per_metre)
         if kind not in (".bvh", ".safetensors", ".npy"):
             raise ValueError(f"a motion file must end in .bvh or .safetensors, got {Path(path).name!r}; rename it")
         if kind == ".npy":
@@ -208,7 +214,7 @@ class MotionClip(Timed):
         Raises:
             ValueError: another suffix.
         """
-        kind = Path(path).suffix.lower()
+        kind = path_of("path of a motion", path).suffix.lower()
         if kind == ".bvh":
             from tokenmask.modalities.motion.bvh import save_bvh
 
@@ -231,6 +237,22 @@ class MotionClip(Timed):
         from tokenmask.modalities.motion.drawing import draw
 
         draw(self, path, figures=figures, height=height)
+
+
+def check_units(units_per_metre: Any) -> None:
+    """Refuses units of a metre that are neither None nor a finite number above 0.
+
+    Raises:
+        TypeError: no number. ValueError: another one.
+    """
+    if units_per_metre is None:
+        return
+    if isinstance(units_per_metre, str):
+        raise TypeError(
+            f"units_per_metre must be a number above 0 or None, got {units_per_metre!r}; write how many make a metre, "
+            "as 39.37 for inches"
+        )
+    above_zero("units_per_metre", units_per_metre)
 
 
 def frames_at(rate_hz: float, frames: int, frame_rate_hz: float) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
+from tokenmask.arguments import path_of, string
 from tokenmask.files import no_text, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
@@ -35,6 +36,9 @@ class Symbols(Medium):
     text: str
     stream: TokenStream | None = field(default=None, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        string("text of Symbols", self.text)
+
     def __str__(self) -> str:
         return self.text
 
@@ -46,7 +50,7 @@ class Symbols(Medium):
             ValueError: no such file, or no UTF-8.
         """
         try:
-            return cls(Path(path).read_bytes().decode().replace("\r\n", "\n").removesuffix("\n"))
+            return cls(path_of("path of symbols", path).read_bytes().decode().replace("\r\n", "\n").removesuffix("\n"))
         except UnicodeDecodeError as error:
             raise ValueError(no_text(path, error)) from error
         except OSError as error:
@@ -54,6 +58,6 @@ class Symbols(Medium):
 
     def save(self, path: str | Path) -> None:
         """Writes the symbols as UTF-8 with a line end behind them, atomically; ValueError for another ending."""
-        if Path(path).suffix.lower() not in self.written_suffixes:
+        if path_of("path of symbols", path).suffix.lower() not in self.written_suffixes:
             raise ValueError(f"a file of symbols must end in .symbols, got {Path(path).name!r}; rename it")
         write_text_atomic(path, f"{self.text}\n")

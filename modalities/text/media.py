@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
+from tokenmask.arguments import path_of, string
 from tokenmask.files import no_text, text_of, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
@@ -41,6 +42,9 @@ class Text(Medium):
     stream: TokenStream | None = field(default=None, compare=False, repr=False)
     filled: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        string("text of a Text", self.text)
+
     def __str__(self) -> str:
         return self.text
 
@@ -53,7 +57,7 @@ class Text(Medium):
             ValueError: no such file, or none of these.
         """
         try:
-            return cls(text_of(Path(path).read_bytes()))
+            return cls(text_of(path_of("path of a text", path).read_bytes()))
         except UnicodeDecodeError as error:
             raise ValueError(no_text(path, error)) from error
         except OSError as error:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
@@ -72,16 +73,14 @@ class VideoClip(Timed):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.frames, np.ndarray):
-            object.__setattr__(self, "frames", torch.from_numpy(self.frames.copy()))
+        object.__setattr__(self, "frames", tensor_of("frames of a VideoClip", self.frames))
         shape = self.frames.shape
         if self.frames.dtype != torch.uint8 or len(shape) != 4 or shape[3] != 3 or not self.frames.numel():
             raise ValueError(
                 "frames of a VideoClip must be uint8 [time, height, width, 3], got "
                 f"{str(self.frames.dtype).removeprefix('torch.')} {list(shape)}"
             )
-        if not 0 < self.frame_rate_hz < math.inf:
-            raise ValueError(f"frame_rate_hz must be positive, got {self.frame_rate_hz}; give the clip's own rate")
+        above_zero("frame_rate_hz", self.frame_rate_hz)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, VideoClip):
@@ -127,7 +126,7 @@ class VideoClip(Timed):
             ValueError: no such file, no film, cut short, or more than 2**30 pixels.
             ImportError: decord is needed and not installed.
         """
-        path = Path(path)
+        path = path_of("path of a film", path)
         if not path.is_file():
             raise ValueError(f"a video is read from a file, but {path} is none; check the path")
         if path.suffix.lower() == ".png":
@@ -151,7 +150,7 @@ class VideoClip(Timed):
         Raises:
             ValueError: another suffix, or a strip of more than 2**26 pixels.
         """
-        suffix = Path(path).suffix.lower()
+        suffix = path_of("path of a film", path).suffix.lower()
         if suffix not in (".png", *_PILLOW):
             raise ValueError(f"a video file must end in .png, .webp or .gif, got {Path(path).name!r}; rename it")
         with writing_atomically(path) as partial:

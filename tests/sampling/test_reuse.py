@@ -174,7 +174,7 @@ def test_rows_move_with_their_cache():
     [
         (lambda: Sampler(reuse=GroupCausalReuse(), order=ConfidenceScore()), "order like RandomScore"),
         (lambda: Sampler(reuse=GroupCausalReuse(), order=RandomScore(), revoke=RevokeLeastLikely()), "no revocation"),
-        (lambda: StaleReuse(n_local=-1), "neither may be negative"),
+        (lambda: StaleReuse(n_local=-1), "StaleReuse.n_local must be at least 0, got -1"),
         (lambda: StaleReuse(where=ConfidenceScore()), "where must not read predictions"),
         (lambda: GroupChain(orders=(ConfidenceScore(),)), "fixed before anything is predicted"),
         (lambda: GroupChain(steps=(4, 2)), "fewest and the most"),

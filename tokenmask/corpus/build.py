@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 
+from tokenmask.arguments import is_a, path_of
 from tokenmask.corpus.encoding import encode_items, usual_workers
 from tokenmask.corpus.engines import Engine, engine_of
+from tokenmask.corpus.engines.team import check_workers
 from tokenmask.corpus.items import Item, sentence
 from tokenmask.corpus.keys import Keys
 from tokenmask.corpus.records import Record
 from tokenmask.corpus.summary import BuildSummary
 from tokenmask.corpus.writer import CorpusWriter
 from tokenmask.progress import progress_bar
-from tokenmask.streams import TokenStream
+from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tokenizer import Tokenizer
 
 
@@ -54,10 +56,15 @@ def build_corpus(
     Raises:
         ValueError: the folder holds another corpus, an engine that is not there, or with ``on_error="raise"`` an item
             failed.
+        TypeError: items that are none, tokenizers that are no dict of tokenizers, no path, or workers that are no whole
+            number.
         OSError: a shard could not be written, or a cluster was lost.
     """
     if on_error not in ("collect", "raise"):
         raise ValueError(f"on_error must be 'collect' or 'raise', got {on_error!r}")
+    _check(items, tokenizers)
+    name = path_of("folder of a corpus", folder).name
+    check_workers(workers, "core")
     mapping = engine_of(engine) if isinstance(engine, str) else engine
     if mapping is not None and workers not in (None, 1):
         raise ValueError(
@@ -70,16 +77,17 @@ def build_corpus(
 
     def is_new(item: Item) -> bool:
         nonlocal skipped
-        skipped += item.key in there
-        return item.key not in there
+        is_there = _key(item) in there
+        skipped += is_there
+        return not is_there
 
     total = len(items) if isinstance(items, Sized) else 0
-    skipped = sum(item.key in there for item in items) if total and there else 0
+    skipped = sum(_key(item) in there for item in items) if total and there else 0
     new: Iterable[Item] = _New(items, there, total - skipped) if total else filter(is_new, items)
     if workers is None:
         workers = usual_workers(total - skipped) if total and mapping is None else 1
     try:
-        with progress_bar(f"encoding {Path(folder).name}", total, skipped, progress) as show:
+        with progress_bar(f"encoding {name}", total, skipped, progress) as show:
             for item, result in encode_items(new, tokenizers, workers=workers, engine=mapping):
                 reason = result if isinstance(result, Exception) else _add(writer, item, result)
                 if reason is None:
@@ -104,7 +112,27 @@ class _New(Sized):
         return self._count
 
     def __iter__(self) -> Iterator[Item]:
-        return (item for item in self._items if item.key not in self._there)
+        return (item for item in self._items if _key(item) not in self._there)
+
+
+def _check(items: object, tokenizers: object) -> None:
+    """TypeError unless these can be items, and are tokenizers by name."""
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        raise TypeError(f"items must be a list of Item, got {items!r}; write [Item(key, {{'image': picture}})]")
+    if not isinstance(tokenizers, Mapping):
+        raise TypeError(
+            f"tokenizers must be a dict from names of streams, got {tokenizers!r}; write {{'image': tokenizer}}"
+        )
+    for name, tokenizer in tokenizers.items():
+        if isinstance(tokenizer, type) or not isinstance(getattr(tokenizer, "spec", None), StreamSpec):
+            raise TypeError(
+                f"each of tokenizers must be a Tokenizer, got {tokenizer!r} for {name!r}; load one with load_tokenizer"
+            )
+
+
+def _key(item: Item) -> str:
+    is_a("each of items", item, Item)
+    return item.key
 
 
 def _add(writer: CorpusWriter, item: Item, streams: Mapping[str, TokenStream]) -> Exception | None:

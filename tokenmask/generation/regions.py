@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -57,8 +58,8 @@ def hole(
     """
     spec = stream.spec
     for name, value in (("regenerate", regions), ("levels", levels), ("channels", channels), ("parts", parts)):
-        if isinstance(value, str) or not isinstance(value, Iterable | None):
-            raise TypeError(f"{name} must be a list, got {value!r}; write [{value!r}]")
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable | None):
+            raise TypeError(f"{name} must be a list, got {value!r}; write {_example(name, value)}")
     for name, names_of in (("channels", channels), ("parts", parts)):
         for entry in names_of or ():
             if not isinstance(entry, str):
@@ -69,6 +70,9 @@ def hole(
             raise TypeError(
                 "a region must be a list or tuple of numbers, got None; write regenerate=None for all of it"
             )
+        if isinstance(region, str):
+            example = _example("regenerate", region)
+            raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write {example}")
         if not isinstance(region, Iterable):
             raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write [[start, end]]")
         for one in region:
@@ -103,6 +107,19 @@ def read_region(text: str) -> Region:
             f"a region is START:END or LEFT,TOP,RIGHT,BOTTOM, got {text!r}; write numbers in one of the two forms"
         )
     return numbers
+
+
+def _example(name: str, value: Any) -> str:
+    """A list that can stand in place of a value that is none: of that value, where it can be read so."""
+    if name == "regenerate":
+        try:
+            return repr([tuple(read_region(value))])
+        except (ValueError, TypeError):
+            return "[(0.1, 0.2)]"
+    if name == "levels":
+        digits = isinstance(value, str) and value.isdecimal()
+        return f"[{int(value)}]" if digits or isinstance(value, Integral) else "[0]"
+    return repr([value]) if isinstance(value, str) else "a list of names"
 
 
 def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStream, Tensor]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tokenmask.arguments import path_of, string
 from tokenmask.components import names_of_its_day, plain
 from tokenmask.corpus.stores import is_address
 from tokenmask.files import write_text_atomic
@@ -136,8 +137,10 @@ def load_tokenizer(name: str, folder: str | Path | None = None) -> Tokenizer:
 
     Raises:
         ValueError: neither is there, or the tokenizer is of another modality.
+        TypeError: a name that is no string, a folder that is no path.
     """
-    folder = SHIPPED if folder is None else Path(folder)
+    string("name of a stream", name)
+    folder = SHIPPED if folder is None else path_of("folder of a run or tokenizer", folder)
     inside = folder / "tokenizers" / name
     if (folder / "run.json").is_file() and not inside.is_dir():
         streams = sorted(path.name for path in (folder / "tokenizers").iterdir())

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.analysis import LogLikelihood
+from tokenmask.arguments import path_of
 from tokenmask.corpus import Record
 from tokenmask.devices import DTYPES, copied, device_named
 from tokenmask.generation import DrawOptions, Inputs, Region
@@ -68,9 +69,9 @@ class Run:
         """Opens a run folder.
 
         Raises:
-            ValueError: no run, an unfinished or a damaged one.
+            ValueError: no run, an unfinished or a damaged one. TypeError: no path.
         """
-        folder = Path(folder)
+        folder = path_of("folder of a run", folder)
         return cls(folder, *read_run(folder))
 
     @property

@@ -107,6 +107,8 @@ class Sampler:
         whole("Sampler.steps", whole("Sampler.steps", self.steps), most=MOST_STEPS)
         for name, kind in _KINDS.items():
             is_a(f"Sampler.{name}", getattr(self, name), kind)
+        if not isinstance(self.stages, tuple | list):
+            raise TypeError(f"Sampler.stages must be a list of Stage, got {self.stages!r}; write (Stage(),)")
         for stage in self.stages:
             is_a("each of Sampler.stages", stage, Stage)
         if self.process is not None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tokenmask.arguments import path_of
 from tokenmask.tokenizer.installed import load_tokenizer_class
 from tokenmask.tokenizer.protocol import Tokenizer
 
@@ -36,9 +37,9 @@ def read_description(folder: str | Path, name: str | None = None) -> dict[str, A
         name: the tokenizer it must be for, or None for any.
 
     Raises:
-        ValueError: no tokenizer folder, a damaged one, a newer format, or one of another tokenizer.
+        ValueError: no tokenizer folder, a damaged one, a newer format, or one of another tokenizer. TypeError: no path.
     """
-    path = Path(folder) / DESCRIPTION_FILE
+    path = path_of("folder of a tokenizer", folder) / DESCRIPTION_FILE
     if not path.is_file():
         raise ValueError(f"a tokenizer folder holds {DESCRIPTION_FILE}, but {folder} does not; check the path")
     try:
@@ -92,7 +93,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     """Loads any tokenizer folder; its class is looked up by name among the installed ones, never imported by path.
 
     Raises:
-        ValueError: no tokenizer folder, a damaged one, or one whose tokenizer is not installed.
+        ValueError: no tokenizer folder, a damaged one, or one whose tokenizer is not installed. TypeError: no path.
     """
     values = read_description(folder)
     tokenizer = load_tokenizer_class(values["tokenizer"]).load(folder)

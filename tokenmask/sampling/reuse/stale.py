@@ -12,6 +12,7 @@ from tokenmask.models import MaskedModel
 from tokenmask.sampling.reuse.key_values import KeyValues, empty_cache, queries_among
 from tokenmask.sampling.reuse.policy import Reuse, ReuseStep, Scored
 from tokenmask.scores import Score, ScoreContext
+from tokenmask.scores.arguments import is_a, one_of, whole
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,14 @@ class StaleReuse(Reuse):
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.pre_full < 0 or (self.n_local is not None and self.n_local < 0):
-            raise ValueError(f"StaleReuse counts steps, so neither may be negative, got {self}")
+        whole("StaleReuse.pre_full", self.pre_full, 0)
+        if self.n_local is not None:
+            whole("StaleReuse.n_local", self.n_local, 0)
+        if self.where is not None:
+            is_a("StaleReuse.where", self.where, Score)
+        if not isinstance(self.reorder, bool):
+            raise TypeError(f"StaleReuse.reorder must be True or False, got {self.reorder!r}; write one of these")
+        one_of("StaleReuse.recompute", self.recompute, ("chosen", "open"))
         if self.where is not None and self.where.reads_predictions:
             raise ValueError(f"StaleReuse.where must not read predictions, like RasterScore, got {self.where}")
 
