@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.worlds import make_trainer, write_corpus
 from tokenmask import threads
 from tokenmask.fitting import fit
 from tokenmask.modalities import learned
@@ -30,6 +31,7 @@ from tokenmask.threads import (
     steady_threads,
     usable_cores,
 )
+from tokenmask.training import trainer
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
 
@@ -248,6 +250,23 @@ def test_small_tokenizers_are_fitted_by_one_thread_and_large_ones_by_all(machine
     monkeypatch.setattr(learned, "FEW_OPERATIONS", 0)
     weights()
     assert seen == {2} and torch.get_num_threads() == 2
+
+
+def test_small_models_are_trained_by_one_thread_and_large_ones_by_all(machine, monkeypatch, tmp_path) -> None:
+    write_corpus(tmp_path / "corpus")
+    seen: list[int] = []
+    step = trainer.Trainer.step
+
+    def noted(task: trainer.Trainer, index: int) -> dict[str, float]:
+        seen.append(torch.get_num_threads())
+        return step(task, index)
+
+    monkeypatch.setattr(trainer.Trainer, "step", noted)
+    make_trainer(tmp_path / "corpus", 2, 4).fit(progress=False)
+    assert seen == [1, 1] and torch.get_num_threads() == 2
+    monkeypatch.setattr(trainer, "FEW_OPERATIONS", 0)
+    make_trainer(tmp_path / "corpus", 2, 4).fit(progress=False)
+    assert seen == [1, 1, 2, 2] and torch.get_num_threads() == 2
 
 
 def test_operations_of_a_step_are_counted() -> None:

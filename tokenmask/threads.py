@@ -5,8 +5,8 @@ That is the quickest on an idle machine. Where another process wants a core, who
 from running: a second becomes half a minute. So while the machine is busy
 
 - codes are made by as many threads as cores are free: they don't depend on the number (:mod:`tokenmask.generation`);
-- small networks are fitted by one thread on an idle machine, too, where more would hardly help: sums of gradients
-  depend on the number of threads, so it must not follow from what others do;
+- small networks are fitted and trained by one thread on an idle machine, too, where more would hardly help: sums of
+  gradients depend on the number of threads, so it must not follow from what others do;
 - large ones are fitted by the usual number, and threads that wait soon sleep. GNU OpenMP does that once its threads
   outnumber the cores (libgomp, gomp_throttled_spin_count_var in env.c), so some that only sleep are added. On an idle
   machine that would cost up to half of the speed.

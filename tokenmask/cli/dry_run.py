@@ -169,8 +169,8 @@ def _estimate(
     if operations > TRIAL_OPERATIONS:
         say("time: not tried here, a step of this size would take too long")
         return
-    with waiting("trying a few steps"), steady_threads():  # as in training
-        trial = prepare(scratch / "trial", recipe, tokenizers, corpora, start=start)
+    trial = prepare(scratch / "trial", recipe, tokenizers, corpora, start=start)
+    with waiting("trying a few steps"), trial.threads(), steady_threads():  # as in training
         trial.step(0)  # memory is taken and batches are found: slower than all that follow
         seconds: list[float] = []
         while len(seconds) < TRIALS and sum(seconds) < TRIAL_SECONDS:

@@ -8,6 +8,7 @@ are ``fitting``'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tokenmask.objectives import Loss, Objective
 from tokenmask.procedures import Plain, Procedure
 from tokenmask.processes import Processes, part_of, whole
 from tokenmask.tensor_files import save_tensors
+from tokenmask.threads import one_thread
 from tokenmask.training.ahead import Ahead
 from tokenmask.training.only import Still
 from tokenmask.training.optimiser import optimisers_of
@@ -36,6 +38,8 @@ from tokenmask.training.preparing import Prepared, Preparing
 from tokenmask.training.settings import Training
 from tokenmask.training.sharded import Newest, ShardedCheckpoints
 
+# Of products in a forward pass, at the most: a step of fewer takes as long with one thread as with two.
+FEW_OPERATIONS = 5e8
 KEPT_FLOATS = 2**28  # of a batch in a process: 1 GiB
 
 
@@ -135,18 +139,30 @@ class Trainer:
         """
         steps, every = self.training.steps, self.training.checkpoint_every
         try:
-            return fit(
-                self,
-                steps=steps,
-                folder=folder,
-                checkpoint_every=every,
-                label="training",
-                progress=progress,
-                processes=self.processes,
-                checkpoints=self.checkpoints(),
-            )
+            with self.threads():
+                return fit(
+                    self,
+                    steps=steps,
+                    folder=folder,
+                    checkpoint_every=every,
+                    label="training",
+                    progress=progress,
+                    processes=self.processes,
+                    checkpoints=self.checkpoints(),
+                )
         finally:
             self.close()
+
+    def threads(self) -> AbstractContextManager[None]:
+        """What steps run in: one thread for those that several hardly speed up, see ``tokenmask.threads.one_thread``.
+
+        Sums of gradients depend on the number of threads, so that it follows from the sizes of model and batch alone.
+        """
+        parameters = dict(self.model.named_parameters())
+        inner = sum(parameters[name].numel() for name in self.model.inner_matrices())
+        rows = -(-self.training.batch_size // self.processes.size)
+        operations = 2 * inner * rows * self.packing.max_positions
+        return one_thread() if operations <= FEW_OPERATIONS and self.device.type == "cpu" else nullcontext()
 
     def checkpoints(self) -> Checkpoints:
         """How this training is kept; what either wrote is found by both."""
