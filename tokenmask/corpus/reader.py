@@ -176,7 +176,7 @@ def open_shard(path: Place) -> tuple[pq.ParquetFile, dict[str, StreamSpec]]:
     """
     try:
         shard = open_parquet(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _damaged(path, error) from error
     try:
         footer = shard.metadata
@@ -237,7 +237,7 @@ def _row_groups(path: Place, shard: pq.ParquetFile, split: str | None) -> list[R
         return [RowGroup(path, index, None, size) for index, size in enumerate(sizes)]
     try:
         column = np.array(shard.read(columns=["split"]).column("split").to_pylist())
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _damaged(path, error) from error
     parts = np.split(column == split, np.cumsum(sizes)[:-1])
     kept = [(index, np.flatnonzero(part)) for index, part in enumerate(parts)]
