@@ -26,6 +26,7 @@ from tokenmask.cli.arguments import (
     not_negative,
     number,
     positive,
+    run_folder,
     seed,
     share,
 )
@@ -60,9 +61,10 @@ def train(commands: Commands) -> None:
     parser.add_argument(
         "--from",
         dest="start",
+        type=run_folder,
         metavar="RUN",
-        help="another run whose weights are started from; its tokenizers serve the streams of the same name, and the "
-        "rows of streams that it lacks start fresh",
+        help="another run whose weights are started from, or `shipped` for the model that ships; its tokenizers serve "
+        "the streams of the same name, and the rows of streams that it lacks start fresh",
     )
     parser.add_argument(
         "--freeze",
@@ -162,9 +164,12 @@ def edit(commands: Commands) -> None:
 
 def swap(commands: Commands) -> None:
     """``tokenmask swap``."""
-    examples = ["tokenmask swap runs/demo image=tokenizers/small --out runs/swapped"]
+    examples = [
+        "tokenmask swap runs/demo image=tokenizers/small --out runs/swapped",
+        "tokenmask swap shipped --remove eeg --out runs/without-eeg",
+    ]
     parser = command(commands, "swap", "Exchange a tokenizer of a run; all else is kept, bit for bit.", examples)
-    parser.add_argument("run", metavar="RUN", help="a run folder; it is left as it is")
+    parser.add_argument("run", type=run_folder, metavar="RUN", help="a run folder, or `shipped`; it is left as it is")
     parser.add_argument(
         "tokenizer",
         nargs="*",
@@ -264,7 +269,9 @@ def report(commands: Commands) -> None:
     """``tokenmask report``."""
     examples = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
     parser = command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", examples)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "run", nargs="?", type=run_folder, metavar="RUN", help="a run folder (default: the model that ships)"
+    )
     parser.add_argument(
         "--out", metavar="FILE", help="the file; one that is there is replaced (default: report.html in RUN, or here)"
     )
@@ -284,7 +291,9 @@ def show(commands: Commands) -> None:
     about = "Show a generation that was recorded, step by step: one HTML file."
     parser = command(commands, "show", about, examples)
     parser.add_argument("recording", metavar="FILE", help="what --record, or Recording.save, wrote")
-    parser.add_argument("--run", metavar="RUN", help="whose tokenizers decode it (default: the model that ships)")
+    parser.add_argument(
+        "--run", type=run_folder, metavar="RUN", help="whose tokenizers decode it (default: the model that ships)"
+    )
     parser.add_argument(
         "--out", metavar="FILE", help="the HTML file; one that is there is replaced (default: FILE.html)"
     )
@@ -296,7 +305,9 @@ def play(commands: Commands) -> None:
     about = "Draw, open and edit media of a run on a page of this machine."
     more = "Needs gradio (pip install 'tokenmask[play]'). The page is at 127.0.0.1 alone, and sends nothing elsewhere."
     parser = command(commands, "play", about, examples, more)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "run", nargs="?", type=run_folder, metavar="RUN", help="a run folder (default: the model that ships)"
+    )
     parser.add_argument(
         "--swap",
         action="append",
@@ -316,7 +327,9 @@ def serve(commands: Commands) -> None:
     more = "What waits while something is drawn, and asks alike, is drawn together; what is drawn stays the same, bit "
     more += "for bit. Stopped once it finishes what runs."
     parser = command(commands, "serve", about, examples, more)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "run", nargs="?", type=run_folder, metavar="RUN", help="a run folder (default: the model that ships)"
+    )
     parser.add_argument("--port", type=count, metavar="N", help="where it listens (default: a free one)")
     parser.add_argument(
         "--host",
@@ -340,7 +353,9 @@ def push(commands: Commands) -> None:
     about = "Send a run to a hub, with a model card: recipe, weights, tokenizers and figures, none of your data."
     more = "Needs huggingface_hub (pip install 'tokenmask[hub]') and its login (hf auth login)."
     parser = command(commands, "push", about, examples, more)
-    parser.add_argument("run", metavar="RUN", help="a run folder; a README.md in it is sent as it is")
+    parser.add_argument(
+        "run", type=run_folder, metavar="RUN", help="a run folder, or `shipped`; a README.md in it is sent as it is"
+    )
     parser.add_argument("name", metavar="USER/NAME", help="the repository; one that is not there is made")
     parser.add_argument("--public", action="store_true", help="make a new repository one that everybody can see")
     parser.add_argument("--dry-run", action="store_true", help="list what would be sent, and send nothing")
@@ -377,7 +392,7 @@ def info(commands: Commands) -> None:
     """``tokenmask info``."""
     examples = ["tokenmask info", "tokenmask info runs/demo"]
     parser = command(commands, "info", "Say what is installed, or what a run is.", examples)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder to describe")
+    parser.add_argument("run", nargs="?", type=run_folder, metavar="RUN", help="a run folder to describe, or `shipped`")
 
 
 def recipes(commands: Commands) -> None:
@@ -402,7 +417,7 @@ def demo(commands: Commands) -> None:
 
 def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
     """The run that draws, what it is given, how it draws, and where media go."""
-    parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
+    parser.add_argument("--run", type=run_folder, metavar="RUN", help="the run folder (default: the model that ships)")
     add_device(parser, "the models and the networks of tokenizers compute")
     parser.add_argument(
         "--given",
