@@ -54,7 +54,9 @@ float score(int64_t kind) {
          : kind == 3 && chance(2) ? -INFINITY
          : kind == 6              ? std::round(value * 8) / 8
          : kind == 8              ? -1.8e38f * (1 + std::fabs(value) / 3)
-                                  : value * (kind == 4 ? 20.0f : kind == 7 ? 0.1f : 1.0f);
+                                  : value * (kind == 4   ? 20.0f
+                                             : kind == 7 ? 0.1f
+                                                         : 1.0f);
 }
 
 int64_t size_up_to(int64_t most) {

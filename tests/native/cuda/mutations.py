@@ -3,8 +3,8 @@
     python tests/native/cuda/mutations.py [name ...]
 
 "plain" is the fuzz against the CPU kernels, "asan" the same under AddressSanitizer and UndefinedBehaviorSanitizer,
-"races" the same with the race check, "reads" the count of what is read. The check that should find a mistake runs first, and the others only if it does
-not. A line whose removal nothing finds is dead, and goes.
+"races" the same with the race check, "reads" the count of what is read. The check that should find a mistake runs first,
+and the others only if it does not. A line whose removal nothing finds is dead, and goes.
 """
 
 from __future__ import annotations
