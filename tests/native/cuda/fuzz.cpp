@@ -16,6 +16,7 @@
 #include "cpu/dispatch.h"
 #include "cuda_bf16.h"
 #include "cuda_fp16.h"
+#include "tokenmask/weight.h"
 #ifdef EMULATED
 #include "emulated.h"
 #endif
@@ -170,7 +171,7 @@ void samples(int64_t size, bool is_unkept = false) {
   Array<bool> allowed(rows * size + 1);
   Array<int64_t> counters(rows), seeds(rows);
   Array<float> temperatures(rows), guidances(rows);
-  const int64_t kind = below(9);
+  const int64_t kind = is_unkept && chance(3) ? 6 : below(9);
   for (int64_t i = 0; i < rows * size; ++i) {
     store_float<type>(logits.get(), i, score(kind));
     store_float<type>(uncond.get(), i, score(kind == 0 ? 5 : kind));
@@ -203,10 +204,11 @@ void samples(int64_t size, bool is_unkept = false) {
   args.min_p = chance(2) ? 0.0 : chance(4) ? 1.0 : std::uniform_real_distribution<double>(0.0, 1.0)(generator);
   if (is_unkept && chance(2)) {  // filters that cut where codes have mass
     args.temperatures = nullptr;
-    args.temperature = chance(2) ? 1.0f : 0.2f + std::fabs(normal());
+    args.temperature = chance(3) ? 0.2f + std::fabs(normal()) : 1.0f;
     args.top_k = chance(3) ? 0 : 2 + below(chance(2) ? 100 : size);
     args.top_p = chance(3) ? 1.0 : std::uniform_real_distribution<double>(0.3, 1.0)(generator);
-    args.min_p = chance(2) ? 0.0 : std::exp(-double(below(80)) / 8);  // just at a code, where these are eighths
+    // Just at a code, where these are eighths.
+    args.min_p = chance(2) ? 0.0 : double(weight(-float(below(80)) / 8)) / kFullWeight;
   }
   if (kind == 8) {  // logits at the end of all floats, which have mass all the same
     args.temperatures = nullptr;
@@ -509,9 +511,11 @@ int main(int count, char** words) {
     caches<__nv_bfloat16>(CacheType::bfloat16, 0.01f);
     caches<__half>(CacheType::float16, 0.002f);
 #ifdef EMULATED
-    samples<FloatType::float32>(length_of_unkept(), true);
-    samples<FloatType::bfloat16>(length_of_unkept(), true);
-    samples<FloatType::float16>(length_of_unkept(), true);
+    for (int again = 0; again < 2; ++again) {
+      samples<FloatType::float32>(length_of_unkept(), true);
+      samples<FloatType::bfloat16>(length_of_unkept(), true);
+      samples<FloatType::float16>(length_of_unkept(), true);
+    }
 #endif
   }
 #ifdef EMULATED

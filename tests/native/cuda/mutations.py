@@ -3,8 +3,8 @@
     python tests/native/cuda/mutations.py [name ...]
 
 "plain" is the fuzz against the CPU kernels, "asan" the same under AddressSanitizer and UndefinedBehaviorSanitizer,
-"races" the same with the race check, "reads" the count of what is read. The check that should find a mistake runs first,
-and the others only if it does not. A line whose removal nothing finds is dead, and goes.
+"races" the same with the race check, "reads" the count of what is read. The check that should find a mistake runs
+first, and the others only if it does not. A line whose removal nothing finds is dead, and goes.
 """
 
 from __future__ import annotations
@@ -288,7 +288,7 @@ MUTATIONS = {
         "score[r][c] - left[r] * value[c]",
     ),
     # Of rows that nothing keeps: a byte of each code is, where there is room.
-    "masses of marks not cleared": ("plain", "sample_codes.cu", "      row.marks.bins->set(mark, 0);\n", ""),
+    "masses of marks not cleared": ("races", "sample_codes.cu", "      row.marks.bins->set(mark, 0);\n", ""),
     "counts of marks not cleared": ("plain", "sample_codes.cu", "      row.marks.bins->counts[mark] = 0;\n", ""),
     "counts of marks without atomics": (
         "races",
