@@ -138,6 +138,7 @@ def _entries(
         return
     split = split_of(table) or split_of(path.relative_to(folder))
     for one in said or [""]:
-        yield Entry(
-            path.relative_to(folder).as_posix(), {modality: path} | ({"text": one} if one else {}), split, others
-        )
+        media: dict[str, str | Path | Part] = {modality: path}
+        if one:
+            media["text"] = one
+        yield Entry(path.relative_to(folder).as_posix(), media, split, others)
