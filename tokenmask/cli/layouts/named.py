@@ -14,6 +14,7 @@ from typing import Any
 from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of
 from tokenmask.cli.manifests import as_json
+from tokenmask.cli.packed import Part
 from tokenmask.files import text_of
 
 _FIRST_KEY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"((?:[^"\\]|\\.)*)"\s*:')
