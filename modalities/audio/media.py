@@ -16,6 +16,7 @@ from torch import Tensor
 from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
+from tokenmask.modalities.audio.unread import no_sound
 from tokenmask.modalities.audio.writing import FORMATS, write_pieces
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
@@ -120,10 +121,7 @@ class AudioClip(Timed):
         try:
             return cls(*read(path, MAX_SAMPLES), source=str(path))
         except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
-            ) from error
+            raise ValueError(no_sound(path, error)) from error
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically.
