@@ -17,6 +17,7 @@ from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.media import CANCELLED, AudioClip, resampled_length
 from tokenmask.modalities.audio.oddities import Oddities
 from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header
+from tokenmask.modalities.audio.unread import no_sound
 from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.telling import tell
 
@@ -89,10 +90,7 @@ def long_sound(path: str | Path) -> LongSound | None:
             except (soundfile.SoundFileError, RuntimeError):
                 return None
             except ValueError as error:
-                reason = " ".join(str(error).split())
-                raise ValueError(
-                    f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
-                ) from error
+                raise ValueError(no_sound(path, error)) from error
             if held.forward:
                 notes += held.told(frames - before)
             elif frames - before != held.frames:
