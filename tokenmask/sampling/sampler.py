@@ -316,6 +316,8 @@ class Sampler:
         """Whether any step of a stage runs more than the conditional pass."""
         guidance, steps = plan.stage.guidance, range(plan.length)
         assert guidance is not None
+        if type(guidance) is NoGuidance:
+            return False
         scales = (guidance.scale(Progress(index, plan.length, guidance.grid)) for index in steps)
         if any(look_at_scale(guidance, scale) != 1.0 for scale in scales):
             return True

@@ -7,7 +7,7 @@ guidance, constraints, revocations, reuse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ from torch import Tensor
 from tokenmask.layout import Layout
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import MaskedModel
-from tokenmask.ops import Purpose, commit, sample_codes, uniform
-from tokenmask.ops._extension import USES_REFERENCE
+from tokenmask.ops import Purpose, uniform
+from tokenmask.ops.reveal import STATISTICS, reveal, revealed
 from tokenmask.sampling.constraint import AllowAll
 from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
 from tokenmask.sampling.pick import Categorical
@@ -108,23 +108,23 @@ class Straight:
         shape, device = state.batch.shape, state.is_open.device
         rows, size = shape[0], shape[1] * shape[2]
         offset = self.layout.ranges[self.head].offset
-        reads, known_as = _READS[type(order)], ("logprob", "entropy", "margin")
+        reads = _READS[type(order)]
+        by = STATISTICS.index(reads) if reads else 0
         noisy = order if isinstance(order, ConfidenceScore) else None
         group = self.plan.group(state)
 
-        mine = (state.is_open & self.plan.inside).view(rows, size)
-        everything = bool((mine.view(shape) == state.is_open).all())
-        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:]).reshape(-1)
-        seeds = state.seeds.repeat_interleave(size) if rows > 1 else None
-        opened = torch.cat([mine.sum(1)[None], self.after]).cummin(0).values
+        mine = state.is_open & self.plan.inside
+        everything = torch.equal(mine, state.is_open)
+        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:])
+        opened = torch.cat([mine.sum((1, 2))[None], self.after]).cummin(0).values
         counts = (opened[:-1] - self.after).unbind()
         heads = torch.full((rows * size,), self.head, dtype=torch.int64, device=device)
         times = [1 - Progress(index, total) for index in range(total)]
         told = torch.tensor(times, device=device)[:, None].expand(-1, rows).unbind()
-        ids, score = state.batch.ids.view(-1), state.score.reshape(-1)
+        ids, score = state.batch.ids, state.score
         slots = mine.view(-1).nonzero().view(-1)
-        kept = (pick.top_k, float(pick.top_p), float(pick.min_p))
-        checked = False  # by the faces of the ops, in the first step; later ones hand over the like
+        kept = (pick.top_k, float(pick.top_p), float(pick.min_p), offset, by)
+        write = reveal  # what is handed over is looked at in the first step; later ones hand over the like
         for index in range(total):
             look_again()
             many, number, before = slots.shape[0], state.step, Progress(index, total)
@@ -132,57 +132,32 @@ class Straight:
                 state = changed(state, step=number + 1)
                 yield state
                 continue
-            queries = Queries(slots, heads[:many])
-            proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
-            heat = pick.temperature_at(before.on(pick.grid))
-            scale = 0.0 if noisy is None else noisy.scale(before.on("after"))
-            for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
-                where = slots.index_select(0, own)
-                own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)
-                keys = counters.index_select(0, where) + (number << _SLOT_BITS)
-                if checked:
-                    given = (logits, keys, 0, own_seeds, heat, None, *kept, None, 1.0, None, None)
-                    codes, *known = torch.ops.tokenmask.sample_codes(*given)
-                else:
-                    codes, *known = sample_codes(
-                        logits,
-                        seed=own_seeds,
-                        counters=keys,
-                        temperature=heat,
-                        top_k=pick.top_k,
-                        top_p=pick.top_p,
-                        min_p=pick.min_p,
-                    )
-                proposed = proposed.index_copy(0, where, codes + offset)
-                drawn = drawn.index_copy(0, where, known[0])
-                if scale > 0:
-                    draws = uniform(seed=own_seeds, counters=keys, purpose=Purpose.order)
-                    ranked = ranked.index_copy(0, where, known[0] + scale * gumbel_of(draws))
-                elif reads and noisy is None:
-                    ranked = ranked.index_copy(0, where, known[known_as.index(reads)])
-            if noisy is not None and scale <= 0:
-                ranked = drawn
+            later, noise, ranks = number << _SLOT_BITS, None, None
+            answers = tuple(self.model.logits(state.batch, Queries(slots, heads[:many]), t=told[index], group=group))
+            own, logits = answers[0][1:] if len(answers) == 1 else _joined(answers)
             if noisy is not None:
-                scores = ranked.view(rows, size)
-            else:
-                predicted = {reads: ranked.view(shape)} if reads else {}
+                scale = noisy.scale(before.on("after"))
+                if scale > 0:
+                    where = slots.index_select(0, own)
+                    seeds = state.seeds[torch.div(where, size, rounding_mode="floor")]
+                    keys = counters.view(-1).index_select(0, where) + later
+                    noise = scale * gumbel_of(uniform(seed=seeds, counters=keys, purpose=Purpose.order))
+            elif not reads:
                 after = before.on("after")
-                context = ScoreContext(
-                    state.batch, mine.view(shape), state.seeds, state.keys, after, predicted, state.carry
-                )
-                scores = order(context).reshape(rows, size)
-            write = torch.ops.tokenmask.commit if checked else commit
-            found, still = write(ids.view(rows, size), proposed.view(rows, size), scores, mine, counts[index])
-            checked = not USES_REFERENCE
-            now = still if everything else state.is_open.view(rows, size) ^ mine ^ still
-            score = torch.where(still.view(-1), score, drawn)
-            ids, mine, slots = found.view(-1), still, still.view(-1).nonzero().view(-1)
+                asked = ScoreContext(state.batch, mine, state.seeds, state.keys, after, {}, state.carry)
+                ranks = order(asked)
+            heat = pick.temperature_at(before.on(pick.grid))
+            drawn = (logits, own, slots, ids, score, mine, counts[index], counters, later, state.seeds, heat)
+            ids, still, score, slots = write(*drawn, *kept, noise, ranks)
+            write = revealed
+            now = still if everything else state.is_open ^ mine ^ still
+            mine = still
             seen = state.counters
             state = changed(
                 state,
-                batch=changed(state.batch, ids=found.view(shape)),
-                is_open=now.view(shape),
-                score=score.view(shape),
+                batch=changed(state.batch, ids=ids),
+                is_open=now,
+                score=score,
                 step=number + 1,
                 cache=None,
                 counters={
@@ -193,3 +168,8 @@ class Straight:
                 },
             )
             yield state
+
+
+def _joined(answers: Sequence[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Of a model that answers one range in pieces."""
+    return torch.cat([index for _, index, _ in answers]), torch.cat([logits for _, _, logits in answers])
