@@ -304,9 +304,17 @@ void quantizers() {
 template <typename T>
 void caches(CacheType type, float tolerance) {
   static const int64_t of_tiles[] = {32, 64, 128};  // for which half precision has kernels of its own
+  // A row so long that a block passes over all of the slots that it looks at first.
+  const bool late = chance(3);
+  const int64_t looked_at = 256;
   const int64_t rows = 1 + below(3), heads = 1 + below(3),
-                size = chance(2) ? of_tiles[below(3)] : 2 * (1 + below(chance(8) ? 300 : 40)),
-                tiles = below(chance(3) ? 40 : 5), most = chance(4) ? 100 : 20;
+                size = late        ? 2 * (1 + below(8))
+                       : chance(2) ? of_tiles[below(3)]
+                                   : 2 * (1 + below(chance(8) ? 300 : 40)),
+                tiles = late ? looked_at / kTile + 1 + below(20) : below(chance(3) ? 40 : 5),
+                most = late        ? 5
+                       : chance(4) ? 100
+                                   : 20;
   const int64_t total = tiles * kTile, units = rows * heads;
   Array<int64_t> splits(rows + 1), lengths(rows);
   std::vector<int64_t> drawn;
@@ -317,7 +325,7 @@ void caches(CacheType type, float tolerance) {
     const int64_t count = below(std::min<int64_t>(total, most) + 1);
     drawn.insert(drawn.end(), order.begin(), order.begin() + count);
     splits[row + 1] = splits[row] + count;
-    lengths[row] = below(total + 1);
+    lengths[row] = late ? total - below(kTile) : below(total + 1);
   }
   const int64_t count = splits[rows];
   Array<int64_t> slots(count);
@@ -327,7 +335,8 @@ void caches(CacheType type, float tolerance) {
   for (auto* each : {&cos, &sin}) {
     for (int64_t i = 0; i < each->size; ++i) (*each)[i] = normal();
   }
-  for (int64_t i = 0; i < allowed.size; ++i) put_flag(allowed, i, chance(2));
+  const int64_t from = late ? looked_at + below(total - looked_at) : 0;
+  for (int64_t i = 0; i < allowed.size; ++i) put_flag(allowed, i, i % total >= from && chance(2));
   const int64_t sizes[] = {
       count * 3 * heads * size, size, size, units * total * size, units * total * size, count * heads * size,
       count * heads * size};
@@ -338,8 +347,8 @@ void caches(CacheType type, float tolerance) {
     wide.emplace_back(n);
     for (int64_t i = 0; i < n; ++i) wide.back()[i] = float(own.back()[i] = T(normal()));
   }
-  const bool attend_everything = chance(2);
-  if (chance(3)) {  // in a query, a key or, where no query may pass over it, a value
+  const bool attend_everything = !late && chance(2);
+  if (chance(2)) {  // in a query, a key or, where no query may pass over it, a value
     const int64_t in = chance(2) ? 0 : attend_everything ? 4 : 3;
     if (own[in].size) {
       int64_t at = below(own[in].size);
@@ -347,6 +356,12 @@ void caches(CacheType type, float tolerance) {
       if (in == 0 && !attend_everything && at / (heads * size) % 3 == 2) at -= heads * size;
       wide[in][at] = float(own[in][at] = T(chance(2) ? NAN : INFINITY));
     }
+  }
+  if (late && chance(2)) {  // NaN is all that is seen of the slots that are looked at first
+    const int64_t seen = below(looked_at);
+    for (int64_t m = 0; m < count; ++m) put_flag(allowed, m * total + seen, true);
+    const int64_t at = (below(units) * total + seen / kTile * kTile) * size + seen % kTile;
+    wide[3][at] = float(own[3][at] = T(NAN));
   }
   RotateAndStoreArgs store = {};
   store.cos = store.query_cos = cos.get();
