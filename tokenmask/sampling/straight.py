@@ -7,7 +7,7 @@ constraints, revocations, reuse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.ops import Purpose, commit, sample_codes, uniform
-from tokenmask.ops._extension import USES_REFERENCE
+from tokenmask.ops import Purpose, uniform
+from tokenmask.ops.reveal import STATISTICS, reveal, reveal_in_parts, revealed
 from tokenmask.sampling.constraint import AllowAll
 from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
 from tokenmask.sampling.pick import Categorical
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from tokenmask.sampling.sampler import Sampler
 
 _READS = {ConfidenceScore: "logprob", MarginScore: "margin", EntropyScore: "entropy", RandomScore: "", RasterScore: ""}
+ONE_OP = ("cpu",)
+"""Kinds of devices on which a plain step is one op."""
+_Answer = tuple[Tensor, Tensor, Tensor | None, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,21 +109,22 @@ class Straight:
         shape = state.batch.shape
         rows, size = shape[0], shape[1] * shape[2]
         offset = self.layout.ranges[self.head].offset
-        reads, known_as = _READS[type(order)], ("logprob", "entropy", "margin")
+        reads = _READS[type(order)]
+        by = STATISTICS.index(reads) if reads else 0
         noisy = order if isinstance(order, ConfidenceScore) else None
         passes = StraightPasses(self.model, self.plan, self.layout, state, self.head, total)
 
-        mine = (state.is_open & self.plan.inside).view(rows, size)
-        everything = bool((mine.view(shape) == state.is_open).all())
-        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:]).reshape(-1)
-        seeds = state.seeds.repeat_interleave(size) if rows > 1 else None
-        opened = torch.cat([mine.sum(1)[None], self.after]).cummin(0).values
+        mine = state.is_open & self.plan.inside
+        everything = torch.equal(mine, state.is_open)
+        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:])
+        opened = torch.cat([mine.sum((1, 2))[None], self.after]).cummin(0).values
         counts = (opened[:-1] - self.after).unbind()
         left = opened.sum(1).tolist()  # so that the host need not ask how many slots are open after each step
-        ids, score = state.batch.ids.view(-1), state.score.reshape(-1)
-        slots = _where(mine, left[0])
-        kept = (pick.top_k, float(pick.top_p), float(pick.min_p))
-        checked = False  # by the faces of the ops, in the first step; later ones hand over the like
+        ids, score = state.batch.ids, state.score
+        is_one_op = mine.device.type in ONE_OP
+        slots = mine.view(-1).nonzero().view(-1)
+        kept = (pick.top_k, float(pick.top_p), float(pick.min_p), offset, by)
+        write = reveal  # what is handed over is looked at in the first step; later ones hand over the like
         for index in range(total):
             look_again()
             many, number, before = slots.shape[0], state.step, Progress(index, total)
@@ -128,58 +132,37 @@ class Straight:
                 state = changed(state, step=number + 1)
                 yield state
                 continue
-            proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
-            heat = pick.temperature_at(before.on(pick.grid))
-            scale = 0.0 if noisy is None else noisy.scale(before.on("after"))
-            for own, logits, uncond, strength in passes.answers(index, state.batch, slots):
-                where = slots.index_select(0, own)
-                own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)
-                keys = counters.index_select(0, where) + (number << _SLOT_BITS)
-                if checked:
-                    given = (logits, keys, 0, own_seeds, heat, None, *kept, uncond, strength, None, None)
-                    codes, *known = torch.ops.tokenmask.sample_codes(*given)
-                else:
-                    codes, *known = sample_codes(
-                        logits,
-                        seed=own_seeds,
-                        counters=keys,
-                        temperature=heat,
-                        top_k=pick.top_k,
-                        top_p=pick.top_p,
-                        min_p=pick.min_p,
-                        uncond=uncond,
-                        guidance=strength,
-                    )
-                proposed = proposed.index_copy(0, where, codes + offset)
-                drawn = drawn.index_copy(0, where, known[0])
-                if scale > 0:
-                    draws = uniform(seed=own_seeds, counters=keys, purpose=Purpose.order)
-                    ranked = ranked.index_copy(0, where, known[0] + scale * gumbel_of(draws))
-                elif reads and noisy is None:
-                    ranked = ranked.index_copy(0, where, known[known_as.index(reads)])
-            if noisy is not None and scale <= 0:
-                ranked = drawn
+            later, noise, ranks = number << _SLOT_BITS, None, None
+            answers = tuple(passes.answers(index, state.batch, slots))
+            own, logits, uncond, strength = answers[0] if len(answers) == 1 else _joined(answers)
             if noisy is not None:
-                scores = ranked.view(rows, size)
-            else:
-                predicted = {reads: ranked.view(shape)} if reads else {}
+                scale = noisy.scale(before.on("after"))
+                if scale > 0:
+                    where = slots.index_select(0, own)
+                    seeds = state.seeds[torch.div(where, size, rounding_mode="floor")]
+                    keys = counters.view(-1).index_select(0, where) + later
+                    noise = scale * gumbel_of(uniform(seed=seeds, counters=keys, purpose=Purpose.order))
+            elif not reads:
                 after = before.on("after")
-                context = ScoreContext(
-                    state.batch, mine.view(shape), state.seeds, state.keys, after, predicted, state.carry
-                )
-                scores = order(context).reshape(rows, size)
-            write = torch.ops.tokenmask.commit if checked else commit
-            found, still = write(ids.view(rows, size), proposed.view(rows, size), scores, mine, counts[index])
-            checked = not USES_REFERENCE
-            now = still if everything else state.is_open.view(rows, size) ^ mine ^ still
-            score = torch.where(still.view(-1), score, drawn)
-            ids, mine, slots = found.view(-1), still, _where(still, left[index + 1])
+                asked = ScoreContext(state.batch, mine, state.seeds, state.keys, after, {}, state.carry)
+                ranks = order(asked)
+            heat = pick.temperature_at(before.on(pick.grid))
+            drawn = (logits, own, slots, ids, score, mine, counts[index], counters, later, state.seeds, heat)
+            if uncond is None and (is_one_op or write is reveal):
+                ids, still, score, slots = write(*drawn, *kept, noise, ranks)
+            else:
+                open_after = None if is_one_op else left[index + 1]
+                more = (uncond, strength, open_after)
+                ids, still, score, slots = reveal_in_parts(*drawn, *kept, noise, ranks, *more)
+            write = revealed
+            now = still if everything else state.is_open ^ mine ^ still
+            mine = still
             seen, times = state.counters, passes.times(index)
             state = changed(
                 state,
-                batch=changed(state.batch, ids=found.view(shape)),
-                is_open=now.view(shape),
-                score=score.view(shape),
+                batch=changed(state.batch, ids=ids),
+                is_open=now,
+                score=score,
                 step=number + 1,
                 cache=None,
                 counters={
@@ -192,8 +175,8 @@ class Straight:
             yield state
 
 
-def _where(slots: Tensor, count: int) -> Tensor:
-    """int64 [count], the places of bool [B, S], of which there are so many."""
-    if slots.device.type == "cpu":  # where it is faster to count again, and nothing to wait for
-        return slots.view(-1).nonzero().view(-1)
-    return torch.nonzero_static(slots.view(-1), size=count).view(-1)
+def _joined(answers: Sequence[_Answer]) -> _Answer:
+    """Of a model that answers one range in pieces."""
+    index, logits, uncond = ([answer[part] for answer in answers] for part in range(3))
+    others = [one for one in uncond if one is not None]
+    return torch.cat(index), torch.cat(logits), torch.cat(others) if others else None, answers[0][3]
