@@ -1,4 +1,4 @@
-"""Joined rows: the vectors and gradients of padded ones, for every pattern, and nothing computed that does not count."""
+"""Joined rows: vectors and gradients of padded ones, for every pattern, and nothing computed that does not count."""
 
 import itertools
 from dataclasses import replace
