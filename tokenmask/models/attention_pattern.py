@@ -73,6 +73,17 @@ class Full(AttentionPattern):
 
 
 @dataclass(frozen=True)
+class _KnownFull(Full):
+    """:class:`Full` over inputs of which the host knows beforehand whether every position is valid, and need not look.
+
+    Args:
+        whole: whether it is.
+    """
+
+    whole: bool
+
+
+@dataclass(frozen=True)
 class CodesOnly(AttentionPattern):
     """Codes see every code and no control: a model that was made without BOS does not see ours."""
 
@@ -215,7 +226,8 @@ def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:
         bool [B, 1, L, L] (True: may be seen), [B, 1, 1, L] for ``Full``, or None where everything is allowed.
     """
     if isinstance(pattern, Full):
-        return None if bool(meta.valid.all()) else _nonempty(meta.valid)[:, None, None, :]
+        whole = pattern.whole if isinstance(pattern, _KnownFull) else bool(meta.valid.all())
+        return None if whole else _nonempty(meta.valid)[:, None, None, :]
     allowed = pattern.allows(meta[:, :, None], meta[:, None, :]) & meta.valid[:, None, :]
     itself = torch.eye(allowed.shape[1], dtype=torch.bool, device=allowed.device)
     return (allowed | (itself & ~allowed.any(-1, keepdim=True)))[:, None]

@@ -2,7 +2,7 @@
 
 Arrow: SamplerState + StagePlan --**Straight.steps**--> SamplerState after each step, bit for bit that of the loop that
 asks every part. What follows from the stage is worked out once, and what no part will read is not made. Does not know:
-guidance, constraints, revocations, reuse.
+constraints, revocations, reuse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
-from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, commit, sample_codes, uniform
 from tokenmask.ops._extension import USES_REFERENCE
@@ -27,6 +26,7 @@ from tokenmask.sampling.reuse import NoReuse
 from tokenmask.sampling.revoke import NeverRevoke
 from tokenmask.sampling.schedule import DecidingSchedule
 from tokenmask.sampling.state import _STEP_BITS, SamplerState, changed
+from tokenmask.sampling.straight_passes import StraightPasses
 from tokenmask.scores import (
     ConfidenceScore,
     EntropyScore,
@@ -66,7 +66,7 @@ class Straight:
 
     @classmethod
     def of(
-        cls, sampler: Sampler, plan: StagePlan, layout: Layout, state: SamplerState, model: MaskedModel, guided: bool
+        cls, sampler: Sampler, plan: StagePlan, layout: Layout, state: SamplerState, model: MaskedModel
     ) -> Straight | None:
         """The stage, or None where a part may have a say that the loop must ask for.
 
@@ -76,12 +76,10 @@ class Straight:
             layout: of the models.
             state: before the stage.
             model: of the stage.
-            guided: whether any step of the generation is guided.
         """
         stage = plan.stage
         plain = (
-            not guided
-            and type(stage.guidance) in (NoGuidance, ClassifierFree)
+            type(stage.guidance) in (NoGuidance, ClassifierFree)
             and type(stage.pick) is Categorical
             and type(sampler.constraint) is AllowAll
             and type(sampler.revoke) is NeverRevoke
@@ -105,12 +103,12 @@ class Straight:
         stage, total = self.plan.stage, len(self.after)
         pick, order = stage.pick, stage.order
         assert isinstance(pick, Categorical) and order is not None
-        shape, device = state.batch.shape, state.is_open.device
+        shape = state.batch.shape
         rows, size = shape[0], shape[1] * shape[2]
         offset = self.layout.ranges[self.head].offset
         reads, known_as = _READS[type(order)], ("logprob", "entropy", "margin")
         noisy = order if isinstance(order, ConfidenceScore) else None
-        group = self.plan.group(state)
+        passes = StraightPasses(self.model, self.plan, self.layout, state, self.head, total)
 
         mine = (state.is_open & self.plan.inside).view(rows, size)
         everything = bool((mine.view(shape) == state.is_open).all())
@@ -118,11 +116,9 @@ class Straight:
         seeds = state.seeds.repeat_interleave(size) if rows > 1 else None
         opened = torch.cat([mine.sum(1)[None], self.after]).cummin(0).values
         counts = (opened[:-1] - self.after).unbind()
-        heads = torch.full((rows * size,), self.head, dtype=torch.int64, device=device)
-        times = [1 - Progress(index, total) for index in range(total)]
-        told = torch.tensor(times, device=device)[:, None].expand(-1, rows).unbind()
+        left = opened.sum(1).tolist()  # so that the host need not ask how many slots are open after each step
         ids, score = state.batch.ids.view(-1), state.score.reshape(-1)
-        slots = mine.view(-1).nonzero().view(-1)
+        slots = _where(mine, left[0])
         kept = (pick.top_k, float(pick.top_p), float(pick.min_p))
         checked = False  # by the faces of the ops, in the first step; later ones hand over the like
         for index in range(total):
@@ -132,16 +128,15 @@ class Straight:
                 state = changed(state, step=number + 1)
                 yield state
                 continue
-            queries = Queries(slots, heads[:many])
             proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
             heat = pick.temperature_at(before.on(pick.grid))
             scale = 0.0 if noisy is None else noisy.scale(before.on("after"))
-            for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
+            for own, logits, uncond, strength in passes.answers(index, state.batch, slots):
                 where = slots.index_select(0, own)
                 own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)
                 keys = counters.index_select(0, where) + (number << _SLOT_BITS)
                 if checked:
-                    given = (logits, keys, 0, own_seeds, heat, None, *kept, None, 1.0, None, None)
+                    given = (logits, keys, 0, own_seeds, heat, None, *kept, uncond, strength, None, None)
                     codes, *known = torch.ops.tokenmask.sample_codes(*given)
                 else:
                     codes, *known = sample_codes(
@@ -152,6 +147,8 @@ class Straight:
                         top_k=pick.top_k,
                         top_p=pick.top_p,
                         min_p=pick.min_p,
+                        uncond=uncond,
+                        guidance=strength,
                     )
                 proposed = proposed.index_copy(0, where, codes + offset)
                 drawn = drawn.index_copy(0, where, known[0])
@@ -176,8 +173,8 @@ class Straight:
             checked = not USES_REFERENCE
             now = still if everything else state.is_open.view(rows, size) ^ mine ^ still
             score = torch.where(still.view(-1), score, drawn)
-            ids, mine, slots = found.view(-1), still, still.view(-1).nonzero().view(-1)
-            seen = state.counters
+            ids, mine, slots = found.view(-1), still, _where(still, left[index + 1])
+            seen, times = state.counters, passes.times(index)
             state = changed(
                 state,
                 batch=changed(state.batch, ids=found.view(shape)),
@@ -188,8 +185,15 @@ class Straight:
                 counters={
                     **seen,
                     "forward_passes": seen.get("forward_passes", 0) + 1,
-                    "computed_positions": seen.get("computed_positions", 0) + rows * shape[1],
-                    "queries": seen.get("queries", 0) + many,
+                    "computed_positions": seen.get("computed_positions", 0) + times * rows * shape[1],
+                    "queries": seen.get("queries", 0) + times * many,
                 },
             )
             yield state
+
+
+def _where(slots: Tensor, count: int) -> Tensor:
+    """int64 [count], the places of bool [B, S], of which there are so many."""
+    if slots.device.type == "cpu":  # where it is faster to count again, and nothing to wait for
+        return slots.view(-1).nonzero().view(-1)
+    return torch.nonzero_static(slots.view(-1), size=count).view(-1)
