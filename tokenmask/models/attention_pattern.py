@@ -16,6 +16,7 @@ from tokenmask.batch import FILL, Batch
 
 HIDDEN_KEYS = "hidden_keys"  # name of a feature of a batch, see Backbone.hides_keys
 MERGED, MERGED_PLAN = "merged", "merged_plan"  # likewise, see Backbone.merges
+JOINED = "joined"  # likewise, see Backbone.joins
 
 
 @dataclass(frozen=True, eq=False)
