@@ -128,16 +128,16 @@ def _entries(
         return
     others: dict[str, Any] = {}
     if isinstance(value, dict):
-        words = next((one for one in WORDS if one in value), None)
-        others = {one: as_json(own) for one, own in value.items() if one != words}
-        value = value.get(words) if words else None
+        column = next((one for one in WORDS if one in value), None)
+        others = {one: as_json(own) for one, own in value.items() if one != column}
+        value = value.get(column) if column else None
     try:
         said = captions(value)
     except ValueError as error:
         yield Entry(where, {}, problem=f"{folder / table}, {name!r}: {error}; mend it")
         return
     split = split_of(table) or split_of(path.relative_to(folder))
+    key = path.relative_to(folder).as_posix()
     for one in said or [""]:
-        yield Entry(
-            path.relative_to(folder).as_posix(), {modality: path} | ({"text": one} if one else {}), split, others
-        )
+        words = {"text": one} if one else {}
+        yield Entry(key, {modality: path, **words}, split, others)
