@@ -107,7 +107,7 @@ def _cell(value: Any) -> Any:
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON can hold it, where there is an obvious way; of bytes, how many there are."""
+    """A value as JSON can hold it; of bytes, how many there are, of what JSON has no kind for, its words."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, float):
@@ -115,8 +115,10 @@ def as_json(value: Any) -> Any:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {name: as_json(inner) for name, inner in value.items()}
-    return [as_json(inner) for inner in value] if isinstance(value, list) else value
+        return {str(name): as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(inner) for inner in value]
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
