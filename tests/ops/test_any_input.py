@@ -17,7 +17,7 @@ from tokenmask.ops.commit import commit_reference
 from tokenmask.ops.embed_codes import embed_codes_backward_reference, embed_codes_reference
 from tokenmask.ops.mask_tokens import mask_tokens_reference
 from tokenmask.ops.quantize_residual import quantize_residual_reference
-from tokenmask.ops.reveal import reveal_in_parts
+from tokenmask.ops.reveal import IS_WHOLE, reveal_in_parts
 from tokenmask.ops.sample_codes import sample_codes_reference
 from tokenmask.ops.uniform import uniform_reference
 
@@ -200,20 +200,23 @@ def test_quantize_residual(data: st.DataObject) -> None:
     assert_same(OPS.quantize_residual, quantize_residual_reference, x, books, source.chance())
 
 
+@pytest.mark.skipif(not IS_WHOLE, reason="reveal is of the CPU alone")
 @every
 @given(st.data())
 def test_reveal(data: st.DataObject) -> None:
     source = Source(data)
     rows, length, size = 1 + source.size(3), 1 + source.size(40), 1 + source.size(60)
-    many = data.draw(st.integers(0, rows * length))
-    slots = torch.randperm(rows * length, generator=source.generator)[:many]
+    is_open = source.flags(rows, length)
+    slots = torch.randperm(rows * length, generator=source.generator)
+    slots = slots[is_open.reshape(-1)[slots]][: data.draw(st.integers(0, rows * length))]
+    many = len(slots)
     arguments = (
         source.floats(many, size, odd=data.draw(st.integers(0, 4)) == 0),
         torch.randperm(many, generator=source.generator),
         slots,
         source.integers(-(2**31), 2**31 - 1, rows, length),
         source.floats(rows, length, odd=False),
-        source.flags(rows, length),
+        is_open,
         source.counts(rows, length),
         source.strided(source.seeds(rows * length)).reshape(rows, length),
         data.draw(st.sampled_from(HUGE)),
@@ -259,13 +262,20 @@ def test_direct_calls_of_wrong_shape_are_refused() -> None:
         (OPS.embed_codes_backward, (scores[..., None], ids[..., None], -1)),
         (OPS.quantize_residual, (scores, scores[None, :, :2], False)),
         (OPS.quantize_residual, (scores, torch.zeros(1, 0, 3), False)),
-        (OPS.reveal, (scores, rows, rows, ids, scores, flags, rows[:1], ids.long(), 0, rows, *whole)),
-        (OPS.reveal, (scores, rows + 2, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),
-        (OPS.reveal, (scores, rows, rows + 6, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),
-        (OPS.reveal, (scores, rows, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole[:5], 3, None, None)),
         (OPS.uniform, (rows[None], 0, None, 0)),
         (OPS.uniform, (rows, 0, rows[:1], 0)),
     ]
+    if IS_WHOLE:
+        calls += [
+            (OPS.reveal, (scores, rows, rows, ids, scores, ~flags, rows[:1], ids.long(), 0, rows, *whole)),
+            (OPS.reveal, (scores, rows + 2, rows, ids, scores, ~flags, rows, ids.long(), 0, rows, *whole)),
+            (OPS.reveal, (scores, rows, rows + 6, ids, scores, ~flags, rows, ids.long(), 0, rows, *whole)),
+            (
+                OPS.reveal,
+                (scores, rows, rows, ids, scores, ~flags, rows, ids.long(), 0, rows, *whole[:5], 3, None, None),
+            ),
+            (OPS.reveal, (scores, rows, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),  # closed
+        ]
     for run, arguments in calls:
         with pytest.raises(ValueError, match=r"must|needs|holds"):
             run(*arguments)

@@ -15,6 +15,9 @@ from tokenmask.ops.sample_codes import sample_codes_reference
 STATISTICS = ("logprob", "entropy", "margin")
 """By which slots may be ordered, as ``sample_codes`` answers them."""
 
+IS_WHOLE = not USES_REFERENCE and torch._C._dispatch_has_kernel_for_dispatch_key("tokenmask::reveal", "CPU")
+"""Whether the CPU has the op; emulated CUDA kernels, which stand in for the CPU's in tests, have none."""
+
 Revealed = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -48,12 +51,13 @@ def reveal(
        keeps its id.
     4. The score of a drawn slot that is closed now is its log-probability; every other stays.
 
-    On the CPU it is one op, and statistics that nothing reads are not made; on other devices the ops are called.
+    On the CPU it is one op, which makes no statistic that nothing reads and leaves the logits of a slot where it shows
+    that others are revealed; on other devices the ops are called.
 
     Args:
         logits: float32, bfloat16 or float16 [N, V].
         index: int64 [N], which of the slots each row of logits is of; different ones.
-        slots: int64 [M], indices into the flattened slots of all rows.
+        slots: int64 [M], indices of open slots into the flattened slots of all rows.
         ids: int32 [B, ...], one row or more.
         score: float32, as ids.
         is_open: bool, as ids.
@@ -73,7 +77,7 @@ def reveal(
 
     Raises:
         TypeError: another dtype.
-        ValueError: as the ops raise it in their own names; slots that are not there.
+        ValueError: as the ops raise it in their own names; slots that are not there, or closed.
 
     Source: Chang et al., MaskGIT, arXiv:2202.04200, section 3.2 (a step of iterative decoding).
     """
@@ -153,7 +157,7 @@ def reveal_in_parts(
 def revealed(*arguments: object) -> Revealed:
     """``reveal`` of what was checked before, with the arguments of the registered op: for steps after the first."""
     device = arguments[0].device.type  # type: ignore[attr-defined]
-    run = reveal_in_parts if USES_REFERENCE or device != "cpu" else torch.ops.tokenmask.reveal.default
+    run = torch.ops.tokenmask.reveal.default if device == "cpu" and IS_WHOLE else reveal_in_parts
     result: Revealed = run(*arguments)  # type: ignore[arg-type]
     return result
 

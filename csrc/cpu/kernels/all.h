@@ -7,6 +7,7 @@
 #include "embed_codes.h"
 #include "mask_tokens.h"
 #include "quantize_residual.h"
+#include "reveal.h"
 #include "sample_codes.h"
 #include "uniform.h"
 
@@ -26,7 +27,8 @@ constexpr CpuKernels kernels(const char* name) {
           pack_codebooks,
           quantize_residual,
           rotate_and_store,
-          attend_cached};
+          attend_cached,
+          reveal};
 }
 
 }  // namespace tokenmask::TM_ISA

@@ -286,6 +286,7 @@ const CpuKernels kCudaKernels = {"cuda",
                                  pack,
                                  quantize_residual,
                                  rotate_and_store,
-                                 attend_cached};
+                                 attend_cached,
+                                 nullptr};  // reveal is of the CPU alone
 
 }  // namespace tokenmask
