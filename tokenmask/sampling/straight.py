@@ -119,7 +119,7 @@ class Straight:
         opened = torch.cat([mine.sum((1, 2))[None], self.after]).cummin(0).values
         counts = (opened[:-1] - self.after).unbind()
         heads = torch.full((rows * size,), self.head, dtype=torch.int64, device=device)
-        times = [1 - Progress(index, total) for index in range(total)]
+        times = [1 - index / total for index in range(total)]
         told = torch.tensor(times, device=device)[:, None].expand(-1, rows).unbind()
         ids, score = state.batch.ids, state.score
         slots = mine.view(-1).nonzero().view(-1)
