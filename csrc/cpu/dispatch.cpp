@@ -94,8 +94,4 @@ void attend_cached_cpu(const AttendCachedArgs& args, int64_t begin, int64_t end)
   cpu_kernels().attend_cached(args, begin, end);
 }
 
-int64_t reveal_cpu(const RevealArgs& args, int64_t begin, int64_t end) {
-  return cpu_kernels().reveal(args, begin, end);
-}
-
 }  // namespace tokenmask

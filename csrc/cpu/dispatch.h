@@ -8,7 +8,6 @@
 #include "tokenmask/embed_codes.h"
 #include "tokenmask/mask_tokens.h"
 #include "tokenmask/quantize_residual.h"
-#include "tokenmask/reveal.h"
 #include "tokenmask/sample_codes.h"
 #include "tokenmask/uniform.h"
 
@@ -29,7 +28,6 @@ struct CpuKernels {
   int64_t (*quantize_residual)(const QuantizeResidualArgs&, int64_t, int64_t);
   void (*rotate_and_store)(const RotateAndStoreArgs&, int64_t, int64_t);
   void (*attend_cached)(const AttendCachedArgs&, int64_t, int64_t);
-  int64_t (*reveal)(const RevealArgs&, int64_t, int64_t);
 };
 
 extern const CpuKernels kPortableKernels;

@@ -1,5 +1,4 @@
-#include "tokenmask/reveal.h"
-
+// One step of plain decoding on the CPU: the kernels of sample_codes and commit with nothing but copies in between.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -9,6 +8,7 @@
 
 #include "checks.h"
 #include "tokenmask/commit.h"
+#include "tokenmask/sample_codes.h"
 
 namespace tokenmask {
 
@@ -16,6 +16,8 @@ namespace {
 
 using Result = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 using Optional = std::optional<at::Tensor>;
+
+enum Statistic : int64_t { kLogprob, kEntropy, kMargin };
 
 template <typename T>
 std::unique_ptr<T[]> array(int64_t size) {
@@ -38,7 +40,7 @@ Result reveal_on_cpu(const at::Tensor& logits_in, const at::Tensor& index_in, co
   TORCH_CHECK_VALUE(logits_in.size(1) <= INT32_MAX, "reveal: codes are int32, got ", logits_in.size(1), " of them");
   TORCH_CHECK_VALUE(slots_in.dim() == 1, "reveal: slots must be [M], got ", slots_in.sizes());
   TORCH_CHECK_VALUE(ids_in.dim() > 1 && ids_in.size(0) > 0, "reveal: ids must be [B, ...], got ", ids_in.sizes());
-  TORCH_CHECK_VALUE(by >= 0 && by <= int64_t(Statistic::margin), "reveal: by must be in 0..2, got ", by);
+  TORCH_CHECK_VALUE(by >= kLogprob && by <= kMargin, "reveal: by must be in 0..2, got ", by);
   const at::IntArrayRef shape = ids_in.sizes();
   const int64_t many = logits_in.size(0), asked = slots_in.size(0);
   const int64_t rows = ids_in.size(0), size = ids_in.numel(), length = size / rows;
@@ -56,73 +58,63 @@ Result reveal_on_cpu(const at::Tensor& logits_in, const at::Tensor& index_in, co
   if (noise_in) noise = checked(*noise_in, "noise", at::kFloat, {many}, logits);
   if (ranks_in) ranks = checked(*ranks_in, "ranks", at::kFloat, shape, logits);
 
-  const auto where = array<int64_t>(many);
+  const auto where = array<int64_t>(many), keys = array<int64_t>(many), own_seeds = array<int64_t>(many);
   const int64_t* answered = index.const_data_ptr<int64_t>();
   const int64_t* places = slots.const_data_ptr<int64_t>();
-  const bool* open_before = is_open.const_data_ptr<bool>();
+  const int64_t* counted = counters.const_data_ptr<int64_t>();
+  const int64_t* seeded = seeds.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < many; ++i) {
     TORCH_CHECK_VALUE(answered[i] >= 0 && answered[i] < asked, "reveal: index must lie in 0..", asked - 1, ", got ",
                       answered[i], "; count what is there");
     const int64_t at = where[i] = places[answered[i]];
     TORCH_CHECK_VALUE(at >= 0 && at < size, "reveal: slots must lie in 0..", size - 1, ", got ", at,
                       "; count what is there");
-    TORCH_CHECK_VALUE(open_before[at], "reveal: slots must be open, got the closed one ", at,
-                      "; draw codes of open ones alone");
+    keys[i] = int64_t(uint64_t(counted[at]) + uint64_t(later));
+    own_seeds[i] = seeded[at / length];
   }
+
+  const bool by_entropy = by == kEntropy && !ranks_in;
+  const auto codes = array<int32_t>(many);
+  const auto logprob = array<float>(many), margin = array<float>(many), entropy = array<float>(by_entropy ? many : 0);
+  SampleCodesArgs draws = {};
+  draws.logits = logits.const_data_ptr();
+  draws.type = float_type(logits, "reveal: logits");
+  draws.counters = keys.get();
+  draws.seeds = own_seeds.get();
+  draws.codes = codes.get();
+  draws.logprob = logprob.get();
+  draws.entropy = by_entropy ? entropy.get() : nullptr;
+  draws.margin = margin.get();
+  draws.rows = many;
+  draws.size = logits.size(1);
+  draws.temperature = float(temperature);
+  draws.guidance = 1.0f;
+  draws.top_k = top_k;
+  draws.top_p = top_p;
+  draws.min_p = min_p;
+  raise_failure(run_rows(many, draws.size,
+                         [&](int64_t begin, int64_t end) { return sample_codes_cpu(draws, begin, end); }),
+                "sample_codes", "allowed logits");
 
   const int32_t* before = ids.const_data_ptr<int32_t>();
   const float* known = score.const_data_ptr<float>();
+  const auto proposed = copied(before, size);
+  const auto sure = copied(ranks_in ? ranks.const_data_ptr<float>() : known, size);
+  const float* more = data_or_null<float>(noise);
+  for (int64_t i = 0; i < many; ++i) {
+    proposed[where[i]] = int32_t(uint32_t(codes[i]) + uint32_t(offset));
+    if (ranks_in) continue;
+    const float told = by == kLogprob ? logprob[i] : (by == kEntropy ? -entropy[i] : margin[i]);
+    sure[where[i]] = more ? told + more[i] : told;
+  }
   const at::Tensor found = at::empty(shape, ids.options());
   const at::Tensor still = at::empty(shape, is_open.options());
   const at::Tensor after = at::empty(shape, score.options());
-  const std::unique_ptr<bool[]> chosen(new bool[ranks_in ? size : 0]());
-  int64_t refused = kNoFailure;
-  if (ranks_in) {  // what is revealed is known before anything is drawn
-    const ChooseArgs choice = {
-        ranks.const_data_ptr<float>(), open_before, count.const_data_ptr<int64_t>(), chosen.get(), rows, length};
-    refused = run_rows(rows, length, [&](int64_t begin, int64_t end) { return choose_cpu(choice, begin, end); });
-  }
-
-  const auto codes = array<int32_t>(many);
-  const auto logprob = array<float>(many), told = array<float>(ranks_in ? 0 : many);
-  RevealArgs args = {};
-  args.draws.logits = logits.const_data_ptr();
-  args.draws.type = float_type(logits, "reveal: logits");
-  args.draws.codes = codes.get();
-  args.draws.logprob = logprob.get();
-  args.draws.rows = many;
-  args.draws.size = logits.size(1);
-  args.draws.temperature = float(temperature);
-  args.draws.guidance = 1.0f;
-  args.draws.top_k = top_k;
-  args.draws.top_p = top_p;
-  args.draws.min_p = min_p;
-  args.slots = where.get();
-  args.counters = counters.const_data_ptr<int64_t>();
-  args.later = later;
-  args.seeds = seeds.const_data_ptr<int64_t>();
-  args.count = count.const_data_ptr<int64_t>();
-  args.chosen = ranks_in ? chosen.get() : nullptr;
-  args.noise = data_or_null<float>(noise);
-  args.by = Statistic(by);
-  args.ranks = ranks_in ? nullptr : told.get();
-  args.length = length;
-  raise_failure(
-      run_rows(many, args.draws.size, [&](int64_t begin, int64_t end) { return reveal_cpu(args, begin, end); }),
-      "sample_codes", "allowed logits");
-  raise_failure(refused, "commit", "confidence of open slots");
-
-  const auto proposed = copied(before, size);
-  const auto sure = copied(ranks_in ? ranks.const_data_ptr<float>() : known, size);
-  for (int64_t i = 0; i < many; ++i) {
-    proposed[where[i]] = int32_t(uint32_t(codes[i]) + uint32_t(offset));
-    if (!ranks_in) sure[where[i]] = told[i];
-  }
-  const CommitArgs writes = {
-      before,
-      proposed.get(),
-      {sure.get(), open_before, count.const_data_ptr<int64_t>(), still.mutable_data_ptr<bool>(), rows, length},
-      found.mutable_data_ptr<int32_t>()};
+  const CommitArgs writes = {before,
+                             proposed.get(),
+                             {sure.get(), is_open.const_data_ptr<bool>(), count.const_data_ptr<int64_t>(),
+                              still.mutable_data_ptr<bool>(), rows, length},
+                             found.mutable_data_ptr<int32_t>()};
   raise_failure(run_rows(rows, length, [&](int64_t begin, int64_t end) { return commit_cpu(writes, begin, end); }),
                 "commit", "confidence of open slots");
 

@@ -206,17 +206,15 @@ def test_quantize_residual(data: st.DataObject) -> None:
 def test_reveal(data: st.DataObject) -> None:
     source = Source(data)
     rows, length, size = 1 + source.size(3), 1 + source.size(40), 1 + source.size(60)
-    is_open = source.flags(rows, length)
-    slots = torch.randperm(rows * length, generator=source.generator)
-    slots = slots[is_open.reshape(-1)[slots]][: data.draw(st.integers(0, rows * length))]
-    many = len(slots)
+    many = data.draw(st.integers(0, rows * length))
+    slots = torch.randperm(rows * length, generator=source.generator)[:many]
     arguments = (
         source.floats(many, size, odd=data.draw(st.integers(0, 4)) == 0),
         torch.randperm(many, generator=source.generator),
         slots,
         source.integers(-(2**31), 2**31 - 1, rows, length),
         source.floats(rows, length, odd=False),
-        is_open,
+        source.flags(rows, length),
         source.counts(rows, length),
         source.strided(source.seeds(rows * length)).reshape(rows, length),
         data.draw(st.sampled_from(HUGE)),
@@ -267,14 +265,13 @@ def test_direct_calls_of_wrong_shape_are_refused() -> None:
     ]
     if IS_WHOLE:
         calls += [
-            (OPS.reveal, (scores, rows, rows, ids, scores, ~flags, rows[:1], ids.long(), 0, rows, *whole)),
-            (OPS.reveal, (scores, rows + 2, rows, ids, scores, ~flags, rows, ids.long(), 0, rows, *whole)),
-            (OPS.reveal, (scores, rows, rows + 6, ids, scores, ~flags, rows, ids.long(), 0, rows, *whole)),
+            (OPS.reveal, (scores, rows, rows, ids, scores, flags, rows[:1], ids.long(), 0, rows, *whole)),
+            (OPS.reveal, (scores, rows + 2, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),
+            (OPS.reveal, (scores, rows, rows + 6, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),
             (
                 OPS.reveal,
-                (scores, rows, rows, ids, scores, ~flags, rows, ids.long(), 0, rows, *whole[:5], 3, None, None),
+                (scores, rows, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole[:5], 3, None, None),
             ),
-            (OPS.reveal, (scores, rows, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),  # closed
         ]
     for run, arguments in calls:
         with pytest.raises(ValueError, match=r"must|needs|holds"):

@@ -119,7 +119,6 @@ def test_bad_logits_and_ranks_are_named_by_their_op() -> None:
     [
         ({"slots": torch.tensor([0, 60])}, "slots must lie in 0..59"),
         ({"index": torch.tensor([0, 2])}, "index must lie in 0..1"),
-        ({"is_open": torch.zeros(3, 20, 1, dtype=torch.bool)}, "slots must be open"),
         ({"temperature": math.nan}, "temperature must be finite"),
         ({"by": 3}, "by must be in 0..2, got 3"),
         ({"ids": torch.zeros(0, 2, dtype=torch.int32)}, "ids must be .* with a row or more"),

@@ -7,7 +7,6 @@
 #include "embed_codes.h"
 #include "mask_tokens.h"
 #include "quantize_residual.h"
-#include "reveal.h"
 #include "sample_codes.h"
 #include "uniform.h"
 
@@ -27,8 +26,7 @@ constexpr CpuKernels kernels(const char* name) {
           pack_codebooks,
           quantize_residual,
           rotate_and_store,
-          attend_cached,
-          reveal};
+          attend_cached};
 }
 
 }  // namespace tokenmask::TM_ISA

@@ -39,9 +39,7 @@ TM_HOST_DEVICE void load_codes(const SampleCodesArgs& args, int64_t row, int64_t
   }
 }
 
-// The two largest of each lane of each chain: their maxima, and what bounds the k-th largest of a row from below. Without
-// `statistics` the largest alone.
-template <bool statistics>
+// The two largest of each lane of each chain: their maxima, and what bounds the k-th largest of a row from below.
 struct Peaks {
   Floats first[kChains], second[kChains];
   Mask nan;
@@ -54,7 +52,7 @@ struct Peaks {
     Floats values[kChains];
     for (int c = 0; c < kChains; ++c) {
       values[c] = load<Floats>(z + c * kLanes);
-      if constexpr (statistics) second[c] = larger(second[c], smaller(first[c], values[c]));
+      second[c] = larger(second[c], smaller(first[c], values[c]));
       first[c] = larger(first[c], values[c]);
     }
     for (int c = 0; c < kChains; c += 2) nan = nan | unordered(values[c], values[c + 1]);
@@ -72,9 +70,8 @@ struct Peaks {
   }
 };
 
-template <FloatType type, bool plain, bool statistics>
-TM_HOST_DEVICE const float* load_row(const SampleCodesArgs& args, int64_t row, RowScratch& scratch,
-                                     Peaks<statistics>& peaks) {
+template <FloatType type, bool plain>
+TM_HOST_DEVICE const float* load_row(const SampleCodesArgs& args, int64_t row, RowScratch& scratch, Peaks& peaks) {
   const int64_t whole = args.size / kStride * kStride;
   const float* logits = static_cast<const float*>(args.logits) + row * args.size;
   float last[kStride];
@@ -107,7 +104,7 @@ struct Totals {
 };
 
 // Pass 2 on one block of at most kBlock codes.
-template <bool heated, bool statistics>
+template <bool heated, bool surprised>
 TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, float temperature, int64_t next_row,
                                 Totals& totals, int64_t& block_mass) {
   Mass mass, surprises;
@@ -123,7 +120,7 @@ TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, fl
     }
     weights_of_clamped(x, w);
     for (int v = 0; v < kTogether; v += 2) mass.add((Words)w[v] + (Words)w[v + 1]);
-    for (int v = 0; statistics && v < kTogether; v += 2) {
+    for (int v = 0; surprised && v < kTogether; v += 2) {
       surprises.add((Words)surprise(x[v], w[v]) + (Words)surprise(x[v + 1], w[v + 1]));
     }
   };
@@ -137,28 +134,26 @@ TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, fl
   }
   block_mass = mass.total();
   totals.mass += block_mass;
-  if constexpr (statistics) totals.surprise += surprises.total();
+  totals.surprise += surprises.total();
 }
 
-// Ends after the block with which the mass is above `most`.
-template <bool statistics>
+template <bool surprised>
 TM_HOST_DEVICE Totals weigh_row(const float* z, int64_t size, float largest, float temperature, int64_t next_row,
-                                int64_t most, int64_t* sums) {
+                                int64_t* sums) {
   Totals totals = {0, 0};
-  for (int64_t begin = 0; begin < size && totals.mass <= most; begin += kBlock) {
+  for (int64_t begin = 0; begin < size; begin += kBlock) {
     const int64_t count = size - begin < kBlock ? size - begin : kBlock;
     if (temperature == 1.0f) {
-      weigh_block<false, statistics>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
+      weigh_block<false, surprised>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
     } else {
-      weigh_block<true, statistics>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
+      weigh_block<true, surprised>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
     }
   }
   return totals;
 }
 
 // A value that at least k codes of the row reach.
-template <bool statistics>
-TM_HOST_DEVICE float bound_of_top_k(const Peaks<statistics>& peaks, int64_t k, RowScratch& scratch) {
+TM_HOST_DEVICE float bound_of_top_k(const Peaks& peaks, int64_t k, RowScratch& scratch) {
   Candidates& few = scratch.candidates;
   if (k > 2 * kStride) return -kInfinity;
   few.size = 2 * kStride;
@@ -178,10 +173,8 @@ TM_HOST_DEVICE float cut_below(double weight, float largest, float temperature) 
 
 // Top-k, then top-p, then min-p; the code that is drawn from what is left. What weighs less than an equal part of the
 // mass that top-p may lose cannot be needed, because all of it together weighs less than that mass.
-template <bool statistics>
 TM_HOST_DEVICE int64_t draw_filtered(const SampleCodesArgs& args, int64_t row, const float* z, float largest,
-                                     float temperature, int64_t total, const Peaks<statistics>& peaks,
-                                     RowScratch& scratch) {
+                                     float temperature, int64_t total, const Peaks& peaks, RowScratch& scratch) {
   Candidates& kept = scratch.candidates;
   const bool has_top_k = args.top_k > 0 && args.top_k < args.size, has_top_p = args.top_p < 1.0;
   const int32_t least = args.min_p > 0.0 ? int32_t(share_of(args.min_p, kFullWeight)) : 0;
@@ -230,14 +223,10 @@ TM_HOST_DEVICE int64_t first_largest(const float* z, int64_t size, float largest
   return i;
 }
 
-constexpr int32_t kNoCode = -1;
-
-// Without `statistics` entropy and margin are not made. A row whose mass is above `most` has no code.
-template <FloatType type, bool plain, bool statistics>
-TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowScratch& scratch,
-                                  int64_t most = INT64_MAX) {
+template <FloatType type, bool plain>
+TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowScratch& scratch) {
   if (args.size == 0) return failure(row, Reason::nothing_allowed);
-  Peaks<statistics> peaks;
+  Peaks peaks;
   const float* z = load_row<type, plain>(args, row, scratch, peaks);
   float largest, next;
   peaks.two_largest(largest, next);
@@ -248,15 +237,8 @@ TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowS
   if (!is_temperature(requested)) return failure(row, Reason::bad_temperature);
 
   const float temperature = requested == 0.0f ? 1.0f : requested;
-  Totals totals = {kFullWeight, 0};  // of the largest code alone
-  if (totals.mass <= most) {
-    const int64_t next_row = plain ? args.size : 0;
-    totals = weigh_row<statistics>(z, args.size, largest, temperature, next_row, most, scratch.sums.data);
-  }
-  if (totals.mass > most) {
-    args.codes[row] = kNoCode;
-    return kNoFailure;
-  }
+  const auto weigh = args.entropy ? weigh_row<true> : weigh_row<false>;
+  const Totals totals = weigh(z, args.size, largest, temperature, plain ? args.size : 0, scratch.sums.data);
   int64_t code;
   if (requested == 0.0f) {
     code = first_largest(z, args.size, largest);
@@ -267,11 +249,10 @@ TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowS
   }
   const double mass = double(totals.mass);
   const double log_mass = ::log(mass / kFullWeight);
+  const int32_t second = tokenmask::weight(divide(add(next, -largest), temperature));
   args.codes[row] = int32_t(code);
   args.logprob[row] = float(divide(add(z[code], -largest), temperature) - log_mass);
-  if constexpr (!statistics) return kNoFailure;
-  const int32_t second = tokenmask::weight(divide(add(next, -largest), temperature));
-  args.entropy[row] = entropy_of(log_mass, totals.surprise, totals.mass);
+  if (args.entropy) args.entropy[row] = entropy_of(log_mass, totals.surprise, totals.mass);
   args.margin[row] = float((kFullWeight - second) / mass);
   return kNoFailure;
 }
@@ -282,7 +263,7 @@ TM_HOST_DEVICE int64_t sample_rows(const SampleCodesArgs& args, int64_t begin, i
   RowScratch scratch(args.size, !plain);
   for (int64_t row = begin; row < end; ++row) {
     const int64_t failed =
-        plain ? sample_row<type, true, true>(args, row, scratch) : sample_row<type, false, true>(args, row, scratch);
+        plain ? sample_row<type, true>(args, row, scratch) : sample_row<type, false>(args, row, scratch);
     if (failed != kNoFailure) return failed;
   }
   return kNoFailure;

@@ -286,7 +286,6 @@ const CpuKernels kCudaKernels = {"cuda",
                                  pack,
                                  quantize_residual,
                                  rotate_and_store,
-                                 attend_cached,
-                                 nullptr};  // reveal is of the CPU alone
+                                 attend_cached};
 
 }  // namespace tokenmask
