@@ -48,6 +48,71 @@ def spec(**change: Any) -> StreamSpec:
 
 
 ROWS: list[tuple[Any, type[Exception], str]] = [
+    # media
+    (
+        lambda: AudioClip(WAVE, "x"),
+        TypeError,
+        "sample_rate_hz of an AudioClip must be a number, got 'x'; write a float",
+    ),
+    (
+        lambda: AudioClip(np.array(["x"]), 8000),
+        TypeError,
+        "samples of an AudioClip must be an array of numbers, got one of <U1; convert it",
+    ),
+    (
+        lambda: EegRecording(np.array([["x"]]), 256.0, ("Cz",)),
+        TypeError,
+        "samples of an EegRecording must be an array of numbers, got one of <U1; convert it",
+    ),
+    (
+        lambda: EegRecording(WAVE, 256.0, np.array("x")),
+        TypeError,
+        "channels of an EegRecording must be a list of names, got array('x', dtype='<U1'); write each in quotes "
+        "between [ and ]",
+    ),
+    (
+        lambda: EegRecording(WAVE, 256.0, torch.tensor(3)),
+        TypeError,
+        "channels of an EegRecording must be a list of names, got tensor(3); write each in quotes between [ and ]",
+    ),
+    (
+        lambda: EegRecording(WAVE, 256.0, ("Cz",)),
+        ValueError,
+        "an EegRecording needs a different name for each of its 2 channels, got ('Cz',); name each once",
+    ),
+    (
+        lambda: EegRecording(WAVE, 256.0, ("Cz", "Fz")).resample(1 << 200),
+        ValueError,
+        f"a sample rate must fit into 64 bits, got {1 << 200}; choose another number",
+    ),
+    (
+        lambda: Image(np.array(["x"])),
+        TypeError,
+        "pixels of an Image must be an array of numbers, got one of <U1; convert it",
+    ),
+    (
+        lambda: Image.from_pillow("a.png"),
+        TypeError,
+        "from_pillow takes a PIL.Image, got a str; use Image for an array",
+    ),
+    (lambda: CLIP.on("BONE"), TypeError, "skeleton must be a Skeleton, got 'BONE'; give one"),
+    (lambda: CLIP.cut(0, 1.5), TypeError, "stop of a cut must be a whole number, got 1.5; write an int"),
+    (
+        lambda: CLIP.cut(2, 2),
+        ValueError,
+        "a cut must hold a frame of the 4, got 2 to 2; take a longer one",
+    ),
+    (
+        lambda: CLIP.at("0", 30.0),
+        TypeError,
+        "places must be a tensor or an array, got a str; make one with numpy.array",
+    ),
+    (lambda: replace(BONE, names="ab"), TypeError, "names of a Skeleton must be a tuple, got 'ab'; give one"),
+    (
+        lambda: replace(BONE, offsets=(3, 4)),
+        TypeError,
+        "each offset and axis of a Skeleton must be a tuple, got 3; give one",
+    ),
     # streams
     (
         lambda: TokenStream(SPEC, CODES, NAN),
@@ -291,7 +356,7 @@ def test_a_tokenizer_is_loaded_by_the_name_of_its_stream(value: Any) -> None:
         ({"tokenizers": [1]}, "tokenizers must be a dict from names of streams, got [1]; write {'image': tokenizer}"),
         ({"tokenizers": {"text": 1}}, "each of tokenizers must be a Tokenizer, got 1 for 'text'; load one with "
          "load_tokenizer"),
-        ({"workers": "x"}, "workers must be a whole number, at least 1, or None for one for each core, got 'x'"),
+        ({"workers": "x"}, "workers must be a whole number or None, got 'x'; None takes one for each core"),
     ],
 )  # fmt: skip
 def test_a_corpus_is_built_of_items_and_tokenizers(change: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -79,6 +78,8 @@ def above_zero(name: str, value: Any) -> float:
 
 
 def _check_real(name: str, value: Any) -> None:
+    if isinstance(value, Integral) and abs(int(value)) > MOST:
+        raise ValueError(f"{name} must fit into 64 bits, got {_short(value)}; choose another number")
     if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a number, got {value!r}; write a float")
 
@@ -102,9 +103,13 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     """
     if isinstance(value, str):
         raise TypeError(f"{name} must be a list of names, got {value!r}; write [{value!r}]")
-    if isinstance(value, bytes) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a list of names, got {_short(value)}; write each in quotes between [ and ]")
-    found = tuple(value)
+    try:
+        if isinstance(value, bytes):
+            raise TypeError
+        found = tuple(value)
+    except TypeError:  # a tensor of no axes says that it can be iterated
+        said = f"got {_short(value)}; write each in quotes between [ and ]"
+        raise TypeError(f"{name} must be a list of names, {said}") from None
     for one in found:
         if not isinstance(one, str):
             raise TypeError(f"each of {name} must be a name, got {_short(one)}; write it in quotes")

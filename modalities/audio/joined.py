@@ -14,6 +14,7 @@ from tokenmask.modalities.audio.mpeg import mp3_streams, past_tags
 from tokenmask.modalities.audio.view import View, let_go, search
 
 _CAPTURE, _FIRST_PAGE = b"OggS", 2  # RFC 3533, section 6
+_FLAC_IN_OGG = b"\x7fFLAC"
 _BEGINNINGS = {  # of other kinds, by their first four bytes
     b"fLaC": rb"fLaC[\x00\x80]\x00\x00\x22",  # RFC 9639, section 8: STREAMINFO comes first and has 34 bytes
     b"RIFF": rb"RIFF....WAVE",
@@ -51,7 +52,10 @@ def streams(path: str | Path, notes: list[str]) -> list[Stream]:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         kind = bytes(data[:4])
         if kind == _CAPTURE:
-            return _cut(path, data, _ogg_links(data, notes), kind)
+            links = _ogg_links(data, notes)
+            if _ogg_flac(data, *links[0]):
+                return [_bare_flac(path, data, start, stop) for start, stop in links]
+            return _cut(path, data, links, kind)
         if kind in _BEGINNINGS:
             return _known(path, data, kind, notes)
         if kind[:3] == b"ID3" or kind[0] == 0xFF:
@@ -209,6 +213,37 @@ def _are_chunks(data: mmap.mmap, place: int, stop: int, kind: bytes) -> bool:
         size = int.from_bytes(data[place + 4 : place + 8], "little" if kind == b"RIFF" else "big")
         place += 8 + size + size % 2
     return stop <= place <= stop + 1
+
+
+def _ogg_flac(data: mmap.mmap, start: int, stop: int) -> bool:
+    """Whether the first page of a link holds FLAC, which libsndfile does not find there."""
+    place = start + 27 + data[start + 26] if start + 27 <= stop else stop
+    return data[place : place + 5] == _FLAC_IN_OGG and data[place + 9 : place + 13] == b"fLaC"
+
+
+def _bare_flac(path: str | Path, data: mmap.mmap, start: int, stop: int) -> Stream:
+    """FLAC as it is without Ogg: what its pages hold, the first without the nine bytes before the mark of FLAC.
+
+    Source: RFC 9639, section 10.1.
+    """
+    if not _ogg_flac(data, start, stop):
+        raise ValueError("its streams must be of one kind, but one of them is FLAC in Ogg; split it")
+    parts: list[tuple[int, int]] = []
+    place, kept, own = start, start, data[start + 14 : start + 18]
+    while place + 27 <= stop:
+        if data[place : place + 5] != _CAPTURE + b"\0":  # what is no page was counted with the links
+            following = data.find(_CAPTURE + b"\0", place + 1, stop)
+            place = stop if following < 0 else following
+            continue
+        begin = place + 27 + data[place + 26]
+        end = begin + sum(data[place + 27 : begin])
+        if data[place + 14 : place + 18] == own:  # others are streams beside it
+            parts.append((begin + (0 if parts else 9), min(end, stop)))
+        place = end
+        if place - kept > _RELEASED:
+            let_go(data, kept, place)
+            kept = place
+    return Stream(View(path, parts), b"fLaC")
 
 
 def _ogg_links(data: mmap.mmap, notes: list[str]) -> list[tuple[int, int]]:

@@ -17,6 +17,8 @@ from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.media import CANCELLED, AudioClip, resampled_length
 from tokenmask.modalities.audio.oddities import Oddities
 from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header
+from tokenmask.modalities.audio.unread import no_sound
+from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.telling import tell
 
 _BLOCK = 1 << 20  # samples of each channel that are in memory together
@@ -66,38 +68,36 @@ def long_sound(path: str | Path) -> LongSound | None:
     import soundfile
 
     notes: list[str] = []
-    try:
-        parts = [(one, header(one, notes)) for one in streams(path, notes)]
-    except (soundfile.SoundFileError, ValueError, OSError):
-        return None  # reading it whole says why
-    kinds = {(held.rate, held.channels) for _, held in parts}
-    if len(kinds) > 1:
-        return None
-    rate, channels = kinds.pop()
-    odd, kept, energies, frames = Oddities(channels), 0.0, torch.zeros(channels, dtype=torch.float64), 0
-    for stream, held in parts:
-        before = frames
+    with overheard() as lines:
         try:
-            for block in _blocks([(stream, held)]):
-                check_magnitude(block.T.numpy(), rate, frames)
-                odd.add(block.T.numpy())
-                energies += block.double().square().sum(1)
-                kept += float(block.mean(0).double().square().sum())
-                frames += block.shape[1]
-        except (soundfile.SoundFileError, RuntimeError):
+            parts = [(one, header(one, notes)) for one in streams(path, notes)]
+        except (soundfile.SoundFileError, ValueError, OSError):
+            return None  # reading it whole says why
+        kinds = {(held.rate, held.channels) for _, held in parts}
+        if len(kinds) > 1:
             return None
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
-            ) from error
-        if held.forward:
-            notes += held.told(frames - before)
-        elif frames - before != held.frames:
-            return None
+        rate, channels = kinds.pop()
+        odd, kept, energies, frames = Oddities(channels), 0.0, torch.zeros(channels, dtype=torch.float64), 0
+        for stream, held in parts:
+            before = frames
+            try:
+                for block in _blocks([(stream, held)]):
+                    check_magnitude(block.T.numpy(), rate, frames)
+                    odd.add(block.T.numpy())
+                    energies += block.double().square().sum(1)
+                    kept += float(block.mean(0).double().square().sum())
+                    frames += block.shape[1]
+            except (soundfile.SoundFileError, RuntimeError):
+                return None
+            except ValueError as error:
+                raise ValueError(no_sound(path, error)) from error
+            if held.forward:
+                notes += held.told(frames - before)
+            elif frames - before != held.frames:
+                return None
     if not frames:
         return None
-    notes += odd.told(rate)
+    notes += [*([in_words(lines)] if lines else []), *odd.told(rate)]
     if notes:
         tell(f"{path}: {'; '.join(notes)}")
     loudest = None

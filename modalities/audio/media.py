@@ -6,7 +6,6 @@ Arrow: .wav, .flac or .ogg --AudioClip.load--> float32 samples, and back. Does n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.arguments import above_zero, path_of
+from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
+from tokenmask.modalities.audio.unread import no_sound
 from tokenmask.modalities.audio.writing import FORMATS, write_pieces
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
@@ -65,7 +65,7 @@ class AudioClip(Timed):
         if self.samples.dtype != torch.float32 or self.samples.dim() != 2 or not self.samples.numel():
             raise ValueError(
                 "samples of an AudioClip must be float32 [channels, time], one at least, got "
-                f"{str(self.samples.dtype).removeprefix('torch.')} {list(self.samples.shape)}"
+                f"{str(self.samples.dtype).removeprefix('torch.')} {list(self.samples.shape)}; convert or reshape them"
             )
         channels, time = self.samples.shape
         if channels > max(_MOST_CHANNELS, time):
@@ -74,11 +74,10 @@ class AudioClip(Timed):
                 "transpose them"
             )
         rate: Any = self.sample_rate_hz
-        if isinstance(rate, bool) or not isinstance(rate, Real) or not float(rate).is_integer():
+        rate = above_zero("sample_rate_hz of an AudioClip", rate)
+        if not rate.is_integer():
             raise ValueError(f"sample_rate_hz of an AudioClip must be a whole number, got {rate!r}; round it")
-        object.__setattr__(self, "sample_rate_hz", int(float(rate)))
-        if self.sample_rate_hz < 1:
-            raise ValueError(f"sample_rate_hz of an AudioClip must be positive, got {self.sample_rate_hz}")
+        object.__setattr__(self, "sample_rate_hz", int(rate))
         if not bool(self.samples.isfinite().all()):
             raise ValueError("samples of an AudioClip must be finite, got NaN or infinity; repair the recording")
 
@@ -122,10 +121,7 @@ class AudioClip(Timed):
         try:
             return cls(*read(path, MAX_SAMPLES), source=str(path))
         except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
-            ) from error
+            raise ValueError(no_sound(path, error)) from error
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically.
@@ -189,6 +185,8 @@ def _of_array(array: np.ndarray) -> Tensor:
         array = array.astype(np.float32)
     if array.ndim == 1:
         array = array[None]
+    if array.dtype.kind not in "biuf":
+        return tensor_of("samples of an AudioClip", array)
     return torch.from_numpy(np.ascontiguousarray(array))
 
 

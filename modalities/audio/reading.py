@@ -16,6 +16,7 @@ from torch import Tensor
 from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.oddities import Oddities
 from tokenmask.modalities.audio.view import View
+from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.telling import tell
 
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
@@ -44,9 +45,11 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
 
     notes: list[str] = []
     try:
-        parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
+        with overheard() as lines:
+            parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
     except soundfile.SoundFileError as error:
         raise ValueError(str(error)) from error
+    notes += [in_words(lines)] if lines else []
     kinds = sorted({(rate, samples.shape[1]) for samples, rate in parts})
     if len(kinds) > 1:
         held = " and ".join(f"{channels} channel(s) at {rate} Hz" for rate, channels in kinds)
@@ -135,8 +138,14 @@ def blocks(stream: Stream, held: Header, size: int = BLOCK) -> Iterator[Any]:
 
     source = _without_length(stream.source) if held.forward and stream.kind == b"fLaC" else stream.source
     left = UNKNOWN if held.forward else held.frames
-    with Forward(_again(source)) as file:
-        while left and len(block := file.read(min(size, left), dtype="float32", always_2d=True)):
+    with overheard():
+        opened = Forward(_again(source))
+    with opened as file:
+        while left:
+            with overheard():
+                block = file.read(min(size, left), dtype="float32", always_2d=True)
+            if not len(block):
+                break
             yield block
             left -= len(block)
             if len(block) < size:

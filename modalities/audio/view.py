@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import mmap
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ class View(io.RawIOBase):
         self._file = Path(path).open("rb")  # noqa: SIM115 (closed with the view)
         self._place = 0
         sizes = [len(part) if isinstance(part, bytes) else part[1] - part[0] for part in self.parts]
-        self._starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        self._starts = list(accumulate(sizes, initial=0))[:-1]
         self.size = sum(sizes)
 
     def __repr__(self) -> str:
@@ -71,9 +73,12 @@ class View(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         begin = self._place
         wanted = min(len(target), self.size - begin)
-        for part, start in zip(self.parts, self._starts, strict=True):
+        for number in range(max(bisect_right(self._starts, begin) - 1, 0), len(self.parts)):
+            part, start = self.parts[number], self._starts[number]
             size = len(part) if isinstance(part, bytes) else part[1] - part[0]
             first, last = max(begin, start), min(begin + wanted, start + size)
+            if start >= begin + wanted:
+                break
             if first >= last:
                 continue
             if isinstance(part, bytes):

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tokenmask.modalities.eeg.bids import NO_VOLTAGES, channel_types
 from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, number, signals, start, text, whole
-from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrode, usual_label, without_eeg
+from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrode, is_of_body, usual_label, without_eeg
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
 
 _AT_ONCE = 1 << 22  # bytes of records that are read together
@@ -250,7 +250,7 @@ def _voltages(
         if one.factor is None:
             out.append(f"{one.label} (its unit {one.unit!r} is no voltage that is known)")
             continue
-        kind = types.get(one.label.casefold(), types.get(without_eeg(one.label).casefold()))
+        kind = _kind(one, types)
         if kind in NO_VOLTAGES or (kind is None and is_beside(one.label)):
             out.append(f"{one.label} (no electrode)")
             continue
@@ -271,7 +271,30 @@ def _voltages(
             out.append(f"{one.label} ({float(Fraction(one.count) / Fraction(seconds)):g} Hz instead of {rate:g} Hz)")
     if out:
         notes.append(f"left out: {', '.join(out)}")
-    return [one for one in able if one.count == most], rate
+    kept = [one for one in able if one.count == most]
+    others = [_said(one, types) for one in kept if _is_other(one, types)]
+    if others and len(others) < len(kept):
+        notes.append(
+            f"{len(others)} of its {len(kept)} channels {'are' if len(others) > 1 else 'is'} no EEG but read beside "
+            f"it, each as a channel of its own: {', '.join(others)} (EegRecording.select leaves channels out)"
+        )
+    return kept, rate
+
+
+def _kind(one: Signal, types: Mapping[str, str]) -> str | None:
+    """What a table beside the file says that a signal is; None if there is none, or it does not say."""
+    return types.get(one.label.casefold(), types.get(without_eeg(one.label).casefold()))
+
+
+def _is_other(one: Signal, types: Mapping[str, str]) -> bool:
+    """Whether a signal is of an eye, a heart or a muscle: the table goes before the label."""
+    kind = _kind(one, types)
+    return is_of_body(one.label) if kind in (None, "N/A") else kind != "EEG"
+
+
+def _said(one: Signal, types: Mapping[str, str]) -> str:
+    kind = _kind(one, types)
+    return one.label if kind in (None, "N/A") else f"{one.label} ({kind} in channels.tsv)"
 
 
 def _samples(raw: Records, one: Signal, wide: int) -> Tensor:

@@ -70,23 +70,23 @@ class EegRecording(Timed):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.samples, np.ndarray):
+        if isinstance(self.samples, np.ndarray) and self.samples.dtype.kind in "biuf":
             object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
         tensor_of("samples of an EegRecording", self.samples)
         shape = self.samples.shape
         if self.samples.dtype != torch.float32 or len(shape) != 2 or not self.samples.numel():
             raise ValueError(
                 "samples of an EegRecording must be float32 [channels, time], got "
-                f"{str(self.samples.dtype).removeprefix('torch.')} {list(shape)}"
+                f"{str(self.samples.dtype).removeprefix('torch.')} {list(shape)}; convert or reshape them"
             )
         rate, channels = self.sample_rate_hz, self.channels
         object.__setattr__(self, "sample_rate_hz", above_zero("sample_rate_hz of an EegRecording", rate))
         called = names("channels of an EegRecording", channels)
         object.__setattr__(self, "channels", tuple(electrode(name) for name in called))
         if len(self.channels) != shape[0] or len({name.casefold() for name in self.channels} - {""}) != shape[0]:
-            got = f"{self.channels}"
+            got = f"{self.channels}; name each once"
             if len(self.channels) == shape[1]:
-                got += "; samples are [channels, time], transpose them"
+                got = f"{self.channels}; samples are [channels, time], transpose them"
             raise ValueError(f"an EegRecording needs a different name for each of its {shape[0]} channels, got {got}")
         if not bool(self.samples.isfinite().all()):
             named = self.channels[int((~self.samples.isfinite()).any(1).nonzero()[0])]

@@ -36,6 +36,13 @@ _BESIDE = re.compile(  # what amplifiers, headsets and monitors record beside th
     re.IGNORECASE,
 )
 
+_OF_BODY = re.compile(  # voltages of a body that are none of its brain
+    r"(?:(?:left|right|[lr]|chin|leg|horizontal|vertical|hor|ver)[ _.-]?)?"
+    r"(?:[hvlr]?eog|ecg|ekg|emg|loc|roc|chin|leg|resp(?:iration)?|airflow|thor(?:ax)?|abdo?(?:men)?|snore)"
+    r"(?:[lrhv]|[ _-]*\d+)?(?:[ _./(-].*)?",
+    re.IGNORECASE,
+)
+
 
 def electrode(name: str) -> str:
     """The usual spelling of a 10-20 or 10-10 electrode ("FP1" and "fp1" are "Fp1"); other names stay as they are.
@@ -69,6 +76,11 @@ def is_beside(label: str) -> bool:
     """Whether a label is one of triggers, marks or measures of a monitor: TRIG, STI 014, Status, DC01, SpO2 ..."""
     name = without_eeg(label)
     return _BESIDE.fullmatch(name[4:].strip() if name[:4].upper() == "POL " else name) is not None
+
+
+def is_of_body(label: str) -> bool:
+    """Whether a label is one of voltages of eyes, the heart, muscles or breath: EOG left, VEOG, ECG, EMG1-EMG2 ..."""
+    return _OF_BODY.fullmatch(without_eeg(label)) is not None
 
 
 def without_eeg(label: str) -> str:

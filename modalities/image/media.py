@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.arguments import path_of, whole
+from tokenmask.arguments import path_of, tensor_of, whole
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
 from tokenmask.modalities.image.chunks import (
@@ -65,7 +65,7 @@ class Image(Medium):
 
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
-            object.__setattr__(self, "pixels", torch.from_numpy(self.pixels.copy()))
+            object.__setattr__(self, "pixels", tensor_of("pixels of an Image", self.pixels))
         if not isinstance(self.pixels, torch.Tensor):
             got = type(self.pixels).__name__
             raise TypeError(f"pixels of an Image must be a tensor or an array, got {got}; a file is read by Image.load")
@@ -94,12 +94,15 @@ class Image(Medium):
         floats from 0 to 255, with a warning.
 
         Raises:
+            TypeError: no such picture.
             ValueError: pixels whose black and white are not known: other floats, among them those up to more than 1 and
                 less than 16 (light beyond white, or a dark picture), integers of 32 bits or with a sign.
         """
         from PIL import Image as pillow
         from PIL import ImageOps
 
+        if not isinstance(picture, pillow.Image):
+            raise TypeError(f"from_pillow takes a PIL.Image, got a {type(picture).__name__}; use Image for an array")
         profile, name = picture.info.get("icc_profile"), str(getattr(picture, "filename", ""))
         signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
         if has_signed_bytes(picture):

@@ -27,7 +27,7 @@ from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
-_BASELINE_ITEMS = 4096
+_BASELINE_NUMBERS, _BASELINE_ITEMS = 1 << 22, 256  # of the images for the baseline together; images in any case
 _AT_ONCE = 256  # images that are judged together
 _TOGETHER = 1 << 16  # pixels that go through the network at once, at least two images
 
@@ -144,8 +144,9 @@ class ImageTokenizer(LearnedTokenizer):
 
         Args:
             items: held-out images.
-            train_items: images for the baseline to learn from, those the tokenizer learned from; of more than 4096
-                every n-th is used. Without them there is no ``pca_psnr_db``.
+            train_items: images for the baseline to learn from, those the tokenizer learned from; of more than 2^22
+                numbers together (1365 images of 32 x 32 pixels; 256 of any size) every n-th image is used, so that the
+                baseline takes some 100 MB of memory. Without them there is no ``pca_psnr_db``.
 
         Returns:
             psnr_db, the mean over images; codes_used_share and perplexity over the items; bits_per_image; and
@@ -185,7 +186,8 @@ class ImageTokenizer(LearnedTokenizer):
 
     def _baseline(self, train_items: Sequence[Image]) -> dict[str, Callable[[Tensor], Tensor]]:
         """Coders of pixels uint8 [N, size, size, 3] by principal components: of whole images, and of their patches."""
-        fewer = train_items[:: -(-len(train_items) // _BASELINE_ITEMS)]
+        most = max(_BASELINE_ITEMS, _BASELINE_NUMBERS // (3 * self.config.size**2))
+        fewer = train_items[:: -(-len(train_items) // most)]
         train = torch.stack([sized(item, self.config).pixels for item in fewer])
         side, stride = self.config.size // self.config.stride, self.config.stride
         whole = PcaCoder.fit(train.flatten(1), self._bits)

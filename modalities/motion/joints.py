@@ -14,6 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import is_a
 from tokenmask.modalities.motion.rotations import from_matrix, matmul3
 
 KINDS = ("ball", "hinge", "fixed")
@@ -41,22 +42,32 @@ class Skeleton:
     axes: tuple[tuple[float, float, float], ...]
 
     def __post_init__(self) -> None:
+        for name in ("names", "parents", "offsets", "kinds", "axes"):
+            if not isinstance(held := getattr(self, name), list):
+                is_a(f"{name} of a Skeleton", held, tuple)
         count = len(self.names)
         lengths = {len(self.names), len(self.parents), len(self.offsets), len(self.kinds), len(self.axes)}
         if not count or lengths != {count}:
-            raise ValueError(f"a skeleton needs a name, parent, offset, kind and axis per joint, got {sorted(lengths)}")
+            raise ValueError(
+                f"a skeleton needs a name, parent, offset, kind and axis per joint, got {sorted(lengths)}; add some"
+            )
         if len(set(self.names)) != count or not all(self.names):
             raise ValueError(f"joints of a skeleton need different names, got {self.names}; rename the doubles")
         if self.parents[0] != -1 or any(not 0 <= p < i for i, p in enumerate(self.parents[1:], 1)):
             raise ValueError(f"parents must come before children and the root first, got {self.parents}; sort joints")
         if not set(self.kinds) <= set(KINDS):
-            raise ValueError(f"kinds of joints must be out of {KINDS}, got {self.kinds}")
+            raise ValueError(f"kinds of joints must be out of {KINDS}, got {self.kinds}; write one of these")
+        for point in (*self.offsets, *self.axes):
+            if not isinstance(point, list):
+                is_a("each offset and axis of a Skeleton", point, tuple)
         numbers = [number for point in (*self.offsets, *self.axes) for number in point]
         if any(len(point) != 3 for point in (*self.offsets, *self.axes)) or not all(map(math.isfinite, numbers)):
             raise ValueError("offsets and axes of a skeleton must be three finite numbers per joint; check the file")
         for name, kind, axis in zip(self.names, self.kinds, self.axes, strict=True):
             if abs(math.hypot(*axis) - (kind == "hinge")) > 1e-3:
-                raise ValueError(f"a hinge needs an axis of length one and other joints none, got {axis} for {name}")
+                raise ValueError(
+                    f"a hinge needs an axis of length one and other joints none, got {axis} for {name}; scale it"
+                )
 
     def __len__(self) -> int:
         return len(self.names)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from tokenmask.arguments import above_zero, is_a, path_of, tensor_of
+from tokenmask.arguments import MOST, above_zero, is_a, path_of, tensor_of, whole
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.motion.joints import Skeleton, joint_positions
 from tokenmask.modalities.motion.rotations import slerp, to_matrix
@@ -110,7 +110,15 @@ class MotionClip(Timed):
         return self.cut(*steps_between(start_seconds, end_seconds, self.frame_rate_hz, len(self)))
 
     def cut(self, start: int, stop: int) -> MotionClip:
-        """Frames start .. stop - 1, copied."""
+        """Frames start .. stop - 1, copied; numbers below 0 count from the end.
+
+        Raises:
+            TypeError: no whole numbers. ValueError: no frame lies there.
+        """
+        for name, one in (("start", start), ("stop", stop)):
+            whole(f"{name} of a cut", one, -MOST)
+        if not len(self.root_positions[start:stop]):
+            raise ValueError(f"a cut must hold a frame of the {len(self)}, got {start} to {stop}; take a longer one")
         return replace(
             self,
             root_positions=self.root_positions[start:stop].clone(),
@@ -124,6 +132,7 @@ class MotionClip(Timed):
         Raises:
             ValueError: joints whose names do not say what they are; see :func:`retargeted`.
         """
+        is_a("skeleton", skeleton, Skeleton)
         if skeleton == self.skeleton:
             return self
         order = self.skeleton.order_of(skeleton)
@@ -143,6 +152,7 @@ class MotionClip(Timed):
 
     def at(self, places: Tensor, rate_hz: float, first: int = 0) -> MotionClip:
         """Frames at fractional frame numbers float64 [frames], as a clip of another rate; ``first`` is the clip's."""
+        places = tensor_of("places", places)
         last = first + len(self) - 1
         before = places.floor().long().clamp(first, last)
         after = (before + 1).clamp(max=last)

@@ -24,6 +24,7 @@ from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
+from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.modalities.video.announced import impossible_length
 from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.edits import shown_part, without_edits
@@ -42,6 +43,12 @@ _EARLY = 1e-4  # seconds below zero that are no rounding
 _ROUNDED = 1e-3  # seconds by which the length of an edit may be rounded
 _NO_TIME = 1e9  # seconds; decord has a large number below zero for frames without a time
 _SOURCE_LINE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # where decord says that it failed
+_PLAIN = {  # words of decord, and what they mean
+    "Check failed": "one of its frames is damaged",
+    "av_read_frame": "one of its frames is damaged",
+    "Error reading": "it does not begin as a film does, or its index is missing",
+    "Failed to measure duration": "it does not say how many frames it has",
+}
 _PILLOW = (".gif", ".webp")
 
 
@@ -131,11 +138,15 @@ class VideoClip(Timed):
             raise ValueError(f"a video is read from a file, but {path} is none; check the path")
         if path.suffix.lower() == ".png":
             return cls(*_read_strip(path), source=str(path))
-        clip = cls(*(_read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)), source=str(path))
+        with overheard() as lines:
+            made = _read_animation(path) if path.suffix.lower() in _PILLOW else _read_film(path)
+        clip = cls(*made, source=str(path))
         if (films := count_films(path)) > 1:
             tell(f"{path} holds {films} films one after the other; the first is read: split it")
         if missing := missing_bytes(path):
             tell(f"{path} is cut short: {missing} bytes that it announces are missing")
+        elif lines:
+            tell(f"{path} is damaged: {in_words(lines)}")
         if has_sound(path):
             tell(f"{path} has sound, which is left out")
         return clip
@@ -331,6 +342,7 @@ def _check_size(path: Path, count: int, height: int, width: int) -> None:
 
 def _broken(path: Path, why: object) -> ValueError:
     reason = _SOURCE_LINE.sub("", " ".join(str(why).split()))[:200]
+    reason = next((plain for words, plain in _PLAIN.items() if words in reason), reason)
     return ValueError(f"{path} must be a whole video file, but cannot be read ({reason}); export it again")
 
 

@@ -88,7 +88,7 @@ def spoilt(tmp_path) -> Path:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "words.txt").write_text("a\nb\n")
-    (tmp_path / "long.txt").write_text("a\n" + "long " * 400)
+    (tmp_path / "long.txt").write_text("long " * 400 + "\n" + "long " * 400)
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     (tmp_path / "bad.jsonl").write_text("{oh\n")
     (tmp_path / "number.jsonl").write_text('{"text": 3}\n')

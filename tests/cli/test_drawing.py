@@ -107,6 +107,38 @@ def test_a_file_of_prompts_gives_what_each_alone_gives(run, tmp_path, call, caps
     assert "must have one of text, image" in refusal(*words, tmp_path / "odd.jsonl")
 
 
+def test_a_prompt_that_fails_does_not_stop_the_others(run, pictures, tmp_path, call, capsys):
+    """Its line is named, and the others have the names and the codes that they have without it."""
+    lines = ["sun", "long " * 400, "", "pizza"]
+    (tmp_path / "p.txt").write_text("\n".join(lines) + "\n")
+    words = ("generate", "image", "--run", run.folder, "--steps", 2, "--out", tmp_path / "p.tokens", "--prompts")
+    with pytest.warns(UserWarning, match="1 blank line"):
+        assert call(*words, tmp_path / "p.txt") == 1
+    said = capsys.readouterr()
+    assert f"failed: line 2 of {tmp_path}/p.txt: a request may take at most 96 positions" in said.err
+    assert said.out.splitlines() == [f"{tmp_path}/p-0.tokens", f"{tmp_path}/p-2.tokens"]
+    assert [TokenStream.load(tmp_path / f"p-{number}.tokens") for number in (0, 2)] == [
+        run.generate_tokens("image", given={"text": text}, steps=2)[0] for text in ("sun", "pizza")
+    ]
+    rows = ['{"text": "sun"}', "{", '{"text": 3}', '{"other": 3}', '{"text": "pizza"}']
+    (tmp_path / "p.jsonl").write_text("\n".join(rows))
+    assert call(*words, tmp_path / "p.jsonl", "--force") == 1
+    said = capsys.readouterr()
+    assert [line.partition(":")[2][:10] for line in said.err.splitlines() if line.startswith("failed")] == [
+        f" line {number} of" for number in (2, 3, 4)
+    ]
+    assert said.out.splitlines() == [f"{tmp_path}/p-0.tokens", f"{tmp_path}/p-4.tokens"]
+    (tmp_path / "cut.png").write_bytes((pictures / "01.png").read_bytes()[:60])
+    (tmp_path / "p.csv").write_text(f"image\nnone.png\n{pictures}/00.png\ncut.png\n{pictures}/01.png\n")
+    words = ("generate", "text", "--run", run.folder, "--length", 4, "--prompts", tmp_path / "p.csv")
+    assert call(*words) == 1
+    said = capsys.readouterr()
+    wanted = [run.generate("text", {"image": pictures / name}, length=4)[0] for name in ("00.png", "01.png")]
+    assert said.out == "".join(f"{one}\n" for one in wanted)
+    assert f"failed: line 2 of {tmp_path}/p.csv: " in said.err and f"failed: line 4 of {tmp_path}/p.csv: " in said.err
+    assert "none.png" in said.err and "cut.png" in said.err
+
+
 def test_pictures_can_be_prompts(run, pictures, call, capsys):
     words = ("generate", "text", "--run", run.folder, "--length", 4)
     (pictures / "prompts.csv").write_text("image\n00.png\n01.png\n")

@@ -43,15 +43,20 @@ def test_manifests_of_every_kind_name_the_same_files(pictures, run, options, tmp
         assert token_files(tmp_path / suffix) == wanted
 
 
-def test_words_of_a_manifest_are_encoded_by_key(run, tmp_path, call, refusal):
+def test_words_of_a_manifest_are_encoded_by_key(run, tmp_path, call, refusal, capsys):
     (tmp_path / "m.csv").write_text('key,text\na,"one, two"\n,three\n')
     words = ("encode", "--tokenizer", run.folder / "tokenizers/text", "--out", tmp_path / "tokens")
     assert call(*words, tmp_path / "m.csv") == 0
     assert sorted(token_files(tmp_path / "tokens")) == ["a.tokens", "m.tokens"]
     (tmp_path / "m.csv").write_text("key,text\n../../up,one\n")
-    assert "token files go below" in refusal(*words, tmp_path / "m.csv")
-    (tmp_path / "m.csv").write_text("key,text\n/tmp/up,one\n")
-    assert "token files go below" in refusal(*words, tmp_path / "m.csv")
+    assert "m.csv: a key must be the path of a file below a folder, got '../../up'" in refusal(
+        *words, tmp_path / "m.csv"
+    )
+    (tmp_path / "m.csv").write_text("key,text\n/tmp/up,one\nb,four\n")
+    assert call(*words, tmp_path / "m.csv") == 1  # the others are encoded
+    said = capsys.readouterr()
+    assert "failed: m.csv:2: line 2 of " in said.err and "got '/tmp/up'; write one without .." in said.err
+    assert sorted(token_files(tmp_path / "tokens")) == ["a.tokens", "b.tokens", "m.tokens"]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 import warnings
 from functools import partial
 
+import pytest
 import torch
 from PIL import Image as pillow
 
 from tests.worlds import emoji, tokenizers
 from tokenmask.cli.media import is_held_out
-from tokenmask.corpus import Corpus, Item, build_corpus
+from tokenmask.corpus import Corpus, CorpusWriter, Item, Record, build_corpus
 from tokenmask.modalities.image import Image
 
 
@@ -54,6 +55,26 @@ def test_names_that_meet_and_codes_of_others_are_refused(pictures, run, tmp_path
     tokenizers()["text"].save(tmp_path / "text")
     said = refusal("decode", tmp_path / "made", "--tokenizer", tmp_path / "text", "--out", tmp_path / "back")
     assert "its streams (image) were made by others" in said
+
+
+def test_keys_that_are_no_paths_are_refused_alone(run, tmp_path, call, capsys):
+    """In a new corpus, in a tar archive, and in a corpus that has them from before."""
+    pixels = torch.from_numpy(emoji()[0].pixels)
+    odd = ("../x", "/etc/x", "a\0b", ".", "a/../../b")
+    image = {"image": run.tokenizers["image"]}
+    items = [Item(key, {"image": Image(pixels)}) for key in ("one", *odd, "two")]
+    summary = build_corpus(items, image, tmp_path / "made", progress=False)
+    assert summary.written == 2 and [key for key, _ in summary.failed] == list(odd)
+    assert all("a key must be the path of a file below a folder, got " in reason for _, reason in summary.failed)
+    with pytest.MonkeyPatch.context() as patch, CorpusWriter(tmp_path / "old", {"image": image["image"].spec}) as old:
+        patch.setattr("tokenmask.corpus.writer.check_key", lambda key: None)  # as corpora were written before
+        for key in ("one", "../x", "/etc/x"):
+            old.add(Record(key, {"image": image["image"].encode(Image(pixels))}))
+    words = ("--tokenizer", run.folder / "tokenizers/image", "--out", tmp_path / "back")
+    assert call("decode", tmp_path / "old", *words) == 1
+    said = capsys.readouterr()
+    assert [path.name for path in (tmp_path / "back").rglob("*.png")] == ["one.png"]
+    assert f"failed: {tmp_path}/old#../x: a key must be" in said.err and "old#/etc/x: a key must be" in said.err
 
 
 def test_what_readers_tell_in_processes_is_told_here_once(run, tmp_path):

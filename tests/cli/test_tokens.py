@@ -137,8 +137,8 @@ def test_separators_are_looked_for_outside_of_quotes_and_where_spreadsheets_say_
         last = 4 if begin else 3
         assert two.number == last and two.where.startswith(f"line {last} of ") and two.problem
     (tmp_path / "m.csv").write_text('sep=,\ntext\n"open\n')
-    with pytest.raises(ValueError, match="line 3 is not"):
-        list(rows(tmp_path / "m.csv", ["text"]))
+    (row,) = rows(tmp_path / "m.csv", ["text"])
+    assert row.problem.startswith(f"line 3 of {tmp_path / 'm.csv'} opens a quote")
     (tmp_path / "m.csv").write_text("sep=:\nname:text\na:b, c\n")
     assert next(rows(tmp_path / "m.csv", ["text"])).values == {"text": "b, c"}
     for said in ("sep=||", "sep=", "sep=x"):

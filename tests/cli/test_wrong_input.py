@@ -76,7 +76,7 @@ CASES = [
     ([*IMAGE, "--set", "pick.init_args.top_k=4", "--top-k", "2"], "", "--top-k and --set pick.init_args.top_k=4 say"),
     ([*IMAGE, "--set", "steps=4", "--set", "steps=5"], "", "--set says a field once, got steps=4 and steps=5"),
     ([*IMAGE, "--set", "=4"], "", "got '=4' without a field"),
-    ([*IMAGE, "--prompts", "TMP/long.txt"], "a long line", "long.txt: request 2 of 2: a request may take at most 96"),
+    ([*IMAGE, "--prompts", "TMP/long.txt"], "long lines", "long.txt: a request may take at most 96"),
     (["study", "TMP/none.yaml"], "", "none.yaml is not (No such file or directory); check the path, or begin one"),
     (["encode", "TMP/words.txt", "TMP/cut.png", "--tokenizer", "shipped", "--out", "TMP/new"], "", "of image and text"),
     (["encode", "TMP", "--tokenizer", "LaBraM:x", "--out", "TMP/new"], "capitals", "got 'LaBraM'; write 'labram'"),

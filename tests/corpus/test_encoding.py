@@ -83,7 +83,9 @@ def test_a_stop_keeps_what_came_before_it_and_ends_the_workers(pair: dict[str, T
 def test_what_cannot_be_sent_and_no_workers_are_refused(pair: dict[str, Tokenizer]) -> None:
     with pytest.raises(ValueError, match=r"must be said in words: .*, but got .*<lambda>, which is not found"):
         list(encode_items([Item("a", {"text": lambda: Text("a")})] * 3, pair, workers=2))
-    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+    with pytest.raises(TypeError, match="workers must be a whole number or None, got 'x'; None takes one"):
+        list(encode_items([], pair, workers="x"))
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0; None takes one"):
         list(encode_items([], pair, workers=0))
 
 

@@ -1,5 +1,6 @@
 """What is given comes back as it is, bit for bit: its rate, channels, size and values; what is made joins it."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -122,7 +123,18 @@ def test_a_picture_keeps_its_size_and_all_pixels_outside(run):
     outside[:25, 35:] = False
     assert np.array_equal(made.pixels[outside], picture.pixels[outside])
     assert (made.pixels[~outside] != picture.pixels[~outside]).any(-1).float().mean() > 0.9
-    assert np.array_equal(run.generate("image", {"image": picture})[0].pixels, picture.pixels)  # nothing to fill
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        whole = run.generate("image", [{"image": picture}, {}], num_samples=2, steps=1)
+    assert np.array_equal(whole[0].pixels, picture.pixels) and not np.array_equal(whole[2].pixels, picture.pixels)
+    (said,) = [str(one.message) for one in told if "filled" in str(one.message)]
+    assert said.startswith(
+        "nothing is to be filled in 1 of 2 requests: all codes of 'image' are given and come back as"
+    )
+    with pytest.warns(
+        UserWarning, match=r"nothing is to be filled: all codes of 'image' .*; give it to edit \(run\.edit"
+    ):
+        run.generate_tokens("image", {"image": run.tokenizers["image"].encode(picture)})
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,21 @@ def test_what_is_no_sound_is_refused(array):
         tm.AudioClip(array, 8000)
 
 
-@pytest.mark.parametrize("rate", [float("inf"), float("nan"), True, 16000.5, "16000", None])
-def test_a_rate_is_a_whole_number(rate):
-    with pytest.raises(ValueError, match="sample_rate_hz of an AudioClip must be a whole number, got"):
+@pytest.mark.parametrize(
+    ("rate", "error", "wanted"),
+    [
+        (float("inf"), ValueError, "positive, got inf; write a finite number above 0"),
+        (float("nan"), ValueError, "positive, got nan; write a finite number above 0"),
+        (0, ValueError, "positive, got 0; write"),
+        (16000.5, ValueError, "a whole number, got 16000.5; round it"),
+        (True, TypeError, "a number, got True; write"),
+        ("16000", TypeError, "a number, got '16000'; write"),
+        (None, TypeError, "a number, got None; write"),
+        (1 << 200, ValueError, "fit into 64 bits, got 16069380442589"),
+    ],
+)
+def test_a_rate_is_a_whole_number(rate, error, wanted):
+    with pytest.raises(error, match=f"sample_rate_hz of an AudioClip must (be )?{wanted}"):
         tm.AudioClip(np.zeros(9, np.float32), rate)
 
 

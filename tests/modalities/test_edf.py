@@ -50,6 +50,7 @@ def patched(path: Path, old: bytes, new: bytes) -> Path:
 
 @pytest.mark.parametrize("micro", [b"\xb5V", "\u00b5V".encode(), "\u03bcV".encode(), b"UV"])
 def test_units_with_a_micro_sign(tmp_path: Path, micro: bytes) -> None:
+    warnings.filterwarnings("ignore", ".*is no EEG but read beside it")
     signals = [signal(WAVE), signal(WAVE / 2, "EEG Fp2"), signal(WAVE / 100, "ECG", unit="mV")]
     path = patched(written(tmp_path / "a.edf", signals), b"uV  ", micro.ljust(4))
     found = EegRecording.load(path)

@@ -82,7 +82,33 @@ def test_the_table_of_a_bids_folder_says_what_a_channel_is(tmp_path: Path) -> No
     )
     recording, said = read(path)
     assert recording.channels == ("Fp1", "DC1")
-    assert said == [f"{path}: left out: X1 (no electrode)"]
+    assert said == [
+        f"{path}: left out: X1 (no electrode); 1 of its 2 channels is no EEG but read beside it, each as a channel of "
+        "its own: DC1 (EOG in channels.tsv) (EegRecording.select leaves channels out)"
+    ]
+
+
+OF_BODY = ("EOG left", "EOG L", "VEOG", "HEOGR", "ECG", "EKG1", "EMG1-EMG2", "Chin EMG", "LOC", "ROC-A1", "EEG ECG")
+
+
+@pytest.mark.parametrize("label", OF_BODY)
+def test_voltages_of_eyes_hearts_and_muscles_are_read_and_said(tmp_path: Path, label: str) -> None:
+    path = written(tmp_path / "a.edf", ("EEG Fp1", WAVE), (label, WAVE), ("EEG O2", WAVE))
+    recording, said = read(path)
+    assert len(recording.channels) == 3
+    assert said == [
+        f"{path}: 1 of its 3 channels is no EEG but read beside it, each as a channel of its own: {label} "
+        "(EegRecording.select leaves channels out)"
+    ]
+    (tmp_path / "sub-1_eeg.edf").write_bytes(path.read_bytes())
+    (tmp_path / "sub-1_channels.tsv").write_text(f"name\ttype\nFp1\tHEOG\n{label}\tEEG\nO2\tn/a\n")
+    said = read(tmp_path / "sub-1_eeg.edf")[1]  # the table goes before the label
+    assert len(said) == 1 and "1 of its 3 channels is no EEG" in said[0] and "own: EEG Fp1 (HEOG in" in said[0]
+
+
+def test_a_file_without_eeg_is_read_as_it_is(tmp_path: Path) -> None:
+    recording, said = read(written(tmp_path / "a.edf", ("ECG", WAVE), ("EMG", WAVE)))
+    assert (recording.channels, said) == (("ECG", "EMG"), [])
 
 
 @pytest.mark.parametrize("announced", [b"4       ", b"-1      "])

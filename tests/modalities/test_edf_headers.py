@@ -141,6 +141,7 @@ def test_units_in_files(tmp_path: Path, unit: bytes) -> None:
 
 
 def test_headers_of_channels_come_back(tmp_path: Path) -> None:
+    warnings.filterwarnings("ignore", ".*is no EEG but read beside it")
     ecg = edfio.EdfSignal(
         WAVE / 100, RATE, label="ECG", transducer_type="clip", physical_dimension="mV", physical_range=(-1, 1)
     )

@@ -298,3 +298,26 @@ def test_the_package_says_how_it_must_be_imported() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "must be imported as tokenmask.modalities, got modalities" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "there", "taken"), [(32, 1365, 1365), (32, 1366, 683), (32, 8000, 1334), (128, 600, 200)]
+)
+def test_the_baseline_learns_from_a_bounded_number_of_pixels(
+    monkeypatch: pytest.MonkeyPatch, size: int, there: int, taken: int
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Seen:
+        @staticmethod
+        def fit(train: torch.Tensor, bits: float) -> None:
+            seen.append(tuple(train.shape))
+
+    monkeypatch.setattr(image, "PcaCoder", Seen)
+    config = ImageTokenizerConfig(size=size, width=16, codes=16)
+    one = Image(torch.zeros(size, size, 3, dtype=torch.uint8))
+    bare = ImageTokenizer.__new__(ImageTokenizer)
+    bare.config = config
+    bare._baseline([one] * there)
+    side = size // config.stride
+    assert seen == [(taken, 3 * size**2), (taken * side**2, 3 * config.stride**2)]

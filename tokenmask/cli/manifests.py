@@ -6,7 +6,6 @@ Arrow: .jsonl, .json, .csv, .tsv, .parquet or .txt --**rows**--> values by strea
 from __future__ import annotations
 
 import contextlib
-import csv
 import datetime
 import json
 import math
@@ -15,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from tokenmask.cli.quoted import quoted_rows
 from tokenmask.cli.rows_again import Line, elements, placed
 from tokenmask.files import check_fetched, coding_of, no_text
 
@@ -206,13 +206,7 @@ def _csv(path: Path) -> Iterator[Found]:
         before = 1 if said else 0
         if said:
             file.readline()
-        reader = csv.reader(file, strict=True, delimiter=separator)
-        try:
-            yield from _table(path, ((before + reader.line_num, cells, -1) for cells in reader))
-        except csv.Error as error:
-            raise ValueError(
-                f"{path} must be a CSV table, but line {before + reader.line_num} is not ({error}); mend that line"
-            ) from error
+        yield from _table(path, ((number, cells, -1) for number, cells in quoted_rows(path, file, separator, before)))
 
 
 def _tsv(path: Path) -> Iterator[Found]:
@@ -229,9 +223,11 @@ def _unquoted(cell: str) -> str:
     return inner.replace('""', '"') if quoted else cell
 
 
-def _table(path: Path, found: Iterator[tuple[int, list[str], int]]) -> Iterator[Found]:
+def _table(path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]]) -> Iterator[Found]:
     """Cells by the names in the first line; empty ones are missing."""
     _, first, _ = next(found, (0, [], -1))
+    if isinstance(first, ValueError):
+        raise first
     head = [name.strip() or f"column {number}" for number, name in enumerate(first, 1)]
     double = sorted({name for name in head if head.count(name) > 1})
     if double:
@@ -241,7 +237,9 @@ def _table(path: Path, found: Iterator[tuple[int, list[str], int]]) -> Iterator[
         )
     for number, cells, place in found:
         where = f"line {number} of {path}"
-        if len(cells) > len(head):
+        if isinstance(cells, ValueError):
+            yield number, where, cells, place
+        elif len(cells) > len(head):
             reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}"
             yield number, where, ValueError(reason), place
         elif any(cells):

@@ -6,13 +6,18 @@ Arrow: .txt or manifest --**prompts**--> what is given, request by request. Does
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli import manifests
 from tokenmask.cli.drawing import condition
+from tokenmask.corpus.encoding import sentence
+from tokenmask.generation import sees
 from tokenmask.medium import said
 from tokenmask.run import Run
+from tokenmask.run.asked import Wish, asked_of
+from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 
 
@@ -20,12 +25,14 @@ class Prompts(NamedTuple):
     """What a file holds.
 
     Args:
-        given: of each request.
+        given: of each request, by its number in the file; those that are none leave theirs out.
         where: each stands in the file, for messages.
+        failed: where those stand that are no requests, and why.
     """
 
-    given: list[dict[str, Any]]
+    given: dict[int, dict[str, Any]]
     where: list[str]
+    failed: list[tuple[str, str]]
 
 
 def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prompts:
@@ -39,26 +46,64 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prom
         given: of all requests alike.
 
     Raises:
-        ValueError: not readable, nothing in it, a row that is no request, or a stream that is given already.
+        ValueError: not readable, nothing in it, no row that is a request, or a stream that is given already.
     """
+    failed: list[tuple[str, str]] = []
+    found: dict[int, dict[str, Any]] = {}
     if path.suffix.lower() in manifests.SUFFIXES:
-        rows = list(manifests.rows(path, run.tokenizers))
-        found, where = [_of_row(path, row, run) for row in rows], [row.where for row in rows]
+        where = []
+        for number, row in enumerate(manifests.rows(path, run.tokenizers)):
+            where.append(row.where)
+            try:
+                found[number] = _of_row(path, row, run)
+            except (ValueError, OSError) as error:
+                failed.append((row.where, sentence(error)))
     elif path.suffix.lower() == ".txt":
         name = _of_words(run, stream, path)
         numbered = list(manifests.lines(path))
-        found, where = [{name: line} for _, line in numbered], [f"line {at} of {path}" for at, _ in numbered]
+        found = {number: {name: line} for number, (_, line) in enumerate(numbered)}
+        where = [f"line {at} of {path}" for at, _ in numbered]
         if blank := numbered[-1][0] - len(numbered) if numbered else 0:
             tell(f"{path}: {blank} blank line{'s' * (blank > 1)} passed over; samples are numbered without")
     else:
         known = ", ".join((".txt", *manifests.SUFFIXES))
         raise ValueError(f"a file of prompts must end in {known}, got {path.name!r}; rename it")
+    if failed and not found:
+        raise ValueError(failed[0][1])
     if not found:
         raise ValueError(f"{path} must hold a prompt a line, but holds none; write one, or use --given")
-    double = next((name for one in found for name in one if name in given), None)
+    double = next((name for one in found.values() for name in one if name in given), None)
     if double is not None:
         raise ValueError(f"a stream is given once, but {double!r} is in --given and in {path}; take one of them out")
-    return Prompts([{**given, **one} for one in found], where)
+    return Prompts({number: {**given, **one} for number, one in found.items()}, where, failed)
+
+
+def fillable(held: Prompts, run: Run, wish: Wish) -> Prompts:
+    """Those that can be filled as ``wish`` says, with their files read: one that cannot does not stop the others.
+
+    Raises:
+        ValueError: none can.
+    """
+    found, failed = {}, list(held.failed)
+    for number, given in held.given.items():
+        try:
+            found[number] = {name: _read(run, name, value, name == wish.stream) for name, value in given.items()}
+            (asked,) = asked_of(run.inputs, replace(wish, given=found[number]))
+            if sees(asked.request, run.layout, run.recipe.packing) is None:
+                asked.request.pack(run.layout, run.recipe.packing)
+        except (ValueError, TypeError, OSError) as error:
+            found.pop(number, None)
+            failed.append((held.where[number], sentence(error)))
+    if not found:
+        raise ValueError(failed[0][1] if held.failed else f"{failed[0][0]}: {failed[0][1]}")
+    return Prompts(found, held.where, failed)
+
+
+def _read(run: Run, name: str, value: Any, begins: bool) -> Any:
+    """Tokens, once for all that is done with them; of what is continued the media, parts of which come back."""
+    if begins and not isinstance(value, TokenStream):
+        return run.inputs.media(name, value)
+    return run.inputs.tokens(name, value)
 
 
 def _of_row(path: Path, row: manifests.Row, run: Run) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium, s
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
+from tokenmask.corpus.keys import check_key, path_below
 from tokenmask.files import text_of
 
 
@@ -118,7 +119,12 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
             "one of these, or nothing"
         )
     group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-    return item_of(str(row.values.get("key", f"{path.name}:{row.number}{row.part}")), media, group, split, row.others)
+    key = str(row.values.get("key", f"{path.name}:{row.number}{row.part}"))
+    try:
+        path_below(key)
+    except ValueError as error:
+        raise ValueError(f"{row.where}: {error}") from error
+    return item_of(key, media, group, split, row.others)
 
 
 def _said(row: manifests.Row, name: str, value: Any, *, words: bool) -> str:
@@ -221,12 +227,20 @@ def below(folder: Path, path: Path) -> str:
 def item_of(key: str, media: dict[str, Loader], group: str, split: str | None, metadata: dict[str, Any]) -> Item:
     """Without a split of its own an item goes with its group: one file, or one wording, is on one side only.
 
-    A key that is not UTF-8, as names of files from old archives are, becomes an item that fails, by its escaped name.
+    A key that is not UTF-8, as names of files from old archives are, becomes an item that fails, by its escaped name;
+    so does one that can be no path below a folder.
     """
+    reason = ""
     if key != (readable := escaped(key)):
         reason = f"{readable} must be a name in UTF-8 to be the key of a record, but is not; rename the file"
-        media = {name: Broken(loader.kind, loader.value, reason=reason) for name, loader in media.items()}
         key = readable
+    else:
+        try:
+            check_key(key)
+        except ValueError as error:
+            reason = str(error)
+    if reason:
+        media = {name: Broken(loader.kind, loader.value, reason=reason) for name, loader in media.items()}
     return Item(key, media, split or (HELD_OUT if is_held_out(group) else TRAIN), metadata)
 
 

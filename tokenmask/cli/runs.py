@@ -8,10 +8,11 @@ from typing import Any
 
 from tokenmask.cli.device import computing
 from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
-from tokenmask.cli.prompts import prompts
+from tokenmask.cli.prompts import fillable, prompts
 from tokenmask.cli.samples import deliver, free_paths
-from tokenmask.generation import OfRequest
+from tokenmask.cli.show import failures
 from tokenmask.run import Run, load
+from tokenmask.run.asked import Wish
 
 
 def generate(arguments: argparse.Namespace) -> int:
@@ -23,27 +24,20 @@ def generate(arguments: argparse.Namespace) -> int:
     modality = run.tokenizers[name].spec.modality
     _check_size(run, arguments)
     given: Any = conditions(run, arguments.given)
-    where: list[str] = []
-    if arguments.prompts is not None:
-        given, where = prompts(Path(arguments.prompts), run, name, given)
+    held = None if arguments.prompts is None else prompts(Path(arguments.prompts), run, name, given)
     drawing = drawing_options(run, arguments, name)
-    paths = free_paths(arguments, name, modality, None if arguments.prompts is None else len(given))
-    try:
-        media = run.generate(
-            name,
-            given,
-            length=arguments.length,
-            grid=arguments.grid,
-            duration_seconds=arguments.duration,
-            **drawing,
-        )
-    except OfRequest as error:
-        if not where:
-            raise
-        raise ValueError(f"{where[error.number // arguments.num_samples]}: {error}") from error
+    paths = free_paths(arguments, name, modality, None if held is None else len(held.where))
+    size: dict[str, Any] = {"length": arguments.length, "grid": arguments.grid, "duration_seconds": arguments.duration}
+    if held is not None:
+        wish = Wish(name, None, invariant=True, keep_original=None, options={"seed": arguments.seed}, **size)
+        held = fillable(held, run, wish)
+        given, samples = list(held.given.values()), arguments.num_samples
+        if paths is not None:  # one that fails keeps its number
+            paths = [path for number in held.given for path in paths[number * samples : (number + 1) * samples]]
+    media = run.generate(name, given, **size, **drawing)
     keep_steps(drawing, arguments.record)
     deliver(media, paths)
-    return 0
+    return 0 if held is None else failures(held.failed, len(held.where))
 
 
 def _check_size(run: Run, arguments: argparse.Namespace) -> None:

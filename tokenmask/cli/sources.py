@@ -74,10 +74,11 @@ def media(
     others: list[str | Path] = []
     for path in map(Path, paths):
         if _is_packed(path, modality):
-            for item in items([path], {modality: modality}):
+            for item in items([path], {modality: modality}, columns=columns):
                 loader = item.media[modality]
                 place = loader.part.container if isinstance(loader, Packed) else loader.value
                 add(item.key, loader, item.split == HELD_OUT, place)
+            seen.update((columns or {}).values())
             continue
         if not is_manifest(path, {modality: modality}):
             others.append(path)
@@ -144,9 +145,12 @@ def items(
     by_modality = {_kind(modalities[name]): column for name, column in (columns or {}).items() if name in modalities}
     for source in map(Path, sources):
         if source.suffix.lower() == ".tar" and source.is_file():
-            one = layouts.shard(source, kinds)
+            one = layouts.shard(source, kinds, by_modality)
             for note in one.notes:
                 say(note)
+            seen.update(one.columns)
+            for entry in one.entries:
+                seen.update(entry.metadata)
             found += laid_out(source, source.name, one.entries, modalities)
         elif source.is_dir() and (layout := layouts.find(source, kinds, by_modality)) is not None:
             say(f"{source} is read as {layout.name}: {len(layout.entries)} items")

@@ -17,7 +17,7 @@ from tokenmask.cli.device import CPU, encoding, on
 from tokenmask.cli.engine import engine_asked
 from tokenmask.cli.learning import learn, parse_options, report, split_in_two, unusable
 from tokenmask.cli.manifests import SUFFIXES
-from tokenmask.cli.media import Loader, check_written, files, in_pieces, readable, suffix_of, suffixes_of
+from tokenmask.cli.media import Broken, Loader, check_written, files, in_pieces, readable, suffix_of, suffixes_of
 from tokenmask.cli.names import SUFFIX, check_new
 from tokenmask.cli.shards import from_shards, into_shards, is_sharded
 from tokenmask.cli.show import failures, say
@@ -25,6 +25,7 @@ from tokenmask.cli.sources import Medium, media, unseen_by
 from tokenmask.cli.spool import Spool
 from tokenmask.corpus import Engine, Item, encode_items, usual_workers
 from tokenmask.corpus.encoding import sentence
+from tokenmask.corpus.keys import path_below
 from tokenmask.progress import progress_bar, seconds_shown
 from tokenmask.recipes.learners import fit_options, learner
 from tokenmask.streams import TokenStream
@@ -103,13 +104,17 @@ def _token_files(
     modality = tokenizer.spec.modality
     sources = [one.loader.source for one in found]
     targets = _targets([one.name for one in found], sources, out)
-    _remove_partials(targets)
+    _remove_partials([one for one in targets if isinstance(one, Path)])
     failed: Failed = []
     todo: list[Item] = []
     left: list[tuple[str, Path]] = []
     long: list[tuple[ReadsFiles, Loader, Path]] = []
     for one, source, target in zip(found, sources, targets, strict=True):
         try:
+            if isinstance(target, ValueError):
+                raise target
+            if isinstance(one.loader, Broken):  # whose name may be that of another, which is done
+                one.loader()
             if _is_done(target, tokenizer):
                 continue
             pieces = None if one.loader.record else in_pieces(tokenizer, one.loader.value)
@@ -154,18 +159,20 @@ def decode(arguments: argparse.Namespace) -> int:
     if not suffix.startswith("."):
         raise ValueError(f"a suffix starts with a point, got {suffix!r}; write it as .png")
     check_written(f"x{suffix}", tokenizer.spec.modality)
-    found: list[tuple[str, Path, Callable[[], TokenStream]]] = []  # where codes are, the medium's name, what reads them
+    found: list[tuple[str, str, Callable[[], TokenStream]]] = []  # where codes are, the medium's name, what reads them
     plain = [path for path in arguments.paths if not is_sharded(Path(path))]
     for file in files(plain, "token file", (SUFFIX,)) if plain else ():
-        found.append((str(file.path), Path(file.name), partial(TokenStream.load, file.path)))
+        found.append((str(file.path), file.name, partial(TokenStream.load, file.path)))
     for folder in arguments.paths:
         if folder not in plain:
-            found += [(f"{folder}#{key}", Path(key), read) for key, read in from_shards(Path(folder), tokenizer)]
+            found += [(f"{folder}#{key}", key, read) for key, read in from_shards(Path(folder), tokenizer)]
     failed: Failed = []
     targets = _below([source for source, *_ in found], [name for _, name, _ in found], suffix, out)
     with progress_bar("decoding", len(found), 0, len(found) > 20) as show:
         for number, ((source, _, read), target) in enumerate(zip(found, targets, strict=True), 1):
             try:
+                if isinstance(target, ValueError):
+                    raise target
                 check_new(target, arguments.force)
                 stream = read()
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -228,27 +235,34 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _targets(names: Sequence[str], sources: Sequence[str], out: Path) -> list[Path]:
+def _targets(names: Sequence[str], sources: Sequence[str], out: Path) -> list[Path | ValueError]:
     """x.png -> x.tokens, in folders like those of the media; x.png beside x.jpg -> x.png.tokens and x.jpg.tokens."""
-    return _below(sources, list(map(Path, names)), SUFFIX, out)
+    return _below(sources, names, SUFFIX, out)
 
 
-def _below(sources: Sequence[str], names: Sequence[Path], suffix: str, out: Path) -> list[Path]:
-    short = [out / name.with_suffix(suffix) for name in names]
-    counts = Counter(short)
-    targets = [one if counts[one] == 1 else out / f"{name}{suffix}" for one, name in zip(short, names, strict=True)]
-    for target in targets:
-        if not target.is_relative_to(out) or ".." in target.relative_to(out).parts:
-            kind = "token files" if suffix == SUFFIX else "media"
-            raise ValueError(f"{kind} go below {out}, but a key would give {target}; choose other keys")
+def _below(sources: Sequence[str], names: Sequence[str], suffix: str, out: Path) -> list[Path | ValueError]:
+    """Where each goes below ``out``, or why it cannot: keys of a corpus may lead elsewhere."""
+    short = [_path(name, suffix, out) for name in names]
+    counts = Counter(one for one in short if isinstance(one, Path))
+    targets = [
+        one if isinstance(one, ValueError) or counts[one] == 1 else out / f"{Path(name)}{suffix}"
+        for one, name in zip(short, names, strict=True)
+    ]
     _check_different(sources, targets)
     return targets
 
 
-def _check_different(sources: Sequence[str], targets: Sequence[Path]) -> None:
+def _path(name: str, suffix: str, out: Path) -> Path | ValueError:
+    try:
+        return out / path_below(name).with_suffix(suffix)
+    except ValueError as error:
+        return error
+
+
+def _check_different(sources: Sequence[str], targets: Sequence[Path | ValueError]) -> None:
     seen: dict[Path, int] = {}
     for index, target in enumerate(targets):
-        other = seen.setdefault(target, index)
+        other = seen.setdefault(target, index) if isinstance(target, Path) else index
         if other != index:
             raise ValueError(
                 f"{sources[other]} and {sources[index]} would both become {target}; "

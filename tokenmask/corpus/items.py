@@ -23,7 +23,8 @@ class Item:
     """What becomes one record.
 
     Args:
-        key: unique in the corpus; an item whose key is there already is skipped.
+        key: unique in the corpus; an item whose key is there already is skipped. A relative path without "..", since
+            files are called by it: an item with another becomes no record.
         media: stream name -> media, or a function without arguments that loads it when its turn comes.
         split: "train" or "held-out"; decide by file, speaker or clip, never by window.
         metadata: kept with the record.

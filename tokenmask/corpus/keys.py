@@ -1,4 +1,4 @@
-"""Keys: which keys a corpus has, in few bytes each.
+"""Keys: what can be one, and which keys a corpus has, in few bytes each.
 
 Arrow: keys --**digests**--> whether one is there. Does not know: records, files.
 """
@@ -9,9 +9,34 @@ import struct
 from array import array
 from collections.abc import Iterable, Sized
 from hashlib import blake2b
+from pathlib import Path
 
 _FIRST = 1 << 10  # places of an empty table
 _DIGEST = struct.Struct("<QQ")
+
+
+def check_key(key: str) -> None:
+    """ValueError unless a key can be that of a record: a :func:`path_below` a folder, in UTF-8."""
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a key must be text that UTF-8 can hold, got {key!r}; rename the item") from error
+    path_below(key)
+
+
+def path_below(key: str) -> Path:
+    """The relative path that a key is: what is decoded is called by it.
+
+    Raises:
+        ValueError: it leads out of a folder, names nothing, or no file can be called so.
+    """
+    path = Path(key)
+    if not path.name or path.is_absolute() or ".." in path.parts or "\0" in key:
+        raise ValueError(
+            f"a key must be the path of a file below a folder, got {key!r}; write one without .., a slash at its "
+            "beginning and characters of code 0"
+        )
+    return path
 
 
 class Keys(Sized):

@@ -18,7 +18,7 @@ from typing import BinaryIO, Self
 import pyarrow.parquet as pq
 
 from tokenmask.corpus.columns import shard_schema, to_table, written_so
-from tokenmask.corpus.keys import Keys
+from tokenmask.corpus.keys import Keys, check_key
 from tokenmask.corpus.reader import check_specs, open_shard, read_keys, shard_paths
 from tokenmask.corpus.records import Record
 from tokenmask.files import hold, sync_folder
@@ -79,7 +79,8 @@ class CorpusWriter:
         """Appends a record.
 
         Raises:
-            ValueError: the key was used, a stream is unknown or has another spec, or metadata that JSON cannot hold.
+            ValueError: the key was used or is no relative path, a stream is unknown or has another spec, or metadata
+                that JSON cannot hold.
             OSError: a shard could not be written; the shards before it stay, its records are lost.
         """
         if self._closed:
@@ -90,10 +91,7 @@ class CorpusWriter:
             )
         for name, stream in record.streams.items():
             check_specs({name: stream.spec}, self.specs, f"record {record.key!r}")
-        try:
-            record.key.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"a key must be text that UTF-8 can hold, got {record.key!r}; rename the item") from error
+        check_key(record.key)
         try:
             json.dumps(dict(record.metadata), allow_nan=False)
         except (TypeError, ValueError) as error:

@@ -129,15 +129,22 @@ def reveal_in_parts(
     by: int,
     noise: Tensor | None,
     ranks: Tensor | None,
+    uncond: Tensor | None = None,
+    guidance: float = 1.0,
+    left: int | None = None,
 ) -> Revealed:
-    """The meaning of ``reveal``, with the arguments of the registered op, and how other devices run it."""
+    """The meaning of ``reveal``, with the arguments of the registered op, and how other devices run it.
+
+    ``uncond`` and ``guidance`` are as in ``sample_codes``; ``left`` is how many slots are open then, where the
+    host knows it and need not wait for the device.
+    """
     sample = sample_codes_reference if USES_REFERENCE else torch.ops.tokenmask.sample_codes
     write = commit_reference if USES_REFERENCE else torch.ops.tokenmask.commit
     rows, size = len(ids), ids[0].numel()
     where = slots.index_select(0, index)
     own = seeds.expand(len(where)) if rows == 1 else seeds[torch.div(where, size, rounding_mode="floor")]
     keys = counters.reshape(-1).index_select(0, where) + later
-    codes, *known = sample(logits, keys, 0, own, temperature, None, top_k, top_p, min_p, None, 1.0, None, None)
+    codes, *known = sample(logits, keys, 0, own, temperature, None, top_k, top_p, min_p, uncond, guidance, None, None)
     proposed = ids.reshape(-1).index_copy(0, where, codes + offset).view(rows, size)
     drawn = score.reshape(-1).index_copy(0, where, known[0])
     if ranks is None:
@@ -146,13 +153,9 @@ def reveal_in_parts(
         ranks = score.reshape(-1).index_copy(0, where, told)
     mine = is_open.reshape(rows, size)
     found, still = write(ids.reshape(rows, size), proposed, ranks.reshape(rows, size), mine, count)
-    still = still.view(ids.shape)
-    return (
-        found.view(ids.shape),
-        still,
-        torch.where(still, score, drawn.view(ids.shape)),
-        still.view(-1).nonzero().view(-1),
-    )
+    still, flat = still.view(ids.shape), still.view(-1)
+    rest = flat.nonzero() if left is None else torch.nonzero_static(flat, size=left)
+    return found.view(ids.shape), still, torch.where(still, score, drawn.view(ids.shape)), rest.view(-1)
 
 
 def revealed(*arguments: object) -> Revealed:

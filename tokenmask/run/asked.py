@@ -15,6 +15,7 @@ from torch import Tensor
 from tokenmask.generation import DrawOptions, Inputs, Request, check_options, growing_axis
 from tokenmask.medium import Timed
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 from tokenmask.tokenizer import Continues, Tokenizer
 
 _WHOLE = 1e-6  # of a place: a length in seconds is rounded
@@ -81,7 +82,7 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
             "pass a number, or a list of that length"
         )
     others = inputs.companions(options)
-    found = []
+    found, whole = [], 0
     for one, its_seed in zip(wanted, seeds, strict=True):
         source, streams = None, dict(one) if isinstance(one, Mapping) else one
         if isinstance(streams, dict) and stream in streams and not isinstance(streams[stream], TokenStream):
@@ -93,6 +94,7 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
         request = Request.blank(
             inputs.layout, stream, size, prefix=prefix, labels=names, given=conditions, seed=its_seed, **others
         )
+        whole += not bool(request.hole.any())
         keep = ~request.hole.any(-1)
         is_own = source is not None and getattr(source, "stream", None) is prefix
         goes_on = isinstance(inputs.tokenizers[stream], Continues)
@@ -101,6 +103,12 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
         if keep_original is False or (keep_original is None and (is_own or not goes_on)):
             source = None
         found += [Asked(replace(request, sample=sample), source, keep) for sample in range(samples)]
+    if whole:
+        which = f" in {whole} of {len(wanted)} requests" if len(wanted) > 1 else ""
+        tell(
+            f"nothing is to be filled{which}: all codes of {stream!r} are given and come back as they are; give it to "
+            "edit (run.edit, tokenmask edit) with what is to be made anew, or leave it out of what is given"
+        )
     return found
 
 

@@ -169,7 +169,7 @@ class Sampler:
                 raise ValueError(f"stage model must be one of {', '.join(models)}, got {stage.model!r}")
             if number and stage.model != plans[number - 1].stage.model:
                 state = replace(state, cache=None)
-            straight = Straight.of(self, plan, layout, state, models[stage.model], guided)
+            straight = Straight.of(self, plan, layout, state, models[stage.model])
             if straight is not None:
                 for now in straight.steps(state):
                     yield Step(done, total, now)

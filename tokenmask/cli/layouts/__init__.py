@@ -14,6 +14,7 @@ from tokenmask.cli.layouts.bids import bids
 from tokenmask.cli.layouts.entry import Entry, Layout
 from tokenmask.cli.layouts.flickr import flickr
 from tokenmask.cli.layouts.motions import humanml3d
+from tokenmask.cli.layouts.named import named
 from tokenmask.cli.layouts.pictures import class_folders, coco
 from tokenmask.cli.layouts.saved import saved_datasets
 from tokenmask.cli.layouts.shards import shard, shards
@@ -24,7 +25,7 @@ __all__ = ["Entry", "Layout", "find", "shard"]
 
 Finder = Callable[[Path, list[Path], Collection[str], Mapping[str, str]], Layout | None]
 FINDERS: tuple[Finder, ...] = (
-    *(saved_datasets, shards, kaldi, ljspeech, coco, flickr, librispeech, vctk, bids, humanml3d),
+    *(saved_datasets, shards, kaldi, ljspeech, named, coco, flickr, librispeech, vctk, bids, humanml3d),
     *(tables, class_folders),  # which take what others leave
 )
 

@@ -6,6 +6,7 @@ Arrow: .tar --**shard**--> entries. Does not know: other layouts, how media are 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,19 @@ from tokenmask.cli.packed import Part, content, members
 _ABOUT = ("json", "cls", "txt")  # endings of what is said of a record
 
 
-def shard(path: Path, modalities: Collection[str]) -> Layout:
+def shard(path: Path, modalities: Collection[str], columns: Mapping[str, str] | None = None) -> Layout:
     """A .tar file whose members of one name, up to the first point, are one record, as in WebDataset.
 
-    Notes say how many members nobody takes: hidden ones, links, unknown endings, and the first of two of one name.
+    What follows that point is the ending, so that x.seg.png is no x.png: where one with a plain ending is there, the
+    others of its modality are not looked at. Notes say how many members nobody takes: these, hidden ones, links,
+    unknown endings, and the first of two of one name.
+
+    Args:
+        path: of the archive.
+        modalities: that are wanted.
+        columns: modality -> ending of the members that are taken as such, in place of all others.
     """
+    columns = columns or {}
     groups: dict[str, dict[str, Part]] = {}
     problem = ""
     left: list[str] = []
@@ -33,18 +42,53 @@ def shard(path: Path, modalities: Collection[str]) -> Layout:
             parts = groups.setdefault((place.parent / stem).as_posix(), {})
             if ending.lower() in parts:
                 double.append(name)
-            elif ending.lower() not in _ABOUT and modality_of(name, modalities) is None:
+            elif ending.lower() not in (*_ABOUT, columns.get("text")) and modality_of(name, modalities) is None:
                 left.append(name)
             parts[ending.lower()] = part
     except ValueError as error:
         problem = str(error)
+    kinds, told = _kinds(Counter(end for parts in groups.values() for end in parts), modalities, columns)
     found: list[Entry] = []
     for key, parts in groups.items():
-        found += _records(f"{path.stem}/{key}", parts, modalities)
+        found += _records(f"{path.stem}/{key}", parts, kinds, modalities, columns.get("text"))
     notes = [f"{path.name}: {len(left)} members not looked at ({_endings(left)})"] if left else []
     notes += [f"{path.name}: {len(double)} members come again, the last one counts ({double[0]})"] if double else []
+    notes += [f"{path.name}: {one}" for one in told]
     entries = [*found, Entry(path.name, {}, problem=problem)] if problem else found
-    return Layout("a tar shard (WebDataset)", entries, [path], (), notes)
+    endings = {end for parts in groups.values() for end in parts}
+    endings |= {columns["text"]} if "text" in columns and any("text" in entry.media for entry in found) else set()
+    return Layout("a tar shard (WebDataset)", entries, [path], endings, notes)
+
+
+def _kinds(
+    endings: Mapping[str, int], modalities: Collection[str], columns: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Ending -> modality of the members that are taken, and what is to be said of it.
+
+    Args:
+        endings: of all members, and how many have each.
+        modalities: that are wanted.
+        columns: see :func:`shard`.
+    """
+    kinds: dict[str, str] = {}
+    told: list[str] = []
+    for modality in modalities:
+        able = [end for end in endings if end not in _ABOUT and modality_of(f"x.{end}", modalities) == modality]
+        wanted = columns.get(modality, "")
+        plain = [end for end in able if "." not in end]
+        taken = [end for end in able if end == wanted] if wanted else plain or able
+        kinds |= dict.fromkeys(taken, modality)
+        others = [end for end in able if end not in taken]
+        if others:
+            count = sum(endings[end] for end in others)
+            told.append(
+                f"{count} more of {modality} not looked at ({', '.join(others)}); --map {modality}=ENDING takes one in "
+                f"place of {', '.join(taken) or 'none'}"
+            )
+        elif not wanted and not plain and able:
+            each = ", a record each" if len(able) > 1 else ""
+            told.append(f"{modality} is {', '.join(able)}{each}; --map {modality}=ENDING takes one alone")
+    return kinds, told
 
 
 def _endings(names: Collection[str]) -> str:
@@ -53,7 +97,9 @@ def _endings(names: Collection[str]) -> str:
     return ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
 
 
-def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -> list[Entry]:
+def _records(
+    key: str, parts: Mapping[str, Part], kinds: Mapping[str, str], modalities: Collection[str], column: str | None
+) -> list[Entry]:
     metadata: dict[str, Any] = {}
     if "json" in parts:
         try:
@@ -65,11 +111,12 @@ def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -
         metadata["cls"] = content(parts["cls"]).decode(errors="replace").strip()
     words: list[dict[str, str | Path | Part]] = [{}]
     if "text" in modalities:
-        if "txt" in parts:
-            words = [{"text": parts["txt"]}]
+        own = "txt" if column is None else column
+        if own in parts and own not in kinds:
+            words = [{"text": parts[own]}]
         else:
             where = f"{parts['json'].container / parts['json'].name}" if "json" in parts else ""
-            for name in WORDS:
+            for name in WORDS if column is None else (column,):
                 try:
                     said = captions(metadata[name]) if isinstance(metadata.get(name), str | list) else []
                 except ValueError as error:
@@ -78,7 +125,7 @@ def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -
                     del metadata[name]
                     words = [{"text": one} for one in said]
                     break
-    media = {end: modality for end in parts if (modality := modality_of(f"x.{end}", modalities)) is not None}
+    media = {end: kinds[end] for end in parts if end in kinds}
     if len(set(media.values())) == len(media):
         together = {modality: parts[end] for end, modality in media.items()}
         return [Entry(key, {**together, **said}, None, metadata) for said in words if together or said]
@@ -86,16 +133,19 @@ def _records(key: str, parts: Mapping[str, Part], modalities: Collection[str]) -
     return [Entry(f"{key}.{end}", {modality: parts[end], **said}, None, metadata) for end, modality, said in each]
 
 
-def shards(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
+def shards(folder: Path, files: list[Path], modalities: Collection[str], columns: Mapping[str, str]) -> Layout | None:
     """A folder of tar archives, each of which holds records; None if it has none, or holds media beside them."""
     archives = [name for name in files if name.suffix.lower() == ".tar"]
     if not archives or any(modality_of(name.name, modalities) for name in files):
         return None
-    read = {name: shard(folder / name, modalities) for name in archives}
+    read = {name: shard(folder / name, modalities, columns) for name in archives}
     entries = [
         entry._replace(key=(name.parent / entry.key).as_posix(), split=split_of(name))
         for name, one in read.items()
         for entry in one.entries
     ]
     notes = [note for one in read.values() for note in one.notes]
-    return Layout(f"{len(archives)} tar shards (WebDataset)", entries, [folder / name for name in archives], (), notes)
+    seen = {column for one in read.values() for column in one.columns}
+    return Layout(
+        f"{len(archives)} tar shards (WebDataset)", entries, [folder / name for name in archives], seen, notes
+    )

@@ -44,7 +44,7 @@ def check_workers(workers: Any, each: str) -> None:
     if workers is None:
         return
     if not isinstance(workers, int) or isinstance(workers, bool):
-        raise TypeError(f"workers must be a whole number, at least 1, or None for one for each {each}, got {workers!r}")
+        raise TypeError(f"workers must be a whole number or None, got {workers!r}; None takes one for each {each}")
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}; None takes one for each {each}")
 

@@ -1,0 +1,80 @@
+"""Tables with quotes that are wrong: rows before and behind are read, and the line where the quote opens is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tokenmask.cli.manifests import rows
+from tokenmask.corpus import Corpus
+
+ENDED = "opens a quote that is not closed as it should be (unexpected end of data), so it is not read"
+CLOSE = 'close it, and write "" for a quote inside of a cell'
+
+
+def read(path: Path, text: str, **options: bool) -> tuple[list[str], list[str]]:
+    """Words of the rows that are records, and what is wrong with the others."""
+    path.write_text(text)
+    found = list(rows(path, ["text"], **options))
+    return [row.values["text"] for row in found if not row.problem], [row.problem for row in found if row.problem]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.txt"])
+def test_a_quote_that_nothing_closes_takes_the_rest_and_no_more(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    said = f"line 4 of {path} {ENDED} with the 3 lines behind it; {CLOSE}"
+    held = 'key,text\n1,a\n2,"b, ""c"""\n3,"open\n4,d\n5,e\n6,f\n'
+    assert read(path, held, as_csv=name == "t.txt") == (["a", 'b, "c"'], [said])
+
+
+@pytest.mark.parametrize(
+    ("rest", "good", "said"),
+    [
+        ('3,"open', [], f"line 2 of PATH {ENDED}; {CLOSE}"),
+        ('3,"open\n', [], f"line 2 of PATH {ENDED}; {CLOSE}"),
+        (
+            '3,"open\n4,"d"\n5,e\n',  # the quote of the next row closes it, and letters follow
+            ["e"],
+            "line 2 of PATH opens a quote that is not closed as it should be (',' expected after '\"'), so it is not "
+            f"read with the 1 line behind it; {CLOSE}",
+        ),
+        (
+            '"two\nlines","open\nlast\n',
+            [],
+            f"line 3 of PATH {ENDED} with the 1 line behind it, nor the 1 line before it that the row begins with; "
+            f"{CLOSE}",
+        ),
+        (
+            '3,"a"b\n4,d\n',
+            ["d"],
+            "line 2 of PATH must be one of a CSV table, but is not (',' expected after '\"'); mend",
+        ),
+        ('3,a "b" c\n4,"two\nlines"\n', ['a "b" c', "two\nlines"], ""),
+        (
+            "3," + "x" * 200_000 + "\n4,d\n",
+            ["d"],
+            "line 2 of PATH must be one of a CSV table, but is not (field larger",
+        ),
+    ],
+)
+def test_which_line_opens_it_and_what_is_read_behind(tmp_path: Path, rest: str, good: list[str], said: str) -> None:
+    path = tmp_path / "t.csv"
+    found, wrong = read(path, f"key,text\n{rest}")
+    assert found == good and len(wrong) == bool(said)
+    assert all(one.startswith(said.replace("PATH", str(path))) for one in wrong)
+
+
+def test_a_quote_in_the_first_line_refuses_the_table(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"line 1 of .*t\.csv opens a quote .* with the 1 line behind it"):
+        read(tmp_path / "t.csv", 'key,"text\n1,a\n')
+
+
+def test_a_corpus_keeps_the_other_rows_and_its_exit_code_says_so(tmp_path, run, call, capsys) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "t.csv").write_text('key,text\nk1,a\nk2,b\nk3,"open\nk4,d\n')
+    tokenizer = ("--tokenizer", f"text={run.folder / 'tokenizers/text'}")
+    assert call("corpus", "build", tmp_path / "t.csv", "--out", tmp_path / "c", *tokenizer) == 1
+    printed = capsys.readouterr()
+    assert "2 records written, 0 there before, 1 failed" in printed.out
+    assert f"line 4 of {tmp_path / 't.csv'} {ENDED} with the 1 line behind it" in printed.err
+    assert [record.key for record in Corpus(tmp_path / "c")] == ["k1", "k2"]
