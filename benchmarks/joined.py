@@ -1,4 +1,4 @@
-"""Records a second, padded and joined (``training.records``): python benchmarks/joined.py [--steps 12] [--out FILE.json].
+"""Records a second, padded and joined (``training.records``): benchmarks/joined.py [--steps 12] [--out FILE.json].
 
 Captions (names of emoji) and verses of the data that ships, in the text tokenizer that ships, by the model of
 recipe ``captions``. All ways take the same steps in turn, so what else the machine does meets them alike: "alike"
