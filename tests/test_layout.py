@@ -247,6 +247,24 @@ def hidden(layout):
     return replace(sequence, ids=layout.mask_of(sequence.ids))
 
 
+@pytest.mark.parametrize("levels", [3, 31, 33, 70])
+def test_depths_among_slots_are_those_of_the_chosen_ones(levels):
+    """More depths than a word has bits, too; groups of levels begin at depth 0 again."""
+    spec = StreamSpec(
+        "audio", (4,) * levels, ("time",), rate_hz=50.0, level_groups=((*range(levels - 1),), (levels - 1,))
+    )
+    layout = Layout({"text": StreamSpec("text", (5,), ("index",)), "audio": spec})
+    draw = torch.Generator().manual_seed(0)
+    ids = torch.randint(layout.num_ids, (6, 4, 5), generator=draw, dtype=torch.int32)
+    depth = layout.depth_of(ids)
+    chosen = (torch.rand(ids.shape, generator=draw) < 0.4) & (depth >= 0)
+    chosen[5] = False
+    found = layout.depths_among(ids, chosen)
+    assert found.shape == (6, levels - 1) and found.dtype == torch.bool
+    for row in range(6):
+        assert found[row].nonzero().squeeze(1).tolist() == sorted(set(depth[row][chosen[row]].tolist()))
+
+
 def test_codes_of_ids_are_those_of_their_own_range():
     layout = Layout({"text": StreamSpec("text", (4,), ("index",)), "audio": StreamSpec("audio", (3, 2), ("time",))})
     first, coarse, fine = (one.offset for one in layout.ranges)

@@ -15,9 +15,10 @@ from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConf
 from tokenmask.modalities.symbols import Symbols, SymbolTokenizer
 from tokenmask.modalities.text import Text, TextTokenizer
 from tokenmask.modalities.video import VideoClip, VideoTokenizer
-from tokenmask.recipes import load_recipe
-from tokenmask.run import Run, load_tokenizer, train
+from tokenmask.recipes import Recipe, load_recipe
+from tokenmask.run import Run, load_tokenizer, prepare, train
 from tokenmask.tokenizer import Tokenizer
+from tokenmask.training import Trainer
 
 
 @cache
@@ -53,14 +54,25 @@ def _trained(recipe: str, steps: int | None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tiny-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     small = load_recipe(recipe, tiny=True, overrides=[] if steps is None else [f"training.steps={steps}"])
+    train(folder, small, *coded(folder, small), progress=False)
+    return folder
+
+
+def tiny_trainer(folder: Path, recipe: str, *overrides: str) -> Trainer:
+    """What would train a recipe's tiny variant, see :func:`tiny_run`."""
+    small = load_recipe(recipe, tiny=True, overrides=list(overrides))
+    return prepare(folder, small, *coded(folder, small))
+
+
+def coded(folder: Path, small: Recipe) -> tuple[dict[str, Tokenizer], list[tuple[Path, float]]]:
+    """Tokenizers and corpora for a recipe."""
     used = {name: _tokenizer(options.shares or options.tokenizer) for name, options in small.streams.items()}
     corpora = []
     for name, found in _items(set(used)).items():
         own = {stream: used[stream] for stream in used if any(stream in item.media for item in found)}
         build_corpus(found, own, folder / "corpus" / name, progress=False, on_error="raise")
         corpora.append((folder / "corpus" / name, 1.0))
-    train(folder, small, used, corpora, progress=False)
-    return folder
+    return used, corpora
 
 
 def film(entry: data.Emoji) -> VideoClip:

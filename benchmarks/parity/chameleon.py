@@ -7,22 +7,18 @@ the picture of any codes. ``--record`` keeps what the official code gave for the
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save_file
+from pictures import compared
 from torch import Tensor
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 from tests.modalities import small_chameleon as small  # noqa: E402
 from tokenmask.modalities.published.chameleon_network import ChameleonVq  # noqa: E402
-
-RECORDED = ROOT / "tests" / "modalities" / "recorded"
 
 
 def official(checkout: Path) -> Any:
@@ -44,7 +40,6 @@ def official(checkout: Path) -> Any:
     return model.eval()
 
 
-@torch.no_grad()
 def theirs(model: Any) -> dict[str, Tensor]:
     _, _, (_, _, codes) = model.encode(small.pixels())
     side = small.pixels().shape[2] // 2
@@ -52,24 +47,10 @@ def theirs(model: Any) -> dict[str, Tensor]:
     return {"codes": codes.view(side, side).int().contiguous(), "pixels": model.decode(vectors)}
 
 
-@torch.no_grad()
 def ours(codes: Tensor) -> dict[str, Tensor]:
     network = ChameleonVq(small.weights())
     return {"codes": network.codes(small.pixels()).int(), "pixels": network.pixels(codes.long())}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkout", type=Path, help="folder with the official code")
-    parser.add_argument("--record", action="store_true", help="write what the official code gave for the tests")
-    asked = parser.parse_args()
-    found = theirs(official(asked.checkout))
-    mine = ours(found["codes"])
-    equal, kinds = torch.equal(found["codes"], mine["codes"]), len(mine["codes"].unique())
-    apart, largest = float((found["pixels"] - mine["pixels"]).abs().max()), float(found["pixels"].abs().max())
-    print(f"chameleon codes {list(mine['codes'].shape)}, {kinds} kinds: {'equal' if equal else 'DIFFER'}")
-    print(f"chameleon pixels: at most {apart:.1e} apart, of values to {largest:.2f}")
-    if not equal or apart > 1e-5 * largest:
-        raise SystemExit("chameleon: other codes or pixels")
-    if asked.record:
-        save_file(found, RECORDED / "chameleon.safetensors")
+    compared("chameleon", __doc__, official, theirs, ours)

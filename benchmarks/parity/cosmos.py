@@ -8,22 +8,19 @@ tests.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from pictures import compared
 from torch import Tensor
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 from tests.modalities import small_cosmos as small  # noqa: E402
 from tokenmask.modalities.published.cosmos_network import CosmosVq  # noqa: E402
-
-RECORDED = ROOT / "tests" / "modalities" / "recorded"
 
 
 def official(checkout: Path) -> Any:
@@ -47,30 +44,15 @@ def official(checkout: Path) -> Any:
     return model.eval()
 
 
-@torch.no_grad()
 def theirs(model: Any) -> dict[str, Tensor]:
     codes, _, _ = model.encode(small.pixels())
     return {"codes": codes[0].int().contiguous(), "pixels": model.decode_code(codes)}
 
 
-@torch.no_grad()
 def ours(codes: Tensor) -> dict[str, Tensor]:
     network = CosmosVq(small.weights(), small.LEVELS)
     return {"codes": network.codes(small.pixels()).int(), "pixels": network.pixels(codes.long())}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkout", type=Path, help="folder with the official code")
-    parser.add_argument("--record", action="store_true", help="write what the official code gave for the tests")
-    asked = parser.parse_args()
-    found = theirs(official(asked.checkout))
-    mine = ours(found["codes"])
-    equal, kinds = torch.equal(found["codes"], mine["codes"]), len(mine["codes"].unique())
-    apart, largest = float((found["pixels"] - mine["pixels"]).abs().max()), float(found["pixels"].abs().max())
-    print(f"cosmos codes {list(mine['codes'].shape)}, {kinds} kinds: {'equal' if equal else 'DIFFER'}")
-    print(f"cosmos pixels: at most {apart:.1e} apart, of values to {largest:.2f}")
-    if not equal or apart > 1e-5 * largest:
-        raise SystemExit("cosmos: other codes or pixels")
-    if asked.record:
-        save_file(found, RECORDED / "cosmos.safetensors")
+    compared("cosmos", __doc__, official, theirs, ours)

@@ -114,6 +114,9 @@ struct Kept {
   int64_t from;
   int32_t least;
   int mark, farthest;
+
+  // What is from the first place on in one mark may still lack those behind it.
+  __device__ bool is_all() const { return from == kEverything && mark == Marks::kFar; }
 };
 
 template <FloatType type, bool cached>
@@ -209,7 +212,6 @@ __device__ int64_t cut_marks(const Team<kSize, kSpread>& team, const Places& pla
   for (int mark = team.thread; mark < kBins; mark += kSize) {
     if (mark >= top_k.mark) row.marks.bins->set(mark, mark == top_k.mark ? at_last : 0);
   }
-  team.sync();
   long long mass = 0;
   for (int mark = team.thread; mark < kBins; mark += kSize) mass += row.marks.bins->sum(mark);
   return team.sum(mass);
@@ -240,7 +242,7 @@ __device__ Kept filter(const Team<kSize, kSpread>& team, const Places& places, c
   if (args.top_p < 1.0) {
     const Kept top_k = kept;
     const auto mass_at = [&](int64_t i) { return int64_t{kept_weight(row, places, top_k, i)}; };
-    if (kept.from != kEverything)
+    if (!kept.is_all())
       mass = row.has_marks() ? cut_marks(team, places, row, top_k) : sum_pieces(team, places, mass_at).all;
     const auto mass_of = [&](int mark) { return row.marks.bins->sum(mark); };
     const Kept top_p = end_of(ByMass(), share_of(args.top_p, mass), mass_of, mass_at);
@@ -250,7 +252,7 @@ __device__ Kept filter(const Team<kSize, kSpread>& team, const Places& places, c
     kept.least = int32_t(share_of(args.min_p, kFullWeight));
     // An eighth more than it takes, for what logarithm and weights are rounded by.
     const float far = -8.0f * logf(float(args.min_p)) + 1.0f;
-    kept.farthest = far < 1.0f ? 1 : far < float(Marks::kFar) ? int(far) : Marks::kFar;
+    kept.farthest = far < float(Marks::kFar) ? int(far) : Marks::kFar;
   }
   return kept;
 }
@@ -300,7 +302,7 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
   int64_t code = places.index(extremes.first);
   if (requested > 0.0f) {
     const Kept kept = filter(team, places, row, mass.all);
-    const bool all = kept.from == kEverything && kept.least == 0;
+    const bool all = kept.is_all() && kept.least == 0;
     const auto weigh = [&](int64_t i) { return kept_weight(row, places, kept, i); };
     const Mass left = all ? mass : sum_pieces(team, places, weigh);
     code = find_code(team, places, draw_below(args, index, left.all) - left.before, weigh);

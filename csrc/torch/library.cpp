@@ -15,6 +15,10 @@ TORCH_LIBRARY(tokenmask, m) {
       "-> (Tensor, Tensor, Tensor)");
   m.def("quantize_residual(Tensor x, Tensor codebooks, bool unit_norm) -> (Tensor, Tensor)");
   m.def(
+      "reveal(Tensor logits, Tensor index, Tensor slots, Tensor ids, Tensor score, Tensor is_open, Tensor count, "
+      "Tensor counters, int later, Tensor seeds, float temperature, int top_k, float top_p, float min_p, int offset, "
+      "int by, Tensor? noise, Tensor? ranks) -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def(
       "rotate_and_store(Tensor qkv, Tensor query_weight, Tensor key_weight, Tensor cos, Tensor sin, Tensor? query_cos, "
       "Tensor? query_sin, Tensor row_splits, Tensor slots, Tensor(a!) keys, Tensor(b!) values, float eps) -> Tensor");
   m.def(

@@ -25,11 +25,11 @@ from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.overheard import in_words, overheard
+from tokenmask.modalities.video.announced import impossible_length
 from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.edits import shown_part, without_edits
 from tokenmask.modalities.video.following import count_films
 from tokenmask.modalities.video.matroska import LONGEST_TICK, tick_nanoseconds
-from tokenmask.modalities.video.riff import LEAST_BYTES, announced_frames
 from tokenmask.modalities.video.sound import has_sound
 from tokenmask.modalities.video.times import steady
 from tokenmask.modalities.video.whole import missing_bytes
@@ -246,9 +246,8 @@ def _decoded(named: Path, path: Path) -> _Film:
         ) from error
     if (tick := tick_nanoseconds(path) or 0) >= LONGEST_TICK:
         raise _broken(path, f"a tick of its clock is {tick} nanoseconds")
-    size = path.stat().st_size
-    if (frames_said := announced_frames(path) or 0) * LEAST_BYTES > size:
-        raise _broken(named, f"it announces {frames_said} frames in {size} bytes")
+    if why := impossible_length(path):
+        raise _broken(named, why)
     try:
         reader = VideoReader(str(path), num_threads=1)
         count, rate = len(reader), float(reader.get_avg_fps())

@@ -35,6 +35,9 @@ RIGHT = (
     "encode . --tokenizer encodec:somewhere,levels=8 --out new",
     "train own --data . --tokenizer image=shipped --out new",
     "push SHIPPED me/run",
+    "push shipped me/run",
+    "swap shipped --remove eeg --out new",
+    "train own --data . --from shipped --out new",
 )
 
 
@@ -48,6 +51,12 @@ def test_wrong_paths_are_told_without_torch(tmp_path):
     assert len(told) == len(WRONG)
     for line, sentence in zip(told, WRONG.values(), strict=True):
         assert line.startswith("tokenmask: ") and sentence in line
+
+
+def test_the_run_that_ships_has_a_name():
+    swap = make_parser().parse_args(["swap", "shipped", "--remove", "eeg", "--out", "new"])
+    assert swap.run == str(folder.SHIPPED)
+    assert make_parser().parse_args(["swap", "./shipped", "--remove", "eeg", "--out", "new"]).run == "./shipped"
 
 
 @pytest.mark.parametrize("words", RIGHT)

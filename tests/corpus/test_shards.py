@@ -133,6 +133,25 @@ def test_codes_are_stored_in_few_bits(tmp_path: Path) -> None:
     assert bits < 10.7  # random codes of 10 bits cannot take less than 10
 
 
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_codes_beyond_their_own_level_are_refused(tmp_path: Path, level: int) -> None:
+    """Also where another level has codes as large."""
+    spec, wide = StreamSpec("audio", (9, 40, 7), ("time",)), StreamSpec("audio", (64,) * 3, ("time",))
+    right = torch.tensor([[8, 39, 6], [0, 0, 0]], dtype=torch.int32)
+    for number, most in enumerate((right, right + torch.eye(3, dtype=torch.int32)[level])):
+        folder = tmp_path / str(number)
+        with CorpusWriter(folder, {"audio": wide}) as writer:
+            writer.add(Record("x", {"audio": TokenStream(wide, most)}))
+        table = pq.read_table(folder / "shard-000000.parquet")
+        if number:
+            with pytest.raises(ValueError, match=r"audio has codes beyond \(9, 40, 7\)"):
+                RecordTable.from_arrow(table, {"audio": spec})
+        else:
+            assert torch.equal(
+                RecordTable.from_arrow(table, {"audio": spec}).records()[0].streams["audio"].codes, right
+            )
+
+
 def test_a_folder_is_continued(tmp_path: Path, specs: Specs, random_records: Records, write: Write) -> None:
     records = random_records(60)
     write(tmp_path, records[:30], records_per_shard=20)

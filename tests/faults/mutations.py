@@ -92,10 +92,11 @@ def limited() -> None:
 
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, resource.RLIM_INFINITY))
-    faulthandler.enable()
+    own = open(os.dup(2), "wb")  # noqa: SIM115 - to the end; a reader may hold stderr, to hear what its decoder says
+    faulthandler.enable(own)
     # The alarm prints where it was, inside of C code too, then ends the process. A timer of the kernel costs no thread:
     # waiting for the end of one took longer than reading most files, where other work keeps the cores busy.
-    faulthandler.register(signal.SIGALRM, chain=True)
+    faulthandler.register(signal.SIGALRM, own, chain=True)
     warnings.simplefilter("ignore")
 
 

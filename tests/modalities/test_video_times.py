@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import struct
 import warnings
 import zlib
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image as pillow
 
 from tokenmask.modalities.video import VideoClip
+from tokenmask.modalities.video.announced import impossible_length
 from tokenmask.modalities.video.edits import shown_part
 from tokenmask.modalities.video.matroska import tick_nanoseconds
 from tokenmask.modalities.video.sound import has_sound
@@ -307,6 +309,24 @@ def test_a_clock_beyond_measure_is_refused_before_it_is_decoded(tmp_path: Path) 
     for data, tick in ((short, 1024), (short[:8], None), (b"RIFF", None), (short[5:], None)):
         (tmp_path / "c.mkv").write_bytes(data)
         assert tick_nanoseconds(tmp_path / "c.mkv") == tick
+
+
+def test_a_film_that_announces_more_frames_than_it_can_hold_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """The decoder would make room for all of them, and end the process where there is not so much."""
+    pytest.importorskip("decord", reason="decord, which decodes films, is not installed")
+    write_mov(tmp_path / "a.mov", grey(12), [2] * 12, 24)
+    whole = (tmp_path / "a.mov").read_bytes()
+    at = whole.index(b"stts") + 12  # behind its name, version and number of entries: of the first, how many frames
+    assert whole[at : at + 4] == (1).to_bytes(4, "big")
+    (tmp_path / "b.mov").write_bytes(whole[:at] + (2**31 + 1).to_bytes(4, "big") + whole[at + 4 :])
+    with pytest.raises(ValueError, match=rf"b\.mov .*it announces {2**31 + 12} frames in {len(whole)} bytes"):
+        VideoClip.load(tmp_path / "b.mov")
+    # A film in pieces announces no frames: the decoder goes by its length.
+    for length, seconds in ((2**32 - 2, 178956970.58), (2**32 - 1, None), (24, None)):
+        header = box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 24, length))
+        (tmp_path / "c.mp4").write_bytes(box(b"moov", header))
+        wanted = "" if seconds is None else f"it announces {seconds:.0f} seconds, and no frames"
+        assert impossible_length(tmp_path / "c.mp4") == wanted
 
 
 def test_frames_that_do_not_say_how_long_they_are_on_are_counted(tmp_path: Path) -> None:

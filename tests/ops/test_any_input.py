@@ -17,6 +17,7 @@ from tokenmask.ops.commit import commit_reference
 from tokenmask.ops.embed_codes import embed_codes_backward_reference, embed_codes_reference
 from tokenmask.ops.mask_tokens import mask_tokens_reference
 from tokenmask.ops.quantize_residual import quantize_residual_reference
+from tokenmask.ops.reveal import reveal_in_parts
 from tokenmask.ops.sample_codes import sample_codes_reference
 from tokenmask.ops.uniform import uniform_reference
 
@@ -201,6 +202,36 @@ def test_quantize_residual(data: st.DataObject) -> None:
 
 @every
 @given(st.data())
+def test_reveal(data: st.DataObject) -> None:
+    source = Source(data)
+    rows, length, size = 1 + source.size(3), 1 + source.size(40), 1 + source.size(60)
+    many = data.draw(st.integers(0, rows * length))
+    slots = torch.randperm(rows * length, generator=source.generator)[:many]
+    arguments = (
+        source.floats(many, size, odd=data.draw(st.integers(0, 4)) == 0),
+        torch.randperm(many, generator=source.generator),
+        slots,
+        source.integers(-(2**31), 2**31 - 1, rows, length),
+        source.floats(rows, length, odd=False),
+        source.flags(rows, length),
+        source.counts(rows, length),
+        source.strided(source.seeds(rows * length)).reshape(rows, length),
+        data.draw(st.sampled_from(HUGE)),
+        source.seeds(rows),
+        data.draw(st.sampled_from([0.0, 1.0, 0.7])),
+        data.draw(st.sampled_from([0, 0, 3])),
+        data.draw(st.sampled_from([1.0, 0.8])),
+        data.draw(st.sampled_from([0.0, 0.1])),
+        data.draw(st.integers(0, 9)),
+        data.draw(st.integers(0, 2)),
+        source.floats(many, odd=False) if source.chance() else None,
+        source.floats(rows, length, odd=source.chance()) if source.chance() else None,
+    )
+    assert_same(OPS.reveal, reveal_in_parts, *arguments)
+
+
+@every
+@given(st.data())
 def test_uniform(data: st.DataObject) -> None:
     source = Source(data)
     counters = source.strided(source.seeds(source.size()))
@@ -213,6 +244,7 @@ def test_direct_calls_of_wrong_shape_are_refused() -> None:
     """What the Python faces refuse is refused by the registered ops too, before memory is touched."""
     scores, flags, rows = torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.bool), torch.zeros(2, dtype=torch.int64)
     ids = torch.zeros(2, 3, dtype=torch.int32)
+    whole = (1.0, 0, 1.0, 0.0, 0, 0, None, None)
     calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
         (OPS.choose, (scores, flags[:, :2], rows)),
         (OPS.choose, (scores, flags, rows[:1])),
@@ -227,6 +259,10 @@ def test_direct_calls_of_wrong_shape_are_refused() -> None:
         (OPS.embed_codes_backward, (scores[..., None], ids[..., None], -1)),
         (OPS.quantize_residual, (scores, scores[None, :, :2], False)),
         (OPS.quantize_residual, (scores, torch.zeros(1, 0, 3), False)),
+        (OPS.reveal, (scores, rows, rows, ids, scores, flags, rows[:1], ids.long(), 0, rows, *whole)),
+        (OPS.reveal, (scores, rows + 2, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),
+        (OPS.reveal, (scores, rows, rows + 6, ids, scores, flags, rows, ids.long(), 0, rows, *whole)),
+        (OPS.reveal, (scores, rows, rows, ids, scores, flags, rows, ids.long(), 0, rows, *whole[:5], 3, None, None)),
         (OPS.uniform, (rows[None], 0, None, 0)),
         (OPS.uniform, (rows, 0, rows[:1], 0)),
     ]

@@ -4,6 +4,7 @@ On a device that is pretended, with a graph that is (``tests/recorded_graph.py``
 emulated CUDA kernels. No GPU has run it.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.ops import _extension
 from tokenmask.sampling import (
     Categorical,
+    ClassifierFree,
     ForbidCodes,
     ProcessSchedule,
     RevokeRandom,
@@ -28,7 +30,9 @@ from tokenmask.sampling import (
     Stage,
     UniformSchedule,
     graphs,
+    straight,
 )
+from tokenmask.sampling.guidance import COMPANION
 from tokenmask.scores import EntropyScore, MarginScore, RandomScore, RasterScore
 from tokenmask.streams import TokenStream
 
@@ -39,6 +43,8 @@ SAMPLERS = {
     "chance": Sampler(steps=5, order=RandomScore(), schedule=UniformSchedule()),
     "raster": Sampler(stages=(Stage(2, (0,), order=RasterScore()), Stage(3, (1,), order=EntropyScore()))),
     "one by one": Sampler(steps=9, schedule=ProcessSchedule()),
+    "guided": Sampler(steps=3, guidance=ClassifierFree(3.0, 1.0, grid="ends")),
+    "away from more": Sampler(steps=2, guidance=ClassifierFree(2.0, weights=(0.5,), conditions="hidden")),
 }
 
 
@@ -50,6 +56,8 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
     """A device that has recorded graphs; of the CPU, whose kernels are CUDA's where they are emulated."""
     monkeypatch.setitem(graphs.GRAPHS, request.param, RecordedGraph)
     monkeypatch.setattr(_extension, "OTHERS", {*_extension.OTHERS, NAME})
+    if EMULATED:  # where reveal, which is the CPU's, would leave CUDA's kernels out
+        monkeypatch.setattr(straight, "ONE_OP", ())
     with sdpa_kernel(SDPBackend.MATH):
         yield DEVICE if request.param == NAME else torch.device("cpu")
 
@@ -59,15 +67,23 @@ def model() -> MaskedModel:
 
 
 def start(device: torch.device, given: int, seeds: tuple[int, ...], open_from: int = 3) -> SamplerState:
-    """Rows of 7, 7 and 4 positions, the first of which are given in part; ``given`` says which codes."""
+    """Rows of 7, 7 and 4 positions, the first of which are given in part; ``given`` says which codes.
+
+    Of three words the first is seen, from the second guidance pushes away, and the third is a further condition.
+    """
     rows = []
     for number, length in enumerate((7, 7, 4)):
         codes = (torch.arange(length * 2) * given + number).view(length, 2).remainder(9).int()
         role = torch.full(codes.shape, FILL, dtype=torch.int8)
         if number == 1:
             role[:open_from] = GIVEN
-        rows.append(LAYOUT.pack({"sound": TokenStream(SPEC, codes)}, roles={"sound": role}))
+        words = TokenStream(LAYOUT.streams["word"], torch.tensor([[number], [given % 5], [3]]).int())
+        streams = {"sound": TokenStream(SPEC, codes), "word": words}
+        rows.append(LAYOUT.pack(streams, roles={"sound": role, "word": GIVEN}))
     batch = collate(rows, torch.tensor([4, given, 2]))
+    word = batch.stream == list(LAYOUT.names).index("word")
+    companion = torch.where(word, word.cumsum(1) - 1, 0).to(torch.int8)
+    batch = replace(batch, valid=batch.valid & (companion == 0), features={COMPANION: companion})
     return SamplerState.start(batch.to(device), LAYOUT, torch.tensor(seeds).to(device))
 
 
@@ -78,7 +94,7 @@ def values(state: SamplerState) -> list[Tensor]:
 # The pretended device is slow: two of them are enough there.
 @pytest.mark.parametrize(
     ("name", "device"),
-    [(name, kind) for kind in DEVICES for name in SAMPLERS if kind == "cpu" or name in ("plain", "raster")],
+    [(name, kind) for kind in DEVICES for name in SAMPLERS if kind == "cpu" or name in ("plain", "guided")],
     indirect=["device"],
 )
 def test_a_replay_is_the_loop_bit_for_bit(name, device):
@@ -116,6 +132,21 @@ def test_the_host_looks_once_before_a_replay_and_not_again(device, monkeypatch):
         assert dict(WAITS) == {"_local_scalar_dense.default": 1}
 
 
+@pytest.mark.parametrize("name", ["plain", "raster", "guided", "away from more"])
+def test_a_step_waits_for_nothing_but_the_first_of_a_stage(name, device, monkeypatch):
+    monkeypatch.delenv("TOKENMASK_CHECK", raising=False)
+    sampler, waits = SAMPLERS[name], []
+    lengths = [stage.steps for stage in sampler.stages] or [sampler.steps] * 2
+    steps = sampler.iterate({"main": model().to(device)}, LAYOUT, start(device, 1, (7, 8, 7)))
+    for number in range(sum(lengths)):
+        WAITS.clear()
+        with no_waits() if EMULATED and number not in (0, lengths[0]) else nullcontext():
+            next(steps)
+        waits.append(WAITS.total())
+    if device.type == NAME:
+        assert [number for number, count in enumerate(waits) if count] == [0, lengths[0]]
+
+
 def test_states_that_a_graph_does_not_hold_are_refused(device):
     sampler, models = Sampler(steps=3), {"main": model().to(device)}
     state = start(device, 1, (7, 8, 7))
@@ -124,7 +155,7 @@ def test_states_that_a_graph_does_not_hold_are_refused(device):
         captured.run(start(device, 1, (7, 8, 7), open_from=2))
     with pytest.raises(ValueError, match=r"takes batch\.ids \[3, \d+, 2\] torch.int32 on .*, got \[2, \d+, 2\]"):
         captured.run(state.rows(torch.tensor([0, 1], device=device)))
-    with pytest.raises(ValueError, match="takes states that carry nothing, got noise"):
+    with pytest.raises(ValueError, match="takes states that carry companion, got noise, companion"):
         captured.run(replace(state, carry={"noise": state.score}))
     with pytest.raises(ValueError, match="and step are those of the captured one"):
         captured.run(replace(state, step=3))

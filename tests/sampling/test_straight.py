@@ -1,13 +1,17 @@
 """Stages of plain parts alone are run in fewer calls: each step is bit for bit that of the whole loop."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tokenmask.batch import FILL, GIVEN, collate
 from tokenmask.layout import Layout
+from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
+    ContextCorrupted,
     ForbidCodes,
     NoGuidance,
     ProcessSchedule,
@@ -17,6 +21,7 @@ from tokenmask.sampling import (
     Stage,
     UniformSchedule,
 )
+from tokenmask.sampling.guidance import COMPANION
 from tokenmask.sampling.straight import Straight
 from tokenmask.scores import ConfidenceScore, EntropyScore, MarginScore, RandomScore, RasterScore
 from tokenmask.streams import StreamSpec, TokenStream
@@ -35,7 +40,8 @@ class Fixed:
         self.asked.append((queries.slots.tolist(), queries.heads.tolist(), t.tolist(), group is not None))
         size = inputs.shape[1] * inputs.shape[2]
         row = torch.div(queries.slots, size, rounding_mode="floor")
-        told = (inputs.ids.view(len(inputs.ids), -1).double() * torch.arange(1, size + 1)).sum(1)[row]
+        seen = torch.where(inputs.valid[:, :, None], inputs.ids, 0).view(len(inputs.ids), -1)
+        told = (seen.double() * torch.arange(1, size + 1)).sum(1)[row]
         for head in queries.heads.unique().tolist():
             index = (queries.heads == head).nonzero()[:, 0]
             index = index.flip(0) if self.backwards else index  # a head may answer in any order
@@ -47,8 +53,8 @@ class Fixed:
             )
 
 
-def start(words: bool = False) -> SamplerState:
-    """Three rows of other lengths, of which the second is given in part; with words besides, if asked for."""
+def start(words: int | None = None) -> SamplerState:
+    """Three rows of other lengths, of which the second is given in part; with words of some role besides."""
     rows = []
     for number, length in enumerate((5, 7, 3)):
         codes = torch.arange(length * 2).view(length, 2).remainder(9).int()
@@ -56,11 +62,20 @@ def start(words: bool = False) -> SamplerState:
         if number == 1:
             role[:3] = GIVEN
         streams, roles = {"sound": TokenStream(SPEC, codes)}, {"sound": role}
-        if words:
-            streams["word"] = TokenStream(LAYOUT.streams["word"], torch.zeros(3, 1, dtype=torch.int32))
-            roles["word"] = FILL
+        if words is not None:
+            codes = torch.arange(5).add(number).remainder(5).int()[:, None]
+            streams["word"], roles["word"] = TokenStream(LAYOUT.streams["word"], codes), words
         rows.append(LAYOUT.pack(streams, roles=roles))
     return SamplerState.start(collate(rows, torch.tensor([4, 0, 2])), LAYOUT, torch.tensor([7, 8, 7]))
+
+
+def conditioned() -> SamplerState:
+    """The rows with five words besides: a condition, a negative one, and two further ones."""
+    state = start(words=GIVEN)
+    word = state.batch.stream == list(LAYOUT.names).index("word")
+    companion = torch.where(word, (word.cumsum(1) - 1).clamp(min=0, max=3), 0).to(torch.int8)
+    batch = replace(state.batch, valid=state.batch.valid & (companion == 0), features={COMPANION: companion})
+    return replace(state, batch=batch)
 
 
 def taken(sampler: Sampler, state: SamplerState, backwards=True) -> tuple[list[SamplerState], list]:
@@ -120,9 +135,45 @@ def test_each_step_is_that_of_the_whole_loop(order, pick, used, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "guidance",
+    [
+        ClassifierFree(2.0),
+        ClassifierFree(3.0, 1.0, grid="ends"),  # no pass without conditions in the last step
+        ClassifierFree(1.0, weights=(0.5, -0.25)),
+        ClassifierFree(1.5, weights=(0.5,), conditions="hidden"),
+        ClassifierFree(0.0, 4.0, law="cosine", conditions="hidden"),
+    ],
+)
+@pytest.mark.parametrize("stages", [(), (Stage(3, (0,), guidance=NoGuidance()), Stage(2, (1,)))])
+def test_guided_steps_are_those_of_the_whole_loop(guidance, stages, used, monkeypatch):
+    sampler = Sampler(4, stages=stages, guidance=guidance, pick=Categorical(top_k=6))
+    fast, asked = taken(sampler, conditioned(), backwards=False)
+    assert used == [True, True]
+    monkeypatch.setattr(Straight, "of", lambda *arguments: None)
+    slow, asked_slowly = taken(sampler, conditioned(), backwards=False)
+    assert asked == asked_slowly and len(fast) == len(slow)
+    for one, other in zip(fast, slow, strict=True):
+        assert torch.equal(one.batch.ids, other.batch.ids) and torch.equal(one.score, other.score)
+        assert torch.equal(one.is_open, other.is_open) and dict(one.counters) == dict(other.counters)
+        assert torch.equal(one.batch.valid, other.batch.valid) and len(one.batch.ids) == 3
+    plain, _ = taken(replace(sampler, guidance=NoGuidance()), conditioned(), backwards=False)
+    assert not torch.equal(plain[-1].batch.ids, fast[-1].batch.ids)
+
+
+def test_a_network_is_asked_as_by_the_whole_loop(monkeypatch):
+    """Of rows that are padded, and whose valid positions differ between the passes."""
+    models = {"main": MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2), LAYOUT, seed=3).eval()}
+    sampler = Sampler(2, guidance=ClassifierFree(3.0, 1.0, grid="ends"))
+    fast = sampler.run(models, LAYOUT, conditioned())
+    monkeypatch.setattr(Straight, "of", lambda *arguments: None)
+    slow = sampler.run(models, LAYOUT, conditioned())
+    assert torch.equal(fast.batch.ids, slow.batch.ids) and torch.equal(fast.score, slow.score)
+
+
+@pytest.mark.parametrize(
     "parts",
     [
-        {"guidance": ClassifierFree(2.0)},
+        {"guidance": ContextCorrupted(0.5, 2.0)},
         {"constraint": ForbidCodes({"sound": (1,)})},
         {"revoke": RevokeRandom(0.2)},
         {"order": ConfidenceScore(plain=True)},
@@ -136,5 +187,5 @@ def test_a_part_that_may_have_a_say_is_asked(parts, used):
 
 
 def test_rows_with_codes_of_two_ranges_take_the_whole_loop(used):
-    states, _ = taken(Sampler(stages=(Stage(3, levels=None),), guidance=NoGuidance()), start(words=True))
+    states, _ = taken(Sampler(stages=(Stage(3, levels=None),), guidance=NoGuidance()), start(words=FILL))
     assert used == [False] and not states[-1].is_open.any()

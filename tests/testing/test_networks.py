@@ -96,6 +96,18 @@ class Spares(Conv):
         return Hidden(super().forward(*arguments, **options).queries * getattr(self, "scale", 1.0))
 
 
+class JoinsOthers(Conv):
+    """Runs a joined batch as one row, in which each sees the ends of others."""
+
+    joins = True
+
+    def forward(self, inputs, queries, pattern=None, **options):
+        if "joined" not in inputs.features:
+            return super().forward(inputs, queries, pattern, **options)
+        flat = {name: getattr(inputs, name).flatten(0, 1)[None] for name in ("ids", "stream", "role", "valid")}
+        return super().forward(replace(inputs, **flat), queries, pattern, **options)
+
+
 class AlwaysUsed(Conv):
     sometimes_unused = False
 
@@ -128,6 +140,7 @@ class OtherParts(Conv):
         (NeedsNoTime, "reads_time is True, but t changes vectors: False"),
         (ForgetsRows, "'names.weight' follows from the layout, so layout_rows must name it"),
         (Spares, "recompute must leave every gradient as it is"),
+        (JoinsOthers, "joins is True, so joined rows must get the vectors of padded ones"),
         (AlwaysUsed, "sometimes_unused is False, but"),
         (OtherTable, "table must have"),
         (OtherParts, "parts must be parts of the backbone"),

@@ -41,6 +41,8 @@ SAME += [
     {"name": "muon", "steps": 5, "training": {"muon": True}},
     {"name": "parts", "steps": 5, "batch_size": 5, "masker": "unequal", "training": {"accumulate": 2}},
     {"name": "parts-shards", "steps": 5, "batch_size": 5, "training": {"accumulate": 5, "sharding": "full"}},
+    {"name": "joined", "steps": 5, "batch_size": 5, "masker": "unequal", "training": {"records": "joined"}},
+    {"name": "joined-shards", "steps": 5, "batch_size": 5, "training": {"records": "joined", "sharding": "full"}},
     {"name": "muon-shards", "steps": 5, "training": {"muon": True, "sharding": "full"}, "model": True},
 ]
 WHOLE = {"name": "whole", "steps": 12}

@@ -1,6 +1,6 @@
 """What several commands take alike: how a command is described, kinds of values, options that return.
 
-Does not know: any one command. Imports nothing but argparse, so that help is quick.
+Does not know: any one command. Imports nothing that is slow, so that help is quick.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import argparse
 import math
 from collections.abc import Sequence
 from typing import NoReturn, TypeAlias
+
+from tokenmask.cli.early import SHIPPED
 
 ON_DEMO = "examples, on what `tokenmask demo` leaves:"
 MANIFEST = (
@@ -265,6 +267,11 @@ def share(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"must lie above 0 and be at most 1, got {text!r}")
     return value
+
+
+def run_folder(text: str) -> str:
+    """A run that is left as it is: its folder, of "shipped" that of the model that ships."""
+    return str(SHIPPED) if text == "shipped" else text
 
 
 def grid(text: str) -> tuple[int, ...]:

@@ -9,12 +9,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from tokenmask.cli import drawing_arguments as drawing
 from tokenmask.cli import run_arguments as runs
 from tokenmask.cli import token_arguments as tokens
 from tokenmask.cli.arguments import Parser
 
 COMMANDS = (
-    *(tokens.fit, tokens.encode, tokens.decode, tokens.corpus, runs.train, runs.generate, runs.edit, runs.swap),
+    *(tokens.fit, tokens.encode, tokens.decode, tokens.corpus, runs.train, drawing.generate, drawing.edit, runs.swap),
     *(runs.evaluate, runs.tune, runs.study, runs.report, runs.show),
     *(runs.play, runs.serve, runs.push, runs.pull),
     *(tokens.inspect, runs.info, runs.recipes, runs.demo),

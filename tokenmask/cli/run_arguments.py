@@ -1,11 +1,9 @@
-"""What the commands about runs take, in words for a newcomer.
+"""What the commands about runs take that do not draw, in words for a newcomer.
 
-Does not know: what a command does. Imports nothing but argparse, so that help is quick.
+Does not know: what a command does. Imports nothing that is slow, so that help is quick.
 """
 
 from __future__ import annotations
-
-import argparse
 
 from tokenmask.cli.arguments import (
     HELD_OUT,
@@ -19,15 +17,12 @@ from tokenmask.cli.arguments import (
     add_workers,
     command,
     count,
-    counts,
     grid,
     named,
     not_below_0,
-    not_negative,
-    number,
     positive,
+    run_folder,
     seed,
-    share,
 )
 
 
@@ -60,9 +55,10 @@ def train(commands: Commands) -> None:
     parser.add_argument(
         "--from",
         dest="start",
+        type=run_folder,
         metavar="RUN",
-        help="another run whose weights are started from; its tokenizers serve the streams of the same name, and the "
-        "rows of streams that it lacks start fresh",
+        help="another run whose weights are started from, or `shipped` for the model that ships; its tokenizers serve "
+        "the streams of the same name, and the rows of streams that it lacks start fresh",
     )
     parser.add_argument(
         "--freeze",
@@ -98,73 +94,14 @@ def train(commands: Commands) -> None:
     parser.add_argument("--gpus", type=count, metavar="N", help="with --dry-run: of each of --nodes (default: 1 node)")
 
 
-def generate(commands: Commands) -> None:
-    """``tokenmask generate``."""
-    examples = [
-        'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
-        'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
-        "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
-        "tokenmask generate image --run runs/demo --top-k 50 --order RandomScore --out codes.tokens",
-        "tokenmask generate image --run runs/demo --record steps.safetensors",
-    ]
-    parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
-    parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
-    parser.add_argument(
-        "--length", type=count, metavar="N", help="codes to add, for a stream of free length such as text"
-    )
-    parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
-    parser.add_argument("--grid", type=grid, metavar="N,N", help="size of all axes, where more than one is free")
-    parser.add_argument(
-        "--prompts",
-        metavar="FILE",
-        help="many requests at once: a .txt file, each line of which is what --given text= would be, or a .jsonl, "
-        ".csv, .tsv or .parquet file with columns named as streams; samples are numbered by prompt, then by sample",
-    )
-    _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
-
-
-def edit(commands: Commands) -> None:
-    """``tokenmask edit``."""
-    examples = [
-        'tokenmask edit heart.png --run runs/demo --regenerate 0,0,16,16 --given text="blue heart" --out edited.png',
-        'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
-    ]
-    parser = command(commands, "edit", "Make regions of media anew, and leave all else as it is.", examples)
-    parser.add_argument("media", metavar="MEDIA", help="a file, or words (@FILE reads them, with --stream)")
-    parser.add_argument("--stream", metavar="STREAM", help="what it is, where the file's ending does not tell")
-    parser.add_argument(
-        "--regenerate",
-        action="append",
-        default=[],
-        metavar="REGION",
-        help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
-        "again for more (default: everything)",
-    )
-    parser.add_argument(
-        "--level", action="append", type=not_below_0, default=[], metavar="N", help="only this level, from 0"
-    )
-    parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
-    parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
-    parser.add_argument(
-        "--length",
-        type=counts,
-        metavar="N",
-        help="codes in place of the region, for text; LEAST:MOST lets the model say how many",
-    )
-    parser.add_argument(
-        "--strength",
-        type=share,
-        metavar="P",
-        help="make only this share of the region anew: a variation (default: all)",
-    )
-    _drawing(parser, "It is a condition")
-
-
 def swap(commands: Commands) -> None:
     """``tokenmask swap``."""
-    examples = ["tokenmask swap runs/demo image=tokenizers/small --out runs/swapped"]
+    examples = [
+        "tokenmask swap runs/demo image=tokenizers/small --out runs/swapped",
+        "tokenmask swap shipped --remove eeg --out runs/without-eeg",
+    ]
     parser = command(commands, "swap", "Exchange a tokenizer of a run; all else is kept, bit for bit.", examples)
-    parser.add_argument("run", metavar="RUN", help="a run folder; it is left as it is")
+    parser.add_argument("run", type=run_folder, metavar="RUN", help="a run folder, or `shipped`; it is left as it is")
     parser.add_argument(
         "tokenizer",
         nargs="*",
@@ -264,7 +201,9 @@ def report(commands: Commands) -> None:
     """``tokenmask report``."""
     examples = ["tokenmask report runs/demo", "tokenmask report runs/demo --data runs/demo/samples --out report.html"]
     parser = command(commands, "report", "Show a run to people: one HTML file, with all it needs inside.", examples)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "run", nargs="?", type=run_folder, metavar="RUN", help="a run folder (default: the model that ships)"
+    )
     parser.add_argument(
         "--out", metavar="FILE", help="the file; one that is there is replaced (default: report.html in RUN, or here)"
     )
@@ -284,7 +223,9 @@ def show(commands: Commands) -> None:
     about = "Show a generation that was recorded, step by step: one HTML file."
     parser = command(commands, "show", about, examples)
     parser.add_argument("recording", metavar="FILE", help="what --record, or Recording.save, wrote")
-    parser.add_argument("--run", metavar="RUN", help="whose tokenizers decode it (default: the model that ships)")
+    parser.add_argument(
+        "--run", type=run_folder, metavar="RUN", help="whose tokenizers decode it (default: the model that ships)"
+    )
     parser.add_argument(
         "--out", metavar="FILE", help="the HTML file; one that is there is replaced (default: FILE.html)"
     )
@@ -296,7 +237,9 @@ def play(commands: Commands) -> None:
     about = "Draw, open and edit media of a run on a page of this machine."
     more = "Needs gradio (pip install 'tokenmask[play]'). The page is at 127.0.0.1 alone, and sends nothing elsewhere."
     parser = command(commands, "play", about, examples, more)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "run", nargs="?", type=run_folder, metavar="RUN", help="a run folder (default: the model that ships)"
+    )
     parser.add_argument(
         "--swap",
         action="append",
@@ -316,7 +259,9 @@ def serve(commands: Commands) -> None:
     more = "What waits while something is drawn, and asks alike, is drawn together; what is drawn stays the same, bit "
     more += "for bit. Stopped once it finishes what runs."
     parser = command(commands, "serve", about, examples, more)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder (default: the model that ships)")
+    parser.add_argument(
+        "run", nargs="?", type=run_folder, metavar="RUN", help="a run folder (default: the model that ships)"
+    )
     parser.add_argument("--port", type=count, metavar="N", help="where it listens (default: a free one)")
     parser.add_argument(
         "--host",
@@ -340,7 +285,9 @@ def push(commands: Commands) -> None:
     about = "Send a run to a hub, with a model card: recipe, weights, tokenizers and figures, none of your data."
     more = "Needs huggingface_hub (pip install 'tokenmask[hub]') and its login (hf auth login)."
     parser = command(commands, "push", about, examples, more)
-    parser.add_argument("run", metavar="RUN", help="a run folder; a README.md in it is sent as it is")
+    parser.add_argument(
+        "run", type=run_folder, metavar="RUN", help="a run folder, or `shipped`; a README.md in it is sent as it is"
+    )
     parser.add_argument("name", metavar="USER/NAME", help="the repository; one that is not there is made")
     parser.add_argument("--public", action="store_true", help="make a new repository one that everybody can see")
     parser.add_argument("--dry-run", action="store_true", help="list what would be sent, and send nothing")
@@ -377,7 +324,7 @@ def info(commands: Commands) -> None:
     """``tokenmask info``."""
     examples = ["tokenmask info", "tokenmask info runs/demo"]
     parser = command(commands, "info", "Say what is installed, or what a run is.", examples)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder to describe")
+    parser.add_argument("run", nargs="?", type=run_folder, metavar="RUN", help="a run folder to describe, or `shipped`")
 
 
 def recipes(commands: Commands) -> None:
@@ -398,79 +345,3 @@ def demo(commands: Commands) -> None:
         metavar="RUN",
         help="the run folder; the same command again goes on (default: runs/demo)",
     )
-
-
-def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
-    """The run that draws, what it is given, how it draws, and where media go."""
-    parser.add_argument("--run", metavar="RUN", help="the run folder (default: the model that ships)")
-    add_device(parser, "the models and the networks of tokenizers compute")
-    parser.add_argument(
-        "--given",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="what is given of a stream: for text words, or @FILE to read them (@@ for a real @); for other media the "
-        f"path of a file, or of a .tokens file. {given}; again for more",
-    )
-    parser.add_argument(
-        "--negative", action="append", default=[], metavar="NAME=VALUE", help="what guidance pushes away from"
-    )
-    parser.add_argument(
-        "--also",
-        action="append",
-        default=[],
-        metavar="WEIGHT:NAME=VALUE",
-        help="a further condition, such as 1.5:text=sun; again for more",
-    )
-    parser.add_argument(
-        "--budget",
-        type=count,
-        metavar="N",
-        help="most passes through the model, with the settings that `tokenmask tune` found for so many (default: the "
-        "recipe's settings)",
-    )
-    parser.add_argument("--steps", type=count, metavar="N", help="decoding steps (default: the recipe's)")
-    parser.add_argument(
-        "--guidance", type=number, metavar="S", help="pull towards the condition; 1 is none (default: the recipe's)"
-    )
-    parser.add_argument(
-        "--temperature",
-        type=not_negative,
-        metavar="T",
-        help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
-    )
-    parser.add_argument(
-        "--top-k", type=count, metavar="N", help="draw from the N likeliest codes (default: the recipe's)"
-    )
-    parser.add_argument(
-        "--top-p",
-        type=share,
-        metavar="P",
-        help="draw from the likeliest codes that together have the probability P (default: the recipe's)",
-    )
-    parser.add_argument(
-        "--order",
-        metavar="SCORE",
-        help="which slots are revealed first: ConfidenceScore, MarginScore, EntropyScore, RandomScore, HaltonScore, "
-        "QLDSScore, or the class path of another (default: the recipe's)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="a field of the sampler, as under `sampler` in the recipe of the run, such as pick.min_p=0.05 or "
-        "schedule.class_path=UniformSchedule; again for more",
-    )
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
-    parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many to draw (default: 1)")
-    parser.add_argument(
-        "--record", metavar="FILE", help="keep what stood after each step in a file, for `tokenmask show`"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="PATH",
-        help="a file (several samples are numbered), of media or, if it ends in .tokens, of codes; or a folder; "
-        "without it text is printed and other media go to STREAM-SEED-SAMPLE.png or the like here",
-    )
-    add_force(parser)

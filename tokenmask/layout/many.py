@@ -109,14 +109,16 @@ class Places:
             at = ragged(bos[there] + self._begins[name][chosen], count)
             padded, spec = cut.padded[chosen], cut.column.spec
             values = self._codes(name, cut, chosen)
-            kinds, kind = np.unique(padded, return_inverse=True)
-            spread = [_spread(self.layout.arrangement(name), int(size), spec.num_levels) for size in kinds]
+            kinds = sorted(set(padded.tolist()))
+            spread = [_spread(self.layout.arrangement(name), size, spec.num_levels) for size in kinds]
             if all(one.as_it_was for one in spread):
                 place = ragged(np.zeros_like(count), count)
                 ids[at, : spec.num_levels], role[at, : spec.num_levels] = values, FILL
             else:
                 first = np.cumsum([0, *(len(one.place) for one in spread[:-1])])
-                line = ragged(first[kind], count)  # of all that are spread, one after the other
+                line = ragged(
+                    first[np.searchsorted(kinds, padded)], count
+                )  # of all that are spread, one after the other
                 place = np.concatenate([one.place for one in spread])[line]
                 source = np.concatenate([one.source for one in spread])[line]
                 begin = np.repeat((padded.cumsum() - padded) * spec.num_levels, count)
@@ -147,11 +149,14 @@ class Places:
         places = grid.prod(1)
         inner = grid[:, cut.axis + 1 :].prod(1)
         block = cut.steps[chosen] * inner  # places that lie one after the other
-        outer = np.where(block > 0, places // np.maximum(block, 1), 0)
-        whole = column.grid[chosen, cut.axis] * inner
-        number = ragged(np.zeros_like(outer), outer)
-        begin = np.repeat(column.first[chosen] + cut.start[chosen] * inner, outer) + number * np.repeat(whole, outer)
-        index = ragged(begin, np.repeat(block, outer))
+        first = column.first[chosen] + cut.start[chosen] * inner
+        if cut.axis == 0:  # one block each
+            index = ragged(first, block)
+        else:
+            outer = np.where(block > 0, places // np.maximum(block, 1), 0)
+            whole = column.grid[chosen, cut.axis] * inner
+            number = ragged(np.zeros_like(outer), outer)
+            index = ragged(np.repeat(first, outer) + number * np.repeat(whole, outer), np.repeat(block, outer))
         codes = column.codes[index]
         if spec.end_code is not None:
             if (codes[:, 0] == spec.end_code).any():
@@ -165,9 +170,9 @@ class Places:
 
 def positions_of(arrangement: Arrangement, places: np.ndarray, num_levels: int) -> np.ndarray:
     """``arrangement.positions`` of many numbers of places, int64 [N] both."""
-    kinds, kind = np.unique(places, return_inverse=True)
-    counts = np.array([arrangement.positions(int(size), num_levels) for size in kinds], np.int64)
-    return np.asarray(counts[kind])
+    sizes = places.tolist()
+    counts = {size: arrangement.positions(size, num_levels) for size in set(sizes)}
+    return np.array([counts[size] for size in sizes], np.int64)
 
 
 @dataclass(frozen=True, eq=False)

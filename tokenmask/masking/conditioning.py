@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from tokenmask.batch import ABSENT, FILL, GIVEN, Batch
+from tokenmask.batch import FILL, GIVEN, Batch
 from tokenmask.layout import Layout
 from tokenmask.masking.row_draws import DROP, JOINT, MOST_STREAMS, TARGET, row_draws
 
@@ -74,6 +74,6 @@ class Conditioning:
         filled = (torch.nn.functional.one_hot(target, count).bool() | joint[:, None]) & present
         dropped = present & ~filled & (draws[:, DROP:] < self.drop)
         kinds = torch.nn.functional.pad(torch.where(filled, FILL, GIVEN).to(torch.int8), (1, 0), value=GIVEN)
-        role = (batch.role != ABSENT) * kinds.gather(1, at)[:, :, None]  # an absent slot stays 0
+        role = batch.role.sign().mul_(kinds.gather(1, at)[:, :, None])  # an absent slot stays 0
         left = torch.nn.functional.pad(dropped, (1, 0)).gather(1, at)
         return replace(batch, role=role, valid=batch.valid & ~left)

@@ -27,11 +27,14 @@ class Queries:
         slots: int64 [M], indices into the flattened [B * L * K] slots of the inputs, ascending.
         heads: int64 [M], the range (index into ``Layout.ranges``) whose codes are scored.
         coordinates: int32 [M, 3], the places that are asked for, or None where each is the place of its slot.
+        head: the one that all of ``heads`` are, where the host knows it beforehand: it need then not look at them, and
+            wait for the device.
     """
 
     slots: Tensor
     heads: Tensor
     coordinates: Tensor | None = None
+    head: int | None = None
 
     def __len__(self) -> int:
         return int(self.slots.shape[0])
@@ -39,7 +42,7 @@ class Queries:
     def to(self, device: torch.device | str) -> Queries:
         """The same queries on another device."""
         coordinates = None if self.coordinates is None else moved(self.coordinates, device)
-        return Queries(moved(self.slots, device), moved(self.heads, device), coordinates)
+        return Queries(moved(self.slots, device), moved(self.heads, device), coordinates, self.head)
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,10 +140,12 @@ class Masker:
         low = layout.first_of(batch.ids) if self._draws_codes(amount) else mask_ids
         seen, lowest, highest = batch.ids, low, mask_ids
         if finer is not None and whole is not None:
-            # Depths that are hidden whole show nothing but MASK: it is kept, put and drawn alike.
-            plain = maskable & whole[:, None, None]
-            seen = torch.where(finer | plain, mask_ids, seen)
-            lowest, highest = torch.where(plain, mask_ids, low), torch.where(plain, mask_ids + 1, mask_ids)
+            if bool(whole.any()):
+                # Depths that are hidden whole show nothing but MASK: it is kept, put and drawn alike.
+                plain = maskable & whole[:, None, None]
+                finer = finer | plain
+                lowest, highest = torch.where(plain, mask_ids, low), torch.where(plain, mask_ids + 1, mask_ids)
+            seen = torch.where(finer, mask_ids, seen)
         corrupted, slots, _ = mask_tokens(
             seen.view(rows, -1),
             maskable.view(rows, -1),

@@ -84,10 +84,8 @@ class LevelStages(Stages):
         """The depth that each row learns, one draw for each row."""
         if self.only is not None:
             return torch.full_like(sample_ids, self.only)
-        count = int(layout.depths().max()) + 1
-        depth = torch.where(maskable, layout.depth_of(ids), count).flatten(1)
-        here = torch.zeros(len(depth), count + 1, dtype=torch.bool, device=ids.device)
-        here = here.scatter_(1, depth, True)[:, :count]
+        here = layout.depths_among(ids, maskable)
+        count = here.shape[1]
         weight = torch.ones(count, device=ids.device)
         weight[: len(self.odds)] = torch.tensor(self.odds[:count], device=ids.device)
         weight = weight * here

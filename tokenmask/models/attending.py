@@ -26,12 +26,16 @@ _OPEN: dict[int, int] = {}  # passes under way of the network with a configurati
 _LOCK = threading.Lock()
 
 
+class OtherAttention(Exception):
+    """Why keys and values of a network's layers cannot be seen or replaced."""
+
+
 def _attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **named: Any) -> Any:
     """The library's attention, over what the pass that is under way hands on."""
     take = _NOW.get()
     if take is not None:
         if named.get("position_bias") is not None:
-            raise NotImplementedError("its attention adds a bias of places")
+            raise OtherAttention("its attention adds a bias of places")
         key, value, attention_mask = take(key, value, attention_mask)
     sdpa = importlib.import_module("transformers.integrations.sdpa_attention")
     return sdpa.sdpa_attention_forward(module, query, key, value, attention_mask, **named)
@@ -42,7 +46,7 @@ def attending(network: nn.Module, take: Take) -> Iterator[None]:
     """While open, layers of the network attend over what ``take`` gives.
 
     Raises:
-        NotImplementedError: the network attends in another way.
+        OtherAttention: the network attends in another way.
     """
     config: Any = network.config
     masks = importlib.import_module("transformers.masking_utils")
@@ -62,7 +66,7 @@ def _enter(config: Any) -> None:
         if not _OPEN.get(id(config)):
             found = getattr(config, "_attn_implementation", None)
             if found != _SDPA:
-                raise NotImplementedError(f"it attends by {found!r}, not by 'sdpa' of transformers")
+                raise OtherAttention(f"it attends by {found!r}, not by 'sdpa' of transformers")
             config._attn_implementation = _NAME
         _OPEN[id(config)] = _OPEN.get(id(config), 0) + 1
 
@@ -156,6 +160,6 @@ class Layers:
 def _slim(mask: Tensor) -> Tensor:
     """One line of a mask where all are alike."""
     if mask.shape[1] != 1:
-        raise NotImplementedError("its heads see different places")
+        raise OtherAttention("its heads see different places")
     alike = torch.equal(mask, mask[:, :, :1].expand_as(mask))
     return (mask[:, :, :1] if alike else mask).detach()

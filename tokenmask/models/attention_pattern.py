@@ -16,6 +16,7 @@ from tokenmask.batch import FILL, Batch
 
 HIDDEN_KEYS = "hidden_keys"  # name of a feature of a batch, see Backbone.hides_keys
 MERGED, MERGED_PLAN = "merged", "merged_plan"  # likewise, see Backbone.merges
+JOINED = "joined"  # likewise, see Backbone.joins
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,17 @@ class Full(AttentionPattern):
 
     def allows(self, query: SlotMeta, key: SlotMeta) -> Tensor:
         return torch.ones_like(query.position == key.position)
+
+
+@dataclass(frozen=True)
+class _KnownFull(Full):
+    """:class:`Full` over inputs of which the host knows beforehand whether every position is valid, and need not look.
+
+    Args:
+        whole: whether it is.
+    """
+
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -214,7 +226,8 @@ def dense_mask(pattern: AttentionPattern, meta: SlotMeta) -> Tensor | None:
         bool [B, 1, L, L] (True: may be seen), [B, 1, 1, L] for ``Full``, or None where everything is allowed.
     """
     if isinstance(pattern, Full):
-        return None if bool(meta.valid.all()) else _nonempty(meta.valid)[:, None, None, :]
+        whole = pattern.whole if isinstance(pattern, _KnownFull) else bool(meta.valid.all())
+        return None if whole else _nonempty(meta.valid)[:, None, None, :]
     allowed = pattern.allows(meta[:, :, None], meta[:, None, :]) & meta.valid[:, None, :]
     itself = torch.eye(allowed.shape[1], dtype=torch.bool, device=allowed.device)
     return (allowed | (itself & ~allowed.any(-1, keepdim=True)))[:, None]

@@ -138,6 +138,15 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def joins(self) -> bool:
+        """Whether it obeys the feature "joined" of its inputs: bool [B], alike in all rows.
+
+        The valid positions of all rows, and those that are asked, are then run one behind the other as one row, without
+        padding: the vectors and gradients are the same to rounding. A backbone that says no ignores it.
+        """
+        return False
+
+    @property
     def reads_before_only(self) -> bool:
         """Whether a code is answered from those before it alone, so that known codes may all be asked at once."""
         return False

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.models.style import BlockStyle
-from tokenmask.nn import Attention, GeluLayer, GridConvolution, Merging, Modulation, SwiGLU, norm_of
+from tokenmask.nn import Attention, GeluLayer, GridConvolution, Merging, Modulation, Segments, SwiGLU, norm_of
 
 Turn = tuple[Tensor, Tensor]  # cosines and sines of a rotation
 
@@ -68,7 +68,7 @@ class Block(nn.Module):
         self,
         x: Tensor,
         rotary: Turn | None,
-        mask: Tensor | None,
+        mask: Tensor | Segments | None,
         condition: Tensor | None,
         query_rotary: Turn | None = None,
         store: Callable[[Tensor, Tensor], None] | None = None,
@@ -76,15 +76,20 @@ class Block(nn.Module):
     ) -> Tensor:
         """x: float [B, L, D] -> new tensor of that shape; ``condition`` float [>= 16, D] with ``adaln``.
 
-        With ``merging``, positions go through attention and the feed-forward layer as one.
+        With Segments x is one row [1, T, D] of sequences, which ``condition`` knows by their numbers. With ``merging``,
+        which does not go with them, positions go through attention and the feed-forward layer as one.
         """
         parts = None
         if self.modulation is not None and condition is not None:
-            parts = self.modulation(condition, x.shape[0])
+            if isinstance(mask, Segments):
+                parts = tuple(mask.of_each(part[:, 0]) for part in self.modulation(condition, condition.shape[0]))
+            else:
+                parts = self.modulation(condition, x.shape[0])
         if merging is None:
             return self._around(
                 x, lambda x, before: self.attention(x, rotary, mask, query_rotary, store, before), parts
             )
+        assert not isinstance(mask, Segments)
         turn = None if rotary is None else (merging.of(rotary[0]), merging.of(rotary[1]))
         sees = merging.mask(mask)
 

@@ -57,6 +57,15 @@ class Head(nn.Module, ABC):
             ValueError: a head that is no range of the layout.
         """
 
+    def of_one(
+        self, head: int, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None
+    ) -> tuple[RangeLogits, ...]:
+        """:meth:`forward` where the host knows that all of ``heads`` are ``head``.
+
+        One that looks at ``heads`` on the host may do without here, and need not wait for the device.
+        """
+        return self(hidden, heads, embedding, read)  # type: ignore[no-any-return]
+
 
 class HeadConfig(ABC):
     """Base: which head a model has; a frozen dataclass, named by recipes and saved models, that makes it."""

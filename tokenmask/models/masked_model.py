@@ -115,7 +115,10 @@ class MaskedModel(nn.Module):
         """
         self._check_places(inputs, queries)
         hidden = self.backbone(inputs, queries, pattern or self.pattern, group=group, t=t, taps=taps, cache=cache)
-        groups = self.heads(hidden.queries, queries.heads, self.backbone.table, read)
+        if queries.head is None:
+            groups = self.heads(hidden.queries, queries.heads, self.backbone.table, read)
+        else:
+            groups = self.heads.of_one(queries.head, hidden.queries, queries.heads, self.backbone.table, read)
         return Predictions(groups, hidden.queries, hidden.taps)
 
     def _check_places(self, inputs: Batch, queries: Queries) -> None:

@@ -92,8 +92,13 @@ class RangeHeads(Head):
         """The biases, and the own table if there is one."""
         return LayoutRows(ids=("bias",) if self.table is None else ("bias", "table"))
 
+    def of_one(
+        self, head: int, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None
+    ) -> tuple[RangeLogits, ...]:
+        return self(hidden, heads, embedding, read, only=head)  # type: ignore[no-any-return]
+
     def forward(
-        self, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None
+        self, hidden: Tensor, heads: Tensor, embedding: Tensor, read: Reader | None = None, only: int | None = None
     ) -> tuple[RangeLogits, ...]:
         """Args:
             hidden: float [M, D], normalised.
@@ -102,6 +107,7 @@ class RangeHeads(Head):
             read: is given the logits in parts of at most 2^22, and what it returns stands in the place of ``logits``.
                 So they are never all there at once, neither now nor in the backward pass, which computes each part
                 again (and calls ``read`` again) where there are several.
+            only: the one head that all of ``heads`` are, where that is known; they are then not looked at.
 
         Returns:
             One entry for each range that is asked, in ascending order of ``head``; together they hold each query once.
@@ -111,7 +117,7 @@ class RangeHeads(Head):
         """
         if not len(heads):
             return ()
-        low, high = int(heads.min()), int(heads.max())
+        low, high = (int(heads.min()), int(heads.max())) if only is None else (only, only)
         if low < 0 or high >= len(self.ranges):
             raise ValueError(
                 f"queries must ask one of {len(self.ranges)} ranges, got {low}..{high}; hide code slots only"

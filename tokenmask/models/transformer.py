@@ -33,6 +33,7 @@ from tokenmask.models.backbone import AttentionTap, Backbone, BackboneConfig, Hi
 from tokenmask.models.block import Block
 from tokenmask.models.cache import KVCache, Packed
 from tokenmask.models.embedding import CodeEmbedding, CoordinateFeatures, PlaceTable
+from tokenmask.models.joined import Joined, is_joined
 from tokenmask.models.style import BlockStyle
 from tokenmask.nn import Merging, Modulation, Rotary, TimeFeatures, match, neighbours, norm_of, pad_rows
 
@@ -220,6 +221,11 @@ class Transformer(Backbone):
         return self.asked is None and not self.config.style.reads_before
 
     @property
+    def joins(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def answers_before(self) -> bool:
         """By ``style.reads_before``."""
         return self.config.style.reads_before
@@ -280,7 +286,7 @@ class Transformer(Backbone):
             cache: is filled with the keys and values of every valid position, in order.
 
         Raises:
-            ValueError: too long a sequence, a missing t, or an unknown tap.
+            ValueError: too long a sequence, a missing t, an unknown tap, or what joined rows don't go with.
         """
         rows, length, levels = inputs.shape
         if length > self.config.max_length:
@@ -290,22 +296,27 @@ class Transformer(Backbone):
             )
         positions = torch.div(queries.slots, levels, rounding_mode="floor")
         states, probabilities = self._wanted(taps)
-        meta = SlotMeta.of(inputs, group)
-        mask = dense_mask(pattern or Full(), meta)
-        if self.config.style.reads_before:
+        meta, ids, pattern = SlotMeta.of(inputs, group), inputs.ids, pattern or Full()
+        joins, before, joined = is_joined(inputs, taps, cache), self.config.style.reads_before, None
+        mask = dense_mask(pattern, meta) if before or not joins else None
+        if before:
             positions = _before(positions, mask, length)
+        row = torch.div(positions, length, rounding_mode="floor")
+        if joins:
+            joined = Joined.of(meta, positions, pattern, self.config.heads * self.config.head_size)
+            meta, ids, positions = joined.meta, joined.take(ids), joined.place[positions]
         rotary = self._turn(meta)
         query_rotary = None
-        x = self._embedded(inputs.ids, inputs.stream, meta.position)
+        x = self._embedded(ids, meta.stream, meta.position)
         if self.absolute is not None:
-            x = x + self.absolute(inputs.coordinates)
+            x = x + self.absolute(meta.coordinates)
         if queries.coordinates is not None and self.asked is not None:
-            place, head = asked_of(queries.coordinates, queries.heads, positions, inputs.coordinates)
-            x = x + self.asked(place - inputs.coordinates, head)
+            place, head = asked_of(queries.coordinates, queries.heads, positions, meta.coordinates)
+            x = x + self.asked(place - meta.coordinates, head)
             query_rotary = self.rotary(place)
         condition = self._condition(t)
         if self.config.time_input and condition is not None:
-            x = x + condition[:rows, None]
+            x = x + (condition[:rows, None] if joined is None else joined.segments.of_each(condition))
         tapped: dict[str, Tensor] = {}
         hidden = inputs.features.get(HIDDEN_KEYS)
         matched = _Matched.of(inputs)
@@ -317,6 +328,7 @@ class Transformer(Backbone):
                     "pattern and model.mixing otherwise"
                 )
             near = neighbours(inputs.coordinates, inputs.stream, inputs.valid, self.config.mixing)
+            near = near if joined is None else joined.near(near)
         for index, block in enumerate(self.blocks):
             x = block.mixed(x, near)
             sees = mask if hidden is None else without_keys(mask, hidden[:, index])
@@ -326,10 +338,10 @@ class Transformer(Backbone):
                 tapped[tap.name] = block.attention.probabilities(seen, rotary, sees, columns, query_rotary)
             store = None if cache is None else cache.store_of(index, inputs.valid)
             merging = None if matched is None else matched.at(index, x)
-            x = block(x, rotary, sees, condition, query_rotary, store, merging)
+            shown = sees if joined is None else joined.segments
+            x = block(x, rotary, shown, condition, query_rotary, store, merging)
             if index in states:
                 tapped[f"layer.{index}"] = x
-        row = torch.div(positions, length, rounding_mode="floor")
         return Hidden(self._read(x.flatten(0, 1)[positions], row, condition, rows), tapped)
 
     def extend(

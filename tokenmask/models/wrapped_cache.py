@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.masking.masked_batch import Queries
-from tokenmask.models.attending import Layers, attending
+from tokenmask.models.attending import Layers, OtherAttention, attending
 from tokenmask.models.cache import KVCache, Packed
 
 _MULTIPLE = 16  # places that are run are padded to it, so that a row is computed alike in any company
@@ -145,7 +145,7 @@ def refusal(network: nn.Module, first: int, causal: bool) -> str:
             ).logits
         alike = torch.allclose(some, wanted[lines[:, None], places], rtol=1e-3, atol=1e-3 * float(wanted.std()))
         return "" if whole and alike else "a place is not what its own pass over the rest of the row gives"
-    except NotImplementedError as error:
+    except OtherAttention as error:
         return str(error)
     except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, StopIteration, ImportError) as error:
         return " ".join(f"it cannot run some places alone ({error})".split())[:200]

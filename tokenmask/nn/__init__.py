@@ -16,6 +16,7 @@ from tokenmask.nn.norm import RMSNorm, norm_of
 from tokenmask.nn.products import bfloat16_products, check_bfloat16_products, has_bfloat16_products
 from tokenmask.nn.recompute import keeping, recomputed
 from tokenmask.nn.rotary import Rotary, rotate
+from tokenmask.nn.segments import Segments, Stretch
 
 __all__ = [
     "EMA",
@@ -29,6 +30,8 @@ __all__ = [
     "Named",
     "RMSNorm",
     "Rotary",
+    "Segments",
+    "Stretch",
     "SwiGLU",
     "TimeFeatures",
     "bfloat16_products",

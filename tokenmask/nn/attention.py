@@ -16,6 +16,7 @@ from tokenmask.nn.modulation import pad_rows
 from tokenmask.nn.norm import RMSNorm
 from tokenmask.nn.recompute import recomputed
 from tokenmask.nn.rotary import rotate
+from tokenmask.nn.segments import Segments
 from tokenmask.ops import attend_cached, rotate_and_store
 
 Turn = tuple[Tensor, Tensor]  # cosines and sines
@@ -61,7 +62,7 @@ class Attention(nn.Module):
         self,
         x: Tensor,
         rotary: Turn | None,
-        mask: Tensor | None,
+        mask: Tensor | Segments | None,
         query_rotary: Turn | None = None,
         store: Callable[[Tensor, Tensor], None] | None = None,
         before: Callable[[Tensor], Tensor] | None = None,
@@ -70,7 +71,7 @@ class Attention(nn.Module):
             x: float [B, L, D].
             rotary: cosines and sines [B, L, C], or None for no positions.
             mask: None (all keys), bool [B, 1 or H, 1 or L, L] (True: may be seen), or float added to the scores. Every
-                query must have a key that it may see.
+                query must have a key that it may see. Segments: x is one row [1, T, D] of sequences.
             query_rotary: turns the queries instead, where they ask from another place than their keys stand.
             store: is given the keys and values, float [B, H, L, C] each.
             before: what x goes through first (a norm); its results are not kept for the backward pass.
@@ -82,7 +83,10 @@ class Attention(nn.Module):
         query, key, value = recomputed(lambda qkv: self._turned(qkv, rotary, query_rotary), packed)
         if store is not None:
             store(key, value)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        if isinstance(mask, Segments):
+            mixed = mask.attend(query, key, value)
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def extend(

@@ -17,6 +17,7 @@ from tokenmask.ops.embed_codes import embed_codes
 from tokenmask.ops.mask_tokens import mask_tokens
 from tokenmask.ops.philox import Purpose
 from tokenmask.ops.quantize_residual import quantize_residual
+from tokenmask.ops.reveal import reveal
 from tokenmask.ops.rotate_and_store import rotate_and_store
 from tokenmask.ops.sample_codes import sample_codes
 from tokenmask.ops.uniform import uniform
@@ -31,6 +32,7 @@ __all__ = [
     "embed_codes",
     "mask_tokens",
     "quantize_residual",
+    "reveal",
     "rotate_and_store",
     "sample_codes",
     "uniform",

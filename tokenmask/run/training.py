@@ -108,6 +108,7 @@ def prepare(
         seed=training.seed,
         batch_size=training.batch_size,
         lengths=partial(packing.table_positions, layout),
+        **({} if training.lengths == "alike" else {"bucket_width": packing.max_positions}),
         by=training.mix_by,
     )
     return Trainer(

@@ -84,9 +84,9 @@ class Captured:
         """Runs the generation twice, then captures it.
 
         Args:
-            sampler: whose stages are plain: no guidance, constraint, revocation, reuse or particles, codes picked by
-                ``Categorical``, slots ordered by confidence, margin, entropy, chance or raster, counts that are known
-                beforehand.
+            sampler: whose stages are plain: no constraint, revocation, reuse or particles, guidance that is none or
+                ``ClassifierFree``, codes picked by ``Categorical``, slots ordered by confidence, margin, entropy,
+                chance or raster, counts that are known beforehand.
             models: by name, on the device of ``state``.
             layout: of every model.
             state: from :meth:`SamplerState.start`; a replay takes states in which the same slots are open.
@@ -196,14 +196,15 @@ def _other(state: SamplerState, layout: Layout) -> SamplerState:
 
 
 def _stages(sampler: Sampler, models: Mapping[str, MaskedModel], layout: Layout, state: SamplerState) -> list[Straight]:
-    plans, guided = sampler.plans(layout, state)
+    plans, _ = sampler.plans(layout, state)
     stages = []
     for plan in plans:
-        stage = Straight.of(sampler, plan, layout, state, models[plan.stage.model], guided)
+        stage = Straight.of(sampler, plan, layout, state, models[plan.stage.model])
         if stage is None:
             raise ValueError(
-                "a captured generation has plain stages alone, of one range each: no guidance, constraint, revocation, "
-                f"reuse or particles and an order that is known, got {sampler}; call run in place of captured"
+                "a captured generation has plain stages alone, of one range each: no guidance but ClassifierFree, no "
+                "constraint, revocation, reuse or particles and an order that is known, got "
+                f"{sampler}; call run in place of captured"
             )
         stages.append(stage)
         state = _filled([stage], state)

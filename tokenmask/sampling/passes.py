@@ -108,14 +108,7 @@ def ask(
     )
     heads = []
     for head, index, logits in answer.groups:
-        uncond, strength = None, scale
-        if twice:  # each pass repeats the queries of the first, head by head
-            index = index[: len(index) // times]
-            logits, uncond, *others = torch.split(logits, len(index))
-            if others:
-                terms = [weight * (other - uncond) for other, (_, weight) in zip(others, further, strict=True)]
-                logits, uncond, strength = uncond + scale * (logits - uncond) + sum(terms), None, 1.0
-        heads.append(HeadLogits(head, index, logits, uncond, strength))
+        heads.append(HeadLogits(head, *mixed(index, logits, times, scale, [weight for _, weight in further])))
     taps_seen = answer.taps if times == 1 else {name: value[:rows] for name, value in answer.taps.items()}
     counters = counted(
         state.counters,
@@ -124,6 +117,28 @@ def ask(
         queries=len(slots) * times,
     )
     return Seen(slots, heads, taps_seen, answer.cache, counters)
+
+
+def mixed(
+    index: Tensor, logits: Tensor, times: int, scale: float, weights: Sequence[float]
+) -> tuple[Tensor, Tensor, Tensor | None, float]:
+    """The answers of a head to several passes: which slots, c, u or None, and s of u + s (c - u).
+
+    Args:
+        index: int64 [times * N], the queries that it answers; each pass repeats those of the first.
+        logits: float32 [times * N, V].
+        times: how many passes.
+        scale: s.
+        weights: of the further conditions, whose passes come last; with any, all is in c.
+    """
+    if times == 1:
+        return index, logits, None, scale
+    index = index[: len(index) // times]
+    conditional, uncond, *others = torch.split(logits, len(index))
+    if not others:
+        return index, conditional, uncond, scale
+    terms = [weight * (other - uncond) for other, weight in zip(others, weights, strict=True)]
+    return index, uncond + scale * (conditional - uncond) + sum(terms), None, 1.0
 
 
 def _each_once(wanted: Sequence[Hashable], reuse: Reuse) -> Sequence[Hashable]:

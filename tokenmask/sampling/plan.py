@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tokenmask.batch import ABSENT, FILL
+from tokenmask.batch import ABSENT, FILL, Batch
 from tokenmask.layout import Layout
 from tokenmask.sampling.answers import found, look_at_plan, look_at_steps, refuse
 from tokenmask.sampling.guidance import Guidance
@@ -171,7 +171,7 @@ class StagePlan:
         filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
         mine = (member & filled[:, None]).any(-1, keepdim=True) & (state.batch.role != ABSENT)
         whole = (mine & self.around & state.batch.valid[:, :, None]).sum((1, 2))
-        group = self.group(state)
+        group = self.group(state.batch)
         inner = 0
         for index, open_after in enumerate(after.unbind()):
             inner = inner + 1 if index and last[index] == last[index - 1] else 0
@@ -188,12 +188,12 @@ class StagePlan:
                 whole=whole,
             )
 
-    def group(self, state: SamplerState) -> Tensor | None:
+    def group(self, batch: Batch) -> Tensor | None:
         """int32 [B, L], what attention patterns know as the group; None means 0."""
         depth = min(self.stage.levels or (0,))
         if not depth:
             return None
-        return torch.full(state.batch.stream.shape, depth, dtype=torch.int32, device=state.is_open.device)
+        return torch.full(batch.stream.shape, depth, dtype=torch.int32, device=batch.device)
 
     def after(self, state: SamplerState, reuse: Reuse) -> tuple[Tensor, list[int]]:
         """int64 [steps, B], slots of each row that stay open after each step, and the last step of its inner run.

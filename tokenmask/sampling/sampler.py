@@ -26,6 +26,7 @@ from tokenmask.sampling.context import RevokeContext, StepContext
 from tokenmask.sampling.drawn import draw
 from tokenmask.sampling.graphs import Captured
 from tokenmask.sampling.guidance import Guidance, NoGuidance
+from tokenmask.sampling.leaving import Leaving
 from tokenmask.sampling.particles import Particles
 from tokenmask.sampling.passes import ask
 from tokenmask.sampling.pick import Categorical, Pick
@@ -168,7 +169,7 @@ class Sampler:
                 raise ValueError(f"stage model must be one of {', '.join(models)}, got {stage.model!r}")
             if number and stage.model != plans[number - 1].stage.model:
                 state = replace(state, cache=None)
-            straight = Straight.of(self, plan, layout, state, models[stage.model], guided)
+            straight = Straight.of(self, plan, layout, state, models[stage.model])
             if straight is not None:
                 for now in straight.steps(state):
                     yield Step(done, total, now)
@@ -177,7 +178,8 @@ class Sampler:
                 state = replace(state, step=begins)
                 continue
             decides, revoke = isinstance(stage.schedule, DecidingSchedule), self.revoke.beside(schedule_of(stage))
-            for step in plan.steps(layout, state, self.reuse):
+            leaving, leave = Leaving(state), decides and self.particles is None and self.reuse.forgets
+            for step in map(leaving.step, plan.steps(layout, state, self.reuse)):
                 look_again()
                 context = StepContext(layout, state, step.inside, step.progress)
                 asked = asked_of(state, step, self.reuse)
@@ -202,16 +204,19 @@ class Sampler:
                         inside = step.inside & state.batch.to_fill  # never what is given
                         state = reopened(state, revoked & inside & going_on, layout)
                 if self.particles is None:
-                    yield Step(done, total, state)
+                    yield Step(done, total, leaving.all(state))
                 else:
                     after = StepContext(layout, state, step.inside, step.progress)
                     state = self.particles.resampled(self.particles.judged(state, self.constraint.worth(after)))
                     yield Step(done, total, self.particles.chosen(state))
                 done += 1
-                if decides and not bool((state.is_open & step.inside).any()):
-                    break
+                if decides:
+                    going_on = (state.is_open & step.inside).flatten(1).any(1)
+                    if not bool(going_on.any()):
+                        break
+                    state = leaving.without(state, going_on) if leave else state
             begins += plan.length
-            state = replace(state, step=begins)  # the same for every row, whenever the last one was done
+            state = replace(leaving.all(state), step=begins)  # the same for every row, whenever the last one was done
         if bool(state.is_open.any()):
             raise ValueError("the sampler's stages must cover every level with open slots; add a stage for the rest")
 
@@ -311,6 +316,8 @@ class Sampler:
         """Whether any step of a stage runs more than the conditional pass."""
         guidance, steps = plan.stage.guidance, range(plan.length)
         assert guidance is not None
+        if type(guidance) is NoGuidance:
+            return False
         scales = (guidance.scale(Progress(index, plan.length, guidance.grid)) for index in steps)
         if any(look_at_scale(guidance, scale) != 1.0 for scale in scales):
             return True

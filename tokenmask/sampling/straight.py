@@ -2,12 +2,12 @@
 
 Arrow: SamplerState + StagePlan --**Straight.steps**--> SamplerState after each step, bit for bit that of the loop that
 asks every part. What follows from the stage is worked out once, and what no part will read is not made. Does not know:
-guidance, constraints, revocations, reuse.
+constraints, revocations, reuse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
-from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import MaskedModel
-from tokenmask.ops import Purpose, commit, sample_codes, uniform
-from tokenmask.ops._extension import USES_REFERENCE
+from tokenmask.ops import Purpose, uniform
+from tokenmask.ops.reveal import STATISTICS, reveal, reveal_in_parts, revealed
 from tokenmask.sampling.constraint import AllowAll
 from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
 from tokenmask.sampling.pick import Categorical
@@ -27,6 +26,7 @@ from tokenmask.sampling.reuse import NoReuse
 from tokenmask.sampling.revoke import NeverRevoke
 from tokenmask.sampling.schedule import DecidingSchedule
 from tokenmask.sampling.state import _STEP_BITS, SamplerState, changed
+from tokenmask.sampling.straight_passes import StraightPasses
 from tokenmask.scores import (
     ConfidenceScore,
     EntropyScore,
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from tokenmask.sampling.sampler import Sampler
 
 _READS = {ConfidenceScore: "logprob", MarginScore: "margin", EntropyScore: "entropy", RandomScore: "", RasterScore: ""}
+ONE_OP = ("cpu",)
+"""Kinds of devices on which a plain step is one op."""
+_Answer = tuple[Tensor, Tensor, Tensor | None, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,7 @@ class Straight:
 
     @classmethod
     def of(
-        cls, sampler: Sampler, plan: StagePlan, layout: Layout, state: SamplerState, model: MaskedModel, guided: bool
+        cls, sampler: Sampler, plan: StagePlan, layout: Layout, state: SamplerState, model: MaskedModel
     ) -> Straight | None:
         """The stage, or None where a part may have a say that the loop must ask for.
 
@@ -76,12 +79,10 @@ class Straight:
             layout: of the models.
             state: before the stage.
             model: of the stage.
-            guided: whether any step of the generation is guided.
         """
         stage = plan.stage
         plain = (
-            not guided
-            and type(stage.guidance) in (NoGuidance, ClassifierFree)
+            type(stage.guidance) in (NoGuidance, ClassifierFree)
             and type(stage.pick) is Categorical
             and type(sampler.constraint) is AllowAll
             and type(sampler.revoke) is NeverRevoke
@@ -105,26 +106,25 @@ class Straight:
         stage, total = self.plan.stage, len(self.after)
         pick, order = stage.pick, stage.order
         assert isinstance(pick, Categorical) and order is not None
-        shape, device = state.batch.shape, state.is_open.device
+        shape = state.batch.shape
         rows, size = shape[0], shape[1] * shape[2]
         offset = self.layout.ranges[self.head].offset
-        reads, known_as = _READS[type(order)], ("logprob", "entropy", "margin")
+        reads = _READS[type(order)]
+        by = STATISTICS.index(reads) if reads else 0
         noisy = order if isinstance(order, ConfidenceScore) else None
-        group = self.plan.group(state)
+        passes = StraightPasses(self.model, self.plan, self.layout, state, self.head, total)
 
-        mine = (state.is_open & self.plan.inside).view(rows, size)
-        everything = bool((mine.view(shape) == state.is_open).all())
-        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:]).reshape(-1)
-        seeds = state.seeds.repeat_interleave(size) if rows > 1 else None
-        opened = torch.cat([mine.sum(1)[None], self.after]).cummin(0).values
+        mine = state.is_open & self.plan.inside
+        everything = torch.equal(mine, state.is_open)
+        counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:])
+        opened = torch.cat([mine.sum((1, 2))[None], self.after]).cummin(0).values
         counts = (opened[:-1] - self.after).unbind()
-        heads = torch.full((rows * size,), self.head, dtype=torch.int64, device=device)
-        times = [1 - Progress(index, total) for index in range(total)]
-        told = torch.tensor(times, device=device)[:, None].expand(-1, rows).unbind()
-        ids, score = state.batch.ids.view(-1), state.score.reshape(-1)
+        left = opened.sum(1).tolist()  # so that the host need not ask how many slots are open after each step
+        ids, score = state.batch.ids, state.score
+        is_one_op = mine.device.type in ONE_OP
         slots = mine.view(-1).nonzero().view(-1)
-        kept = (pick.top_k, float(pick.top_p), float(pick.min_p))
-        checked = False  # by the faces of the ops, in the first step; later ones hand over the like
+        kept = (pick.top_k, float(pick.top_p), float(pick.min_p), offset, by)
+        write = reveal  # what is handed over is looked at in the first step; later ones hand over the like
         for index in range(total):
             look_again()
             many, number, before = slots.shape[0], state.step, Progress(index, total)
@@ -132,64 +132,51 @@ class Straight:
                 state = changed(state, step=number + 1)
                 yield state
                 continue
-            queries = Queries(slots, heads[:many])
-            proposed, drawn, ranked = ids, score, score  # what stands at slots that are not asked does not matter
-            heat = pick.temperature_at(before.on(pick.grid))
-            scale = 0.0 if noisy is None else noisy.scale(before.on("after"))
-            for _, own, logits in self.model.logits(state.batch, queries, t=told[index], group=group):
-                where = slots.index_select(0, own)
-                own_seeds = state.seeds.expand(where.shape[0]) if seeds is None else seeds.index_select(0, where)
-                keys = counters.index_select(0, where) + (number << _SLOT_BITS)
-                if checked:
-                    given = (logits, keys, 0, own_seeds, heat, None, *kept, None, 1.0, None, None)
-                    codes, *known = torch.ops.tokenmask.sample_codes(*given)
-                else:
-                    codes, *known = sample_codes(
-                        logits,
-                        seed=own_seeds,
-                        counters=keys,
-                        temperature=heat,
-                        top_k=pick.top_k,
-                        top_p=pick.top_p,
-                        min_p=pick.min_p,
-                    )
-                proposed = proposed.index_copy(0, where, codes + offset)
-                drawn = drawn.index_copy(0, where, known[0])
-                if scale > 0:
-                    draws = uniform(seed=own_seeds, counters=keys, purpose=Purpose.order)
-                    ranked = ranked.index_copy(0, where, known[0] + scale * gumbel_of(draws))
-                elif reads and noisy is None:
-                    ranked = ranked.index_copy(0, where, known[known_as.index(reads)])
-            if noisy is not None and scale <= 0:
-                ranked = drawn
+            later, noise, ranks = number << _SLOT_BITS, None, None
+            answers = tuple(passes.answers(index, state.batch, slots))
+            own, logits, uncond, strength = answers[0] if len(answers) == 1 else _joined(answers)
             if noisy is not None:
-                scores = ranked.view(rows, size)
-            else:
-                predicted = {reads: ranked.view(shape)} if reads else {}
+                scale = noisy.scale(before.on("after"))
+                if scale > 0:
+                    where = slots.index_select(0, own)
+                    seeds = state.seeds[torch.div(where, size, rounding_mode="floor")]
+                    keys = counters.view(-1).index_select(0, where) + later
+                    noise = scale * gumbel_of(uniform(seed=seeds, counters=keys, purpose=Purpose.order))
+            elif not reads:
                 after = before.on("after")
-                context = ScoreContext(
-                    state.batch, mine.view(shape), state.seeds, state.keys, after, predicted, state.carry
-                )
-                scores = order(context).reshape(rows, size)
-            write = torch.ops.tokenmask.commit if checked else commit
-            found, still = write(ids.view(rows, size), proposed.view(rows, size), scores, mine, counts[index])
-            checked = not USES_REFERENCE
-            now = still if everything else state.is_open.view(rows, size) ^ mine ^ still
-            score = torch.where(still.view(-1), score, drawn)
-            ids, mine, slots = found.view(-1), still, still.view(-1).nonzero().view(-1)
-            seen = state.counters
+                asked = ScoreContext(state.batch, mine, state.seeds, state.keys, after, {}, state.carry)
+                ranks = order(asked)
+            heat = pick.temperature_at(before.on(pick.grid))
+            drawn = (logits, own, slots, ids, score, mine, counts[index], counters, later, state.seeds, heat)
+            if uncond is None and (is_one_op or write is reveal):
+                ids, still, score, slots = write(*drawn, *kept, noise, ranks)
+            else:
+                open_after = None if is_one_op else left[index + 1]
+                more = (uncond, strength, open_after)
+                ids, still, score, slots = reveal_in_parts(*drawn, *kept, noise, ranks, *more)
+            write = revealed
+            now = still if everything else state.is_open ^ mine ^ still
+            mine = still
+            seen, times = state.counters, passes.times(index)
             state = changed(
                 state,
-                batch=changed(state.batch, ids=found.view(shape)),
-                is_open=now.view(shape),
-                score=score.view(shape),
+                batch=changed(state.batch, ids=ids),
+                is_open=now,
+                score=score,
                 step=number + 1,
                 cache=None,
                 counters={
                     **seen,
                     "forward_passes": seen.get("forward_passes", 0) + 1,
-                    "computed_positions": seen.get("computed_positions", 0) + rows * shape[1],
-                    "queries": seen.get("queries", 0) + many,
+                    "computed_positions": seen.get("computed_positions", 0) + times * rows * shape[1],
+                    "queries": seen.get("queries", 0) + times * many,
                 },
             )
             yield state
+
+
+def _joined(answers: Sequence[_Answer]) -> _Answer:
+    """Of a model that answers one range in pieces."""
+    index, logits, uncond = ([answer[part] for answer in answers] for part in range(3))
+    others = [one for one in uncond if one is not None]
+    return torch.cat(index), torch.cat(logits), torch.cat(others) if others else None, answers[0][3]

@@ -15,6 +15,7 @@ from torch import Tensor
 from tokenmask.batch import FILL, Batch, collate
 from tokenmask.masking import Queries
 from tokenmask.models import AttentionPattern, Backbone, BackboneConfig, Causal, Packed
+from tokenmask.models.attention_pattern import JOINED
 from tokenmask.nn import build
 from tokenmask.streams import TokenStream
 from tokenmask.testing import networks
@@ -167,9 +168,9 @@ def reads_the_time_as_it_says(subject: Subject) -> None:
         refusal(ValueError, lambda: network(subject.inputs, subject.queries), "a missing t")
 
 
-def _gradients(subject: Subject) -> dict[str, Tensor]:
+def _gradients(subject: Subject, inputs: Batch | None = None) -> dict[str, Tensor]:
     subject.network.zero_grad(set_to_none=True)
-    torch.autograd.backward(subject.ask(subject.inputs, subject.queries).square().sum())
+    torch.autograd.backward(subject.ask(inputs or subject.inputs, subject.queries).square().sum())
     found = {name: own.grad for name, own in subject.network.named_parameters() if own.grad is not None}
     subject.network.zero_grad(set_to_none=True)
     return found
@@ -194,6 +195,19 @@ def recompute_changes_nothing(subject: Subject) -> None:
     subject.network.recompute(False)
     same = plain.keys() == again.keys() and all(torch.equal(plain[name], again[name]) for name in plain)
     require(same, "recompute must leave every gradient as it is, bit for bit")
+
+
+def joins_rows_as_it_says(subject: Subject) -> None:
+    """Where ``joins`` says so, rows that are run as one get the vectors and gradients of padded ones."""
+    if not subject.network.joins:
+        return
+    told = {JOINED: torch.ones(subject.inputs.shape[0], dtype=torch.bool)}
+    inputs = replace(subject.inputs, features={**subject.inputs.features, **told})
+    same = networks.close(subject.ask(inputs, subject.queries), subject.vectors)
+    require(same, "joins is True, so joined rows must get the vectors of padded ones")
+    plain, joined = _gradients(subject), _gradients(subject, inputs)
+    same = plain.keys() == joined.keys() and all(networks.close(joined[name], plain[name]) for name in plain)
+    require(same, "joins is True, so joined rows must give the gradients of padded ones")
 
 
 def unused_weights_are_told(subject: Subject) -> None:
@@ -254,6 +268,7 @@ BACKBONES = Contract(
         reads_the_time_as_it_says,
         weights_get_gradients,
         recompute_changes_nothing,
+        joins_rows_as_it_says,
         unused_weights_are_told,
         a_cache_is_filled_or_refused,
     ),

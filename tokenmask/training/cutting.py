@@ -16,8 +16,6 @@ from tokenmask.corpus import RecordTable, StreamColumn
 from tokenmask.layout import Arrangement, Cut, Layout, positions_of
 from tokenmask.streams import StreamSpec
 
-_STEP_BITS = 32
-
 
 @dataclass(frozen=True)
 class Cutting:
@@ -70,10 +68,9 @@ class Cutting:
         whole = column.grid[:, axis]
         others = places // np.maximum(whole, 1)
         arrangement, levels = self.layout.arrangement(name), spec.num_levels
-        kinds, kind = np.unique(others << _STEP_BITS | whole, return_inverse=True)
-        pairs = ((each >> _STEP_BITS, each & (1 << _STEP_BITS) - 1) for each in kinds.tolist())
-        most = [most_steps(arrangement, levels, each, budget, steps) for each, steps in pairs]
-        steps = np.array(most, np.int64)[kind]
+        pairs = list(zip(others.tolist(), whole.tolist(), strict=True))
+        most = {pair: most_steps(arrangement, levels, pair[0], budget, pair[1]) for pair in set(pairs)}
+        steps = np.array([most[pair] for pair in pairs], np.int64)
         return Cut(column, axis, nothing, steps, column.start_seconds, others * steps)
 
     def _positions(self, name: str, part: Cut) -> np.ndarray:

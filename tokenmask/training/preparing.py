@@ -9,10 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from tokenmask.batch import Batch
 from tokenmask.corpus import Draw, Mixture
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, MaskedBatch, Masker
+from tokenmask.models.attention_pattern import JOINED
 from tokenmask.processes import Processes
 from tokenmask.training.packing import Packing
 
@@ -65,6 +68,7 @@ class Preparing:
         seed: of the run.
         total_steps: of the run.
         processes: those that share each batch.
+        joined: the inputs ask the backbone to join their rows.
     """
 
     layout: Layout
@@ -74,6 +78,7 @@ class Preparing:
     seed: int
     total_steps: int
     processes: Processes
+    joined: bool = False
 
     def batch(self, draw: Draw, own: slice = slice(None)) -> Batch:
         """The records of a draw, or some rows of them, packed and stacked."""
@@ -91,6 +96,9 @@ class Preparing:
         masked = self.masker(batch, self.layout, seed=self.seed, step=index, total_steps=self.total_steps)
         if not alone and self.processes.size > 1:
             masked = masked.rows(own.start, own.stop)
+        if self.joined:
+            features = {**masked.inputs.features, JOINED: torch.ones(len(masked.t), dtype=torch.bool)}
+            masked = replace(masked, inputs=replace(masked.inputs, features=features))
         return masked, idle
 
     def following(self, mixture: Mixture, index: int) -> Callable[[], Prepared]:

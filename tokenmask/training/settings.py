@@ -47,6 +47,12 @@ class Training:
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
             the same weights bit for bit, with less memory and more time. Norms, turns and gates are computed again in
             any case where keeping them, too, takes more than 1 GB (``KEPT_FLOATS``).
+        records: "joined" runs the records of a batch one behind the other in one row, each seeing itself alone, instead
+            of padded to the longest: neither padding nor dropped conditions are computed. It is the same training to
+            rounding: places, draws and losses stay those of each record. Refused where the backbone can't
+            (:attr:`tokenmask.models.Backbone.joins`). Source: arXiv:2107.02027, section 3.
+        lengths: "mixed" takes the records of a batch as they are drawn, of any length, which costs nothing where they
+            are joined; "alike" sorts those of some batches by length. Other batches are another training.
         ema: decay of a running mean of the weights, which is what a run then generates with; 0 keeps none. Source of
             its warm-up: :class:`tokenmask.nn.EMA`.
         checkpoint_every: steps between checkpoints.
@@ -78,6 +84,8 @@ class Training:
     gathered: Literal["float32", "bfloat16"] = "float32"
     compile: Literal["none", "blocks"] = "none"
     recompute: bool = False
+    lengths: Literal["alike", "mixed"] = "alike"
+    records: Literal["padded", "joined"] = "padded"
     ema: float = 0.0
     checkpoint_every: int = 200
     checkpoints: Literal["whole", "sharded"] = "whole"
@@ -126,6 +134,11 @@ class Training:
             raise ValueError(
                 "training.products is chosen product by product, which compiled blocks cannot do, got bfloat16 beside "
                 "training.compile; set precision to bfloat16 instead"
+            )
+        if self.compile != "none" and self.records == "joined":
+            raise ValueError(
+                "training.records joined gives blocks another shape in every step, which compiled ones cannot have, "
+                f"got training.compile {self.compile} beside it; leave one of them out"
             )
         if not self.clip_norm > 0:
             raise ValueError(f"training.clip_norm must be above 0, got {self.clip_norm}; .inf clips nothing")

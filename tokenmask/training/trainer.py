@@ -103,6 +103,11 @@ class Trainer:
                 f"training.compile needs a backbone that has parts, but {type(self.model.backbone).__name__} has none; "
                 "leave it none"
             )
+        if training.records == "joined" and not self.model.backbone.joins:
+            raise ValueError(
+                "training.records joined needs a backbone that runs records one behind the other, but "
+                f"{type(self.model.backbone).__name__} can't; leave it padded"
+            )
         if training.only and training.sharding == "full" and self.processes.size > 1:
             raise ValueError(
                 "training.only needs whole weights in every process, got training.sharding=full; set it to none"
@@ -121,7 +126,14 @@ class Trainer:
         parameters, inner = dict(self.model.named_parameters()), self.model.inner_matrices()
         self.optimizers = optimisers_of(training.optimiser, parameters, inner, training.peak_lr)
         self.preparing = Preparing(
-            model.layout, packing, conditioning, masker, training.seed, training.steps, self.processes
+            model.layout,
+            packing,
+            conditioning,
+            masker,
+            training.seed,
+            training.steps,
+            self.processes,
+            joined=training.records == "joined",
         )
         self._ahead: Ahead[Prepared] | None = None  # while it is there, the mixture is further on than `_place`:
         self._place: tuple[int, dict[str, Any]] = (-1, {})  # the next step, and where the mixture goes on for it
@@ -259,7 +271,8 @@ class Trainer:
         """The objective on this process' rows of a masked batch, under autocast if asked for."""
         masked = prepared.masked
         reduced = self.training.precision == "bfloat16"
-        keeps = not self.training.recompute and keeps_all(self.model.config, masked.inputs.valid.numel())
+        positions = masked.inputs.valid.sum() if self.training.records == "joined" else masked.inputs.valid.numel()
+        keeps = not self.training.recompute and keeps_all(self.model.config, int(positions))
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced),
             bfloat16_products(self.training.products == "bfloat16"),

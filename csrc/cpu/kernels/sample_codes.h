@@ -104,7 +104,7 @@ struct Totals {
 };
 
 // Pass 2 on one block of at most kBlock codes.
-template <bool heated>
+template <bool heated, bool surprised>
 TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, float temperature, int64_t next_row,
                                 Totals& totals, int64_t& block_mass) {
   Mass mass, surprises;
@@ -120,7 +120,7 @@ TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, fl
     }
     weights_of_clamped(x, w);
     for (int v = 0; v < kTogether; v += 2) mass.add((Words)w[v] + (Words)w[v + 1]);
-    for (int v = 0; v < kTogether; v += 2) {
+    for (int v = 0; surprised && v < kTogether; v += 2) {
       surprises.add((Words)surprise(x[v], w[v]) + (Words)surprise(x[v + 1], w[v + 1]));
     }
   };
@@ -137,15 +137,16 @@ TM_HOST_DEVICE void weigh_block(const float* z, int64_t count, float largest, fl
   totals.surprise += surprises.total();
 }
 
+template <bool surprised>
 TM_HOST_DEVICE Totals weigh_row(const float* z, int64_t size, float largest, float temperature, int64_t next_row,
                                 int64_t* sums) {
   Totals totals = {0, 0};
   for (int64_t begin = 0; begin < size; begin += kBlock) {
     const int64_t count = size - begin < kBlock ? size - begin : kBlock;
     if (temperature == 1.0f) {
-      weigh_block<false>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
+      weigh_block<false, surprised>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
     } else {
-      weigh_block<true>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
+      weigh_block<true, surprised>(z + begin, count, largest, temperature, next_row, totals, sums[begin / kBlock]);
     }
   }
   return totals;
@@ -236,7 +237,8 @@ TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowS
   if (!is_temperature(requested)) return failure(row, Reason::bad_temperature);
 
   const float temperature = requested == 0.0f ? 1.0f : requested;
-  const Totals totals = weigh_row(z, args.size, largest, temperature, plain ? args.size : 0, scratch.sums.data);
+  const auto weigh = args.entropy ? weigh_row<true> : weigh_row<false>;
+  const Totals totals = weigh(z, args.size, largest, temperature, plain ? args.size : 0, scratch.sums.data);
   int64_t code;
   if (requested == 0.0f) {
     code = first_largest(z, args.size, largest);
@@ -250,7 +252,7 @@ TM_HOST_DEVICE int64_t sample_row(const SampleCodesArgs& args, int64_t row, RowS
   const int32_t second = tokenmask::weight(divide(add(next, -largest), temperature));
   args.codes[row] = int32_t(code);
   args.logprob[row] = float(divide(add(z[code], -largest), temperature) - log_mass);
-  args.entropy[row] = entropy_of(log_mass, totals.surprise, totals.mass);
+  if (args.entropy) args.entropy[row] = entropy_of(log_mass, totals.surprise, totals.mass);
   args.margin[row] = float((kFullWeight - second) / mass);
   return kNoFailure;
 }

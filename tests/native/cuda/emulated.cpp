@@ -263,6 +263,12 @@ void run_cluster() {
     }
     if (!released && !release_blocks()) break;
   }
+  for (int b = 0; b < num_blocks; ++b) {
+    if (progress.visited[b] == progress.met_epoch) {
+      fail("another block used the shared memory of block " + std::to_string(b) +
+           " of a cluster, which may have ended");
+    }
+  }
   counts.blocks += num_blocks;
 }
 

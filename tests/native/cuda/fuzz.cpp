@@ -16,6 +16,7 @@
 #include "cpu/dispatch.h"
 #include "cuda_bf16.h"
 #include "cuda_fp16.h"
+#include "tokenmask/weight.h"
 #ifdef EMULATED
 #include "emulated.h"
 #endif
@@ -52,7 +53,11 @@ float score(int64_t kind) {
   return kind == 1                ? std::round(value)
          : kind == 2              ? 0.5f
          : kind == 3 && chance(2) ? -INFINITY
-                                  : value * (kind == 4 ? 20.0f : 1.0f);
+         : kind == 6              ? std::round(value * 8) / 8
+         : kind == 8              ? -1.8e38f * (1 + std::fabs(value) / 3)
+                                  : value * (kind == 4   ? 20.0f
+                                             : kind == 7 ? 0.1f
+                                                         : 1.0f);
 }
 
 int64_t size_up_to(int64_t most) {
@@ -67,6 +72,23 @@ int64_t length_of_row() {
   if (most_codes < 600 || !chance(4)) return kMostOfWarp - 1 + below(3) + (chance(2) ? 0 : below(1000));
   return kinds[1 + below(2)] - 2 + below(5);
 }
+
+#ifdef EMULATED
+// Makes the device one, and returns the length of a row, so that no block or cluster keeps it, or one just does: a byte of
+// each code is kept where there is room for that, at the limits of which many lengths are.
+int64_t length_of_unkept() {
+  constexpr int64_t kOwn = 3232;  // bytes that a block needs besides, and again for marks
+  if (chance(6)) {                // clusters that keep 1024 or 1536 codes
+    const int64_t parts = 2 + below(2);
+    emulated::device = {chance(2) ? 132 : 8, int(kOwn + parts * 256), true};
+    return parts * 512 + (chance(2) ? 1 : 1 + below(600));
+  }
+  const int64_t room = 7400 + below(chance(8) ? 7000 : 1700), kept = (room - kOwn) / 4, marked = room - 2 * kOwn;
+  emulated::device = {chance(2) ? 132 : 1, int(room), false};
+  const int64_t length = chance(3) ? kept - 1 + below(3) : chance(2) ? marked - 1 + below(3) : kept + below(700);
+  return std::max(length, kMostOfWarp + 1);  // a warp keeps its rows anywhere
+}
+#endif
 
 // Elements by which an array is moved from the address that memory begins at.
 int64_t shift() { return chance(4) ? below(8) : 0; }
@@ -142,21 +164,14 @@ void choices() {
 }
 
 template <FloatType type>
-void samples() {
+void samples(int64_t size, bool is_unkept = false) {
   using Stored = std::conditional_t<type == FloatType::float32, float, uint16_t>;
-  int64_t size = length_of_row();
-  bool is_marked = false;
-#ifdef EMULATED
-  // Rows that a block without a cluster cannot keep, but has a byte for each code of.
-  is_marked = !emulated::device.has_clusters && chance(4);
-  if (is_marked) size = 1350 + below(650);
-#endif
-  const int64_t rows = size > kMostOfWarp ? below(3) : below(7);
+  const int64_t rows = is_unkept ? 1 + below(3) : size > kMostOfWarp ? below(3) : below(7);
   Array<Stored> logits(rows * size, shift()), uncond(rows * size, shift());
   Array<bool> allowed(rows * size + 1);
   Array<int64_t> counters(rows), seeds(rows);
   Array<float> temperatures(rows), guidances(rows);
-  const int64_t kind = below(6);
+  const int64_t kind = is_unkept && chance(3) ? 6 : below(9);
   for (int64_t i = 0; i < rows * size; ++i) {
     store_float<type>(logits.get(), i, score(kind));
     store_float<type>(uncond.get(), i, score(kind == 0 ? 5 : kind));
@@ -167,7 +182,7 @@ void samples() {
     seeds[row] = int64_t(generator());
     temperatures[row] = chance(30) ? NAN : chance(4) ? 0.0f : std::fabs(normal());
     guidances[row] = normal();
-    if (size && kind != 0) store_float<type>(logits.get(), row * size + below(size), 1.0f);
+    if (size && kind != 0 && kind != 8) store_float<type>(logits.get(), row * size + below(size), 1.0f);
   }
   SampleCodesArgs args = {};
   args.logits = logits.get();
@@ -187,11 +202,17 @@ void samples() {
   args.top_k = chance(2) ? 0 : chance(4) ? int64_t{1} << 62 : 1 + below(size + 2);
   args.top_p = chance(2) ? 1.0 : chance(4) ? 1e-9 : std::uniform_real_distribution<double>(0.01, 1.0)(generator);
   args.min_p = chance(2) ? 0.0 : chance(4) ? 1.0 : std::uniform_real_distribution<double>(0.0, 1.0)(generator);
-  if (is_marked && chance(2)) {
+  if (is_unkept && chance(2)) {  // filters that cut where codes have mass
     args.temperatures = nullptr;
-    args.temperature = 1.0f;
-    args.top_k = 2 + below(100);
-    args.top_p = std::uniform_real_distribution<double>(0.3, 1.0)(generator);
+    args.temperature = chance(3) ? 0.2f + std::fabs(normal()) : 1.0f;
+    args.top_k = chance(3) ? 0 : 2 + below(chance(2) ? 100 : size);
+    args.top_p = chance(3) ? 1.0 : std::uniform_real_distribution<double>(0.3, 1.0)(generator);
+    // Just at a code, where these are eighths.
+    args.min_p = chance(2) ? 0.0 : double(weight(-float(below(80)) / 8)) / kFullWeight;
+  }
+  if (kind == 8) {  // logits at the end of all floats, which have mass all the same
+    args.temperatures = nullptr;
+    args.temperature = 1e35f * float(1 + below(chance(2) ? 30 : 300));
   }
   Array<int32_t> codes(rows), wanted(rows);
   Array<float> found[] = {Array<float>(rows), Array<float>(rows), Array<float>(rows)};
@@ -304,9 +325,17 @@ void quantizers() {
 template <typename T>
 void caches(CacheType type, float tolerance) {
   static const int64_t of_tiles[] = {32, 64, 128};  // for which half precision has kernels of its own
+  // A row so long that a block passes over all of the slots that it looks at first.
+  const bool late = chance(3);
+  const int64_t looked_at = 256;
   const int64_t rows = 1 + below(3), heads = 1 + below(3),
-                size = chance(2) ? of_tiles[below(3)] : 2 * (1 + below(chance(8) ? 300 : 40)),
-                tiles = below(chance(3) ? 40 : 5), most = chance(4) ? 100 : 20;
+                size = late        ? 2 * (1 + below(8))
+                       : chance(2) ? of_tiles[below(3)]
+                                   : 2 * (1 + below(chance(8) ? 300 : 40)),
+                tiles = late ? looked_at / kTile + 1 + below(20) : below(chance(3) ? 40 : 5),
+                most = late        ? 5
+                       : chance(4) ? 100
+                                   : 20;
   const int64_t total = tiles * kTile, units = rows * heads;
   Array<int64_t> splits(rows + 1), lengths(rows);
   std::vector<int64_t> drawn;
@@ -317,7 +346,7 @@ void caches(CacheType type, float tolerance) {
     const int64_t count = below(std::min<int64_t>(total, most) + 1);
     drawn.insert(drawn.end(), order.begin(), order.begin() + count);
     splits[row + 1] = splits[row] + count;
-    lengths[row] = below(total + 1);
+    lengths[row] = late ? total - below(kTile) : below(total + 1);
   }
   const int64_t count = splits[rows];
   Array<int64_t> slots(count);
@@ -327,7 +356,8 @@ void caches(CacheType type, float tolerance) {
   for (auto* each : {&cos, &sin}) {
     for (int64_t i = 0; i < each->size; ++i) (*each)[i] = normal();
   }
-  for (int64_t i = 0; i < allowed.size; ++i) put_flag(allowed, i, chance(2));
+  const int64_t from = late ? looked_at + below(total - looked_at) : 0;
+  for (int64_t i = 0; i < allowed.size; ++i) put_flag(allowed, i, i % total >= from && chance(2));
   const int64_t sizes[] = {
       count * 3 * heads * size, size, size, units * total * size, units * total * size, count * heads * size,
       count * heads * size};
@@ -338,8 +368,8 @@ void caches(CacheType type, float tolerance) {
     wide.emplace_back(n);
     for (int64_t i = 0; i < n; ++i) wide.back()[i] = float(own.back()[i] = T(normal()));
   }
-  const bool attend_everything = chance(2);
-  if (chance(3)) {  // in a query, a key or, where no query may pass over it, a value
+  const bool attend_everything = !late && chance(2);
+  if (chance(2)) {  // in a query, a key or, where no query may pass over it, a value
     const int64_t in = chance(2) ? 0 : attend_everything ? 4 : 3;
     if (own[in].size) {
       int64_t at = below(own[in].size);
@@ -347,6 +377,12 @@ void caches(CacheType type, float tolerance) {
       if (in == 0 && !attend_everything && at / (heads * size) % 3 == 2) at -= heads * size;
       wide[in][at] = float(own[in][at] = T(chance(2) ? NAN : INFINITY));
     }
+  }
+  if (late && chance(2)) {  // NaN is all that is seen of the slots that are looked at first
+    const int64_t seen = below(looked_at);
+    for (int64_t m = 0; m < count; ++m) put_flag(allowed, m * total + seen, true);
+    const int64_t at = (below(units) * total + seen / kTile * kTile) * size + seen % kTile;
+    wide[3][at] = float(own[3][at] = T(NAN));
   }
   RotateAndStoreArgs store = {};
   store.cos = store.query_cos = cos.get();
@@ -434,12 +470,15 @@ void huge() {
   args.temperature = 0.8f;
   args.top_p = 1.0;
   // Clusters walk rows with the stride of the grid: row 65535 is the second of the first one.
-  emulated::only_blocks = {0, 1};
-  require(kCudaKernels.sample_codes(args, 0, rows) == kNoFailure, "a huge case fails");
-  emulated::only_blocks = {0, UINT64_MAX};
-  const int32_t found = codes[rows - 1];
-  require(cpu_kernels().sample_codes(args, rows - 1, rows) == kNoFailure && codes[rows - 1] == found, "a huge case",
-          found, codes[rows - 1]);
+  for (const bool has_clusters : {true, false}) {  // without them nothing keeps such a row
+    emulated::device.has_clusters = has_clusters;
+    emulated::only_blocks = {0, 1};
+    require(kCudaKernels.sample_codes(args, 0, rows) == kNoFailure, "a huge case fails");
+    emulated::only_blocks = {0, UINT64_MAX};
+    const int32_t found = codes[rows - 1];
+    require(cpu_kernels().sample_codes(args, rows - 1, rows) == kNoFailure && codes[rows - 1] == found, "a huge case",
+            found, codes[rows - 1]);
+  }
   munmap(memory, rows * size * 4);
 }
 #endif
@@ -460,9 +499,9 @@ int main(int count, char** words) {
     emulated::device = {chance(2) ? 132 : 1, int(room), has_clusters};
 #endif
     choices();
-    samples<FloatType::float32>();
-    samples<FloatType::bfloat16>();
-    samples<FloatType::float16>();
+    samples<FloatType::float32>(length_of_row());
+    samples<FloatType::bfloat16>(length_of_row());
+    samples<FloatType::float16>(length_of_row());
     embeddings<FloatType::float32>();
     embeddings<FloatType::bfloat16>();
     embeddings<FloatType::float16>();
@@ -471,6 +510,13 @@ int main(int count, char** words) {
     caches<float>(CacheType::float32, 1e-5f);
     caches<__nv_bfloat16>(CacheType::bfloat16, 0.01f);
     caches<__half>(CacheType::float16, 0.002f);
+#ifdef EMULATED
+    for (int again = 0; again < 2; ++again) {
+      samples<FloatType::float32>(length_of_unkept(), true);
+      samples<FloatType::bfloat16>(length_of_unkept(), true);
+      samples<FloatType::float16>(length_of_unkept(), true);
+    }
+#endif
   }
 #ifdef EMULATED
   emulated::device = {};

@@ -3,8 +3,8 @@
     python tests/native/cuda/mutations.py [name ...]
 
 "plain" is the fuzz against the CPU kernels, "asan" the same under AddressSanitizer and UndefinedBehaviorSanitizer,
-"races" the same with the race check. The check that should find a mistake runs first, and the others only if it does
-not. A line whose removal nothing finds is dead, and goes.
+"races" the same with the race check, "reads" the count of what is read. The check that should find a mistake runs
+first, and the others only if it does not. A line whose removal nothing finds is dead, and goes.
 """
 
 from __future__ import annotations
@@ -287,6 +287,126 @@ MUTATIONS = {
         "__fmaf_rn(-left[r], value[c], score[r][c])",
         "score[r][c] - left[r] * value[c]",
     ),
+    # Of rows that nothing keeps: a byte of each code is, where there is room.
+    "masses of marks not cleared": ("races", "sample_codes.cu", "      row.marks.bins->set(mark, 0);\n", ""),
+    "counts of marks not cleared": ("plain", "sample_codes.cu", "      row.marks.bins->counts[mark] = 0;\n", ""),
+    "counts of marks without atomics": (
+        "races",
+        "sample_codes.cu",
+        "atomicAdd(&row.marks.bins->counts[mark], 1u);",
+        "row.marks.bins->counts[mark] += 1;",
+    ),
+    "marks cleared for the first row alone": (
+        "races",
+        "sample_codes.cu",
+        "  if (row.has_marks()) {\n    for (int mark",
+        "  if (row.has_marks() && index < gridDim.x) {\n    for (int mark",
+    ),
+    "a far code with a near mark": (
+        "plain",
+        "sample_codes.cu",
+        "return far < float(kFar) ? int(far) : kFar;",
+        "return int(far < 4e8f ? far : 4e8f) & kFar;",
+    ),
+    "marks of another row": (
+        "plain",
+        "sample_codes.cu",
+        "row.marks.of_codes[i] = uint8_t(mark);",
+        "if (index == 0) row.marks.of_codes[i] = uint8_t(mark);",
+    ),
+    "codes behind the last mark that is kept": (
+        "plain",
+        "sample_codes.cu",
+        "(row.mark(i) > kept.mark || row.mark(i) > kept.farthest)",
+        "(row.mark(i) > kept.farthest)",
+    ),
+    "codes of the last mark that is kept": (
+        "plain",
+        "sample_codes.cu",
+        "row.mark(i) > kept.mark ||",
+        "row.mark(i) >= kept.mark ||",
+    ),
+    "far codes read again": (
+        "reads",
+        "sample_codes.cu",
+        "(row.mark(i) > kept.mark || row.mark(i) > kept.farthest)",
+        "(row.mark(i) > kept.mark)",
+    ),
+    "min-p without an eighth more": (
+        "plain",
+        "sample_codes.cu",
+        "const float far = -8.0f * logf(float(args.min_p)) + 1.0f;",
+        "const float far = -8.0f * logf(float(args.min_p));",
+    ),
+    "a mark that top-k cut, whole": (
+        "plain",
+        "sample_codes.cu",
+        "at_last += kept_weight(row, places, top_k, i);",
+        "at_last += row.full_weight(i);",
+    ),
+    "the last mark of top-k forgotten": ("plain", "sample_codes.cu", "mark == top_k.mark ? at_last : 0", "0"),
+    "a mark behind top-k, whole": ("plain", "sample_codes.cu", "if (mark >= top_k.mark)", "if (mark == top_k.mark)"),
+    "a mark that is searched for all": ("plain", "sample_codes.cu", "      needed -= before;\n", ""),
+    "other marks searched": (
+        "plain",
+        "sample_codes.cu",
+        "return !row.has_marks() || row.mark(i) == mark;",
+        "return true;",
+    ),
+    "marks from the farthest on": (
+        "plain",
+        "sample_codes.cu",
+        "team.find_bin(needed, false, at_mark, before)",
+        "team.find_bin(needed, true, at_mark, before)",
+    ),
+    "top-p in a nearer mark than top-k": (
+        "plain",
+        "sample_codes.cu",
+        "if (top_p.mark < top_k.mark || top_p.from > top_k.from)",
+        "if (top_p.from > top_k.from)",
+    ),
+    "all of a mark taken for all": (
+        "plain",
+        "sample_codes.cu",
+        "from == kEverything && mark == Marks::kFar",
+        "from == kEverything",
+    ),
+    "the second read in 32 bits": (
+        "plain",
+        "sample_codes.cu",
+        "const int64_t at = row * args.size + i;",
+        "const int64_t at = int32_t(row * args.size) + i;",
+    ),
+    "the second read of the row before": (
+        "plain",
+        "sample_codes.cu",
+        "const int64_t at = row * args.size + i;",
+        "const int64_t at = (row > 1 ? row - 1 : row) * args.size + i;",
+    ),
+    "a second read beyond the row": (
+        "plain",
+        "sample_codes.cu",
+        "for (int64_t i = begin + team.lane(); i < end; i += 32) own",
+        "for (int64_t i = begin + team.lane(); i <= end; i += 32) own",
+    ),
+    "a second read without guidance": (
+        "plain",
+        "sample_codes.cu",
+        "args.uncond ? load_float<type>(args.uncond, at) : 0.0f",
+        "load_float<type>(args.logits, at)",
+    ),
+    "marks without their room": (
+        "plain",
+        "sample_codes.cu",
+        "sizeof(TeamMemory<kThreadsOfLongest>) + args.size;",
+        "sizeof(TeamMemory<kThreadsOfLongest>);",
+    ),
+    "marks where a byte is missing": (
+        "plain",
+        "sample_codes.cu",
+        "with_marks <= most;",
+        "with_marks <= most + 1;",
+    ),
     "a maximum that passes over NaN": (
         "plain",
         "cache.cu",
@@ -294,8 +414,8 @@ MUTATIONS = {
         "return a > b || b != b ? a : b;",
     ),
 }
-CHECKS = {"plain": "5 40", "asan": "5 12", "races": "5 6 300"}
-SIGNS = ("emulated CUDA", "differs", "a huge case", "ERROR", "runtime error")
+CHECKS = {"plain": "5 40", "asan": "5 12", "races": "5 6 300", "reads": ""}
+SIGNS = ("emulated CUDA", "differs", "a huge case", "ERROR", "runtime error", "than its budget")
 
 
 def plant(file: str, old: str, new: str) -> None:
@@ -325,7 +445,7 @@ def begin() -> None:
 
 def outcome(check: str, words: str) -> str:
     """What the check says of the planted mistake; empty if it finds nothing."""
-    binary = f"build/cuda-emulated/{check}-run-fuzz"
+    binary = f"build/cuda-emulated/{'races-run-reads' if check == 'reads' else f'{check}-run-fuzz'}"
     make = ["make", "-s", "-j2", "-f", MAKEFILE, f"PYTHON={sys.executable}", binary]
     made = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
     if made.returncode:

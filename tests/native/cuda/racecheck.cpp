@@ -58,6 +58,7 @@ const char* absence(uintptr_t at) {
   const auto owner = (at - progress.shared_begin) / progress.shared_stride;
   if (owner == progress.thread / progress.threads_of_block) return nullptr;
   if (progress.ended[owner]) return "a block that has ended";
+  progress.visited[owner] = progress.met_epoch;
   return progress.met_epoch == progress.cluster_epoch ? "a block that may not have begun" : nullptr;
 }
 

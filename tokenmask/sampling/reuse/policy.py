@@ -92,6 +92,8 @@ class Reuse(ABC):
         keeps: something is kept from step to step, so that a generation of which any step is guided must be so in all.
         order_first: slots are chosen before their codes are scored, so that only these are asked; the order may then
             not read predictions.
+        forgets: a full step reads nothing of the cache, so that rows may leave a stage and come back for the next one
+            without what was kept of them.
         gives_taps: it hands taps of the model on. A step that runs a few positions has none for the others, so a
             policy that keeps something refuses the parts of a sampler that ask for taps.
     """
@@ -99,6 +101,7 @@ class Reuse(ABC):
     exact: ClassVar[bool] = True
     keeps: ClassVar[bool] = True
     order_first: ClassVar[bool] = False
+    forgets: ClassVar[bool] = False
     gives_taps: ClassVar[bool] = False
 
     @property
@@ -142,6 +145,7 @@ class NoReuse(Reuse):
     """Every step runs every position."""
 
     keeps: ClassVar[bool] = False
+    forgets: ClassVar[bool] = True
     gives_taps: ClassVar[bool] = True
 
     def score(self, model: MaskedModel, step: ReuseStep, cache: Any) -> Scored:

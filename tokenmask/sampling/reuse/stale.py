@@ -40,6 +40,7 @@ class StaleReuse(Reuse):
     reorder: bool = False
     recompute: Literal["chosen", "open"] = "chosen"
     exact: ClassVar[bool] = False
+    forgets: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         whole("StaleReuse.pre_full", self.pre_full, 0)

@@ -1,0 +1,163 @@
+"""What the commands that draw take, in words for a newcomer.
+
+Does not know: what a command does. Imports nothing that is slow, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tokenmask.cli.arguments import (
+    Commands,
+    add_device,
+    add_force,
+    command,
+    count,
+    counts,
+    grid,
+    not_below_0,
+    not_negative,
+    number,
+    positive,
+    run_folder,
+    seed,
+    share,
+)
+
+
+def generate(commands: Commands) -> None:
+    """``tokenmask generate``."""
+    examples = [
+        'tokenmask generate image --run runs/demo --given text="blue heart" --seed 0 --out heart.png',
+        'tokenmask generate text --run runs/demo --given text="In the beginning" --length 24',
+        "tokenmask generate text --run runs/demo --given image=heart.png --length 8",
+        "tokenmask generate image --run runs/demo --top-k 50 --order RandomScore --out codes.tokens",
+        "tokenmask generate image --run runs/demo --record steps.safetensors",
+    ]
+    parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
+    parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
+    parser.add_argument(
+        "--length", type=count, metavar="N", help="codes to add, for a stream of free length such as text"
+    )
+    parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
+    parser.add_argument("--grid", type=grid, metavar="N,N", help="size of all axes, where more than one is free")
+    parser.add_argument(
+        "--prompts",
+        metavar="FILE",
+        help="many requests at once: a .txt file, each line of which is what --given text= would be, or a .jsonl, "
+        ".csv, .tsv or .parquet file with columns named as streams; samples are numbered by prompt, then by sample",
+    )
+    _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
+
+
+def edit(commands: Commands) -> None:
+    """``tokenmask edit``."""
+    examples = [
+        'tokenmask edit heart.png --run runs/demo --regenerate 0,0,16,16 --given text="blue heart" --out edited.png',
+        'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
+    ]
+    parser = command(commands, "edit", "Make regions of media anew, and leave all else as it is.", examples)
+    parser.add_argument("media", metavar="MEDIA", help="a file, or words (@FILE reads them, with --stream)")
+    parser.add_argument("--stream", metavar="STREAM", help="what it is, where the file's ending does not tell")
+    parser.add_argument(
+        "--regenerate",
+        action="append",
+        default=[],
+        metavar="REGION",
+        help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
+        "again for more (default: everything)",
+    )
+    parser.add_argument(
+        "--level", action="append", type=not_below_0, default=[], metavar="N", help="only this level, from 0"
+    )
+    parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
+    parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
+    parser.add_argument(
+        "--length",
+        type=counts,
+        metavar="N",
+        help="codes in place of the region, for text; LEAST:MOST lets the model say how many",
+    )
+    parser.add_argument(
+        "--strength",
+        type=share,
+        metavar="P",
+        help="make only this share of the region anew: a variation (default: all)",
+    )
+    _drawing(parser, "It is a condition")
+
+
+def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
+    """The run that draws, what it is given, how it draws, and where media go."""
+    parser.add_argument("--run", type=run_folder, metavar="RUN", help="the run folder (default: the model that ships)")
+    add_device(parser, "the models and the networks of tokenizers compute")
+    parser.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what is given of a stream: for text words, or @FILE to read them (@@ for a real @); for other media the "
+        f"path of a file, or of a .tokens file. {given}; again for more",
+    )
+    parser.add_argument(
+        "--negative", action="append", default=[], metavar="NAME=VALUE", help="what guidance pushes away from"
+    )
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="WEIGHT:NAME=VALUE",
+        help="a further condition, such as 1.5:text=sun; again for more",
+    )
+    parser.add_argument(
+        "--budget",
+        type=count,
+        metavar="N",
+        help="most passes through the model, with the settings that `tokenmask tune` found for so many (default: the "
+        "recipe's settings)",
+    )
+    parser.add_argument("--steps", type=count, metavar="N", help="decoding steps (default: the recipe's)")
+    parser.add_argument(
+        "--guidance", type=number, metavar="S", help="pull towards the condition; 1 is none (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=not_negative,
+        metavar="T",
+        help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--top-k", type=count, metavar="N", help="draw from the N likeliest codes (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--top-p",
+        type=share,
+        metavar="P",
+        help="draw from the likeliest codes that together have the probability P (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--order",
+        metavar="SCORE",
+        help="which slots are revealed first: ConfidenceScore, MarginScore, EntropyScore, RandomScore, HaltonScore, "
+        "QLDSScore, or the class path of another (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="a field of the sampler, as under `sampler` in the recipe of the run, such as pick.min_p=0.05 or "
+        "schedule.class_path=UniformSchedule; again for more",
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
+    parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many to draw (default: 1)")
+    parser.add_argument(
+        "--record", metavar="FILE", help="keep what stood after each step in a file, for `tokenmask show`"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="a file (several samples are numbered), of media or, if it ends in .tokens, of codes; or a folder; "
+        "without it text is printed and other media go to STREAM-SEED-SAMPLE.png or the like here",
+    )
+    add_force(parser)
