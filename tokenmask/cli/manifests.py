@@ -175,6 +175,7 @@ def _json_lines(path: Path) -> Iterator[Found]:
 
 
 def _json_array(path: Path) -> Iterator[Found]:
+    number = 0
     with _opened(path, "") as (file, begin):
         try:
             for number, entry, place in elements(file, begin):
@@ -185,10 +186,15 @@ def _json_array(path: Path) -> Iterator[Found]:
         except UnicodeDecodeError:
             raise
         except (ValueError, RecursionError) as error:
-            raise ValueError(
+            told = ValueError(
                 f"{path} must be a JSON array of objects, [{{...}}, {{...}}], but is not ({error}); write it so, or an "
                 "object a line as .jsonl"
-            ) from error
+            )
+            if not number:
+                raise told from error
+            where = f"what stands behind element {number} of {path}"
+            told = ValueError(f"{where} is not read, since it is no part of a JSON array ({error}); mend it there")
+            yield number + 1, where, told, -1
 
 
 def _csv(path: Path) -> Iterator[Found]:
