@@ -31,7 +31,7 @@ def sound(run, frames: int, seed: int) -> Request:
     "sampler", [DECIDING, replace(DECIDING, revoke=RevokeDrawn(0.5, Linear()))], ids=["deciding", "and revoking"]
 )
 def test_a_schedule_that_decides(run, sampler):
-    """Of seven levels each; a row that is done waits for the others, and its next level begins where it would alone."""
+    """Of seven levels each; a row that is done leaves the others, and its next level begins where it would alone."""
     requests = [sound(run, 6, 1), sound(run, 6, 2), sound(run, 9, 3)]
     together = filled(run, sampler, *requests)
     assert together == [filled(run, sampler, one)[0] for one in requests]
