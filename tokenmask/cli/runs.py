@@ -29,8 +29,8 @@ def generate(arguments: argparse.Namespace) -> int:
     paths = free_paths(arguments, name, modality, None if held is None else len(held.where))
     size: dict[str, Any] = {"length": arguments.length, "grid": arguments.grid, "duration_seconds": arguments.duration}
     if held is not None:
-        wish = Wish(name, None, invariant=True, keep_original=None, options={"seed": arguments.seed}, **size)
-        held = fillable(held, run, wish)
+        length, grid, seconds = arguments.length, arguments.grid, arguments.duration
+        held = fillable(held, run, Wish(name, None, length, grid, seconds, True, None, {"seed": arguments.seed}))
         given, samples = list(held.given.values()), arguments.num_samples
         if paths is not None:  # one that fails keeps its number
             paths = [path for number in held.given for path in paths[number * samples : (number + 1) * samples]]

@@ -14,7 +14,6 @@ from typing import Any
 from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of
 from tokenmask.cli.manifests import as_json
-from tokenmask.cli.packed import Part
 from tokenmask.files import text_of
 
 _FIRST_KEY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"((?:[^"\\]|\\.)*)"\s*:')
@@ -129,17 +128,16 @@ def _entries(
         return
     others: dict[str, Any] = {}
     if isinstance(value, dict):
-        words = next((one for one in WORDS if one in value), None)
-        others = {one: as_json(own) for one, own in value.items() if one != words}
-        value = value.get(words) if words else None
+        column = next((one for one in WORDS if one in value), None)
+        others = {one: as_json(own) for one, own in value.items() if one != column}
+        value = value.get(column) if column else None
     try:
         said = captions(value)
     except ValueError as error:
         yield Entry(where, {}, problem=f"{folder / table}, {name!r}: {error}; mend it")
         return
     split = split_of(table) or split_of(path.relative_to(folder))
+    key = path.relative_to(folder).as_posix()
     for one in said or [""]:
-        media: dict[str, str | Path | Part] = {modality: path}
-        if one:
-            media["text"] = one
-        yield Entry(path.relative_to(folder).as_posix(), media, split, others)
+        words = {"text": one} if one else {}
+        yield Entry(key, {modality: path, **words}, split, others)
