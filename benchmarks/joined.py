@@ -1,9 +1,9 @@
-"""Records a second of ``training.records`` padded and joined: python benchmarks/joined.py [--steps 12] [--out FILE.json].
+"""Records a second, padded and joined (``training.records``): benchmarks/joined.py [--steps 12] [--out FILE.json].
 
-Captions (names of emoji) and verses of the data that ships, in the text tokenizer that ships, by the model of recipe
-``captions``. All ways take the same steps in turn, so what else the machine does meets them alike: "alike" batches are
-sorted by length, "mixed" ones as drawn (``training.lengths``), and each pair has the same batches, masks and first
-losses. Figures are medians of CPU time of one thread.
+Captions (names of emoji) and verses of the data that ships, in the text tokenizer that ships, by the model of
+recipe ``captions``. All ways take the same steps in turn, so what else the machine does meets them alike: "alike"
+batches are sorted by length, "mixed" ones as drawn (``training.lengths``), and each pair has the same batches, masks
+and first losses. Figures are medians of CPU time of one thread.
 """
 
 from __future__ import annotations

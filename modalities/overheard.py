@@ -2,9 +2,10 @@
 
 Arrow: stderr of the process --**overheard**--> lines. Does not know: which decoder, media.
 
-FFmpeg (in decord) and mpg123 (in libsndfile) have no other way to say that they left something out. The file
-descriptor belongs to the whole process; so it is taken in the main thread alone, as commands and their workers read,
-and what others print meanwhile is passed on afterwards. In other threads the lines stay what they are: noise.
+FFmpeg (in decord), mpg123 (in libsndfile) and libtiff (in Pillow) have no other way to say that they left something
+out. The file descriptor belongs to the whole process; so it is taken in the main thread alone, as commands and their
+workers read, and what others print meanwhile is passed on afterwards. In other threads the lines stay what they are:
+noise.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _OF_DECODERS = (
     re.compile(  # "[h264 @ 0x55] no frame!", "[src/libmpg123/a.c:18] error: no", of decord "[07:22:08] /x.cc:8: no"
         rb"\[[^\]\n]* @ 0x[0-9a-f]+\] |\[[^\]\n]*libmpg123/[^\]\n]*\] (?:error|warning|debug2?): |"
         rb"\[\d\d:\d\d:\d\d\] \S+\.(?:cc|h):\d+: |(?=Truncating packet of size )|(?=Note: (?:Illegal|Hit end))|"
-        rb"Warning: (?=Xing stream size|Encountered more data)"
+        rb"Warning: (?=Xing stream size|Encountered more data)|"
+        rb"(?=(?:TIFF|ZIP|LZW|LZMA|ZSTD|Fax[34]|PackBits|O?JPEG|Pixar|WebP)\w*: )"  # of libtiff
     )
 )
 _OF_SEEKING = b"Xing stream size"  # nobody seeks here

@@ -24,20 +24,9 @@ _AU_READ = (0, 1, 2, 3, 4, 5, 6, 7, 23, 25, 26, 27)
 _OGG = {b"Speex   ": "Speex", b"\x80theora": "a film (Theora)", b"CELT    ": "CELT"}
 _OGG |= {b"PCM     ": "OggPCM", b"BBCD\x00": "a film (Dirac)", b"\x80kate\x00\x00": "words (Kate)"}
 _AIFC_READ = (
-    b"NONE",
-    b"sowt",
-    b"twos",
-    b"in24",
-    b"in32",
-    b"ni24",
-    b"42ni",
-    b"23ni",
-    b"fl32",
-    b"FL32",
-    b"fl64",
-    b"FL64",
+    *(b"NONE", b"sowt", b"twos", b"in24", b"in32", b"ni24", b"42ni", b"23ni", b"fl32", b"FL32", b"fl64", b"FL64"),
+    *(b"ulaw", b"ULAW", b"alaw", b"ALAW", b"ima4", b"GSM ", b"DWVW", b"raw "),
 )
-_AIFC_READ += (b"ulaw", b"ULAW", b"alaw", b"ALAW", b"ima4", b"GSM ", b"DWVW", b"raw ")
 _CAF_READ = (b"lpcm", b"ulaw", b"alaw", b"alac")
 
 

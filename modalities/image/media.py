@@ -29,6 +29,7 @@ from tokenmask.modalities.image.chunks import (
     spare_bytes,
     white_is_zero,
 )
+from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 
@@ -159,8 +160,13 @@ class Image(Medium):
 
         if not path_of("path of an image", path).is_file():
             raise ValueError(f"an image is read from a file, but {path} is none; check the path")
+        image: Self | None = None
+        lines: list[str] = []
+        heard = (
+            overheard() if Path(path).suffix.lower() in (".tif", ".tiff") else contextlib.nullcontext(lines)
+        )  # libtiff prints
         try:
-            with _long_texts(), pillow.open(path) as picture:
+            with heard as lines, _long_texts(), pillow.open(path) as picture:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     spare = spare_bytes(picture, path)
@@ -179,7 +185,6 @@ class Image(Medium):
                         tell(f"{path} has {extra} band(s) beside its colours, which are left out")
                     if others := _others(picture):
                         tell(f"{path} has {others + 1} frames or pages; the first is taken")
-                    return image
         except (
             OSError,
             SyntaxError,
@@ -192,9 +197,14 @@ class Image(Medium):
             pillow.DecompressionBombError,
         ) as error:
             reason = " ".join(str(error).split()) or "it asks for more memory than there is"
+            reason += f", {in_words(lines)}" if lines else ""
             raise ValueError(
                 f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
             ) from error
+        if image is not None:
+            if lines:
+                tell(f"{path} is damaged: {in_words(lines)}")
+            return image
         raise ValueError(
             f"an image may have up to {MAX_PIXELS} pixels, but {path} is {width} x {height}; shrink it first"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,14 @@ def test_names_and_damage_of_files_in_cells() -> None:
     ],
 )
 def test_wrong_arrays_are_one_sentence(tmp_path: Path, text: str, reason: str) -> None:
+    """One that breaks off keeps what is before."""
     (tmp_path / "m.json").write_text(text)
+    if text.startswith("["):
+        first, last = rows(tmp_path / "m.json", ["text"])
+        assert first.values == {"text": "a"} and not first.problem
+        wanted = rf"what stands behind element 1 of .*m\.json is not read, .* \({reason}.*\); mend it there"
+        assert re.fullmatch(wanted, last.problem)
+        return
     with pytest.raises(
         ValueError, match=rf"m\.json must be a JSON array of objects, .* but is not \({reason}.*\); write"
     ):

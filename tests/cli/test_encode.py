@@ -63,7 +63,7 @@ def test_words_of_a_manifest_are_encoded_by_key(run, tmp_path, call, refusal, ca
     ("name", "content", "why"),
     [
         ("m.csv", b"image\na.png,b\n", "at most the 1 cells"),
-        ("m.csv", b'image\n"a.png\n', "line 2 is not"),
+        ("m.csv", b'image\n"a.png\n', "m.csv opens a quote that is not closed"),
         ("m.csv", b"picture\na.png\n", "must have one of image"),
         ("m.csv", b"\xff\xfa", "UTF-8"),
         ("m.parquet", b"PAR1 and no more", "whole Parquet table"),

@@ -3,7 +3,11 @@
 import gzip
 import json
 import os
+from datetime import timedelta
+from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.test_layouts import BOTH, SPOKEN, png, put, shard, wav, words_of
@@ -189,3 +193,51 @@ def test_a_column_of_names_without_endings(tmp_path, capsys):
     put(tmp_path / "d", {"audio/30.wav": wav(2), "audio/0.wav": wav(3)})  # now start_time could be meant too
     assert find(tmp_path / "d", ["text", "audio"]) is None
     assert find(tmp_path / "d", ["text", "audio"], {"audio": "youtube_id"}).columns == ["youtube_id", "caption"]
+
+
+def test_a_table_of_which_no_row_can_be_read_is_not_passed_over(tmp_path):
+    """An open quote in its first row takes all others with it: pictures without words would be left."""
+    put(tmp_path / "d", {"0.png": png(0), "1.png": png(1), "metadata.csv": 'file_name,text\n0.png,"a\n1.png,b\n'})
+    with pytest.raises(ValueError, match=r"line 2 of .*metadata\.csv opens a quote"):
+        items([tmp_path / "d"], BOTH)
+    (tmp_path / "d/metadata.csv").rename(tmp_path / "d/train.csv")
+    with pytest.warns(UserWarning, match=r"d/train\.csv tells of no files: line 2 of .*train\.csv opens a quote"):
+        assert len(items([tmp_path / "d"], BOTH)) == 2
+
+
+def test_files_that_a_table_names_by_a_way_up_have_keys_of_their_own(tmp_path):
+    """meta/../images/0.png is images/0.png; a file outside of the folder is called by its line."""
+    put(tmp_path, {"d/images/0.png": png(0), "other/1.png": png(1)})
+    rows = [{"file_name": "../images/0.png", "text": "a"}, {"file_name": "../../other/1.png", "text": "b"}]
+    put(tmp_path / "d", {"meta/metadata.jsonl": "\n".join(map(json.dumps, rows))})
+    found = items([tmp_path / "d"], BOTH)
+    assert [(item.key, item.media["text"]().text) for item in found] == [
+        ("d/images/0.png", "a"),
+        ("d/meta/metadata.jsonl:2", "b"),
+    ]
+    assert build(found, tokenizers(), tmp_path / "corpus", 1, [str(tmp_path / "d")]) == 0
+    assert len(Corpus(tmp_path / "corpus")) == 2
+
+
+def test_cells_of_odd_kinds_fail_alone_or_are_kept_as_words(tmp_path):
+    put(tmp_path, {"0.png": png(0)})
+    image = {"image": "0.png", "text": "a"}
+    rows = [image | {"split": ""}, image | {"key": ["k"]}, {"image": "", "text": "b"}, image | {"text": 5}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    reasons = [getattr(next(iter(item.media.values())), "reason", "") for item in items([tmp_path / "m.jsonl"], BOTH)]
+    assert reasons[0] == "" and [reason.partition(" of ")[0] for reason in reasons[1:]] == [
+        "line 2",
+        "line 3",
+        "line 4",
+    ]
+    assert "must have words or a number as its key, got ['k']; write one" in reasons[1]
+    assert "must give the path of a file for 'image', got ''; leave the cell out" in reasons[2]
+    assert "for 'text', got int; write it in quotes" in reasons[3]
+    others = {"price": Decimal("1.50"), "took": timedelta(seconds=3), "pairs": [("a", 1)]}
+    columns = {name: pa.array([one]) for name, one in others.items() if name != "pairs"}
+    columns["pairs"] = pa.array([others["pairs"]], pa.map_(pa.string(), pa.int64()))
+    pq.write_table(pa.table({"image": ["0.png"], "text": ["a"], **columns}), tmp_path / "m.parquet")
+    found = items([tmp_path / "m.parquet"], BOTH)
+    assert build(found, tokenizers(), tmp_path / "corpus", 1) == 0
+    (record,) = Corpus(tmp_path / "corpus")
+    assert record.metadata == {"price": "1.50", "took": "0:00:03", "pairs": [["a", 1]]}

@@ -78,3 +78,15 @@ def test_a_corpus_keeps_the_other_rows_and_its_exit_code_says_so(tmp_path, run, 
     assert "2 records written, 0 there before, 1 failed" in printed.out
     assert f"line 4 of {tmp_path / 't.csv'} {ENDED} with the 1 line behind it" in printed.err
     assert [record.key for record in Corpus(tmp_path / "c")] == ["k1", "k2"]
+
+
+def test_an_array_of_json_that_breaks_off_keeps_what_is_before(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    found, (wrong,) = read(path, '[{"text": "a"}, {"text": "b"}, {"te')
+    assert found == ["a", "b"]
+    assert wrong.startswith(
+        f"what stands behind element 2 of {path} is not read, since it is no part of a JSON array ("
+    )
+    assert wrong.endswith("; mend it there")
+    with pytest.raises(ValueError, match=r"t\.json must be a JSON array of objects"):
+        read(path, '[{"te')

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image as pillow
 
 from tokenmask.modalities.audio import AudioClip
+from tokenmask.modalities.image import Image
 from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.modalities.video import media as video
 
@@ -64,6 +66,19 @@ def test_a_damaged_mp3_is_said_by_name(tmp_path: Path, capfd: pytest.CaptureFixt
     path.write_bytes(held)
     with pytest.warns(UserWarning, match=r"x\.mp3: .*its decoder says: "):
         assert AudioClip.load(path).samples.shape[1] > 60000
+    assert capfd.readouterr().err == ""
+
+
+def test_what_libtiff_prints_is_in_the_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    pillow.fromarray(pixels).save(tmp_path / "x.tif", compression="tiff_adobe_deflate")
+    held = bytearray((tmp_path / "x.tif").read_bytes())
+    held[2000:2500] = b"\xff" * 500
+    (tmp_path / "x.tif").write_bytes(held)
+    with pytest.raises(
+        ValueError, match=r"x\.tif must be a whole image file, .*, its decoder says: ZIPDecode: .*\); export"
+    ):
+        Image.load(tmp_path / "x.tif")
     assert capfd.readouterr().err == ""
 
 

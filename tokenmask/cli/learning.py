@@ -53,8 +53,9 @@ def media_of(name: str, found: Sequence[Item], recipe: Recipe) -> tuple[Sequence
         failures(told, len(told))
         failed += told
         training, held_out = split_in_two(files, held, (number for number in good if number not in odd))
-    if not training:
+    if len(training) < 2:  # too few for most, and then a corpus that would list them is not built
         failures(failed[:5], len(failed))
+    if not training:
         raise ValueError(
             f"the recipe has a stream {name!r}, but the training part of the data holds no {modality}; "
             "add such data, or name a tokenizer folder with --tokenizer NAME=FOLDER"

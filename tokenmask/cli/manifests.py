@@ -107,7 +107,7 @@ def _cell(value: Any) -> Any:
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON can hold it, where there is an obvious way; of bytes, how many there are."""
+    """A value as JSON can hold it; of bytes, how many there are, of what JSON has no kind for, its words."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, float):
@@ -115,8 +115,10 @@ def as_json(value: Any) -> Any:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {name: as_json(inner) for name, inner in value.items()}
-    return [as_json(inner) for inner in value] if isinstance(value, list) else value
+        return {str(name): as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(inner) for inner in value]
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -173,6 +175,7 @@ def _json_lines(path: Path) -> Iterator[Found]:
 
 
 def _json_array(path: Path) -> Iterator[Found]:
+    number = 0
     with _opened(path, "") as (file, begin):
         try:
             for number, entry, place in elements(file, begin):
@@ -183,10 +186,15 @@ def _json_array(path: Path) -> Iterator[Found]:
         except UnicodeDecodeError:
             raise
         except (ValueError, RecursionError) as error:
-            raise ValueError(
+            told = ValueError(
                 f"{path} must be a JSON array of objects, [{{...}}, {{...}}], but is not ({error}); write it so, or an "
                 "object a line as .jsonl"
-            ) from error
+            )
+            if not number:
+                raise told from error
+            where = f"what stands behind element {number} of {path}"
+            told = ValueError(f"{where} is not read, since it is no part of a JSON array ({error}); mend it there")
+            yield number + 1, where, told, -1
 
 
 def _csv(path: Path) -> Iterator[Found]:

@@ -104,6 +104,10 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         value = _said(row, name, value, words=inline)
         if inline and not value.strip() and any(row.values.get(other) for other in modalities if other != name):
             continue  # an empty caption is none
+        if not inline and not value.strip():
+            raise ValueError(
+                f"{row.where} must give the path of a file for {name!r}, got {value!r}; leave the cell out"
+            )
         if not inline and "://" in value:
             raise ValueError(
                 f"{row.where} must give the path of a file for {name!r}, got the address {value[:80]}; addresses are "
@@ -111,7 +115,7 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
             )
         (words if inline else paths).append(value)
         media[name] = Loader(medium(modality), value if inline else path.parent / value)
-    said = row.values.get("split")
+    said = row.values.get("split") or None
     split = said if said in (None, TRAIN, HELD_OUT) else SPLITS.get(str(said).lower())
     if said is not None and split is None:
         raise ValueError(
@@ -119,7 +123,10 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
             "one of these, or nothing"
         )
     group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
-    key = str(row.values.get("key", f"{path.name}:{row.number}{row.part}"))
+    named = row.values.get("key", f"{path.name}:{row.number}{row.part}")
+    if not isinstance(named, str | int | float):
+        raise ValueError(f"{row.where} must have words or a number as its key, got {str(named)[:60]}; write one")
+    key = str(named)
     try:
         path_below(key)
     except ValueError as error:
@@ -144,7 +151,8 @@ def _said(row: manifests.Row, name: str, value: Any, *, words: bool) -> str:
     if isinstance(value, list):
         got = f"a list of {len(value)}; write a row for each" if not words else f"a list of {len(value)}"
     what = "words, or a list of them," if words else "one path, or the file itself as bytes or base64,"
-    raise ValueError(f"{row.where} must give {what} for {name!r}, got {got}")
+    advice = "" if ";" in got else "; write it in quotes" if isinstance(value, int | float) else "; mend the row"
+    raise ValueError(f"{row.where} must give {what} for {name!r}, got {got}{advice}")
 
 
 def _embedded(path: Path, row: manifests.Row, name: str, modality: str, held: Embedded) -> Loader:

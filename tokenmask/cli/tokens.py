@@ -56,7 +56,11 @@ def fit(arguments: argparse.Namespace) -> int:
     if not training:
         failures(failed, len(found))
         raise ValueError(f"a tokenizer needs items to learn from, but none of {len(found)} is left; give more data")
-    tokenizer = learn(kind, training, options, seed=arguments.seed, folder=out / "fit")
+    try:
+        tokenizer = learn(kind, training, options, seed=arguments.seed, folder=out / "fit")
+    except ValueError:
+        failures(failed, len(found))  # without which there may be too few
+        raise
     tokenizer.save(out)
     report(out, tokenizer, training, held_out)
     return failures(failed, len(found))

@@ -61,6 +61,9 @@ class Draw:
         return self.table.records(self.rows)
 
 
+BUCKET_WIDTH = 16  # positions; records whose lengths are alike within them stand in any order
+
+
 class Mixture:
     """An iterator of batches over one or more corpora.
 
@@ -97,7 +100,7 @@ class Mixture:
         batch_positions: int | None = None,
         length: Callable[[Record], int] | None = None,
         lengths: Callable[[RecordTable], np.ndarray] | None = None,
-        bucket_width: int = 16,
+        bucket_width: int = BUCKET_WIDTH,
         shuffle_window: int = 2048,
         by: Literal["records", "positions"] = "records",
         epochs: int | None = None,

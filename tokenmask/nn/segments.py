@@ -38,7 +38,7 @@ class Stretch:
         """[n, ...] -> [b, l, ...], zeros where no position is."""
         if self.at is not None:
             x = x.new_zeros(self.rows * self.length, *x.shape[1:]).index_copy(0, self.at, x)
-        return x.unflatten(0, (self.rows, self.length))
+        return x.view(self.rows, self.length, *x.shape[1:])
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """float [n, H, C] each -> [n, H, C], new."""
@@ -62,7 +62,7 @@ class Segments:
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """float [1, H, T, C] each -> [1, H, T, C], new."""
         sizes = [stretch.size for stretch in self.stretches]
-        parts = [x[0].transpose(0, 1).split(sizes) for x in (query, key, value)]
+        parts = [torch.split(x[0].transpose(0, 1), sizes) for x in (query, key, value)]
         mixed = [stretch.attend(*part) for stretch, *part in zip(self.stretches, *parts, strict=True)]
         return torch.cat(mixed).transpose(0, 1)[None]
 

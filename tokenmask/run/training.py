@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from tokenmask.corpus import TRAIN, Corpus, Mixture
+from tokenmask.corpus.mixture import BUCKET_WIDTH
 from tokenmask.devices import device_named
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, start_rows, transfer
@@ -108,7 +109,7 @@ def prepare(
         seed=training.seed,
         batch_size=training.batch_size,
         lengths=partial(packing.table_positions, layout),
-        **({} if training.lengths == "alike" else {"bucket_width": packing.max_positions}),
+        bucket_width=BUCKET_WIDTH if training.lengths == "alike" else packing.max_positions,
         by=training.mix_by,
     )
     return Trainer(

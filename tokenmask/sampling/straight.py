@@ -178,6 +178,6 @@ class Straight:
 
 def _joined(answers: Sequence[_Answer]) -> _Answer:
     """Of a model that answers one range in pieces."""
-    others = [answer[2] for answer in answers if answer[2] is not None]
-    index, logits = torch.cat([answer[0] for answer in answers]), torch.cat([answer[1] for answer in answers])
-    return index, logits, torch.cat(others) if others else None, answers[0][3]
+    index, logits, uncond, strength = zip(*answers, strict=True)
+    others = [one for one in uncond if one is not None]
+    return torch.cat(index), torch.cat(logits), torch.cat(others) if others else None, strength[0]

@@ -171,7 +171,7 @@ void samples(int64_t size, bool is_unkept = false) {
   Array<bool> allowed(rows * size + 1);
   Array<int64_t> counters(rows), seeds(rows);
   Array<float> temperatures(rows), guidances(rows);
-  const int64_t kind = is_unkept && chance(3) ? 6 : below(9);
+  const int64_t kind = is_unkept && chance(2) ? 6 + 2 * below(2) : below(9);
   for (int64_t i = 0; i < rows * size; ++i) {
     store_float<type>(logits.get(), i, score(kind));
     store_float<type>(uncond.get(), i, score(kind == 0 ? 5 : kind));
@@ -207,8 +207,14 @@ void samples(int64_t size, bool is_unkept = false) {
     args.temperature = chance(3) ? 0.2f + std::fabs(normal()) : 1.0f;
     args.top_k = chance(3) ? 0 : 2 + below(chance(2) ? 100 : size);
     args.top_p = chance(3) ? 1.0 : std::uniform_real_distribution<double>(0.3, 1.0)(generator);
-    // Just at a code, where these are eighths.
-    args.min_p = chance(2) ? 0.0 : double(weight(-float(below(80)) / 8)) / kFullWeight;
+    args.min_p = 0.0;
+    if (kind == 6 && chance(2)) {  // just at a code, since these are eighths
+      args.uncond = nullptr;
+      args.temperature = 1.0f;
+      args.top_k = 0;
+      args.top_p = 1.0;
+      args.min_p = double(weight(-float(1 + below(8)) / 8)) / kFullWeight;
+    }
   }
   if (kind == 8) {  // logits at the end of all floats, which have mass all the same
     args.temperatures = nullptr;

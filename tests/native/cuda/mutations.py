@@ -332,12 +332,6 @@ MUTATIONS = {
         "(row.mark(i) > kept.mark || row.mark(i) > kept.farthest)",
         "(row.mark(i) > kept.mark)",
     ),
-    "min-p without an eighth more": (
-        "plain",
-        "sample_codes.cu",
-        "const float far = -8.0f * logf(float(args.min_p)) + 1.0f;",
-        "const float far = -8.0f * logf(float(args.min_p));",
-    ),
     "a mark that top-k cut, whole": (
         "plain",
         "sample_codes.cu",

@@ -5,6 +5,7 @@ Arrow: folder --**tables**--> entries. Does not know: other layouts, how media a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, captions, modality_of, split_of, told
 from tokenmask.cli.packed import Part
 from tokenmask.cli.spool import Spool
+from tokenmask.telling import tell
 
 _KINDS = (".csv", ".tsv", ".jsonl")
 _OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
@@ -44,6 +46,11 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             if name.stem == "metadata":
                 raise
             continue  # a table of something else
+        problem = next((row.problem for row in rows if not row.columns), "")
+        if problem and not any(row.columns for row in rows):
+            if name.stem == "metadata":
+                raise ValueError(problem)
+            tell(f"{folder / name} tells of no files: {problem}")
         places = _places(folder / name, rows, modalities, columns, beside[:_MOST])
         places |= _by_stem(folder, files, rows, [one for one in modalities if one not in places], columns)
         if places:
@@ -171,7 +178,8 @@ def _entries(
         return [Entry(where, {}, problem=f"line {row.number} of {folder / name}, {words!r}: {error}; mend the line")]
     if not paths:
         return [Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")]
-    inside = paths[0].is_relative_to(folder)
+    place = Path(os.path.normpath(paths[0].absolute()))  # meta/../images/1.png is images/1.png
+    home = Path(os.path.normpath(folder.absolute()))
     split = SPLITS.get(str(row.values.get("split", "")).lower()) or split_of(name)
-    key = paths[0].relative_to(folder).as_posix() if inside else where
+    key = place.relative_to(home).as_posix() if place.is_relative_to(home) else where
     return [Entry(key, media | ({"text": one} if one else {}), split, others) for one in said or [""]]
