@@ -92,9 +92,9 @@ Result reveal_on_cpu(const at::Tensor& logits_in, const at::Tensor& index_in, co
   draws.top_k = top_k;
   draws.top_p = top_p;
   draws.min_p = min_p;
-  raise_failure(run_rows(many, draws.size,
-                         [&](int64_t begin, int64_t end) { return sample_codes_cpu(draws, begin, end); }),
-                "sample_codes", "allowed logits");
+  raise_failure(
+      run_rows(many, draws.size, [&](int64_t begin, int64_t end) { return sample_codes_cpu(draws, begin, end); }),
+      "sample_codes", "allowed logits");
 
   const int32_t* before = ids.const_data_ptr<int32_t>();
   const float* known = score.const_data_ptr<float>();

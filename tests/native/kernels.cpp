@@ -253,8 +253,9 @@ void check_sample_codes(int64_t rows, int64_t size, int64_t top_k, double top_p,
       args.logprob = sure.get();
       args.entropy = nullptr;
       args.margin = gap.get();
-      require(kernels->sample_codes(args, 0, rows) == kNoFailure && again == codes && sure == known[0] && gap == known[2],
-              "sample_codes without entropy", kernels->name);
+      require(
+          kernels->sample_codes(args, 0, rows) == kNoFailure && again == codes && sure == known[0] && gap == known[2],
+          "sample_codes without entropy", kernels->name);
     }
   }
 }

@@ -20,7 +20,7 @@ struct SampleCodesArgs {
   const float* guidances;     // [rows], or null: `guidance`
   int32_t* codes;             // [rows] out, like the next three
   float* logprob;
-  float* entropy;             // on the CPU null where nobody reads it: then it is not made
+  float* entropy;  // on the CPU null where nobody reads it: then it is not made
   float* margin;
   int64_t rows, size;
   int64_t allowed_stride;  // 0 or size
