@@ -7,7 +7,7 @@ constraints, revocations, reuse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
-from tokenmask.ops.reveal import STATISTICS, reveal, reveal_in_parts, revealed
+from tokenmask.ops.reveal import STATISTICS, Revealed, reveal, reveal_in_parts, revealed
 from tokenmask.sampling.constraint import AllowAll
 from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
 from tokenmask.sampling.pick import Categorical
@@ -124,7 +124,8 @@ class Straight:
         is_one_op = mine.device.type in ONE_OP
         slots = mine.view(-1).nonzero().view(-1)
         kept = (pick.top_k, float(pick.top_p), float(pick.min_p), offset, by)
-        write = reveal  # what is handed over is looked at in the first step; later ones hand over the like
+        # What is handed over is looked at in the first step; later ones hand over the like.
+        write: Callable[..., Revealed] = reveal
         for index in range(total):
             look_again()
             many, number, before = slots.shape[0], state.step, Progress(index, total)
@@ -177,6 +178,6 @@ class Straight:
 
 def _joined(answers: Sequence[_Answer]) -> _Answer:
     """Of a model that answers one range in pieces."""
-    index, logits, uncond = ([answer[part] for answer in answers] for part in range(3))
+    index, logits, uncond, strength = zip(*answers, strict=True)
     others = [one for one in uncond if one is not None]
-    return torch.cat(index), torch.cat(logits), torch.cat(others) if others else None, answers[0][3]
+    return torch.cat(index), torch.cat(logits), torch.cat(others) if others else None, strength[0]
