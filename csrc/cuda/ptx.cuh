@@ -29,6 +29,13 @@ __device__ void wait_for_groups() {
   asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
 }
 
+// A half as a float; of a NaN some NaN.
+__device__ inline float widen_half(uint16_t bits) {
+  float wide;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(bits));
+  return wide;
+}
+
 // Blocks of a cluster, which run at once and read each other's shared memory: which one this is, and of how many; a
 // barrier of all their threads, behind which each sees what the others wrote; what stands at the same place of another
 // block's. Before sm_90 there are none, and nobody calls these.

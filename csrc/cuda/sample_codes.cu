@@ -26,6 +26,28 @@ struct Marks {
   }
 };
 
+// The temperature of a row, by which many floats of 0 and less are divided. What they become is the rounded quotient but
+// where weights, surprises and marks do not tell: next to 0, where products lose bits, and NaN in place of -infinity.
+// Source: Markstein, Computation of elementary functions on the IBM RISC System/6000, 1990, theorem of the quotient.
+struct Heat {
+  float temperature;
+  float scale;  // to temperatures whose inverse is no subnormal
+  float scaled, inverse;
+
+  __device__ explicit Heat(float given) : temperature(given) {
+    scale = given < 0x1p-60f ? 0x1p64f : given > 0x1p60f ? 0x1p-64f : 1.0f;
+    scaled = multiply(given, scale);
+    inverse = divide(1.0f, scaled);
+  }
+
+  __device__ float quotient(float below) const {
+    const float over = multiply(below, scale);
+    const float near = multiply(over, inverse);
+    const float nearer = __fmaf_rn(__fmaf_rn(-near, scaled, over), inverse, near);
+    return __fmaf_rn(__fmaf_rn(-nearer, scaled, over), inverse, nearer);
+  }
+};
+
 template <FloatType type, bool cached>
 struct Row {
   const SampleCodesArgs& args;
@@ -33,7 +55,8 @@ struct Row {
   float* kept;    // [end - begin], if cached
   int64_t begin;  // of what the own block has
   Marks marks;
-  float guidance, temperature, largest;
+  float guidance, largest;
+  Heat heat;
 
   __device__ bool is_allowed(int64_t i) const {
     return !args.allowed || is_set(args.allowed, row * args.allowed_stride + i);
@@ -54,11 +77,10 @@ struct Row {
     return computed_z(i);
   }
 
-  __device__ float x(int64_t i) const {
-    const float below = add(z(i), -largest);
-    return temperature == 1.0f ? below : divide(below, temperature);
+  __device__ float below(int64_t i) const { return add(z(i), -largest); }
+  __device__ int32_t full_weight(int64_t i) const {
+    return weight(heat.temperature == 1.0f ? below(i) : heat.quotient(below(i)));
   }
-  __device__ int32_t full_weight(int64_t i) const { return weight(x(i)); }
   __device__ bool has_marks() const { return !cached && marks.bins; }
   __device__ int mark(int64_t i) const { return marks.of_codes[i]; }
   __device__ int32_t key(int64_t i) const { return order_key(z(i)); }
@@ -91,19 +113,42 @@ __device__ Extremes read_row(const Team<kSize, kSpread>& team, const Places& pla
   struct Both {
     uint4 cond, uncond;
   };
-  walk_vectors<kPer>(
-      team.thread, kSize, places.end - places.begin, head == head_of(uncond, kBytes) ? head : args.size,
-      [&](int64_t i) {
-        const uint4 cond = load_vector(logits, i * kBytes);
-        return Both{cond, args.uncond ? load_vector(uncond, i * kBytes) : cond};
-      },
-      [&](int64_t i, const Both& both) {
+  const auto single = [&](int64_t i) { see(i, row.computed_z(places.begin + i)); };
+  if (args.uncond || args.allowed) {
+    walk_vectors<kPer>(
+        team.thread, kSize, places.end - places.begin, head == head_of(uncond, kBytes) ? head : args.size,
+        [&](int64_t i) {
+          const uint4 cond = load_vector(logits, i * kBytes);
+          return Both{cond, args.uncond ? load_vector(uncond, i * kBytes) : cond};
+        },
+        [&](int64_t i, const Both& both) {
 #pragma unroll
-        for (int e = 0; e < kPer; ++e) {
-          see(i + e, row.guide(places.begin + i + e, float_of<type>(both.cond, e), float_of<type>(both.uncond, e)));
-        }
-      },
-      [&](int64_t i) { see(i, row.computed_z(places.begin + i)); });
+          for (int e = 0; e < kPer; ++e) {
+            see(i + e, row.guide(places.begin + i + e, float_of<type, false>(both.cond, e),
+                                 float_of<type, false>(both.uncond, e)));
+          }
+        },
+        single);
+  } else {
+    walk_vectors<kPer>(
+        team.thread, kSize, places.end - places.begin, head, [&](int64_t i) { return load_vector(logits, i * kBytes); },
+        [&](int64_t i, const uint4& vector) {
+          int32_t keys[kPer], most = INT32_MIN;
+#pragma unroll
+          for (int e = 0; e < kPer; ++e) {
+            const float z = float_of<type, false>(vector, e);
+            if constexpr (cached) row.kept[i + e] = z;
+            keys[e] = order_key(z);
+            low = keys[e] < low ? keys[e] : low;
+            most = keys[e] > most ? keys[e] : most;
+          }
+          if (most <= high) return;  // of most vectors
+          high = most;
+#pragma unroll
+          for (int e = kPer - 1; e >= 0; --e) at = keys[e] == most ? places.begin + i + e : at;
+        },
+        single);
+  }
   low = team.least(low);
   return {low, team.most(static_cast<long long>(places(high, at)))};
 }
@@ -123,18 +168,20 @@ template <FloatType type, bool cached>
 __device__ int32_t kept_weight(const Row<type, cached>& row, const Places& places, const Kept& kept, int64_t i) {
   // A byte tells of most codes that they are not kept.
   if (row.has_marks() && (row.mark(i) > kept.mark || row.mark(i) > kept.farthest)) return 0;
+  if (kept.from != kEverything && places(row.key(i), i) < kept.from) return 0;  // before anything is weighed
   const int32_t w = row.full_weight(i);
-  return w >= kept.least && (kept.from == kEverything || places(row.key(i), i) >= kept.from) ? w : 0;
+  return w >= kept.least ? w : 0;
 }
 
 // What a block has of a row in at most kBins pieces, each of which a warp sums, and walks if the code that is drawn is in
 // it.
 struct Pieces {
-  int64_t length;
+  uint32_t length;
   int count;
 
   __device__ explicit Pieces(const Places& places) {
-    const int64_t size = places.end - places.begin, each = (size + kBins - 1) / kBins;
+    const auto size = uint32_t(places.end - places.begin);
+    const uint32_t each = (size + kBins - 1) / kBins;
     length = each > 256 ? (each + 31) / 32 * 32 : 256;
     count = int((size + length - 1) / length);
   }
@@ -149,14 +196,14 @@ struct Mass {
 template <int kSize, bool kSpread, typename Weigh>
 __device__ Mass sum_pieces(const Team<kSize, kSpread>& team, const Places& places, Weigh weigh) {
   const Pieces pieces(places);
+  const auto size = uint32_t(places.end - places.begin);
   team.meet();  // the bins may still be read
   for (int bin = pieces.count + team.thread; bin < kBins; bin += kSize) team.memory.set(bin, 0);
   int64_t mass = 0;
   for (int piece = team.warp(); piece < pieces.count; piece += kSize / 32) {
-    const int64_t begin = places.begin + piece * pieces.length;
-    const int64_t end = begin + pieces.length < places.end ? begin + pieces.length : places.end;
+    const uint32_t begin = piece * pieces.length, end = begin + pieces.length < size ? begin + pieces.length : size;
     long long own = 0;
-    for (int64_t i = begin + team.lane(); i < end; i += 32) own += weigh(i);
+    for (uint32_t i = begin + team.lane(); i < end; i += 32) own += uint32_t(weigh(places.begin + i));
     for (int step = 16; step > 0; step /= 2) own += __shfl_xor_sync(0xffffffffu, own, step);
     if (team.lane() == 0) {
       team.memory.set(piece, own);
@@ -270,7 +317,7 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
   if (high == infinite) return failure(index, Reason::plus_infinity);
   if (high == minus_infinite) return failure(index, Reason::nothing_allowed);
   if (!is_temperature(requested)) return failure(index, Reason::bad_temperature);
-  row.temperature = requested == 0.0f ? 1.0f : requested;
+  row.heat = Heat(requested == 0.0f ? 1.0f : requested);
   row.largest = order_value(high);
 
   if (row.has_marks()) {
@@ -279,14 +326,14 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
       row.marks.bins->counts[mark] = 0;
     }
   }
-  int32_t num_full = 0, second = 0;
+  int32_t first = 0, second = 0;  // weights of the own codes
   long long surprises = 0;
-  const Mass mass = sum_pieces(team, places, [&](int64_t i) {
-    const float x = row.x(i);
+  const auto weigh_all = [&](int64_t i, float x) {
     const int32_t w = weight(x);
-    num_full += w >= kFullWeight;
-    second = w < kFullWeight && w > second ? w : second;
-    surprises += surprise(x > kSmallestExponent ? x : kSmallestExponent, w);
+    const int32_t lower = w < first ? w : first;
+    second = lower > second ? lower : second;
+    first = w > first ? w : first;
+    surprises += uint32_t(surprise(x > kSmallestExponent ? x : kSmallestExponent, w));
     if (row.has_marks()) {
       const int mark = Marks::mark_of(x);
       row.marks.of_codes[i] = uint8_t(mark);
@@ -294,9 +341,13 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
       atomicAdd(&row.marks.bins->counts[mark], 1u);
     }
     return w;
-  });
-  second = team.most(second);
-  if (team.sum(num_full) > 1) second = kFullWeight;
+  };
+  const auto weigh_plain = [&](int64_t i) { return weigh_all(i, row.below(i)); };
+  const auto weigh_heated = [&](int64_t i) { return weigh_all(i, row.heat.quotient(row.below(i))); };
+  const Mass mass =
+      row.heat.temperature == 1.0f ? sum_pieces(team, places, weigh_plain) : sum_pieces(team, places, weigh_heated);
+  const int num_full = int(team.sum((first >= kFullWeight) + (second >= kFullWeight)));
+  second = num_full > 1 ? kFullWeight : team.most(first >= kFullWeight ? second : first);
   surprises = team.sum(surprises);
 
   int64_t code = places.index(extremes.first);
@@ -310,7 +361,7 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
   if (team.thread == 0 && places.begin <= code && code < places.end) {
     const double log_mass = log(double(mass.all) / kFullWeight);
     args.codes[index] = int32_t(code);
-    args.logprob[index] = float(row.x(code) - log_mass);
+    args.logprob[index] = float(divide(row.below(code), row.heat.temperature) - log_mass);
     args.entropy[index] = entropy_of(log_mass, surprises, mass.all);
     args.margin[index] = float((kFullWeight - second) / double(mass.all));
   }
@@ -321,7 +372,7 @@ template <FloatType type, bool cached, int kSize, bool kSpread>
 __device__ void sample(const Team<kSize, kSpread>& team, const Places& places, const SampleCodesArgs& args,
                        int64_t index, void* kept, const Marks& marks, const LateFailure& late) {
   const float guidance = args.guidances ? args.guidances[index] : args.guidance;
-  Row<type, cached> row = {args, index, static_cast<float*>(kept), places.begin, marks, guidance, 1.0f, 0.0f};
+  Row<type, cached> row = {args, index, static_cast<float*>(kept), places.begin, marks, guidance, 0.0f, Heat(1.0f)};
   const int64_t failed = sample_row(team, places, row);
   if (failed != kNoFailure && team.thread == 0 && team.rank() == 0) {
     report(late, failed);

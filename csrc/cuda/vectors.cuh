@@ -1,6 +1,7 @@
 // Reading a row 16 bytes at a time, with what comes before and behind whole vectors.
 #pragma once
 
+#include "ptx.cuh"
 #include "tokenmask/floats.h"
 
 namespace tokenmask {
@@ -37,11 +38,13 @@ __device__ void walk_vectors(int thread, int threads, int64_t size, int64_t head
 template <FloatType type>
 constexpr int kFloatsOfVector = type == FloatType::float32 ? 4 : 8;
 
-template <FloatType type>
+// Where it does not matter which NaN a NaN becomes, a half takes one instruction.
+template <FloatType type, bool keeps_nan = true>
 __device__ float float_of(const uint4& vector, int i) {
   const uint32_t words[] = {vector.x, vector.y, vector.z, vector.w};
   if constexpr (type == FloatType::float32) return bits_as<float>(words[i]);
   const auto half = uint16_t(words[i / 2] >> (i % 2 * 16));
+  if constexpr (type == FloatType::float16 && !keeps_nan) return widen_half(half);
   return type == FloatType::bfloat16 ? widen_bfloat16(half) : widen_float16(half);
 }
 

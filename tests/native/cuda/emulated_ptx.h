@@ -5,6 +5,7 @@
 #include <cuda_fp16.h>
 
 #include "emulated.h"
+#include "tokenmask/floats.h"
 
 namespace tokenmask {
 
@@ -19,6 +20,8 @@ void wait_for_groups() {
     *static_cast<uint4*>(copy.to) = copy.from ? *static_cast<const uint4*>(copy.from) : uint4{};
   }
 }
+
+inline float widen_half(uint16_t bits) { return widen_float16(bits); }
 
 inline void load_transposed(uint32_t (&out)[4], const void* row, EMULATED_SITE) {
   const unsigned char* given = emulated::exchange(0xffffffffu, &row, sizeof row, file, line);

@@ -380,8 +380,8 @@ MUTATIONS = {
     "a second read beyond the row": (
         "plain",
         "sample_codes.cu",
-        "for (int64_t i = begin + team.lane(); i < end; i += 32) own",
-        "for (int64_t i = begin + team.lane(); i <= end; i += 32) own",
+        "for (uint32_t i = begin + team.lane(); i < end; i += 32) own",
+        "for (uint32_t i = begin + team.lane(); i <= end; i += 32) own",
     ),
     "a second read without guidance": (
         "plain",
