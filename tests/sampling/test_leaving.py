@@ -86,9 +86,13 @@ def test_each_step_asks_the_rows_that_are_left(revoke):
 @pytest.mark.parametrize("kept", KEPT)
 def test_what_is_kept_of_a_step_follows_the_rows(kept):
     run = tm.load()
-    hole = torch.zeros(Request.blank(run.layout, "image", (8, 8)).hole.shape, dtype=torch.bool)
-    hole[2:6] = True
-    requests = [replace(Request.blank(run.layout, "image", (8, 8), seed=seed), hole=hole) for seed in range(6)]
+    requests = []
+    for seed in range(6):
+        blank = Request.blank(run.layout, "image", (8, 8), seed=seed)
+        hole = torch.zeros_like(blank.hole)
+        hole[2:6] = True
+        codes = torch.full_like(blank.canvas.codes, 40 * seed)  # other keys and values in each row
+        requests.append(replace(blank, hole=hole, canvas=TokenStream(blank.canvas.spec, codes)))
     stages = (Stage(block=32, schedule=ConfidenceAbove(0.05)),)
     sampler = Sampler(stages=stages, order=SURE, pick=Categorical(1.1), reuse=KEPT[kept])
     seen = []
