@@ -166,12 +166,21 @@ def _json_lines(path: Path) -> Iterator[Found]:
     for number, line, place in _lines(path):
         where = f"line {number} of {path}"
         try:
-            entry = json.loads(line)
+            entry = json.loads(line, object_pairs_hook=_said_once)
         except (ValueError, RecursionError) as error:
             entry = ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error})")
         if not isinstance(entry, dict | ValueError):
             entry = ValueError(f"{where} must be a JSON object, got {line[:60]!r}")
         yield number, where, entry, place
+
+
+def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError for a name that it says twice, of which json would take the last untold."""
+    names = [name for name, _ in pairs]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ValueError(f"it says {', '.join(map(repr, double))} twice; keep one")
+    return dict(pairs)
 
 
 def _json_array(path: Path) -> Iterator[Found]:

@@ -61,7 +61,7 @@ def build_corpus(
         OSError: a shard could not be written, or a cluster was lost.
     """
     if on_error not in ("collect", "raise"):
-        raise ValueError(f"on_error must be 'collect' or 'raise', got {on_error!r}")
+        raise ValueError(f"on_error must be 'collect' or 'raise', got {on_error!r}; write one of these")
     _check(items, tokenizers)
     name = path_of("folder of a corpus", folder).name
     check_workers(workers, "core")
