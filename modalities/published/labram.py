@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,17 +20,11 @@ class LabramTokenizer(PublishedRecording):
     network_class: ClassVar[type[EegVq]] = LabramVq
     listed: ClassVar[tuple[str, ...]] = LABRAM
     microvolts: ClassVar[float] = 100.0
+    most_levels: ClassVar[int | None] = 1
     how: ClassVar[str] = (
         "torch.serialization.add_safe_globals([argparse.Namespace]); "
         "save_file(torch.load('vqnsp.pth', weights_only=True)['model'], 'model.safetensors')"
     )
-
-    @classmethod
-    def check_options(cls, config: Any) -> None:
-        """ValueError for more levels than the one that every network of this kind has: before weights are read."""
-        super().check_options(config)
-        if config.levels not in (None, 1):
-            raise ValueError(f"levels of a {cls.__name__} must be 1, got {config.levels}; leave them out")
 
     def measured(self, amplitudes: Tensor) -> Tensor:
         """As they are."""

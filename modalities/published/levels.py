@@ -29,6 +29,8 @@ class PublishedLevels(PublishedTokenizer):
     """Base of codecs with levels; an adapter, or the base of its media, says how many there are."""
 
     config_class: ClassVar[type] = LevelsConfig
+    most_levels: ClassVar[int | None] = None
+    """How many levels every network of the kind has, if all have as many, so that more are refused unread."""
 
     @property
     @abstractmethod
@@ -49,6 +51,9 @@ class PublishedLevels(PublishedTokenizer):
                 f"levels of a {cls.__name__} must be a whole number from 1 on, or None for all, got {levels!r}; "
                 "write one"
             )
+        most = cls.most_levels
+        if levels is not None and most is not None and levels > most:
+            raise ValueError(f"levels of a {cls.__name__} must be at most {most}, got {levels}; leave them out")
 
     def resolved(self, config: Any) -> Any:
         """With a number of levels."""

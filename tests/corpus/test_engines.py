@@ -135,7 +135,9 @@ def test_an_engine_that_answers_otherwise_is_refused(text: Tokenizer, tmp_path: 
 @pytest.mark.parametrize("wrong", ["2", 1.0, True])
 def test_what_is_no_number_of_workers_is_refused(wrong: Any, text: Tokenizer) -> None:
     for make in (ProcessPool, lambda workers: RayCluster(None, workers)):
-        with pytest.raises(TypeError, match=f"workers must be a whole number, at least 1, or None .*, got {wrong!r}"):
+        with pytest.raises(
+            TypeError, match=f"workers must be a whole number or None, got {wrong!r}; None takes one for each"
+        ):
             make(wrong)
     with pytest.raises(TypeError, match="workers must be a whole number"):
         list(encode_items([], {"text": text}, workers=wrong))

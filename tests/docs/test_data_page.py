@@ -33,6 +33,7 @@ TABLES = {  # what stands in the files of the small folders that are no media
         )
     },
     "Flickr8k": {"Flickr8k.token.txt": "1.png#0\ta\n2.png#0\tb\n"},
+    "Captions by name": {"captions.json": '{"1.png": "a", "2.png": "b"}'},
     "Flickr8k, Flickr30k, as tables": {"captions.txt": "image,caption\n1.png,a\n2.png,b\n"},
     "Hugging Face metadata": {"metadata.csv": "file_name,text\n1.png,a\n2.png,b\n"},
     "LJSpeech": {"metadata.csv": "a-1|In 1999|in nineteen\na-2|b|\n"},
@@ -57,6 +58,7 @@ FOUND = {  # layout -> the finder that must take it (None: none), its streams, a
     "COCO": ("coco", IMAGE, 2),
     "Flickr8k": ("flickr", IMAGE, 2),
     "Flickr8k, Flickr30k, as tables": ("tables", IMAGE, 2),
+    "Captions by name": ("named", IMAGE, 2),
     "Hugging Face metadata": ("tables", IMAGE, 2),
     "Hugging Face, saved": ("saved_datasets", IMAGE, 1),
     "Hugging Face, Parquet": ("saved_datasets", IMAGE, 2),

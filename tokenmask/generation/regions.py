@@ -25,6 +25,8 @@ _LEAST = 1e-3  # of a code: what is less is a matter of rounding, by people too,
 Region = Sequence[float]
 """(start, end) in seconds of the media, or in characters of a text; (left, top, right, bottom) in pixels."""
 
+_FAR = 1 << 1000  # floats go as far
+
 
 def hole(
     tokenizer: Tokenizer,
@@ -75,8 +77,8 @@ def hole(
             raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write {example}")
         if not isinstance(region, Iterable):
             raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write [[start, end]]")
-        for one in region:
-            number("each number of a region", one)
+        for one in region:  # an end may lie at any whole number behind the media
+            number("each number of a region", float(one) if type(one) is int and abs(one) < _FAR else one)
         inside |= _places(tokenizer, media, stream, region)
     if channels is not None:
         names = stream.labels.get("channel", ())
