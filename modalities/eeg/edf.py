@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.eeg.bids import NO_VOLTAGES, channel_types
+from tokenmask.modalities.eeg.bids import NO_VOLTAGES, bad_channels, channel_types
 from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, number, signals, start, text, whole
 from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrode, is_of_body, usual_label, without_eeg
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
@@ -165,6 +165,9 @@ def open_edf(path: Path) -> OpenEdf:
         raise ValueError("it holds no whole data record")
     raw = Records(path, begin, (records, width))
     kept, rate = _voltages(found, seconds, channel_types(path), notes)
+    listed = bad_channels(path)
+    if bad := [one.label for one in kept if {one.label.casefold(), without_eeg(one.label).casefold()} & listed]:
+        notes.append(f"channels.tsv calls {', '.join(bad)} bad: read as they are (EegRecording.select leaves them out)")
     names, made = channel_names([one.label for one in kept])
     if made:
         notes.append(f"labels that are blank or there twice became {', '.join(made)}")

@@ -161,18 +161,19 @@ def test_files_that_were_not_looked_at_are_counted_by_fit_train_and_inspect(tmp_
 def test_one_row_that_is_no_record_does_not_stop_the_others(pictures, options, tmp_path, call, capsys):
     rows = [json.dumps({"image": str(pictures / "00.png"), "text": "a cat"})]
     rows += ["{oh", '{"text": 3}', '{"year": 1}', '{"text": "b", "split": "holdout"}', '{"text": "a dog"}', "[]"]
-    rows += ['{"text": "first", "text": "last"}']
+    rows += ['{"text": "first", "text": "last"}', r'{"text": "\ud800"}']
     (tmp_path / "m.jsonl").write_text("\n".join(rows))
     assert call("corpus", "build", tmp_path / "m.jsonl", "--out", tmp_path / "c", *options) == 1
     output = capsys.readouterr()
-    assert "2 records written, 0 there before, 6 failed" in output.out
+    assert "2 records written, 0 there before, 7 failed" in output.out
     failed = [line for line in output.err.splitlines() if line.startswith("failed: ")]
-    assert [line.split(":")[2] for line in failed] == ["2", "3", "4", "5", "7", "8"]
+    assert [line.split(":")[2] for line in failed] == ["2", "3", "4", "5", "7", "8", "9"]
     assert (
         "got int" in failed[1]
         and "must have one of text, image, got ['year']" in failed[2]
         and "'holdout'" in failed[3]
         and "it says 'text' twice; keep one" in failed[5]
+        and "must give characters for 'text', but holds a lone surrogate" in failed[6]
     )
     assert [record.key for record in Corpus(tmp_path / "c")] == ["m.jsonl:1", "m.jsonl:6"]
     (tmp_path / "m.csv").write_text("text\na\nb,c\nd\n")

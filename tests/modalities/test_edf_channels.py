@@ -88,6 +88,15 @@ def test_the_table_of_a_bids_folder_says_what_a_channel_is(tmp_path: Path) -> No
     ]
 
 
+def test_channels_that_the_table_calls_bad_are_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "sub-1_eeg.edf", ("EEG Fp1", WAVE), ("EEG Z9", WAVE), ("O2", WAVE))
+    (tmp_path / "sub-1_channels.tsv").write_text("name\ttype\tstatus\nFp1\tEEG\tgood\nZ9\tEEG\tBad\nO2\tEEG\tn/a\n")
+    recording, said = read(path)
+    assert len(recording.channels) == 3
+    told = "channels.tsv calls EEG Z9 bad: read as they are (EegRecording.select leaves them out)"
+    assert said == [f"{path}: {told}"]
+
+
 OF_BODY = ("EOG left", "EOG L", "VEOG", "HEOGR", "ECG", "EKG1", "EMG1-EMG2", "Chin EMG", "LOC", "ROC-A1", "EEG ECG")
 
 

@@ -146,6 +146,8 @@ def _said(row: manifests.Row, name: str, value: Any, *, words: bool) -> str:
         except UnicodeDecodeError as error:
             raise ValueError(f"{row.where} must give words for {name!r}, but its bytes are no UTF-8") from error
     if isinstance(value, str):
+        if words and any(0xD800 <= ord(letter) < 0xE000 for letter in value):
+            raise ValueError(f"{row.where} must give characters for {name!r}, but holds a lone surrogate; mend the row")
         return value
     got = f"an object with {', '.join(map(str, value))[:60]}" if isinstance(value, dict) else type(value).__name__
     if isinstance(value, list):
