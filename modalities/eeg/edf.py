@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -20,9 +20,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.eeg.bids import NO_VOLTAGES, bad_channels, channel_types
-from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, number, signals, start, text, whole
-from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrode, is_of_body, usual_label, without_eeg
+from tokenmask.modalities.eeg.bids import NO_VOLTAGES, Said, contradicted, sidecars, unmatched
+from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, microvolts, number, signals, start, text, whole
+from tokenmask.modalities.eeg.names import (
+    channel_names,
+    is_beside,
+    is_electrode,
+    is_of_body,
+    usual_label,
+    without_eeg,
+    without_reference,
+)
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
 
 _AT_ONCE = 1 << 22  # bytes of records that are read together
@@ -137,11 +145,12 @@ def _last_change(row: Tensor) -> int:
     return -1
 
 
-def open_edf(path: Path) -> OpenEdf:
+def open_edf(path: Path, voltages: str | None = None) -> OpenEdf:
     """Finds the signals measured in volts that have the sample rate of the EEG.
 
     Args:
         path: of an EDF, EDF+ or BDF file.
+        voltages: the unit of electrodes, and of what has none, whatever the file says; None takes its word.
 
     Raises:
         ValueError: no voltages, a header that cannot be read, or a gap between records.
@@ -149,24 +158,29 @@ def open_edf(path: Path) -> OpenEdf:
     with path.open("rb") as file:
         head = file.read(256)
         if len(head) < 256:
-            raise ValueError("it ends inside of its header")
+            raise ValueError("it ends inside of its header; copy it again")
         wide = 3 if head[:1] == b"\xff" else 2
         count = whole(text(head[252:256]), "number of signals")
         block = file.read(256 * count)
-    if count < 1 or len(block) < 256 * count:
-        raise ValueError(f"it ends inside of its header of {count} signals")
+    if count < 1:
+        raise ValueError(f"the number of signals must be positive, got {count}; write it into bytes 252 to 255")
+    if len(block) < 256 * count:
+        raise ValueError(f"it ends inside of its header of {count} signals; copy it again")
     notes: list[str] = []
-    found = signals(block, count)
+    beside = sidecars(path)
+    found = _with_units(signals(block, count), voltages, beside.units, notes)
     seconds = number(text(head[244:252]), "duration of a data record")
     begin = whole(text(head[184:192]), "length of the header")
     width = wide * sum(one.count for one in found)
+    _check_begin(begin, count, path.stat().st_size, width, text(head[236:244]), notes)
     records = _records(path.stat().st_size - begin, width, text(head[236:244]), notes)
-    if records < 1 or begin < 256 * (count + 1):
-        raise ValueError("it holds no whole data record")
+    if records < 1:
+        raise ValueError(f"it holds no whole data record, only {path.stat().st_size - begin} bytes; copy it again")
     raw = Records(path, begin, (records, width))
-    kept, rate = _voltages(found, seconds, channel_types(path), notes)
-    listed = bad_channels(path)
-    if bad := [one.label for one in kept if {one.label.casefold(), without_eeg(one.label).casefold()} & listed]:
+    kept, rate = _voltages(found, seconds, beside.types, notes)
+    of_table = unmatched(beside.names, [_called(one) for one in found if not one.is_annotations])
+    notes += [one for one in (*beside.notes, of_table, contradicted(beside.rate_hz, rate)) if one]
+    if bad := [one.label for one in kept if {name.casefold() for name in _called(one)} & beside.bad]:
         notes.append(f"channels.tsv calls {', '.join(bad)} bad: read as they are (EegRecording.select leaves them out)")
     names, made = channel_names([one.label for one in kept])
     if made:
@@ -201,8 +215,13 @@ def open_edf(path: Path) -> OpenEdf:
 
 def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
     """How many data records are read of a file with so many bytes of them; what is left out or missing is noted."""
-    wanted, there = whole(announced, "number of data records"), size // width
-    part = size % width
+    there, part = size // width, size % width
+    try:
+        wanted = whole(announced, "number of data records")
+    except ValueError:
+        wanted = -2
+    if wanted < -1 and there > 0:
+        notes.append(f"its header announces {announced or 'no number of'} records; the {there} that are there are read")
     if wanted < 0 or there == wanted or there < 1:  # -1 while it is written
         if part and there > 0:
             notes.append(f"{part} bytes after its {there} whole records are no whole one and are left out")
@@ -219,6 +238,54 @@ def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
     return there
 
 
+def _check_begin(begin: int, count: int, size: int, width: int, announced: str, notes: list[str]) -> None:
+    """ValueError for a header that says another length than the standard gives it, unless all records fit behind that:
+    samples from a wrong place are noise."""
+    usual = 256 * (count + 1)
+    if begin == usual:
+        return
+    told = f"its header says that it is {begin} bytes long, but one of {count} signals has {usual}"
+    if begin > usual and announced == str((size - begin) // width) and (size - begin) % width == 0:
+        notes.append(f"{told}; all {announced} records fit behind {begin}, and are read from there")
+        return
+    raise ValueError(f"{told}; write that into its bytes 184 to 191 if samples begin there, or export it again")
+
+
+def _with_units(found: Sequence[Signal], voltages: str | None, said: Said, notes: list[str]) -> list[Signal]:
+    """Signals with the unit that is asked for, or that a table beside the file says where the header has none.
+
+    Args:
+        found: all signals.
+        voltages: for electrodes, for all voltages where no label is one of those, and for what has no unit.
+        said: by the table.
+        notes: gets what is taken from the table, and where it says another unit than the header.
+    """
+    some = any(is_electrode(one.label) for one in found)
+    made, taken, other = list[Signal](), list[str](), list[str]()
+    for one in found:
+        own = _of(one, said)
+        if one.is_annotations or (own is None and voltages is None):
+            made.append(one)
+        elif voltages is not None:
+            is_meant = is_electrode(one.label) or not one.unit or (not some and one.factor is not None)
+            made.append(replace(one, unit=voltages) if is_meant and not is_beside(one.label) else one)
+        elif not one.unit and own is not None and microvolts(own) is not None:
+            taken.append(f"{one.label} ({own})")
+            made.append(replace(one, unit=own))
+        else:
+            differs = None not in (one.factor, own and microvolts(own)) and one.factor != microvolts(own or "")
+            other += [f"{one.label} ({own} instead of {one.unit})"] if differs else []
+            made.append(one)
+    if taken:
+        notes.append(f"units that its header lacks are those of channels.tsv: {', '.join(taken)}")
+    if other:
+        notes.append(
+            f"channels.tsv says other units than its header, which is taken: {', '.join(other)}; say which is right "
+            "with --voltages UNIT, in Python load(FILE, voltages=UNIT)"
+        )
+    return made
+
+
 def _headers(kept: Sequence[Signal], names: Sequence[str]) -> tuple[ChannelHeader, ...]:
     """What headers of channels say beside what every file that is written here says."""
     found = []
@@ -230,15 +297,13 @@ def _headers(kept: Sequence[Signal], names: Sequence[str]) -> tuple[ChannelHeade
     return tuple(found)
 
 
-def _voltages(
-    found: Sequence[Signal], seconds: Decimal, types: Mapping[str, str], notes: list[str]
-) -> tuple[list[Signal], float]:
+def _voltages(found: Sequence[Signal], seconds: Decimal, types: Said, notes: list[str]) -> tuple[list[Signal], float]:
     """Signals in volts with a scale and the rate of the EEG, and that rate; what is left out is noted.
 
     Args:
         found: all signals.
         seconds: of a record.
-        types: what a table beside the file says that channels are, by label; see :func:`channel_types`.
+        types: what a table beside the file says that channels are, by label; see :func:`sidecars`.
         notes: gets what is left out.
     """
     able: list[Signal] = []
@@ -246,14 +311,17 @@ def _voltages(
     if all(one.is_annotations for one in found):
         raise ValueError("it holds events only, no voltages")
     if seconds <= 0:
-        raise ValueError(f"the duration of its data records must be positive, got {seconds} s, so they have no rate")
+        raise ValueError(
+            f"the duration of its data records must be positive, got {seconds} s, so they have no rate; write it into "
+            "its bytes 244 to 251"
+        )
     for one in found:
         if one.is_annotations:
             continue
         if one.factor is None:
             out.append(f"{one.label} (its unit {one.unit!r} is no voltage that is known)")
             continue
-        kind = _kind(one, types)
+        kind = _of(one, types)
         if kind in NO_VOLTAGES or (kind is None and is_beside(one.label)):
             out.append(f"{one.label} (no electrode)")
             continue
@@ -264,7 +332,12 @@ def _voltages(
         else:
             able.append(one)
     if not able:
-        raise ValueError(f"it holds no voltages that can be read: {'; '.join(out)}")
+        advice = ""
+        if any(one.factor is None and not one.is_annotations for one in found):
+            advice = (
+                "; where they are voltages, say their unit with --voltages UNIT, in Python load(FILE, voltages=UNIT)"
+            )
+        raise ValueError(f"it holds no voltages that can be read: {'; '.join(out)}{advice}")
     asked = [one for one in able if is_electrode(one.label)] or able
     counts = Counter(one.count for one in asked)
     most = max(counts, key=lambda count: (counts[count], count))
@@ -284,19 +357,25 @@ def _voltages(
     return kept, rate
 
 
-def _kind(one: Signal, types: Mapping[str, str]) -> str | None:
-    """What a table beside the file says that a signal is; None if there is none, or it does not say."""
-    return types.get(one.label.casefold(), types.get(without_eeg(one.label).casefold()))
+def _called(one: Signal) -> tuple[str, ...]:
+    """What a signal may be called beside its file: its label, that without "EEG ", and without its reference."""
+    bare = without_eeg(one.label)
+    return one.label, bare, without_reference(bare)
 
 
-def _is_other(one: Signal, types: Mapping[str, str]) -> bool:
+def _of(one: Signal, said: Said) -> str | None:
+    """What a table beside the file says of a signal; None if there is none, or it does not say."""
+    return next((said[name.casefold()] for name in _called(one) if name.casefold() in said), None)
+
+
+def _is_other(one: Signal, types: Said) -> bool:
     """Whether a signal is of an eye, a heart or a muscle: the table goes before the label."""
-    kind = _kind(one, types)
+    kind = _of(one, types)
     return is_of_body(one.label) if kind in (None, "N/A") else kind != "EEG"
 
 
-def _said(one: Signal, types: Mapping[str, str]) -> str:
-    kind = _kind(one, types)
+def _said(one: Signal, types: Said) -> str:
+    kind = _of(one, types)
     return one.label if kind in (None, "N/A") else f"{one.label} ({kind} in channels.tsv)"
 
 
