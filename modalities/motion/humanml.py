@@ -58,7 +58,8 @@ def load_npy(path: str | Path) -> MotionClip:
         )
     points = torch.from_numpy(values.astype(np.float64))
     if not bool(points.isfinite().all()):
-        raise ValueError(f"{path} must hold finite numbers, but some are not; drop those frames")
+        frame = int((~points.isfinite()).flatten(1).any(1).nonzero()[0])
+        raise ValueError(f"{path} must hold finite numbers, but frame {frame + 1} does not; drop those frames")
     return clip_of(joints_of(points) if features else points)
 
 

@@ -47,8 +47,26 @@ def test_a_blank_caption_is_said(tmp_path, capsys):
     put(tmp_path / "d", {"a.png": png(0), "a.txt": " \n", "b.png": png(1), "b.txt": "two", "c.txt": "of nothing"})
     found = items([tmp_path / "d"], BOTH)
     assert words_of(found) == {"a.png": (None, 0), "b.png": ("two", 1)}
-    assert capsys.readouterr().out == f"{tmp_path / 'd'}: 1 caption holds nothing but blanks (a.txt)\n"
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'd'}: 1 caption without a file of the same name (c.txt)\n"
+        f"{tmp_path / 'd'}: 1 caption holds nothing but blanks (a.txt)\n"
+    )
     assert unseen([tmp_path / "d"], found) == ", 1 file not looked at (.txt)"  # c.txt
+
+
+def test_captions_of_no_picture_are_named(tmp_path, capsys):
+    """Letters count: on some file systems b.TXT of B.png would be another file."""
+    pictures = {f"{name}.png": png(0) for name in ("a", "b", "e")}
+    alone = {"B.TXT": "B", "orphan.txt": "x", "sub/a.caption": "y", "z.txt": "z"}
+    put(tmp_path / "d", {**pictures, "a.TXT": "one", **alone})
+    found = items([tmp_path / "d"], BOTH)
+    assert words_of(found) == {"a.png": ("one", 0), "b.png": (None, 0), "e.png": (None, 0)}
+    said = capsys.readouterr().out
+    assert (
+        said
+        == f"{tmp_path / 'd'}: 4 captions without a file of the same name (B.TXT, orphan.txt, sub/a.caption, ...)\n"
+    )
+    assert unseen([tmp_path / "d"], found) == ", 4 files not looked at (.caption, .txt)"
 
 
 def test_a_failure_names_its_path_once(capsys):
