@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import above_zero
 from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf_header import microvolts as microvolts_in
 
@@ -59,6 +60,7 @@ def read_arrays(file: Mapping[str, Any], notes: list[str], voltages: str | None 
     names = tuple(one.decode() if isinstance(one, bytes) else str(one) for one in np.atleast_1d(file["channels"]))
     if rate.size != 1:
         raise ValueError(f"its sample_rate_hz must be one number, got {rate.size}")
+    rate_hz = above_zero("its sample_rate_hz", float(rate.reshape(())))
     if samples.ndim != 2 or len(samples) != len(names):
         turned = samples.ndim == 2 and samples.shape[1] == len(names)
         raise ValueError(
@@ -69,12 +71,16 @@ def read_arrays(file: Mapping[str, Any], notes: list[str], voltages: str | None 
         scale = np.asarray(file[SCALE], dtype=np.float64).reshape(-1, 1)
         if len(scale) not in (1, len(names)):
             raise ValueError(f"its {SCALE} must be one number, or one for each of its channels, got {len(scale)}")
+        if not (np.isfinite(scale).all() and scale.all()):
+            raise ValueError(f"its {SCALE} must be finite and not 0, got {scale[:4].ravel().tolist()}; save it again")
         samples = samples * scale
     elif samples.dtype.kind not in ("f" if voltages is None else "fiu"):
         raise ValueError(
             f"its samples must be floats in microvolts, or integers beside an array {SCALE!r}, got {samples.dtype}; "
             f"save it with {SCALE!r}"
         )
+    elif SCALE in file:
+        notes.append(f"its {SCALE} is not used, for its samples are floats and so microvolts already")
     if voltages is not None:
         samples = samples * (microvolts_in(voltages) or 1.0)
     microvolts = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
@@ -85,13 +91,13 @@ def read_arrays(file: Mapping[str, Any], notes: list[str], voltages: str | None 
             f"its largest sample is {peak:.3g} microvolts; if its numbers are {other}, save microvolts, or say what "
             "they are with --voltages UNIT, in Python load(FILE, voltages=UNIT)"
         )
-    elif microvolts.numel() and (doubt := doubted(typical_waves(microvolts, float(rate.reshape(()))), names)):
+    elif microvolts.numel() and (doubt := doubted(typical_waves(microvolts, rate_hz), names)):
         notes.append(doubt)
     if flat := without_a_wave(microvolts, names):
         notes.append(flat)
     if others := [name for name in file if name not in (*NEEDED, SCALE, SESSION)]:
         notes.append(f"left out: the arrays {', '.join(others)}")
-    return Arrays(microvolts, float(rate.reshape(())), names)
+    return Arrays(microvolts, rate_hz, names)
 
 
 def without_a_wave(samples: Tensor, names: Sequence[str]) -> str:

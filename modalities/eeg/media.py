@@ -221,7 +221,14 @@ class EegRecording(Timed):
             raise ValueError(f"it holds {', '.join(double)} twice; save it again with each array once")
         with np.load(path, allow_pickle=False) as file:
             held = read_arrays(file, notes, voltages)
-            session = Session.from_json(json.loads(str(file["session"]))) if "session" in file else None
+            session = None
+            if "session" in file:
+                try:
+                    session = Session.from_json(json.loads(str(file["session"])))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise ValueError(
+                        f"its session must be JSON as it is saved, but is not ({error!r}); save it without"
+                    ) from error
             return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
 
     def save(self, path: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,85 @@ def test_a_longer_header_is_read_where_all_records_fit_behind_it(tmp_path: Path)
     with pytest.warns(UserWarning, match=r"says that it is 768 bytes long.*all 8 records fit behind 768, and are read"):
         found = EegRecording.load(path)
     assert np.abs(found.samples.numpy()[0] - WAVE).max() < 500 / 32767
+
+
+@pytest.mark.parametrize(
+    ("limits", "told", "factor"),
+    [
+        (
+            (b"-500", b"500", b"-100000", b"100000"),
+            r"integers of 16 bits lie in -32768\.\.32767, but the header has other limits, .* Fp1 \(-100000 to 100000\)$",
+            0.32767,
+        ),
+        (
+            (b"-500", b"500", b"32767", b"-32767"),
+            r"the larger digital limit comes first, .*: EEG Fp1 \(32767 to -32767\)$",
+            -1,
+        ),
+        (
+            (b"-500", b"500", b"-1000", b"1000"),
+            r"samples beyond the limits that the header gives them, .* Fp1 \(78\.0% of",
+            32.767,
+        ),
+        ((b"500", b"-500", b"-32767", b"32767"), "", -1),  # which is how the standard turns a wave over
+    ],
+)
+def test_limits_that_are_odd_are_told(
+    tmp_path: Path, limits: tuple[bytes, bytes, bytes, bytes], told: str, factor: float
+) -> None:
+    path = edf(tmp_path / "a.edf", limits=limits)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = EegRecording.load(path)
+    assert np.abs(found.samples.numpy()[0] / factor - WAVE).max() < 500 / 32767
+    assert len(caught) == bool(told)
+    assert all(re.search(told, str(one.message)) for one in caught)
+
+
+def test_files_of_other_formats_with_this_ending(tmp_path: Path) -> None:
+    (tmp_path / "a.edf").write_bytes(b"SR_RESEARCH_COMBFILE".ljust(4096, b"\1"))  # an eye tracker's EDF
+    with pytest.raises(ValueError, match=r"it begins with 'SR_RESEA', not with 0 as EDF, and is of another format; e"):
+        EegRecording.load(tmp_path / "a.edf")
+    with pytest.warns(UserWarning, match=r"a\.edf: it begins with '7', not with 0 as EDF$"):
+        found = EegRecording.load(changed(edf(tmp_path / "a.edf"), 0, b"7       "))
+    assert np.abs(found.samples.numpy()[0] - WAVE).max() < 500 / 32767
+
+
+@pytest.mark.parametrize(
+    ("mark", "events", "told"),
+    [
+        (b"+3.2\x15-1\x14x\x14", [(3.2, "x", None)], r"duration of 0 or more, got .*, so it has none\)$"),
+        (b"+3.2\x15nan\x14x\x14", [(3.2, "x", None)], "the duration of an annotation must be a number, got 'nan', so"),
+        (b"+3,2\x14x\x14", [], r"its annotation b'\+3,2\\x14x\\x14' must begin with a time"),
+    ],
+)
+def test_an_annotation_that_is_odd_costs_no_other(tmp_path: Path, mark: bytes, events: Any, told: str) -> None:
+    path = edf(tmp_path / "a.edf", kind=b"EDF+C", onsets=tuple(range(8)))
+    raw = path.read_bytes().replace(b"+3\x14\x14".ljust(32, b"\0"), (b"+3\x14\x14\0" + mark).ljust(32, b"\0"))
+    path.write_bytes(raw.replace(b"+5\x14\x14".ljust(32, b"\0"), b"+5\x14\x14\0+5.5\x14good\x14".ljust(32, b"\0")))
+    with pytest.warns(UserWarning, match=rf"a\.edf: 1 of its annotations cannot be read as they are, .*{told}"):
+        session = EegRecording.load(path).session
+    assert session is not None
+    found = [(one.onset_seconds, one.text, one.duration_seconds) for one in session.events]
+    assert found == [*events, (5.5, "good", None)]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        (
+            {"microvolts_per_count": 0.1},
+            "its microvolts_per_count is not used, for its samples are floats and so",
+        ),
+        ({"samples": np.ones((1, 8), int), "microvolts_per_count": 0}, r"must be finite and not 0, got \[0\.0\]; save"),
+        ({"sample_rate_hz": math.nan}, "its sample_rate_hz must be positive, got nan; write a finite number above 0"),
+        ({"session": np.array("{")}, "its session must be JSON as it is saved, but is not .*; save it without"),
+    ],
+)
+def test_arrays_that_are_odd(tmp_path: Path, arrays: dict[str, Any], told: str) -> None:
+    np.savez(tmp_path / "a.npz", **{"samples": WAVE[None], "sample_rate_hz": RATE, "channels": ["Cz"], **arrays})
+    with pytest.raises((ValueError, UserWarning), match=rf"a\.npz.*{told}"):
+        EegRecording.load(tmp_path / "a.npz")
 
 
 # Beside it in a BIDS folder -------------------------------------------------------------------------------------------

@@ -55,9 +55,8 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prom
         unused: dict[str, None] = {}
         for number, row in enumerate(manifests.rows(path, run.tokenizers)):
             where.append(row.where)
-            unused |= dict.fromkeys(
-                one for one in row.columns if one not in row.taken.values() or one in ("key", "split")
-            )
+            columns = () if row.problem else row.columns
+            unused |= dict.fromkeys(one for one in columns if one not in row.taken.values() or one in ("key", "split"))
             try:
                 found[number] = _of_row(path, row, run)
             except (ValueError, OSError) as error:
