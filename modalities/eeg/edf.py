@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.eeg.bids import NO_VOLTAGES, Said, contradicted, sidecars, unmatched
-from tokenmask.modalities.eeg.edf_events import annotations, check_gaps, odd_ones
+from tokenmask.modalities.eeg.edf_events import check_gaps, odd_ones, read_annotations
 from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, microvolts, number, signals, start, text, whole
 from tokenmask.modalities.eeg.names import (
     channel_names,
@@ -206,7 +206,7 @@ def open_edf(path: Path, voltages: str | None = None) -> OpenEdf:
     reserved = text(head[192:236])
     spans = [(one.first * wide, (one.first + one.count) * wide) for one in found if one.is_annotations]
     # By the standard they are in EDF+ only, but some programs forget to say that it is.
-    onsets, events, odd = annotations(raw, spans) if spans else ([], [], [])
+    onsets, events, odd = read_annotations(raw, spans) if spans else ([], [], [])
     if odd:
         notes.append(odd_ones(odd))
     if onsets and len(onsets) != records and reserved[3:5] != "+D":

@@ -1,6 +1,6 @@
 """Annotations of EDF+ and BDF+ files: when each record begins, what happened, and gaps between records.
 
-Arrow: bytes of records --**annotations**--> onsets and events. Does not know: samples, headers, recordings.
+Arrow: bytes of records --**read_annotations**--> onsets and events. Does not know: samples, headers, recordings.
 
 Source: https://www.edfplus.info/specs/edfplus.html, section 2.2.
 """
@@ -20,7 +20,7 @@ Found = tuple[Decimal, float | None, str]
 """Onset in seconds, duration in seconds if there is one, words."""
 
 
-def annotations(
+def read_annotations(
     records: Iterable[Any], spans: Sequence[tuple[int, int]]
 ) -> tuple[list[Decimal], list[Found], list[str]]:
     """Onset of each record, by the first mark of the first of the annotation signals; all events; and why marks that

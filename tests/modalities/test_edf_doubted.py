@@ -214,7 +214,7 @@ def test_a_longer_header_is_read_where_all_records_fit_behind_it(tmp_path: Path)
     [
         (
             (b"-500", b"500", b"-100000", b"100000"),
-            r"integers of 16 bits lie in -32768\.\.32767, but the header has other limits, .* Fp1 \(-100000 to 100000\)$",
+            r"integers of 16 bits lie in -32768\.\.32767, but the header has other limits, .* \(-100000 to 100000\)$",
             0.32767,
         ),
         (

@@ -186,12 +186,12 @@ def _tell_huge(where: str, decoder: Watching) -> bool:
 
 
 def _json_array(path: Path) -> Iterator[Found]:
-    number, told, decoder = 0, False, Watching()
+    number, huge, decoder = 0, False, Watching()
     with _opened(path, "") as (file, begin):
         try:
             for number, entry, place in elements(file, begin, decoder):
                 where = f"element {number} of {path}"
-                told = told or _tell_huge(where, decoder)
+                huge = huge or _tell_huge(where, decoder)
                 if decoder.double and isinstance(entry, dict):
                     names = ", ".join(sorted(map(repr, set(decoder.double))))
                     entry = ValueError(f"{where} says {names} twice; keep one")
