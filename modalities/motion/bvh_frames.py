@@ -67,6 +67,7 @@ class Rows:
             raise ValueError(f"its row {odd[0]} has {odd[1]} numbers instead of {width}")
         came = done * width + len(numbers) + len(last)
         cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
+        words = cut and not all(map(_is_number, last[:-1] or last))  # of the last number a sign may be left
         if not cut:
             self._take(last, numbers, done)
         announced, frames = self.announced, done + len(numbers) // width
@@ -74,6 +75,8 @@ class Rows:
             raise ValueError(f"{announced} frames of {width} numbers were announced, but {came} came")
         if cut or frames != announced:
             ending = " before a row that is cut off" if cut else ""
+            if words:
+                ending = f" before what is no row of numbers ({' '.join(last)[:20]!r}), which is left out"
             if not (cut or ended) and frames < announced:
                 ending = ", the last of which may be cut off, for no line end is behind it"
             self._notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
@@ -169,7 +172,7 @@ def _seconds(text: str) -> Decimal:
         step = Decimal(text)
     except InvalidOperation:
         step = Decimal("nan")
-    if not (step.is_finite() and step > 0):
+    if not (step.is_finite() and 0 < float(step) < math.inf):
         raise ValueError(f"its frame time must be positive, got {text}")
     return step
 

@@ -54,7 +54,7 @@ def load_npy(path: str | Path) -> MotionClip:
     if not len(values) or not (features or values.shape[1:] == (len(NAMES), 3)) or values.dtype.kind != "f":
         raise ValueError(
             f"{path} must hold float [frames, 22, 3] (joints) or [frames, 263] (features), got {values.dtype} "
-            f"{list(values.shape)}"
+            f"{list(values.shape)}; save one of these"
         )
     points = torch.from_numpy(values.astype(np.float64))
     if not bool(points.isfinite().all()):

@@ -53,7 +53,7 @@ def test_few_digits_are_told(tmp_path: Path, text: str, few: bool, clip: MotionC
     assert read(tmp_path, changed, told if few else "").frame_rate_hz == rate_of(text)
 
 
-@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "Infinity", "fast", "1e-400x"])
+@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "Infinity", "fast", "1e-400x", "1e-400"])
 def test_times_of_frames_that_are_none(tmp_path: Path, text: str, clip: MotionClip) -> None:
     clip.save(tmp_path / "b.bvh")
     changed = (tmp_path / "b.bvh").read_text().replace("Frame Time: 0.033333333333", f"Frame Time: {text}")
@@ -93,6 +93,14 @@ def test_a_row_that_is_cut_off_is_dropped(tmp_path: Path, text: str, clip: Motio
     changed = " ".join(text.rstrip().split(" ")[:-7])
     found = read(tmp_path, changed, rf"it holds {FRAMES - 1} whole ones before a row that is cut off")
     assert away(found, clip.cut(0, FRAMES - 1)) < 1e-5
+
+
+@pytest.mark.parametrize("words", ["END", "# made by hand", "\x1a", "End of Motion"])
+def test_words_behind_the_last_row_are_no_row(tmp_path: Path, text: str, clip: MotionClip, words: str) -> None:
+    told = (
+        rf"holds {FRAMES} whole ones before what is no row of numbers \({re.escape(repr(words))}\), which is left out$"
+    )
+    assert away(read(tmp_path, f"{text}{words}\n", told), clip) < 1e-5
 
 
 @pytest.mark.parametrize(
