@@ -172,9 +172,9 @@ def _json_lines(path: Path) -> Iterator[Found]:
             decoder.check_once()
             told = told or _tell_huge(where, decoder)
         except (ValueError, RecursionError) as error:
-            entry = ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error})")
+            entry = ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error}); write one object a line")
         if not isinstance(entry, dict | ValueError):
-            entry = ValueError(f"{where} must be a JSON object, got {line[:60]!r}")
+            entry = ValueError(f"{where} must be a JSON object, got {line[:60]!r}; write one object a line")
         yield number, where, entry, place
 
 
@@ -263,7 +263,8 @@ def _table(path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]])
         if isinstance(cells, ValueError):
             yield number, where, cells, place
         elif len(cells) > len(head):
-            reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}"
+            reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}; "
+            reason += "put a cell that holds the separator in quotes, with no blank before them"
             yield number, where, ValueError(reason), place
         elif any(cells):
             yield number, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}, place
@@ -275,7 +276,9 @@ def _parquet(path: Path) -> Iterator[Found]:
 
     try:
         with pq.ParquetFile(path) as file:
-            number = 0
+            number, names = 0, file.schema_arrow.names
+            if double := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"several columns are called {', '.join(double)}")
             for batch in file.iter_batches(_FEW if "binary" in str(file.schema_arrow) else 1024):
                 for row in batch.to_pylist():
                     number += 1

@@ -29,7 +29,7 @@ def flickr(folder: Path, files: list[Path], modalities: Collection[str], _: Mapp
     told = [name for name in files if _SPLIT.fullmatch(name.name)]
     splits = {line.strip(): split_of(_SPLIT.sub(r"\1", name.name)) for name in told for _, line in lines(folder / name)}
     lists = [name for name in lists if "lemma" not in name.name] or lists  # the same words in their basic form
-    entries, absent = [], set[str]()
+    entries, absent, blank = [], set[str](), 0
     for table in lists:
         for number, line in lines(folder / table):
             found = _LINE.fullmatch(line)
@@ -42,7 +42,10 @@ def flickr(folder: Path, files: list[Path], modalities: Collection[str], _: Mapp
                 path = pictures[found[1]]
                 words = " ".join(found[2].split())
                 entries.append(Entry(path.as_posix(), {"image": folder / path, "text": words}, splits.get(found[1])))
-    notes = [f"left out: captions of {len(absent)} pictures that are not there ({min(absent)})"] if absent else []
+            else:
+                blank += 1
+    notes = [f"left out: {blank} caption{'s' * (blank > 1)} of blanks only"] if blank else []
+    notes += [f"left out: captions of {len(absent)} pictures that are not there ({min(absent)})"] if absent else []
     silent = len(pictures.keys() - {Path(entry.key).name for entry in entries})
     notes += [f"left out: {silent} picture{'s' if silent > 1 else ''} without a caption"] if silent else []
     tables = [folder / name for name in (*lists, *told)]

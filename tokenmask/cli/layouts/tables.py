@@ -53,6 +53,11 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             tell(f"{folder / name} tells of no files: {problem}")
         places = _places(folder / name, rows, modalities, columns, beside[:_MOST])
         places |= _by_stem(folder, files, rows, [one for one in modalities if one not in places], columns)
+        if not places and (wrong := _names_nothing(rows, modalities)):
+            tell(
+                f"{folder / name} is not read, for no file that it names is there (its first is {wrong[:60]!r}); write "
+                "their paths below the table, with / between folders"
+            )
         if places:
             held = {column for row in rows for column in row.others}
             words = columns.get("text") or next((one for one in WORDS if one in held), None)
@@ -69,6 +74,12 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
     return Layout(
         f"{', '.join(map(str, found))} ({told(taken)})", entries, [folder / name for name in found], [*taken.values()]
     )
+
+
+def _names_nothing(rows: Sequence[manifests.Row], modalities: Collection[str]) -> str:
+    """The first file that a table with a column file_name names; "" for tables of something else."""
+    names = (row.others.get("file_name") for row in rows[:64])
+    return next((one for one in names if isinstance(one, str) and modality_of(one, modalities)), "")
 
 
 def _places(
