@@ -158,6 +158,16 @@ def test_keys_in_two_spellings_do_not_meet(tmp_path: Path, run, call, capsys) ->
     }
 
 
+def test_a_file_and_a_folder_of_one_name_do_not_stop_the_others(tmp_path: Path, run, call, capsys) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "m.csv").write_text("key,text\na,one\na.tokens/b,two\nc,three\n")
+    words = ("encode", tmp_path / "m.csv", "--tokenizer", run.folder / "tokenizers/text", "--out", tmp_path / "out")
+    assert call(*words) == 1
+    failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    told = f"{tmp_path}/out/a.tokens; one name is that of a file and of a folder, rename one"
+    assert failed == [f"failed: two: File exists: {told}"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.tokens", "c.tokens"]
+
+
 def test_names_that_a_file_system_takes_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["A.png", "b/x.png", "a.png", "B/x.png", "e\u0301.png", "\u00e9.png", "c.png"]
     sources = [f"d/{name}" for name in names]

@@ -34,6 +34,13 @@ from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import ReadsFiles, Tokenizer, WritesFiles
 
 LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
+_OF_NAMES = {
+    errno.ENAMETOOLONG: "shorten the name",
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "one name is that of a file and of a folder, rename one"
+    ),
+    **dict.fromkeys((errno.EILSEQ, errno.EINVAL), "this file system has no such names, rename it"),
+}
 Failed = list[tuple[str, str]]
 
 
@@ -199,9 +206,9 @@ def decode(arguments: argparse.Namespace) -> int:
 
 def _of_name(error: OSError) -> str:
     """What is wrong with the name of one file, which others need not share; any other error goes on its way."""
-    if error.errno != errno.ENAMETOOLONG:
+    if error.errno not in _OF_NAMES:
         raise error
-    return f"{error.strerror}: {error.filename}; shorten the name" if error.filename else str(error)
+    return f"{error.strerror}: {error.filename}; {_OF_NAMES[error.errno]}" if error.filename else str(error)
 
 
 def _save(stream: TokenStream, target: Path) -> None:
