@@ -144,7 +144,7 @@ def tune(commands: Commands) -> None:
         examples,
         "Settings are chosen on one half of the held-out records and reported on the other. What was found is written "
         "into the run: `generate --budget N` takes the best of at most N passes, `generate` the cheapest that is as "
-        "good as any.",
+        "good as any and holds on both halves, or what the run had.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder whose corpora have held-out records")
     parser.add_argument("--stream", required=True, metavar="NAME", help="which is filled")
