@@ -45,7 +45,7 @@ def tune(arguments: argparse.Namespace) -> int:
 
 
 def _usual(found: Found) -> str:
-    if found.usual.said == OWN:
+    if found.usual.sampler == found.own.sampler:
         return f"{OWN}; nothing cheaper was as good on both halves"
     return f"{found.usual.said}, in {found.usual.passes:.3g} passes"
 

@@ -50,7 +50,7 @@ def tune(
     Args:
         run: with corpora that hold held-out records of the stream.
         stream: what is filled.
-        budgets: passes of a record through the model, a guided step takes two; 4, 8 and 16 for each level if None.
+        budgets: passes of a record through the model, a guided step takes two; 4, 8 and 16 for each level of a group if None.
         candidates: settings that are tried, the run's own among them; None tries all of the space.
         samples: records of the last heat, at most those of a half.
         metric: one of ``evaluate``; :class:`tokenmask.evaluation.metrics.Generated` if None.
@@ -76,7 +76,7 @@ def tune(
         raise ValueError(
             "the model that ships stays as it is, got its folder; save it first: run.save(FOLDER, corpora)"
         )
-    levels = run.layout.streams[stream].num_levels
+    levels = max(map(len, run.layout.streams[stream].level_groups))  # those of different groups are filled together
     wanted = sorted({whole("each budget", one) for one in budgets or [levels * each for each in (4, 8, 16)]})
     records, tell = records_of(run), say or (lambda _: None)
     choosing, reporting = _halves(stream, records)
@@ -92,7 +92,7 @@ def tune(
     first = track.measure(OWN, own, samples)
     wait = seconds_of(first, time.perf_counter() - begun, wanted, len(tried), samples)
     if wait > _LONG:
-        tell(f"about {wait / 60:.0f} minutes to go; fewer budgets, candidates or samples take less")
+        tell(f"about {wait / 60:.1f} minutes to go; fewer budgets, candidates or samples take less")
     trials, winners, chosen = [first], [first], []
     for passes in wanted:
         found = best_of(track, tried, passes, samples, levels, tell)
