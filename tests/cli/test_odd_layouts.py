@@ -121,3 +121,28 @@ def test_lists_without_words_fail_alone(tmp_path: Path) -> None:
     assert good == {"c": "one"}
     told = "must have one of text, but the list in it holds nothing; fill it, or take the row out"
     assert wrong == [f"line {number} of {tmp_path / 'm.jsonl'} {told}" for number in (1, 2)]
+
+
+def test_a_table_whose_sounds_are_not_all_there_is_read(tmp_path: Path) -> None:
+    """Of AudioCaps films have gone since; its other captions are not lost with them."""
+    told = "audiocap_id,youtube_id,start_time,caption\n1,abc,10,a\n2,def,30,b\n3,ghi,30,c\n"
+    put(tmp_path, {"train.csv": told, "Yabc_10.wav": wav(0), "Ydef_30.wav": wav(1)})
+    good, wrong = read(tmp_path, SPOKEN)
+    assert good == {"Yabc_10.wav": "a", "Ydef_30.wav": "b"}
+    assert wrong == [f"audio is read from a file, but {tmp_path / 'ghi'} is none; check the path"]
+
+
+@pytest.mark.parametrize("table", ["id,n\n1,5\n7,1\n8,2\n9,3\n", "id,n\n1,2\n2,1\n", "n\n1\na\nb\n"])
+def test_a_table_of_something_else_is_none(tmp_path: Path, table: str) -> None:
+    """Numbers some of which are names, too, two columns of names alike, less than half of the rows."""
+    put(tmp_path, {"t.csv": table, **TWO})
+    assert read(tmp_path, {"audio": "audio"}) == ({"1.wav": None, "2.wav": None}, [])
+
+
+def test_names_in_the_lists_of_two_splits_are_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lists = {"Flickr_8k.trainImages.txt": "1.png\n2.png\n", "Flickr_8k.testImages.txt": "2.png\n3.png\n"}
+    captions = "".join(f"{number}.png#0\tword {number}\n" for number in (1, 2, 3))
+    put(tmp_path, {f"im/{number}.png": png(number) for number in (1, 2, 3)} | {"Flickr8k.token.txt": captions, **lists})
+    splits = {item.key.rpartition("/")[2]: item.split for item in items([tmp_path], BOTH)}
+    assert splits == {"1.png": "train", "2.png": "held-out", "3.png": "held-out"}
+    assert "  1 are in the lists of several splits, and held out (2.png)\n" in capsys.readouterr().out

@@ -23,6 +23,7 @@ _OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
 Place = tuple[str, Path, Mapping[str, Path]]  # a column, the folder of its files, and files by values that are no names
 _BESIDE = ("", "clips", "audio", "audios", "wavs", "images", "files")  # folders in which tables have their files
 _TABLES = 64  # files of JSON or text that may be tables; where there are more, they are one beside each of the media
+_LEAST = 0.5  # share of rows whose files must be there where a table names them without their endings
 _MOST = 16  # other folders beside a table that are tried, and columns of a table in a file of text
 
 
@@ -122,7 +123,8 @@ def _by_stem(
     modalities: Collection[str],
     columns: Mapping[str, str],
 ) -> dict[str, Place]:
-    """The same, where all values of exactly one column are names of files without their endings.
+    """The same, where the values of one column are names of files without their endings, of half of the rows or more,
+    and of more rows than those of any other: sounds and films that were not to be had are missing in many copies.
 
     A file Yxyz_0.wav is that of xyz too, as AudioCaps calls what it took from a place in time of a film.
     """
@@ -136,15 +138,27 @@ def _by_stem(
                 if film := _OF_FILM.fullmatch(name.stem):
                     stems.setdefault(film[1], []).append(folder / name)
         known = {stem: paths[0] for stem, paths in stems.items() if len(paths) == 1}
-        named = [
-            column
+        shares = {
+            column: _share(rows, column, known)
             for column in (first if known else ())
             if columns.get(modality, column) == column
-            and all(str(row.others.get(column)) in known for row in rows if row.columns)
-        ]
-        if len(named) == 1:
+        }
+        most = max(shares.values(), default=0.0)
+        named = [column for column, share in shares.items() if share == most]
+        if most >= _LEAST and len(named) == 1:
             found[modality] = (named[0], folder, known)
     return found
+
+
+def _share(rows: Sequence[manifests.Row], column: str, known: Mapping[str, Path]) -> float:
+    """Of how many rows a column holds what is known, as a share; 0 for numbers, of which some often are, if not all."""
+    held, words = [], False
+    for row in rows:
+        if row.columns:
+            value = str(row.others.get(column))
+            held.append(value in known)
+            words = words or not value.isdecimal()
+    return sum(held) / len(held) if held and (words or all(held)) else 0.0
 
 
 def _is_array(path: Path) -> bool:
