@@ -91,6 +91,19 @@ def test_a_table_that_names_no_file_is_told(tmp_path: Path, name: str) -> None:
         assert read(tmp_path / "d", BOTH) == ({"sub/a.png": None}, [])
 
 
+def test_a_copy_in_part_is_told_by_rows_from_all_over(tmp_path: Path) -> None:
+    gone = "".join(f"x\tgone{number}.wav\tno\n" for number in range(300))
+    there = "x\t1.wav\tone\ny\t2.wav\ttwo\n"
+    put(tmp_path, {"train.tsv": f"client_id\tpath\tsentence\n{gone}{10 * there}"})
+    put(tmp_path, {f"clips/{name}": content for name, content in TWO.items()})
+    found = list(items([tmp_path], SPOKEN))
+    assert len(found) == 320 and [str(item.media["text"]()) for item in found[-2:]] == ["one", "two"]
+    assert [item.media["audio"]().samples.shape[1] - 800 for item in found[-2:]] == [0, 1]
+    put(tmp_path, {"train.tsv": f"client_id\tpath\tsentence\n{gone}"})
+    with pytest.warns(UserWarning, match=r"train\.tsv is not read, for no file .* \(its first is 'gone0\.wav'\)"):
+        assert read(tmp_path, SPOKEN) == ({"clips/1.wav": None, "clips/2.wav": None}, [])
+
+
 @pytest.mark.parametrize("path", [".", "..", "x/.."])
 def test_paths_that_are_no_files_fail_alone(tmp_path: Path, path: str) -> None:
     put(tmp_path, {"a.png": png(0), "m.csv": f"image,text\n{path},no\na.png,one\n"})
