@@ -261,6 +261,13 @@ def _below(sources: Sequence[str], names: Sequence[str], suffix: str, out: Path)
         one if isinstance(one, ValueError) or counts[one] == 1 else out / f"{Path(name)}{suffix}"
         for one, name in zip(short, names, strict=True)
     ]
+    same = Counter(one for one in targets if isinstance(one, Path))
+    targets = [
+        ValueError(f"{name!r} is another spelling of {Path(name).as_posix()!r}, which is there too; take one out")
+        if isinstance(one, Path) and same[one] > 1 and name != Path(name).as_posix()
+        else one
+        for one, name in zip(targets, names, strict=True)
+    ]
     _check_different(sources, targets)
     return _unfolded(sources, targets, out)
 
