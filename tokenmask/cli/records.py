@@ -22,7 +22,7 @@ from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium, s
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
-from tokenmask.corpus.keys import check_key, path_below
+from tokenmask.corpus.keys import check_key
 from tokenmask.files import text_of
 
 
@@ -128,7 +128,7 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
         raise ValueError(f"{row.where} must have words or a number as its key, got {str(named)[:60]}; write one")
     key = str(named)
     try:
-        path_below(key)
+        check_key(key)
     except ValueError as error:
         raise ValueError(f"{row.where}: {error}") from error
     return item_of(key, media, group, split, row.others)
@@ -148,6 +148,10 @@ def _said(row: manifests.Row, name: str, value: Any, *, words: bool) -> str:
     if isinstance(value, str):
         if words and any(0xD800 <= ord(letter) < 0xE000 for letter in value):
             raise ValueError(f"{row.where} must give characters for {name!r}, but holds a lone surrogate; mend the row")
+        if "\0" in value:
+            raise ValueError(
+                f"{row.where} must give {name!r} without characters of code 0, but holds one; mend the row"
+            )
         return value
     got = f"an object with {', '.join(map(str, value))[:60]}" if isinstance(value, dict) else type(value).__name__
     if isinstance(value, list):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import tempfile
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -253,7 +255,34 @@ def _below(sources: Sequence[str], names: Sequence[str], suffix: str, out: Path)
         for one, name in zip(short, names, strict=True)
     ]
     _check_different(sources, targets)
-    return targets
+    return _unfolded(sources, targets, out)
+
+
+def _unfolded(sources: Sequence[str], targets: list[Path | ValueError], out: Path) -> list[Path | ValueError]:
+    """The same, but where the file system takes "A" and "a" for one, all of such names but the first cannot be."""
+    seen: dict[str, int] = {}
+    firsts = [seen.setdefault(_folded(one), at) for at, one in enumerate(targets) if isinstance(one, Path)]
+    if len(seen) == len(firsts) or not folds_case(out):
+        return targets
+    made = list(targets)
+    for at, one in enumerate(targets):
+        if isinstance(one, Path) and (first := seen[_folded(one)]) != at:
+            made[at] = ValueError(
+                f"it would become {one}, which this file system takes for {targets[first]}, what {sources[first]} "
+                "becomes; rename one of the two"
+            )
+    return made
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether the file system of a folder, which is made, takes "A" and "a" for one name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=".a", dir=folder) as file:
+        return Path(file.name).with_name(Path(file.name).name.upper()).exists()
 
 
 def _path(name: str, suffix: str, out: Path) -> Path | ValueError:

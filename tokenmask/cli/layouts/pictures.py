@@ -5,12 +5,12 @@ Arrow: folder --**coco**, **class_folders**--> entries. Does not know: other lay
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import SPLITS, Entry, Layout, modality_of, split_of
+from tokenmask.cli.objects import Watching
 from tokenmask.files import text_of
 
 
@@ -24,7 +24,10 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
     for name in lists:
         part = name.stem.removeprefix("captions_")
         try:
-            held = json.loads(text_of((folder / name).read_bytes()))
+            decoder = Watching()
+            held = decoder.decode(text_of((folder / name).read_bytes()))
+            if decoder.double:
+                notes.append(f"{name} says {', '.join(decoder.double[:3])} again in an object; the last counts")
             named = {one["id"]: one["file_name"] for one in held["images"]}
             told = held["annotations"]
             for number, one in enumerate(told, 1):
