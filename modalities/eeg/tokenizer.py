@@ -109,7 +109,7 @@ class EegTokenizer(LearnedTokenizer):
 
     @free_cores()
     @torch.no_grad()
-    def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
+    def encode_file(self, path: str | Path, *, show: Show = nothing_shown, voltages: str | None = None) -> TokenStream:
         """The codes of ``encode(EegRecording.load(path))``, channel by channel: in the memory that one of them needs.
 
         Files of other formats than EDF and BDF are read whole.
@@ -117,14 +117,15 @@ class EegTokenizer(LearnedTokenizer):
         Args:
             path: of a recording.
             show: called with seconds done and seconds in all, each channel in its turn a share of them.
+            voltages: see :meth:`EegRecording.load`.
 
         Raises:
             ValueError: as of :meth:`EegRecording.load`.
         """
         path = Path(path)
         if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
-            return self.encode(EegRecording.load(path))
-        rows = FileRows(path, self.config.sample_rate_hz)
+            return self.encode(EegRecording.load(path, voltages=voltages))
+        rows = FileRows(path, self.config.sample_rate_hz, voltages)
         names, seconds = rows.channels, rows.seconds
         if rows.file_rate_hz != self.config.sample_rate_hz:
             self._tell_rate(str(path))
