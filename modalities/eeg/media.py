@@ -21,7 +21,7 @@ from torch import Tensor
 from tokenmask.arguments import above_zero, names, path_of, tensor_of
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
-from tokenmask.modalities.eeg.arrays import read_arrays, without_a_wave
+from tokenmask.modalities.eeg.arrays import SESSION, read_arrays, unpacked, without_a_wave
 from tokenmask.modalities.eeg.edf_write import write_edf
 from tokenmask.modalities.eeg.long import Rows
 from tokenmask.modalities.eeg.names import electrode, find_channels
@@ -60,6 +60,7 @@ class EegRecording(Timed):
     written_suffixes: ClassVar[tuple[str, ...]] = (".edf", ".npz", ".safetensors")
     """Endings that can be written; the first if none is asked for."""
 
+    asked: ClassVar[tuple[str, ...]] = ("channels",)
     view: ClassVar[str] = "tokenmask.report.views.recordings:Recordings"
 
     samples: Tensor
@@ -124,7 +125,7 @@ class EegRecording(Timed):
     # Files ------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, *, channels: Sequence[str] | None = None) -> Self:
         """Reads .edf (European Data Format), .bdf (24 bits), and what :meth:`save` wrote as .npz or .safetensors.
 
         Of EDF and BDF files the signals measured in volts are taken that have the rate of the EEG; their "EEG " prefix
@@ -132,9 +133,24 @@ class EegRecording(Timed):
         amplifiers without a high-pass filter record them (see :meth:`without_offset`). What was left out or changed is
         a warning with the name of the file.
 
+        Args:
+            path: of a recording.
+            channels: names of those that are taken, as of :meth:`select`; None for all.
+
         Raises:
-            ValueError: no such file, another format, a damaged file, or a gap in an EDF+D file.
+            ValueError: no such file, another format, a damaged file, a gap in an EDF+D file, or a channel that is not
+                there.
         """
+        recording = cls._load(path)
+        if channels is None:
+            return recording
+        try:
+            return recording.select(channels)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def _load(cls, path: str | Path) -> Self:
         path = path_of("path of a recording", path)
         if not path.is_file():
             raise ValueError(f"a recording is read from a file, but {path} is none; check the path")
@@ -199,15 +215,10 @@ class EegRecording(Timed):
 
     @classmethod
     def _read_npz(cls, path: Path, notes: list[str]) -> Self:
-        import numpy as np
-
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > 4 * MAX_SAMPLES + (1 << 20):
-                raise ValueError(f"it unpacks to more than {MAX_SAMPLES} samples")
-        with np.load(path, allow_pickle=False) as file:
-            held = read_arrays(file, notes)
-            session = Session.from_json(json.loads(str(file["session"]))) if "session" in file else None
-            return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
+        arrays = unpacked(path, MAX_SAMPLES)
+        held = read_arrays(arrays, notes)
+        session = Session.from_json(json.loads(str(arrays[SESSION]))) if SESSION in arrays else None
+        return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the suffix names, atomically; .npz and .safetensors lose nothing, .edf has 16 bits.
@@ -266,7 +277,7 @@ class EegRecording(Timed):
         assert made is not None  # a recording has a channel or more
         return replace(self, samples=made, sample_rate_hz=rate_hz, stream=None)
 
-    def select(self, channels: Sequence[str]) -> EegRecording:
+    def select(self, channels: Sequence[str]) -> Self:
         """Some of the channels, in the order asked for; names without regard to case, "EEG " and reference.
 
         Raises:
@@ -351,4 +362,5 @@ def write_rows(
 def unreadable(path: Path, error: Exception) -> ValueError:
     """What is said of a damaged file."""
     reason = " ".join(str(error).split())
-    return ValueError(f"{path} must be a whole recording, but cannot be read ({reason})")
+    advice = "" if "; " in reason else "; export it again"
+    return ValueError(f"{path} must be a whole recording, but cannot be read ({reason}){advice}")

@@ -54,7 +54,7 @@ class Rows:
                 if last:
                     place, whole = place + 1, whole + (len(last) == width)
                     odd = odd or (None if len(last) == width else (place, len(last)))
-                numbers.extend(map(float, last))
+                numbers.extend(_numbers(last, place))
                 last = words
                 if width and len(numbers) >= AT_ONCE * width:
                     ready = len(numbers) // width
@@ -65,7 +65,7 @@ class Rows:
         came = done * width + len(numbers) + len(last)
         cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
         if not cut:
-            numbers.extend(map(float, last))
+            numbers.extend(_numbers(last, place + 1))
         announced, frames = self.announced, done + len(numbers) // width
         if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
             raise ValueError(f"{announced} frames of {width} numbers were announced, but {came} came")
@@ -74,6 +74,22 @@ class Rows:
             self._notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
         if numbers:
             yield _table(numbers, width)
+
+
+def _numbers(words: list[str], row: int) -> list[float]:
+    try:
+        return list(map(float, words))
+    except ValueError:
+        wrong = next(word for word in words if not _is_number(word))
+        raise ValueError(f"its row {row} must hold numbers, got {wrong[:40]!r}") from None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _table(numbers: array[float], width: int) -> Tensor:

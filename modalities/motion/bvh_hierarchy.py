@@ -62,12 +62,15 @@ def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[t
             if placed[open_joints[-1]]:
                 raise ValueError(f"its joint {names[open_joints[-1]]!r} has two offsets")
             placed[open_joints[-1]] = True
-            offsets[open_joints[-1]] = tuple(float(part) for part in rest.split())
-            if len(offsets[open_joints[-1]]) != 3:
-                raise ValueError(f"its OFFSET {rest!r} must be three numbers")
+            try:
+                x, y, z = map(float, rest.split())
+            except ValueError:
+                raise ValueError(f"its OFFSET {rest!r} must be three numbers") from None
+            offsets[open_joints[-1]] = (x, y, z)
         elif word == "CHANNELS":
-            own = [known.get(word.lower(), word) for word in rest.split()[1:]]
-            if not set(own) <= set(known.values()) or len(own) != int(rest.split()[0]):
+            count, *words = rest.split() or [""]
+            own = [known.get(word.lower(), word) for word in words]
+            if not set(own) <= set(known.values()) or str(len(own)) != count:
                 raise ValueError(f"its channels {rest!r} are not the standard ones")
             if channels[open_joints[-1]]:
                 raise ValueError(f"its joint {names[open_joints[-1]]!r} has two lists of channels")

@@ -144,7 +144,7 @@ def add_per(parser: argparse.ArgumentParser) -> None:
 
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
-    """--up and --units."""
+    """--up, --units and --channel."""
     parser.add_argument(
         "--up",
         choices=("x", "y", "z", "-x", "-y", "-z"),
@@ -156,6 +156,14 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         metavar="UNIT",
         help=f"of lengths in BVH files: {', '.join(UNITS)}, or how many make a metre (default: told by how tall a body "
         "is)",
+    )
+    parser.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this channel of sounds (its number, from 1) or of EEG (its electrode), again for more; a sound "
+        "tokenizer mixes those that are taken (default: all)",
     )
 
 

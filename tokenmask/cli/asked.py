@@ -1,4 +1,4 @@
-"""What files may not say of themselves and the command line does: which way is up, what a unit of length is.
+"""What files may not say of themselves and the command line does: which way is up, which channels are meant.
 
 Arrow: words of a command --**asked**--> options --**ask**--> loaders that read with them. Does not know: any file.
 """
@@ -6,7 +6,7 @@ Arrow: words of a command --**asked**--> options --**ask**--> loaders that read 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,6 +27,8 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         options["up"] = arguments.up
     if arguments.units is not None:
         options["units_per_metre"] = UNITS.get(arguments.units) or float(arguments.units)
+    if arguments.channel:
+        options["channels"] = tuple(arguments.channel)
     return options
 
 
@@ -38,7 +40,7 @@ def ask_items(found: Items, options: dict[str, Any]) -> None:
     """
     if options:
         found.change(partial(_asked_item, options=options))
-    _check(any(loader.options for item in found for loader in item.media.values()) if options else False, options)
+        _check((loader for item in found for loader in item.media.values()), options)
 
 
 def _asked_item(item: Item, options: dict[str, Any]) -> Item:
@@ -50,7 +52,7 @@ def ask_media(found: Sequence[Medium], options: dict[str, Any]) -> Sequence[Medi
     if not options:
         return found
     those = Spool(one._replace(loader=_asked(one.loader, options)) for one in found)
-    _check(any(one.loader.options for one in those), options)
+    _check((one.loader for one in those), options)
     return those
 
 
@@ -60,6 +62,14 @@ def _asked(loader: Loader, options: dict[str, Any]) -> Loader:
     return replace(loader, options=own) if own else loader
 
 
-def _check(taken: bool, options: dict[str, Any]) -> None:
-    if options and not taken:
-        raise ValueError("--up and --units say how motions are read, but these data hold none; leave them away")
+def _check(loaders: Iterable[Loader], options: dict[str, Any]) -> None:
+    left = set(options)
+    for loader in loaders:
+        left -= {name for name, _ in loader.options}
+        if not left:
+            return
+    if "channels" in left:
+        raise ValueError(
+            "--channel says which channels of sounds and of EEG are taken, but these data hold none; leave it away"
+        )
+    raise ValueError("--up and --units say how motions are read, but these data hold none; leave them away")
