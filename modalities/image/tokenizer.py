@@ -149,7 +149,7 @@ class ImageTokenizer(LearnedTokenizer):
             items: held-out images.
             train_items: images for the baseline to learn from, those the tokenizer learned from. More than 2^22 numbers
                 together (1365 images of 32 x 32 pixels) are gone through part by part, in some 200 MB of memory for
-                images up to 64 x 64. Without them there is no ``pca_psnr_db``.
+                32 x 32 pixels, 400 MB for 64 x 64. Without them there is no ``pca_psnr_db``.
 
         Returns:
             psnr_db, the mean over images; codes_used_share and perplexity over the items; bits_per_image; and
