@@ -7,10 +7,9 @@ Source: https://www.edfplus.info/specs; readers that hand on integers where a he
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -20,15 +19,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.eeg.bids import NO_VOLTAGES, bad_channels, channel_types
-from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, number, signals, start, text, whole
-from tokenmask.modalities.eeg.names import channel_names, is_beside, is_electrode, is_of_body, usual_label, without_eeg
+from tokenmask.modalities.eeg.bids import NO_VOLTAGES, Said, contradicted, sidecars, unmatched
+from tokenmask.modalities.eeg.edf_events import check_gaps, odd_ones, read_annotations
+from tokenmask.modalities.eeg.edf_header import Signal, duration_slack, microvolts, number, signals, start, text, whole
+from tokenmask.modalities.eeg.names import (
+    channel_names,
+    is_beside,
+    is_electrode,
+    is_of_body,
+    usual_label,
+    without_eeg,
+    without_reference,
+)
 from tokenmask.modalities.eeg.session import ChannelHeader, Event, Session
 
 _AT_ONCE = 1 << 22  # bytes of records that are read together
 _PART = 1 << 20  # samples of a channel that are looked at together
+_SHOWN = 5
 _RUN = 5  # samples in a row at the limit of the integers that a wave which just touches it does not have
-_ONSET = re.compile(rb"[+-]\d+(?:\.\d*)?$")
 
 
 @dataclass(eq=False)
@@ -56,6 +64,7 @@ class OpenEdf:
     def __post_init__(self) -> None:
         self._flat: list[str] = []
         self._cut: list[str] = []
+        self._beyond: list[str] = []
 
     @property
     def length(self) -> int:
@@ -75,6 +84,11 @@ class OpenEdf:
         told = list(self.notes)
         if self._flat and self.length > 1:
             told.append(f"without a wave, the same value throughout: {', '.join(self._flat)}")
+        if self._beyond:
+            told.append(
+                "samples beyond the limits that the header gives them, so its scale may be wrong: "
+                f"{', '.join(self._beyond)}"
+            )
         if self._cut:
             told.append(
                 f"samples in a row at the limits of the range, where the wave is cut off: {', '.join(self._cut)}"
@@ -89,12 +103,18 @@ class OpenEdf:
             return
         gain, offset = one.scale()
         limits = [torch.tensor((limit + offset) * gain * (one.factor or 1.0)).float() for limit in one.digital]
+        room = abs(gain * (one.factor or 1.0))
+        low, high = (min(map(float, limits)) - room, max(map(float, limits)) + room)
         runs = False
-        many = 0
+        many = beyond = 0
         for begin in range(0, stop, _PART):  # with the samples behind a part in which a run may end
             at = [row[begin : min(begin + _PART + _RUN - 1, stop)] == limit for limit in limits]
             runs = runs or any(bool(some.unfold(0, _RUN, 1).all(1).any()) for some in at if len(some) >= _RUN)
             many += int((at[0] | at[1])[:_PART].sum())
+            part = row[begin : min(begin + _PART, stop)]
+            beyond += int(((part < low) | (part > high)).sum())
+        if beyond:
+            self._beyond.append(f"{name} ({beyond / len(row):.1%} of them)")
         if runs:
             self._cut.append(f"{name} ({many / len(row):.1%} of them)")
 
@@ -137,11 +157,12 @@ def _last_change(row: Tensor) -> int:
     return -1
 
 
-def open_edf(path: Path) -> OpenEdf:
+def open_edf(path: Path, voltages: str | None = None) -> OpenEdf:
     """Finds the signals measured in volts that have the sample rate of the EEG.
 
     Args:
         path: of an EDF, EDF+ or BDF file.
+        voltages: the unit of electrodes, and of what has none, whatever the file says; None takes its word.
 
     Raises:
         ValueError: no voltages, a header that cannot be read, or a gap between records.
@@ -149,44 +170,50 @@ def open_edf(path: Path) -> OpenEdf:
     with path.open("rb") as file:
         head = file.read(256)
         if len(head) < 256:
-            raise ValueError("it ends inside of its header")
+            raise ValueError("it ends inside of its header; copy it again")
         wide = 3 if head[:1] == b"\xff" else 2
-        count = whole(text(head[252:256]), "number of signals")
+        version = "" if wide == 3 or text(head[:8]) == "0" else f"it begins with {text(head[:8])!r}, not with 0 as EDF"
+        try:
+            count = whole(text(head[252:256]), "number of signals")
+        except ValueError as error:
+            other = f"{version}, and is of another format; export it as EDF" if version else str(error)
+            raise ValueError(other) from error
         block = file.read(256 * count)
-    if count < 1 or len(block) < 256 * count:
-        raise ValueError(f"it ends inside of its header of {count} signals")
-    notes: list[str] = []
-    found = signals(block, count)
+    if count < 1:
+        raise ValueError(f"the number of signals must be positive, got {count}; write it into bytes 252 to 255")
+    if len(block) < 256 * count:
+        raise ValueError(f"it ends inside of its header of {count} signals; copy it again")
+    notes = [version] if version else []
+    beside = sidecars(path)
+    found = _with_units(signals(block, count), voltages, beside.units, notes)
     seconds = number(text(head[244:252]), "duration of a data record")
     begin = whole(text(head[184:192]), "length of the header")
     width = wide * sum(one.count for one in found)
+    _check_begin(begin, count, path.stat().st_size, width, text(head[236:244]), notes)
     records = _records(path.stat().st_size - begin, width, text(head[236:244]), notes)
-    if records < 1 or begin < 256 * (count + 1):
-        raise ValueError("it holds no whole data record")
+    if records < 1:
+        raise ValueError(f"it holds no whole data record, only {path.stat().st_size - begin} bytes; copy it again")
     raw = Records(path, begin, (records, width))
-    kept, rate = _voltages(found, seconds, channel_types(path), notes)
-    listed = bad_channels(path)
-    if bad := [one.label for one in kept if {one.label.casefold(), without_eeg(one.label).casefold()} & listed]:
+    kept, rate = _voltages(found, seconds, beside.types, notes)
+    notes += _odd_limits(kept, wide)
+    of_table = unmatched(beside.names, [_called(one) for one in found if not one.is_annotations])
+    notes += [one for one in (*beside.notes, of_table, contradicted(beside.rate_hz, rate)) if one]
+    if bad := [one.label for one in kept if {name.casefold() for name in _called(one)} & beside.bad]:
         notes.append(f"channels.tsv calls {', '.join(bad)} bad: read as they are (EegRecording.select leaves them out)")
     names, made = channel_names([one.label for one in kept])
     if made:
         notes.append(f"labels that are blank or there twice became {', '.join(made)}")
     reserved = text(head[192:236])
     spans = [(one.first * wide, (one.first + one.count) * wide) for one in found if one.is_annotations]
-    onsets: list[Decimal] = []
-    events: list[_Found] = []
-    if spans:  # by the standard in EDF+ only, but some programs forget to say that it is
-        try:
-            onsets, events = _annotations(raw, spans)
-        except ValueError as error:
-            if reserved[3:5] == "+D":
-                raise
-            notes.append(f"its events are left out ({error})")
+    # By the standard they are in EDF+ only, but some programs forget to say that it is.
+    onsets, events, odd = read_annotations(raw, spans) if spans else ([], [], [])
+    if odd:
+        notes.append(odd_ones(odd))
     if onsets and len(onsets) != records and reserved[3:5] != "+D":
         notes.append(f"only {len(onsets)} of its {records} records say when they begin, so gaps cannot be seen")
     elif onsets or reserved[3:5] == "+D":
         slack = duration_slack(text(head[244:252]), seconds)
-        _check_gaps(onsets, records, seconds, 0.5 / rate, slack)
+        check_gaps(onsets, records, seconds, 0.5 / rate, slack)
     first = onsets[0] if onsets else Decimal(0)
     moved = [Event(float(onset - first), word, duration) for onset, duration, word in events]
     session = Session(
@@ -201,8 +228,13 @@ def open_edf(path: Path) -> OpenEdf:
 
 def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
     """How many data records are read of a file with so many bytes of them; what is left out or missing is noted."""
-    wanted, there = whole(announced, "number of data records"), size // width
-    part = size % width
+    there, part = size // width, size % width
+    try:
+        wanted = whole(announced, "number of data records")
+    except ValueError:
+        wanted = -2
+    if wanted < -1 and there > 0:
+        notes.append(f"its header announces {announced or 'no number of'} records; the {there} that are there are read")
     if wanted < 0 or there == wanted or there < 1:  # -1 while it is written
         if part and there > 0:
             notes.append(f"{part} bytes after its {there} whole records are no whole one and are left out")
@@ -219,6 +251,54 @@ def _records(size: int, width: int, announced: str, notes: list[str]) -> int:
     return there
 
 
+def _check_begin(begin: int, count: int, size: int, width: int, announced: str, notes: list[str]) -> None:
+    """ValueError for a header that says another length than the standard gives it, unless all records fit behind that:
+    samples from a wrong place are noise."""
+    usual = 256 * (count + 1)
+    if begin == usual:
+        return
+    told = f"its header says that it is {begin} bytes long, but one of {count} signals has {usual}"
+    if begin > usual and announced == str((size - begin) // width) and (size - begin) % width == 0:
+        notes.append(f"{told}; all {announced} records fit behind {begin}, and are read from there")
+        return
+    raise ValueError(f"{told}; write that into its bytes 184 to 191 if samples begin there, or export it again")
+
+
+def _with_units(found: Sequence[Signal], voltages: str | None, said: Said, notes: list[str]) -> list[Signal]:
+    """Signals with the unit that is asked for, or that a table beside the file says where the header has none.
+
+    Args:
+        found: all signals.
+        voltages: for electrodes, for all voltages where no label is one of those, and for what has no unit.
+        said: by the table.
+        notes: gets what is taken from the table, and where it says another unit than the header.
+    """
+    some = any(is_electrode(one.label) for one in found)
+    made, taken, other = list[Signal](), list[str](), list[str]()
+    for one in found:
+        own = _of(one, said)
+        if one.is_annotations or (own is None and voltages is None):
+            made.append(one)
+        elif voltages is not None:
+            is_meant = is_electrode(one.label) or not one.unit or (not some and one.factor is not None)
+            made.append(replace(one, unit=voltages) if is_meant and not is_beside(one.label) else one)
+        elif not one.unit and own is not None and microvolts(own) is not None:
+            taken.append(f"{one.label} ({own})")
+            made.append(replace(one, unit=own))
+        else:
+            differs = None not in (one.factor, own and microvolts(own)) and one.factor != microvolts(own or "")
+            other += [f"{one.label} ({own} instead of {one.unit})"] if differs else []
+            made.append(one)
+    if taken:
+        notes.append(f"units that its header lacks are those of channels.tsv: {', '.join(taken)}")
+    if other:
+        notes.append(
+            f"channels.tsv says other units than its header, which is taken: {', '.join(other)}; say which is right "
+            "with --voltages UNIT, in Python load(FILE, voltages=UNIT)"
+        )
+    return made
+
+
 def _headers(kept: Sequence[Signal], names: Sequence[str]) -> tuple[ChannelHeader, ...]:
     """What headers of channels say beside what every file that is written here says."""
     found = []
@@ -230,15 +310,13 @@ def _headers(kept: Sequence[Signal], names: Sequence[str]) -> tuple[ChannelHeade
     return tuple(found)
 
 
-def _voltages(
-    found: Sequence[Signal], seconds: Decimal, types: Mapping[str, str], notes: list[str]
-) -> tuple[list[Signal], float]:
+def _voltages(found: Sequence[Signal], seconds: Decimal, types: Said, notes: list[str]) -> tuple[list[Signal], float]:
     """Signals in volts with a scale and the rate of the EEG, and that rate; what is left out is noted.
 
     Args:
         found: all signals.
         seconds: of a record.
-        types: what a table beside the file says that channels are, by label; see :func:`channel_types`.
+        types: what a table beside the file says that channels are, by label; see :func:`sidecars`.
         notes: gets what is left out.
     """
     able: list[Signal] = []
@@ -246,14 +324,17 @@ def _voltages(
     if all(one.is_annotations for one in found):
         raise ValueError("it holds events only, no voltages")
     if seconds <= 0:
-        raise ValueError(f"the duration of its data records must be positive, got {seconds} s, so they have no rate")
+        raise ValueError(
+            f"the duration of its data records must be positive, got {seconds} s, so they have no rate; write it into "
+            "its bytes 244 to 251"
+        )
     for one in found:
         if one.is_annotations:
             continue
         if one.factor is None:
             out.append(f"{one.label} (its unit {one.unit!r} is no voltage that is known)")
             continue
-        kind = _kind(one, types)
+        kind = _of(one, types)
         if kind in NO_VOLTAGES or (kind is None and is_beside(one.label)):
             out.append(f"{one.label} (no electrode)")
             continue
@@ -264,7 +345,12 @@ def _voltages(
         else:
             able.append(one)
     if not able:
-        raise ValueError(f"it holds no voltages that can be read: {'; '.join(out)}")
+        advice = ""
+        if any(one.factor is None and not one.is_annotations for one in found):
+            advice = (
+                "; where they are voltages, say their unit with --voltages UNIT, in Python load(FILE, voltages=UNIT)"
+            )
+        raise ValueError(f"it holds no voltages that can be read: {'; '.join(out)}{advice}")
     asked = [one for one in able if is_electrode(one.label)] or able
     counts = Counter(one.count for one in asked)
     most = max(counts, key=lambda count: (counts[count], count))
@@ -284,19 +370,46 @@ def _voltages(
     return kept, rate
 
 
-def _kind(one: Signal, types: Mapping[str, str]) -> str | None:
-    """What a table beside the file says that a signal is; None if there is none, or it does not say."""
-    return types.get(one.label.casefold(), types.get(without_eeg(one.label).casefold()))
+def _odd_limits(kept: Sequence[Signal], wide: int) -> list[str]:
+    """What is told of limits of integers that none of this many bytes has, or the larger of which comes first."""
+    notes, least = [], -(1 << (8 * wide - 1))
+    for what, odd in (
+        (
+            f"integers of {8 * wide} bits lie in {least}..{-least - 1}, but the header has other limits, so its scale "
+            "may be wrong",
+            [one for one in kept if min(one.digital) < least or max(one.digital) >= -least],
+        ),
+        (
+            "the larger digital limit comes first, so the wave is turned over, as it is written; swap them if that is "
+            "wrong",
+            [one for one in kept if one.digital[0] > one.digital[1]],
+        ),
+    ):
+        if odd:
+            shown = ", ".join(f"{one.label} ({one.limits[2]} to {one.limits[3]})" for one in odd[:_SHOWN])
+            notes.append(f"{what}: {shown}{', ...' * (len(odd) > _SHOWN)}")
+    return notes
 
 
-def _is_other(one: Signal, types: Mapping[str, str]) -> bool:
+def _called(one: Signal) -> tuple[str, ...]:
+    """What a signal may be called beside its file: its label, that without "EEG ", and without its reference."""
+    bare = without_eeg(one.label)
+    return one.label, bare, without_reference(bare)
+
+
+def _of(one: Signal, said: Said) -> str | None:
+    """What a table beside the file says of a signal; None if there is none, or it does not say."""
+    return next((said[name.casefold()] for name in _called(one) if name.casefold() in said), None)
+
+
+def _is_other(one: Signal, types: Said) -> bool:
     """Whether a signal is of an eye, a heart or a muscle: the table goes before the label."""
-    kind = _kind(one, types)
+    kind = _of(one, types)
     return is_of_body(one.label) if kind in (None, "N/A") else kind != "EEG"
 
 
-def _said(one: Signal, types: Mapping[str, str]) -> str:
-    kind = _kind(one, types)
+def _said(one: Signal, types: Said) -> str:
+    kind = _of(one, types)
     return one.label if kind in (None, "N/A") else f"{one.label} ({kind} in channels.tsv)"
 
 
@@ -319,66 +432,3 @@ def _integers(raw: Any, wide: int) -> Any:
         return plain.view("<i2")[:, 0].astype(np.int32)
     values = plain.astype(np.int32)
     return ((values[:, 2] << 24) | (values[:, 1] << 16) | (values[:, 0] << 8)) >> 8
-
-
-# Annotations ----------------------------------------------------------------------------------------------------------
-
-_Found = tuple[Decimal, float | None, str]
-
-
-def _annotations(raw: Records, spans: Sequence[tuple[int, int]]) -> tuple[list[Decimal], list[_Found]]:
-    """Onset of each record, by the first mark of the first of the annotation signals, and all events.
-
-    A mark with a time and no words is an event too, as edfio has it.
-    """
-    onsets: list[Decimal] = []
-    events: list[_Found] = []
-    for record in raw:
-        for place, (begin, end) in enumerate(spans):
-            marks = [part for part in bytes(record[begin:end]).split(b"\x00") if part]
-            for order, mark in enumerate(marks):
-                when, *texts = mark.split(b"\x14")
-                onset, _, duration = when.partition(b"\x15")
-                if not _ONSET.match(onset):
-                    raise ValueError(f"its annotation {mark[:40]!r} must begin with a time")
-                at = Decimal(onset.decode())
-                if place == order == 0:
-                    onsets.append(at)
-                length = float(number(text(duration), "duration of an annotation")) if duration else None
-                if len(texts) > 1 and not texts[-1]:  # behind the mark that ends the last one
-                    texts.pop()
-                if order == 0 and texts and not texts[0] and at == onsets[-1]:
-                    texts.pop(0)  # by which a record says when it begins, in some files in each of these signals
-                events += [(at, length, text(part.replace(b"\x15", b" "))) for part in texts]
-    return onsets, events
-
-
-def _check_gaps(onsets: Sequence[Decimal], records: int, seconds: Decimal, tolerance: float, slack: Decimal) -> None:
-    """ValueError for records that begin half a sample or more from where those before them end.
-
-    Each is held against the first one, so that small steps do not add up.
-
-    Args:
-        onsets: of the records, in seconds.
-        records: how many there are.
-        seconds: duration of each.
-        tolerance: seconds that an onset may be off.
-        slack: what the duration may be off as it is written.
-    """
-    if len(onsets) != records:
-        raise ValueError(f"an EDF+D file must say when each of its {records} records begins, got {len(onsets)} times")
-    for place, onset in enumerate(onsets[1:], 1):
-        one, two = onsets[place - 1] - onsets[0], onset - onsets[0]
-        if abs(float(two - place * seconds)) <= tolerance + place * float(slack):
-            continue
-        if abs(float(two - one - seconds)) > tolerance:
-            raise ValueError(
-                f"its records must follow each other without a gap, but number {place} ends at "
-                f"{float(one + seconds):g} s and the next begins at {float(two):g} s; "
-                "split it there into files of their own"
-            )
-        raise ValueError(
-            f"its records must follow each other without a gap, but small steps between them add up: number "
-            f"{place + 1} begins at {float(two):.9g} s, while those before it last {float(place * seconds):.9g} s; "
-            "split it there into files of their own"
-        )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.eeg.long import Rows
-from tokenmask.modalities.eeg.media import EegRecording, unreadable
+from tokenmask.modalities.eeg.media import EegRecording, check_voltages, unreadable
 from tokenmask.modalities.eeg.session import Session
 
 
@@ -22,6 +22,7 @@ class FileRows:
     Args:
         path: of the file.
         rate_hz: that channels are brought to; None leaves them as they are.
+        voltages: see :meth:`EegRecording.load`.
 
     ``channels``, ``session``, ``samples`` (of a channel), ``seconds`` and ``file_rate_hz`` are those of the recording
     as it is there.
@@ -30,19 +31,19 @@ class FileRows:
         ValueError: as of :meth:`EegRecording.load`.
     """
 
-    def __init__(self, path: str | Path, rate_hz: float | None = None) -> None:
+    def __init__(self, path: str | Path, rate_hz: float | None = None, voltages: str | None = None) -> None:
         self._rate_hz, self._rows = rate_hz, None
         self._recording: EegRecording | None = None
         self.session: Session | None
         path = Path(path)
         if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
-            one = self._recording = EegRecording.load(path)
+            one = self._recording = EegRecording.load(path, voltages=voltages)
             self.seconds, self.file_rate_hz = one.duration_seconds, one.sample_rate_hz
             self.channels, self.session = one.channels, one.session
             self.samples = one.samples.shape[1]
             return
         try:
-            rows = self._rows = Rows(path)
+            rows = self._rows = Rows(path, check_voltages(voltages))
             self.file_rate_hz = rows.file.sample_rate_hz
             self.channels = EegRecording(
                 torch.zeros(len(rows.file.channels), 1), self.file_rate_hz, rows.file.channels

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf import OpenEdf, open_edf
 from tokenmask.modalities.eeg.offset import LOST_MICROVOLT, lost_seconds, without_baseline
 
@@ -21,15 +22,17 @@ class Rows:
 
     Args:
         path: of an EDF, EDF+ or BDF file.
+        voltages: see :func:`tokenmask.modalities.eeg.edf.open_edf`.
 
     Raises:
         ValueError: see :func:`tokenmask.modalities.eeg.edf.open_edf`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.file: OpenEdf = open_edf(path)
+    def __init__(self, path: Path, voltages: str | None = None) -> None:
+        self.file: OpenEdf = open_edf(path, voltages)
         self.taken: list[Tensor] = []
         self.lost: list[Tensor] = []
+        self.waves: list[Tensor] = []
 
     def __iter__(self) -> Iterator[Tensor]:
         """float32 [time] of each channel, without a large offset."""
@@ -37,12 +40,15 @@ class Rows:
             made, taken = without_baseline(samples[None], self.file.sample_rate_hz, in_place=True)
             self.taken.append(taken)
             self.lost.append(lost_seconds(made, self.file.sample_rate_hz))
+            self.waves.append(typical_waves(made, self.file.sample_rate_hz))
             yield made[0]
 
     def notes(self) -> list[str]:
         """What was left out or changed, once all rows have been read."""
         taken, lost, names = torch.cat(self.taken), torch.cat(self.lost), self.file.channels
         notes = self.file.told()
+        if doubt := doubted(torch.cat(self.waves), names):
+            notes.append(doubt)
         if bool(taken.any()):
             largest = int(taken.argmax())
             notes.append(

@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenmask.arguments import above_zero, names, path_of, tensor_of
+from tokenmask.arguments import above_zero, names, path_of, string, tensor_of
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.eeg.arrays import SESSION, read_arrays, unpacked, without_a_wave
+from tokenmask.modalities.eeg.doubt import doubted, typical_waves
+from tokenmask.modalities.eeg.edf_header import microvolts
 from tokenmask.modalities.eeg.edf_write import write_edf
 from tokenmask.modalities.eeg.long import Rows
 from tokenmask.modalities.eeg.names import electrode, find_channels
@@ -60,7 +62,7 @@ class EegRecording(Timed):
     written_suffixes: ClassVar[tuple[str, ...]] = (".edf", ".npz", ".safetensors")
     """Endings that can be written; the first if none is asked for."""
 
-    asked: ClassVar[tuple[str, ...]] = ("channels",)
+    asked: ClassVar[tuple[str, ...]] = ("channels", "voltages")
     view: ClassVar[str] = "tokenmask.report.views.recordings:Recordings"
 
     samples: Tensor
@@ -125,23 +127,25 @@ class EegRecording(Timed):
     # Files ------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str | Path, *, channels: Sequence[str] | None = None) -> Self:
+    def load(cls, path: str | Path, *, channels: Sequence[str] | None = None, voltages: str | None = None) -> Self:
         """Reads .edf (European Data Format), .bdf (24 bits), and what :meth:`save` wrote as .npz or .safetensors.
 
         Of EDF and BDF files the signals measured in volts are taken that have the rate of the EEG; their "EEG " prefix
         and a reference ("-REF", "-A1") are dropped. Offsets and drifts are taken away where they outweigh the wave, as
         amplifiers without a high-pass filter record them (see :meth:`without_offset`). What was left out or changed is
-        a warning with the name of the file.
+        a warning with the name of the file, and so is a wave that no EEG has: of more than 2 mV, of less than 0.1 uV.
 
         Args:
-            path: of a recording.
+            path: of the file.
             channels: names of those that are taken, as of :meth:`select`; None for all.
+            voltages: what its numbers are, "uV", "mV", "nV" or "V", where the file does not say it or is wrong: of
+                EDF and BDF files that of electrodes, and of signals without a unit.
 
         Raises:
-            ValueError: no such file, another format, a damaged file, a gap in an EDF+D file, or a channel that is not
-                there.
+            ValueError: no such file, another format, a damaged file, a gap in an EDF+D file, voltages of another
+                kind, or a channel that is not there. TypeError: voltages that are no word.
         """
-        recording = cls._load(path)
+        recording = cls._load(path_of("path of a recording", path), check_voltages(voltages))
         if channels is None:
             return recording
         try:
@@ -150,11 +154,11 @@ class EegRecording(Timed):
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod
-    def _load(cls, path: str | Path) -> Self:
-        path = path_of("path of a recording", path)
+    def _load(cls, path: Path, voltages: str | None) -> Self:
         if not path.is_file():
             raise ValueError(f"a recording is read from a file, but {path} is none; check the path")
         readers = {".edf": cls._read_edf, ".bdf": cls._read_edf, ".npz": cls._read_npz}
+        factor = 1.0 if voltages is None else microvolts(voltages) or 1.0
         notes: list[str] = []
         suffix = path.suffix.lower()
         if suffix == ".safetensors":
@@ -164,7 +168,7 @@ class EegRecording(Timed):
             try:
                 session = about.get("session")
                 recording = cls(
-                    tensors["samples"],
+                    tensors["samples"] * factor if factor != 1 else tensors["samples"],
                     about["sample_rate_hz"],
                     tuple(about["channels"]),
                     session=None if session is None else Session.from_json(session),
@@ -174,8 +178,10 @@ class EegRecording(Timed):
                 raise ValueError(
                     f"{path} must hold a recording, but cannot be read ({error!r}); save it again"
                 ) from error
-            if flat := without_a_wave(recording.samples, recording.channels):
-                tell(f"{path}: {flat}")
+            waves = typical_waves(recording.samples, recording.sample_rate_hz)
+            told = [without_a_wave(recording.samples, recording.channels), doubted(waves, recording.channels)]
+            if any(told):
+                tell(f"{path}: {'; '.join(filter(None, told))}")
             return recording
         if suffix not in readers:
             raise ValueError(
@@ -183,7 +189,7 @@ class EegRecording(Timed):
                 "(with MNE-Python: mne.io.read_raw(FILE).export('it.edf') for BrainVision, EEGLAB, FIF and others)"
             )
         try:
-            recording = readers[suffix](path, notes)
+            recording = readers[suffix](path, notes, voltages)
         except Exception as error:  # the readers of both formats raise many kinds; all mean a damaged file
             raise unreadable(path, error) from error
         if notes:
@@ -205,8 +211,8 @@ class EegRecording(Timed):
             return 1.0
 
     @classmethod
-    def _read_edf(cls, path: Path, notes: list[str]) -> Self:
-        rows = Rows(path)
+    def _read_edf(cls, path: Path, notes: list[str], voltages: str | None) -> Self:
+        rows = Rows(path, voltages)
         file, samples = rows.file, torch.empty(len(rows.file.channels), rows.file.length)
         for number, row in enumerate(rows):
             samples[number] = row
@@ -214,10 +220,16 @@ class EegRecording(Timed):
         return cls(samples, file.sample_rate_hz, file.channels, session=file.session, source=str(path))
 
     @classmethod
-    def _read_npz(cls, path: Path, notes: list[str]) -> Self:
+    def _read_npz(cls, path: Path, notes: list[str], voltages: str | None) -> Self:
         arrays = unpacked(path, MAX_SAMPLES)
-        held = read_arrays(arrays, notes)
-        session = Session.from_json(json.loads(str(arrays[SESSION]))) if SESSION in arrays else None
+        held, session = read_arrays(arrays, notes, voltages), None
+        if SESSION in arrays:
+            try:
+                session = Session.from_json(json.loads(str(arrays[SESSION])))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"its session must be JSON as it is saved, but is not ({error!r}); save it without"
+                ) from error
         return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
 
     def save(self, path: str | Path) -> None:
@@ -359,8 +371,19 @@ def write_rows(
         tell(f"{path}: {'; '.join(notes)}")
 
 
+def check_voltages(voltages: Any) -> str | None:
+    """The unit of voltages as it was given, or None.
+
+    Raises:
+        TypeError: no word. ValueError: one that is no voltage.
+    """
+    if voltages is not None and microvolts(string("voltages", voltages)) is None:
+        raise ValueError(f"voltages must be a unit, uV, mV, nV or V, or None, got {voltages!r}; write one of these")
+    return None if voltages is None else str(voltages)
+
+
 def unreadable(path: Path, error: Exception) -> ValueError:
-    """What is said of a damaged file."""
+    """What is said of a damaged file; where the reason does not say what to do, that is to export it again."""
     reason = " ".join(str(error).split())
-    advice = "" if "; " in reason else "; export it again"
+    advice = "" if ";" in reason else "; mend it there, or export it again"
     return ValueError(f"{path} must be a whole recording, but cannot be read ({reason}){advice}")

@@ -110,7 +110,12 @@ class EegTokenizer(LearnedTokenizer):
     @free_cores()
     @torch.no_grad()
     def encode_file(
-        self, path: str | Path, *, show: Show = nothing_shown, channels: Sequence[str] | None = None
+        self,
+        path: str | Path,
+        *,
+        show: Show = nothing_shown,
+        channels: Sequence[str] | None = None,
+        voltages: str | None = None,
     ) -> TokenStream:
         """The codes of ``encode(EegRecording.load(path))``, channel by channel: in the memory that one of them needs.
 
@@ -119,15 +124,15 @@ class EegTokenizer(LearnedTokenizer):
         Args:
             path: of a recording.
             show: called with seconds done and seconds in all, each channel in its turn a share of them.
-            channels: as of :meth:`EegRecording.load`.
+            channels, voltages: see :meth:`EegRecording.load`.
 
         Raises:
             ValueError: as of :meth:`EegRecording.load`.
         """
         path = Path(path)
         if channels or path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
-            return self.encode(EegRecording.load(path, channels=channels))
-        rows = FileRows(path, self.config.sample_rate_hz)
+            return self.encode(EegRecording.load(path, channels=channels, voltages=voltages))
+        rows = FileRows(path, self.config.sample_rate_hz, voltages)
         names, seconds = rows.channels, rows.seconds
         if rows.file_rate_hz != self.config.sample_rate_hz:
             self._tell_rate(str(path))

@@ -5,9 +5,10 @@ Does not know: joints, units, skeletons.
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 
 import torch
@@ -30,23 +31,25 @@ class Rows:
     Args:
         lines: of the file, read one by one: an hour of motion is a text of gigabytes as words.
         width: numbers in a row.
+        columns: what each of them is of, in words.
         notes: gets what was left out or guessed.
 
     ``announced`` is the number of frames in the header, ``rate`` frames a second.
     """
 
-    def __init__(self, lines: Iterator[str], width: int, notes: list[str]) -> None:
-        self._lines, self._width, self._notes = lines, width, notes
+    def __init__(self, lines: Iterator[str], columns: Sequence[str], notes: list[str]) -> None:
+        self._lines, self._columns, self._notes = lines, columns, notes
         self.announced, self.rate, self._first = _begin(lines, notes)
 
     def __iter__(self) -> Iterator[Tensor]:
         """float64 [frames, width] in pieces.
 
         Raises:
-            ValueError: at the end, rows of other widths, or fewer than half of the frames that were announced.
+            ValueError: what is no finite number, and, at the end, rows of other widths, or no whole one.
         """
-        width, numbers, last = self._width, array("d"), self._first.split()
+        width, numbers, last = len(self._columns), array("d"), self._first.split()
         place = whole = done = 0
+        ended = True
         odd: tuple[int, int] | None = None
         for line in self._lines:
             words = line.split()
@@ -54,8 +57,8 @@ class Rows:
                 if last:
                     place, whole = place + 1, whole + (len(last) == width)
                     odd = odd or (None if len(last) == width else (place, len(last)))
-                numbers.extend(_numbers(last, place))
-                last = words
+                self._take(last, numbers, done)
+                last, ended = words, line.endswith(("\n", "\r"))
                 if width and len(numbers) >= AT_ONCE * width:
                     ready = len(numbers) // width
                     yield _table(numbers[: ready * width], width)
@@ -64,32 +67,43 @@ class Rows:
             raise ValueError(f"its row {odd[0]} has {odd[1]} numbers instead of {width}")
         came = done * width + len(numbers) + len(last)
         cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
+        words = cut and not all(map(_is_number, last[:-1] or last))  # of the last number a sign may be left
         if not cut:
-            numbers.extend(_numbers(last, place + 1))
+            self._take(last, numbers, done)
         announced, frames = self.announced, done + len(numbers) // width
-        if frames < 1 or len(numbers) % width or 2 * frames < announced:  # one more or fewer is usual, half is a loss
+        if frames < 1 or len(numbers) % width:
             raise ValueError(f"{announced} frames of {width} numbers were announced, but {came} came")
         if cut or frames != announced:
             ending = " before a row that is cut off" if cut else ""
+            if words:
+                ending = f" before what is no row of numbers ({' '.join(last)[:20]!r}), which is left out"
+            if not (cut or ended) and frames < announced:
+                ending = ", the last of which may be cut off, for no line end is behind it"
             self._notes.append(f"its header announces {announced} frames, but it holds {frames} whole ones{ending}")
         if numbers:
             yield _table(numbers, width)
 
-
-def _numbers(words: list[str], row: int) -> list[float]:
-    try:
-        return list(map(float, words))
-    except ValueError:
-        wrong = next(word for word in words if not _is_number(word))
-        raise ValueError(f"its row {row} must hold numbers, got {wrong[:40]!r}") from None
+    def _take(self, words: Sequence[str], numbers: array[float], done: int) -> None:
+        """Puts the numbers of a line behind those that came before, of which ``done`` frames are gone already."""
+        try:
+            values = list(map(float, words))
+        except ValueError:
+            values = []
+        if len(values) < len(words) or not all(map(math.isfinite, values)) or "_" in "".join(words):
+            before = next(place for place, word in enumerate(words) if not _is_number(word))
+            frame, column = divmod(len(numbers) + before, len(self._columns))
+            raise ValueError(
+                f"{self._columns[column]} in frame {done + frame + 1} must be a finite number, got "
+                f"{words[before][:20]!r}"
+            )
+        numbers.extend(values)
 
 
 def _is_number(word: str) -> bool:
     try:
-        float(word)
+        return math.isfinite(float(word)) and "_" not in word
     except ValueError:
         return False
-    return True
 
 
 def _table(numbers: array[float], width: int) -> Tensor:
@@ -158,7 +172,7 @@ def _seconds(text: str) -> Decimal:
         step = Decimal(text)
     except InvalidOperation:
         step = Decimal("nan")
-    if not (step.is_finite() and step > 0):
+    if not (step.is_finite() and 0 < float(step) < math.inf):
         raise ValueError(f"its frame time must be positive, got {text}")
     return step
 

@@ -5,6 +5,7 @@ Does not know: numbers of frames, units, skeletons.
 
 from __future__ import annotations
 
+import math
 import re
 
 MAX_JOINTS = 4096
@@ -58,20 +59,19 @@ def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[t
             channels.append([])
             placed.append(False)
             open_joints.append(len(names) - 1)
+        elif word in ("OFFSET", "CHANNELS", "}") and not open_joints:
+            raise ValueError(f"its line {line[:40]!r} belongs to no joint")
         elif word == "OFFSET":
             if placed[open_joints[-1]]:
                 raise ValueError(f"its joint {names[open_joints[-1]]!r} has two offsets")
             placed[open_joints[-1]] = True
-            try:
-                x, y, z = map(float, rest.split())
-            except ValueError:
-                raise ValueError(f"its OFFSET {rest!r} must be three numbers") from None
-            offsets[open_joints[-1]] = (x, y, z)
+            offsets[open_joints[-1]] = _three(rest, names[open_joints[-1]])
         elif word == "CHANNELS":
-            count, *words = rest.split() or [""]
-            own = [known.get(word.lower(), word) for word in words]
-            if not set(own) <= set(known.values()) or str(len(own)) != count:
-                raise ValueError(f"its channels {rest!r} are not the standard ones")
+            own = [known.get(word.lower(), word) for word in rest.split()[1:]]
+            if not set(own) <= set(known.values()) or rest.split()[:1] != [str(len(own))]:
+                raise ValueError(f"its channels {rest!r} are not their number and the standard ones")
+            if len(set(own)) < len(own):
+                raise ValueError(f"its joint {names[open_joints[-1]]!r} has a channel twice ({rest!r})")
             if channels[open_joints[-1]]:
                 raise ValueError(f"its joint {names[open_joints[-1]]!r} has two lists of channels")
             channels[open_joints[-1]] = own
@@ -93,6 +93,16 @@ def hierarchy(text: str, notes: list[str]) -> tuple[list[str], list[int], list[t
     if not all(placed[1:]):  # that of the root does not count
         raise ValueError(f"its joint {names[placed.index(False, 1)]!r} must have an OFFSET")
     return names, parents, offsets, channels
+
+
+def _three(words: str, joint: str) -> tuple[float, ...]:
+    try:
+        offset = tuple(float(part) for part in words.split())
+    except ValueError:
+        offset = ()
+    if len(offset) != 3 or not all(map(math.isfinite, offset)) or "_" in words:
+        raise ValueError(f"its OFFSET {words!r} of joint {joint!r} must be three finite numbers")
+    return offset
 
 
 def _lines(text: str) -> list[str]:

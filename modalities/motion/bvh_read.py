@@ -102,7 +102,9 @@ class OpenBvh:
 def _opened(path: Path, notes: list[str]) -> tuple[_Body, Rows]:
     lines = _with_points(_lines(path), notes)
     body = _Body(*hierarchy(_head(lines), notes))
-    return body, Rows(lines, body.width, notes)
+    if not body.columns:
+        raise ValueError("none of its joints has CHANNELS, so there is no motion in it")
+    return body, Rows(lines, body.columns, notes)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -160,7 +162,8 @@ class _Body:
         channels: Sequence[Sequence[str]],
     ) -> None:
         self._names, self._parents, self._offsets = names, parents, offsets
-        self.width, self.frames = sum(map(len, channels)), 0
+        self.columns = [f"{name} of {joint}" for joint, own in zip(names, channels, strict=True) for name in own]
+        self.frames = 0
         places = itertools.count()
         self._channels = [[(name, next(places)) for name in own] for own in channels]
         self._kinds, self._axes = [], []

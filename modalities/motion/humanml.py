@@ -55,11 +55,12 @@ def load_npy(path: str | Path) -> MotionClip:
     if not len(values) or not (features or values.shape[1:] == (len(NAMES), 3)) or values.dtype.kind != "f":
         raise ValueError(
             f"{path} must hold float [frames, 22, 3] (joints) or [frames, 263] (features), got {values.dtype} "
-            f"{list(values.shape)}"
+            f"{list(values.shape)}; save one of these"
         )
     points = torch.from_numpy(values.astype(np.float64))
     if not bool(points.isfinite().all()):
-        raise ValueError(f"{path} must hold finite numbers, but some are not; drop those frames")
+        frame = int((~points.isfinite()).flatten(1).any(1).nonzero()[0])
+        raise ValueError(f"{path} must hold finite numbers, but frame {frame + 1} does not; drop those frames")
     return clip_of(joints_of(points) if features else points)
 
 

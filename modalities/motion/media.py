@@ -18,7 +18,9 @@ from tokenmask.arguments import MOST, above_zero, is_a, path_of, tensor_of, whol
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.motion.joints import Skeleton, joint_positions
 from tokenmask.modalities.motion.rotations import slerp, to_matrix
+from tokenmask.modalities.motion.units import doubted
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 from tokenmask.tensor_files import description_of, load_tensors, save_tensors
 
 _SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake in a file, not a motion
@@ -195,11 +197,14 @@ class MotionClip(Timed):
         kind = path_of("path of a motion", path).suffix.lower()
         check_units(units_per_metre)
         if kind not in (".bvh", ".safetensors", ".npy"):
-            raise ValueError(f"a motion file must end in .bvh or .safetensors, got {Path(path).name!r}; rename it")
+            raise ValueError(
+                f"a motion file must end in .bvh or .safetensors, got {Path(path).name!r}; export it as BVH (Blender "
+                "does so with what it imports, FBX and glTF too)"
+            )
         if kind == ".npy":
             from tokenmask.modalities.motion.humanml import load_npy
 
-            return replace(load_npy(path), source=str(path))
+            return _told(replace(load_npy(path), source=str(path)))
         if kind == ".bvh":
             from tokenmask.modalities.motion.bvh import load_bvh
 
@@ -208,7 +213,7 @@ class MotionClip(Timed):
         try:
             skeleton = Skeleton.from_json(about["skeleton"])
             parts = tensors["root_positions"], tensors["rotations"], about["frame_rate_hz"], skeleton
-            return MotionClip(*parts, source=str(path))
+            return _told(MotionClip(*parts, source=str(path)))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} must hold a motion, but cannot be read ({error!r}); save it again") from error
 
@@ -247,6 +252,13 @@ class MotionClip(Timed):
         from tokenmask.modalities.motion.drawing import draw
 
         draw(self, path, figures=figures, height=height)
+
+
+def _told(clip: MotionClip) -> MotionClip:
+    """The clip, once what is doubtful about it has been told."""
+    if doubt := doubted(clip.skeleton):
+        tell(f"{clip.source}: {doubt}")
+    return clip
 
 
 def check_units(units_per_metre: Any) -> None:

@@ -50,6 +50,17 @@ def height(skeleton: Skeleton) -> float | None:
     return total
 
 
+def doubted(skeleton: Skeleton) -> str:
+    """What is told of a body in metres that is twice as tall or half as tall as any is; "" of others."""
+    tall, (low, high) = height(skeleton), _TALL
+    if tall is None or low / 2 <= tall <= 2 * high:
+        return ""
+    return (
+        f"its body is {tall:.3g} m tall, as nobody is; its numbers must be metres, as they are before they are brought "
+        "to a mean of 0 and a variance of 1: save them so"
+    )
+
+
 def units_of(skeleton: Skeleton, notes: list[str]) -> float:
     """Units of a metre: centimetres if people are so tall, else the unit in which the body is nearest to a grown-up's.
 

@@ -96,6 +96,17 @@ class Chunks:
         parts = F.pad(codes, (0, lacking)).view(1, -1, plan.count, plan.size).permute(2, 0, 1, 3)
         return parts, [0] * (plan.count - 1) + [lacking], plan.steps
 
+    def cut(self, pieces: Iterable[Tensor], plan: Plan) -> Iterator[Tensor]:
+        """The codes of each chunk, int [frames, K], out of pieces of any length; the last frame goes on as planned."""
+        held, done = None, 0
+        for piece in pieces:
+            held = piece if held is None else torch.cat([held, piece])
+            while len(held) >= plan.size and done < plan.count - 1:
+                yield held[: plan.size]
+                held, done = held[plan.size :], done + 1
+        if held is not None:
+            yield torch.cat([held, held[-1:].expand(plan.again, -1)])
+
     def added(self, sounds: Iterable[Tensor], plan: Plan) -> Iterator[Tensor]:
         """The sound of chunks as pieces, each as soon as what overlaps it is there.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from tokenmask.modalities.published.cosmos_network import CosmosVq
-from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
+from tokenmask.modalities.published.files import CONFIG_FILE, json_if_there, tensors_of
 from tokenmask.modalities.published.named_picture import NamedPicture
 
 _SIZES = [8, 8, 8, 5, 5, 5]
@@ -34,7 +34,7 @@ class CosmosTokenizer(NamedPicture):
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Weights without the constants that a traced network also holds."""
-        values = json_of(folder / CONFIG_FILE, cls.__name__) if (folder / CONFIG_FILE).is_file() else {}
+        values = json_if_there(folder / CONFIG_FILE, cls.__name__)
         tensors = tensors_of(folder, how=_HOW)
         return {"levels": values.get("levels", _SIZES)}, {
             name: own for name, own in tensors.items() if name.startswith(_PARTS) and "patcher" not in name

@@ -14,7 +14,7 @@ from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.keeping import check_nothing_kept
 from tokenmask.modalities.published.audiocraft import HOW, SETTINGS, encodec_tensors, encodec_values
 from tokenmask.modalities.published.base import exactly
-from tokenmask.modalities.published.chunks import LOUDNESS, Chunks, Plan, loudness_of, scale_of
+from tokenmask.modalities.published.chunks import LOUDNESS, Chunks, loudness_of, scale_of
 from tokenmask.modalities.published.files import CONFIG_FILE, tensors_of
 from tokenmask.modalities.published.sound import PublishedCodec
 from tokenmask.streams import StreamSpec, TokenStream
@@ -98,19 +98,13 @@ class EncodecTokenizer(PublishedCodec):
             )
         check_nothing_kept(self, given, keep)
         plan = self.chunks.plan(places)
-        made = self.chunks.added((self._chunk(one) for one in self._cut(streams, plan)), plan)
+        made = self.chunks.added((self._chunk(one) for one in self.chunks.cut(self._own(streams), plan)), plan)
         return (AudioClip(piece, self.rates[0]) for piece in made)
 
-    def _cut(self, streams: Iterable[TokenStream], plan: Plan) -> Iterator[Tensor]:
-        """The codes of each chunk, int32 [frames, K], out of pieces of any length."""
-        held, done = torch.zeros(0, self._spec.num_levels, dtype=torch.int32), 0
+    def _own(self, streams: Iterable[TokenStream]) -> Iterator[Tensor]:
         for stream in streams:
             check_stream(self, stream)
-            held = torch.cat([held, stream.codes])
-            while len(held) >= plan.size and done < plan.count - 1:
-                yield held[: plan.size]
-                held, done = held[plan.size :], done + 1
-        yield torch.cat([held, held[-1:].expand(plan.again, -1)])
+            yield stream.codes
 
     @exactly
     def _chunk(self, codes: Tensor) -> Tensor:

@@ -84,6 +84,11 @@ def json_of(path: Path, who: str) -> dict[str, Any]:
     return values
 
 
+def json_if_there(path: Path, who: str) -> dict[str, Any]:
+    """The same of a file that a folder may lack, with no values then."""
+    return json_of(path, who) if path.is_file() else {}
+
+
 def tensors_of(folder: Path, prefixes: tuple[str, ...] = ("",), convert: str = "", how: str = "") -> dict[str, Tensor]:
     """The tensors of a folder, as they are stored, whether in one file or in several.
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import os
-import tempfile
-import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from tokenmask.modalities.published.files import needed
+from tokenmask.modalities.published.tiktoken_encodings import address, encodings, pattern_of
 from tokenmask.modalities.published.words import PublishedWords, PublishedWordsConfig, bytes_as_tensor
 
 _RANKS = "ranks"
@@ -45,9 +42,9 @@ class TiktokenTokenizer(PublishedWords):
     @classmethod
     def found(cls, source: str | Path, download: bool = False) -> Path:
         """The file of an encoding in tiktoken's cache, or a folder."""
-        if str(source) not in _encodings() or Path(source).is_dir():
+        if str(source) not in encodings() or Path(source).is_dir():
             return super().found(source, download)
-        url, path = _address(str(source))
+        url, path = address(str(source))
         if not path.is_file() and download:
             needed("tiktoken.load", cls.__name__).read_file_cached(url)
         if not path.is_file():
@@ -65,7 +62,7 @@ class TiktokenTokenizer(PublishedWords):
             raise ValueError(
                 f"{cls.__name__} is opened from a folder with one .tiktoken file, but {folder} has {len(paths)}"
             )
-        named = [name for name in _encodings() if _address(name)[1].name == paths[0].name]
+        named = [name for name in encodings() if address(name)[1].name == paths[0].name]
         return {"encoding": [*named, paths[0].stem][0]}, {_RANKS: bytes_as_tensor(paths[0].read_bytes())}
 
     def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
@@ -75,10 +72,10 @@ class TiktokenTokenizer(PublishedWords):
             pairs = (line.split() for line in tensors[_RANKS].numpy().tobytes().splitlines() if line)
             ranks = {base64.b64decode(piece, validate=True): int(rank) for piece, rank in pairs}
             pattern = self.config.pattern or values["encoding"]
-            if pattern in _encodings():
-                pattern = _made(pattern, lambda *given, **named: {})["pat_str"]
+            if pattern in encodings():
+                pattern = pattern_of(pattern)
             elif not self.config.pattern:
-                raise ValueError(f"{pattern} is no encoding of tiktoken ({', '.join(_encodings())}); pass pattern=...")
+                raise ValueError(f"{pattern} is no encoding of tiktoken ({', '.join(encodings())}); pass pattern=...")
             return tiktoken.Encoding("vocabulary", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
         except Exception as error:
             raise ValueError(
@@ -113,29 +110,3 @@ class TiktokenTokenizer(PublishedWords):
             codes = [code for code in codes if code in ids]
         text: str = self.network.decode(codes, errors="replace")
         return text
-
-
-def _encodings() -> dict[str, Any]:
-    """Constructors of tiktoken's encodings of one file."""
-    every = needed("tiktoken_ext.openai_public", "TiktokenTokenizer").ENCODING_CONSTRUCTORS
-    return {name: make for name, make in every.items() if "load_tiktoken_bpe" in make.__code__.co_names}
-
-
-def _made(name: str, load: Any) -> Any:
-    """What a constructor says with another way to load ranks; it is copied, so the library stays as it is."""
-    make = _encodings()[name]
-    return types.FunctionType(make.__code__, {**make.__globals__, "load_tiktoken_bpe": load})()
-
-
-def _address(name: str) -> tuple[str, Path]:
-    """(where tiktoken would fetch the file of an encoding, where its cache has it)."""
-    seen: list[str] = []
-
-    def noted(url: str, **named: Any) -> dict[bytes, int]:
-        seen.append(url)
-        return {}
-
-    _made(name, noted)
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
-    place = Path(folder) if folder else Path(tempfile.gettempdir()) / "data-gym-cache"
-    return seen[0], place / hashlib.sha1(seen[0].encode()).hexdigest()

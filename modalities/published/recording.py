@@ -23,7 +23,7 @@ from tokenmask.modalities.eeg.names import find_channels, without_eeg, without_r
 from tokenmask.modalities.keeping import kept
 from tokenmask.modalities.published.base import exactly
 from tokenmask.modalities.published.eeg_network import EegVq
-from tokenmask.modalities.published.files import CONFIG_FILE, json_of, tensors_of
+from tokenmask.modalities.published.files import CONFIG_FILE, json_if_there, tensors_of
 from tokenmask.modalities.published.levels import LevelsConfig, PublishedLevels
 from tokenmask.modalities.published.networks import tried
 from tokenmask.modalities.windows import cut
@@ -96,7 +96,7 @@ class PublishedRecording(PublishedLevels):
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Weights without what only training needs; ValueError in a sentence for what is not there."""
-        values = json_of(folder / CONFIG_FILE, cls.__name__) if (folder / CONFIG_FILE).is_file() else {}
+        values = json_if_there(folder / CONFIG_FILE, cls.__name__)
         tensors = tensors_of(folder, how=cls.how)
         return {name: values[name] for name in ("channels", "num_heads") if name in values}, {
             name: own

@@ -51,11 +51,6 @@ class SnacTokenizer(PublishedCodec):
         return sum(self.repeats)
 
     @property
-    def codes(self) -> int:
-        """Of each codebook."""
-        return int(self.network.codebook_size)
-
-    @property
     def rates(self) -> tuple[int, int]:
         """(samples a second, samples of a frame)."""
         return self.network.sampling_rate, int(self.network.hop_length) * max(self.network.vq_strides)

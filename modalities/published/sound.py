@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -54,21 +54,26 @@ class PublishedCodec(PublishedLevels):
         """Codes int64 [1, levels, frames] -> samples float [..., time], of as many entries as channels before time."""
 
     @property
+    def settings(self) -> Any:
+        """What has these fields: the network's configuration, or the network where it has none."""
+        return getattr(self.network, "config", self.network)
+
+    @property
     def all_levels(self) -> int:
         """How many levels the network has."""
         if self.levels_field:
-            return int(getattr(self.network.config, self.levels_field))
-        return int(self.network.quantizer.get_num_quantizers_for_bandwidth(max(self.network.config.target_bandwidths)))
+            return int(getattr(self.settings, self.levels_field))
+        return int(self.network.quantizer.get_num_quantizers_for_bandwidth(max(self.settings.target_bandwidths)))
 
     @property
     def codes(self) -> int:
         """How many codes each level has."""
-        return int(self.network.config.codebook_size)
+        return int(self.settings.codebook_size)
 
     @property
     def rates(self) -> tuple[int, int]:
         """(samples a second, samples of a frame)."""
-        own = self.network.config
+        own = self.settings
         return int(getattr(own, self.rate_field)), int(getattr(own, self.hop_field))
 
     @property

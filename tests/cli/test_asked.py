@@ -57,7 +57,24 @@ def test_motions_are_read_as_the_command_says(tmp_path, call, refusal):
     assert "must be metres, decimetres" in refusal("encode", *data, MOTION, "--out", "x", "--units", "ells")
     (tmp_path / "note.txt").write_text("a note")
     words = ("encode", tmp_path / "note.txt", "--tokenizer", MOTION.with_name("text"), "--out", tmp_path / "text")
-    assert "these data hold none; leave them away" in refusal(*words, "--up", "z")
+    assert "--up says how motions are read, but these data hold none; leave it away" in refusal(*words, "--up", "z")
+
+
+def test_voltages_are_those_that_are_named(tmp_path, call, refusal):
+    """A recording whose file says millivolts is read as microvolts; motions beside it are none."""
+    from tests.modalities.test_edf_headers import WAVE, edf
+
+    tokenizer = load_tokenizer(MOTION.with_name("eeg"))
+    (tmp_path / "data").mkdir()
+    edf(tmp_path / "data/a.edf", unit=b"mV")
+    right = tokenizer.encode(EegRecording(torch.from_numpy(WAVE)[None].float(), 128, ("Fp1",)))
+    words = ("encode", tmp_path / "data", "--tokenizer", MOTION.with_name("eeg"), "--out", tmp_path / "tokens")
+    assert call(*words, "--voltages", "uV") == 0
+    found = TokenStream.load(tmp_path / "tokens/a.tokens")
+    assert found.labels == {"channel": ("Fp1",)} and (found.codes == right.codes).float().mean() > 0.95
+    save_bvh(items.motions()[0].held_out, tmp_path / "motions/a.bvh")
+    motions = ("encode", tmp_path / "motions", "--tokenizer", MOTION, "--out", tmp_path / "x", "--voltages", "mV")
+    assert "--voltages says how recordings are read, but these data hold none; leave it away" in refusal(*motions)
 
 
 def test_how_media_are_read_is_part_of_what_they_are(tmp_path):
@@ -122,4 +139,4 @@ def test_channels_of_data_without_any_are_told(tmp_path, refusal):
         "--channel",
         "1",
     )
-    assert "--channel says which channels of sounds and of EEG are taken, but these data hold none" in said
+    assert "--channel says of which channels sounds and recordings are read, but these data hold none" in said

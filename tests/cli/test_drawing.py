@@ -140,6 +140,15 @@ def test_a_prompt_that_fails_does_not_stop_the_others(run, pictures, tmp_path, c
     assert "none.png" in said.err and "cut.png" in said.err
 
 
+def test_columns_of_prompts_that_nothing_takes_are_told(run, tmp_path, call, capsys):
+    (tmp_path / "p.csv").write_text("key,text,seed\na//b,one,3\nc,t\0wo,4\n")
+    words = ("generate", "image", "--run", run.folder, "--steps", 1, "--out", tmp_path / "p.tokens")
+    with pytest.warns(UserWarning, match=r"p\.csv: columns that no stream takes are not used.*: key, seed$"):
+        assert call(*words, "--prompts", tmp_path / "p.csv") == 1
+    assert "line 3 of " in (said := capsys.readouterr().err) and "without characters of code 0" in said
+    assert [path.name for path in sorted(tmp_path.glob("*.tokens"))] == ["p-0.tokens"]
+
+
 def test_pictures_can_be_prompts(run, pictures, call, capsys):
     words = ("generate", "text", "--run", run.folder, "--length", 4)
     (pictures / "prompts.csv").write_text("image\n00.png\n01.png\n")

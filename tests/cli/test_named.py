@@ -76,3 +76,12 @@ def test_what_is_no_list_of_captions(tmp_path: Path) -> None:
         put(tmp_path, others)
         assert find(tmp_path, ["text", "image"]) is None
     assert find(tmp_path, ["image"]) is None
+
+
+def test_null_for_a_caption_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path, {f"{number}.png": png(number) for number in range(4)})
+    told = {"0.png": None, "1.png": "one", "2.png": [None, " "], "3.png": {"caption": None}}
+    put(tmp_path, {"captions.json": json.dumps(told)})
+    wanted = {"0.png": (None, 0), "1.png": ("one", 1), "2.png": (None, 2), "3.png": (None, 3)}
+    assert words_of(items([tmp_path], BOTH)) == wanted
+    assert "  3 have null or blanks for a caption, so no words (0.png, ...)\n" in capsys.readouterr().out

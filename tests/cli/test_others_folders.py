@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli import foreign
 from tests.cli.test_layouts import BOTH, SPOKEN, png, put, shard, wav, words_of
 from tests.worlds import tokenizers
 from tokenmask.cli.corpora import build
@@ -47,8 +48,26 @@ def test_a_blank_caption_is_said(tmp_path, capsys):
     put(tmp_path / "d", {"a.png": png(0), "a.txt": " \n", "b.png": png(1), "b.txt": "two", "c.txt": "of nothing"})
     found = items([tmp_path / "d"], BOTH)
     assert words_of(found) == {"a.png": (None, 0), "b.png": ("two", 1)}
-    assert capsys.readouterr().out == f"{tmp_path / 'd'}: 1 caption holds nothing but blanks (a.txt)\n"
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'd'}: 1 caption without a file of the same name (c.txt)\n"
+        f"{tmp_path / 'd'}: 1 caption holds nothing but blanks (a.txt)\n"
+    )
     assert unseen([tmp_path / "d"], found) == ", 1 file not looked at (.txt)"  # c.txt
+
+
+def test_captions_of_no_picture_are_named(tmp_path, capsys):
+    """Letters count: on some file systems b.TXT of B.png would be another file."""
+    pictures = {f"{name}.png": png(0) for name in ("a", "b", "e")}
+    alone = {"B.TXT": "B", "orphan.txt": "x", "sub/a.caption": "y", "z.txt": "z"}
+    put(tmp_path / "d", {**pictures, "a.TXT": "one", **alone})
+    found = items([tmp_path / "d"], BOTH)
+    assert words_of(found) == {"a.png": ("one", 0), "b.png": (None, 0), "e.png": (None, 0)}
+    said = capsys.readouterr().out
+    assert (
+        said
+        == f"{tmp_path / 'd'}: 4 captions without a file of the same name (B.TXT, orphan.txt, sub/a.caption, ...)\n"
+    )
+    assert unseen([tmp_path / "d"], found) == ", 4 files not looked at (.caption, .txt)"
 
 
 def test_a_failure_names_its_path_once(capsys):
@@ -110,6 +129,32 @@ def test_one_odd_annotation_of_coco_fails_alone(tmp_path, capsys):
     assert words_of([good]) == {"train/annotation 1": ("one", 0)}
     assert reason(odd).startswith(f"annotation 2 of {tmp_path}/annotations/captions_train.json must have a caption and")
     assert "left out: 2 pictures of annotations/captions_train.json without a caption\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("events", "words", "told"),
+    [
+        ("onset\ttrial_type\n1\tgo\n2\tstop\n", "go, stop", ""),
+        (
+            "onset\ttrial_type\n1\tgo\nn/a\tstop\nsoon\twait\n",
+            "go, stop, wait",
+            "2 of 3 events have no onset in seconds (line 3), so when they are is not known; their kinds are words in",
+        ),
+        ("onset\ttrial_type\n2\tgo\n1\tstop\n", "go, stop", "its events are not in the order of their onsets; words"),
+        ("onset\tvalue\n2\tgo\n", None, "no trial_type in it, so no words; its columns are onset, value (--map text"),
+        ("onset\ttrial_type\n1\tgo\tx\n2\tstop\n", "stop", "not read: line 2 of "),
+    ],
+)
+def test_events_of_bids_that_are_odd_are_said(tmp_path, capsys, events, words, told):
+    foreign.eeg(tmp_path / "files")
+    recording = sorted((tmp_path / "files").glob("*.edf"))[0]
+    put(tmp_path / "d", {"sub-1/eeg/sub-1_task-x_eeg.edf": recording.read_bytes(), "dataset_description.json": "{}"})
+    put(tmp_path / "d", {"sub-1/eeg/sub-1_task-x_events.tsv": events})
+    (found,) = items([tmp_path / "d"], {"text": "text", "eeg": "eeg"})
+    assert (found.media["text"]().text if "text" in found.media else None) == words
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  sub-1")]
+    assert len(said) == bool(told)
+    assert all(line.startswith(f"  sub-1/eeg/sub-1_task-x_events.tsv: {told}") for line in said)
 
 
 def test_derivatives_of_bids_are_left_out(tmp_path, capsys):

@@ -90,3 +90,12 @@ def test_an_array_of_json_that_breaks_off_keeps_what_is_before(tmp_path: Path) -
     assert wrong.endswith("; mend it there")
     with pytest.raises(ValueError, match=r"t\.json must be a JSON array of objects"):
         read(path, '[{"te')
+
+
+def test_a_wrong_row_has_one_number(tmp_path: Path) -> None:
+    """That of the line where its quote opens, in the item's name and in its sentence."""
+    (tmp_path / "t.csv").write_text('text\na\n"two\nlines"\n"open\nc\nd\n')
+    found = list(rows(tmp_path / "t.csv", ["text"]))
+    assert [(row.number, row.values.get("text")) for row in found] == [(2, "a"), (4, "two\nlines"), (5, None)]
+    assert found[-1].problem.startswith(f"line 5 of {tmp_path / 't.csv'} opens a quote")
+    assert found[-1].where == f"line 5 of {tmp_path / 't.csv'}"

@@ -50,3 +50,42 @@ def test_pictures_with_longer_endings_alone(tmp_path: Path, capsys: pytest.Captu
     assert (
         "two.tar: image is 1.png, 2.png, a record each; --map image=ENDING takes one alone" in capsys.readouterr().out
     )
+
+
+def test_members_that_lead_out_are_named_and_others_read(tmp_path: Path) -> None:
+    """Their bytes are read where they lie, and nothing is written; but a key is a path below a folder."""
+    held = {"../e.png": png(1), "../e.txt": "out", "/abs/f.png": png(2), "sub/../g.png": png(3), "a.png": png(0)}
+    shard(tmp_path / "s.tar", held | {"./b.png": png(1)})
+    for source in (tmp_path / "s.tar", tmp_path):
+        good, wrong = [], []
+        for item in items([source], BOTH):
+            try:
+                good += [(item.key.rpartition("/")[2], item.media["image"]().pixels[0, 0].tolist())]
+            except ValueError as error:
+                wrong.append(str(error))
+        assert good == [("a", [200, 30, 40]), ("b", [20, 200, 60])]
+        told = "must be a name below a folder, but leads out of it; rename it in the archive"
+        names = ("../e.png", "/abs/f.png", "sub/../g.png")
+        assert wrong == [f"{name!r} in {tmp_path / 's.tar'} {told}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("about", "why"),
+    [
+        ('{"caption": "a", "caption": "b"}', "must be JSON (it says 'caption' twice; keep one)"),
+        ('{"caption": "a\\u0000b"}', "words must be without characters of code 0, but 'a\\x00b' has one"),
+    ],
+)
+def test_what_a_member_of_json_says_twice_fails_alone(tmp_path: Path, about: str, why: str) -> None:
+    shard(tmp_path / "s.tar", {"a.png": png(0), "a.json": about, "b.png": png(1), "b.json": '{"caption": "good"}'})
+    one, two = items([tmp_path / "s.tar"], BOTH)
+    assert words_of([two]) == {"s/b": ("good", 1)}
+    with pytest.raises(ValueError) as caught:
+        for loader in one.media.values():
+            loader()
+    assert why in str(caught.value)
+
+
+def test_json_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    shard(tmp_path / "s.tar", {"a.png": png(0), "a.json": "\ufeff" + '{"caption": "good"}'})
+    assert words_of(items([tmp_path / "s.tar"], BOTH)) == {"s/a": ("good", 0)}

@@ -77,6 +77,21 @@ def test_keys_that_are_no_paths_are_refused_alone(run, tmp_path, call, capsys):
     assert f"failed: {tmp_path}/old#../x: a key must be" in said.err and "old#/etc/x: a key must be" in said.err
 
 
+def test_keys_of_old_corpora_in_two_spellings_do_not_stop_the_others(run, tmp_path, call, capsys):
+    """What is one path in two spellings is decoded once; alone, another spelling is decoded as ever."""
+    image = run.tokenizers["image"]
+    codes = image.encode(Image(torch.from_numpy(emoji()[0].pixels)))
+    with pytest.MonkeyPatch.context() as patch, CorpusWriter(tmp_path / "old", {"image": image.spec}) as old:
+        patch.setattr("tokenmask.corpus.writer.check_key", lambda key: None)  # as corpora were written before
+        for key in ("a//b", "a/b", "a/./b", "c//d"):
+            old.add(Record(key, {"image": codes}))
+    words = ("--tokenizer", run.folder / "tokenizers/image", "--out", tmp_path / "back")
+    assert call("decode", tmp_path / "old", *words) == 1
+    assert capsys.readouterr().err.count("is another spelling of 'a/b', which is there too; take one out") == 2
+    found = sorted(str(path.relative_to(tmp_path / "back")) for path in (tmp_path / "back").rglob("*.png"))
+    assert found == ["a/b.png", "c/d.png"]
+
+
 def test_what_readers_tell_in_processes_is_told_here_once(run, tmp_path):
     """Of four pictures two say something; each of them once, and codes do not depend on the number of processes."""
     for number in range(4):

@@ -126,3 +126,33 @@ def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
         (tmp_path / "b.npy").write_bytes(damaged)
         with pytest.raises(ValueError, match=r"b\.npy must"):
             MotionClip.load(tmp_path / "b.npy")
+
+
+@pytest.mark.parametrize("factor", [1000.0, 0.01])
+def test_a_body_of_no_size_is_told(tmp_path: Path, factor: float) -> None:
+    """Millimetres, and what was brought to a mean of 0 and a variance of 1, are read as they are, and said."""
+    points = factor * walk().joint_positions().double()
+    np.save(tmp_path / "a.npy", points.numpy())
+    with pytest.warns(
+        UserWarning, match=r"a\.npy: its body is [\d.e+]+ m tall, as nobody is; its numbers must be metres"
+    ):
+        clip = MotionClip.load(tmp_path / "a.npy")
+    assert float(error_of(clip, points).max()) < 1e-5 * factor
+    clip.save(tmp_path / "a.safetensors")
+    with pytest.warns(UserWarning, match=r"a\.safetensors: its body is "):
+        assert MotionClip.load(tmp_path / "a.safetensors") == clip
+
+
+def test_what_has_no_number_is_said_by_its_frame(tmp_path: Path) -> None:
+    points = walk().joint_positions().numpy()
+    points[6, 3, 1] = math.nan
+    np.save(tmp_path / "a.npy", points)
+    with pytest.raises(ValueError, match=r"a\.npy must hold finite numbers, but frame 7 does not; drop those frames"):
+        MotionClip.load(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("name", ["a.fbx", "a.npz", "a.c3d"])
+def test_other_formats_are_exported_not_renamed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(ValueError, match=rf"\.safetensors, got '{name}'; export it as BVH \(Blender does so"):
+        MotionClip.load(tmp_path / name)

@@ -108,7 +108,7 @@ def test_files_that_are_no_motion_are_refused_as_by_load(motion: Any, tmp_path: 
     text = files(motion, tmp_path)["own.bvh"].read_text()
     (tmp_path / "none.bvh").write_text("HIERARCHY\nnothing")
     lines = text.splitlines()
-    (tmp_path / "cut.bvh").write_text("\n".join(lines[:-200]))
+    (tmp_path / "cut.bvh").write_text("\n".join(lines[:-250]))
     (tmp_path / "wild.bvh").write_text("\n".join([*lines[:-100], lines[-100].replace(lines[-100].split()[9], "1e9")]))
     (tmp_path / "short.bvh").write_text("\n".join(lines[:-249]).replace("Frames: 250", "Frames: 1"))
     for name in ("none.bvh", "cut.bvh", "wild.bvh", "absent.bvh", "short.bvh"):

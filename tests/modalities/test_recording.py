@@ -222,7 +222,7 @@ def test_arrays_of_other_programs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({}, r"integers beside an array 'microvolts_per_count', got int16\)"),
+        ({}, r"integers beside an array 'microvolts_per_count', got int16; save it with 'microvolts"),
         ({"microvolts_per_count": [1.0, 2.0, 3.0]}, "one for each of its channels, got 3"),
         ({"samples": np.ones((2, 8), complex)}, "floats in microvolts, .* got complex128"),
         ({"samples": np.ones((8, 2))}, r"a row for each of its 2 channels, got \[8, 2\]; save samples\.T"),

@@ -16,6 +16,7 @@ from tokenmask.layout import Layout
 from tokenmask.models import Causal, CodesOnly, KVCache, MaskedModel, Packed
 from tokenmask.models.families import renamed, shape_of
 from tokenmask.models.taken import Rows, taken
+from tokenmask.sampling.reuse.key_values import empty_cache
 from tokenmask.streams import StreamSpec, TokenStream
 
 SIZE, MASK = 40, 39  # pieces, and the one that hides
@@ -147,8 +148,8 @@ def test_some_positions_run_alone_over_the_cache() -> None:
     among = type(masked.queries)(torch.arange(len(new)), masked.queries.heads)
     (some,) = model.extend(new, among, cache.admit(new))
     torch.testing.assert_close(some.logits, full.logits, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match=r"keeps no keys and values.*set sampler.reuse to NoReuse"):
-        converted(DREAM, dream_tensors()).backbone.empty_cache(1, 1)
+    with pytest.raises(ValueError, match=r"not asked where the code stands.*set sampler.reuse to NoReuse"):
+        empty_cache(converted(DREAM, dream_tensors()), inputs, 1)
 
 
 def test_controls_are_not_seen_by_a_model_without_begin() -> None:

@@ -12,8 +12,10 @@ from tests.sampling.reuse_worlds import filled, model_of, start, world
 from tokenmask.batch import FILL, GIVEN
 from tokenmask.masking import GroupChain, Queries
 from tokenmask.models import Causal, Full, GivenFirst, GroupCausal, Window
+from tokenmask.models.style import BlockStyle
 from tokenmask.sampling import (
     Categorical,
+    CausalReuse,
     GroupCausalReuse,
     NoReuse,
     PrefixReuse,
@@ -56,6 +58,41 @@ def test_prefix_reuse_is_refused_where_given_positions_see_filled_ones(pattern):
         filled(Sampler(2, reuse=PrefixReuse()), model_of(layout, pattern), batch)
     with pytest.raises(ValueError, match=r"^PrefixReuse keeps what is given, but this model is told the masking time"):
         filled(Sampler(2, reuse=PrefixReuse()), model_of(layout, GivenFirst(), time_input=True), batch)
+
+
+@pytest.mark.parametrize("guidance", GUIDANCE, ids=["plain", "guided"])
+@pytest.mark.parametrize("levels", [1, 4])
+@pytest.mark.parametrize("before", [True, False], ids=["before", "own"])
+@pytest.mark.parametrize("order", [RasterScore(), RandomScore()], ids=repr)
+def test_causal_reuse_gives_the_logits_of_a_whole_pass(order, before, levels, guidance):
+    """In any order: what is kept behind a code that is drawn later is run again."""
+    layout, batch = world(levels)
+    model = model_of(layout, Causal(), style=BlockStyle(reads_before=before))
+    sampler = with_guidance(Sampler(6, order=order, schedule=UniformSchedule()), guidance)
+    done, steps = recorded(replace(sampler, reuse=CausalReuse()), model, batch)
+    for step, logits, _ in steps:
+        for head, index, expected in full_logits(model, step.inputs, step.queries, t=step.t):
+            for query, row in zip(index.tolist(), expected, strict=True):
+                assert close(logits[int(step.queries.slots[query])], row), head
+    plain = filled(sampler, model, batch)
+    assert torch.equal(done.batch.ids, plain.batch.ids) and torch.allclose(done.score, plain.score, atol=1e-5)
+    assert done.counters["computed_positions"] < plain.counters["computed_positions"]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "own"])
+def test_a_code_a_step_runs_one_position_a_step(before):
+    layout, batch = world(text_role=FILL)
+    batch = batch.rows(torch.tensor([1]))
+    model = model_of(layout, Causal(), style=BlockStyle(reads_before=before))
+    many = int(batch.to_fill.sum())
+    sampler = Sampler(order=RasterScore(), schedule=UniformSchedule(each=1), reuse=CausalReuse())
+    _, steps = recorded(sampler, model, batch)
+    ran = [computed for _, _, computed in steps]
+    last = int(batch.to_fill[0, :, 0].nonzero()[-1])
+    assert len(ran) == many and sum(ran) == (last if before else last + many)
+    stays = replace(sampler, pick=Categorical(0.0))
+    again, whole = filled(stays, model, batch), filled(replace(stays, reuse=NoReuse()), model, batch)
+    assert torch.equal(again.batch.ids, whole.batch.ids)
 
 
 @pytest.mark.parametrize("guidance", GUIDANCE, ids=["plain", "guided"])
@@ -148,15 +185,13 @@ def test_blocks_are_filled_from_left_to_right():
 
 def test_rows_move_with_their_cache():
     layout, batch = world(4)
-    model = model_of(layout, GroupCausal())
     index = torch.tensor([2, 0, 0])
-    for policy, order in ((GroupCausalReuse(), RandomScore()), (StaleReuse(n_local=3), ConfidenceScore())):
+    chain, stale, causal = GroupCausalReuse(), StaleReuse(n_local=3), CausalReuse()
+    for policy, order in ((chain, RandomScore()), (stale, ConfidenceScore()), (causal, RasterScore())):
+        model = model_of(layout, {chain: GroupCausal(), causal: Causal()}.get(policy))
         for guidance in GUIDANCE:
             sampler = with_guidance(Sampler(4, order=order, reuse=policy, pick=Categorical(0.0)), guidance)
             states = [step.state for step in sampler.iterate({"main": model}, layout, start(batch, layout))]
-            if isinstance(policy, StaleReuse):
-                model = model_of(layout)
-                states = [step.state for step in sampler.iterate({"main": model}, layout, start(batch, layout))]
             kept = states[1].rows(index)
             copies = 1 if guidance is None else 2
             assert kept.cache.num_rows == 3 * copies
@@ -174,6 +209,22 @@ def test_rows_move_with_their_cache():
     [
         (lambda: Sampler(reuse=GroupCausalReuse(), order=ConfidenceScore()), "order like RandomScore"),
         (lambda: Sampler(reuse=GroupCausalReuse(), order=RandomScore(), revoke=RevokeLeastLikely()), "no revocation"),
+        (
+            lambda: Sampler(reuse=CausalReuse(), order=ConfidenceScore()),
+            "CausalReuse chooses slots .* order like RandomS",
+        ),
+        (
+            lambda: filled(Sampler(2, order=RasterScore(), reuse=CausalReuse()), model_of(world()[0]), world()[1]),
+            "CausalReuse needs a model with the pattern Causal, .* got Full.*; use another reuse",
+        ),
+        (
+            lambda: filled(
+                Sampler(2, reuse=StaleReuse()),
+                model_of(world()[0], Causal(), style=BlockStyle(reads_before=True)),
+                world()[1],
+            ),
+            "not asked where the code stands, .*; set sampler.reuse to NoReuse or, with the pattern Causal, to Ca",
+        ),
         (lambda: StaleReuse(n_local=-1), "StaleReuse.n_local must be at least 0, got -1"),
         (lambda: StaleReuse(where=ConfidenceScore()), "where must not read predictions"),
         (lambda: GroupChain(orders=(ConfidenceScore(),)), "fixed before anything is predicted"),

@@ -17,7 +17,8 @@ from tokenmask.run.folder import read_recipe
 from tokenmask.sampling import Categorical, NoGuidance, Sampler, UniformSchedule
 from tokenmask.scores import ConfidenceScore, HaltonScore, RasterScore
 from tokenmask.streams import TokenStream
-from tokenmask.tuning import Space, tune
+from tokenmask.tuning import Chosen, Found, Space, Trial, _usual, tune
+from tokenmask.tuning.race import Track, seconds_of
 from tokenmask.tuning.space import settings
 from tokenmask.worlds import Markov
 from tokenmask.worlds import oracle as law_of
@@ -113,6 +114,31 @@ def test_a_recipe_says_its_budgets(found, tmp_path):
         replace(recipe, budgets={"chain": (Budget(4, Sampler()), Budget(4, Sampler()))})
     assert recipe.of(["chain"]).budgets == recipe.budgets
     assert not recipe.with_streams(CHAIN.layout, {"chain": "symbols"}).budgets  # of other codes
+
+
+def trial(said, value, passes, reach=0.1, seconds=0.0):
+    return Trial(said, Sampler(), value, (value - reach, value + reach), passes, seconds, 32)
+
+
+def test_the_run_s_own_settings_stay_where_nothing_holds_on_both_halves():
+    """Cheap ones that looked as good on one half and were worse on the other are not what `generate` takes."""
+    track, own, was = Track(None, "", {}, None, "", False, 0), trial("own", 0.3, 24), trial("own", 0.3, 24)
+    lucky = Chosen(4, trial("lucky", 0.28, 4), trial("lucky", 0.35, 4))
+    sound = Chosen(8, trial("sound", 0.27, 8), trial("sound", 0.29, 8))
+    assert _usual(track, own, [lucky], was) is own
+    assert _usual(track, own, [lucky, sound], was) is sound.trial
+    poor = trial("own", 0.9, 2)
+    assert _usual(track, poor, [sound], trial("own", 0.9, 2)) is sound.trial  # though own settings take fewer passes
+    found = Found(None, "x", (lucky, sound), was, own, (), "", False)
+    assert not found.told_apart and replace(found, own=trial("own", 0.9, 24)).told_apart
+
+
+def test_the_wait_is_counted_from_the_first_measurement():
+    """Six settings with 16 records, three with 32, two with 64, one report: 12 figures and 16 * 6 + 32 * 3 + 64 * 3
+    records a budget."""
+    first = replace(trial("own", 0.3, 5, seconds=0.5), records=64)
+    wait = seconds_of(first, 33.0, [2, 4], candidates=6, samples=64)
+    assert wait == pytest.approx(33 + 2 * 12 * 1.0 + (96 + 96 + 192) * 0.1 * 6)
 
 
 @pytest.fixture

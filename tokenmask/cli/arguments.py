@@ -35,6 +35,7 @@ UNITS = {
     "feet": 1 / 0.3048,
 }
 """Names of units of length, and how many make a metre."""
+VOLTAGES = ("uV", "mV", "nV", "V")
 _MOST_COUNTED = (1 << 31) - 1
 HELD_OUT = "about every tenth file or wording is held out, chosen by a hash, so always the same ones"
 
@@ -144,7 +145,7 @@ def add_per(parser: argparse.ArgumentParser) -> None:
 
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
-    """--up, --units and --channel."""
+    """--up, --units, --voltages and --channel."""
     parser.add_argument(
         "--up",
         choices=("x", "y", "z", "-x", "-y", "-z"),
@@ -156,6 +157,12 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         metavar="UNIT",
         help=f"of lengths in BVH files: {', '.join(UNITS)}, or how many make a metre (default: told by how tall a body "
         "is)",
+    )
+    parser.add_argument(
+        "--voltages",
+        choices=VOLTAGES,
+        help="what the numbers of EEG files are: in EDF and BDF those of electrodes, and of signals without a unit "
+        "(default: what the file says)",
     )
     parser.add_argument(
         "--channel",

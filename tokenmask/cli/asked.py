@@ -19,6 +19,13 @@ from tokenmask.cli.spool import Spool
 from tokenmask.corpus import Item
 from tokenmask.medium import said
 
+_OF = {
+    "up": ("--up says how", "motions"),
+    "units_per_metre": ("--units says how", "motions"),
+    "voltages": ("--voltages says how", "recordings"),
+    "channels": ("--channel says of which channels", "sounds and recordings"),
+}
+
 
 def asked(arguments: argparse.Namespace) -> dict[str, Any]:
     """Options of ``load`` that were given to a command."""
@@ -27,6 +34,8 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         options["up"] = arguments.up
     if arguments.units is not None:
         options["units_per_metre"] = UNITS.get(arguments.units) or float(arguments.units)
+    if arguments.voltages is not None:
+        options["voltages"] = arguments.voltages
     if arguments.channel:
         options["channels"] = tuple(arguments.channel)
     return options
@@ -40,7 +49,7 @@ def ask_items(found: Items, options: dict[str, Any]) -> None:
     """
     if options:
         found.change(partial(_asked_item, options=options))
-        _check((loader for item in found for loader in item.media.values()), options)
+    _check((loader for item in found for loader in item.media.values()), options)
 
 
 def _asked_item(item: Item, options: dict[str, Any]) -> Item:
@@ -63,13 +72,12 @@ def _asked(loader: Loader, options: dict[str, Any]) -> Loader:
 
 
 def _check(loaders: Iterable[Loader], options: dict[str, Any]) -> None:
+    """ValueError for an option that none of the media takes."""
     left = set(options)
-    for loader in loaders:
+    for loader in loaders if left else ():
         left -= {name for name, _ in loader.options}
         if not left:
             return
-    if "channels" in left:
-        raise ValueError(
-            "--channel says which channels of sounds and of EEG are taken, but these data hold none; leave it away"
-        )
-    raise ValueError("--up and --units say how motions are read, but these data hold none; leave them away")
+    for name in sorted(left):
+        what, kind = _OF[name]
+        raise ValueError(f"{what} {kind} are read, but these data hold none; leave it away")

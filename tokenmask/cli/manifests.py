@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from tokenmask.cli.objects import Watching
 from tokenmask.cli.quoted import quoted_rows
 from tokenmask.cli.rows_again import Line, elements, placed
 from tokenmask.files import check_fetched, coding_of, no_text
+from tokenmask.telling import tell
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -163,33 +164,38 @@ def _json_lines(path: Path) -> Iterator[Found]:
     if head.startswith("[") and head[1:].lstrip()[:1] in ("{", ""):
         yield from _json_array(path)
         return
+    decoder, told = Watching(), False
     for number, line, place in _lines(path):
         where = f"line {number} of {path}"
         try:
-            entry = json.loads(line, object_pairs_hook=_said_once)
+            entry = decoder.afresh().decode(line)
+            decoder.check_once()
+            told = told or _tell_huge(where, decoder)
         except (ValueError, RecursionError) as error:
-            entry = ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error})")
+            entry = ValueError(f"{where} must be a JSON object, got {line[:40]!r} ({error}); write one object a line")
         if not isinstance(entry, dict | ValueError):
-            entry = ValueError(f"{where} must be a JSON object, got {line[:60]!r}")
+            entry = ValueError(f"{where} must be a JSON object, got {line[:60]!r}; write one object a line")
         yield number, where, entry, place
 
 
-def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; ValueError for a name that it says twice, of which json would take the last untold."""
-    names = [name for name, _ in pairs]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise ValueError(f"it says {', '.join(map(repr, double))} twice; keep one")
-    return dict(pairs)
+def _tell_huge(where: str, decoder: Watching) -> bool:
+    """Tells of a number without room, once for a file; whether there was one."""
+    if decoder.huge:
+        tell(f"{where}: {decoder.huge[0][:20]} is more than a number can be and becomes null, here and below")
+    return bool(decoder.huge)
 
 
 def _json_array(path: Path) -> Iterator[Found]:
-    number = 0
+    number, huge, decoder = 0, False, Watching()
     with _opened(path, "") as (file, begin):
         try:
-            for number, entry, place in elements(file, begin):
+            for number, entry, place in elements(file, begin, decoder):
                 where = f"element {number} of {path}"
-                if not isinstance(entry, dict):
+                huge = huge or _tell_huge(where, decoder)
+                if decoder.double and isinstance(entry, dict):
+                    names = ", ".join(sorted(map(repr, set(decoder.double))))
+                    entry = ValueError(f"{where} says {names} twice; keep one")
+                elif not isinstance(entry, dict):
                     entry = ValueError(f"{where} must be a JSON object, got {str(entry)[:60]!r}")
                 yield number, where, entry, place
         except UnicodeDecodeError:
@@ -257,7 +263,8 @@ def _table(path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]])
         if isinstance(cells, ValueError):
             yield number, where, cells, place
         elif len(cells) > len(head):
-            reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}"
+            reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}; "
+            reason += "put a cell that holds the separator in quotes, with no blank before them"
             yield number, where, ValueError(reason), place
         elif any(cells):
             yield number, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}, place
@@ -269,7 +276,9 @@ def _parquet(path: Path) -> Iterator[Found]:
 
     try:
         with pq.ParquetFile(path) as file:
-            number = 0
+            number, names = 0, file.schema_arrow.names
+            if double := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"several columns are called {', '.join(double)}")
             for batch in file.iter_batches(_FEW if "binary" in str(file.schema_arrow) else 1024):
                 for row in batch.to_pylist():
                     number += 1

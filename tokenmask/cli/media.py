@@ -58,7 +58,7 @@ class Loader:
 
     def __call__(self) -> Any:
         if isinstance(self.value, str):
-            return self.kind(self.value)
+            return checked_words(self.kind(self.value), self.value[:40])
         if leads_nowhere(self.value):
             raise ValueError(
                 f"{self.value} must lead to a file, but is a link to {self.value.readlink()}, "
@@ -66,8 +66,15 @@ class Loader:
             )
         if self.record:
             return _records(self.kind, self.value, self.value.stat().st_mtime_ns)[self.record]()
-        media = load_media(self.kind, self.value, **dict(self.options))
+        media = checked_words(load_media(self.kind, self.value, **dict(self.options)), str(self.value))
         return self.kind(" ".join(str(media).split())) if self.one_line else media
+
+
+def checked_words(media: Any, source: str) -> Any:
+    """The media; ValueError for words with characters of code 0, which nobody writes: damage, or no text at all."""
+    if said(type(media), "words") and "\0" in str(media):
+        raise ValueError(f"words must be without characters of code 0, but {source!r} has one; mend it, or take it out")
+    return media
 
 
 @lru_cache(maxsize=4)  # the records of a file follow each other

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli.embedded import embedded
-from tokenmask.cli.media import Loader
+from tokenmask.cli.media import Loader, checked_words
 from tokenmask.cli.rows_again import cell_at
 from tokenmask.medium import load_media
 
@@ -52,6 +52,7 @@ class Packed(Loader):
                 media = load_media(self.kind, path, **dict(self.options))
             except ValueError as error:
                 raise ValueError(str(error).replace(str(path), str(self.value))) from error
+        checked_words(media, str(self.value))
         return self.kind(" ".join(str(media).split())) if self.one_line else media
 
 
@@ -140,7 +141,7 @@ def members(path: Path, passed: list[str] | None = None) -> Iterator[tuple[str, 
             raise ValueError(f"{path} must be a .tar archive that is not compressed, but is one of {packer}; unpack it")
         with tarfile.open(path, "r:") as archive:
             for member in archive:
-                hidden = any(one.startswith(".") and one != "." for one in Path(member.name).parts)
+                hidden = any(one.startswith(".") and one not in (".", "..") for one in Path(member.name).parts)
                 if member.isfile() and not hidden:
                     yield member.name, Part(path, (member.offset_data, member.size), member.name)
                 elif passed is not None and not member.isdir():

@@ -52,12 +52,19 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prom
     found: dict[int, dict[str, Any]] = {}
     if path.suffix.lower() in manifests.SUFFIXES:
         where = []
+        unused: dict[str, None] = {}
         for number, row in enumerate(manifests.rows(path, run.tokenizers)):
             where.append(row.where)
+            columns = () if row.problem else row.columns
+            unused |= dict.fromkeys(one for one in columns if one not in row.taken.values() or one in ("key", "split"))
             try:
                 found[number] = _of_row(path, row, run)
             except (ValueError, OSError) as error:
                 failed.append((row.where, sentence(error)))
+        if unused:
+            tell(
+                f"{path}: columns that no stream takes are not used, samples are numbered by rows: {', '.join(unused)}"
+            )
     elif path.suffix.lower() == ".txt":
         name = _of_words(run, stream, path)
         numbered = list(manifests.lines(path))
@@ -117,6 +124,8 @@ def _of_row(path: Path, row: manifests.Row, run: Run) -> dict[str, Any]:
         kind: Any = run.tokenizers[name].media
         if not isinstance(value, str):
             raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}; mend it")
+        if "\0" in value:
+            raise ValueError(f"{row.where} must give {name!r} without characters of code 0, but holds one; mend it")
         given[name] = value if said(kind, "words") else condition(run, name, str(path.parent / value))
     return given
 

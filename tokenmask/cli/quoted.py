@@ -15,7 +15,8 @@ _BLANK = '""'
 def quoted_rows(
     path: Path, lines: Iterable[str], separator: str, before: int = 0
 ) -> Iterator[tuple[int, list[str] | ValueError]]:
-    """(number of its last line, cells) of each row; ValueError in place of cells that cannot be told.
+    """(number of its last line, cells) of each row; ValueError in place of cells that cannot be told, with the number
+    of the line in which that lies.
 
     A quoted cell may go over several lines. Where it does not end as it should, as after a quote that nothing closes,
     the lines up to there are of one row that fails: they are not read anew, for what would be a row in them may be
@@ -42,22 +43,21 @@ def quoted_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            last = before + reader.line_num
-            yield last, _problem(path, error, held, separator, last - len(held) + 1)
+            yield _problem(path, error, held, separator, before + reader.line_num - len(held) + 1)
         else:
             yield before + reader.line_num, cells
 
 
-def _problem(path: Path, error: csv.Error, lines: list[str], separator: str, first: int) -> ValueError:
+def _problem(path: Path, error: csv.Error, lines: list[str], separator: str, first: int) -> tuple[int, ValueError]:
     """What is wrong with a row of some lines, the first of which has this number."""
     opens = _last_quote(lines, separator)
     if opens is None or (len(lines) == 1 and "unexpected end" not in str(error)):
         at = first + len(lines) - 1
-        return ValueError(f"line {at} of {path} must be one of a CSV table, but is not ({error}); mend that line")
+        return at, ValueError(f"line {at} of {path} must be one of a CSV table, but is not ({error}); mend that line")
     behind = len(lines) - 1 - opens
     swallowed = f" with the {behind} line{'s' * (behind > 1)} behind it" if behind else ""
     above = f", nor the {opens} line{'s' * (opens > 1)} before it that the row begins with" if opens else ""
-    return ValueError(
+    return first + opens, ValueError(
         f"line {first + opens} of {path} opens a quote that is not closed as it should be ({error}), so it is not read"
         f'{swallowed}{above}; close it, and write "" for a quote inside of a cell'
     )

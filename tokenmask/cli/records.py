@@ -22,7 +22,7 @@ from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium, s
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
-from tokenmask.corpus.keys import check_key, path_below
+from tokenmask.corpus.keys import check_key
 from tokenmask.files import text_of
 
 
@@ -115,6 +115,11 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
             )
         (words if inline else paths).append(value)
         media[name] = Loader(medium(modality), value if inline else path.parent / value)
+    if not media:
+        raise ValueError(
+            f"{row.where} must have one of {', '.join(modalities)}, but the list in it holds nothing; fill it, or take "
+            "the row out"
+        )
     said = row.values.get("split") or None
     split = said if said in (None, TRAIN, HELD_OUT) else SPLITS.get(str(said).lower())
     if said is not None and split is None:
@@ -122,13 +127,13 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
             f"{row.where} must have the split {TRAIN!r} or {HELD_OUT!r} (val and test are so), got {said!r}; write "
             "one of these, or nothing"
         )
-    group = Path(paths[0]).with_suffix("").as_posix() if paths else "\n".join(words)
+    group = without_ending(paths[0]) if paths else "\n".join(words)
     named = row.values.get("key", f"{path.name}:{row.number}{row.part}")
     if not isinstance(named, str | int | float):
         raise ValueError(f"{row.where} must have words or a number as its key, got {str(named)[:60]}; write one")
     key = str(named)
     try:
-        path_below(key)
+        check_key(key)
     except ValueError as error:
         raise ValueError(f"{row.where}: {error}") from error
     return item_of(key, media, group, split, row.others)
@@ -148,6 +153,10 @@ def _said(row: manifests.Row, name: str, value: Any, *, words: bool) -> str:
     if isinstance(value, str):
         if words and any(0xD800 <= ord(letter) < 0xE000 for letter in value):
             raise ValueError(f"{row.where} must give characters for {name!r}, but holds a lone surrogate; mend the row")
+        if "\0" in value:
+            raise ValueError(
+                f"{row.where} must give {name!r} without characters of code 0, but holds one; mend the row"
+            )
         return value
     got = f"an object with {', '.join(map(str, value))[:60]}" if isinstance(value, dict) else type(value).__name__
     if isinstance(value, list):
@@ -211,7 +220,7 @@ def laid_out(source: Path, home: str, entries: Sequence[layouts.Entry], modaliti
             name = words_of(modalities, source) if kind == "text" else stream_of(kind, modalities, source)
             media[name] = _loader(modalities[name], value, one_line=kind == "text")
         first = next((value for value in entry.media.values() if isinstance(value, Path)), None)
-        group = entry.key if first is None else Path(below(source, first)).with_suffix("").as_posix()
+        group = entry.key if first is None else without_ending(below(source, first))
         found.append(item_of(key, media, group, entry.split if splits else None, dict(entry.metadata)))
     return found
 
@@ -226,6 +235,12 @@ def _loader(modality: str, value: str | Path | Part, *, one_line: bool) -> Loade
     if isinstance(value, Part):
         return packed(medium(modality), value, one_line=one_line)
     return Loader(medium(modality), value, one_line and isinstance(value, Path))
+
+
+def without_ending(name: str) -> str:
+    """A path without the ending of its file; of what is no path of a file (".", ".."), whose reading fails, itself."""
+    path = Path(name)
+    return path.with_suffix("").as_posix() if path.name else path.as_posix()
 
 
 def below(folder: Path, path: Path) -> str:

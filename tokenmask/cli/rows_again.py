@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from tokenmask.cli.objects import Watching
 from tokenmask.files import coding_of
 
 _PART = 1 << 16  # characters of an array that are read at once
@@ -49,12 +50,13 @@ def placed(file: TextIO, begin: bytes) -> Iterator[Line]:
         place += len(line.encode()) if plain else 0
 
 
-def elements(file: TextIO, begin: bytes) -> Iterator[tuple[int, Any, int]]:
+def elements(file: TextIO, begin: bytes, decoder: Watching) -> Iterator[tuple[int, Any, int]]:
     """(number, value, place) of the elements of a JSON array, of which one is in memory at a time.
 
     Args:
         file: at its beginning, opened with ``newline=""``.
         begin: its first four bytes.
+        decoder: remembers what was lost of the element that was given last.
 
     Raises:
         ValueError: no array, or one that does not end; the place is told in characters.
@@ -79,7 +81,7 @@ def elements(file: TextIO, begin: bytes) -> Iterator[tuple[int, Any, int]]:
             if not taken:
                 return ""
 
-    decoder, number = json.JSONDecoder(), 0
+    number = 0
     if skip() != "[":
         raise ValueError(f"it begins with {taken[:12]!r}")
     use(1)
@@ -91,7 +93,7 @@ def elements(file: TextIO, begin: bytes) -> Iterator[tuple[int, Any, int]]:
             skip()
             while True:
                 try:
-                    value, stop = decoder.raw_decode(taken)
+                    value, stop = decoder.afresh().raw_decode(taken)
                     problem = ""
                 except ValueError as error:
                     problem = f"element {number}, which begins at character {done + 1}, is none ({error})"

@@ -144,7 +144,7 @@ def tune(commands: Commands) -> None:
         examples,
         "Settings are chosen on one half of the held-out records and reported on the other. What was found is written "
         "into the run: `generate --budget N` takes the best of at most N passes, `generate` the cheapest that is as "
-        "good as any.",
+        "good as any and holds on both halves, or what the run had.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder whose corpora have held-out records")
     parser.add_argument("--stream", required=True, metavar="NAME", help="which is filled")
@@ -152,7 +152,7 @@ def tune(commands: Commands) -> None:
         "--budgets",
         type=grid,
         metavar="N,N",
-        help="passes of a record through the model, a guided step takes two (default: 4,8,16 for each level)",
+        help="passes of a record through the model, a guided step takes two (default: 4,8,16 a level of a group)",
     )
     parser.add_argument("--candidates", type=count, default=12, metavar="N", help="settings tried (default: 12)")
     parser.add_argument(

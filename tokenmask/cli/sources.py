@@ -164,9 +164,12 @@ def items(
         elif source.is_dir():
             held = modalities.values() if complete else modalities_in(source, modalities.values())
             wanted = {name: modality for name, modality in modalities.items() if modality in held}
-            blank: list[Path] = []
-            found += _folder(source, wanted, blank) if wanted else ()
+            blank, alone = list[Path](), list[Path]()
+            found += _folder(source, wanted, blank, alone) if wanted else ()
             found.tables += blank
+            if alone:
+                names = ", ".join(str(one.relative_to(source)) for one in alone[:3]) + ", ..." * (len(alone) > 3)
+                say(f"{source}: {len(alone)} caption{'s' * (len(alone) > 1)} without a file of the same name ({names})")
             if blank:
                 names = ", ".join(one.name for one in blank[:3]) + ", ..." * (len(blank) > 3)
                 hold = f"caption{'s hold' if len(blank) > 1 else ' holds'}"
@@ -230,8 +233,9 @@ def _digested(loader: Loader) -> str | list[Any]:
     return [loader.value.name, size, *([list(part.place)] if part else []), *map(list, loader.options)]
 
 
-def _folder(folder: Path, modalities: Mapping[str, str], blank: list[Path]) -> Iterator[Item]:
-    """Files of one name are one record: x.png with x.txt, its caption. Captions that hold nothing go to ``blank``.
+def _folder(folder: Path, modalities: Mapping[str, str], blank: list[Path], alone: list[Path]) -> Iterator[Item]:
+    """Files of one name are one record: x.png with x.txt, its caption. Captions that hold nothing go to ``blank``,
+    those of no other file to ``alone``.
 
     Few items are in memory; of each file are its name without its ending, and a number.
     """
@@ -250,7 +254,7 @@ def _folder(folder: Path, modalities: Mapping[str, str], blank: list[Path]) -> I
             records = [{name: found_here[0] for name, found_here in streams.items()}]
         else:  # x.png and x.jpg, or one file of many: records that share a caption
             records = [{name: one} for name, found_here in streams.items() for one in found_here]
-        caption = Path(stem + endings[stem]) if stem in endings else None
+        caption = Path(stem + endings.pop(stem)) if stem in endings else None
         if caption is not None and not _says_something(caption):
             blank.append(caption)
             caption = None
@@ -261,6 +265,7 @@ def _folder(folder: Path, modalities: Mapping[str, str], blank: list[Path]) -> I
                 media[captions] = Loader(medium(modalities[captions]), caption, one_line=True)
             group = first.removesuffix(Path(its_loader.value).suffix)
             yield item_of(f"{home}/{first}", media, group, None, {})
+    alone += [Path(stem + ending) for stem, ending in endings.items()]
 
 
 def _captions(folder: Path) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import tempfile
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,6 +34,13 @@ from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import ReadsFiles, Tokenizer, WritesFiles
 
 LONG_CODES = 1 << 17  # of a stream, from which on it is decoded in pieces; some minutes of sound
+_OF_NAMES = {
+    errno.ENAMETOOLONG: "shorten the name",
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "one name is that of a file and of a folder, rename one"
+    ),
+    **dict.fromkeys((errno.EILSEQ, errno.EINVAL), "this file system has no such names, rename it"),
+}
 Failed = list[tuple[str, str]]
 
 
@@ -197,9 +206,9 @@ def decode(arguments: argparse.Namespace) -> int:
 
 def _of_name(error: OSError) -> str:
     """What is wrong with the name of one file, which others need not share; any other error goes on its way."""
-    if error.errno != errno.ENAMETOOLONG:
+    if error.errno not in _OF_NAMES:
         raise error
-    return f"{error.strerror}: {error.filename}; shorten the name" if error.filename else str(error)
+    return f"{error.strerror}: {error.filename}; {_OF_NAMES[error.errno]}" if error.filename else str(error)
 
 
 def _save(stream: TokenStream, target: Path) -> None:
@@ -252,8 +261,42 @@ def _below(sources: Sequence[str], names: Sequence[str], suffix: str, out: Path)
         one if isinstance(one, ValueError) or counts[one] == 1 else out / f"{Path(name)}{suffix}"
         for one, name in zip(short, names, strict=True)
     ]
+    same = Counter(one for one in targets if isinstance(one, Path))
+    targets = [
+        ValueError(f"{name!r} is another spelling of {Path(name).as_posix()!r}, which is there too; take one out")
+        if isinstance(one, Path) and same[one] > 1 and name != Path(name).as_posix()
+        else one
+        for one, name in zip(targets, names, strict=True)
+    ]
     _check_different(sources, targets)
-    return targets
+    return _unfolded(sources, targets, out)
+
+
+def _unfolded(sources: Sequence[str], targets: list[Path | ValueError], out: Path) -> list[Path | ValueError]:
+    """The same, but where the file system takes "A" and "a" for one, all of such names but the first cannot be."""
+    seen: dict[str, int] = {}
+    firsts = [seen.setdefault(_folded(one), at) for at, one in enumerate(targets) if isinstance(one, Path)]
+    if len(seen) == len(firsts) or not folds_case(out):
+        return targets
+    made = list(targets)
+    for at, one in enumerate(targets):
+        if isinstance(one, Path) and (first := seen[_folded(one)]) != at:
+            made[at] = ValueError(
+                f"it would become {one}, which this file system takes for {targets[first]}, what {sources[first]} "
+                "becomes; rename one of the two"
+            )
+    return made
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether the file system of a folder, which is made, takes "A" and "a" for one name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=".a", dir=folder) as file:
+        return Path(file.name).with_name(Path(file.name).name.upper()).exists()
 
 
 def _path(name: str, suffix: str, out: Path) -> Path | ValueError:

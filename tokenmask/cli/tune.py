@@ -10,7 +10,8 @@ from tokenmask.components import component
 from tokenmask.evaluation.metric import Metric
 from tokenmask.run import Run
 from tokenmask.tuning import tune as tune_run
-from tokenmask.tuning.found import HEAD
+from tokenmask.tuning.found import HEAD, Found
+from tokenmask.tuning.space import OWN
 
 
 def tune(arguments: argparse.Namespace) -> int:
@@ -34,11 +35,19 @@ def tune(arguments: argparse.Namespace) -> int:
         say=_waiting,
     )
     table(HEAD, found.rows())
-    say(f"On records that had no part in the choice. Where no budget is asked for: {found.usual.said}.")
+    say(f"On records that had no part in the choice. Where no budget is asked for: {_usual(found)}.")
+    if not found.told_apart:
+        say(f"{found.own.records} records do not tell any of them from what was: the intervals overlap; ask for more.")
     if not arguments.dry:
         folder = found.run.folder
         say(f"\nsaved: {folder}/tuned.yaml, {folder}/tuning/{found.stream}.json and .svg")
     return 0
+
+
+def _usual(found: Found) -> str:
+    if found.usual.sampler == found.own.sampler:
+        return f"{OWN}; nothing cheaper was as good on both halves"
+    return f"{found.usual.said}, in {found.usual.passes:.3g} passes"
 
 
 def _waiting(text: str) -> None:

@@ -5,23 +5,34 @@ Arrow: keys --**digests**--> whether one is there. Does not know: records, files
 
 from __future__ import annotations
 
+import re
 import struct
 from array import array
 from collections.abc import Iterable, Sized
 from hashlib import blake2b
 from pathlib import Path
 
+_ROOT = re.compile(r"[A-Za-z]:[/\\]|\\\\")  # a drive, or a share of a network
 _FIRST = 1 << 10  # places of an empty table
 _DIGEST = struct.Struct("<QQ")
 
 
 def check_key(key: str) -> None:
-    """ValueError unless a key can be that of a record: a :func:`path_below` a folder, in UTF-8."""
+    """ValueError unless a key can be that of a record: a :func:`path_below` a folder, in UTF-8, in the one way in which
+    it is written, so that two keys are two files: a//b and a/./b are a/b, and C:\\x is another place elsewhere."""
     try:
         key.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"a key must be text that UTF-8 can hold, got {key!r}; rename the item") from error
     path_below(key)
+    if _ROOT.match(key):
+        raise ValueError(f"a key must be the path of a file below a folder, got {key!r}; write one without a drive")
+    nothing = next((part for part in key.split("/") if not part.strip(". \t\r\n")), None)
+    if nothing is not None:
+        raise ValueError(
+            f"a key must be names with a slash between them, got {key!r}, of which {nothing!r} is none; write it "
+            "without that part"
+        )
 
 
 def path_below(key: str) -> Path:

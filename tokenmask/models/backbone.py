@@ -235,7 +235,7 @@ class Backbone(nn.Module, ABC):
 
         Args:
             new: the positions; what is kept of them goes into the cache, in place.
-            queries: slots of ``new``, flattened [M * K], that are asked for.
+            queries: slots of ``new``, flattened [M * K], that are asked for: read there, where ``answers_before`` too.
             cache: of the rows, after :meth:`KVCache.admit` of the same positions.
             pattern: who may look at whom; Full() if None.
             t: float32 [B], the masking time.

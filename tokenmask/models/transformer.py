@@ -120,11 +120,11 @@ class TransformerConfig(BackboneConfig):
 
     def kept_floats(self, positions: int) -> float:
         """What the blocks keep: counted, within 5 %."""
-        return positions * self.depth * self.width * (8 + 4 / 3 * self._ffn)
+        return positions * self.depth * self.width * (6 + 4 / 3 * self._ffn)
 
     def kept_floats_in_full(self, positions: int) -> float:
         """What they keep where nothing is computed again: counted, within 6 %."""
-        return positions * self.depth * self.width * (12 + 8 / 3 * self._ffn)
+        return positions * self.depth * self.width * (10 + 2 * self._ffn)
 
     @property
     def _ffn(self) -> float:
@@ -255,11 +255,6 @@ class Transformer(Backbone):
                 "a Transformer whose blocks begin with a convolution (model.mixing) keeps no keys and values, since "
                 "steps that run some positions would lack their neighbours; set sampler.reuse to NoReuse"
             )
-        if config.style.reads_before:
-            raise ValueError(
-                "a Transformer that reads a position at the one before it (style.reads_before) keeps no keys and "
-                "values, since steps that run some positions would lack their neighbours; set sampler.reuse to NoReuse"
-            )
         return KVCache.empty(config.depth, config.heads, config.head_size, rows, slots, self.table.detach())
 
     def forward(
@@ -357,7 +352,8 @@ class Transformer(Backbone):
 
         Args:
             new: the positions; their keys and values go into the cache, in place.
-            queries: slots of ``new``, flattened [M * K], that are asked for.
+            queries: slots of ``new``, flattened [M * K], that are asked for; their hidden vector is read there, with
+                ``style.reads_before`` too, so that the position before a code is named for it.
             cache: what is kept of the rows, after :meth:`KVCache.admit` of the same positions.
             pattern: who may look at whom; Full() if None.
             t: float32 [B], the masking time; needed with ``time_input`` or ``adaln``.

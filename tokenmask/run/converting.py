@@ -24,7 +24,7 @@ from tokenmask.recipes import Recipe
 from tokenmask.recipes.recipe import StreamOptions
 from tokenmask.run.run import Run
 from tokenmask.run.vocabulary import check_size, first, marks_named, opened
-from tokenmask.sampling import ForbidCodes, Sampler
+from tokenmask.sampling import CausalReuse, ForbidCodes, Sampler, UniformSchedule
 from tokenmask.scores import RasterScore
 from tokenmask.tokenizer import Tokenizer
 from tokenmask.training import Packing
@@ -61,7 +61,8 @@ def convert(
         reads_before: whether a code is read at the position before it, as Dream's are; by the configuration if None.
         causal: each place sees those before it, where the next code is read; a text begins behind the piece that
             begins it or, where there is none, behind the one that ends it, which hides codes too where none does.
-        sampler: how slots are filled; the usual one if None, which never draws marks.
+        sampler: how slots are filled; the usual one if None, which never draws marks. That of a causal model goes from
+            left to right, a code a step whatever ``steps`` says, and keeps keys and values.
         download: fetches a repository that is not in the cache.
 
     Returns:
@@ -107,7 +108,9 @@ def convert(
 
 
 def _orders(causal: bool) -> dict[str, Any]:
-    return {"order": RasterScore()} if causal else {}
+    if not causal:
+        return {}
+    return {"order": RasterScore(), "schedule": UniformSchedule(each=1), "reuse": CausalReuse()}
 
 
 def _read(source: Any, tokenizer: Any, download: bool) -> tuple[dict[str, Any], Mapping[str, Tensor], Any]:

@@ -29,6 +29,7 @@ from tokenmask.sampling.predicted import Predicted
 from tokenmask.sampling.remasking import RevealAll, RevokeDoubted, RevokeSpans
 from tokenmask.sampling.reshaped import Differential, LogitNoise
 from tokenmask.sampling.reuse import (
+    CausalReuse,
     GroupCausalReuse,
     HideSinks,
     MergeTokens,
@@ -72,6 +73,7 @@ __all__ = [
     "ByGroups",
     "Captured",
     "Categorical",
+    "CausalReuse",
     "Chunks",
     "ClassifierFree",
     "ConfidenceAbove",

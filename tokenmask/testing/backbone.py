@@ -240,6 +240,8 @@ def a_cache_is_filled_or_refused(subject: Subject) -> None:
     full = subject.ask(inputs, queries, cache=cache)
     require(networks.close(full, subject.vectors), "filling a cache must not change the vectors")
     position = torch.div(queries.slots, levels, rounding_mode="floor")
+    if network.answers_before:
+        position = torch.where(position % length > 0, position - 1, position)
     chosen = torch.zeros(count * length, dtype=torch.bool)
     chosen[position] = True
     new = Packed.of(inputs, chosen.view(count, length), slots)

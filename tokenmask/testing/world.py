@@ -15,7 +15,8 @@ from torch import Tensor
 from tokenmask.batch import ABSENT, FILL, GIVEN, Batch, Sequence, collate
 from tokenmask.layout import Layout
 from tokenmask.masking import Linear, MaskedBatch, Masker, ProcessRate
-from tokenmask.models import AttentionPattern, Full, GivenFirst, GroupCausal, MaskedModel, TransformerConfig
+from tokenmask.models import AttentionPattern, Causal, Full, GivenFirst, GroupCausal, MaskedModel, TransformerConfig
+from tokenmask.models.style import BlockStyle
 from tokenmask.ops import Purpose, uniform
 from tokenmask.sampling import RevokeDoubted, Sampler, SamplerState
 from tokenmask.scores import Answer, Progress, Rescored, ScoreContext
@@ -184,8 +185,12 @@ def others(world: World) -> list[tuple[str, World]]:
 
 
 def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT, depth: int = 1) -> MaskedModel:
-    """A model of narrow blocks, no weight of which is zero; group-causal ones may be asked for other places."""
-    config = TransformerConfig(width=64, depth=depth, heads=2, shifted=isinstance(pattern, GroupCausal))
+    """A model of narrow blocks, no weight of which is zero.
+
+    A group-causal one may be asked for other places, a causal one reads a code at the position before it.
+    """
+    style = BlockStyle(reads_before=isinstance(pattern, Causal))
+    config = TransformerConfig(width=64, depth=depth, heads=2, shifted=isinstance(pattern, GroupCausal), style=style)
     model = MaskedModel.create(config, layout, pattern=pattern)
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -195,14 +200,14 @@ def small_model(pattern: AttentionPattern | None = None, layout: Layout = LAYOUT
 
 
 def model_for(sampler: Sampler) -> MaskedModel:
-    """The first small model that a sampler does not refuse: any pattern, what is given first, group-causal; one block
-    or, for taps of later ones, four.
+    """The first small model that a sampler does not refuse: any pattern, what is given first, group-causal, causal; one
+    block or, for taps of later ones, four.
 
     Raises:
         AssertionError: it refuses them all.
     """
     refusals = []
-    for depth, pattern in product((1, 4), (Full(), GivenFirst(), GroupCausal())):
+    for depth, pattern in product((1, 4), (Full(), GivenFirst(), GroupCausal(), Causal())):
         model = small_model(pattern, depth=depth)
         try:
             filled(sampler, World((1,)), model)

@@ -6,6 +6,7 @@ computed, how slots are filled.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,10 +18,12 @@ from tokenmask.recipes import Budget
 from tokenmask.run import SHIPPED, Run
 from tokenmask.scores.arguments import whole
 from tokenmask.tuning.found import Chosen, Found
-from tokenmask.tuning.race import Track, Trial, best_of
+from tokenmask.tuning.race import Track, Trial, best_of, seconds_of
 from tokenmask.tuning.space import OWN, Settings, Space, settings
 
 __all__ = ["Chosen", "Found", "Settings", "Space", "Trial", "tune"]
+
+_LONG = 30.0  # seconds; the wait is said before longer ones
 
 
 def tune(
@@ -42,12 +45,13 @@ def tune(
 
     Records with the same conditions are in the same half. The settings for a budget are the best of those that take at
     most so many passes; the usual ones, where no budget is asked for, are the cheapest whose figure lies inside the
-    95 % interval of the best one.
+    95 % interval of the best one, if on the other half too they are no worse than the run's own, which stay otherwise.
 
     Args:
         run: with corpora that hold held-out records of the stream.
         stream: what is filled.
-        budgets: passes of a record through the model, a guided step takes two; 4, 8 and 16 for each level if None.
+        budgets: passes of a record through the model, a guided step takes two; 4, 8 and 16 for each level of a group if
+            None.
         candidates: settings that are tried, the run's own among them; None tries all of the space.
         samples: records of the last heat, at most those of a half.
         metric: one of ``evaluate``; :class:`tokenmask.evaluation.metrics.Generated` if None.
@@ -56,7 +60,7 @@ def tune(
         space: what is combined.
         seed: of the choice of settings and of all draws.
         write: into the run's folder, ``tuned.yaml`` and ``tuning/STREAM.json`` and ``.svg``; a run in memory has none.
-        say: is told what is being done.
+        say: is told what is being done, and how long it will take about.
 
     Returns:
         what was found, with a run that generates by it.
@@ -73,7 +77,7 @@ def tune(
         raise ValueError(
             "the model that ships stays as it is, got its folder; save it first: run.save(FOLDER, corpora)"
         )
-    levels = run.layout.streams[stream].num_levels
+    levels = max(map(len, run.layout.streams[stream].level_groups))  # those of different groups are filled together
     wanted = sorted({whole("each budget", one) for one in budgets or [levels * each for each in (4, 8, 16)]})
     records, tell = records_of(run), say or (lambda _: None)
     choosing, reporting = _halves(stream, records)
@@ -85,7 +89,11 @@ def tune(
     tried = settings(own, space or Space(), candidates, conditional=conditional, seed=seed)
 
     tell("the run's own settings")
+    begun = time.perf_counter()
     first = track.measure(OWN, own, samples)
+    wait = seconds_of(first, time.perf_counter() - begun, wanted, len(tried), samples)
+    if wait > _LONG:
+        tell(f"about {wait / 60:.1f} minutes to go; fewer budgets, candidates or samples take less")
     trials, winners, chosen = [first], [first], []
     for passes in wanted:
         found = best_of(track, tried, passes, samples, levels, tell)
@@ -99,7 +107,8 @@ def tune(
         best = min(fitting, key=track.better)
         tell(f"{passes} passes: the best on the other half")
         chosen.append(Chosen(passes, best, other.measure(best.said, best.sampler, samples)))
-    usual = _usual(track, winners)
+    as_it_was = other.measure(OWN, own, samples)
+    usual = _usual(track, first, chosen, as_it_was)
     tuned = replace(
         run.recipe,
         samplers={**run.recipe.samplers, stream: usual.sampler},
@@ -109,7 +118,7 @@ def tune(
         replace(run, recipe=tuned),
         stream,
         tuple(chosen),
-        other.measure(OWN, own, samples),
+        as_it_was,
         usual,
         tuple(trials),
         figure or type(measure).__name__,
@@ -137,11 +146,15 @@ def _halves(stream: str, records: Mapping[str, Sequence[Streams]]) -> tuple[dict
     return tuple({**{split: list(own) for split, own in records.items()}, HELD_OUT: half} for half in halves)
 
 
-def _usual(track: Track, winners: Sequence[Trial]) -> Trial:
-    """The cheapest of those that are as good as the best; the run's own settings, which come first, win ties."""
+def _usual(track: Track, own: Trial, chosen: Sequence[Chosen], as_it_was: Trial) -> Trial:
+    """The cheapest of those that are as good as the best and on the other half no worse than the run's own settings."""
+    winners = [own, *(one.trial for one in chosen)]
     best = min(winners, key=track.better)
-    if best.interval is None or best.value is None:
-        return best
-    low, high = best.interval
-    good = [one for one in winners if one.value is not None and low <= one.value <= high]
-    return min(good or [best], key=lambda one: round(one.passes, 6))
+    low, high = best.interval or (best.value, best.value)
+    held = [True, *(track.better(one.reported) <= track.better(as_it_was) for one in chosen)]
+    good = [
+        one
+        for one, holds in zip(winners, held, strict=True)
+        if holds and None not in (one.value, low, high) and low <= one.value <= high  # type: ignore[operator]
+    ]
+    return min(good or [own], key=lambda one: round(one.passes, 6))

@@ -64,6 +64,13 @@ class Found:
         named = [(str(one.passes), one.reported) for one in self.chosen]
         return [_row(name, trial) for name, trial in [*named, ("as it was", self.own)]]
 
+    @property
+    def told_apart(self) -> bool:
+        """Whether the records of the report tell any of the settings from the former ones: their intervals part."""
+        reports = [one.reported.interval for one in self.chosen if one.reported.said != self.own.said]
+        own = self.own.interval
+        return own is not None and any(one is not None and (one[1] < own[0] or own[1] < one[0]) for one in reports)
+
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
         return {

@@ -7,7 +7,7 @@ there are, where what was found goes. Source of the halving: Jamieson and Talwal
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tokenmask.evaluation.metric import Metric
@@ -117,8 +117,7 @@ def best_of(
     """
     left = [(one.said, sampler) for one in candidates if (sampler := one.within(passes, levels)) is not None]
     trials: list[Trial] = []
-    heat = min(samples, max(FIRST, samples // 4))
-    while left:
+    for heat in _heats(samples) if left else ():
         say(f"{passes} passes: {len(left)} settings with {heat} records each")
         found = [track.measure(said, sampler, heat) for said, sampler in left]
         fitting = [trial for trial in found if trial.passes <= passes + 1e-6 and trial.value is not None]
@@ -127,5 +126,35 @@ def best_of(
         if not fitting or (len(fitting) == 1 or heat == samples):
             return trials if fitting else []
         left = [(trial.said, trial.sampler) for trial in fitting[: (len(fitting) + 1) // 2]]
-        heat = min(samples, 2 * heat)
     return trials
+
+
+def seconds_of(first: Trial, took: float, budgets: Sequence[int], candidates: int, samples: int) -> float:
+    """About how long the rest of a tuning takes.
+
+    Args:
+        first: the run's own settings, measured.
+        took: seconds of that, with the figure.
+        budgets: passes.
+        candidates: settings that are tried in each.
+        samples: records of the last heat.
+    """
+    each = first.seconds / max(1.0, first.passes)  # of a record and pass
+    figure = max(0.0, took - first.seconds * first.records)
+    trials, records = 1, first.records  # the report for each budget
+    left = candidates
+    for heat in _heats(samples):
+        trials, records = trials + left, records + left * min(heat, first.records)
+        if left == 1:
+            break
+        left = (left + 1) // 2
+    return took + sum(trials * figure + records * passes * each for passes in budgets)
+
+
+def _heats(samples: int) -> Iterator[int]:
+    """Records of each heat."""
+    heat = min(samples, max(FIRST, samples // 4))
+    while heat < samples:
+        yield heat
+        heat = min(samples, 2 * heat)
+    yield heat

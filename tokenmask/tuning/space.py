@@ -6,7 +6,8 @@ Arrow: the run's sampler + Space --**settings**--> Settings. Does not know: how 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from tokenmask.analysis.intervals import generator
 from tokenmask.masking import Arccos, Cosine, Linear
@@ -95,8 +96,8 @@ def _made(
 ) -> Settings | None:
     """The sampler with what is not None; None if it refuses."""
     said = [
-        *([f"schedule {schedule}"] if schedule is not None else []),
-        *([f"order {order}"] if order is not None else []),
+        *([f"schedule {_words(schedule)}"] if schedule is not None else []),
+        *([f"order {_words(order)}"] if order is not None else []),
         *([f"temperature {temperature:g}"] if temperature is not None else []),
         *([f"guidance {scale:g}"] if scale is not None else []),
     ]
@@ -117,6 +118,13 @@ def _made(
     if scale == 1.0:
         changed = replace(changed, guidance=NoGuidance())
     return Settings(changed, ", ".join(said) or OWN)
+
+
+def _words(value: Schedule | Score) -> str:
+    """A component in words: its first field, and those that are not as usual."""
+    whole: Any = value  # components are dataclasses
+    own = [f for number, f in enumerate(fields(whole)) if not number or getattr(value, f.name) != f.default]
+    return f"{type(value).__name__}({', '.join(f'{getattr(value, f.name)}' for f in own)})"
 
 
 def _passes(sampler: Sampler, levels: int) -> int:

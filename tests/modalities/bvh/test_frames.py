@@ -53,7 +53,7 @@ def test_few_digits_are_told(tmp_path: Path, text: str, few: bool, clip: MotionC
     assert read(tmp_path, changed, told if few else "").frame_rate_hz == rate_of(text)
 
 
-@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "Infinity", "fast", "1e-400x"])
+@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "Infinity", "fast", "1e-400x", "1e-400"])
 def test_times_of_frames_that_are_none(tmp_path: Path, text: str, clip: MotionClip) -> None:
     clip.save(tmp_path / "b.bvh")
     changed = (tmp_path / "b.bvh").read_text().replace("Frame Time: 0.033333333333", f"Frame Time: {text}")
@@ -69,16 +69,24 @@ def test_rates_survive_a_file(tmp_path: Path, clip: MotionClip, rate: float) -> 
     assert MotionClip.load(tmp_path / "a.bvh").frame_rate_hz == pytest.approx(rate, rel=1e-9)
 
 
-@pytest.mark.parametrize("announced", [FRAMES - 1, FRAMES + 1, 0, 2 * FRAMES])
+@pytest.mark.parametrize("announced", [FRAMES - 1, FRAMES + 1, 0, 1, 2 * FRAMES, 100, 10**6, -1])
 def test_whole_rows_count(tmp_path: Path, text: str, clip: MotionClip, announced: int) -> None:
     changed = text.replace(f"Frames: {FRAMES}", f"Frames: {announced}")
     found = read(tmp_path, changed, rf"announces {announced} frames, but it holds {FRAMES} whole ones$")
     assert away(found, clip) < 1e-5
 
 
-def test_a_file_that_lost_more_than_half_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ValueError, match=rf"49 frames of 51 numbers were announced, but {FRAMES * 51} came"):
-        read(tmp_path, text.replace(f"Frames: {FRAMES}", f"Frames: {2 * FRAMES + 1}"))
+@pytest.mark.parametrize("announced", [FRAMES, 100])
+def test_a_file_that_was_cut_is_read_up_to_there(tmp_path: Path, text: str, clip: MotionClip, announced: int) -> None:
+    """Of 100 frames that were announced as of 24: the rows that are there count, and the difference is told."""
+    lines = text.replace(f"Frames: {FRAMES}", f"Frames: {announced}").splitlines(keepends=True)
+    told = rf"its header announces {announced} frames, but it holds 5 whole ones"
+    assert away(read(tmp_path, "".join(lines[: 5 - FRAMES]), rf"{told}$"), clip.cut(0, 5)) < 1e-5
+    ended = "".join(lines[: 5 - FRAMES]).rstrip("\n")[:-3]  # inside of the last number, which is another one then
+    found = read(tmp_path, ended, rf"{told}, the last of which may be cut off, for no line end is behind it$")
+    assert away(found.cut(0, 4), clip.cut(0, 4)) < 1e-5
+    with pytest.raises(ValueError, match=rf"{announced} frames of 51 numbers were announced, but 0 came.*; export it"):
+        read(tmp_path, "".join(lines[:-FRAMES]))
 
 
 def test_a_row_that_is_cut_off_is_dropped(tmp_path: Path, text: str, clip: MotionClip) -> None:
@@ -87,12 +95,21 @@ def test_a_row_that_is_cut_off_is_dropped(tmp_path: Path, text: str, clip: Motio
     assert away(found, clip.cut(0, FRAMES - 1)) < 1e-5
 
 
+@pytest.mark.parametrize("words", ["END", "# made by hand", "\x1a", "End of Motion"])
+def test_words_behind_the_last_row_are_no_row(tmp_path: Path, text: str, clip: MotionClip, words: str) -> None:
+    told = (
+        rf"holds {FRAMES} whole ones before what is no row of numbers \({re.escape(repr(words))}\), which is left out$"
+    )
+    assert away(read(tmp_path, f"{text}{words}\n", told), clip) < 1e-5
+
+
 @pytest.mark.parametrize(
     ("place", "number", "reason"),
     [
         (5, 1e40, r"an angle of its frame 7 is 1e\+40 degrees"),
         (0, 1e9, r"its root is 1e\+07 m away in frame 7"),
-        (9, math.nan, "rotations of a MotionClip must be finite, but some are not; drop those frames"),
+        (9, math.nan, "Zrotation of Neck in frame 7 must be a finite number, got 'nan'"),
+        (1, -math.inf, "Yposition of Hips in frame 7 must be a finite number, got '-inf'"),
     ],
 )
 def test_an_absurd_number_is_refused_by_its_frame(
@@ -105,6 +122,36 @@ def test_an_absurd_number_is_refused_by_its_frame(
 
     with pytest.raises(ValueError, match=rf"a\.bvh must be a whole BVH file, but cannot be read \({reason}\)"):
         read(tmp_path, rows(text, spoiled))
+
+
+@pytest.mark.parametrize("word", ["1_000", "abc", "1e999", "NaN", "0x1", "12.5.3"])
+def test_what_is_no_number_is_refused_by_its_frame_and_channel(tmp_path: Path, text: str, word: str) -> None:
+    lines = text.splitlines()
+    numbers = lines[8 - 1 - FRAMES].split()
+    lines[8 - 1 - FRAMES] = " ".join([*numbers[:50], word])
+    name = re.findall(r"JOINT (\S+)", text)[-1]
+    with pytest.raises(
+        ValueError, match=rf"Yrotation of {name} in frame 8 must be a finite number, got '{word}'\); ex"
+    ):
+        read(tmp_path, "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (r"(JOINT Neck\s*\{\s*OFFSET) \S+", r"\1 one", "OFFSET 'one .*' of joint 'Neck' must be three finite numbers"),
+        (r"(JOINT Neck\s*\{\s*OFFSET) \S+", r"\1 inf", "OFFSET 'inf .*' of joint 'Neck' must be three finite numbers"),
+        (r"(JOINT Neck\s*\{\s*OFFSET) \S+", r"\1", "OFFSET '.*' of joint 'Neck' must be three finite numbers"),
+        ("CHANNELS 6", "CHANNELS six", "channels 'six .*' are not their number and the standard ones"),
+        ("CHANNELS 6", "CHANNELS 5", "channels '5 .*' are not their number and the standard ones"),
+        ("CHANNELS 6 Xposition Y", "CHANNELS 6 Yposition Y", "joint 'Hips' has a channel twice"),
+        ("CHANNELS .*\n", "\n", "none of its joints has CHANNELS, so there is no motion in it"),
+        ("HIERARCHY", "HIERARCHY\nOFFSET 0 0 0", "its line 'OFFSET 0 0 0' belongs to no joint"),
+    ],
+)
+def test_a_wrong_hierarchy_says_where(tmp_path: Path, text: str, old: str, new: str, told: str) -> None:
+    with pytest.raises(ValueError, match=rf"a\.bvh must be a whole BVH file.*{told}.*; export it again"):
+        read(tmp_path, re.sub(old, new, text))
 
 
 def test_radians_are_told(tmp_path: Path, text: str) -> None:
@@ -129,7 +176,7 @@ def test_rows_of_long_files_are_read_in_the_memory_of_some(tmp_path: Path, text:
     with (tmp_path / "a.bvh").open() as file:
         next(line for line in file if line == "MOTION\n")
         tracemalloc.start()
-        rows = bvh_frames.Rows(file, 51, [])
+        rows = bvh_frames.Rows(file, [""] * 51, [])
         first, shapes = None, []
         for table in rows:
             first = table[:24].clone() if first is None else first

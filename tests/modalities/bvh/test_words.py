@@ -78,7 +78,11 @@ LIST = "\tCHANNELS 3 Zrotation Xrotation Yrotation\n"
         (SPINE, 2 * SPINE, "its joint 'Spine' has two offsets"),
         (LIST, 2 * LIST, "its joint 'Spine' has two lists of channels"),
         ("Frames: 24", "Frames: 24.5", r"its number of frames must be a whole one, got '24\.5'"),
-        ("CHANNELS 3 Z", "CHANNELS 4 Xscale Z", "its channels '4 Xscale Zrotation .*' are not the standard ones"),
+        (
+            "CHANNELS 3 Z",
+            "CHANNELS 4 Xscale Z",
+            "its channels '4 Xscale Zrotation .*' are not their number and the standard ones",
+        ),
     ],
 )
 def test_what_would_be_guessed_is_refused(tmp_path: Path, text: str, old: str, new: str, reason: str) -> None:

@@ -5,6 +5,7 @@ Arrow: folder --**bids**--> entries. Does not know: other layouts, how recording
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tokenmask.cli.layouts.entry import Entry, Layout, modality_of
 from tokenmask.cli.packed import Part
 
 _ABOUT = ("dataset_description.json", "participants.tsv", "participants.json")
+_SHOWN = 8  # sentences on tables of events; there may be one a recording
 _NOT_RAW = ("derivatives", "sourcedata")  # the same recordings, processed or as they came
 
 
@@ -31,14 +33,18 @@ def bids(folder: Path, files: list[Path], modalities: Collection[str], columns: 
     kind = columns.get("text", "trial_type")
     tables = [folder / name for name in _ABOUT if Path(name) in files]
     entries, there = [], set(files)
+    notes: list[str] = []
     for name in recordings:
         stem = name.name.removesuffix(name.suffix).removesuffix("_eeg")
         events = name.with_name(f"{stem}_events.tsv")
         words = ""
         if "text" in modalities and events in there:
             tables.append(folder / events)
-            found = (row.others.get(kind) for row in manifests.rows(folder / events, ()))
-            words = ", ".join(dict.fromkeys(str(one) for one in found if one not in (None, "n/a")))
+            rows = list(manifests.rows(folder / events, ()))
+            words = ", ".join(
+                dict.fromkeys(str(one) for row in rows if (one := row.others.get(kind)) not in (None, "n/a"))
+            )
+            notes += _odd(events, rows, kind)
         subject = next((part for part in stem.split("_") if part.startswith("sub-")), "")
         media: dict[str, str | Path | Part] = {"eeg": folder / name}
         if words:
@@ -46,8 +52,37 @@ def bids(folder: Path, files: list[Path], modalities: Collection[str], columns: 
         entries.append(Entry(name.as_posix(), media, None, people.get(subject, {})))
     taken = [kind] if any("text" in entry.media for entry in entries) else []
     left = len(everywhere) - len(recordings)
-    notes = [f"left out: {left} recordings in {' and '.join(_NOT_RAW)}"] if left else []
-    return Layout(f"BIDS (recordings, {kind} of their events is text)", entries, tables, taken, notes)
+    said = [f"left out: {left} recordings in {' and '.join(_NOT_RAW)}"] if left else []
+    said += [*notes[:_SHOWN], *([f"the same of {len(notes) - _SHOWN} more"] if len(notes) > _SHOWN else [])]
+    return Layout(f"BIDS (recordings, {kind} of their events is text)", entries, tables, taken, said)
+
+
+def _odd(name: Path, rows: list[manifests.Row], kind: str) -> list[str]:
+    """What is said of a table of events whose rows cannot be what they should."""
+    notes = [f"{name}: not read: {row.problem}" for row in rows if not row.columns][:1]
+    held = [row for row in rows if row.columns]
+    timeless = [row for row in held if _seconds(row.others.get("onset")) is None]
+    if timeless:
+        notes.append(
+            f"{name}: {len(timeless)} of {len(held)} events have no onset in seconds (line {timeless[0].number}), so "
+            "when they are is not known; their kinds are words in the order of the lines"
+        )
+    times = [time for row in held if (time := _seconds(row.others.get("onset"))) is not None]
+    if times != sorted(times):
+        notes.append(f"{name}: its events are not in the order of their onsets; words are in the order of the lines")
+    if held and not any(kind in row.others for row in held):
+        others = ", ".join(dict.fromkeys(column for row in held for column in row.others))
+        notes.append(f"{name}: no {kind} in it, so no words; its columns are {others} (--map text=COLUMN)")
+    return notes
+
+
+def _seconds(cell: Any) -> float | None:
+    """A time, None for what is none: n/a, nothing, words."""
+    try:
+        value = float(str(cell))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _people(path: Path) -> dict[str, dict[str, Any]]:

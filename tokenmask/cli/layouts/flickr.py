@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tokenmask.cli.layouts.entry import Entry, Layout, modality_of, split_of
 from tokenmask.cli.manifests import lines
+from tokenmask.corpus import HELD_OUT
 
 _LINE = re.compile(r"([^\t#]+)#\d+\t(.*)")
 _SPLIT = re.compile(r"Flickr_?\w*\.(train|dev|test)Images\.txt", re.IGNORECASE)
@@ -27,9 +28,16 @@ def flickr(folder: Path, files: list[Path], modalities: Collection[str], _: Mapp
         if modality_of(name.name, ["image"]):
             pictures.setdefault(name.name, name)
     told = [name for name in files if _SPLIT.fullmatch(name.name)]
-    splits = {line.strip(): split_of(_SPLIT.sub(r"\1", name.name)) for name in told for _, line in lines(folder / name)}
+    splits: dict[str, str | None] = {}
+    both: set[str] = set()
+    for name in told:
+        split = split_of(_SPLIT.sub(r"\1", name.name))
+        for _, line in lines(folder / name):
+            if splits.setdefault(line.strip(), split) != split:
+                both.add(line.strip())
+                splits[line.strip()] = HELD_OUT  # what is measured on is learned from by nobody
     lists = [name for name in lists if "lemma" not in name.name] or lists  # the same words in their basic form
-    entries, absent = [], set[str]()
+    entries, absent, blank = [], set[str](), 0
     for table in lists:
         for number, line in lines(folder / table):
             found = _LINE.fullmatch(line)
@@ -42,8 +50,12 @@ def flickr(folder: Path, files: list[Path], modalities: Collection[str], _: Mapp
                 path = pictures[found[1]]
                 words = " ".join(found[2].split())
                 entries.append(Entry(path.as_posix(), {"image": folder / path, "text": words}, splits.get(found[1])))
-    notes = [f"left out: captions of {len(absent)} pictures that are not there ({min(absent)})"] if absent else []
+            else:
+                blank += 1
+    notes = [f"left out: {blank} caption{'s' * (blank > 1)} of blanks only"] if blank else []
+    notes += [f"left out: captions of {len(absent)} pictures that are not there ({min(absent)})"] if absent else []
     silent = len(pictures.keys() - {Path(entry.key).name for entry in entries})
     notes += [f"left out: {silent} picture{'s' if silent > 1 else ''} without a caption"] if silent else []
+    notes += [f"{len(both)} are in the lists of several splits, and held out ({min(both)})"] if both else []
     tables = [folder / name for name in (*lists, *told)]
     return Layout("Flickr8k (captions by NAME.jpg#NUMBER)", entries, tables, (), notes)

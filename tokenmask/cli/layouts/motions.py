@@ -27,11 +27,14 @@ def humanml3d(folder: Path, files: list[Path], modalities: Collection[str], _: M
     if not motions or "motion" not in modalities or not any(name.parent == Path("texts") for name in files):
         return None
     lists = [name for name in ("train.txt", "val.txt", "test.txt") if Path(name) in there]
-    splits = {
-        line.strip(): TRAIN if name == "train.txt" else HELD_OUT
-        for name in lists
-        for _, line in manifests.lines(folder / name)
-    }
+    splits: dict[str, str] = {}
+    both: set[str] = set()
+    for name in lists:
+        split = TRAIN if name == "train.txt" else HELD_OUT
+        for _, line in manifests.lines(folder / name):
+            if splits.setdefault(line.strip(), split) != split:
+                both.add(line.strip())
+                splits[line.strip()] = HELD_OUT  # what is measured on is learned from by nobody
     entries: list[Entry] = []
     tables = [folder / name for name in lists]
     for name in motions:
@@ -53,4 +56,5 @@ def humanml3d(folder: Path, files: list[Path], modalities: Collection[str], _: M
     absent = sorted(splits.keys() - {name.stem for name in motions})
     named = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
     notes = [f"{len(absent)} of the lists have no motion in {home} ({named})"] if absent else []
+    notes += [f"{len(both)} are in train.txt and in another list, and held out ({min(both)})"] if both else []
     return Layout(f"HumanML3D ({home} and texts{told})", entries, tables, (), notes)

@@ -5,7 +5,6 @@ Arrow: folder --**named**--> entries. Does not know: other layouts, how media ar
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of
 from tokenmask.cli.manifests import as_json
+from tokenmask.cli.objects import Watching
 from tokenmask.files import text_of
 
 _FIRST_KEY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"((?:[^"\\]|\\.)*)"\s*:')
@@ -44,6 +44,10 @@ def named(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
         tables.append(folder / table)
         for number, (name, value) in enumerate(told.items(), 1):
             entries += _entries(folder, table, f"{table}:{number}", name, value, known, modalities)
+        empty = [entry.key for entry in entries if entry.media and "text" not in entry.media]
+        if empty:
+            shown = f"{empty[0]}{', ...' * (len(empty) > 1)}"
+            notes.append(f"{len(empty)} have null or blanks for a caption, so no words ({shown})")
         if double:
             notes.append(f"{table} names {', '.join(double[:3])}{', ...' * (len(double) > 3)} again; the last counts")
     if not tables:
@@ -70,17 +74,9 @@ def _may_be(path: Path, modalities: Collection[str]) -> bool:
 
 def _object(path: Path) -> tuple[dict[str, Any], list[str]]:
     """An object of JSON, and the names that it says again."""
-    double: list[str] = []
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen = dict(pairs)
-        if len(seen) < len(pairs):
-            names = [name for name, _ in pairs]
-            double.extend(sorted({name for name in names if names.count(name) > 1}))
-        return seen
-
+    decoder = Watching()
     try:
-        return json.loads(text_of(path.read_bytes()), object_pairs_hook=once), double
+        return decoder.decode(text_of(path.read_bytes())), decoder.double
     except (ValueError, OSError, RecursionError) as error:
         raise ValueError(
             f'{path} must be an object of JSON, {{"NAME": "caption", ...}}, but cannot be read ({error}); mend it, or '

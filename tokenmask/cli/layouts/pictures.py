@@ -5,12 +5,12 @@ Arrow: folder --**coco**, **class_folders**--> entries. Does not know: other lay
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tokenmask.cli.folders import CAPTIONS
-from tokenmask.cli.layouts.entry import SPLITS, Entry, Layout, modality_of, split_of
+from tokenmask.cli.layouts.entry import SPLITS, Entry, Layout, captions, modality_of, split_of
+from tokenmask.cli.objects import Watching
 from tokenmask.files import text_of
 
 
@@ -24,8 +24,13 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
     for name in lists:
         part = name.stem.removeprefix("captions_")
         try:
-            held = json.loads(text_of((folder / name).read_bytes()))
+            decoder = Watching()
+            held = decoder.decode(text_of((folder / name).read_bytes()))
+            if decoder.double:
+                notes.append(f"{name} says {', '.join(decoder.double[:3])} again in an object; the last counts")
             named = {one["id"]: one["file_name"] for one in held["images"]}
+            if again := len(held["images"]) - len(named):
+                notes.append(f"{name} lists {again} picture{'s' * (again > 1)} again under an id; the last counts")
             told = held["annotations"]
             for number, one in enumerate(told, 1):
                 if one.get("image_id") not in named or "caption" not in one:
@@ -35,12 +40,15 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
                     entries.append(Entry(f"{part}/annotation {number}", {}, problem=f"{problem}, got {str(one)[:80]}"))
                     continue
                 path = pictures.get((part, named[one["image_id"]]), folder / part / named[one["image_id"]])
-                words = " ".join(str(one["caption"]).split())
-                if not words:
-                    blank += 1
-                    continue
                 key = f"{part}/{one.get('id', f'annotation {number}')}"
-                entries.append(Entry(key, {"image": path, "text": words}, split_of(part)))
+                try:
+                    said = captions(one["caption"])
+                except ValueError as error:
+                    entries.append(Entry(key, {}, problem=f"annotation {number} of {folder / name}: {error}; mend it"))
+                    continue
+                blank += not said
+                for words in said:
+                    entries.append(Entry(key, {"image": path, "text": " ".join(words.split())}, split_of(part)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{folder / name} must be captions as COCO writes them, but is not ({error!r}); "

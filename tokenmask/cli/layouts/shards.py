@@ -5,7 +5,6 @@ Arrow: .tar --**shard**--> entries. Does not know: other layouts, how media are 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 
 from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of
+from tokenmask.cli.objects import Watching
 from tokenmask.cli.packed import Part, content, members
+from tokenmask.files import text_of
 
 _ABOUT = ("json", "cls", "txt")  # endings of what is said of a record
 
@@ -35,9 +36,17 @@ def shard(path: Path, modalities: Collection[str], columns: Mapping[str, str] | 
     problem = ""
     left: list[str] = []
     double: list[str] = []
+    outside: dict[str, Entry] = {}
     try:
         for name, part in members(path, left):
             place = Path(name)
+            if place.is_absolute() or ".." in place.parts:
+                stem = name.removesuffix("".join(place.suffixes))
+                told = (
+                    f"{name!r} in {path} must be a name below a folder, but leads out of it; rename it in the archive"
+                )
+                outside.setdefault(stem, Entry(f"{path.name}:{name}", {}, problem=told))
+                continue
             stem, _, ending = place.name.partition(".")
             parts = groups.setdefault((place.parent / stem).as_posix(), {})
             if ending.lower() in parts:
@@ -47,13 +56,14 @@ def shard(path: Path, modalities: Collection[str], columns: Mapping[str, str] | 
             parts[ending.lower()] = part
     except ValueError as error:
         problem = str(error)
-    kinds, told = _kinds(Counter(end for parts in groups.values() for end in parts), modalities, columns)
+    kinds, others = _kinds(Counter(end for parts in groups.values() for end in parts), modalities, columns)
     found: list[Entry] = []
     for key, parts in groups.items():
         found += _records(f"{path.stem}/{key}", parts, kinds, modalities, columns.get("text"))
     notes = [f"{path.name}: {len(left)} members not looked at ({_endings(left)})"] if left else []
     notes += [f"{path.name}: {len(double)} members come again, the last one counts ({double[0]})"] if double else []
-    notes += [f"{path.name}: {one}" for one in told]
+    notes += [f"{path.name}: {one}" for one in others]
+    found += outside.values()
     entries = [*found, Entry(path.name, {}, problem=problem)] if problem else found
     endings = {end for parts in groups.values() for end in parts}
     endings |= {columns["text"]} if "text" in columns and any("text" in entry.media for entry in found) else set()
@@ -103,7 +113,9 @@ def _records(
     metadata: dict[str, Any] = {}
     if "json" in parts:
         try:
-            held = json.loads(content(parts["json"]))
+            decoder = Watching()
+            held = decoder.decode(text_of(content(parts["json"])))
+            decoder.check_once()
         except (ValueError, RecursionError) as error:
             return [Entry(key, {}, problem=f"{parts['json'].container / parts['json'].name} must be JSON ({error})")]
         metadata = manifests.as_json(held) if isinstance(held, dict) else {"json": manifests.as_json(held)}

@@ -46,13 +46,21 @@ def kaldi(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
         if (place / "segments").is_file():
             raise ValueError(f"{place} has segments of longer recordings, which are not cut; write them to files first")
         tables += [path for path in (place / "wav.scp", place / "text") if path.is_file()]
-        words = _keyed(place / "text") if (place / "text").is_file() else {}
-        sounds = _keyed(place / "wav.scp")
+        words, several = _keyed(place / "text") if (place / "text").is_file() else ({}, set[str]())
+        sounds, more = _keyed(place / "wav.scp")
         for key in [one for one in words if one not in sounds]:
             problem = f"{key!r} of {place / 'text'} must have a line in {place / 'wav.scp'}, but has no sound there"
             entries.append(Entry((name.parent / key).as_posix(), {}, problem=problem))
         for key, value in sounds.items():
             whole = (name.parent / key).as_posix()
+            if key in several | more:
+                table = place / ("text" if key in several else "wav.scp")
+                entries.append(Entry(whole, {}, problem=_twice(key, table)))
+                continue
+            if not value:
+                problem = f"{key!r} of {place / 'wav.scp'} must be followed by the path of a file, but is not; write it"
+                entries.append(Entry(whole, {}, problem=problem))
+                continue
             if value.endswith("|"):
                 problem = f"{key!r} of {place / 'wav.scp'} must be the path of a file, got a command; run it first"
                 entries.append(Entry(whole, {}, problem=problem))
@@ -62,10 +70,19 @@ def kaldi(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
     return Layout("Kaldi (wav.scp and text)", entries, tables)
 
 
-def _keyed(path: Path) -> dict[str, str]:
-    """Lines of an id and the rest."""
-    pairs = (line.split(maxsplit=1) for _, line in manifests.lines(path))
-    return {key: "".join(value).strip() for key, *value in pairs}
+def _keyed(path: Path) -> tuple[dict[str, str], set[str]]:
+    """Lines of an id and the rest, and the ids that several lines have."""
+    found: dict[str, str] = {}
+    several: set[str] = set()
+    for _, line in manifests.lines(path):
+        key, *value = line.split(maxsplit=1)
+        several |= {key} & found.keys()
+        found[key] = "".join(value).strip()
+    return found, several
+
+
+def _twice(key: str, table: Path) -> str:
+    return f"{key!r} must have one line in {table}, but has several; keep one"
 
 
 def librispeech(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
@@ -76,7 +93,11 @@ def librispeech(folder: Path, files: list[Path], modalities: Collection[str], _:
     sounds = {name.with_suffix(""): name for name in files if modality_of(name.name, ["audio"])}
     entries = []
     for name in lists:
-        for key, words in _keyed(folder / name).items():
+        told, several = _keyed(folder / name)
+        for key, words in told.items():
+            if key in several:
+                entries.append(Entry((name.parent / key).as_posix(), {}, problem=_twice(key, folder / name)))
+                continue
             sound = sounds.get(name.parent / key, name.parent / f"{key}.flac")
             entries.append(_spoken((name.parent / key).as_posix(), folder / sound, words, split_of(name)))
     return Layout("LibriSpeech (.trans.txt beside sounds)", entries, [folder / name for name in lists])
@@ -89,9 +110,15 @@ def vctk(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
     if not words or not sounds or "audio" not in modalities:
         return None
     entries = []
+    silent = dict(words)
     for name in sounds:
         stem = name.with_suffix("").name
-        said = words.get((name.parts[-2], stem)) or words.get((name.parts[-2], stem.rpartition("_mic")[0]))
+        called = [(name.parts[-2], one) for one in (stem, stem.rpartition("_mic")[0])]
+        said = next((words[one] for one in called if one in words), None)
+        for one in called:
+            silent.pop(one, None)
         words_of = "" if said is None else folder / said
         entries.append(_spoken(name.with_suffix("").as_posix(), folder / name, words_of, None))
-    return Layout("VCTK (txt and wav folders)", entries, [])
+    first = next(iter(silent.values()), None)
+    notes = [f"left out: {len(silent)} texts without a sound ({first}{', ...' * (len(silent) > 1)})"] if silent else []
+    return Layout("VCTK (txt and wav folders)", entries, [], (), notes)

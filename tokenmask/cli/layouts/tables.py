@@ -23,6 +23,8 @@ _OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
 Place = tuple[str, Path, Mapping[str, Path]]  # a column, the folder of its files, and files by values that are no names
 _BESIDE = ("", "clips", "audio", "audios", "wavs", "images", "files")  # folders in which tables have their files
 _TABLES = 64  # files of JSON or text that may be tables; where there are more, they are one beside each of the media
+_FIRST = 64  # rows of a table by which its columns are told
+_LEAST = 0.5  # share of rows whose files must be there where a table names them without their endings
 _MOST = 16  # other folders beside a table that are tried, and columns of a table in a file of text
 
 
@@ -39,6 +41,7 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
     beside = sorted({name.parts[0] for name in files if len(name.parts) > 1 and modality_of(name.name, modalities)})
     found: dict[Path, Spool[Entry]] = {}
     taken: dict[str, str] = {}
+    nothing: list[tuple[Path, str]] = []
     for name in named:
         try:
             rows = Spool(manifests.rows(folder / name, (), as_csv=name.suffix.lower() == ".txt"))
@@ -53,6 +56,8 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             tell(f"{folder / name} tells of no files: {problem}")
         places = _places(folder / name, rows, modalities, columns, beside[:_MOST])
         places |= _by_stem(folder, files, rows, [one for one in modalities if one not in places], columns)
+        if not places and (wrong := _names_nothing(rows, modalities)):
+            nothing.append((name, wrong))
         if places:
             held = {column for row in rows for column in row.others}
             words = columns.get("text") or next((one for one in WORDS if one in held), None)
@@ -62,6 +67,11 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             )
             found[name] = Spool(entry for row in rows for entry in _entries(folder, name, row, places, words))
     if not found:
+        for name, wrong in nothing:
+            tell(
+                f"{folder / name} is not read, for no file that it names is there (its first is {wrong[:60]!r}); write "
+                "their paths below the table, with / between folders"
+            )
         return None
     if any(split_of(name) for name in found):  # beside those of splits lie tables of all, and of what was thrown out
         found = {name: entries for name, entries in found.items() if split_of(name)}
@@ -69,6 +79,17 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
     return Layout(
         f"{', '.join(map(str, found))} ({told(taken)})", entries, [folder / name for name in found], [*taken.values()]
     )
+
+
+def _names_nothing(rows: Sequence[manifests.Row], modalities: Collection[str]) -> str:
+    """The first file that a table names; "" for tables of something else."""
+    cells = (value for row in rows[:_FIRST] for value in row.others.values())
+    return next((one for one in cells if isinstance(one, str) and modality_of(one, modalities)), "")
+
+
+def _some(rows: Sequence[manifests.Row]) -> list[manifests.Row]:
+    """The first rows, and as many from all over the table: of a copy in part the first may all be missing."""
+    return [*rows[:_FIRST], *(rows[place] for place in range(_FIRST, len(rows), len(rows) // _FIRST + 1))]
 
 
 def _places(
@@ -80,8 +101,9 @@ def _places(
 ) -> dict[str, Place]:
     """modality -> the column that names its files, and the folder in which they lie, told by the first rows."""
     found: dict[str, Place] = {}
-    for column in dict.fromkeys(name for row in rows[:64] for name in row.others):
-        for value in [row.others.get(column) for row in rows[:64]]:
+    some = _some(rows)
+    for column in dict.fromkeys(name for row in some for name in row.others):
+        for value in [row.others.get(column) for row in some]:
             modality = modality_of(value, modalities) if isinstance(value, str) else None
             if (
                 not isinstance(value, str)
@@ -95,7 +117,7 @@ def _places(
             place = next((one for one in above if (one / value).is_file()), None)
             if place is not None:
                 found[modality] = (column, place, {})
-        several = next((one for row in rows[:64] if _is_list(one := row.others.get(column), modalities)), None)
+        several = next((one for row in some if _is_list(one := row.others.get(column), modalities)), None)
         if several and (path.parent / several[0]).is_file():
             raise ValueError(
                 f"{path} must name one file a row, but its column {column!r} holds lists ({', '.join(several)[:60]}); "
@@ -111,7 +133,8 @@ def _by_stem(
     modalities: Collection[str],
     columns: Mapping[str, str],
 ) -> dict[str, Place]:
-    """The same, where all values of exactly one column are names of files without their endings.
+    """The same, where the values of one column are names of files without their endings, of half of the rows or more,
+    and of more rows than those of any other: sounds and films that were not to be had are missing in many copies.
 
     A file Yxyz_0.wav is that of xyz too, as AudioCaps calls what it took from a place in time of a film.
     """
@@ -125,15 +148,27 @@ def _by_stem(
                 if film := _OF_FILM.fullmatch(name.stem):
                     stems.setdefault(film[1], []).append(folder / name)
         known = {stem: paths[0] for stem, paths in stems.items() if len(paths) == 1}
-        named = [
-            column
+        shares = {
+            column: _share(rows, column, known)
             for column in (first if known else ())
             if columns.get(modality, column) == column
-            and all(str(row.others.get(column)) in known for row in rows if row.columns)
-        ]
-        if len(named) == 1:
+        }
+        most = max(shares.values(), default=0.0)
+        named = [column for column, share in shares.items() if share == most]
+        if most >= _LEAST and len(named) == 1:
             found[modality] = (named[0], folder, known)
     return found
+
+
+def _share(rows: Sequence[manifests.Row], column: str, known: Mapping[str, Path]) -> float:
+    """Of how many rows a column holds what is known, as a share; 0 for numbers, of which some often are, if not all."""
+    held, words = [], False
+    for row in rows:
+        if row.columns:
+            value = str(row.others.get(column))
+            held.append(value in known)
+            words = words or not value.isdecimal()
+    return sum(held) / len(held) if held and (words or all(held)) else 0.0
 
 
 def _is_array(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Reuse: what is kept of one step of a generation for the next; a policy a file."""
 
+from tokenmask.sampling.reuse.causal import CausalReuse
 from tokenmask.sampling.reuse.group_causal import GroupCausalReuse, known_positions
 from tokenmask.sampling.reuse.merging import MergeTokens
 from tokenmask.sampling.reuse.policy import Cache, NoReuse, Reuse, ReuseStep, Scored
@@ -10,6 +11,7 @@ from tokenmask.sampling.reuse.stale import StaleReuse
 
 __all__ = [
     "Cache",
+    "CausalReuse",
     "GroupCausalReuse",
     "HideSinks",
     "MergeTokens",

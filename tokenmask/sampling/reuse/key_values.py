@@ -33,7 +33,17 @@ class KeyValues:
 
 
 def empty_cache(model: MaskedModel, inputs: Batch, slots: int) -> KVCache:
-    """A cache of ``slots`` positions for each row of the inputs, empty."""
+    """A cache of ``slots`` positions for each row of the inputs, empty.
+
+    Raises:
+        ValueError: the model keeps nothing, or reads a code at the position before it, which need not be run.
+    """
+    if model.backbone.answers_before:
+        raise ValueError(
+            "a model that reads a code at the position before it (style.reads_before) is not asked where the code "
+            "stands, so steps that run these positions alone would lack that one; set sampler.reuse to NoReuse or, "
+            "with the pattern Causal, to CausalReuse"
+        )
     return model.backbone.empty_cache(inputs.shape[0], slots)
 
 

@@ -1,21 +1,80 @@
-"""The decoder of WavTokenizer: vectors of frames become a spectrum, and that a sound.
+"""WavTokenizer's network: EnCodec's encoder as transformers has it, one codebook, and a decoder of spectra.
 
-Arrow: vectors [1, D, frames] --**spectrum_sound**--> samples [frames * hop]. Does not know: codes, files. Tensors have
-the names of the published code (github.com/jishengpeng/WavTokenizer, after Vocos, arXiv:2306.00814), written here anew.
+Arrow: samples --**WavVq**--> codes, and codes --> vectors [1, D, frames] --**spectrum_sound**--> samples. Does not
+know: files. Tensors have the names of the published code (github.com/jishengpeng/WavTokenizer, after Vocos,
+arXiv:2306.00814), written here anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tokenmask.modalities.published.audiocraft import renamed
+from tokenmask.modalities.published.files import needed
+from tokenmask.modalities.published.networks import built
+from tokenmask.nn import Named
+
+ENCODER = "feature_extractor.encodec.encoder.model."
+BOOK = "feature_extractor.encodec.quantizer.vq.layers.0._codebook.embed"
 GROUPS, EPS = 32, 1e-6
 LOUDEST = 1e2  # of a line of the spectrum
 Held = Callable[[str], Tensor]
 """A tensor by its published name."""
+
+
+class WavVq(Named):
+    """Codes of sound, and sound of codes; sizes follow from the tensors.
+
+    Args:
+        tensors: by their published names.
+        rate: samples a second.
+        who: for sentences about what does not fit.
+    """
+
+    levels = 1
+
+    def __init__(self, tensors: Mapping[str, Tensor], rate: int, who: str) -> None:
+        encoder = {name: own for name, own in tensors.items() if name.startswith(ENCODER)}
+        super().__init__({name: own for name, own in tensors.items() if name not in encoder})
+        steps = [name for name in encoder if re.fullmatch(re.escape(ENCODER) + r"\d+\.conv\.conv\.weight_v", name)]
+        sizes = [encoder[name].shape for name in sorted(steps, key=lambda name: int(name.split(".")[4]))]
+        if len(sizes) < 3 or not self.has(BOOK):
+            raise ValueError(f"a {who} must hold {ENCODER}... and {BOOK}, but does not; take its weights")
+        ratios = [int(size[2]) // 2 for size in sizes[1:-1]]
+        shape = needed("transformers", who).EncodecConfig(
+            num_filters=sizes[0][0],
+            hidden_size=sizes[-1][0],
+            upsampling_ratios=ratios[::-1],
+            use_causal_conv=False,
+            kernel_size=sizes[0][2],
+            last_kernel_size=sizes[-1][2],
+        )
+        kind = needed("transformers.models.encodec.modeling_encodec", who).EncodecEncoder
+        names = {renamed("layers." + name.removeprefix(ENCODER)): own for name, own in encoder.items()}
+        self.encoder = built(lambda: kind(shape), names, who, "take all weights of one WavTokenizer")
+        self.sampling_rate, self.hop_length = rate, math.prod(ratios)
+
+    @property
+    def codebook_size(self) -> int:
+        """Of its one codebook."""
+        return len(self.tensor(BOOK))
+
+    def codes(self, samples: Tensor) -> Tensor:
+        """The nearest vector of each frame: float32 [1, 1, time] -> int64 [1, frames]."""
+        vectors, book = self.encoder(samples)[0].T, self.tensor(BOOK).T
+        distance = vectors.square().sum(1, keepdim=True) - 2 * vectors @ book + book.square().sum(0, keepdim=True)
+        nearest: Tensor = (-distance).max(-1).indices
+        return nearest[None]
+
+    def sound(self, codes: Tensor) -> Tensor:
+        """Codes int64 [frames] -> [frames * hop], with the first of the scales that its norms were trained with."""
+        return spectrum_sound(self.tensor(BOOK)[codes].T[None], self.tensor, self.hop_length)
 
 
 def spectrum_sound(vectors: Tensor, held: Held, hop: int, bandwidth: int = 0) -> Tensor:
