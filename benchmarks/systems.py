@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tokenmask.cli.about import recipe_headers
+from tokenmask.cli.about import RECIPES, recipe_headers
 
 HERE = Path(__file__).parent
 PAGE = HERE / "studies" / "README.md"
@@ -23,7 +23,8 @@ HEAD = """\
 Made by `python benchmarks/systems.py` from the [recipes](../../tokenmask/recipes) and the results of studies. A study
 is a page of YAML in this folder: variants of a recipe or of its sampler, measured alike, with intervals. A claim is
 *shown* or *contradicted* where a 95 % interval says so, else *not shown*: the effect may be there, and too small for
-the study. All of it is small: exactly known worlds, tiny models, the model that ships.
+the study. All of it is small: exactly known worlds, tiny models, the model that ships. Settings of samplers are those
+of papers, or set by hand here, as each recipe says; none was found by `tokenmask tune`, which is for a run of your own.
 `python benchmarks/study.py NAME` measures a page again, `tokenmask study FILE` one of your own.
 """
 
@@ -46,11 +47,12 @@ def readme_rows() -> list[str]:
 def page() -> str:
     """The text of the page."""
     studies, found = _studies(), _results()
-    lines = [HEAD, "| system | recipe | shown | not shown | contradicted |", "|---|---|---|---|---|"]
+    lines = [HEAD, "| system | recipe | settings of its sampler | shown | not shown | contradicted |", "|" + "---|" * 6]
     for name, header in recipe_headers().items():
         own = [study for study, values in studies.items() if values.get("recipe") == name]
         cells = [_claims([found[one] for one in own if one in found], verdict) for verdict in VERDICTS]
-        lines.append(f"| {header['paper']} | [`{name}`](../../tokenmask/recipes/{name}.yaml) | {' | '.join(cells)} |")
+        cells = [f"[`{name}`](../../tokenmask/recipes/{name}.yaml)", settings_of(name), *cells]
+        lines.append(f"| {header['paper']} | {' | '.join(cells)} |")
     without = [name for name in recipe_headers() if all(one.get("recipe") != name for one in studies.values())]
     if without:
         lines += ["", f"Not studied yet: {', '.join(f'`{name}`' for name in without)}."]
@@ -58,6 +60,18 @@ def page() -> str:
         lines += ["", f"## {name}", "", f"{_sentence(values['about'])} ([page]({name}.yaml))", ""]
         lines += _study(found[name]) if name in found else ["Not measured yet."]
     return "\n".join(lines) + "\n"
+
+
+def settings_of(name: str) -> str:
+    """Where a recipe says that the settings of its sampler come from: what follows "Sampler:" in its first comment."""
+    text = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = " ".join(line[1:].strip() for line in text.splitlines()[: _comments(text)])
+    return comment.partition("Sampler: ")[2].rstrip(".")
+
+
+def _comments(text: str) -> int:
+    """Lines of comment at the top."""
+    return next((at for at, line in enumerate(text.splitlines()) if not line.startswith("#")), 0)
 
 
 VERDICTS = ("shown", "not shown", "contradicted")

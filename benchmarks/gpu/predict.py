@@ -5,10 +5,12 @@ Registers and spills are ptxas's; instructions are counted in the machine code o
 often as they run. The floor is the time in which an H200 moves the bytes (4.3 TB/s, as copies reach) or multiplies
 (790 TFLOP/s in half precision on tensor cores, 67 in float32) that the kernel cannot do without. Beside it, for
 sample_codes, stands the time in which 132 processors would issue its instructions (128 a clock each, at 1.75 GHz). That
-is rough: without filters 62 a code were counted in float32 at temperature 1, 14 in the loop that reads, 42 in that
-which weighs and sums, and 6 for each piece of a row; 150 with top-k and 220 with top-p are estimates. If they hold,
-its targets are missed by two to four times, and fewer instructions, not fewer bytes, come next. All of it is predicted:
-nothing here was run on a GPU.
+is rough: without filters 49 a code were counted in float32 at temperature 1 in rows of 8192 codes, 2.8 in the loop that
+reads, 29.8 in that which weighs and sums, 1.9 for each piece of a row, and 14.5 for what a row takes once: 9.4 by all
+of its warps and 5.1 by one, which looks for the largest two and for the code that is drawn. Of long rows, which take
+that once too, 35 are left. 120 with top-k and 190 with top-p are estimates. If they hold, filters miss their targets by
+two to three times, and fewer instructions, not fewer bytes, come next. All of it is predicted: nothing here was run on
+a GPU.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ READS = Path("build/cuda-emulated/races-run-reads")
 COPY, HALF, SINGLE = 4.3e12, 790e12, 67e12
 ISSUED = 132 * 128 * 1.75e9
 # Of each code of sample_codes, by the last word of the row of `reads`: estimates, see above.
-INSTRUCTIONS = {"plain": 62, "50": 150, "0.9": 220}
+INSTRUCTIONS = {"plain": 49, "50": 120, "0.9": 190}
 COLUMNS = {
     "loads of 16 bytes": r"LDG\.E\.(?:\w+\.)*128",
     "copies of 16 bytes": r"LDGSTS\.E\.(?:\w+\.)*128",

@@ -94,4 +94,24 @@ void attend_cached_cpu(const AttendCachedArgs& args, int64_t begin, int64_t end)
   cpu_kernels().attend_cached(args, begin, end);
 }
 
+void rms_norm_cpu(const RmsNormArgs& args, int64_t begin, int64_t end) { cpu_kernels().rms_norm(args, begin, end); }
+
+void rms_norm_backward_cpu(const RmsNormBackwardArgs& args, int64_t begin, int64_t end) {
+  cpu_kernels().rms_norm_backward(args, begin, end);
+}
+
+void turn_heads_cpu(const TurnHeadsArgs& args, int64_t begin, int64_t end) {
+  cpu_kernels().turn_heads(args, begin, end);
+}
+
+void turn_heads_backward_cpu(const TurnHeadsBackwardArgs& args, int64_t begin, int64_t end) {
+  cpu_kernels().turn_heads_backward(args, begin, end);
+}
+
+void gate_cpu(const GateArgs& args, int64_t begin, int64_t end) { cpu_kernels().gate(args, begin, end); }
+
+void gate_backward_cpu(const GateArgs& args, int64_t begin, int64_t end) {
+  cpu_kernels().gate_backward(args, begin, end);
+}
+
 }  // namespace tokenmask

@@ -1,7 +1,9 @@
 // The CPU kernels of one instruction set, and which set runs. Each is the same source (kernels/) compiled
-// again, and all give the same bits, except for the last ones of rotate_and_store and attend_cached.
+// again, and all give the same bits, except for the last ones of rotate_and_store, attend_cached and what stands between
+// the products of a block.
 #pragma once
 
+#include "tokenmask/between.h"
 #include "tokenmask/cache.h"
 #include "tokenmask/choose.h"
 #include "tokenmask/commit.h"
@@ -28,6 +30,12 @@ struct CpuKernels {
   int64_t (*quantize_residual)(const QuantizeResidualArgs&, int64_t, int64_t);
   void (*rotate_and_store)(const RotateAndStoreArgs&, int64_t, int64_t);
   void (*attend_cached)(const AttendCachedArgs&, int64_t, int64_t);
+  void (*rms_norm)(const RmsNormArgs&, int64_t, int64_t);
+  void (*rms_norm_backward)(const RmsNormBackwardArgs&, int64_t, int64_t);
+  void (*turn_heads)(const TurnHeadsArgs&, int64_t, int64_t);
+  void (*turn_heads_backward)(const TurnHeadsBackwardArgs&, int64_t, int64_t);
+  void (*gate)(const GateArgs&, int64_t, int64_t);
+  void (*gate_backward)(const GateArgs&, int64_t, int64_t);
 };
 
 extern const CpuKernels kPortableKernels;

@@ -8,6 +8,7 @@
 #include "block.cuh"
 #include "splits.cuh"
 #include "tokenmask/cache.h"
+#include "vectors.cuh"
 
 namespace tokenmask {
 
@@ -28,29 +29,57 @@ __device__ float warp_sum(float value) {
   return value;
 }
 
-// The turned component j of a head's normalised vector.
+// Bytes that hold a vector wherever the first whole 16 of it begin.
+int64_t staged_bytes(int64_t size, int64_t element_bytes) { return (size * element_bytes + 30) / 16 * 16; }
+
+// Where in 16-byte aligned memory a vector begins so that whole 16 bytes of it lie there as they lie at `like`.
 template <typename T>
-__device__ float turned(const T* x, const T* weight, const float* cos, const float* sin, float scale, int64_t j,
-                        int64_t half) {
-  const int64_t other = j < half ? j + half : j - half;
-  const float own = widen(x[j]) * scale * widen(weight[j]);
-  return own * cos[j] + widen(x[other]) * scale * widen(weight[other]) * sin[j];
+__device__ T* beside(void* memory, const T* like) {
+  return static_cast<T*>(memory) + (-head_of(like, sizeof(T)) & (16 / sizeof(T) - 1));
+}
+
+// Copies a vector by a warp, 16 bytes at a time where both lie alike.
+template <typename T>
+__device__ void copy_vector(const T* from, T* to, int size, int lane) {
+  constexpr int kPer = 16 / sizeof(T);
+  const int64_t head = head_of(from, sizeof(T));
+  walk_vectors<kPer, 32>(
+      lane, size, head == head_of(to, sizeof(T)) ? int(head) : size,
+      [&](int i) { return load_vector(from, i * int64_t(sizeof(T))); },
+      [&](int i, const uint4& vector) { *reinterpret_cast<uint4*>(to + i) = vector; }, [&](int i) { to[i] = from[i]; });
+}
+
+// Calls `use(j, component j)` for the components of a head's vector, scaled by `scale` and its weights and turned; those
+// that turn into each other together.
+template <typename T, typename Use>
+__device__ void turn(const T* x, const T* weight, const float* cos, const float* sin, float scale, int size, int lane,
+                     Use use) {
+  for (int j = lane, other = lane + size / 2; other < size; j += 32, other += 32) {
+    const float a = widen(x[j]) * scale * widen(weight[j]), b = widen(x[other]) * scale * widen(weight[other]);
+    use(j, a * cos[j] + b * sin[j]);
+    use(other, b * cos[other] + a * sin[other]);
+  }
 }
 
 template <typename T>
-__device__ float inverse_norm(const T* x, int64_t size, float eps, int lane) {
+__device__ float inverse_norm(const T* x, int size, float eps, int lane) {
   float sum = 0;
-  for (int64_t j = lane; j < size; j += 32) sum += widen(x[j]) * widen(x[j]);
+  for (int j = lane; j < size; j += 32) sum += widen(x[j]) * widen(x[j]);
   return rsqrtf(warp_sum(sum) / float(size) + eps);
 }
 
+// Vectors go through shared memory, `each` bytes of it: components are summed one by one in an order that does not depend on
+// where they lie, but read and written 16 bytes at a time. Keys are written one by one, since a tile has them 16 apart.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndStoreArgs args, LateFailure late) {
+__global__ void __launch_bounds__(kThreads)
+    rotate_and_store_kernel(RotateAndStoreArgs args, int64_t each, LateFailure late) {
   check_splits(args.row_splits, args.rows, args.count, late);
-  const int lane = threadIdx.x % 32;
-  const int64_t size = args.size, heads = args.heads;
-  const int64_t warps = int64_t(gridDim.x) * kWarps;
-  for (int64_t unit = blockIdx.x * int64_t(kWarps) + threadIdx.x / 32; unit < args.count * heads; unit += warps) {
+  extern __shared__ uint4 shared[];
+  const int lane = threadIdx.x % 32, size = int(args.size), warps = int(blockDim.x) / 32;
+  const int64_t heads = args.heads;
+  auto* own = reinterpret_cast<unsigned char*>(shared) + threadIdx.x / 32 * 3 * each;
+  for (int64_t unit = blockIdx.x * int64_t(warps) + threadIdx.x / 32; unit < args.count * heads;
+       unit += int64_t(gridDim.x) * warps) {
     const int64_t m = unit / heads, h = unit % heads;
     const bool has_slot = args.slots[m] >= 0 && args.slots[m] < args.total;
     const int64_t slot = has_slot ? args.slots[m] : 0;
@@ -58,21 +87,25 @@ __global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndSto
     const int64_t row = row_of(args.row_splits, args.rows, m);
     const T* x = static_cast<const T*>(args.qkv) + (m * 3 * heads + h) * size;
     const T* k = x + heads * size;
-    const T* v = k + heads * size;
-    const auto* query_weight = static_cast<const T*>(args.query_weight);
-    const auto* key_weight = static_cast<const T*>(args.key_weight);
     T* query = static_cast<T*>(args.query) + unit * size;
-    T* key = static_cast<T*>(args.keys) + ((row * heads + h) * args.total + slot / kTile * kTile) * size + slot % kTile;
-    T* value = static_cast<T*>(args.values) + ((row * heads + h) * args.total + slot) * size;
-    const float of_query = inverse_norm(x, size, args.eps, lane), of_key = inverse_norm(k, size, args.eps, lane);
-    const float *cos = args.cos + m * size, *sin = args.sin + m * size;
-    const float *query_cos = args.query_cos + m * size, *query_sin = args.query_sin + m * size;
-    for (int64_t j = lane; j < size; j += 32) {
-      query[j] = narrow<T>(turned(x, query_weight, query_cos, query_sin, of_query, j, size / 2));
-      if (!has_slot) continue;
-      key[j * kTile] = narrow<T>(turned(k, key_weight, cos, sin, of_key, j, size / 2));
-      value[j] = v[j];
+    T *staged_x = beside(own, x), *staged_k = beside(own + each, k), *turned = beside(own + 2 * each, query);
+    copy_vector(x, staged_x, size, lane);
+    copy_vector(k, staged_k, size, lane);
+    __syncwarp();
+    const float of_query = inverse_norm(staged_x, size, args.eps, lane);
+    turn(staged_x, static_cast<const T*>(args.query_weight), args.query_cos + m * size, args.query_sin + m * size,
+         of_query, size, lane, [&](int j, float value) { turned[j] = narrow<T>(value); });
+    __syncwarp();
+    copy_vector(turned, query, size, lane);
+    if (has_slot) {
+      const int64_t at = (row * heads + h) * args.total;
+      T* key = static_cast<T*>(args.keys) + (at + slot / kTile * kTile) * size + slot % kTile;
+      const float of_key = inverse_norm(staged_k, size, args.eps, lane);
+      turn(staged_k, static_cast<const T*>(args.key_weight), args.cos + m * size, args.sin + m * size, of_key, size,
+           lane, [&](int j, float value) { key[j * kTile] = narrow<T>(value); });
+      copy_vector(k + heads * size, static_cast<T*>(args.values) + (at + slot) * size, size, lane);
     }
+    __syncwarp();  // before the next vectors are copied over these
   }
 }
 
@@ -158,8 +191,10 @@ void rotate_and_store_cuda(const RotateAndStoreArgs& args, const LateFailure& la
   const int64_t units = args.count * args.heads;
   if (units == 0) return;
   with_type(args.type, [&](auto zero) {
-    rotate_and_store_kernel<decltype(zero)>
-        <<<grid_of((units + kWarps - 1) / kWarps), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(args, late);
+    const int64_t each = staged_bytes(args.size, sizeof zero), fitting = (48 << 10) / (3 * each);
+    const int64_t warps = fitting < kWarps ? fitting : kWarps;
+    rotate_and_store_kernel<decltype(zero)><<<grid_of((units + warps - 1) / warps), unsigned(warps * 32),
+                                              warps * 3 * each, static_cast<cudaStream_t>(stream)>>>(args, each, late);
   });
 }
 

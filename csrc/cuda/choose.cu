@@ -48,8 +48,8 @@ __device__ int64_t read_row(const Team<kSize>& team, const Row<cached>& row) {
     uint4 scores;
     uint32_t flags;
   };
-  walk_vectors<kPer>(
-      team.thread, kSize, row.length, row.head,
+  walk_vectors<kPer, kSize>(
+      team.thread, row.length, row.head,
       [&](int64_t i) { return Both{load_vector(row.scores, 4 * i), load_flags(row.is_open, i)}; },
       [&](int64_t i, const Both& both) {
 #pragma unroll
@@ -88,8 +88,8 @@ __global__ void __launch_bounds__(kThreadsOfTeams<kSize>, 1) choose_kernel(Choos
     bool* chosen = args.chosen + number * args.length;
     const auto decide = [&](int64_t i) { return is_chosen(places, from, row.key(i), i); };
     const bool whole = (reinterpret_cast<uintptr_t>(chosen) + row.head) % kPer == 0;
-    walk_vectors<kPer>(
-        team.thread, kSize, row.length, whole ? row.head : row.length, [](int64_t) { return 0; },
+    walk_vectors<kPer, kSize>(
+        team.thread, row.length, whole ? row.head : row.length, [](int64_t) { return 0; },
         [&](int64_t i, int) {
           uint32_t flags = 0;
 #pragma unroll
@@ -122,8 +122,8 @@ __global__ void __launch_bounds__(kThreadsOfTeams<kSize>, 1) commit_kernel(Commi
     struct Both {
       uint4 ids, proposed;
     };
-    walk_vectors<kPer>(
-        team.thread, kSize, row.length, whole ? row.head : row.length,
+    walk_vectors<kPer, kSize>(
+        team.thread, row.length, whole ? row.head : row.length,
         [&](int64_t i) { return Both{load_vector(ids, 4 * i), load_vector(proposed, 4 * i)}; },
         [&](int64_t i, const Both& both) {
           const uint32_t before[] = {both.ids.x, both.ids.y, both.ids.z, both.ids.w};

@@ -41,7 +41,7 @@ struct SpreadSeat {
 // fits a block; more than kMostBlocksOfRow where nothing keeps it.
 inline int64_t blocks_of_row(int64_t rows, int64_t length, int64_t room, int64_t processors) {
   int64_t blocks = 1;
-  const auto is_kept = [&] { return part_of(length, blocks) * 4 <= room; };
+  const auto is_kept = [&] { return room_of(part_of(length, blocks)) * 4 <= room; };
   const auto has_more = [&] {
     return 2 * rows * blocks <= processors && length >= 2 * blocks * TM_LEAST_OF_SPREAD && blocks < kMostBlocksOfRow;
   };
@@ -72,7 +72,7 @@ bool launch_spread(void (*kernel)(P...), int64_t rows, int64_t length, cudaStrea
   cudaLaunchConfig_t as = {};
   as.gridDim = dim3(grid_of(rows) * unsigned(blocks));
   as.blockDim = dim3(kThreadsOfSpread);
-  as.dynamicSmemBytes = sizeof(SpreadMemory) + part_of(length, blocks) * 4;
+  as.dynamicSmemBytes = sizeof(SpreadMemory) + room_of(part_of(length, blocks)) * 4;
   as.stream = stream;
   as.attrs = &of_cluster;
   as.numAttrs = 1;

@@ -17,9 +17,8 @@ __global__ void __launch_bounds__(256) count_kernel(MaskTokensArgs args, int64_t
   for (int64_t row = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32; row < args.batch; row += warps) {
     const bool* maskable = args.maskable + row * args.length;
     int32_t open = 0;
-    walk_vectors<16>(
-        int(threadIdx.x) % 32, 32, args.length, head_of(maskable, 1),
-        [&](int64_t i) { return load_vector(maskable, i); },
+    walk_vectors<16, 32>(
+        int(threadIdx.x) % 32, args.length, head_of(maskable, 1), [&](int64_t i) { return load_vector(maskable, i); },
         [&](int64_t, const uint4& flags) {
           open += __popc(set_flags(flags.x)) + __popc(set_flags(flags.y)) + __popc(set_flags(flags.z)) +
                   __popc(set_flags(flags.w));

@@ -36,6 +36,13 @@ __device__ inline float widen_half(uint16_t bits) {
   return wide;
 }
 
+// The larger of two numbers; NaN, with its sign bit clear, if either is.
+__device__ inline float larger_or_nan(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+}
+
 // Blocks of a cluster, which run at once and read each other's shared memory: which one this is, and of how many; a
 // barrier of all their threads, behind which each sees what the others wrote; what stands at the same place of another
 // block's. Before sm_90 there are none, and nobody calls these.

@@ -2,10 +2,12 @@
 // of several blocks. Rows that are too long for these are read twice: then a byte of each code is kept, by which filters
 // look again at few of them.
 #include "clusters.cuh"
+#include "pieces.cuh"
 #include "rows.cuh"
 #include "select.cuh"
 #include "tokenmask/sample_codes.h"
 #include "vectors.cuh"
+#include "weigh.cuh"
 
 namespace tokenmask {
 
@@ -37,7 +39,7 @@ struct Heat {
   __device__ explicit Heat(float given) : temperature(given) {
     scale = given < 0x1p-60f ? 0x1p64f : given > 0x1p60f ? 0x1p-64f : 1.0f;
     scaled = multiply(given, scale);
-    inverse = divide(1.0f, scaled);
+    inverse = scaled == 1.0f ? 1.0f : divide(1.0f, scaled);
   }
 
   __device__ float quotient(float below) const {
@@ -54,6 +56,7 @@ struct Row {
   int64_t row;
   float* kept;    // [end - begin], if cached
   int64_t begin;  // of what the own block has
+  int head;       // how much of that comes before whole vectors
   Marks marks;
   float guidance, largest;
   Heat heat;
@@ -79,78 +82,104 @@ struct Row {
 
   __device__ float below(int64_t i) const { return add(z(i), -largest); }
   __device__ int32_t full_weight(int64_t i) const {
-    return weight(heat.temperature == 1.0f ? below(i) : heat.quotient(below(i)));
+    return weigh(heat.temperature == 1.0f ? below(i) : heat.quotient(below(i))).weight;
   }
   __device__ bool has_marks() const { return !cached && marks.bins; }
   __device__ int mark(int64_t i) const { return marks.of_codes[i]; }
   __device__ int32_t key(int64_t i) const { return order_key(z(i)); }
 };
 
-// Of all codes of a row, read from global memory once: the lowest key, and the place of the arg-max.
-struct Extremes {
-  int32_t low;
-  int64_t first;
-};
-
+// The largest z, or NaN if there is one, of the codes that this thread reads from global memory, once; they are kept.
 template <FloatType type, bool cached, int kSize, bool kSpread>
-__device__ Extremes read_row(const Team<kSize, kSpread>& team, const Places& places, const Row<type, cached>& row) {
+__device__ float read_row(const Team<kSize, kSpread>& team, const Places& places, Row<type, cached>& row) {
   constexpr int kPer = kFloatsOfVector<type>;
   constexpr int64_t kBytes = 16 / kPer;
   const SampleCodesArgs& args = row.args;
+  const int size = int(places.end - places.begin);
   const int64_t begin = (row.row * args.size + places.begin) * kBytes;
   const auto* logits = static_cast<const unsigned char*>(args.logits) + begin;
   const auto* uncond = args.uncond ? static_cast<const unsigned char*>(args.uncond) + begin : logits;
-  const int64_t head = head_of(logits, kBytes);
-  int32_t low = INT32_MAX, high = INT32_MIN;
-  int64_t at = 0;
-  const auto see = [&](int64_t i, float z) {
-    if constexpr (cached) row.kept[i] = z;
-    const int32_t key = order_key(z);
-    low = key < low ? key : low;
-    at = key > high ? places.begin + i : at;
-    high = key > high ? key : high;
-  };
-  struct Both {
-    uint4 cond, uncond;
-  };
-  const auto single = [&](int64_t i) { see(i, row.computed_z(places.begin + i)); };
-  if (args.uncond || args.allowed) {
-    walk_vectors<kPer>(
-        team.thread, kSize, places.end - places.begin, head == head_of(uncond, kBytes) ? head : args.size,
-        [&](int64_t i) {
-          const uint4 cond = load_vector(logits, i * kBytes);
-          return Both{cond, args.uncond ? load_vector(uncond, i * kBytes) : cond};
-        },
-        [&](int64_t i, const Both& both) {
-#pragma unroll
-          for (int e = 0; e < kPer; ++e) {
-            see(i + e, row.guide(places.begin + i + e, float_of<type, false>(both.cond, e),
-                                 float_of<type, false>(both.uncond, e)));
-          }
-        },
-        single);
-  } else {
-    walk_vectors<kPer>(
-        team.thread, kSize, places.end - places.begin, head, [&](int64_t i) { return load_vector(logits, i * kBytes); },
-        [&](int64_t i, const uint4& vector) {
-          int32_t keys[kPer], most = INT32_MIN;
-#pragma unroll
-          for (int e = 0; e < kPer; ++e) {
-            const float z = float_of<type, false>(vector, e);
-            if constexpr (cached) row.kept[i + e] = z;
-            keys[e] = order_key(z);
-            low = keys[e] < low ? keys[e] : low;
-            most = keys[e] > most ? keys[e] : most;
-          }
-          if (most <= high) return;  // of most vectors
-          high = most;
-#pragma unroll
-          for (int e = kPer - 1; e >= 0; --e) at = keys[e] == most ? places.begin + i + e : at;
-        },
-        single);
+  row.head = int(head_of(logits, kBytes));
+  if (args.uncond && row.head != head_of(uncond, kBytes)) row.head = size;
+  if constexpr (cached) {
+    // What fills whole vectors weighs nothing.
+    const int shift = shift_of(row.head), behind = shift_of(shift + size);
+    if (team.thread < shift) row.kept[team.thread] = -kInfinity;
+    row.kept += shift;
+    if (team.thread < behind) row.kept[size + team.thread] = -kInfinity;
   }
-  low = team.least(low);
-  return {low, team.most(static_cast<long long>(places(high, at)))};
+  float most = -kInfinity;
+  const auto see = [&](int i, const float (&z)[kPer]) {
+#pragma unroll
+    for (int e = 0; e < kPer; ++e) most = larger_or_nan(most, z[e]);
+    if constexpr (cached) {
+#pragma unroll
+      for (int e = 0; e < kPer; e += 4) store_floats(row.kept + i + e, z[e], z[e + 1], z[e + 2], z[e + 3]);
+    }
+  };
+  const auto single = [&](int i) {
+    const float z = row.computed_z(places.begin + i);
+    most = larger_or_nan(most, z);
+    if constexpr (cached) row.kept[i] = z;
+  };
+  const auto load = [&](int i) { return load_vector(logits, i * kBytes); };
+  if (args.uncond || args.allowed) {
+    struct Both {
+      uint4 cond, uncond;
+    };
+    const auto load_both = [&](int i) {
+      const uint4 cond = load(i);
+      return Both{cond, args.uncond ? load_vector(uncond, i * kBytes) : cond};
+    };
+    const auto guide = [&](int i, const Both& both) {
+      float z[kPer];
+#pragma unroll
+      for (int e = 0; e < kPer; ++e) {
+        z[e] =
+            row.guide(places.begin + i + e, float_of<type, false>(both.cond, e), float_of<type, false>(both.uncond, e));
+      }
+      see(i, z);
+    };
+    walk_vectors<kPer, kSize>(team.thread, size, row.head, load_both, guide, single);
+  } else {
+    const auto widen = [&](int i, const uint4& vector) {
+      float z[kPer];
+#pragma unroll
+      for (int e = 0; e < kPer; ++e) z[e] = float_of<type, false>(vector, e);
+      see(i, z);
+    };
+    walk_vectors<kPer, kSize>(team.thread, size, row.head, load, widen, single);
+  }
+  return most;
+}
+
+// The first of the largest codes of a row, and the largest key of the others. A thread whose own are not the largest knows
+// of them what it takes; one whose are looks at them again.
+struct Top {
+  int first;
+  int32_t second;
+};
+
+template <FloatType type, bool cached, int kSize, bool kSpread>
+__device__ Top top_of(const Team<kSize, kSpread>& team, const Places& places, const Row<type, cached>& row, int32_t own,
+                      int32_t largest) {
+  int first = INT32_MAX;
+  int32_t second = own;
+  if (own == largest) {
+    second = INT32_MIN;
+    const auto look = [&](int i) {
+      const int32_t key = row.key(places.begin + i);
+      if (key == largest && first == INT32_MAX) first = int(places.begin) + i;
+      else second = key > second ? key : second;
+    };
+    const auto look_at_vector = [&](int i, int) {
+      for (int e = 0; e < kFloatsOfVector<type>; ++e) look(i + e);
+    };
+    walk_vectors<kFloatsOfVector<type>, kSize>(
+        team.thread, int(places.end - places.begin), row.head, [](int) { return 0; }, look_at_vector, look);
+  }
+  const int found = team.least(first);
+  return {found, team.most(first == found ? second : own)};
 }
 
 // What the filters keep: marks up to `mark`, of codes with that mark places from `from` on, weights from `least` on, which
@@ -173,78 +202,49 @@ __device__ int32_t kept_weight(const Row<type, cached>& row, const Places& place
   return w >= kept.least ? w : 0;
 }
 
-// What a block has of a row in at most kBins pieces, each of which a warp sums, and walks if the code that is drawn is in
-// it.
-struct Pieces {
-  uint32_t length;
-  int count;
-
-  __device__ explicit Pieces(const Places& places) {
-    const auto size = uint32_t(places.end - places.begin);
-    const uint32_t each = (size + kBins - 1) / kBins;
-    length = each > 256 ? (each + 31) / 32 * 32 : 256;
-    count = int((size + length - 1) / length);
-  }
-};
-
-// Of a row, and of the blocks before the own.
-struct Mass {
-  int64_t all, before;
-};
-
-// Sums `weigh(i)` piece by piece into the bins of the team, and over the row.
-template <int kSize, bool kSpread, typename Weigh>
-__device__ Mass sum_pieces(const Team<kSize, kSpread>& team, const Places& places, Weigh weigh) {
-  const Pieces pieces(places);
-  const auto size = uint32_t(places.end - places.begin);
-  team.meet();  // the bins may still be read
-  for (int bin = pieces.count + team.thread; bin < kBins; bin += kSize) team.memory.set(bin, 0);
-  int64_t mass = 0;
-  for (int piece = team.warp(); piece < pieces.count; piece += kSize / 32) {
-    const uint32_t begin = piece * pieces.length, end = begin + pieces.length < size ? begin + pieces.length : size;
-    long long own = 0;
-    for (uint32_t i = begin + team.lane(); i < end; i += 32) own += uint32_t(weigh(places.begin + i));
-    for (int step = 16; step > 0; step /= 2) own += __shfl_xor_sync(0xffffffffu, own, step);
-    if (team.lane() == 0) {
-      team.memory.set(piece, own);
-      mass += own;
+// Sums the weights of all codes into pieces, and their surprises over those of this thread.
+template <bool heated, FloatType type, bool cached, int kSize, bool kSpread>
+__device__ Mass weigh_row(const Team<kSize, kSpread>& team, const Places& places, const Pieces& pieces,
+                          const Row<type, cached>& row, long long& surprises) {
+  const auto below = [&](float z) {
+    const float x = add(z, -row.largest);
+    return heated ? row.heat.quotient(x) : x;
+  };
+  if constexpr (cached) {
+    return sum_into_bins(team, pieces, [&](int piece) {
+      long long own = 0;
+      for (uint32_t at = pieces.begin(piece) + 4 * team.lane(); at < pieces.end(piece); at += 128) {
+        const uint4 vector = load_vector(row.kept - pieces.shift, int64_t{at} * 4);
+        Weighed each[4];
+#pragma unroll
+        for (int e = 0; e < 4; ++e) each[e] = weigh(below(float_of<FloatType::float32>(vector, e)));
+        own += uint32_t(each[0].weight) + uint32_t(each[1].weight);
+        own += uint32_t(each[2].weight) + uint32_t(each[3].weight);
+        surprises += uint32_t(each[0].surprise) + uint32_t(each[1].surprise);
+        surprises += uint32_t(each[2].surprise) + uint32_t(each[3].surprise);
+      }
+      return own;
+    });
+  } else {
+    if (row.has_marks()) {
+      for (int mark = team.thread; mark < kBins; mark += kSize) {
+        row.marks.bins->set(mark, 0);
+        row.marks.bins->counts[mark] = 0;
+      }
     }
+    return sum_pieces(team, places, pieces, [&](int64_t i) {
+      const float x = below(row.z(i));
+      const Weighed code = weigh(x);
+      surprises += uint32_t(code.surprise);
+      if (row.has_marks()) {
+        const int mark = Marks::mark_of(x);
+        row.marks.of_codes[i] = uint8_t(mark);
+        row.marks.bins->add(mark, unsigned(code.weight));
+        atomicAdd(&row.marks.bins->counts[mark], 1u);
+      }
+      return code.weight;
+    });
   }
-  Mass found;
-  found.all = team.sum(mass, found.before);
-  return found;
-}
-
-constexpr int64_t kNotHere = -1;
-
-// The first code in index order whose cumulative weight is above `target`, from the sums of the pieces; in the block that
-// has it, and kNotHere in the others.
-template <int kSize, bool kSpread, typename Weigh>
-__device__ int64_t find_code(const Team<kSize, kSpread>& team, const Places& places, int64_t target, Weigh weigh) {
-  const Pieces pieces(places);
-  int64_t before;
-  const auto mass_of = [&](int bin) { return team.memory.sum(bin); };
-  if constexpr (kSpread) {
-    if (team.thread == 0) team.memory.found = kNotHere, team.memory.before = 0;
-  }
-  const int piece = team.find_bin(target + 1, false, mass_of, before);
-  team.sync();  // before `found` is written again
-  if (piece == kNotHere) return kNotHere;
-  for (int64_t begin = places.begin + piece * pieces.length; team.warp() == 0; begin += 32) {
-    const int64_t i = begin + team.lane();
-    long long upto = i < places.end ? weigh(i) : 0;
-    for (int step = 1; step < 32; step *= 2) {
-      const long long lower = __shfl_up_sync(0xffffffffu, upto, step);
-      if (team.lane() >= step) upto += lower;
-    }
-    const unsigned beyond = __ballot_sync(0xffffffffu, before + upto > target);
-    before += __shfl_sync(0xffffffffu, upto, 31);
-    if (!beyond) continue;
-    if (team.lane() == 0) team.memory.found = begin + __ffs(int(beyond)) - 1;
-    break;
-  }
-  team.sync();
-  return team.memory.found;
 }
 
 // Takes from the marks what top-k does not keep, and returns the mass that is left.
@@ -266,8 +266,8 @@ __device__ int64_t cut_marks(const Team<kSize, kSpread>& team, const Places& pla
 
 // Top-k, then top-p, then min-p.
 template <FloatType type, bool cached, int kSize, bool kSpread>
-__device__ Kept filter(const Team<kSize, kSpread>& team, const Places& places, const Row<type, cached>& row,
-                       int64_t mass) {
+__device__ Kept filter(const Team<kSize, kSpread>& team, const Places& places, const Pieces& pieces,
+                       const Row<type, cached>& row, int64_t mass) {
   const SampleCodesArgs& args = row.args;
   Kept kept = {kEverything, 0, Marks::kFar, Marks::kFar};
   const auto key_at = [&](int64_t i) { return row.key(i); };
@@ -290,7 +290,7 @@ __device__ Kept filter(const Team<kSize, kSpread>& team, const Places& places, c
     const Kept top_k = kept;
     const auto mass_at = [&](int64_t i) { return int64_t{kept_weight(row, places, top_k, i)}; };
     if (!kept.is_all())
-      mass = row.has_marks() ? cut_marks(team, places, row, top_k) : sum_pieces(team, places, mass_at).all;
+      mass = row.has_marks() ? cut_marks(team, places, row, top_k) : sum_pieces(team, places, pieces, mass_at).all;
     const auto mass_of = [&](int mark) { return row.marks.bins->sum(mark); };
     const Kept top_p = end_of(ByMass(), share_of(args.top_p, mass), mass_of, mass_at);
     if (top_p.mark < top_k.mark || top_p.from > top_k.from) kept = top_p;
@@ -309,57 +309,35 @@ __device__ int64_t sample_row(const Team<kSize, kSpread>& team, const Places& pl
   const SampleCodesArgs& args = row.args;
   const int64_t index = row.row;
   if (args.size == 0) return failure(index, Reason::nothing_allowed);
-  const Extremes extremes = read_row(team, places, row);
-  const int32_t low = extremes.low, high = places.key(extremes.first);
+  const int32_t own = order_key(read_row(team, places, row)), high = team.most(own);
   const int32_t infinite = order_key(kInfinity), minus_infinite = order_key(-kInfinity);
   const float requested = args.temperatures ? args.temperatures[index] : args.temperature;
-  if (high > infinite || low < minus_infinite) return failure(index, Reason::not_a_number);
+  if (high > infinite) return failure(index, Reason::not_a_number);
   if (high == infinite) return failure(index, Reason::plus_infinity);
   if (high == minus_infinite) return failure(index, Reason::nothing_allowed);
   if (!is_temperature(requested)) return failure(index, Reason::bad_temperature);
   row.heat = Heat(requested == 0.0f ? 1.0f : requested);
   row.largest = order_value(high);
+  const Top top = top_of(team, places, row, own, high);
 
-  if (row.has_marks()) {
-    for (int mark = team.thread; mark < kBins; mark += kSize) {
-      row.marks.bins->set(mark, 0);
-      row.marks.bins->counts[mark] = 0;
-    }
-  }
-  int32_t first = 0, second = 0;  // weights of the own codes
+  const Pieces pieces(places, cached ? shift_of(row.head) : 0);
   long long surprises = 0;
-  const auto weigh_all = [&](int64_t i, float x) {
-    const int32_t w = weight(x);
-    const int32_t lower = w < first ? w : first;
-    second = lower > second ? lower : second;
-    first = w > first ? w : first;
-    surprises += uint32_t(surprise(x > kSmallestExponent ? x : kSmallestExponent, w));
-    if (row.has_marks()) {
-      const int mark = Marks::mark_of(x);
-      row.marks.of_codes[i] = uint8_t(mark);
-      row.marks.bins->add(mark, unsigned(w));
-      atomicAdd(&row.marks.bins->counts[mark], 1u);
-    }
-    return w;
-  };
-  const auto weigh_plain = [&](int64_t i) { return weigh_all(i, row.below(i)); };
-  const auto weigh_heated = [&](int64_t i) { return weigh_all(i, row.heat.quotient(row.below(i))); };
-  const Mass mass =
-      row.heat.temperature == 1.0f ? sum_pieces(team, places, weigh_plain) : sum_pieces(team, places, weigh_heated);
-  const int num_full = int(team.sum((first >= kFullWeight) + (second >= kFullWeight)));
-  second = num_full > 1 ? kFullWeight : team.most(first >= kFullWeight ? second : first);
+  const Mass mass = row.heat.temperature == 1.0f ? weigh_row<false>(team, places, pieces, row, surprises)
+                                                 : weigh_row<true>(team, places, pieces, row, surprises);
   surprises = team.sum(surprises);
 
-  int64_t code = places.index(extremes.first);
+  int64_t code = top.first;
   if (requested > 0.0f) {
-    const Kept kept = filter(team, places, row, mass.all);
+    const Kept kept = filter(team, places, pieces, row, mass.all);
     const bool all = kept.is_all() && kept.least == 0;
     const auto weigh = [&](int64_t i) { return kept_weight(row, places, kept, i); };
-    const Mass left = all ? mass : sum_pieces(team, places, weigh);
-    code = find_code(team, places, draw_below(args, index, left.all) - left.before, weigh);
+    const Mass left = all ? mass : sum_pieces(team, places, pieces, weigh);
+    const auto target = [&] { return draw_below(args, index, left.all) - left.before; };
+    code = find_code(team, places, pieces, target, weigh);
   }
   if (team.thread == 0 && places.begin <= code && code < places.end) {
     const double log_mass = log(double(mass.all) / kFullWeight);
+    const int32_t second = weight(divide(add(order_value(top.second), -row.largest), row.heat.temperature));
     args.codes[index] = int32_t(code);
     args.logprob[index] = float(divide(row.below(code), row.heat.temperature) - log_mass);
     args.entropy[index] = entropy_of(log_mass, surprises, mass.all);
@@ -372,7 +350,7 @@ template <FloatType type, bool cached, int kSize, bool kSpread>
 __device__ void sample(const Team<kSize, kSpread>& team, const Places& places, const SampleCodesArgs& args,
                        int64_t index, void* kept, const Marks& marks, const LateFailure& late) {
   const float guidance = args.guidances ? args.guidances[index] : args.guidance;
-  Row<type, cached> row = {args, index, static_cast<float*>(kept), places.begin, marks, guidance, 0.0f, Heat(1.0f)};
+  Row<type, cached> row = {args, index, static_cast<float*>(kept), places.begin, 0, marks, guidance, 0.0f, Heat(1.0f)};
   const int64_t failed = sample_row(team, places, row);
   if (failed != kNoFailure && team.thread == 0 && team.rank() == 0) {
     report(late, failed);
@@ -383,7 +361,7 @@ __device__ void sample(const Team<kSize, kSpread>& team, const Places& places, c
 }
 
 template <FloatType type, int kSize, bool cached>
-__global__ void __launch_bounds__(kThreadsOfTeams<kSize>)
+__global__ void __launch_bounds__(kThreadsOfTeams<kSize>, kSize == 256 ? 2 : 1)
     sample_kernel(SampleCodesArgs args, bool has_room, LateFailure late) {
   extern __shared__ uint4 shared[];
   const Seat<kSize> seat = {shared, args.size};

@@ -28,6 +28,27 @@ struct alignas(16) TeamMemory {
   }
 };
 
+// The sum over a warp of values of at least 0; it is below 2^59, as 2^29 weights are.
+__device__ inline long long sum_of_warp(long long value) {
+  const uint32_t low = __reduce_add_sync(0xffffffffu, uint32_t(value) & 0x7ffffffu);  // 32 of 27 bits fit
+  const uint32_t high = __reduce_add_sync(0xffffffffu, uint32_t(value >> 27));
+  return (static_cast<long long>(high) << 27) + low;
+}
+
+// Combinations of integers that do not depend on the order, of two and over a warp.
+struct Sum {
+  __device__ long long operator()(long long a, long long b) const { return a + b; }
+  __device__ long long of_warp(long long value) const { return sum_of_warp(value); }
+};
+struct Most {
+  __device__ int operator()(int a, int b) const { return a > b ? a : b; }
+  __device__ int of_warp(int value) const { return __reduce_max_sync(0xffffffffu, value); }
+};
+struct Least {
+  __device__ int operator()(int a, int b) const { return a < b ? a : b; }
+  __device__ int of_warp(int value) const { return __reduce_min_sync(0xffffffffu, value); }
+};
+
 // A team of `kSize` threads, or with `kSpread` of as many in each block of a cluster.
 template <int kSize, bool kSpread = false>
 struct Team {
@@ -83,8 +104,7 @@ struct Team {
     return count;
   }
 
-  // Combines one integer a thread; every thread gets the result, and sees what the others wrote before. The combination
-  // must not depend on the order.
+  // Combines one integer a thread; every thread gets the result, and sees what the others wrote before.
   template <typename T, typename Combine>
   __device__ T reduce(T value, Combine combine) const {
     value = reduce_block(value, combine);
@@ -98,8 +118,7 @@ struct Team {
 
   // The sum over the team, and in `before` that of the blocks before the own.
   __device__ int64_t sum(long long value, int64_t& before) const {
-    const auto plus = [](long long a, long long b) { return a + b; };
-    int64_t all = reduce_block(value, plus);
+    int64_t all = reduce_block(value, Sum());
     before = 0;
     if constexpr (kSpread) {
       const long long* given = give(all);
@@ -125,7 +144,7 @@ struct Team {
   // Among the threads of the own block.
   template <typename T, typename Combine>
   __device__ T reduce_block(T value, Combine combine) const {
-    for (int step = 16; step > 0; step /= 2) value = combine(value, __shfl_xor_sync(0xffffffffu, value, step));
+    value = combine.of_warp(value);
     if constexpr (kSize == 32) {
       sync();
     } else {
@@ -138,19 +157,9 @@ struct Team {
     return value;
   }
 
-  __device__ int64_t sum(long long value) const {
-    return reduce(value, [](long long a, long long b) { return a + b; });
-  }
-
-  template <typename T>
-  __device__ T most(T value) const {
-    return reduce(value, [](T a, T b) { return a > b ? a : b; });
-  }
-
-  template <typename T>
-  __device__ T least(T value) const {
-    return reduce(value, [](T a, T b) { return a < b ? a : b; });
-  }
+  __device__ int64_t sum(long long value) const { return reduce(value, Sum()); }
+  __device__ int most(int value) const { return reduce(value, Most()); }
+  __device__ int least(int value) const { return reduce(value, Least()); }
 
   // The sum of the values of the threads before this one; `total` receives the sum of all.
   __device__ int64_t scan(long long value, int64_t& total) const {

@@ -15,13 +15,13 @@ __device__ inline int64_t head_of(const void* row, int64_t element_bytes) {
 
 // Calls `single(i)` for what is before and behind the whole vectors of `per` elements, and for these `load(i)`, then
 // `use(i, what was loaded)`. Each element once; a thread sees them ascend.
-template <int per, typename Load, typename Use, typename Single>
-__device__ void walk_vectors(int thread, int threads, int64_t size, int64_t head, Load load, Use use, Single single) {
-  head = head < size ? head : size;
-  for (int64_t i = thread; i < head; i += threads) single(i);
-  const int64_t vectors = (size - head) / per;
-  for (int64_t v = thread; v < vectors; v += int64_t{kInFlight} * threads) {
-    decltype(load(int64_t{})) loaded[kInFlight];
+template <int per, int threads, typename Index, typename Load, typename Use, typename Single>
+__device__ void walk_vectors(int thread, Index size, Index first, Load load, Use use, Single single) {
+  const Index head = first < size ? first : size, vectors = (size - head) / per;
+#pragma unroll 1  // few
+  for (Index i = thread; i < head; i += threads) single(i);
+  for (Index v = thread; v < vectors; v += kInFlight * threads) {
+    decltype(load(Index{})) loaded[kInFlight];
 #pragma unroll
     for (int u = 0; u < kInFlight; ++u) {
       if (v + u * threads < vectors) loaded[u] = load(head + (v + u * threads) * per);
@@ -31,7 +31,8 @@ __device__ void walk_vectors(int thread, int threads, int64_t size, int64_t head
       if (v + u * threads < vectors) use(head + (v + u * threads) * per, loaded[u]);
     }
   }
-  for (int64_t i = head + vectors * per + thread; i < size; i += threads) single(i);
+#pragma unroll 1
+  for (Index i = head + vectors * per + thread; i < size; i += threads) single(i);
 }
 
 // The floats of a vector of 16 bytes.
@@ -59,6 +60,11 @@ __device__ inline bool flag_of(uint32_t flags, int i) { return flags >> (8 * i) 
 
 __device__ inline uint4 load_vector(const void* values, int64_t byte) {
   return *reinterpret_cast<const uint4*>(static_cast<const unsigned char*>(values) + byte);
+}
+
+inline __device__ void store_floats(float* to, float a, float b, float c, float d) {
+  *reinterpret_cast<uint4*>(to) = {bits_as<uint32_t>(a), bits_as<uint32_t>(b), bits_as<uint32_t>(c),
+                                   bits_as<uint32_t>(d)};
 }
 
 // Writes the floats of one vector, from element `i` on.

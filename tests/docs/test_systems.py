@@ -23,6 +23,7 @@ def test_every_recipe_has_a_row():
     rows = [line for line in systems.page().splitlines() if line.startswith("| ") and "tokenmask/recipes/" in line]
     assert len(rows) == len(list_recipes()) == len(systems.readme_rows())
     assert all(f"[`{name}`]" in row for name, row in zip(list_recipes(), rows, strict=True))
+    assert all(len(systems.settings_of(name)) > 4 for name in list_recipes()), "say '# Sampler: ...' in its comment"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "studies").glob("*.yaml")), ids=lambda path: path.stem)

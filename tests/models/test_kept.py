@@ -70,9 +70,8 @@ def test_gradients_are_those_of_keeping_everything(lean, everything_is_kept):
 
 @pytest.mark.parametrize("way", ["spares", "usual", "in full"])
 def test_a_block_keeps_its_inputs_and_products(way):
-    """Per position: both inputs, qkv (3), turned queries and keys (2), what was mixed, and, unless it spares, the first
-    product of the feed-forward layer. In full, instead of the inputs: twice what is normed and weighted, and the
-    normed queries and keys (2); and the sigmoid and the result of the gate."""
+    """Per position: both inputs, qkv (3), what was mixed, and, unless it spares, the first product of the feed-forward
+    layer. In full: also what is normed of both inputs, turned queries and keys (2), and the result of the gate."""
     layout = Layout({"text": StreamSpec("text", (50,), ("index",))})
     sizes = []
     for depth in (1, 3):
@@ -85,8 +84,8 @@ def test_a_block_keeps_its_inputs_and_products(way):
             _, tensors = kept(lambda model=model, masked=masked: MaskedCrossEntropy()(model, masked).total)
         sizes.append(size(tensors, model))
     hidden = model.backbone.blocks[0].feed_forward.down.weight.shape[1]
-    wide = {"spares": 0, "usual": 2, "in full": 4}[way] * hidden / 128
-    floats = (4 + 2 if way == "in full" else 2) + 3 + 2 + 1 + wide
+    wide = {"spares": 0, "usual": 2, "in full": 3}[way] * hidden / 128
+    floats = 2 + 3 + 1 + wide + (2 + 2 if way == "in full" else 0)
     block = (sizes[1] - sizes[0]) / 2
     assert block == pytest.approx(4 * 4 * 64 * 128 * floats, rel=0.02)
     config, said = model.config, {"usual": model.config.kept_floats, "in full": model.config.kept_floats_in_full}

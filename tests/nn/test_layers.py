@@ -184,6 +184,7 @@ def test_products_of_sequences_have_whole_blocks_of_rows(monkeypatch):
 
 
 def test_layers_that_do_not_learn_give_what_they_give_in_training():
+    """Norms and gates to rounding, for learning has kernels of its own; a rotation bit for bit."""
     norm, layer, rotary = (
         build(lambda: RMSNorm(32), 0),
         build(lambda: SwiGLU(64), 1),
@@ -194,5 +195,7 @@ def test_layers_that_do_not_learn_give_what_they_give_in_training():
     with torch.no_grad():
         still = norm(x), layer(wide), rotate(heads, *turn)
     learning = norm(x), layer(wide), rotate(heads.requires_grad_(), *turn)
-    assert all(torch.equal(one, other) for one, other in zip(still, learning, strict=True))
+    for one, other in zip(still, learning, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+    assert torch.equal(still[2], learning[2])
     assert all(one.requires_grad for one in learning) and not any(one.requires_grad for one in still)

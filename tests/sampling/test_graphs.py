@@ -22,6 +22,7 @@ from tokenmask.ops import _extension
 from tokenmask.sampling import (
     Categorical,
     ClassifierFree,
+    ContextCorrupted,
     ForbidCodes,
     ProcessSchedule,
     RevokeRandom,
@@ -45,6 +46,8 @@ SAMPLERS = {
     "one by one": Sampler(steps=9, schedule=ProcessSchedule()),
     "guided": Sampler(steps=3, guidance=ClassifierFree(3.0, 1.0, grid="ends")),
     "away from more": Sampler(steps=2, guidance=ClassifierFree(2.0, weights=(0.5,), conditions="hidden")),
+    "corrupted": Sampler(steps=3, guidance=ContextCorrupted(0.5, 2.0)),
+    "told the time": Sampler(steps=3, guidance=ClassifierFree(2.0)),
 }
 
 
@@ -62,8 +65,9 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
         yield DEVICE if request.param == NAME else torch.device("cpu")
 
 
-def model() -> MaskedModel:
-    return MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2), LAYOUT, seed=3).eval()
+def model(name: str = "plain") -> MaskedModel:
+    config = TransformerConfig(width=64, depth=1, heads=2, time_input=name == "told the time")
+    return MaskedModel.create(config, LAYOUT, seed=3).eval()
 
 
 def start(device: torch.device, given: int, seeds: tuple[int, ...], open_from: int = 3) -> SamplerState:
@@ -99,7 +103,7 @@ def values(state: SamplerState) -> list[Tensor]:
 )
 def test_a_replay_is_the_loop_bit_for_bit(name, device):
     sampler = SAMPLERS[name]
-    models = {"main": model().to(device)}
+    models = {"main": model(name).to(device)}
     captured = sampler.captured(models, LAYOUT, start(device, 1, (7, 8, 7)))
     assert not captured.graph.replays
     known = []
@@ -132,12 +136,12 @@ def test_the_host_looks_once_before_a_replay_and_not_again(device, monkeypatch):
         assert dict(WAITS) == {"_local_scalar_dense.default": 1}
 
 
-@pytest.mark.parametrize("name", ["plain", "raster", "guided", "away from more"])
+@pytest.mark.parametrize("name", ["plain", "raster", "guided", "away from more", "corrupted", "told the time"])
 def test_a_step_waits_for_nothing_but_the_first_of_a_stage(name, device, monkeypatch):
     monkeypatch.delenv("TOKENMASK_CHECK", raising=False)
     sampler, waits = SAMPLERS[name], []
     lengths = [stage.steps for stage in sampler.stages] or [sampler.steps] * 2
-    steps = sampler.iterate({"main": model().to(device)}, LAYOUT, start(device, 1, (7, 8, 7)))
+    steps = sampler.iterate({"main": model(name).to(device)}, LAYOUT, start(device, 1, (7, 8, 7)))
     for number in range(sum(lengths)):
         WAITS.clear()
         with no_waits() if EMULATED and number not in (0, lengths[0]) else nullcontext():

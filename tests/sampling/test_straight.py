@@ -7,6 +7,7 @@ import torch
 
 from tokenmask.batch import FILL, GIVEN, collate
 from tokenmask.layout import Layout
+from tokenmask.masking import Linear
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.sampling import (
     Categorical,
@@ -142,6 +143,7 @@ def test_each_step_is_that_of_the_whole_loop(order, pick, used, monkeypatch):
         ClassifierFree(1.0, weights=(0.5, -0.25)),
         ClassifierFree(1.5, weights=(0.5,), conditions="hidden"),
         ClassifierFree(0.0, 4.0, law="cosine", conditions="hidden"),
+        ContextCorrupted(0.5, 3.0),  # hides others in each step
     ],
 )
 @pytest.mark.parametrize("stages", [(), (Stage(3, (0,), guidance=NoGuidance()), Stage(2, (1,)))])
@@ -170,10 +172,38 @@ def test_a_network_is_asked_as_by_the_whole_loop(monkeypatch):
     assert torch.equal(fast.batch.ids, slow.batch.ids) and torch.equal(fast.score, slow.score)
 
 
+@pytest.mark.parametrize("block", [None, 2])
+@pytest.mark.parametrize(
+    ("guidance", "process"), [(NoGuidance(), None), (ClassifierFree(3.0, 1.0, grid="ends"), Linear())]
+)
+def test_a_network_that_reads_time_is_told_that_of_the_whole_loop(guidance, process, block, used, monkeypatch):
+    """Of what is open in the rows, of which one is given in part, and in blocks to come."""
+    config = TransformerConfig(width=64, depth=1, heads=2, time_input=True)
+    models = {"main": MaskedModel.create(config, LAYOUT, seed=3).eval()}
+    told, logits = [], MaskedModel.logits
+
+    def noted(self, inputs, queries, t=None, **more):
+        told.append(t.clone())
+        return logits(self, inputs, queries, t=t, **more)
+
+    monkeypatch.setattr(MaskedModel, "logits", noted)
+    stages = (Stage(3, (0,), block=block), Stage(2, (1,), block=block))
+    sampler = Sampler(stages=stages, guidance=guidance, process=process)
+    fast = sampler.run(models, LAYOUT, conditioned())
+    assert used and all(used)
+    fast_told = list(told)
+    told.clear()
+    monkeypatch.setattr(Straight, "of", lambda *arguments: None)
+    slow = sampler.run(models, LAYOUT, conditioned())
+    assert torch.equal(fast.batch.ids, slow.batch.ids) and torch.equal(fast.score, slow.score)
+    assert len(told) == len(fast_told) and all(map(torch.equal, told, fast_told))
+    assert len(torch.cat(told).unique()) > 3
+
+
 @pytest.mark.parametrize(
     "parts",
     [
-        {"guidance": ContextCorrupted(0.5, 2.0)},
+        {"guidance": type("Own", (ContextCorrupted,), {})()},
         {"constraint": ForbidCodes({"sound": (1,)})},
         {"revoke": RevokeRandom(0.2)},
         {"order": ConfidenceScore(plain=True)},

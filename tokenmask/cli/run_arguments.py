@@ -152,7 +152,7 @@ def tune(commands: Commands) -> None:
         "--budgets",
         type=grid,
         metavar="N,N",
-        help="passes of a record through the model, a guided step takes two (default: 4,8,16 for each level of a group)",
+        help="passes of a record through the model, a guided step takes two (default: 4,8,16 a level of a group)",
     )
     parser.add_argument("--candidates", type=count, default=12, metavar="N", help="settings tried (default: 12)")
     parser.add_argument(

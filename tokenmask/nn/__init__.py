@@ -14,7 +14,7 @@ from tokenmask.nn.modulation import MIN_ROWS, Modulation, TimeFeatures, pad_rows
 from tokenmask.nn.named import Named, check_names, counted
 from tokenmask.nn.norm import RMSNorm, norm_of
 from tokenmask.nn.products import bfloat16_products, check_bfloat16_products, has_bfloat16_products
-from tokenmask.nn.recompute import keeping, recomputed
+from tokenmask.nn.recompute import keeping, made_again, recomputed
 from tokenmask.nn.rotary import Rotary, rotate
 from tokenmask.nn.segments import Segments, Stretch
 
@@ -42,6 +42,7 @@ __all__ = [
     "has_bfloat16_products",
     "keeping",
     "linear",
+    "made_again",
     "match",
     "neighbours",
     "norm_of",

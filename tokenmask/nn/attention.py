@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from tokenmask.nn.linear import Linear
 from tokenmask.nn.modulation import pad_rows
 from tokenmask.nn.norm import RMSNorm
-from tokenmask.nn.recompute import recomputed
+from tokenmask.nn.recompute import made_again, recomputed
 from tokenmask.nn.rotary import rotate
 from tokenmask.nn.segments import Segments
-from tokenmask.ops import attend_cached, rotate_and_store
+from tokenmask.ops import attend_cached, is_compiled, rotate_and_store, turn_heads
 
 Turn = tuple[Tensor, Tensor]  # cosines and sines
 
@@ -80,13 +80,18 @@ class Attention(nn.Module):
             float [B, L, D], new.
         """
         packed = self.qkv(x) if before is None else recomputed(lambda seen: self.qkv(before(seen)), x)
-        query, key, value = recomputed(lambda qkv: self._turned(qkv, rotary, query_rotary), packed)
+        if self._fuses(packed, rotary):
+            query, key, value = self._turned(packed, rotary, query_rotary)
+        else:
+            query, key, value = recomputed(lambda qkv: self._turned(qkv, rotary, query_rotary), packed)
         if store is not None:
             store(key, value)
-        if isinstance(mask, Segments):
-            mixed = mask.attend(query, key, value)
-        else:
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        seen = packed.detach()
+        with made_again((query, key), lambda: self._turned(seen, rotary, query_rotary)[:2]):
+            if isinstance(mask, Segments):
+                mixed = mask.attend(query, key, value)
+            else:
+                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def extend(
@@ -170,8 +175,19 @@ class Attention(nn.Module):
         ones = like.new_full((self.size,), root)
         return ones, ones, root * root
 
+    def _fuses(self, qkv: Tensor, rotary: Turn | None) -> bool:
+        """Whether the kernels of turn_heads do it all, which keep nothing but ``qkv`` for the backward pass."""
+        learns = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        return learns and rotary is not None and self.query_norm is not None and is_compiled(qkv)
+
     def _turned(self, qkv: Tensor, rotary: Turn | None, query_rotary: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = qkv.view(*qkv.shape[:-1], 3, self.heads, -1).unbind(2)
+        packed = qkv.view(*qkv.shape[:-1], 3, self.heads, -1)
+        if self._fuses(qkv, rotary):
+            assert rotary is not None and self.query_norm is not None and self.key_norm is not None
+            weights = self.query_norm.weight, self.key_norm.weight
+            query, key, value = turn_heads(packed, weights, rotary, query_rotary or rotary, self.query_norm.eps)
+            return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        query, key, value = packed.unbind(2)
         if self.query_norm is not None and self.key_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:

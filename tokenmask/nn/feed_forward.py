@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from tokenmask.nn.linear import Linear
 from tokenmask.nn.recompute import recomputed
+from tokenmask.ops import gate
 
 
 class SwiGLU(nn.Module):
@@ -89,42 +88,9 @@ class GeluLayer(nn.Module):
 def gated(x: Tensor) -> Tensor:
     """silu(first half of the last axis) * second half: float [..., 2 n] -> new [..., n]."""
     if torch.compiler.is_compiling():  # which makes kernels of its own of it, and refuses those written by hand
-        gate, up = x.chunk(2, dim=-1)
-        return F.silu(gate) * up
+        first, second = x.chunk(2, dim=-1)
+        return F.silu(first) * second
     if not torch.is_grad_enabled():
-        gate, up = x.chunk(2, dim=-1)
-        return _sigmoid(gate).mul_(gate).mul_(up)
-    result: Tensor = _Gate.apply(x)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _Gate(torch.autograd.Function):
-    """silu(first half) * second half of the last axis.
-
-    Written out because torch's silu and sigmoid round the ends of a thread's share differently, so that three or more
-    threads change last bits; exp and arithmetic do not (measured, torch 2.13 on a CPU with AVX2).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        gate, up = x.chunk(2, dim=-1)
-        sigmoid = _sigmoid(gate)
-        ctx.save_for_backward(x, sigmoid)
-        return (gate * sigmoid).mul_(up)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        x, sigmoid = ctx.saved_tensors
-        gate, up = x.chunk(2, dim=-1)
-        result = torch.empty_like(x)
-        for_gate, for_up = result.chunk(2, dim=-1)
-        silu = gate * sigmoid
-        torch.mul(grad, silu, out=for_up)
-        torch.addcmul(silu, silu, sigmoid, value=-1, out=for_gate)
-        for_gate.add_(sigmoid).mul_(up).mul_(grad)
-        return result
-
-
-def _sigmoid(x: Tensor) -> Tensor:
-    return torch.neg(x).exp_().add_(1).reciprocal_()
+        first, second = x.chunk(2, dim=-1)
+        return torch.neg(first).exp_().add_(1).reciprocal_().mul_(first).mul_(second)
+    return gate(x)

@@ -6,11 +6,12 @@ Does not know: what is computed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tokenmask.nn.products import bfloat16_products, in_bfloat16
@@ -29,7 +30,7 @@ def keeping(on: bool = True) -> Iterator[None]:
         _KEEPS.reset(before)
 
 
-def recomputed(function: Callable[..., R], *inputs: torch.Tensor, always: bool = False) -> R:
+def recomputed(function: Callable[..., R], *inputs: Tensor, always: bool = False) -> R:
     """``function(*inputs)``; for the backward pass only ``inputs`` are kept, what lies between is computed again.
 
     Not within :func:`keeping`, unless ``always``. The values and gradients are those of a plain call, bit for bit. A
@@ -59,3 +60,39 @@ def recomputed(function: Callable[..., R], *inputs: torch.Tensor, always: bool =
         context_fn=lambda: (contextlib.nullcontext(), bfloat16_products(reduced)),
     )
     return result
+
+
+@contextlib.contextmanager
+def made_again(tensors: Sequence[Tensor], make: Callable[[], Sequence[Tensor]]) -> Iterator[None]:
+    """While open, what is kept of ``tensors`` for the backward pass is not kept: ``make`` makes all of them again then.
+
+    For tensors that are cheap to make, and that operations keep which are not (attention). Not within :func:`keeping`
+    nor under ``torch.compile``. Source: ``torch.autograd.graph.saved_tensors_hooks``.
+
+    Args:
+        tensors: results of one call of ``make``, or equal ones bit for bit.
+        make: runs with gradients enabled, as when ``tensors`` were made; they are not followed.
+    """
+    if _KEEPS.get() or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        yield
+        return
+    numbers = {_place(tensor): number for number, tensor in enumerate(tensors)}
+    made: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor | int:
+        return numbers.get(_place(tensor), tensor)
+
+    def unpack(kept: Tensor | int) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        if kept not in made:
+            with torch.enable_grad():
+                made.update((number, tensor.detach()) for number, tensor in enumerate(make()))
+        return made.pop(kept)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        yield
+
+
+def _place(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()

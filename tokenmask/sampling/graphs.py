@@ -84,9 +84,9 @@ class Captured:
         """Runs the generation twice, then captures it.
 
         Args:
-            sampler: whose stages are plain: no constraint, revocation, reuse or particles, guidance that is none or
-                ``ClassifierFree``, codes picked by ``Categorical``, slots ordered by confidence, margin, entropy,
-                chance or raster, counts that are known beforehand.
+            sampler: whose stages are plain: no constraint, revocation, reuse or particles, guidance that is none,
+                ``ClassifierFree`` or ``ContextCorrupted``, codes picked by ``Categorical``, slots ordered by
+                confidence, margin, entropy, chance or raster, counts that are known beforehand.
             models: by name, on the device of ``state``.
             layout: of every model.
             state: from :meth:`SamplerState.start`; a replay takes states in which the same slots are open.
@@ -202,8 +202,8 @@ def _stages(sampler: Sampler, models: Mapping[str, MaskedModel], layout: Layout,
         stage = Straight.of(sampler, plan, layout, state, models[plan.stage.model])
         if stage is None:
             raise ValueError(
-                "a captured generation has plain stages alone, of one range each: no guidance but ClassifierFree, no "
-                "constraint, revocation, reuse or particles and an order that is known, got "
+                "a captured generation has plain stages alone, of one range each: no guidance but ClassifierFree "
+                "and ContextCorrupted, no constraint, revocation, reuse or particles and an order that is known, got "
                 f"{sampler}; call run in place of captured"
             )
         stages.append(stage)

@@ -19,7 +19,7 @@ from tokenmask.models import MaskedModel
 from tokenmask.sampling.answers import look, look_at_batch, look_at_further, look_at_scale, look_at_taps
 from tokenmask.sampling.asked import Asked
 from tokenmask.sampling.context import StepContext
-from tokenmask.sampling.plan import RunStep, schedule_of
+from tokenmask.sampling.plan import RunStep, Stage, schedule_of
 from tokenmask.sampling.predicted import HeadLogits
 from tokenmask.sampling.reuse import Reuse, ReuseStep
 from tokenmask.sampling.reuse.policy import Cache
@@ -168,11 +168,21 @@ def counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
 
 def times_of(model: MaskedModel, context: StepContext, step: RunStep, process: MaskingProcess | None) -> Tensor:
     """float32 [B], the masking time that a model is told: that of the share of the stage that is open."""
-    backbone, is_open = getattr(model, "backbone", None), context.state.is_open
-    if backbone is None or not backbone.reads_time or step.revises:  # it does not look, or goes by the steps
+    is_open = context.state.is_open
+    if not reads_time(model) or step.revises:  # it does not look, or goes by the steps
         return torch.full((is_open.shape[0],), 1 - step.progress.on("before"), device=is_open.device)
-    share = (is_open & step.around).sum((1, 2)) / step.whole.clamp(min=1)
-    law = schedule_of(step.stage) if process is None else process
+    return time_at((is_open & step.around).sum((1, 2)), step.whole, step.stage, process)
+
+
+def reads_time(model: MaskedModel) -> bool:
+    """Whether the network of a model looks at the masking time."""
+    return bool(getattr(getattr(model, "backbone", None), "reads_time", False))
+
+
+def time_at(num_open: Tensor, whole: Tensor, stage: Stage, process: MaskingProcess | None) -> Tensor:
+    """float32 [B], the masking time at which ``num_open`` of ``whole`` slots, int64 [B] each, are open in a row."""
+    share = num_open / whole.clamp(min=1)
+    law = schedule_of(stage) if process is None else process
     time: Tensor = law.time(share)
     look(law, "times", time, torch.float32, share, "time")
     return time

@@ -164,14 +164,10 @@ class StagePlan:
         Raises:
             ValueError: as of :meth:`after`.
         """
-        stage, inside, device = self.stage, self.inside, state.is_open.device
+        stage, inside = self.stage, self.inside
         after, last = self.after(state, reuse)
         steps = len(after)
-        member = state.batch.stream[:, :, None] == torch.arange(len(layout.names), device=device)
-        filled = (member & (state.batch.role == FILL).any(-1, keepdim=True)).any(1)
-        mine = (member & filled[:, None]).any(-1, keepdim=True) & (state.batch.role != ABSENT)
-        whole = (mine & self.around & state.batch.valid[:, :, None]).sum((1, 2))
-        group = self.group(state.batch)
+        whole, group = self.whole(layout, state.batch), self.group(state.batch)
         inner = 0
         for index, open_after in enumerate(after.unbind()):
             inner = inner + 1 if index and last[index] == last[index - 1] else 0
@@ -187,6 +183,13 @@ class StagePlan:
                 group=group,
                 whole=whole,
             )
+
+    def whole(self, layout: Layout, batch: Batch) -> Tensor:
+        """int64 [B], slots of ``around`` in streams that are filled, given ones too; what a share is a share of."""
+        member = batch.stream[:, :, None] == torch.arange(len(layout.names), device=batch.device)
+        filled = (member & (batch.role == FILL).any(-1, keepdim=True)).any(1)
+        mine = (member & filled[:, None]).any(-1, keepdim=True) & (batch.role != ABSENT)
+        return (mine & self.around & batch.valid[:, :, None]).sum((1, 2))
 
     def group(self, batch: Batch) -> Tensor | None:
         """int32 [B, L], what attention patterns know as the group; None means 0."""

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from tokenmask.layout import Layout
+from tokenmask.masking import MaskingProcess
 from tokenmask.models import MaskedModel
 from tokenmask.ops import Purpose, uniform
 from tokenmask.ops.reveal import STATISTICS, Revealed, reveal, reveal_in_parts, revealed
 from tokenmask.sampling.constraint import AllowAll
-from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
+from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, NoGuidance
 from tokenmask.sampling.pick import Categorical
 from tokenmask.sampling.plan import StagePlan
 from tokenmask.sampling.reuse import NoReuse
@@ -59,6 +60,7 @@ class Straight:
         model: of the stage.
         head: the one range that its open slots are of.
         after: int64 [steps, B], slots of each row that stay open after each step.
+        process: by which the model was told the masking time; None is the schedule's own.
     """
 
     plan: StagePlan
@@ -66,6 +68,7 @@ class Straight:
     model: MaskedModel
     head: int
     after: Tensor
+    process: MaskingProcess | None = None
 
     @classmethod
     def of(
@@ -82,7 +85,7 @@ class Straight:
         """
         stage = plan.stage
         plain = (
-            type(stage.guidance) in (NoGuidance, ClassifierFree)
+            type(stage.guidance) in (NoGuidance, ClassifierFree, ContextCorrupted)
             and type(stage.pick) is Categorical
             and type(sampler.constraint) is AllowAll
             and type(sampler.revoke) is NeverRevoke
@@ -91,7 +94,6 @@ class Straight:
             and type(stage.order) in _READS
             and not isinstance(stage.schedule, DecidingSchedule)
             and not getattr(stage.order, "plain", False)
-            and not getattr(getattr(model, "backbone", None), "reads_time", False)
             and state.step + plan.length < 1 << _STEP_BITS
         )
         if not plain:
@@ -99,7 +101,7 @@ class Straight:
         heads = layout.head_of(state.batch.ids[state.is_open & plan.inside])
         if not len(heads) or bool((heads != heads[0]).any()):
             return None
-        return cls(plan, layout, model, int(heads[0]), plan.after(state, sampler.reuse)[0])
+        return cls(plan, layout, model, int(heads[0]), plan.after(state, sampler.reuse)[0], sampler.process)
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """The state after each step; a step that finds nothing open asks nothing, as in the loop."""
@@ -112,12 +114,11 @@ class Straight:
         reads = _READS[type(order)]
         by = STATISTICS.index(reads) if reads else 0
         noisy = order if isinstance(order, ConfidenceScore) else None
-        passes = StraightPasses(self.model, self.plan, self.layout, state, self.head, total)
-
         mine = state.is_open & self.plan.inside
         everything = torch.equal(mine, state.is_open)
         counters = slot_counters(state.batch.sample_ids << _STEP_BITS, *shape[1:])
         opened = torch.cat([mine.sum((1, 2))[None], self.after]).cummin(0).values
+        passes = StraightPasses(self.model, self.plan, self.layout, state, self.head, opened[:-1], self.process)
         counts = (opened[:-1] - self.after).unbind()
         left = opened.sum(1).tolist()  # so that the host need not ask how many slots are open after each step
         ids, score = state.batch.ids, state.score
@@ -134,7 +135,7 @@ class Straight:
                 yield state
                 continue
             later, noise, ranks = number << _SLOT_BITS, None, None
-            answers = tuple(passes.answers(index, state.batch, slots))
+            answers = tuple(passes.answers(index, state, slots))
             own, logits, uncond, strength = answers[0] if len(answers) == 1 else _joined(answers)
             if noisy is not None:
                 scale = noisy.scale(before.on("after"))

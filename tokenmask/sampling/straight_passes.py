@@ -1,7 +1,8 @@
 """StraightPasses: how a straight stage asks its model, with and without conditions.
 
-Arrow: Batch + open slots --**StraightPasses.answers**--> logits. What the passes see apart from codes stays as it is
-through a stage, so it is joined once. Does not know: how codes are drawn, which are kept.
+Arrow: SamplerState + open slots --**StraightPasses.answers**--> logits. What the passes see apart from codes stays as
+it is through a stage, so it is joined once. How many slots are open in each step is known, and so are the times that a
+model is told. Does not know: how codes are drawn, which are kept.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from torch import Tensor
 
 from tokenmask.batch import Batch
 from tokenmask.layout import Layout
+from tokenmask.masking import MaskingProcess
 from tokenmask.masking.masked_batch import Queries
 from tokenmask.models import Full, MaskedModel, Transformer
 from tokenmask.models.attention_pattern import _KnownFull
 from tokenmask.sampling.answers import look_at_scale
 from tokenmask.sampling.context import StepContext
-from tokenmask.sampling.guidance import ClassifierFree, NoGuidance
-from tokenmask.sampling.passes import mixed
+from tokenmask.sampling.guidance import ClassifierFree, ContextCorrupted, NoGuidance
+from tokenmask.sampling.passes import mixed, reads_time, time_at
 from tokenmask.sampling.plan import StagePlan
 from tokenmask.sampling.state import SamplerState, changed
 from tokenmask.scores import Progress
@@ -33,23 +35,33 @@ class StraightPasses:
 
     Args:
         model: of the stage.
-        plan: of the stage, whose guidance is classifier-free or none.
+        plan: of the stage, whose guidance is classifier-free, by a corrupted context or none.
         layout: of the model.
         state: at the start of the stage.
         head: the one range that its open slots are of.
-        total: number of steps.
+        opened: int64 [steps, B], slots of the stage that are open before each step.
+        process: by which the model was told the masking time; None is the schedule's own.
     """
 
     def __init__(
-        self, model: MaskedModel, plan: StagePlan, layout: Layout, state: SamplerState, head: int, total: int
+        self,
+        model: MaskedModel,
+        plan: StagePlan,
+        layout: Layout,
+        state: SamplerState,
+        head: int,
+        opened: Tensor,
+        process: MaskingProcess | None,
     ) -> None:
         guidance, batch, device = plan.stage.guidance, state.batch, state.batch.device
-        assert isinstance(guidance, NoGuidance | ClassifierFree)
-        steps = [Progress(index, total) for index in range(total)]
+        assert isinstance(guidance, NoGuidance | ClassifierFree | ContextCorrupted)
+        steps = [Progress(index, len(opened)) for index in range(len(opened))]
         self._scales = [look_at_scale(guidance, guidance.scale(one.on(guidance.grid))) for one in steps]
         context = StepContext(layout, state, plan.inside, steps[0])
         further = guidance.further(batch, context)
         self._model, self._head, self._weights = model, head, [weight for _, weight in further]
+        self._context, self._steps = context, steps
+        self._hides = guidance if isinstance(guidance, ContextCorrupted) else None
         self._once = self._twice = _Inputs.of(model, [batch], plan)
         if further or any(scale != 1.0 for scale in self._scales):
             rows = [batch, guidance.unconditional(batch, context), *(one for one, _ in further)]
@@ -57,21 +69,33 @@ class StraightPasses:
         size = batch.ids.numel()
         self._starts = torch.arange(self._twice.times, device=device)[:, None] * size
         self._heads = torch.full((self._twice.times * size,), head, dtype=torch.int64, device=device)
-        self._times = torch.tensor([1 - one for one in steps], device=device)
+        times = torch.tensor([1 - one for one in steps], device=device)
+        self._times = [times[i].expand(self.times(i) * len(batch.ids)) for i in range(len(steps))]
+        if reads_time(model):
+            elsewhere = (state.is_open & plan.around & ~plan.inside).sum((1, 2))  # in other blocks
+            whole = plan.whole(layout, batch)
+            told = [time_at(here + elsewhere, whole, plan.stage, process) for here in opened.unbind()]
+            self._times = [time.repeat(self.times(i)) for i, time in enumerate(told)]
 
-    def answers(self, index: int, batch: Batch, slots: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float]]:
+    def answers(
+        self, index: int, state: SamplerState, slots: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float]]:
         """Of a step: which slots are answered, logits float32 [m, V] with conditions and, or None, without, and s.
 
         Args:
             index: of the step.
-            batch: as it stands.
+            state: as it stands.
             slots: int64 [M], those that are asked.
         """
-        inputs, scale = self._inputs(index), self._scales[index]
+        inputs, scale, batch = self._inputs(index), self._scales[index], state.batch
+        corrupted = None
+        if self._hides is not None and inputs.times > 1:
+            context = changed(self._context, state=state, progress=self._steps[index])
+            corrupted = self._hides.unconditional(batch, context).ids
         every = slots if inputs.times == 1 else (slots + self._starts).view(-1)
         queries = Queries(every, self._heads[: every.shape[0]], head=self._head)
-        t = self._times[index].expand(inputs.times * batch.ids.shape[0])
-        for _, own, logits in self._model.logits(inputs.now(batch), queries, t=t, group=inputs.group, **inputs.more):
+        t, now = self._times[index], inputs.now(batch, corrupted)
+        for _, own, logits in self._model.logits(now, queries, t=t, group=inputs.group, **inputs.more):
             yield mixed(own, logits, inputs.times, scale, self._weights)
 
     def times(self, index: int) -> int:
@@ -111,9 +135,11 @@ class _Inputs:
     def times(self) -> int:
         return len(self.shown)
 
-    def now(self, batch: Batch) -> Batch:
-        """With the codes of ``batch``."""
+    def now(self, batch: Batch, second: Tensor | None = None) -> Batch:
+        """With the codes of ``batch``; in the second pass with the ids ``second``, if they are others in each step."""
         if self.times == 1:
             return batch
         ids = [batch.ids if own is None else torch.where(*own, batch.ids) for own in self.shown]
+        if second is not None:
+            ids[1] = second
         return changed(self.joined, ids=torch.cat(ids))

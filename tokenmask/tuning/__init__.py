@@ -50,7 +50,8 @@ def tune(
     Args:
         run: with corpora that hold held-out records of the stream.
         stream: what is filled.
-        budgets: passes of a record through the model, a guided step takes two; 4, 8 and 16 for each level of a group if None.
+        budgets: passes of a record through the model, a guided step takes two; 4, 8 and 16 for each level of a group if
+            None.
         candidates: settings that are tried, the run's own among them; None tries all of the space.
         samples: records of the last heat, at most those of a half.
         metric: one of ``evaluate``; :class:`tokenmask.evaluation.metrics.Generated` if None.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from tokenmask.analysis.intervals import generator
 from tokenmask.masking import Arccos, Cosine, Linear
@@ -121,7 +122,8 @@ def _made(
 
 def _words(value: Schedule | Score) -> str:
     """A component in words: its first field, and those that are not as usual."""
-    own = [f for number, f in enumerate(fields(value)) if not number or getattr(value, f.name) != f.default]
+    whole: Any = value  # components are dataclasses
+    own = [f for number, f in enumerate(fields(whole)) if not number or getattr(value, f.name) != f.default]
     return f"{type(value).__name__}({', '.join(f'{getattr(value, f.name)}' for f in own)})"
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../dispatch.h"
+#include "between.h"
 #include "cache.h"
 #include "choose.h"
 #include "embed_codes.h"
@@ -26,7 +27,13 @@ constexpr CpuKernels kernels(const char* name) {
           pack_codebooks,
           quantize_residual,
           rotate_and_store,
-          attend_cached};
+          attend_cached,
+          rms_norm,
+          rms_norm_backward,
+          turn_heads,
+          turn_heads_backward,
+          gate,
+          gate_backward};
 }
 
 }  // namespace tokenmask::TM_ISA

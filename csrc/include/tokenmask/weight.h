@@ -15,19 +15,23 @@ constexpr int32_t kFullWeight = 1 << 30;
 // coefficients, and n is added to its exponent: the same bits as two exact products.
 constexpr float kSmallestExponent = -24.0f;
 
-TM_HOST_DEVICE int32_t weight(float x) {
-  x = x > kSmallestExponent ? x : kSmallestExponent;
-  const float magic = 12582912.0f;                                // 1.5 * 2^23: adding it rounds to an integer
-  const float shifted = add(multiply(x, 0x1.715476p+0f), magic);  // n stands in its lowest bits
-  const float n = add(shifted, -magic);
-  const float r = add(add(x, multiply(n, -0x1.62e4p-1f)), multiply(n, -0x1.7f7d1cp-20f));
+TM_HOST_DEVICE float series_of_weight(float r) {
   float p = 0x1.6ae73p+20f;
   p = add(multiply(p, r), 0x1.126782p+23f);
   p = add(multiply(p, r), 0x1.555822p+25f);
   p = add(multiply(p, r), 0x1.55541ap+27f);
   p = add(multiply(p, r), 0x1.fffffcp+28f);
   p = add(multiply(p, r), 0x1p+30f);
-  p = add(multiply(p, r), 0x1p+30f);
+  return add(multiply(p, r), 0x1p+30f);
+}
+
+TM_HOST_DEVICE int32_t weight(float x) {
+  x = x > kSmallestExponent ? x : kSmallestExponent;
+  const float magic = 12582912.0f;                                // 1.5 * 2^23: adding it rounds to an integer
+  const float shifted = add(multiply(x, 0x1.715476p+0f), magic);  // n stands in its lowest bits
+  const float n = add(shifted, -magic);
+  const float r = add(add(x, multiply(n, -0x1.62e4p-1f)), multiply(n, -0x1.7f7d1cp-20f));
+  const float p = series_of_weight(r);
   return int32_t(add(bits_as<float>(bits_as<uint32_t>(p) + (bits_as<uint32_t>(shifted) << 23)), 0.5f));
 }
 

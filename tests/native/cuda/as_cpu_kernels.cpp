@@ -286,6 +286,12 @@ const CpuKernels kCudaKernels = {"cuda",
                                  pack,
                                  quantize_residual,
                                  rotate_and_store,
-                                 attend_cached};
+                                 attend_cached,
+                                 nullptr,  // what stands between the products of a block is on the CPU alone
+                                 nullptr,
+                                 nullptr,
+                                 nullptr,
+                                 nullptr,
+                                 nullptr};
 
 }  // namespace tokenmask

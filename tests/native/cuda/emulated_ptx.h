@@ -23,6 +23,8 @@ void wait_for_groups() {
 
 inline float widen_half(uint16_t bits) { return widen_float16(bits); }
 
+inline float larger_or_nan(float a, float b) { return a != a || b != b ? bits_as<float>(0x7fffffff) : a > b ? a : b; }
+
 inline void load_transposed(uint32_t (&out)[4], const void* row, EMULATED_SITE) {
   const unsigned char* given = emulated::exchange(0xffffffffu, &row, sizeof row, file, line);
   const uint16_t* rows[32];

@@ -80,10 +80,11 @@ int64_t length_of_unkept() {
   constexpr int64_t kOwn = 3232;  // bytes that a block needs besides, and again for marks
   if (chance(6)) {                // clusters that keep 1024 or 1536 codes
     const int64_t parts = 2 + below(2);
-    emulated::device = {chance(2) ? 132 : 8, int(kOwn + parts * 256), true};
+    emulated::device = {chance(2) ? 132 : 8, int(kOwn + parts * 256 + 16), true};
     return parts * 512 + (chance(2) ? 1 : 1 + below(600));
   }
-  const int64_t room = 7400 + below(chance(8) ? 7000 : 1700), kept = (room - kOwn) / 4, marked = room - 2 * kOwn;
+  const int64_t room = 7400 + below(chance(8) ? 7000 : 1700), kept = (room - kOwn) / 16 * 4 - 3,
+                marked = room - 2 * kOwn;
   emulated::device = {chance(2) ? 132 : 1, int(room), false};
   const int64_t length = chance(3) ? kept - 1 + below(3) : chance(2) ? marked - 1 + below(3) : kept + below(700);
   return std::max(length, kMostOfWarp + 1);  // a warp keeps its rows anywhere
@@ -213,7 +214,13 @@ void samples(int64_t size, bool is_unkept = false) {
       args.temperature = 1.0f;
       args.top_k = 0;
       args.top_p = 1.0;
-      args.min_p = double(weight(-float(1 + below(8)) / 8)) / kFullWeight;
+      const float edge =
+          -float(chance(2) ? 1 + below(8) : 3 + 2 * below(2)) / 8;  // of 3 and 5 the logarithm is rounded up
+      args.min_p = double(weight(edge)) / kFullWeight;
+      if (chance(2)) {  // where a third of all codes lie
+        for (int64_t i = 0; i < rows * size; ++i) store_float<type>(logits.get(), i, chance(3) ? 1 + edge : -2.0f);
+        for (int64_t row = 0; row < rows; ++row) store_float<type>(logits.get(), row * size + below(size), 1.0f);
+      }
     }
   }
   if (kind == 8) {  // logits at the end of all floats, which have mass all the same

@@ -3,8 +3,9 @@
     python tests/native/cuda/mutations.py [name ...]
 
 "plain" is the fuzz against the CPU kernels, "asan" the same under AddressSanitizer and UndefinedBehaviorSanitizer,
-"races" the same with the race check, "reads" the count of what is read. The check that should find a mistake runs
-first, and the others only if it does not. A line whose removal nothing finds is dead, and goes.
+"races" the same with the race check, "reads" the count of what is read, "weights" what every float weighs. The check
+that should find a mistake runs first, and the others only if it does not. A line whose removal nothing finds is dead,
+and goes.
 """
 
 from __future__ import annotations
@@ -85,24 +86,6 @@ MUTATIONS = {
         "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.meet();\n",
         "      atomicAdd(&memory.counts[digit], 1u);\n    }\n",
     ),
-    "pieces summed while bins are read": (
-        "races",
-        "sample_codes.cu",
-        "  team.meet();  // the bins may still be read\n",
-        "",
-    ),
-    "code found while its piece is read": (
-        "races",
-        "sample_codes.cu",
-        "  team.sync();  // before `found` is written again\n",
-        "",
-    ),
-    "code read before it is found": (
-        "races",
-        "sample_codes.cu",
-        "    break;\n  }\n  team.sync();",
-        "    break;\n  }\n",
-    ),
     "row read while the one before is kept": (
         "races",
         "sample_codes.cu",
@@ -120,12 +103,6 @@ MUTATIONS = {
         "select.cuh",
         "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.meet();\n",
         "      atomicAdd(&memory.counts[digit], 1u);\n    }\n    team.sync();\n",
-    ),
-    "pieces summed while the cluster reads": (
-        "races",
-        "sample_codes.cu",
-        "  team.meet();  // the bins may still be read\n",
-        "  team.sync();\n",
     ),
     "a block that leaves its cluster": (
         "races",
@@ -201,6 +178,36 @@ MUTATIONS = {
         "(first == 0 || here < found)",
         "(here < found)",
     ),
+    "vectors turned before they are copied": (
+        "races",
+        "cache.cu",
+        "    copy_vector(k, staged_k, size, lane);\n    __syncwarp();\n",
+        "    copy_vector(k, staged_k, size, lane);\n",
+    ),
+    "query copied before it is turned": (
+        "races",
+        "cache.cu",
+        "    __syncwarp();\n    copy_vector(turned, query, size, lane);\n",
+        "    copy_vector(turned, query, size, lane);\n",
+    ),
+    "vectors copied over while they are turned": (
+        "races",
+        "cache.cu",
+        "    __syncwarp();  // before the next vectors are copied over these\n",
+        "",
+    ),
+    "vectors copied where they do not lie alike": (
+        "asan",
+        "cache.cu",
+        "head == head_of(to, sizeof(T)) ? int(head) : size",
+        "int(head)",
+    ),
+    "room for vectors that lie whole": (
+        "asan",
+        "cache.cu",
+        "element_bytes + 30) / 16 * 16",
+        "element_bytes + 15) / 16 * 16",
+    ),
     "query read before it is loaded": (
         "races",
         "cache.cu",
@@ -210,20 +217,14 @@ MUTATIONS = {
     "one vector too many": (
         "asan",
         "vectors.cuh",
-        "const int64_t vectors = (size - head) / per;",
-        "const int64_t vectors = (size - head + per - 1) / per;",
+        "vectors = (size - head) / per;",
+        "vectors = (size - head + per - 1) / per;",
     ),
     "a head that is not aligned": (
         "asan",
         "choose.cu",
         "    if ((reinterpret_cast<uintptr_t>(is_open) + head) % kPer != 0) head = length;\n",
         "",
-    ),
-    "one code too many": (
-        "plain",
-        "sample_codes.cu",
-        "i < places.end ? weigh(i) : 0",
-        "i <= places.end ? weigh(i) : 0",
     ),
     "flags of any byte as they are": (
         "plain",
@@ -242,12 +243,6 @@ MUTATIONS = {
         "quantize_residual.cu",
         "code < args.codes ? biases[code] : __builtin_inff()",
         "code < stride ? biases[code < args.codes ? code : 0] : __builtin_inff()",
-    ),
-    "reduction in a branch": (
-        "plain",
-        "sample_codes.cu",
-        "  low = team.least(low);",
-        "  if (team.thread < 20) low = team.least(low);",
     ),
     "barrier after a return": (
         "plain",
@@ -287,6 +282,68 @@ MUTATIONS = {
         "__fmaf_rn(-left[r], value[c], score[r][c])",
         "score[r][c] - left[r] * value[c]",
     ),
+    "pieces summed while bins are read": (
+        "races",
+        "pieces.cuh",
+        "  team.meet();  // the bins may still be read\n",
+        "",
+    ),
+    "pieces summed while the cluster reads": (
+        "races",
+        "pieces.cuh",
+        "  team.meet();  // the bins may still be read\n",
+        "  team.sync();\n",
+    ),
+    "code read before it is found": (
+        "races",
+        "pieces.cuh",
+        "    if (team.lane() == 0) team.memory.found = code;\n  }\n  team.sync();\n",
+        "    if (team.lane() == 0) team.memory.found = code;\n  }\n",
+    ),
+    "one code too many": (
+        "plain",
+        "pieces.cuh",
+        "begin + lane < end ? value_of(begin + lane) : 0",
+        "begin + lane <= end ? value_of(begin + lane) : 0",
+    ),
+    "a piece that begins before it does": (
+        "plain",
+        "pieces.cuh",
+        "int64_t{pieces.begin(int(code))} - pieces.shift",
+        "int64_t{pieces.begin(int(code))}",
+    ),
+    "a sum of a warp that loses a bit": ("plain", "team.cuh", "& 0x7ffffffu", "& 0x3ffffffu"),
+    "reduction in a branch": (
+        "plain",
+        "sample_codes.cu",
+        "  const int found = team.least(first);",
+        "  int found = 0;\n  if (team.thread < 20) found = team.least(first);",
+    ),
+    "another code that is as large": (
+        "plain",
+        "sample_codes.cu",
+        "team.most(first == found ? second : own)",
+        "team.most(first != INT32_MAX ? second : own)",
+    ),
+    "what fills the first vector not set": (
+        "plain",
+        "sample_codes.cu",
+        "    if (team.thread < shift) row.kept[team.thread] = -kInfinity;\n",
+        "",
+    ),
+    "what fills the last vector not set": (
+        "plain",
+        "sample_codes.cu",
+        "    if (team.thread < behind) row.kept[size + team.thread] = -kInfinity;\n",
+        "",
+    ),
+    "room for whole vectors alone": ("asan", "rows.cuh", "(length + 6) / 4 * 4", "(length + 3) / 4 * 4"),
+    "fused where three floats tell": (
+        "weights",
+        "weigh.cuh",
+        "add(multiply(x, 0x1.715476p+0f), magic)",
+        "__fmaf_rn(x, 0x1.715476p+0f, magic)",
+    ),
     # Of rows that nothing keeps: a byte of each code is, where there is room.
     "masses of marks not cleared": ("races", "sample_codes.cu", "      row.marks.bins->set(mark, 0);\n", ""),
     "counts of marks not cleared": ("plain", "sample_codes.cu", "      row.marks.bins->counts[mark] = 0;\n", ""),
@@ -299,20 +356,32 @@ MUTATIONS = {
     "marks cleared for the first row alone": (
         "races",
         "sample_codes.cu",
-        "  if (row.has_marks()) {\n    for (int mark",
-        "  if (row.has_marks() && index < gridDim.x) {\n    for (int mark",
+        "    if (row.has_marks()) {\n      for (int mark",
+        "    if (row.has_marks() && row.row < gridDim.x) {\n      for (int mark",
+    ),
+    "marks of another row": (
+        "plain",
+        "sample_codes.cu",
+        "row.marks.of_codes[i] = uint8_t(mark);",
+        "if (row.row == 0) row.marks.of_codes[i] = uint8_t(mark);",
+    ),
+    "min-p without an eighth more": (
+        "plain",
+        "sample_codes.cu",
+        "logf(float(args.min_p)) + 1.0f",
+        "logf(float(args.min_p))",
+    ),
+    "a second read beyond the row": (
+        "plain",
+        "pieces.cuh",
+        "for (; at < end; at += 32)",
+        "for (; at <= end; at += 32)",
     ),
     "a far code with a near mark": (
         "plain",
         "sample_codes.cu",
         "return far < float(kFar) ? int(far) : kFar;",
         "return int(far < 4e8f ? far : 4e8f) & kFar;",
-    ),
-    "marks of another row": (
-        "plain",
-        "sample_codes.cu",
-        "row.marks.of_codes[i] = uint8_t(mark);",
-        "if (index == 0) row.marks.of_codes[i] = uint8_t(mark);",
     ),
     "codes behind the last mark that is kept": (
         "plain",
@@ -377,12 +446,6 @@ MUTATIONS = {
         "const int64_t at = row * args.size + i;",
         "const int64_t at = (row > 1 ? row - 1 : row) * args.size + i;",
     ),
-    "a second read beyond the row": (
-        "plain",
-        "sample_codes.cu",
-        "for (uint32_t i = begin + team.lane(); i < end; i += 32) own",
-        "for (uint32_t i = begin + team.lane(); i <= end; i += 32) own",
-    ),
     "a second read without guidance": (
         "plain",
         "sample_codes.cu",
@@ -408,7 +471,8 @@ MUTATIONS = {
         "return a > b || b != b ? a : b;",
     ),
 }
-CHECKS = {"plain": "5 40", "asan": "5 12", "races": "5 6 300", "reads": ""}
+CHECKS = {"plain": "5 40", "asan": "5 12", "races": "5 6 300", "reads": "", "weights": ""}
+BINARIES = {"reads": "races-run-reads", "weights": "plain-run-weights"}
 SIGNS = ("emulated CUDA", "differs", "a huge case", "ERROR", "runtime error", "than its budget")
 
 
@@ -439,7 +503,7 @@ def begin() -> None:
 
 def outcome(check: str, words: str) -> str:
     """What the check says of the planted mistake; empty if it finds nothing."""
-    binary = f"build/cuda-emulated/{'races-run-reads' if check == 'reads' else f'{check}-run-fuzz'}"
+    binary = f"build/cuda-emulated/{BINARIES.get(check, f'{check}-run-fuzz')}"
     make = ["make", "-s", "-j2", "-f", MAKEFILE, f"PYTHON={sys.executable}", binary]
     made = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
     if made.returncode:

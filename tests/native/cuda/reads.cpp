@@ -172,6 +172,28 @@ int main() {
   attend.keys = attend.values = half.data();
   report("attend_cached, bfloat16, 8 queries, 256 slots (K, V)", 1.1, 4.0 * heads * total * head,
          [&] { kCudaKernels.attend_cached(attend, 0, heads); });
+  // Each component is read once, and by each head its weights and turns; slots and splits by every lane.
+  std::vector<uint4> vectors3(queries * 3 * heads * head / 8), scales(head / 8);
+  std::vector<float> turns(queries * head);
+  std::vector<int64_t> places(queries);
+  for (int64_t m = 0; m < queries; ++m) places[m] = m;
+  RotateAndStoreArgs store = {};
+  store.type = CacheType::bfloat16;
+  store.qkv = vectors3.data();
+  store.query_weight = store.key_weight = scales.data();
+  store.cos = store.sin = store.query_cos = store.query_sin = turns.data();
+  store.row_splits = splits.data();
+  store.slots = places.data();
+  store.keys = keys.data();
+  store.values = values.data();
+  store.query = query.data();
+  store.count = queries;
+  store.rows = 1;
+  store.heads = heads;
+  store.size = head;
+  store.total = total;
+  report("rotate_and_store, bfloat16, 8 x 2 x 64 (q, k, v, turns)", 1.25, queries * heads * head * (3 + 2 + 8) * 2.0,
+         [&] { kCudaKernels.rotate_and_store(store, 0, heads); });
   const int64_t coded = 64, books = 2, of_book = 128, wide = 32;
   std::vector<float> x(coded * wide), book(books * of_book * wide), packed(books * of_book * wide),
       biases(books * of_book), sum(coded * wide);
