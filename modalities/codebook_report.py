@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from tokenmask.files import write_text_atomic, writing_atomically
+from tokenmask.modalities.principal import Parts, axes_of
 
 REPORT_FILE = "report.json"
 COUNTS_FILE = "counts.png"
 PERPLEXITY_FILE = "perplexity.png"
 
 _LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
+_MOST_SCORES = 1 << 21  # values of components that quantisers are fitted to, 16 MB
+_TOGETHER = 1 << 19  # of them, for which quantisers are fitted at a time
 _SAMPLES_PER_LEVEL = 8  # fewer fit the noise of the training items
 
 
@@ -255,10 +258,41 @@ class PcaCoder:
             return cls(mean, basis, [])
         scores = (centred @ basis).T.contiguous()
         del held, centred
-        counts = [n for n in _LEVELS if n == 1 or n * _SAMPLES_PER_LEVEL <= len(train)]
-        books = [_lloyd_max(scores, n) for n in counts]
-        errors = torch.stack([(scores - _quantise(scores, book)).square().mean(1) for book in books], 1)
-        chosen = _hand_out(errors, torch.tensor(counts).double().log2(), bits)
+        return cls._with_books(mean, basis, scores, bits)
+
+    @classmethod
+    def fit_parts(cls, parts: Parts, bits: float) -> Self:
+        """The same from more vectors than memory holds: axes of them all, quantisers of some drawn ones.
+
+        Args:
+            parts: all of them, [n, d] each, as often as it is called.
+            bits: for each vector.
+        """
+        mean, basis, count = axes_of(parts, int(bits) + 1)
+        if not basis.shape[1]:
+            return cls(mean, basis, [])
+        share, draw = _MOST_SCORES / (count * basis.shape[1]), torch.Generator().manual_seed(0)
+        scores = []
+        for part in parts():
+            some = part[torch.rand(len(part), generator=draw) < share] if share < 1 else part
+            scores.append((some.double() - mean) @ basis)
+        made = cls._with_books(mean, basis, torch.cat(scores).T.contiguous(), bits)
+        spent = [at for at, book in enumerate(made.books) if book.shape[1] > 1]  # others are left at their mean, 0
+        return cls(mean, basis[:, spent].contiguous(), [made.books[at] for at in spent])
+
+    @classmethod
+    def _with_books(cls, mean: Tensor, basis: Tensor, scores: Tensor, bits: float) -> Self:
+        """With quantisers for training values float64 [components, N]."""
+        counts = [n for n in _LEVELS if n == 1 or n * _SAMPLES_PER_LEVEL <= scores.shape[1]]
+        found: list[list[Tensor]] = []
+        losses: list[Tensor] = []
+        step = max(1, _TOGETHER // scores.shape[1])
+        for first in range(0, len(scores), step):  # a component does not depend on others
+            some = scores[first : first + step]
+            found.append([_lloyd_max(some, n) for n in counts])
+            losses.append(torch.stack([(some - _quantise(some, book)).square().mean(1) for book in found[-1]], 1))
+        books = [torch.cat(of_all) for of_all in zip(*found, strict=True)]
+        chosen = _hand_out(torch.cat(losses), torch.tensor(counts).double().log2(), bits)
         return cls(mean, basis, [books[n][i : i + 1] for i, n in enumerate(chosen)])
 
     def coded(self, items: Tensor) -> Tensor:

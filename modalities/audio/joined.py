@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from tokenmask.modalities.audio.mpeg import mp3_streams, past_tags
 from tokenmask.modalities.audio.view import View, let_go, search
+from tokenmask.modalities.riddles import Unfit
 
 _CAPTURE, _FIRST_PAGE = b"OggS", 2  # RFC 3533, section 6
 _FLAC_IN_OGG = b"\x7fFLAC"
@@ -62,7 +63,7 @@ def streams(path: str | Path, notes: list[str]) -> list[Stream]:
             begin = past_tags(data)
             word = int.from_bytes(data[begin : begin + 2], "big")
             if word & 0xFFF6 == 0xFFF0:  # a synchronisation word of MPEG with layer 0
-                raise ValueError("it is AAC (ADTS), which cannot be read here, not MP3")
+                raise Unfit("it is AAC (ADTS), which cannot be read here, not MP3")
             if data[begin : begin + 4] == b"fLaC":  # a tag that some programs put before it
                 return [Stream(View(path, [part]), b"fLaC") for part in _flac_behind_tags(data, begin)]
             found = mp3_streams(data, notes)
@@ -227,7 +228,7 @@ def _bare_flac(path: str | Path, data: mmap.mmap, start: int, stop: int) -> Stre
     Source: RFC 9639, section 10.1.
     """
     if not _ogg_flac(data, start, stop):
-        raise ValueError("its streams must be of one kind, but one of them is FLAC in Ogg; split it")
+        raise Unfit("its streams must be of one kind, but one of them is FLAC in Ogg; split it")
     parts: list[tuple[int, int]] = []
     place, kept, own = start, start, data[start + 14 : start + 18]
     while place + 27 <= stop:

@@ -5,7 +5,8 @@ Arrow: .wav, .flac or .ogg --AudioClip.load--> float32 samples, and back. Does n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -49,6 +50,7 @@ class AudioClip(Timed):
     )
     """Endings that are looked for in folders."""
 
+    asked: ClassVar[tuple[str, ...]] = ("channels",)
     view: ClassVar[str] = "tokenmask.report.views.sounds:Sounds"
 
     samples: Tensor
@@ -107,21 +109,38 @@ class AudioClip(Timed):
         return AudioClip(self.samples[:, first:stop].clone(), self.sample_rate_hz)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, *, channels: Sequence[str | int] | None = None) -> Self:
         """Reads WAV, FLAC, Ogg Vorbis, Opus, MP3 and what else libsndfile knows, to the end; see :mod:`.reading`.
 
+        Args:
+            path: of a sound file.
+            channels: numbers of those that are taken, from 1 as sound editors have them, in any order; None for all.
+
         Raises:
-            ValueError: no such file, no audio, damaged or empty, or samples that are not finite or beyond 65536 times
-                full scale.
+            ValueError: no such file, no audio, damaged or empty, samples that are not finite or beyond 65536 times
+                full scale, or a channel that is not there.
         """
         import soundfile
 
         if not path_of("path of a sound", path).is_file():
             raise ValueError(f"audio is read from a file, but {path} is none; check the path")
         try:
-            return cls(*read(path, MAX_SAMPLES), source=str(path))
+            clip = cls(*read(path, MAX_SAMPLES), source=str(path))
         except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
             raise ValueError(no_sound(path, error)) from error
+        return clip if channels is None else replace(clip, samples=clip.samples[clip._rows(channels)])
+
+    def _rows(self, channels: Sequence[str | int]) -> list[int]:
+        held = len(self.samples)
+        rows = [int(text) - 1 for one in channels if (text := str(one)).isascii() and text.isdigit()]
+        if not rows or len(rows) < len(channels) or not all(0 <= row < held for row in rows):
+            raise ValueError(
+                f"channels of a sound are numbers from 1, and {self.source} has {held}, got "
+                f"{', '.join(map(str, channels)) or 'none'}; name those that are there"
+            )
+        if len(set(rows)) < len(rows):
+            raise ValueError(f"each channel of {self.source} can be taken once, got {', '.join(map(str, channels))}")
+        return rows
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically.

@@ -17,6 +17,7 @@ from tokenmask.modalities.audio.joined import Stream, streams
 from tokenmask.modalities.audio.oddities import Oddities
 from tokenmask.modalities.audio.view import View
 from tokenmask.modalities.overheard import in_words, overheard
+from tokenmask.modalities.riddles import Unfit
 from tokenmask.telling import tell
 
 LOUDEST = 65536.0  # times full scale; floats that were scaled like 16-bit integers stay below
@@ -41,24 +42,19 @@ def read(path: str | Path, max_samples: int) -> tuple[Tensor, int]:
         ValueError: too long, streams of different kinds, or a sample beyond 65536 times full scale.
         soundfile.SoundFileError: not readable.
     """
-    import soundfile
-
     notes: list[str] = []
-    try:
-        with overheard() as lines:
-            parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
-    except soundfile.SoundFileError as error:
-        raise ValueError(str(error)) from error
+    with overheard() as lines:
+        parts = [_read_one(stream, max_samples, notes) for stream in streams(path, notes)]
     notes += [in_words(lines)] if lines else []
     kinds = sorted({(rate, samples.shape[1]) for samples, rate in parts})
     if len(kinds) > 1:
         held = " and ".join(f"{channels} channel(s) at {rate} Hz" for rate, channels in kinds)
-        raise ValueError(f"its {len(parts)} streams must be of one kind, but have {held}; split it")
+        raise Unfit(f"its {len(parts)} streams must be of one kind, but have {held}; split it")
     samples = np.concatenate([samples for samples, _ in parts]) if len(parts) > 1 else parts[0][0]
     if samples.size > max_samples:
-        raise ValueError(f"it has more than {max_samples} samples; cut it")
+        raise Unfit(f"it has more than {max_samples} samples; cut it")
     if not samples.size:
-        raise ValueError("it holds no samples")
+        raise Unfit("it holds no samples")
     rate = kinds[0][0]
     check_magnitude(samples, rate)
     odd = Oddities(samples.shape[1])
@@ -76,7 +72,7 @@ def _read_one(stream: Stream, max_samples: int, notes: list[str]) -> tuple[Any, 
 
     held = header(stream, notes)
     if held.frames * held.channels > max_samples and held.frames < UNKNOWN:
-        raise ValueError(f"it has {held.frames} x {held.channels} samples, more than {max_samples}; cut it")
+        raise Unfit(f"it has {held.frames} x {held.channels} samples, more than {max_samples}; cut it")
     if not held.forward:
         samples = _joined(blocks(stream, held), max_samples, held.channels)
         return samples, held.rate
@@ -191,7 +187,7 @@ def check_magnitude(samples: Any, rate: int, before: int = 0) -> None:
     if wrong.any():
         at = int(wrong.argmax())
         worst = samples[at][~(np.abs(samples[at]) <= LOUDEST)][0]
-        raise ValueError(
+        raise Unfit(
             f"its samples must be finite and up to {LOUDEST:g} times full scale (1), but one at "
             f"{(before + at) / rate:.3f} s is {worst:g}; repair or scale the recording"
         )

@@ -155,21 +155,25 @@ class AudioTokenizer(LearnedTokenizer):
             yield self._stream_from(waiting, math.ceil(frames / WINDOW), done, frames)
 
     @free_cores()
-    def encode_file(self, path: str | Path, *, show: Show = nothing_shown) -> TokenStream:
+    def encode_file(
+        self, path: str | Path, *, show: Show = nothing_shown, channels: Sequence[str] | None = None
+    ) -> TokenStream:
         """The codes of ``encode(AudioClip.load(path))``, from pieces: memory grows with the codes alone.
 
-        Files that are damaged, or have fewer samples than their header says, are read whole, see :func:`long_sound`.
+        Files that are damaged, or have fewer samples than their header says, are read whole, see :func:`long_sound`,
+        and so are those of which some channels are asked for.
 
         Args:
             path: of a sound file.
             show: called with seconds done and seconds in all.
+            channels: as of :meth:`AudioClip.load`.
 
         Raises:
             ValueError: as of :meth:`AudioClip.load`.
         """
-        sound, rate = long_sound(path), self.config.sample_rate_hz
+        sound, rate = None if channels else long_sound(path), self.config.sample_rate_hz
         if sound is None:
-            return self.encode(AudioClip.load(path))
+            return self.encode(AudioClip.load(path, channels=channels))
         tell_changes_of(str(path), sound.channels, sound.sample_rate_hz, rate, "this AudioTokenizer")
         parts: list[Tensor] = []
         for stream in self._stream_of_pieces(sound.at(rate)):

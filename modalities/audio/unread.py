@@ -10,6 +10,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from tokenmask.modalities.riddles import in_our_words
+
 _WAV = {
     **{0x0014: "G.723 ADPCM", 0x0028: "LRC", 0x0041: "G.728", 0x0042: "G.723.1", 0x0045: "G.726 ADPCM"},
     **{0x0050: "MPEG layer 2", 0x0061: "Duck ADPCM", 0x0064: "G.726 ADPCM", 0x0065: "G.722 ADPCM", 0x0083: "G.729"},
@@ -27,6 +29,16 @@ _AIFC_READ = (
     *(b"NONE", b"sowt", b"twos", b"in24", b"in32", b"ni24", b"42ni", b"23ni", b"fl32", b"FL32", b"fl64", b"FL64"),
     *(b"ulaw", b"ULAW", b"alaw", b"ALAW", b"ima4", b"GSM ", b"DWVW", b"raw "),
 )
+_LIBSNDFILE = (  # what it says, and what it means
+    ("Format not recognised", "it does not begin as a sound does that is known here, or its header is damaged"),
+    ("No 'data' chunk", "its samples are missing, or cannot be found behind a damaged header"),
+    ("flac decoder", "its FLAC frames are damaged, or cut short"),
+    ("Channel count is zero", "its header names no channels"),
+    ("channel", "its header names more channels than can be"),
+    ("unimplemented", "its header names a coding that is not known here, or is damaged"),
+    ("unsupported", "its header names a coding that is not known here, or is damaged"),
+)
+_OTHERWISE = "its header is damaged, or cut short"
 _CAF_READ = (b"lpcm", b"ulaw", b"alaw", b"alac")
 
 
@@ -36,7 +48,7 @@ def no_sound(path: str | Path, error: Exception) -> str:
     if coding:
         old, new = shlex.quote(Path(path).name), shlex.quote(f"{Path(path).stem}.flac")
         return f"{path} must be sound that libsndfile reads, but holds {coding}; convert it, with ffmpeg -i {old} {new}"
-    reason = " ".join(str(error).split())
+    reason = in_our_words(error, _LIBSNDFILE, _OTHERWISE)
     return f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
 
 

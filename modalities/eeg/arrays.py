@@ -5,7 +5,9 @@ Arrow: arrays of an archive --**read_arrays**--> microvolts, a rate, names. Does
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -14,11 +16,13 @@ from torch import Tensor
 from tokenmask.arguments import above_zero
 from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf_header import microvolts as microvolts_in
+from tokenmask.modalities.riddles import ARRAYS, Unfit, in_our_words
 
 NEEDED = ("samples", "sample_rate_hz", "channels")
 SCALE = "microvolts_per_count"
-SESSION = "session"  # what a recording knows of its circumstances, beside its samples
 """Array of one number, or of one a channel, by which integers are multiplied."""
+
+SESSION = "session"  # what a recording knows of its circumstances, beside its samples
 
 _QUIET, _LOUD = 0.05, 1e5  # microvolts of the largest sample; what is beyond is hardly in microvolts
 
@@ -35,6 +39,31 @@ class Arrays(NamedTuple):
     samples: Tensor
     sample_rate_hz: float
     channels: tuple[str, ...]
+
+
+def unpacked(path: Path, most: int) -> dict[str, Any]:
+    """The arrays of a .npz file by name; of those that mean nothing here the names alone.
+
+    Args:
+        path: of the file.
+        most: samples that it may hold.
+
+    Raises:
+        ValueError: damaged, too large, or no such file.
+    """
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size, held = sum(entry.file_size for entry in archive.infolist()), archive.namelist()
+        if size > 4 * most + (1 << 20):
+            raise Unfit(f"it unpacks to more than {most} samples; split it")
+        if double := sorted({one for one in held if held.count(one) > 1}):
+            raise Unfit(f"it holds {', '.join(double)} twice; save it again with each array once")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] if name in (*NEEDED, SCALE, SESSION) else None for name in file}
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds; all mean a damaged file
+        raise Unfit(in_our_words(error, ARRAYS, "it is damaged, or cut short")) from error
 
 
 def read_arrays(file: Mapping[str, Any], notes: list[str], voltages: str | None = None) -> Arrays:

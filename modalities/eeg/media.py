@@ -21,7 +21,7 @@ from torch import Tensor
 from tokenmask.arguments import above_zero, names, path_of, string, tensor_of
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
-from tokenmask.modalities.eeg.arrays import read_arrays, without_a_wave
+from tokenmask.modalities.eeg.arrays import SESSION, read_arrays, unpacked, without_a_wave
 from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf_header import microvolts
 from tokenmask.modalities.eeg.edf_write import write_edf
@@ -62,7 +62,7 @@ class EegRecording(Timed):
     written_suffixes: ClassVar[tuple[str, ...]] = (".edf", ".npz", ".safetensors")
     """Endings that can be written; the first if none is asked for."""
 
-    asked: ClassVar[tuple[str, ...]] = ("voltages",)
+    asked: ClassVar[tuple[str, ...]] = ("channels", "voltages")
     view: ClassVar[str] = "tokenmask.report.views.recordings:Recordings"
 
     samples: Tensor
@@ -127,7 +127,7 @@ class EegRecording(Timed):
     # Files ------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str | Path, *, voltages: str | None = None) -> Self:
+    def load(cls, path: str | Path, *, channels: Sequence[str] | None = None, voltages: str | None = None) -> Self:
         """Reads .edf (European Data Format), .bdf (24 bits), and what :meth:`save` wrote as .npz or .safetensors.
 
         Of EDF and BDF files the signals measured in volts are taken that have the rate of the EEG; their "EEG " prefix
@@ -137,14 +137,24 @@ class EegRecording(Timed):
 
         Args:
             path: of the file.
+            channels: names of those that are taken, as of :meth:`select`; None for all.
             voltages: what its numbers are, "uV", "mV", "nV" or "V", where the file does not say it or is wrong: of
                 EDF and BDF files that of electrodes, and of signals without a unit.
 
         Raises:
-            ValueError: no such file, another format, a damaged file, a gap in an EDF+D file, or voltages of another
-                kind. TypeError: voltages that are no word.
+            ValueError: no such file, another format, a damaged file, a gap in an EDF+D file, voltages of another
+                kind, or a channel that is not there. TypeError: voltages that are no word.
         """
-        path, voltages = path_of("path of a recording", path), check_voltages(voltages)
+        recording = cls._load(path_of("path of a recording", path), check_voltages(voltages))
+        if channels is None:
+            return recording
+        try:
+            return recording.select(channels)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def _load(cls, path: Path, voltages: str | None) -> Self:
         if not path.is_file():
             raise ValueError(f"a recording is read from a file, but {path} is none; check the path")
         readers = {".edf": cls._read_edf, ".bdf": cls._read_edf, ".npz": cls._read_npz}
@@ -211,25 +221,16 @@ class EegRecording(Timed):
 
     @classmethod
     def _read_npz(cls, path: Path, notes: list[str], voltages: str | None) -> Self:
-        import numpy as np
-
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > 4 * MAX_SAMPLES + (1 << 20):
-                raise ValueError(f"it unpacks to more than {MAX_SAMPLES} samples; split it")
-            held_names = archive.namelist()
-        if double := sorted({one for one in held_names if held_names.count(one) > 1}):
-            raise ValueError(f"it holds {', '.join(double)} twice; save it again with each array once")
-        with np.load(path, allow_pickle=False) as file:
-            held = read_arrays(file, notes, voltages)
-            session = None
-            if "session" in file:
-                try:
-                    session = Session.from_json(json.loads(str(file["session"])))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    raise ValueError(
-                        f"its session must be JSON as it is saved, but is not ({error!r}); save it without"
-                    ) from error
-            return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
+        arrays = unpacked(path, MAX_SAMPLES)
+        held, session = read_arrays(arrays, notes, voltages), None
+        if SESSION in arrays:
+            try:
+                session = Session.from_json(json.loads(str(arrays[SESSION])))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"its session must be JSON as it is saved, but is not ({error!r}); save it without"
+                ) from error
+        return cls(held.samples, held.sample_rate_hz, held.channels, session=session, source=str(path))
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the suffix names, atomically; .npz and .safetensors lose nothing, .edf has 16 bits.
@@ -288,7 +289,7 @@ class EegRecording(Timed):
         assert made is not None  # a recording has a channel or more
         return replace(self, samples=made, sample_rate_hz=rate_hz, stream=None)
 
-    def select(self, channels: Sequence[str]) -> EegRecording:
+    def select(self, channels: Sequence[str]) -> Self:
         """Some of the channels, in the order asked for; names without regard to case, "EEG " and reference.
 
         Raises:

@@ -109,22 +109,29 @@ class EegTokenizer(LearnedTokenizer):
 
     @free_cores()
     @torch.no_grad()
-    def encode_file(self, path: str | Path, *, show: Show = nothing_shown, voltages: str | None = None) -> TokenStream:
+    def encode_file(
+        self,
+        path: str | Path,
+        *,
+        show: Show = nothing_shown,
+        channels: Sequence[str] | None = None,
+        voltages: str | None = None,
+    ) -> TokenStream:
         """The codes of ``encode(EegRecording.load(path))``, channel by channel: in the memory that one of them needs.
 
-        Files of other formats than EDF and BDF are read whole.
+        Files of other formats than EDF and BDF, and those of which some channels are asked for, are read whole.
 
         Args:
             path: of a recording.
             show: called with seconds done and seconds in all, each channel in its turn a share of them.
-            voltages: see :meth:`EegRecording.load`.
+            channels, voltages: see :meth:`EegRecording.load`.
 
         Raises:
             ValueError: as of :meth:`EegRecording.load`.
         """
         path = Path(path)
-        if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
-            return self.encode(EegRecording.load(path, voltages=voltages))
+        if channels or path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
+            return self.encode(EegRecording.load(path, channels=channels, voltages=voltages))
         rows = FileRows(path, self.config.sample_rate_hz, voltages)
         names, seconds = rows.channels, rows.seconds
         if rows.file_rate_hz != self.config.sample_rate_hz:

@@ -87,8 +87,8 @@ def _chunks(path: Path) -> dict[bytes, bytes]:
 
 
 def white_is_zero(picture: Any) -> bool:
-    """Whether 16-bit grey of a TIFF file is stored upside down; Pillow turns 8 bits, but not these."""
-    return bool(picture.mode.startswith("I;16") and _tags(picture).get(_PHOTOMETRIC) == 0)
+    """Whether grey of 16 bits or floats of a TIFF file are stored upside down; Pillow turns 8 bits, but not these."""
+    return bool((picture.mode.startswith("I;16") or picture.mode == "F") and _tags(picture).get(_PHOTOMETRIC) == 0)
 
 
 def has_signed_bytes(picture: Any) -> bool:

@@ -25,11 +25,14 @@ from tokenmask.modalities.image.chunks import (
     colours_told,
     extra_bands,
     has_signed_bytes,
-    read_wide_planes,
     spare_bytes,
     white_is_zero,
 )
+from tokenmask.modalities.image.damage import doubts_of
+from tokenmask.modalities.image.deep import double_floats, load_deep, nearest, white_of
+from tokenmask.modalities.image.unread import no_picture
 from tokenmask.modalities.overheard import in_words, overheard
+from tokenmask.modalities.riddles import Unfit, in_our_words
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 
@@ -107,11 +110,11 @@ class Image(Medium):
         profile, name = picture.info.get("icc_profile"), str(getattr(picture, "filename", ""))
         signed = picture.mode == "I" and picture.format == "TIFF"  # unsigned 16 bits are another mode
         if has_signed_bytes(picture):
-            raise ValueError("its pixels are integers of 8 bits with a sign, where black and white are not known")
-        turned, clear = white_is_zero(picture), picture.info.get("transparency")
+            raise Unfit("its pixels are integers of 8 bits with a sign, where black and white are not known")
+        turned, clear, white = white_is_zero(picture), picture.info.get("transparency"), white_of(picture)
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
-            picture = _eight_bits(picture, signed, turned, clear, name)
+            picture = _eight_bits(picture, signed, turned, clear, white, name)
         if profile:
             picture = _to_srgb(picture, profile, name)
         elif picture.mode == "CMYK":
@@ -166,16 +169,18 @@ class Image(Medium):
             overheard() if Path(path).suffix.lower() in (".tif", ".tiff") else contextlib.nullcontext(lines)
         )  # libtiff prints
         try:
-            with heard as lines, _long_texts(), pillow.open(path) as picture:
+            with heard as lines, _long_texts(), double_floats(), pillow.open(path) as picture:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     spare = spare_bytes(picture, path)
-                    read_wide_planes(picture)
-                    picture.load()
+                    load_deep(picture, path)
                     made, told = colours_told(path)
                     if made and picture.mode != "1":  # black and white are the same in all of them
                         picture.info["icc_profile"] = made
+                    doubts = doubts_of(path, picture)
                     image = replace(cls.from_pillow(picture), source=str(path))
+                    if doubts:
+                        tell(f"{path} may be damaged ({doubts}): look at it, or export it again")
                     if told:
                         tell(
                             f"{path} says that its colours are no sRGB ({', '.join(told)}), but is taken as sRGB: "
@@ -196,11 +201,7 @@ class Image(Medium):
             struct.error,
             pillow.DecompressionBombError,
         ) as error:
-            reason = " ".join(str(error).split()) or "it asks for more memory than there is"
-            reason += f", {in_words(lines)}" if lines else ""
-            raise ValueError(
-                f"{path} must be a whole image file, but cannot be read ({reason}); export it again"
-            ) from error
+            raise ValueError(no_picture(path, error, MAX_PIXELS, in_words(lines))) from error
         if image is not None:
             if lines:
                 tell(f"{path} is damaged: {in_words(lines)}")
@@ -274,7 +275,7 @@ def moves(path: str | Path) -> bool:
 # Kinds of pixels ------------------------------------------------------------------------------------------------------
 
 
-def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, name: str) -> Any:
+def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, white: int, name: str) -> Any:
     """Grey of 16 bits or floats as grey of 8 bits; ValueError where black and white are not known.
 
     Floats up to 255 that are all whole, or above what light beyond white reaches in pictures, are 0 to 255.
@@ -284,6 +285,7 @@ def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, name: str)
         signed: whether integers may have a sign.
         turned: whether 0 is white.
         clear: the grey of 16 bits that is transparent and becomes white, if it is a number.
+        white: the largest grey that integers may have.
         name: of the file.
     """
     from PIL import Image as pillow
@@ -299,21 +301,22 @@ def _eight_bits(picture: Any, signed: bool, turned: bool, clear: Any, name: str)
             "to 255 (white)"
         )
         grey = deep.double().round()
-    elif kind == "I" and not signed and 0 <= low <= high <= 65535:
-        if 0 < high * 16 <= 65535:
+    elif kind == "I" and not signed and 0 <= low <= high <= white:
+        if 0 < high * 16 <= white:
             tell(
-                f"the brightest pixel of {name or 'a picture'} is {high:.0f} of 65535, so that it is dark; if its "
+                f"the brightest pixel of {name or 'a picture'} is {high:.0f} of {white}, so that it is dark; if its "
                 f"pixels have fewer bits ({int(high).bit_length()}), scale them"
             )
-        grey = 255 - deep // 257 if turned else deep // 257
+        grey = nearest(deep.long(), white)
         if isinstance(clear, int):
             grey = grey.masked_fill(deep == clear, 255)
     else:
         held = "floats" if kind == "F" else "integers with a sign or 32 bits"
-        raise ValueError(
+        raise Unfit(
             f"its pixels are {held} from {low:g} to {high:g}, where 8 or 16 bits or floats from 0 to 1 or "
             "to 255 are known"
         )
+    grey = 255 - grey if turned else grey
     return pillow.frombytes("L", picture.size, grey.to(torch.uint8).numpy().tobytes())
 
 
@@ -339,7 +342,7 @@ def _to_srgb(picture: Any, profile: bytes, name: str) -> Any:
         transform = _transform(profile, picture.mode)
         return picture if transform is None else ImageCms.applyTransform(picture, transform)
     except (ImageCms.PyCMSError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_our_words(error, (), "it is damaged, or meant for other pixels")
         tell(
             f"the colour profile of {name or 'a picture'} ({picture.mode}, {picture.width} x {picture.height}) cannot "
             f"be used ({reason}); its pixels are taken as sRGB"
@@ -353,7 +356,7 @@ def _grey_to_srgb(picture: Any, profile: bytes) -> Any:
 
     red, green, blue = (picture.getchannel(letter) for letter in "RGB")
     if not red.tobytes() == green.tobytes() == blue.tobytes():
-        raise ValueError("it is one of grey, and the pixels are colours")
+        raise Unfit("it is one of grey, and the pixels are colours")
     transform = _transform(profile, "L")
     shown: Any = red.convert("RGB") if transform is None else ImageCms.applyTransform(red, transform)
     if picture.mode == "RGBA":

@@ -7,7 +7,8 @@ Does not know: shared ids, models, other modalities.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -18,6 +19,7 @@ from tokenmask.modalities.codebook_report import PcaCoder, code_usage, psnr_db
 from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.image.fit import image_fitting, sized
 from tokenmask.modalities.image.joining import joined
+from tokenmask.modalities.image.kept_pixels import KeptPixels
 from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
 from tokenmask.modalities.keeping import kept
@@ -27,7 +29,8 @@ from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, look_again, one_thread
 from tokenmask.tokenizer import check_media, check_stream
 
-_BASELINE_NUMBERS, _BASELINE_ITEMS = 1 << 22, 256  # of the images for the baseline together; images in any case
+_BASELINE_NUMBERS = 1 << 22  # of the images for the baseline together, up to which they are held as floats
+_TILE = 32  # pixels of a side of tiles whose principal components can be found for any number of images
 _AT_ONCE = 256  # images that are judged together
 _TOGETHER = 1 << 16  # pixels that go through the network at once, at least two images
 
@@ -144,9 +147,9 @@ class ImageTokenizer(LearnedTokenizer):
 
         Args:
             items: held-out images.
-            train_items: images for the baseline to learn from, those the tokenizer learned from; of more than 2^22
-                numbers together (1365 images of 32 x 32 pixels; 256 of any size) every n-th image is used, so that the
-                baseline takes some 100 MB of memory. Without them there is no ``pca_psnr_db``.
+            train_items: images for the baseline to learn from, those the tokenizer learned from. More than 2^22 numbers
+                together (1365 images of 32 x 32 pixels) are gone through part by part, in some 200 MB of memory for
+                32 x 32 pixels, 400 MB for 64 x 64. Without them there is no ``pca_psnr_db``.
 
         Returns:
             psnr_db, the mean over images; codes_used_share and perplexity over the items; bits_per_image; and
@@ -155,28 +158,26 @@ class ImageTokenizer(LearnedTokenizer):
         """
         if not items:
             raise ValueError("evaluate needs at least one image, got none")
-        baseline = self._baseline(train_items) if train_items else None
+        baseline = self._baseline(train_items) if train_items else []
         codes: list[Tensor] = []
-        psnr = {"psnr_db": 0.0, "whole": 0.0, "patches": 0.0}  # sums over images
+        psnr, coded = 0.0, [0.0] * len(baseline)  # sums over images
         for first in range(0, len(items), _AT_ONCE):
             part = items[first : first + _AT_ONCE]
             streams = self.encode_many(part)
             codes += [stream.codes for stream in streams]
             originals = torch.stack([sized(item, self.config).pixels for item in part])
-            copies = {"psnr_db": torch.stack([image.pixels for image in self.decode_many(streams)])}
-            if baseline is not None:
-                copies |= {name: one(originals).round().clamp(0, 255) for name, one in baseline.items()}
-            for name, made in copies.items():
-                psnr[name] += psnr_db(originals, made) * len(part)
+            psnr += psnr_db(originals, torch.stack([image.pixels for image in self.decode_many(streams)])) * len(part)
+            for number, one in enumerate(baseline):
+                coded[number] += psnr_db(originals, one(originals).round().clamp(0, 255)) * len(part)
         share, perplexity = code_usage(torch.stack(codes), self.config.codes)
         figures = {
-            "psnr_db": psnr["psnr_db"] / len(items),
+            "psnr_db": psnr / len(items),
             "codes_used_share": share,
             "perplexity": perplexity,
             "bits_per_image": self._bits,
         }
-        if baseline is not None:
-            figures["pca_psnr_db"] = max(psnr["whole"], psnr["patches"]) / len(items)
+        if baseline:
+            figures["pca_psnr_db"] = max(coded) / len(items)
         return figures
 
     @property
@@ -184,20 +185,25 @@ class ImageTokenizer(LearnedTokenizer):
         """Of an image."""
         return (self.config.size // self.config.stride) ** 2 * math.log2(self.config.codes)
 
-    def _baseline(self, train_items: Sequence[Image]) -> dict[str, Callable[[Tensor], Tensor]]:
-        """Coders of pixels uint8 [N, size, size, 3] by principal components: of whole images, and of their patches."""
-        most = max(_BASELINE_ITEMS, _BASELINE_NUMBERS // (3 * self.config.size**2))
-        fewer = train_items[:: -(-len(train_items) // most)]
-        train = torch.stack([sized(item, self.config).pixels for item in fewer])
-        side, stride = self.config.size // self.config.stride, self.config.stride
-        whole = PcaCoder.fit(train.flatten(1), self._bits)
-        patches = PcaCoder.fit(_patches(train, stride), self._bits / side**2)
-
-        def patched(pixels: Tensor) -> Tensor:
-            coded = patches.coded(_patches(pixels, stride)).view(-1, side, side, stride, stride, 3)
-            return coded.transpose(2, 3).reshape(pixels.shape)
-
-        return {"whole": lambda pixels: whole.coded(pixels.flatten(1)).view(pixels.shape), "patches": patched}
+    def _baseline(self, train_items: Sequence[Image]) -> list[Callable[[Tensor], Tensor]]:
+        """Coders of pixels uint8 [N, size, size, 3] by principal components: of whole images, of patches, and of tiles
+        between both where there are too many images for components of all their sizes."""
+        size, stride = self.config.size, self.config.stride
+        train = KeptPixels(len(train_items), size)
+        for number, item in enumerate(train_items):
+            train.put(number, sized(item, self.config).pixels)
+        few = math.prod(train.shape) <= _BASELINE_NUMBERS
+        sides = [side for side in range(stride, size + 1, stride) if not size % side]
+        middle = max(side for side in sides if side <= max(_TILE, stride))
+        coders: list[Callable[[Tensor], Tensor]] = []
+        for side in sorted({stride, size} if few else {stride, middle, size}):
+            bits = self._bits / (size // side) ** 2
+            if few:
+                coder = PcaCoder.fit(_patches(train.of(range(len(train))), side), bits)
+            else:
+                coder = PcaCoder.fit_parts(partial(_patches_of, train, side), bits)
+            coders.append(partial(_coded, coder, side))
+        return coders
 
     @classmethod
     @one_thread()
@@ -243,6 +249,17 @@ class ImageTokenizer(LearnedTokenizer):
             config,
             task.run("image tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
         )
+
+
+def _coded(coder: PcaCoder, side: int, pixels: Tensor) -> Tensor:
+    """Pixels [N, size, size, 3] whose patches a coder codes and decodes, float64."""
+    many = pixels.shape[1] // side
+    coded = coder.coded(_patches(pixels, side)).view(-1, many, many, side, side, 3)
+    return coded.transpose(2, 3).reshape(pixels.shape)
+
+
+def _patches_of(images: KeptPixels, side: int) -> Iterator[Tensor]:
+    return (_patches(part, side) for part in images.parts())
 
 
 def _patches(images: Tensor, stride: int) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import from_matrix, to_matrix, turn
+from tokenmask.modalities.riddles import ARRAYS, in_our_words
 
 RATE_HZ, FEATURES = 20.0, 263
 _UNREADABLE = (  # what NumPy raises over a damaged header
@@ -48,7 +49,7 @@ def load_npy(path: str | Path) -> MotionClip:
     try:
         values = np.load(path, allow_pickle=False)
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split())
+        reason = in_our_words(error, ARRAYS, "it is damaged, or cut short")
         raise ValueError(f"{path} must be an array of NumPy, but cannot be read ({reason}); save it again") from error
     features = values.ndim == 2 and values.shape[1] == FEATURES
     if not len(values) or not (features or values.shape[1:] == (len(NAMES), 3)) or values.dtype.kind != "f":

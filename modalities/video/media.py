@@ -7,7 +7,6 @@ Does not know: codes, networks.
 from __future__ import annotations
 
 import math
-import re
 import struct
 import tempfile
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
+from tokenmask.modalities.image.unread import pixels_announced, why_no_picture
 from tokenmask.modalities.overheard import in_words, overheard
+from tokenmask.modalities.riddles import in_our_words
 from tokenmask.modalities.video.announced import impossible_length
 from tokenmask.modalities.video.display import mirrored_axes
 from tokenmask.modalities.video.edits import shown_part, without_edits
@@ -42,13 +43,14 @@ _UNSAID = 100  # milliseconds of a frame that does not say how long it is on, as
 _EARLY = 1e-4  # seconds below zero that are no rounding
 _ROUNDED = 1e-3  # seconds by which the length of an edit may be rounded
 _NO_TIME = 1e9  # seconds; decord has a large number below zero for frames without a time
-_SOURCE_LINE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # where decord says that it failed
-_PLAIN = {  # words of decord, and what they mean
-    "Check failed": "one of its frames is damaged",
-    "av_read_frame": "one of its frames is damaged",
-    "Error reading": "it does not begin as a film does, or its index is missing",
-    "Failed to measure duration": "it does not say how many frames it has",
-}
+_MEANINGS = (  # words of decord, and what they mean
+    ("Check failed", "one of its frames is damaged"),
+    ("av_read_frame", "one of its frames is damaged"),
+    ("Error reading", "it does not begin as a film does, or its index is missing"),
+    ("Failed to measure duration", "it does not say how many frames it has"),
+    ("codec", "its codec is not known here, or its header is damaged"),
+)
+_OTHERWISE = "its header or its frames are damaged"
 _PILLOW = (".gif", ".webp")
 
 
@@ -309,7 +311,12 @@ def _read_animation(path: Path) -> tuple[Tensor, float]:
                 frames.append(Image.from_pillow(frame.copy()).pixels)
                 durations.append(round(film.info.get("duration", 0)))
     except (OSError, SyntaxError, EOFError, IndexError, struct.error, pillow.DecompressionBombError) as error:
-        raise _broken(path, error) from error
+        if pixels := pixels_announced(error):
+            raise ValueError(
+                f"a video may have up to {MAX_PIXELS} pixels in all frames, but {path} announces {pixels} in one; cut "
+                "or shrink it first"
+            ) from error
+        raise _broken(path, why_no_picture(path, error)) from error
     if len(frames) > 1 and (unsaid := durations.count(0)):
         tell(f"{path} does not say how long {unsaid} of its {len(frames)} frames are on; a tenth of a second is taken")
     ends = [end / 1000 for end in accumulate(one or _UNSAID for one in durations)]
@@ -340,9 +347,8 @@ def _check_size(path: Path, count: int, height: int, width: int) -> None:
         )
 
 
-def _broken(path: Path, why: object) -> ValueError:
-    reason = _SOURCE_LINE.sub("", " ".join(str(why).split()))[:200]
-    reason = next((plain for words, plain in _PLAIN.items() if words in reason), reason)
+def _broken(path: Path, why: str | Exception) -> ValueError:
+    reason = why if isinstance(why, str) else in_our_words(why, _MEANINGS, _OTHERWISE)
     return ValueError(f"{path} must be a whole video file, but cannot be read ({reason}); export it again")
 
 

@@ -1,7 +1,8 @@
-"""--up and --units: what BVH files do not say, given to the commands that read them."""
+"""--up, --units and --channel: what files do not say, or which of them is meant, given to the commands that read."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,9 @@ from tokenmask.cli.parser import make_parser
 from tokenmask.cli.sources import Medium, digest, media
 from tokenmask.corpus import Corpus, Item
 from tokenmask.demo import items
+from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.eeg import EegRecording
+from tokenmask.modalities.image import Image
 from tokenmask.modalities.motion import MotionClip, load_bvh, save_bvh
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import load_tokenizer
@@ -74,9 +77,79 @@ def test_voltages_are_those_that_are_named(tmp_path, call, refusal):
     assert "--voltages says how recordings are read, but these data hold none; leave it away" in refusal(*motions)
 
 
+def test_what_is_edited_is_read_as_the_command_says(tmp_path, call, refusal):
+    """By the model that ships: a file without a unit is refused with what to do, which can be done."""
+    from tests.modalities.test_edf_headers import WAVE, edf
+
+    edf(tmp_path / "a.edf", unit=b"", limits=(b"-.5", b".5", b"-32767", b"32767"))
+    words = ("edit", tmp_path / "a.edf", "--regenerate", "5:6", "--steps", 2, "--out", tmp_path / "b.npz")
+    assert "where they are voltages, say their unit with --voltages UNIT" in refusal(*words)
+    assert "--units says how motions are read, but these data hold none" in refusal(*words, "--units", "inches")
+    assert call(*words, "--voltages", "mV") == 0
+    made = EegRecording.load(tmp_path / "b.npz").samples[0]
+    assert (made[:512] - torch.from_numpy(WAVE)[:512].float()).abs().max() < 500 / 32767  # what is kept
+
+
 def test_how_media_are_read_is_part_of_what_they_are(tmp_path):
     """A run that was begun with other options is another one."""
     (tmp_path / "a.bvh").write_text(foreign.bvh(4))
     plain, asked = (Loader(MotionClip, tmp_path / "a.bvh", options=one) for one in ((), (("up", "z"),)))
     assert digest([Item("a", {"motion": plain})]) != digest([Item("a", {"motion": asked})])
     assert asked().skeleton.offsets[2] == pytest.approx((0.1, 0.0, 0.09))  # (10, -9, 0) cm with z up
+
+
+def test_one_channel_of_a_sound_is_taken_by_number(tmp_path, call):
+    draw = np.random.default_rng(0)
+    left, right = draw.normal(0, 0.1, (2, 16000)).astype(np.float32)
+    AudioClip(np.stack([left, right]), 16000).save(tmp_path / "a.wav")
+    taken = AudioClip.load(tmp_path / "a.wav", channels=["2"])
+    assert np.array_equal(np.asarray(taken), right[None]) and len(AudioClip.load(tmp_path / "a.wav").samples) == 2
+    assert np.array_equal(np.asarray(AudioClip.load(tmp_path / "a.wav", channels=[2, 1])), np.stack([right, left]))
+    for wrong in (["3"], ["0"], ["left"], [], ["1", "1"], ["²"]):
+        with pytest.raises(ValueError, match=r"a\.wav"):
+            AudioClip.load(tmp_path / "a.wav", channels=wrong)
+    codes = {}
+    for name, words in {"one": ["--channel", 2], "mixed": []}.items():
+        assert (
+            call(
+                "encode", tmp_path / "a.wav", "--tokenizer", MOTION.with_name("audio"), "--out", tmp_path / name, *words
+            )
+            == 0
+        )
+        (file,) = (tmp_path / name).iterdir()
+        codes[name] = TokenStream.load(file).codes
+    tokenizer = load_tokenizer(MOTION.with_name("audio"))
+    assert torch.equal(codes["one"], tokenizer.encode(AudioClip(right[None], 16000)).codes)
+    assert torch.equal(codes["mixed"], tokenizer.encode(AudioClip(np.stack([left, right]), 16000)).codes)
+    assert not torch.equal(codes["one"], codes["mixed"])
+
+
+def test_electrodes_of_a_recording_are_taken_by_name(tmp_path, call):
+    draw = np.random.default_rng(0)
+    whole = EegRecording(draw.normal(0, 30, (3, 2560)).astype(np.float32), 256.0, ("Fp1", "Cz", "O2"))
+    whole.save(tmp_path / "a.npz")
+    taken = EegRecording.load(tmp_path / "a.npz", channels=("o2", "EEG Fp1-REF"))
+    assert taken.channels == ("O2", "Fp1") and torch.equal(taken.samples, whole.samples[[2, 0]])
+    with pytest.raises(ValueError, match=r"a\.npz: channels must be among Fp1, Cz, O2, got Pz"):
+        EegRecording.load(tmp_path / "a.npz", channels=["Pz"])
+    data = ("--tokenizer", MOTION.with_name("eeg"), "--out", tmp_path / "tokens", "--channel", "Cz")
+    assert call("encode", tmp_path / "a.npz", *data) == 0
+    (file,) = (tmp_path / "tokens").iterdir()
+    assert TokenStream.load(file).codes.shape[0] == 1 and TokenStream.load(file) == load_tokenizer(
+        MOTION.with_name("eeg")
+    ).encode(whole.select(["Cz"]))
+
+
+def test_channels_of_data_without_any_are_told(tmp_path, refusal):
+    Image(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    said = refusal(
+        "encode",
+        tmp_path / "a.png",
+        "--tokenizer",
+        MOTION.with_name("image"),
+        "--out",
+        tmp_path / "t",
+        "--channel",
+        "1",
+    )
+    assert "--channel says of which channels sounds and recordings are read, but these data hold none" in said

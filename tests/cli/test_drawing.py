@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 import tokenmask as tm
 from tokenmask.run import load
@@ -189,3 +190,14 @@ def test_lines_are_words_of_the_text_and_not_of_its_labels(tmp_path, call):
     alone = tm.load().generate("image", [{"text": "sun"}, {"text": "pizza"}], steps=1)
     for number, one in enumerate(alone):
         assert tm.Image.load(tmp_path / f"p-{number}.png") == one
+
+
+def test_prompts_that_leave_nothing_to_fill_are_told_once(run, tmp_path, call, capsys):
+    """They are looked at before they are drawn, which is no second reason to tell of them."""
+    tm.Image(torch.zeros(32, 32, 3, dtype=torch.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "p.jsonl").write_text('{"image": "a.png"}\n{"text": "sun"}\n{"image": "a.png", "text": "sun"}\n')
+    words = ("generate", "image", "--run", run.folder, "--steps", 1, "--out", tmp_path / "o", "--prompts")
+    with pytest.warns(UserWarning) as told:
+        assert call(*words, tmp_path / "p.jsonl") == 0
+    said = [str(one.message) for one in told if "nothing is to be filled" in str(one.message)]
+    assert len(said) == 1 and said[0].startswith("nothing is to be filled in 2 of 3 requests: ")

@@ -15,11 +15,13 @@ import pytest
 import torch
 from PIL import Image as pillow
 
+from tokenmask.modalities.codebook_report import psnr_db
 from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
 from tokenmask.modalities.image import media as picture_module
 from tokenmask.modalities.image import tokenizer as image
 from tokenmask.modalities.image.network import to_network
 from tokenmask.modalities.learned import doubled, stored
+from tokenmask.modalities.principal import axes_of
 from tokenmask.tensor_files import load_tensors
 from tokenmask.tokenizer import stream_of
 
@@ -300,24 +302,39 @@ def test_the_package_says_how_it_must_be_imported() -> None:
     assert "must be imported as tokenmask.modalities, got modalities" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("size", "there", "taken"), [(32, 1365, 1365), (32, 1366, 683), (32, 8000, 1334), (128, 600, 200)]
-)
-def test_the_baseline_learns_from_a_bounded_number_of_pixels(
-    monkeypatch: pytest.MonkeyPatch, size: int, there: int, taken: int
+def test_the_baseline_learns_from_all_images_however_many(
+    monkeypatch: pytest.MonkeyPatch, held_out_emoji: list[Image]
 ) -> None:
-    seen: list[tuple[int, ...]] = []
-
-    class Seen:
-        @staticmethod
-        def fit(train: torch.Tensor, bits: float) -> None:
-            seen.append(tuple(train.shape))
-
-    monkeypatch.setattr(image, "PcaCoder", Seen)
-    config = ImageTokenizerConfig(size=size, width=16, codes=16)
-    one = Image(torch.zeros(size, size, 3, dtype=torch.uint8))
+    """Of five kinds of pictures, all of one kind stand at places that every second one of them would leave out."""
+    draw = torch.Generator().manual_seed(0)
+    kinds = torch.randint(0, 256, (5, 16, 16, 3), generator=draw).double()
+    shares = torch.rand(400, 5, generator=draw, dtype=torch.float64)
+    shares[::2, 0] = 0
+    pixels = torch.einsum("nk,khwc->nhwc", shares / 2.5, kinds).round().clamp(0, 255).to(torch.uint8)
+    images = [Image(one) for one in pixels]
     bare = ImageTokenizer.__new__(ImageTokenizer)
-    bare.config = config
-    bare._baseline([one] * there)
-    side = size // config.stride
-    assert seen == [(taken, 3 * size**2), (taken * side**2, 3 * config.stride**2)]
+    bare.config = ImageTokenizerConfig(size=16, width=16, codes=16)
+
+    def coded(train: list[Image], bound: int) -> list[float]:
+        monkeypatch.setattr(image, "_BASELINE_NUMBERS", bound)
+        return [psnr_db(pixels, one(pixels).round().clamp(0, 255)) for one in bare._baseline(train)]
+
+    exact, parts, half = coded(images, 1 << 30), coded(images, 1 << 10), coded(images[::2], 1 << 30)
+    assert len(exact) == 2 and [parts[0], parts[-1]] == pytest.approx(exact, abs=0.02)
+    assert exact[-1] > half[-1] + 3
+
+
+@pytest.mark.parametrize("width", [40, 1500])
+def test_axes_of_many_vectors_are_those_of_all(width: int) -> None:
+    """Both ways: all of the covariance, and a random start."""
+    draw = torch.Generator().manual_seed(1)
+    spread = 0.7 ** torch.arange(12, dtype=torch.float64) * 50
+    basis = torch.linalg.qr(torch.randn(width, 12, generator=draw, dtype=torch.float64))[0]
+    vectors = (torch.randn(300, 12, generator=draw, dtype=torch.float64) * spread) @ basis.T + 9
+    mean, axes, count = axes_of(lambda: iter(vectors.split(70)), 8)
+    centred = vectors - vectors.mean(0)
+    wanted = torch.linalg.svd(centred, full_matrices=False)[2][:8].T
+    assert count == 300 and torch.allclose(mean, vectors.mean(0)) and axes.shape == (width, 8)
+    assert torch.allclose((axes.T @ wanted).abs(), torch.eye(8, dtype=torch.float64), atol=1e-4)
+    assert axes_of(lambda: iter(vectors.split(70)), 100)[1].shape[1] == 12  # and no more than they span
+    assert axes_of(lambda: iter(torch.full((5, width), 3.0).split(2)), 4)[1].shape == (width, 0)

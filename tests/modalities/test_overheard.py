@@ -97,5 +97,5 @@ def test_what_libtiff_prints_is_in_the_sentence(tmp_path: Path, capfd: pytest.Ca
     ],
 )
 def test_sentences_hold_nothing_of_the_source_of_a_decoder(words: str, plain: str) -> None:
-    said = str(video._broken(Path("x.mp4"), words))
+    said = str(video._broken(Path("x.mp4"), words if words == plain else RuntimeError(words)))
     assert said == f"x.mp4 must be a whole video file, but cannot be read ({plain}); export it again"

@@ -145,7 +145,7 @@ def add_per(parser: argparse.ArgumentParser) -> None:
 
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
-    """--up, --units and --voltages."""
+    """--up, --units, --voltages and --channel."""
     parser.add_argument(
         "--up",
         choices=("x", "y", "z", "-x", "-y", "-z"),
@@ -163,6 +163,14 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         choices=VOLTAGES,
         help="what the numbers of EEG files are: in EDF and BDF those of electrodes, and of signals without a unit "
         "(default: what the file says)",
+    )
+    parser.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this channel of sounds (its number, from 1) or of EEG (its electrode), again for more; a sound "
+        "tokenizer mixes those that are taken (default: all)",
     )
 
 

@@ -1,4 +1,4 @@
-"""What files may not say of themselves and the command line does: which way is up, what a unit of length or voltage is.
+"""What files may not say of themselves and the command line does: which way is up, which channels are meant.
 
 Arrow: words of a command --**asked**--> options --**ask**--> loaders that read with them. Does not know: any file.
 """
@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.arguments import UNITS
@@ -20,9 +21,10 @@ from tokenmask.corpus import Item
 from tokenmask.medium import said
 
 _OF = {
-    "up": ("--up says", "motions"),
-    "units_per_metre": ("--units says", "motions"),
-    "voltages": ("--voltages says", "recordings"),
+    "up": ("--up says how", "motions"),
+    "units_per_metre": ("--units says how", "motions"),
+    "voltages": ("--voltages says how", "recordings"),
+    "channels": ("--channel says of which channels", "sounds and recordings"),
 }
 
 
@@ -35,6 +37,8 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         options["units_per_metre"] = UNITS.get(arguments.units) or float(arguments.units)
     if arguments.voltages is not None:
         options["voltages"] = arguments.voltages
+    if arguments.channel:
+        options["channels"] = tuple(arguments.channel)
     return options
 
 
@@ -62,6 +66,17 @@ def ask_media(found: Sequence[Medium], options: dict[str, Any]) -> Sequence[Medi
     return those
 
 
+def read_as_asked(kind: Any, path: Path, options: dict[str, Any]) -> Any:
+    """One file, read with options.
+
+    Raises:
+        ValueError: media of its kind have no such options; as of its ``load``.
+    """
+    loader = _asked(Loader(kind, path), options)
+    _check([loader], options)
+    return loader()
+
+
 def _asked(loader: Loader, options: dict[str, Any]) -> Loader:
     known = said(loader.kind, "asked")
     own = tuple((name, value) for name, value in sorted(options.items()) if name in known)
@@ -77,4 +92,4 @@ def _check(loaders: Iterable[Loader], options: dict[str, Any]) -> None:
             return
     for name in sorted(left):
         what, kind = _OF[name]
-        raise ValueError(f"{what} how {kind} are read, but these data hold none; leave it away")
+        raise ValueError(f"{what} {kind} are read, but these data hold none; leave it away")

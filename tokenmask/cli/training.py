@@ -87,7 +87,9 @@ def train(arguments: argparse.Namespace) -> int:
     elif arguments.map:
         raise ValueError("--map names columns of manifests, which --data gives; add it, or leave --map away")
     elif asked(arguments):
-        raise ValueError("--up, --units and --voltages say how media of --data are read; add it, or leave them away")
+        raise ValueError(
+            "--up, --units, --voltages and --channel say how media of --data are read; add it, or leave them away"
+        )
     if recipe.optional_streams:
         found = _learned(found, of_corpora | set(tokenizers))
         held = of_corpora | found.streams.keys()

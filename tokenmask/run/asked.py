@@ -82,7 +82,7 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
             "pass a number, or a list of that length"
         )
     others = inputs.companions(options)
-    found, whole = [], 0
+    found = []
     for one, its_seed in zip(wanted, seeds, strict=True):
         source, streams = None, dict(one) if isinstance(one, Mapping) else one
         if isinstance(streams, dict) and stream in streams and not isinstance(streams[stream], TokenStream):
@@ -94,7 +94,6 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
         request = Request.blank(
             inputs.layout, stream, size, prefix=prefix, labels=names, given=conditions, seed=its_seed, **others
         )
-        whole += not bool(request.hole.any())
         keep = ~request.hole.any(-1)
         is_own = source is not None and getattr(source, "stream", None) is prefix
         goes_on = isinstance(inputs.tokenizers[stream], Continues)
@@ -103,13 +102,19 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
         if keep_original is False or (keep_original is None and (is_own or not goes_on)):
             source = None
         found += [Asked(replace(request, sample=sample), source, keep) for sample in range(samples)]
+    return found
+
+
+def tell_whole(asked: Sequence[Asked], stream: str) -> None:
+    """Warns of requests that are about to be drawn and leave nothing to fill."""
+    requests = [one.request for one in asked if one.request.sample == 0]
+    whole = sum(not bool(request.hole.any()) for request in requests)
     if whole:
-        which = f" in {whole} of {len(wanted)} requests" if len(wanted) > 1 else ""
+        which = f" in {whole} of {len(requests)} requests" if len(requests) > 1 else ""
         tell(
             f"nothing is to be filled{which}: all codes of {stream!r} are given and come back as they are; give it to "
             "edit (run.edit, tokenmask edit) with what is to be made anew, or leave it out of what is given"
         )
-    return found
 
 
 def _with_the_rest(hole: Tensor, source: Timed, prefix: TokenStream) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tokenmask.generation import growing_axis
-from tokenmask.run.asked import Asked, Wish, asked_of
+from tokenmask.run.asked import Asked, Wish, asked_of, tell_whole
 from tokenmask.run.drawing import Drawing
 from tokenmask.streams import TokenStream
 from tokenmask.threads import free_cores
@@ -33,6 +33,7 @@ def generated_tokens(run: Run, wish: Wish) -> list[TokenStream]:
 
 def _filled(run: Run, wish: Wish) -> tuple[list[Asked], list[TokenStream]]:
     asked = asked_of(run.inputs, wish)
+    tell_whole(asked, wish.stream)
     filled = Drawing.of(run, wish.stream, wish.options, wish.invariant).fill([one.request for one in asked])
     return asked, [one.marked(tokens) for one, tokens in zip(asked, filled, strict=True)]
 
@@ -46,6 +47,7 @@ def streamed(run: Run, wish: Wish) -> Iterator[Any]:
     asked = asked_of(run.inputs, wish)
     if len(asked) != 1:
         raise ValueError(f"stream makes one sample, got num_samples={len(asked)}; use generate for several")
+    tell_whole(asked, wish.stream)
     tokenizer = run.tokenizers[wish.stream]
     if not isinstance(tokenizer, DecodesPieces):
         raise ValueError(f"{type(tokenizer).__name__} decodes whole streams only, not pieces; use generate")
