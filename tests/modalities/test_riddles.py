@@ -72,5 +72,5 @@ def test_too_many_pixels_are_counted_not_called_a_bomb(tmp_path: Path) -> None:
 
 def test_objects_in_an_archive_are_not_recommended(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", samples=np.array([{}]), sample_rate_hz=1, channels=["a"])
-    with pytest.raises(ValueError, match="it holds objects of Python, which are not read: save arrays of numbers"):
+    with pytest.raises(ValueError, match="it holds objects of Python, which are not read; save arrays of numbers"):
         EegRecording.load(tmp_path / "a.npz")
