@@ -10,9 +10,9 @@ from harness import describe, measure, measure_floors, restart_with_steady_mallo
 def main() -> None:
     restart_with_steady_malloc()
     import torch
-    from cases import busy, data, draws, ops, reuse, serving, training
+    from cases import between, busy, data, draws, ops, reuse, serving, training
 
-    steps = {**draws.CASES, **ops.CASES, **reuse.CASES}
+    steps = {**draws.CASES, **ops.CASES, **between.CASES, **reuse.CASES}
     on_demand = training.CASES | busy.CASES | data.CASES | serving.CASES  # seconds a round, or several threads
     cases = steps | on_demand
     parser = argparse.ArgumentParser(description=__doc__)

@@ -344,12 +344,11 @@ def _voltages(found: Sequence[Signal], seconds: Decimal, types: Said, notes: lis
             out.append(f"{one.label} ({error})")
         else:
             able.append(one)
+    advice = ""
+    unknown = [one for one in found if one.factor is None and not one.is_annotations and not is_beside(one.label)]
+    if any(not one.unit or is_electrode(one.label) for one in unknown):
+        advice = "; where they are voltages, say their unit with --voltages UNIT, in Python load(FILE, voltages=UNIT)"
     if not able:
-        advice = ""
-        if any(one.factor is None and not one.is_annotations for one in found):
-            advice = (
-                "; where they are voltages, say their unit with --voltages UNIT, in Python load(FILE, voltages=UNIT)"
-            )
         raise ValueError(f"it holds no voltages that can be read: {'; '.join(out)}{advice}")
     asked = [one for one in able if is_electrode(one.label)] or able
     counts = Counter(one.count for one in asked)
@@ -359,7 +358,7 @@ def _voltages(found: Sequence[Signal], seconds: Decimal, types: Said, notes: lis
         if one.count != most:
             out.append(f"{one.label} ({float(Fraction(one.count) / Fraction(seconds)):g} Hz instead of {rate:g} Hz)")
     if out:
-        notes.append(f"left out: {', '.join(out)}")
+        notes.append(f"left out: {', '.join(out)}{advice}")
     kept = [one for one in able if one.count == most]
     others = [_said(one, types) for one in kept if _is_other(one, types)]
     if others and len(others) < len(kept):

@@ -67,7 +67,7 @@ class Rows:
             raise ValueError(f"its row {odd[0]} has {odd[1]} numbers instead of {width}")
         came = done * width + len(numbers) + len(last)
         cut = came % width != 0 and len(last) == came % width  # the last row alone may be one that is cut off
-        words = cut and not all(map(_is_number, last[:-1] or last))  # of the last number a sign may be left
+        no_row = cut and not all(map(_is_number, last[:-1] or last))  # of the last number a sign may be left
         if not cut:
             self._take(last, numbers, done)
         announced, frames = self.announced, done + len(numbers) // width
@@ -75,7 +75,7 @@ class Rows:
             raise ValueError(f"{announced} frames of {width} numbers were announced, but {came} came")
         if cut or frames != announced:
             ending = " before a row that is cut off" if cut else ""
-            if words:
+            if no_row:
                 ending = f" before what is no row of numbers ({' '.join(last)[:20]!r}), which is left out"
             if not (cut or ended) and frames < announced:
                 ending = ", the last of which may be cut off, for no line end is behind it"

@@ -77,6 +77,19 @@ def test_voltages_are_those_that_are_named(tmp_path, call, refusal):
     assert "--voltages says how recordings are read, but these data hold none; leave it away" in refusal(*motions)
 
 
+def test_what_is_edited_is_read_as_the_command_says(tmp_path, call, refusal):
+    """By the model that ships: a file without a unit is refused with what to do, which can be done."""
+    from tests.modalities.test_edf_headers import WAVE, edf
+
+    edf(tmp_path / "a.edf", unit=b"", limits=(b"-.5", b".5", b"-32767", b"32767"))
+    words = ("edit", tmp_path / "a.edf", "--regenerate", "5:6", "--steps", 2, "--out", tmp_path / "b.npz")
+    assert "where they are voltages, say their unit with --voltages UNIT" in refusal(*words)
+    assert "--units says how motions are read, but these data hold none" in refusal(*words, "--units", "inches")
+    assert call(*words, "--voltages", "mV") == 0
+    made = EegRecording.load(tmp_path / "b.npz").samples[0]
+    assert (made[:512] - torch.from_numpy(WAVE)[:512].float()).abs().max() < 500 / 32767  # what is kept
+
+
 def test_how_media_are_read_is_part_of_what_they_are(tmp_path):
     """A run that was begun with other options is another one."""
     (tmp_path / "a.bvh").write_text(foreign.bvh(4))

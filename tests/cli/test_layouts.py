@@ -372,6 +372,10 @@ def test_humanml3d(tmp_path, capsys):
     clip = found[2].media["motion"]()
     assert float(error_of(clip, torch.from_numpy(points).double()).max()) < 1e-5
     assert "(new_joints and texts; 1 sentences on pieces are only kept" in capsys.readouterr().out
+    put(tmp_path / "d", {"train.txt": "000001\n000002\nM000001\n"})
+    again = items([tmp_path / "d"], {"text": "text", "motion": "motion"})
+    assert [item.split for item in again] == ["train", "train", "held-out", "train"]
+    assert "  1 are in train.txt and in another list, and held out (000002)\n" in capsys.readouterr().out
     assert unseen([tmp_path / "d"], found) == ", 2 files not looked at (.npy, .txt)"
 
 

@@ -51,7 +51,10 @@ def test_a_page_whose_claims_changed_counts_as_not_measured(tmp_path, monkeypatc
     (tmp_path / "results" / "studies" / "one.json").write_text(json.dumps({**found, "samples": 8, "note": ""}))
     monkeypatch.setattr(systems, "HERE", tmp_path)
     text = systems.page()
-    assert "maskgit.yaml) |  |  | one is better ([one](#one)) |" in text and "| one | 0.25 (0.2 .. 0.3) |" in text
+    assert (
+        f"maskgit.yaml) | {systems.settings_of('maskgit')} |  |  | one is better ([one](#one)) |" in text
+        and "| one | 0.25 (0.2 .. 0.3) |" in text
+    )
     assert "- **contradicted**: one is better (error: 0.25)" in text and "Not measured yet" not in text
     page["claims"][0]["says"] = "one is worse"
     (tmp_path / "studies" / "one.yaml").write_text(yaml.safe_dump(page))

@@ -110,6 +110,33 @@ def test_a_file_without_a_unit_has_a_way_out(tmp_path: Path) -> None:
     assert torch.equal(codes, tokenizer.encode(found).codes)
 
 
+@pytest.mark.parametrize(
+    ("label", "unit", "told"),
+    [
+        (
+            "EEG Pz",
+            "",
+            r"its unit '' is no voltage that is known\); where they are voltages, say their unit with --volt",
+        ),
+        (
+            "EEG Pz",
+            "lux",
+            r"its unit 'lux' is no voltage that is known\); where they are voltages, say their unit with",
+        ),
+        ("SpO2", "%", r"its unit '%' is no voltage that is known\)$"),
+        ("TRIG", "", r"its unit '' is no voltage that is known\)$"),
+    ],
+)
+def test_a_channel_that_is_left_out_for_its_unit_says_what_to_do(
+    tmp_path: Path, label: str, unit: str, told: str
+) -> None:
+    signals = [edfio.EdfSignal(WAVE, RATE, label="EEG Cz", physical_dimension="uV")]
+    signals.append(edfio.EdfSignal(WAVE / 2, RATE, label=label, physical_dimension=unit))
+    edfio.Edf(signals).write(tmp_path / "a.edf")
+    with pytest.warns(UserWarning, match=rf"a\.edf: left out: {label} \({told}"):
+        assert EegRecording.load(tmp_path / "a.edf").channels == ("Cz",)
+
+
 @pytest.mark.parametrize(("wrong", "kind"), [("ohm", ValueError), ("", ValueError), (1e-6, TypeError)])
 def test_voltages_that_are_none_are_refused(tmp_path: Path, wrong: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="voltages must be a"):

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.arguments import UNITS
@@ -63,6 +64,17 @@ def ask_media(found: Sequence[Medium], options: dict[str, Any]) -> Sequence[Medi
     those = Spool(one._replace(loader=_asked(one.loader, options)) for one in found)
     _check((one.loader for one in those), options)
     return those
+
+
+def read_as_asked(kind: Any, path: Path, options: dict[str, Any]) -> Any:
+    """One file, read with options.
+
+    Raises:
+        ValueError: media of its kind have no such options; as of its ``load``.
+    """
+    loader = _asked(Loader(kind, path), options)
+    _check([loader], options)
+    return loader()
 
 
 def _asked(loader: Loader, options: dict[str, Any]) -> Loader:

@@ -9,6 +9,7 @@ import argparse
 
 from tokenmask.cli.arguments import (
     Commands,
+    add_asked,
     add_device,
     add_force,
     command,
@@ -84,6 +85,7 @@ def edit(commands: Commands) -> None:
         metavar="P",
         help="make only this share of the region anew: a variation (default: all)",
     )
+    add_asked(parser)
     _drawing(parser, "It is a condition")
 
 

@@ -62,8 +62,9 @@ def recomputed(function: Callable[..., R], *inputs: Tensor, always: bool = False
     return result
 
 
-@contextlib.contextmanager
-def made_again(tensors: Sequence[Tensor], make: Callable[[], Sequence[Tensor]]) -> Iterator[None]:
+def made_again(
+    tensors: Sequence[Tensor], make: Callable[[], Sequence[Tensor]]
+) -> contextlib.AbstractContextManager[object]:
     """While open, what is kept of ``tensors`` for the backward pass is not kept: ``make`` makes all of them again then.
 
     For tensors that are cheap to make, and that operations keep which are not (attention). Not within :func:`keeping`
@@ -73,9 +74,8 @@ def made_again(tensors: Sequence[Tensor], make: Callable[[], Sequence[Tensor]]) 
         tensors: results of one call of ``make``, or equal ones bit for bit.
         make: runs with gradients enabled, as when ``tensors`` were made; they are not followed.
     """
-    if _KEEPS.get() or not torch.is_grad_enabled() or torch.compiler.is_compiling():
-        yield
-        return
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or _KEEPS.get():
+        return contextlib.nullcontext()
     numbers = {_place(tensor): number for number, tensor in enumerate(tensors)}
     made: dict[int, Tensor] = {}
 
@@ -90,8 +90,7 @@ def made_again(tensors: Sequence[Tensor], make: Callable[[], Sequence[Tensor]]) 
                 made.update((number, tensor.detach()) for number, tensor in enumerate(make()))
         return made.pop(kept)
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        yield
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
 def _place(tensor: Tensor) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ Compiled for float32 on the CPU, where torch strings together many operations th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -215,8 +216,9 @@ class _TurnHeads(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor | None, ...]:
-        qkv = ctx.saved_tensors[0]
-        back = torch.ops.tokenmask.turn_heads_backward if is_compiled(qkv) else turn_heads_backward_reference
+        back: Callable[..., tuple[Tensor, Tensor, Tensor]] = turn_heads_backward_reference
+        if is_compiled(ctx.saved_tensors[0]):
+            back = torch.ops.tokenmask.turn_heads_backward
         return *back(query, key, value, *ctx.saved_tensors, ctx.eps), None, None, None, None, None
 
 

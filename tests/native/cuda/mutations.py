@@ -326,13 +326,13 @@ MUTATIONS = {
         "team.most(first != INT32_MAX ? second : own)",
     ),
     "what fills the first vector not set": (
-        "plain",
+        "races",
         "sample_codes.cu",
         "    if (team.thread < shift) row.kept[team.thread] = -kInfinity;\n",
         "",
     ),
     "what fills the last vector not set": (
-        "plain",
+        "races",
         "sample_codes.cu",
         "    if (team.thread < behind) row.kept[size + team.thread] = -kInfinity;\n",
         "",

@@ -32,10 +32,10 @@ def flickr(folder: Path, files: list[Path], modalities: Collection[str], _: Mapp
     both: set[str] = set()
     for name in told:
         split = split_of(_SPLIT.sub(r"\1", name.name))
-        for _, line in lines(folder / name):
-            if splits.setdefault(line.strip(), split) != split:
-                both.add(line.strip())
-                splits[line.strip()] = HELD_OUT  # what is measured on is learned from by nobody
+        for picture in (line.strip() for _, line in lines(folder / name)):
+            if splits.setdefault(picture, split) != split:
+                both.add(picture)
+                splits[picture] = HELD_OUT  # what is measured on is learned from by nobody
     lists = [name for name in lists if "lemma" not in name.name] or lists  # the same words in their basic form
     entries, absent, blank = [], set[str](), 0
     for table in lists:

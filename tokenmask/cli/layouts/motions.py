@@ -29,12 +29,12 @@ def humanml3d(folder: Path, files: list[Path], modalities: Collection[str], _: M
     lists = [name for name in ("train.txt", "val.txt", "test.txt") if Path(name) in there]
     splits: dict[str, str] = {}
     both: set[str] = set()
-    for name in lists:
-        split = TRAIN if name == "train.txt" else HELD_OUT
-        for _, line in manifests.lines(folder / name):
-            if splits.setdefault(line.strip(), split) != split:
-                both.add(line.strip())
-                splits[line.strip()] = HELD_OUT  # what is measured on is learned from by nobody
+    for one in lists:
+        split = TRAIN if one == "train.txt" else HELD_OUT
+        for identifier in (line.strip() for _, line in manifests.lines(folder / one)):
+            if splits.setdefault(identifier, split) != split:
+                both.add(identifier)
+                splits[identifier] = HELD_OUT  # what is measured on is learned from by nobody
     entries: list[Entry] = []
     tables = [folder / name for name in lists]
     for name in motions:
