@@ -145,7 +145,7 @@ def add_per(parser: argparse.ArgumentParser) -> None:
 
 
 def add_asked(parser: argparse.ArgumentParser) -> None:
-    """--up, --units, --voltages and --channel."""
+    """--up, --units and --voltages."""
     parser.add_argument(
         "--up",
         choices=("x", "y", "z", "-x", "-y", "-z"),
@@ -164,8 +164,13 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         help="what the numbers of EEG files are: in EDF and BDF those of electrodes, and of signals without a unit "
         "(default: what the file says)",
     )
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """--channel, of media that are read; an edit has one of its own, for what is made anew."""
     parser.add_argument(
         "--channel",
+        dest="read_channels",
         action="append",
         default=[],
         metavar="NAME",
