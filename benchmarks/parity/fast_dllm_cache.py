@@ -127,7 +127,7 @@ class Kept:
 class Ours:
     """The network as our loop and its reuse ask it."""
 
-    backbone = SimpleNamespace(reads_time=False, empty_cache=lambda rows, slots: Kept())
+    backbone = SimpleNamespace(reads_time=False, answers_before=False, empty_cache=lambda rows, slots: Kept())
 
     def __init__(self, network: Network) -> None:
         self.network = network

@@ -1,4 +1,5 @@
-"""Training on a device that refuses tensors of the CPU: the same weights, bit for bit; copies that nobody waits for."""
+"""Training on a device that refuses tensors of the CPU: the same losses and weights, up to the order of sums, since
+norm, turned heads and gate have kernels of their own on the CPU alone; copies that nobody waits for."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,16 +30,19 @@ def weights(of) -> dict[str, Tensor]:
     return {name: value.cpu() for name, value in of.state()[0].items()}
 
 
-def equal(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
-    return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+def close(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
+    return mine.keys() == theirs.keys() and all(
+        torch.allclose(value, theirs[name], rtol=0, atol=1e-5) for name, value in mine.items()
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"muon": True, "ema": 0.9, "recompute": True}, {"only": ("picture",)}])
 def test_a_training_is_that_of_the_cpu(corpus, pretend, options):
     mine, theirs = (trainer(corpus, device, **options) for device in ("cpu", pretend))
     assert {value.device for value in theirs.model.parameters()} == {pretend}
-    assert mine.fit(progress=False) == theirs.fit(progress=False)
-    assert equal(weights(mine), weights(theirs))
+    for here, there in zip(mine.fit(progress=False), theirs.fit(progress=False), strict=True):
+        assert here == pytest.approx(there, rel=1e-5)
+    assert close(weights(mine), weights(theirs))
     kept = [value for own in theirs.optimizers.values() for state in own.state.values() for value in state.values()]
     assert {value.device for value in kept if value.dim()} == {pretend}
 
@@ -49,7 +53,7 @@ def test_what_was_begun_there_goes_on_on_the_cpu_and_back(corpus, pretend, tmp_p
     for device, steps in (("cpu", 1), (pretend, 3), ("cpu", 4)):
         part = trainer(corpus, device)
         fit(part, steps=steps, folder=tmp_path, checkpoint_every=1, progress=False)
-    assert equal(weights(whole), weights(part))
+    assert close(weights(whole), weights(part))
 
 
 def test_a_batch_goes_through_pinned_memory_and_nobody_waits(corpus, pretend, monkeypatch):
@@ -58,7 +62,7 @@ def test_a_batch_goes_through_pinned_memory_and_nobody_waits(corpus, pretend, mo
     monkeypatch.setattr(Tensor, "pin_memory", lambda self: pinned.update(["batch"]) or self)
     here, there = trainer(corpus, "cpu"), trainer(corpus, pretend)
     AHEAD.clear()
-    assert here.step(0) == there.step(0)
+    assert here.step(0) == pytest.approx(there.step(0), rel=1e-5)
     assert pinned["batch"] == AHEAD["ahead"] > 12  # every tensor of the batch, masked and clean
     WAITS.clear()
     there.step(1)

@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cuda/weigh.cuh"
+// clang-format off: what follows needs the words of CUDA
 #include "cuda_runtime.h"
+// clang-format on
+#include "cuda/weigh.cuh"
 
 using namespace tokenmask;
 
