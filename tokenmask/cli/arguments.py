@@ -144,8 +144,8 @@ def add_per(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_asked(parser: argparse.ArgumentParser) -> None:
-    """--up, --units, --voltages and --channel."""
+def add_asked(parser: argparse.ArgumentParser, channels: bool = True) -> None:
+    """--up, --units, --voltages and, where only some channels may be read, --channel."""
     parser.add_argument(
         "--up",
         choices=("x", "y", "z", "-x", "-y", "-z"),
@@ -164,6 +164,9 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         help="what the numbers of EEG files are: in EDF and BDF those of electrodes, and of signals without a unit "
         "(default: what the file says)",
     )
+    if not channels:
+        parser.set_defaults(channel=[])
+        return
     parser.add_argument(
         "--channel",
         action="append",
