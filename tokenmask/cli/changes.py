@@ -38,7 +38,7 @@ def edit(arguments: argparse.Namespace) -> int:
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
     paths = free_paths(arguments, name, modality)
     regions = [read_region(text) for text in arguments.regenerate] or None
-    where: dict[str, Any] = {"levels": arguments.level, "channels": arguments.electrode, "parts": arguments.part}
+    where: dict[str, Any] = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
     where = {part: said or None for part, said in where.items()} | {"strength": arguments.strength}
     options, given = drawing_options(run, arguments, name), conditions(run, arguments.given)
     pieces = None if reading else in_pieces(run.tokenizers[name], media)

@@ -71,9 +71,7 @@ def edit(commands: Commands) -> None:
     parser.add_argument(
         "--level", action="append", type=not_below_0, default=[], metavar="N", help="only this level, from 0"
     )
-    parser.add_argument(
-        "--channel", dest="electrode", action="append", default=[], metavar="NAME", help="only this electrode"
-    )
+    parser.add_argument("--channel", action="append", default=[], metavar="NAME", help="only this electrode")
     parser.add_argument("--part", action="append", default=[], metavar="NAME", help="only this body part")
     parser.add_argument(
         "--length",
@@ -87,7 +85,7 @@ def edit(commands: Commands) -> None:
         metavar="P",
         help="make only this share of the region anew: a variation (default: all)",
     )
-    add_asked(parser, channels=False)
+    add_asked(parser)
     _drawing(parser, "It is a condition")
 
 

@@ -62,8 +62,8 @@ def saved_datasets(
                 entries.append(entry)
     if damaged and len(entries) == 0:
         raise next(iter(damaged.values()))
-    for path, problem in damaged.items():  # they fail alone, the rows of the others are read
-        entries.append(Entry(path.relative_to(folder).as_posix(), {}, problem=str(problem)))
+    for path, reason in damaged.items():  # they fail alone, the rows of the others are read
+        entries.append(Entry(path.relative_to(folder).as_posix(), {}, problem=str(reason)))
     files_read = [*about, *(path for path, _, _ in shards), *damaged]
     return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
 
