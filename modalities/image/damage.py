@@ -146,9 +146,11 @@ def _coded(data: bytes, picture: Any) -> Iterator[tuple[int, bytes]]:
     """Where the codes of pixels lie, and what lies there."""
     if picture.format == "AVIF":
         start = data.find(b"mdat")
-        about = picture.info.get("exif", b"").removeprefix(b"Exif\0\0")  # which lies there too
         held = data[start:] if start > 0 else b""
-        yield start, held.replace(about, b"~" * len(about)) if about else held
+        for kind in ("exif", "xmp"):  # which lie there too
+            if about := picture.info.get(kind, b"").removeprefix(b"Exif\0\0"):
+                held = held.replace(about, b"~" * len(about))
+        yield start, held
         return
     at = 12
     while at + 8 <= len(data):

@@ -153,3 +153,15 @@ def test_channels_of_data_without_any_are_told(tmp_path, refusal):
         "1",
     )
     assert "--channel says of which channels sounds and recordings are read, but these data hold none" in said
+
+
+def test_the_channel_of_an_edit_is_where_it_is_made_anew(tmp_path, call):
+    """--channel of other commands says what is read; here all channels stay."""
+    draw = np.random.default_rng(0)
+    whole = EegRecording(draw.normal(0, 30, (2, 2560)).astype(np.float32), 256.0, ("Fp1", "Cz"))
+    whole.save(tmp_path / "a.npz")
+    words = ("edit", tmp_path / "a.npz", "--regenerate", "5:6", "--channel", "fp1", "--steps", 2)
+    assert call(*words, "--out", tmp_path / "b.npz") == 0
+    made = EegRecording.load(tmp_path / "b.npz")
+    assert made.channels == ("Fp1", "Cz") and torch.equal(made.samples[1], whole.samples[1])
+    assert not torch.equal(made.samples[0], whole.samples[0])

@@ -26,6 +26,10 @@ WRONG = {
     "encode . --tokenizer none --out new": "a tokenizer folder holds tokenizer.json, but none does not",
     "train own --data . --tokenizer image=none --out new": "a tokenizer folder holds tokenizer.json, but none does not",
     "fit image --data none --out new": "none does not exist",
+    "fit image --data . --out file": "--out must name a folder, but file is a file; choose another --out",
+    "encode . --tokenizer shipped --out file": "--out must name a folder, but file is a file",
+    "decode . --tokenizer shipped --out file": "--out must name a folder, but file is a file",
+    "train own --data . --out file": "--out must name a folder, but file is a file",
 }
 RIGHT = (
     "generate image --given text=none.png --given text=@@none",
@@ -45,6 +49,7 @@ def test_wrong_paths_are_told_without_torch(tmp_path):
     code = "import sys, tokenmask.cli as c\n"
     code += f"for words in {list(WRONG)!r}: print(c.main(words.split()))\n"
     code += "print('torch' in sys.modules)"
+    (tmp_path / "file").touch()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout.split() == ["2"] * len(WRONG) + ["False"]
     told = result.stderr.splitlines()

@@ -316,6 +316,23 @@ def test_tables_of_a_hub_with_media_in_them(tmp_path):
     }
 
 
+def test_a_damaged_shard_fails_alone(tmp_path):
+    """One of Parquet that is cut off, one that says nonsense of its columns; rows of the others are read."""
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    table = pa.table({"image": pa.array([{"bytes": png(n), "path": f"{n}.png"} for n in (0, 1)], MEDIA)})
+    pq.write_table(table, hub / "train-0.parquet")
+    (hub / "train-1.parquet").write_bytes((hub / "train-0.parquet").read_bytes()[:-20])
+    pq.write_table(table.replace_schema_metadata({b"huggingface": b"{"}), hub / "train-2.parquet")
+    found = {item.key.partition("/")[2]: item for item in items([hub], {"image": "image"})}
+    assert sorted(found) == ["train-0/0", "train-0/1", "train-1.parquet", "train-2.parquet"]
+    pixels = [found[f"train-0/{row}"].media["image"]().pixels for row in (0, 1)]
+    assert [tuple(one[0, 0].tolist()) for one in pixels] == list(COLOURS[:2])
+    for key, words in {"train-1.parquet": "whole Parquet table", "train-2.parquet": "say in JSON"}.items():
+        with pytest.raises(ValueError, match=rf"{key} must (be a )?{words}.*; copy it again"):
+            found[key].media["image"]()
+
+
 @pytest.mark.parametrize("about", [b"{", b"[]", b'{"info": 3}', b'{"info": {"features": [1]}}', b'{"info": "\xac"}'])
 def test_a_table_that_says_nonsense_of_its_columns_is_refused(tmp_path, about):
     cells = pa.array([{"bytes": png(0), "path": "0.png"}], MEDIA)

@@ -144,6 +144,7 @@ def test_a_lost_block_of_a_format_without_check_sums_is_refused(
     about = with_bytes(bytes(3000))  # zeros of a program, not of a picture
     for shown in (scene(), pillow.new("RGB", (2000, 2000), "white")):
         assert outcome(path, written(kind, shown, exif=about, **options)) == "read"
+        assert outcome(path, written(kind, shown, xmp=b"<x>" + bytes(3000) + b"</x>", **options)) == "read"
 
 
 def test_a_strip_that_unpacks_to_gigabytes_is_looked_at_no_further(tmp_path: Path) -> None:

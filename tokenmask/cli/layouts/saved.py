@@ -40,11 +40,16 @@ def saved_datasets(
             ) from error
         shards += [(place / name, classes, split_of(state.parent)) for name in names]
         about += [folder / state, info, folder / "dataset_dict.json"]
-    shards = shards or _parquet(folder, files)
+    damaged: dict[Path, ValueError] = {}
+    shards = shards or _parquet(folder, files, damaged)
     entries = Spool[Entry]()
     taken: dict[str, str] = {}
     for path, classes, split in shards:
-        held = table(path, WORDS)
+        try:
+            held = table(path, WORDS)
+        except ValueError as error:
+            damaged[path] = error
+            continue
         taken = _taken(held, modalities, columns)
         key = path.relative_to(folder).with_suffix("").as_posix()
         for row in range(len(held)):
@@ -55,12 +60,16 @@ def saved_datasets(
                 made = [Entry(f"{key}/{row}", {}, problem=problem)]
             for entry in made:
                 entries.append(entry)
-    files_read = [*about, *(path for path, _, _ in shards)]
+    if damaged and len(entries) == 0:
+        raise next(iter(damaged.values()))
+    for path, reason in damaged.items():  # they fail alone, the rows of the others are read
+        entries.append(Entry(path.relative_to(folder).as_posix(), {}, problem=str(reason)))
+    files_read = [*about, *(path for path, _, _ in shards), *damaged]
     return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
 
 
-def _parquet(folder: Path, files: list[Path]) -> Shards:
-    """Tables with a column of media, and what their schema says of classes."""
+def _parquet(folder: Path, files: list[Path], damaged: dict[Path, ValueError]) -> Shards:
+    """Tables with a column of media, and what their schema says of classes; adds to ``damaged`` what cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -73,12 +82,17 @@ def _parquet(folder: Path, files: list[Path]) -> Shards:
             check_names(schema)
         except (pa.ArrowException, OSError, UnicodeError) as error:  # names of columns are decoded, too
             reason = " ".join(str(error).split())
-            raise ValueError(
+            damaged[folder / name] = ValueError(
                 f"{folder / name} must be a whole Parquet table, but cannot be read ({reason}); copy it again"
-            ) from error
+            )
+            continue
         own = SPECS_KEY in (schema.metadata or {})  # a shard of a corpus holds codes, as bytes
         if not own and any(holds_media(field.type) for field in schema):
-            classes = _said(folder / name, (schema.metadata or {}).get(b"huggingface", b"{}"))
+            try:
+                classes = _said(folder / name, (schema.metadata or {}).get(b"huggingface", b"{}"))
+            except ValueError as error:
+                damaged[folder / name] = error
+                continue
             found.append((folder / name, classes, split_of(name.name) or split_of(name)))
     return found
 
