@@ -153,3 +153,14 @@ def test_channels_of_data_without_any_are_told(tmp_path, refusal):
         "1",
     )
     assert "--channel says of which channels sounds and recordings are read, but these data hold none" in said
+
+
+def test_an_electrode_of_an_edit_is_made_anew_and_all_are_read(tmp_path, call):
+    draw = np.random.default_rng(0)
+    whole = EegRecording(draw.normal(0, 30, (2, 256)).astype(np.float32), 128.0, ("F3", "O2"))
+    whole.save(tmp_path / "a.npz")
+    words = ("edit", tmp_path / "a.npz", "--channel", "F3", "--steps", 1, "--voltages", "uV")
+    assert call(*words, "--out", tmp_path / "b.npz") == 0
+    made = EegRecording.load(tmp_path / "b.npz")
+    assert made.channels == ("F3", "O2") and torch.equal(made.samples[1], whole.samples[1])
+    assert not torch.equal(made.samples[0], whole.samples[0])

@@ -37,8 +37,8 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         options["units_per_metre"] = UNITS.get(arguments.units) or float(arguments.units)
     if arguments.voltages is not None:
         options["voltages"] = arguments.voltages
-    if arguments.channel:
-        options["channels"] = tuple(arguments.channel)
+    if arguments.read_channel:
+        options["channels"] = tuple(arguments.read_channel)
     return options
 
 
