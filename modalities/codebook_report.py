@@ -289,7 +289,8 @@ class PcaCoder:
         step = max(1, _TOGETHER // scores.shape[1])
         for first in range(0, len(scores), step):  # a component does not depend on others
             some = scores[first : first + step]
-            found.append([_lloyd_max(some, n) for n in counts])
+            ordered = some.sort(1).values
+            found.append([_lloyd_max(ordered, n) for n in counts])
             losses.append(torch.stack([(some - _quantise(some, book)).square().mean(1) for book in found[-1]], 1))
         books = [torch.cat(of_all) for of_all in zip(*found, strict=True)]
         chosen = _hand_out(torch.cat(losses), torch.tensor(counts).double().log2(), bits)
@@ -315,15 +316,14 @@ def _principal_axes(centred: Tensor, number: int) -> Tensor:
     return axes
 
 
-def _lloyd_max(values: Tensor, levels: int, rounds: int = 100) -> Tensor:
-    """Levels of the quantiser of least square error for each row, [rows, N] -> [rows, levels], ascending."""
-    ordered = values.sort(1).values
-    places = ((torch.arange(levels) + 0.5) / levels * values.shape[1]).long()
+def _lloyd_max(ordered: Tensor, levels: int, rounds: int = 100) -> Tensor:
+    """Levels of the quantiser of least square error for each row, ascending [rows, N] -> ascending [rows, levels]."""
+    places = ((torch.arange(levels) + 0.5) / levels * ordered.shape[1]).long()
     book = ordered[:, places].contiguous()
     sums = torch.nn.functional.pad(ordered.cumsum(1), (1, 0))
     for _ in range(rounds):
         edges = torch.searchsorted(ordered, (book[:, 1:] + book[:, :-1]) / 2)
-        ends = torch.nn.functional.pad(torch.nn.functional.pad(edges, (1, 0)), (0, 1), value=values.shape[1])
+        ends = torch.nn.functional.pad(torch.nn.functional.pad(edges, (1, 0)), (0, 1), value=ordered.shape[1])
         count = ends.diff(dim=1)
         book = torch.where(count > 0, sums.gather(1, ends).diff(dim=1) / count.clamp_min(1), book)
     return book

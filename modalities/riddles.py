@@ -12,8 +12,8 @@ Meanings = Sequence[tuple[str, str]]
 
 
 ARRAYS: Meanings = (  # of NumPy and of zip archives
-    ("pickle", "it holds objects of Python, which are not read: save arrays of numbers"),
-    ("Cannot load file containing", "it holds objects of Python, which are not read: save arrays of numbers"),
+    ("pickle", "it holds objects of Python, which are not read; save arrays of numbers"),
+    ("Cannot load file containing", "it holds objects of Python, which are not read; save arrays of numbers"),
     ("not a zip file", "it is no archive of arrays, or is cut short"),
     ("CRC", "its arrays do not have their check sums"),
     ("compression method", "its arrays are packed in a way that is not known here, or its header is damaged"),

@@ -126,7 +126,7 @@ class AudioClip(Timed):
             raise ValueError(f"audio is read from a file, but {path} is none; check the path")
         try:
             clip = cls(*read(path, MAX_SAMPLES), source=str(path))
-        except (soundfile.SoundFileError, ValueError, OSError, RuntimeError) as error:
+        except (soundfile.SoundFileError, ValueError, TypeError, OSError, RuntimeError) as error:
             raise ValueError(no_sound(path, error)) from error
         return clip if channels is None else replace(clip, samples=clip.samples[clip._rows(channels)])
 

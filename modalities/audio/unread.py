@@ -33,12 +33,13 @@ _LIBSNDFILE = (  # what it says, and what it means
     ("Format not recognised", "it does not begin as a sound does that is known here, or its header is damaged"),
     ("No 'data' chunk", "its samples are missing, or cannot be found behind a damaged header"),
     ("flac decoder", "its FLAC frames are damaged, or cut short"),
+    ("samplerate must be specified", "it holds bare samples, which do not say their rate: save them as WAV"),
     ("Channel count is zero", "its header names no channels"),
     ("channel", "its header names more channels than can be"),
     ("unimplemented", "its header names a coding that is not known here, or is damaged"),
     ("unsupported", "its header names a coding that is not known here, or is damaged"),
 )
-_OTHERWISE = "its header is damaged, or cut short"
+_OTHERWISE = "its header or its samples are damaged, cut short, or of a kind that is not known here"
 _CAF_READ = (b"lpcm", b"ulaw", b"alaw", b"alac")
 
 
@@ -48,7 +49,7 @@ def no_sound(path: str | Path, error: Exception) -> str:
     if coding:
         old, new = shlex.quote(Path(path).name), shlex.quote(f"{Path(path).stem}.flac")
         return f"{path} must be sound that libsndfile reads, but holds {coding}; convert it, with ffmpeg -i {old} {new}"
-    reason = in_our_words(error, _LIBSNDFILE, _OTHERWISE)
+    reason = in_our_words(error, _LIBSNDFILE, _OTHERWISE) if Path(path).stat().st_size else "it is empty"
     return f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
 
 

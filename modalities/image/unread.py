@@ -25,6 +25,8 @@ _BOMB = re.compile(r"\((\d+) pixels\) exceeds")
 
 def why_no_picture(path: str | Path, error: BaseException) -> str:
     """What is wrong with the file, as a clause."""
+    if not Path(path).stat().st_size:
+        return "it is empty"
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
     if "cannot identify" in str(error) and (kind := kind_of_tiff(path)):

@@ -1,7 +1,7 @@
-"""Films that are stored mirrored: what is left to do after a decoder has turned their frames.
+"""How films want to be shown, as far as their decoder leaves it away: mirrored, or of pixels that are no squares.
 
-Arrow: .mp4 or .mov --**mirrored_axes**--> axes of frames to flip. Does not know: pixels, decoders.
-Source: ISO/IEC 14496-12, 8.3.2 (the matrix of a track header).
+Arrow: .mp4 or .mov --**mirrored_axes**, **pixel_width**--> axes of frames to flip, a share. Does not know: decoders.
+Source: ISO/IEC 14496-12, 8.3.2 (the matrix of a track header) and 12.1.4 (the shape of a pixel).
 """
 
 from __future__ import annotations
@@ -27,6 +27,18 @@ def mirrored_axes(path: str | Path) -> tuple[int, ...]:
             return (0,) if abs(a) >= abs(b) else (1,)
         break
     return ()
+
+
+def pixel_width(path: str | Path) -> float:
+    """How much wider than high a pixel is to be shown; 1 where nothing says so."""
+    for name, track in boxes(described(Path(path))):
+        media = dict(boxes(dict(boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
+        if media.get(b"hdlr", b"")[8:12] == b"vide":
+            tables = dict(boxes(dict(boxes(media.get(b"minf", b""))).get(b"stbl", b"")))
+            _, mark, shape = tables.get(b"stsd", b"").partition(b"pasp")
+            wide, high = struct.unpack(">II", shape[:8]) if mark and len(shape) >= 8 else (1, 1)
+            return wide / high if wide and high else 1.0
+    return 1.0
 
 
 def described(path: Path) -> bytes:

@@ -27,7 +27,7 @@ from tokenmask.modalities.image.unread import pixels_announced, why_no_picture
 from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.modalities.riddles import in_our_words
 from tokenmask.modalities.video.announced import impossible_length
-from tokenmask.modalities.video.display import mirrored_axes
+from tokenmask.modalities.video.display import mirrored_axes, pixel_width
 from tokenmask.modalities.video.edits import shown_part, without_edits
 from tokenmask.modalities.video.following import count_films
 from tokenmask.modalities.video.matroska import LONGEST_TICK, tick_nanoseconds
@@ -40,6 +40,7 @@ from tokenmask.telling import tell
 MAX_PIXELS = 1 << 30  # of all frames of a clip together; 3 GiB in memory
 _RATE, _FRAMES = "frame_rate_hz", "frames"  # text chunks of a strip
 _UNSAID = 100  # milliseconds of a frame that does not say how long it is on, as browsers have it
+_SQUARE = 0.01  # by which the shape of a pixel may differ from a square
 _EARLY = 1e-4  # seconds below zero that are no rounding
 _ROUNDED = 1e-3  # seconds by which the length of an edit may be rounded
 _NO_TIME = 1e9  # seconds; decord has a large number below zero for frames without a time
@@ -149,6 +150,8 @@ class VideoClip(Timed):
             tell(f"{path} is cut short: {missing} bytes that it announces are missing")
         elif lines:
             tell(f"{path} is damaged: {in_words(lines)}")
+        if abs((wide := pixel_width(path)) - 1) > _SQUARE:
+            tell(f"{path} has pixels {wide:.3g} times as wide as high, which are taken as squares: scale it first")
         if has_sound(path):
             tell(f"{path} has sound, which is left out")
         return clip

@@ -26,10 +26,12 @@ def write_mov(
     matrix: Matrix = (1, 0, 0, 1),
     begin: int | None = None,
     shown: int | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> None:
     """Frames uint8 [time, height, width, 3], how long each is on in 1 / scale s, and a, b, c, d of the track.
 
-    With ``begin`` an edit list leaves out what is before that many 1 / scale s, with ``shown`` what is after so many.
+    With ``begin`` an edit list leaves out what is before that many 1 / scale s, with ``shown`` what is after so many;
+    ``shape`` is the width and height of a pixel.
     """
     count, height, width, _ = frames.shape
     pictures = []
@@ -45,6 +47,7 @@ def write_mov(
         bytes(6) + struct.pack(">H", 1) + bytes(16) + struct.pack(">HHIIIH", width, height, 72 << 16, 72 << 16, 0, 1)
     )
     entry += bytes(32) + struct.pack(">Hh", 24, -1)
+    entry += b"" if shape is None else box(b"pasp", struct.pack(">II", *shape))
     sizes = b"".join(struct.pack(">I", len(one)) for one in pictures)
     table = box(
         b"stbl",

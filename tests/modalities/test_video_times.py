@@ -339,3 +339,13 @@ def test_frames_that_do_not_say_how_long_they_are_on_are_counted(tmp_path: Path)
         told = f"does not say how long {unsaid} of its 4 frames are on; a tenth of a second is taken"
         assert (len(film.frames), film.frame_rate_hz) == (4, 10.0)
         assert [str(one.message) for one in caught] == ([f"{tmp_path / 'a.gif'} {told}"] if unsaid else [])
+
+
+@pytest.mark.parametrize(("shape", "told"), [((2, 1), "2"), ((16, 15), "1.07"), ((1, 1), ""), ((0, 1), ""), (None, "")])
+def test_pixels_that_are_no_squares_are_said(tmp_path: Path, shape: tuple[int, int] | None, told: str) -> None:
+    write_mov(tmp_path / "a.mov", grey(3), [1] * 3, 10, shape=shape)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert VideoClip.load(tmp_path / "a.mov").frames.shape[1:] == grey(3).shape[1:]
+    wanted = f"{tmp_path}/a.mov has pixels {told} times as wide as high, which are taken as squares: scale it first"
+    assert [str(one.message) for one in caught] == ([wanted] if told else [])

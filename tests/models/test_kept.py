@@ -10,7 +10,7 @@ from tests.models.small import randomise, small_batch, small_layout, small_maske
 from tokenmask.batch import collate
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, RangeHeadsConfig, TransformerConfig, range_heads
-from tokenmask.nn import attention, feed_forward, keeping, recomputed
+from tokenmask.nn import attention, feed_forward, keeping, made_again, recomputed
 from tokenmask.objectives import MaskedCrossEntropy
 from tokenmask.streams import StreamSpec, TokenStream
 
@@ -130,3 +130,23 @@ def test_recomputed_is_a_plain_call_without_gradients():
     result = recomputed(twice, x)
     (mine,) = torch.autograd.grad(result.sum(), x)
     assert len(calls) == 3 and torch.equal(mine, torch.autograd.grad(x.exp().sin().sum(), x)[0])
+
+
+def test_what_is_made_again_is_made_once_and_changes_no_gradient():
+    calls = []
+
+    def make(x: Tensor) -> tuple[Tensor, Tensor]:
+        calls.append(1)
+        return x.exp(), x.sin()
+
+    x = torch.linspace(0, 1, 9).view(3, 3).requires_grad_()
+    found = []
+    for keeps in (True, False):
+        with keeping(keeps):
+            one, other = make(x)
+            with made_again((one, other), lambda: make(x.detach())):
+                product = one @ other
+        found.append(torch.autograd.grad(product.sum(), x)[0])
+    assert len(calls) == 3 and torch.equal(*found)
+    exact = torch.autograd.functional.jacobian(lambda x: (x.exp() @ x.sin()).sum(), x.detach())
+    torch.testing.assert_close(found[1], exact)

@@ -144,8 +144,8 @@ def add_per(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_asked(parser: argparse.ArgumentParser, channels: bool = True) -> None:
-    """--up, --units, --voltages and, unless --channel means something else to the command, which channels are read."""
+def add_asked(parser: argparse.ArgumentParser) -> None:
+    """--up, --units and --voltages."""
     parser.add_argument(
         "--up",
         choices=("x", "y", "z", "-x", "-y", "-z"),
@@ -164,12 +164,13 @@ def add_asked(parser: argparse.ArgumentParser, channels: bool = True) -> None:
         help="what the numbers of EEG files are: in EDF and BDF those of electrodes, and of signals without a unit "
         "(default: what the file says)",
     )
-    parser.set_defaults(read_channel=[])
-    if not channels:
-        return
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """--channel, of media that are read; an edit has one of its own, for what is made anew."""
     parser.add_argument(
         "--channel",
-        dest="read_channel",
+        dest="read_channels",
         action="append",
         default=[],
         metavar="NAME",

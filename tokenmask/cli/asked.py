@@ -37,8 +37,8 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         options["units_per_metre"] = UNITS.get(arguments.units) or float(arguments.units)
     if arguments.voltages is not None:
         options["voltages"] = arguments.voltages
-    if arguments.read_channel:
-        options["channels"] = tuple(arguments.read_channel)
+    if getattr(arguments, "read_channels", None):  # an edit has none: its --channel says what is made anew
+        options["channels"] = tuple(arguments.read_channels)
     return options
 
 

@@ -85,7 +85,7 @@ def edit(commands: Commands) -> None:
         metavar="P",
         help="make only this share of the region anew: a variation (default: all)",
     )
-    add_asked(parser, channels=False)  # --channel says which electrodes are made anew
+    add_asked(parser)
     _drawing(parser, "It is a condition")
 
 

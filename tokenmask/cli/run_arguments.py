@@ -10,6 +10,7 @@ from tokenmask.cli.arguments import (
     SOURCE,
     Commands,
     add_asked,
+    add_channel,
     add_device,
     add_force,
     add_map,
@@ -77,6 +78,7 @@ def train(commands: Commands) -> None:
     parser.add_argument("--tiny", action="store_true", help="use the recipe's tiny variant, to try things out")
     add_map(parser)
     add_asked(parser)
+    add_channel(parser)
     add_workers(parser)
     add_device(parser, "the model is trained; tokenizers are fitted and data encoded on the CPU")
     parser.add_argument(

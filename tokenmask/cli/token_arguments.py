@@ -15,6 +15,7 @@ from tokenmask.cli.arguments import (
     SOURCE,
     Commands,
     add_asked,
+    add_channel,
     add_device,
     add_engine,
     add_force,
@@ -54,6 +55,7 @@ def fit(commands: Commands) -> None:
     add_per(parser)
     add_map(parser)
     add_asked(parser)
+    add_channel(parser)
     parser.add_argument(
         "--option",
         action="append",
@@ -116,6 +118,7 @@ def encode(commands: Commands) -> None:
     )
     add_map(parser)
     add_asked(parser)
+    add_channel(parser)
     add_workers(parser)
     add_engine(parser)
     add_device(parser, "the networks of tokenizers compute, in one process unless that is the CPU")
@@ -153,6 +156,7 @@ def corpus(commands: Commands) -> None:
     add_tokenizer(build, required=True)
     add_map(build)
     add_asked(build)
+    add_channel(build)
     add_workers(build)
     add_engine(build)
     examples = ["tokenmask corpus show runs/demo/corpus/emoji"]
@@ -175,4 +179,5 @@ def inspect(commands: Commands) -> None:
     add_per(parser)
     add_map(parser)
     add_asked(parser)
+    add_channel(parser)
     parser.add_argument("--out", metavar="FOLDER", help="gets report.json, counts.png and perplexity.png")
