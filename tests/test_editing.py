@@ -197,6 +197,14 @@ def test_wrong_input_gets_one_sentence(run, call, sentence):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_an_edit_is_of_one_medium(run, kind):
+    image = Image(torch.zeros(32, 32, 3, dtype=torch.uint8))
+    for named in ({}, {"stream": "image"}):
+        with pytest.raises(TypeError, match=f"edit takes one medium, got a {kind.__name__} of 2; call it for each"):
+            run.edit(kind([image, image]), [(0, 0, 8, 8)], **named)
+
+
 def jumps(clip) -> torch.Tensor:
     """Largest jump of a joint's velocity from one frame to the next, in mm a frame: float32 [frames - 2]."""
     return clip.joint_positions().diff(n=2, dim=0).norm(dim=-1).amax(1) * 1000

@@ -198,6 +198,9 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         tm.convert(made, plain, mask="<mask>")
     with pytest.raises(ValueError, match="reads a code at the place before it, got reads_before=False; leave it out"):
         tm.convert(made, plain, causal=True, reads_before=False)
+    both = untouched(lambda: transformers.BertForMaskedLM(transformers.BertConfig(**SMALL)))
+    with pytest.raises(ValueError, match="keeps a causal model as it was, but bert sees what follows; leave it out"):
+        tm.convert(both, words(True), causal=True)
     assert tm.convert(made, plain, causal=True).models["main"].causal  # what ends a text would hide codes
     assert tm.convert(made, plain, mask="[MASK]").layout.num_ids == 1 + 4 + 32 + 1
     with pytest.raises(ValueError, match="needs the tokenizer of a network in memory, got None"):

@@ -202,3 +202,8 @@ def test_a_masked_network_bounds_likelihoods(network: Any, tokenizer: Any) -> No
     found = run.log_likelihood(TEXTS, stream="text", draws=4)
     assert [one.exact for one in found] == [False] * 3 and all(one.nats < 0 for one in found)
     assert run.log_likelihood(TEXTS[:1], stream="text", draws=4) == found[:1]
+
+
+def test_a_network_that_is_no_language_model_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"wrap takes a language model .* got Identity; open it with its library"):
+        tm.wrap(torch.nn.Identity(), words())

@@ -64,9 +64,15 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> tuple[in
     known = [*others, *DrawOptions.__annotations__]
     unknown = [name for name in options if name not in DrawOptions.__annotations__]
     if unknown:
+        hint = "leave it out"
+        if unknown[0] in _OF_A_PICK:
+            hint = (
+                "change how codes are drawn: own = run.recipe.sampler_of(STREAM), then pass "
+                f"sampler=replace(own, pick=replace(own.pick, {unknown[0]}=...))"
+            )
         raise TypeError(
             f"a drawing has the options {', '.join(known)}, got {', '.join(unknown)}; write one of these names, or "
-            "leave it out"
+            f"{hint}"
         )
     said = {name: value for name, value in options.items() if value is not None}
     for name, check in _CHECKS.items():
@@ -124,6 +130,7 @@ def _called(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be called with a Filling after each step, got {value!r}; pass a function")
 
 
+_OF_A_PICK = {"top_k", "top_p", "min_p"}
 _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "budget": whole,
     "steps": _steps,

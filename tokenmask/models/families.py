@@ -19,6 +19,7 @@ from tokenmask.models.transformer import TransformerConfig
 
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "eurobert", "llada", "dream")
 BERTS = ("bert", "roberta", "camembert", "xlm-roberta")
+TWO_SIDED = (*BERTS, "eurobert", "llada", "dream")  # trained to see what follows too
 _NO_WEIGHT = re.compile(r"rotary_emb|position_ids|token_type_ids|pooler\.|seq_relationship|attn\.bias$")
 _LLADA = {  # LLaDA's names -> Llama's
     r"^model\.transformer\.wte\.": "model.embed_tokens.",

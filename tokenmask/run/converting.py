@@ -18,7 +18,7 @@ from tokenmask.layout import Layout
 from tokenmask.modalities.published.fast import FastTokenizer
 from tokenmask.modalities.published.files import CONFIG_FILE, WANTED, json_of, located, tensors_of
 from tokenmask.models import AttentionPattern, Causal, CodesOnly, Full, MaskedModel
-from tokenmask.models.families import Shape, renamed, shape_of
+from tokenmask.models.families import TWO_SIDED, Shape, renamed, shape_of
 from tokenmask.models.taken import Rows, taken
 from tokenmask.recipes import Recipe
 from tokenmask.recipes.recipe import StreamOptions
@@ -70,12 +70,16 @@ def convert(
 
     Raises:
         TypeError: a source that is none of the three.
-        ValueError: arithmetic that is not ours, tensors that are missing or have no place, weights as pickle only, or
-            a vocabulary without a piece that hides and one that ends; in a sentence.
+        ValueError: ``causal`` for a model that sees both sides, arithmetic that is not ours, tensors that are missing
+            or have no place, weights as pickle only, or a vocabulary without a piece that hides and one that ends; in
+            a sentence.
     """
     values, tensors, words_from = _read(source, tokenizer, download)
     names = renamed(values, tensors)
     shape = shape_of(values, names, max_length=max_length)
+    kind = str(values.get("model_type")).lower()
+    if causal and kind in TWO_SIDED:
+        raise ValueError(f"causal=True keeps a causal model as it was, but {kind} sees what follows; leave it out")
     if causal and reads_before is False:
         raise ValueError("a causal model reads a code at the place before it, got reads_before=False; leave it out")
     reads_before = True if causal else reads_before

@@ -56,6 +56,11 @@ def edited(run: Run, media: Any, stream: str | None, change: Change, keep_origin
     """The media of each sample; see :meth:`Run.edit`."""
     if not isinstance(keep_original, bool | None):
         raise TypeError(f"keep_original must be True, False or None, got {keep_original!r}; write one of these")
+    if isinstance(media, list | tuple):
+        raise TypeError(
+            f"edit takes one medium, got a {type(media).__name__} of {len(media)}; call it for each, or say "
+            "num_samples=... for several of one"
+        )
     inputs = run.inputs
     name = stream or inputs.stream_of(media)
     inputs.check(name)

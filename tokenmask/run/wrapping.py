@@ -62,7 +62,7 @@ def wrap(
         raise ValueError("text and download are for the folder of a MAGNeT; leave them out for a network in memory")
     if is_pipeline(network):
         return wrap_amused(network, sampler)
-    if not isinstance(network, nn.Module):
+    if not isinstance(network, nn.Module) or not hasattr(getattr(network, "config", None), "vocab_size"):
         raise TypeError(
             f"wrap takes a language model of transformers or aMUSEd's pipeline of diffusers, got "
             f"{type(network).__name__}; open it with its library first"
