@@ -134,7 +134,7 @@ class VideoClip(Timed):
         short ends where it does, all with a warning.
 
         Raises:
-            ValueError: no such file, no film, cut short, more than 2**30 pixels, or than 2**26 in a frame of a .gif or .webp.
+            ValueError: no such file, no film, cut short, or more than 2**30 pixels (2**26 in a frame of a GIF).
             ImportError: decord is needed and not installed.
         """
         path = path_of("path of a film", path)
