@@ -160,8 +160,7 @@ class AudioTokenizer(LearnedTokenizer):
     ) -> TokenStream:
         """The codes of ``encode(AudioClip.load(path))``, from pieces: memory grows with the codes alone.
 
-        Files that are damaged, or have fewer samples than their header says, are read whole, see :func:`long_sound`,
-        and so are those of which some channels are asked for.
+        Files that are damaged, or have fewer samples than their header says, are read whole, see :func:`long_sound`.
 
         Args:
             path: of a sound file.
@@ -171,7 +170,7 @@ class AudioTokenizer(LearnedTokenizer):
         Raises:
             ValueError: as of :meth:`AudioClip.load`.
         """
-        sound, rate = None if channels else long_sound(path), self.config.sample_rate_hz
+        sound, rate = long_sound(path, channels or None), self.config.sample_rate_hz
         if sound is None:
             return self.encode(AudioClip.load(path, channels=channels))
         tell_changes_of(str(path), sound.channels, sound.sample_rate_hz, rate, "this AudioTokenizer")

@@ -119,7 +119,7 @@ class EegTokenizer(LearnedTokenizer):
     ) -> TokenStream:
         """The codes of ``encode(EegRecording.load(path))``, channel by channel: in the memory that one of them needs.
 
-        Files of other formats than EDF and BDF, and those of which some channels are asked for, are read whole.
+        Files of other formats than EDF and BDF are read whole.
 
         Args:
             path: of a recording.
@@ -130,9 +130,9 @@ class EegTokenizer(LearnedTokenizer):
             ValueError: as of :meth:`EegRecording.load`.
         """
         path = Path(path)
-        if channels or path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
+        if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
             return self.encode(EegRecording.load(path, channels=channels, voltages=voltages))
-        rows = FileRows(path, self.config.sample_rate_hz, voltages)
+        rows = FileRows(path, self.config.sample_rate_hz, voltages, channels)
         names, seconds = rows.channels, rows.seconds
         if rows.file_rate_hz != self.config.sample_rate_hz:
             self._tell_rate(str(path))
@@ -149,8 +149,9 @@ class EegTokenizer(LearnedTokenizer):
             show(seconds * len(parts) / len(names), seconds)
         if notes := rows.notes():
             tell(f"{path}: {'; '.join(notes)}")
-        _tell_offset(torch.cat(taken), names, str(path))
-        return TokenStream(self._spec, torch.stack(parts), labels={"channel": names})
+        names = tuple(names[row] for row in rows.order)
+        _tell_offset(torch.cat([taken[row] for row in rows.order]), names, str(path))
+        return TokenStream(self._spec, torch.stack([parts[row] for row in rows.order]), labels={"channel": names})
 
     def _coded(self, rows: Iterable[Tensor]) -> Iterator[Tensor]:
         """Samples of electrodes at this rate, float32 [time] each -> codes int32 [tokens, levels] of each."""
