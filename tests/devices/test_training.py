@@ -1,5 +1,5 @@
-"""Training on a device that refuses tensors of the CPU: the same losses and weights, bit for bit where both sides compute
-by the same formulas, else up to the order of sums; copies that nobody waits for."""
+"""Training on a device that refuses tensors of the CPU: the same losses and weights, bit for bit where both sides
+compute by the same formulas, else up to the order of sums; copies that nobody waits for."""
 
 from collections import Counter
 from pathlib import Path
