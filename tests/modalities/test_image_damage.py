@@ -165,3 +165,15 @@ def test_a_strip_that_unpacks_to_gigabytes_is_looked_at_no_further(tmp_path: Pat
         )
         grown = grown[: at + 8] + struct.pack("<I", new) + grown[at + 12 :]
     assert outcome(tmp_path / "a.tif", grown) == "read"
+
+
+def test_what_pillow_warns_of_names_the_file(tmp_path: Path) -> None:
+    exif = pillow.Exif()
+    exif[274], exif[0x010E] = 6, "words " * 20
+    data = written("JPEG", exif=exif)
+    at = data.index(b"Exif\0\0")
+    tag = data.index(b"\x01\x0e\x00\x02", at) if b"MM\0*" in data else data.index(b"\x0e\x01\x02\x00", at)
+    broken = data[: tag + 8] + b"\x7f\xff\xff\x7f" + data[tag + 12 :]  # its words would stand behind the end
+    path = tmp_path / "a.jpg"
+    assert outcome(path, broken) == f"{path} has damaged EXIF data, so that it may lie on its side: look at it"
+    assert outcome(path, data) == "read"
