@@ -31,7 +31,8 @@ _LOST = (  # what libjpeg says where pixels are guessed, and what it means; of w
     ("Inconsistent progression", "its scans do not follow from each other"),
     ("found marker", "its data have marks in a wrong order"),
 )
-_MORE = "extraneous bytes before marker"  # cameras fill up so, too
+_EXTRANEOUS = "extraneous bytes before marker"  # cameras fill up so, too
+MORE = "its data hold bytes that belong to no pixel, as damage leaves them"
 _SCANS = "its last scans are missing, which make it sharp"
 _FORMS = {"L": "GRAY", "RGB": "RGB"}  # modes of Pillow, and what the binding calls them
 
@@ -77,8 +78,8 @@ def doubts_of_jpeg(data: bytes) -> str:
     except ValueError as error:
         if lost := next((meant for words, meant in _LOST if words in str(error)), ""):
             raise Unfit(lost) from error
-        if _MORE in str(error):
-            return "its data hold bytes that belong to no pixel, as damage leaves them"
+        if _EXTRANEOUS in str(error):
+            return MORE
     return _SCANS if _lacks_scans(data) else ""
 
 
