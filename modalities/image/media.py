@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.arguments import path_of, tensor_of, whole
+from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
 from tokenmask.modalities.image.chunks import (
@@ -45,7 +46,7 @@ _ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)
-class Image(Medium):
+class Image(Medium, AsArray):
     """A picture in 8-bit sRGB.
 
     Args:
@@ -65,6 +66,7 @@ class Image(Medium):
 
     arrays: ClassVar[str] = "uint8 [height, width, 3]"
     view: ClassVar[str] = "tokenmask.report.views.pictures:Pictures"
+    array_field: ClassVar[str] = "pixels"
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
@@ -143,10 +145,6 @@ class Image(Medium):
             return None
         pixels = tensor_of("pixels of an Image", value)
         return cls(pixels.clone()) if pixels.dtype == torch.uint8 else None
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The pixels for ``numpy.asarray``: uint8 [height, width, 3]."""
-        return np.array(self.pixels.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def to_pillow(self) -> Any:
         """The same picture as a ``PIL.Image`` of mode RGB."""

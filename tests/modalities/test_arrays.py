@@ -96,6 +96,20 @@ def test_a_pillow_picture_and_an_array_are_edited_and_given_as_they_are():
     assert run.edit(torch.from_numpy(pixels), **asked)[0] == first
 
 
+@pytest.mark.parametrize("stream", ["image", "audio", "eeg"])
+def test_media_and_streams_are_copies_of_their_tensors_for_numpy_and_torch(stream):
+    medium = items.media(stream, "held-out")[0]
+    for one in (medium, tm.load().tokenizers[stream].encode(medium)):
+        own = getattr(one, one.array_field)
+        made, read = torch.as_tensor(one), np.asarray(one)
+        assert torch.equal(made, own) and made.dtype == own.dtype and torch.equal(torch.from_dlpack(one), own)
+        assert np.array_equal(read, own.numpy()) and read.dtype == own.numpy().dtype
+        before = own.clone()
+        made.zero_()
+        read[:] = 0
+        assert torch.equal(own, before)
+
+
 @pytest.mark.parametrize(
     ("array", "said"),
     [
