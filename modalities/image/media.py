@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.arguments import path_of, tensor_of, whole
+from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
 from tokenmask.modalities.image.chunks import (
@@ -45,7 +46,7 @@ _ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)
-class Image(Medium):
+class Image(Medium, AsArray):
     """A picture in 8-bit sRGB.
 
     Args:
@@ -63,7 +64,9 @@ class Image(Medium):
     suffixes: ClassVar[tuple[str, ...]] = (*written_suffixes, ".apng", ".j2k", ".mpo", ".pgm", ".pbm", ".pnm", ".qoi")
     """Endings that are looked for in folders."""
 
+    arrays: ClassVar[str] = "uint8 [height, width, 3]"
     view: ClassVar[str] = "tokenmask.report.views.pictures:Pictures"
+    array_field: ClassVar[str] = "pixels"
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
@@ -81,7 +84,7 @@ class Image(Medium):
             if len(shape) == 3 and shape[0] == 3:
                 advice = "move colours to the end, permute(1, 2, 0), and scale floats"
             raise ValueError(
-                "pixels of an Image must be uint8 [height, width, 3], got "
+                f"pixels of an Image must be {self.arrays}, got "
                 f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}; {advice}"
             )
 
@@ -133,17 +136,15 @@ class Image(Medium):
 
     @classmethod
     def of(cls, value: Any) -> Self | None:
-        """Of a ``PIL.Image``, or of an array uint8 [height, width, 3]."""
+        """Of a ``PIL.Image``, or of an array or a tensor, uint8 [height, width, 3]."""
         from PIL import Image as pillow
 
         if isinstance(value, pillow.Image):
             return cls.from_pillow(value)
-        fits = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
-        return cls(torch.from_numpy(value.copy())) if fits else None
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The pixels for ``numpy.asarray``: uint8 [height, width, 3]."""
-        return np.array(self.pixels.cpu().numpy(), dtype=dtype)  # a copy: media do not change
+        if not isinstance(value, np.ndarray | Tensor) or value.ndim != 3 or value.shape[2] != 3:
+            return None
+        pixels = tensor_of("pixels of an Image", value)
+        return cls(pixels.clone()) if pixels.dtype == torch.uint8 else None
 
     def to_pillow(self) -> Any:
         """The same picture as a ``PIL.Image`` of mode RGB."""

@@ -14,11 +14,11 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tokenmask.arguments import above_zero, path_of, tensor_of
+from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_FRAME_PIXELS
@@ -57,7 +57,7 @@ _PILLOW = (".gif", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
-class VideoClip(Timed):
+class VideoClip(Timed, AsArray):
     """Moving pictures in 8-bit sRGB, at a constant rate, without sound.
 
     Args:
@@ -77,6 +77,7 @@ class VideoClip(Timed):
     """Endings that can be written; the first if none is asked for."""
 
     view: ClassVar[str] = "tokenmask.report.views.films:Films"
+    array_field: ClassVar[str] = "frames"
 
     frames: Tensor
     frame_rate_hz: float
@@ -99,10 +100,6 @@ class VideoClip(Timed):
         return self.frame_rate_hz == other.frame_rate_hz and torch.equal(self.frames, other.frames)
 
     __hash__ = None  # type: ignore[assignment]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The frames for ``numpy.asarray``: uint8 [time, height, width, 3]."""
-        return np.array(self.frames.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def __repr__(self) -> str:
         time, height, width, _ = self.frames.shape

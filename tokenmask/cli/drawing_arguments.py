@@ -39,7 +39,10 @@ def generate(commands: Commands) -> None:
     parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
     parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
     parser.add_argument(
-        "--length", type=count, metavar="N", help="codes to add, for a stream of free length such as text"
+        "--length",
+        type=counts,
+        metavar="N",
+        help="codes to add, for a stream of free length such as text; of text LEAST:MOST lets the model say how many",
     )
     parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
     parser.add_argument("--grid", type=grid, metavar="N,N", help="size of all axes, where more than one is free")
@@ -129,7 +132,8 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         "--temperature",
         type=not_negative,
         metavar="T",
-        help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
+        help="0 takes the best code of each slot, 1 draws as the model says (default: the recipe's); with 0 the seed "
+        "still says which slots come first, unless --order ConfidenceScore, which has no noise, stands beside it",
     )
     parser.add_argument(
         "--top-k", type=count, metavar="N", help="draw from the N likeliest codes (default: the recipe's)"
