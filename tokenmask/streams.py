@@ -20,7 +20,7 @@ from torch import Tensor
 
 from tokenmask.arguments import MOST, is_a, moment, names, number, path_of, string, tensor_of, whole
 from tokenmask.as_array import AsArray
-from tokenmask.files import writing_atomically
+from tokenmask.files import no_tensors, writing_atomically
 
 AXES = ("index", "time", "row", "column", "channel")
 _ABOUT = "tokenmask_stream"  # in the attrs of a table, as in the metadata of a file
@@ -357,7 +357,9 @@ class TokenStream(AsArray):
             labels = {axis: tuple(called) for axis, called in about["labels"].items()}
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
         except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
-            raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
+            raise ValueError(
+                f"{path} is not a readable token stream ({no_tensors(error)}); encode the media again"
+            ) from error
 
 
 def _wholes(name: str, values: Any, least: int = -MOST, varies: bool = False) -> tuple[Any, ...]:

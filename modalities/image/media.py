@@ -31,7 +31,9 @@ from tokenmask.modalities.image.chunks import (
 )
 from tokenmask.modalities.image.damage import doubts_of
 from tokenmask.modalities.image.deep import double_floats, load_deep, nearest, white_of
+from tokenmask.modalities.image.jpeg import load_jpeg
 from tokenmask.modalities.image.unread import no_picture
+from tokenmask.modalities.image.warned import warned_of
 from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.modalities.riddles import Unfit, in_our_words
 from tokenmask.streams import TokenStream
@@ -170,15 +172,17 @@ class Image(Medium, AsArray):
             overheard() if Path(path).suffix.lower() in (".tif", ".tiff") else contextlib.nullcontext(lines)
         )  # libtiff prints
         try:
-            with heard as lines, _long_texts(), double_floats(), pillow.open(path) as picture:
+            with warned_of(path), heard as lines, _long_texts(), double_floats(), pillow.open(path) as picture:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     spare = spare_bytes(picture, path)
+                    jpeg = picture.format in ("JPEG", "MPO")
+                    doubts = load_jpeg(path, picture) if jpeg else ""
                     load_deep(picture, path)
                     made, told = colours_told(path)
                     if made and picture.mode != "1":  # black and white are the same in all of them
                         picture.info["icc_profile"] = made
-                    doubts = doubts_of(path, picture)
+                    doubts = doubts or doubts_of(path, picture)
                     image = replace(cls.from_pillow(picture), source=str(path))
                     if doubts:
                         tell(f"{path} may be damaged ({doubts}): look at it, or export it again")
@@ -264,7 +268,7 @@ def moves(path: str | Path) -> bool:
     if Path(path).suffix.lower() not in MOVING:
         return False
     try:
-        with pillow.open(path) as picture:
+        with warned_of(path, quiet=True), pillow.open(path) as picture:
             return bool(getattr(picture, "is_animated", False))
     except (
         *(OSError, SyntaxError, ValueError, TypeError, EOFError, MemoryError),

@@ -21,11 +21,12 @@ from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
-from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
+from tokenmask.modalities.image.media import MAX_PIXELS as MAX_FRAME_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.image.unread import pixels_announced, why_no_picture
+from tokenmask.modalities.image.warned import warned_of
 from tokenmask.modalities.overheard import in_words, overheard
-from tokenmask.modalities.riddles import in_our_words
+from tokenmask.modalities.riddles import Unfit, in_our_words
 from tokenmask.modalities.video.announced import impossible_length
 from tokenmask.modalities.video.display import mirrored_axes, pixel_width
 from tokenmask.modalities.video.edits import shown_part, without_edits
@@ -130,7 +131,7 @@ class VideoClip(Timed, AsArray):
         short ends where it does, all with a warning.
 
         Raises:
-            ValueError: no such file, no film, cut short, or more than 2**30 pixels.
+            ValueError: no such file, no film, cut short, or more than 2**30 pixels (2**26 in a frame of a GIF).
             ImportError: decord is needed and not installed.
         """
         path = path_of("path of a film", path)
@@ -181,9 +182,9 @@ class VideoClip(Timed, AsArray):
         from PIL import PngImagePlugin
 
         time, height, width, _ = self.frames.shape
-        if time * height * width > MAX_STRIP_PIXELS:
+        if time * height * width > MAX_FRAME_PIXELS:
             raise ValueError(
-                f"a strip may have up to {MAX_STRIP_PIXELS} pixels, got {self!r}; save it as .webp or .gif"
+                f"a strip may have up to {MAX_FRAME_PIXELS} pixels, got {self!r}; save it as .webp or .gif"
             )
         about = PngImagePlugin.PngInfo()
         about.add_text(_RATE, repr(float(self.frame_rate_hz)))
@@ -305,12 +306,14 @@ def _read_animation(path: Path) -> tuple[Tensor, float]:
 
     frames, durations = [], []
     try:
-        with pillow.open(path) as film:
+        with warned_of(path), pillow.open(path) as film:
             _check_size(path, getattr(film, "n_frames", 1), film.height, film.width)
+            if film.height * film.width > MAX_FRAME_PIXELS:
+                raise Unfit(f"a frame may have up to {MAX_FRAME_PIXELS} pixels, and has {film.width} x {film.height}")
             for frame in ImageSequence.Iterator(film):
                 frames.append(Image.from_pillow(frame.copy()).pixels)
                 durations.append(round(film.info.get("duration", 0)))
-    except (OSError, SyntaxError, EOFError, IndexError, struct.error, pillow.DecompressionBombError) as error:
+    except (OSError, SyntaxError, EOFError, IndexError, struct.error, Unfit, pillow.DecompressionBombError) as error:
         if pixels := pixels_announced(error):
             raise ValueError(
                 f"a video may have up to {MAX_PIXELS} pixels in all frames, but {path} announces {pixels} in one; cut "

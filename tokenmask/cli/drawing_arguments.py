@@ -10,6 +10,7 @@ import argparse
 from tokenmask.cli.arguments import (
     Commands,
     add_asked,
+    add_channel,
     add_device,
     add_force,
     command,
@@ -51,6 +52,8 @@ def generate(commands: Commands) -> None:
         help="many requests at once: a .txt file, each line of which is what --given text= would be, or a .jsonl, "
         ".csv, .tsv or .parquet file with columns named as streams; samples are numbered by prompt, then by sample",
     )
+    add_asked(parser)
+    add_channel(parser)
     _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
 
 
@@ -102,7 +105,7 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="what is given of a stream: for text words, or @FILE to read them (@@ for a real @); for other media the "
-        f"path of a file, or of a .tokens file. {given}; again for more",
+        f"path of a file, read as --up, --units and --voltages say, or of a .tokens file. {given}; again for more",
     )
     parser.add_argument(
         "--negative", action="append", default=[], metavar="NAME=VALUE", help="what guidance pushes away from"
