@@ -43,6 +43,13 @@ def test_drawing_shows_its_steps_and_then_the_piece(actions):
         assert saved.size == (64, 64)
 
 
+@pytest.mark.filterwarnings("ignore:guidance=3 changes nothing")
+def test_what_is_told_of_a_drawing_stands_in_the_status(actions):
+    shown = last(actions.draw({"stream": "image", "steps": 1, "guidance": 3.0, "seed": 1}))
+    assert shown["status"].startswith("Done, with seed 1. Guidance=3 changes nothing: it pushes away from what")
+    assert last(actions.draw({**VALUES, "guidance": 3.0}))["status"] == "Done, with seed 5."
+
+
 def test_painting_editing_and_taking_back(actions):
     piece = last(actions.draw(VALUES))["piece"]
     assert actions.paint(piece, [4, 5, 6, 7]) == {"regions": "32,0,64,8"}
