@@ -216,10 +216,11 @@ class _TurnHeads(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor | None, ...]:
+        kept = ctx.saved_tensors  # once: what is made again is made for each time
         back: Callable[..., tuple[Tensor, Tensor, Tensor]] = turn_heads_backward_reference
-        if is_compiled(ctx.saved_tensors[0]):
+        if is_compiled(kept[0]):
             back = torch.ops.tokenmask.turn_heads_backward
-        return *back(query, key, value, *ctx.saved_tensors, ctx.eps), None, None, None, None, None
+        return *back(query, key, value, *kept, ctx.eps), None, None, None, None, None
 
 
 class _Gate(torch.autograd.Function):
