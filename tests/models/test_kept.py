@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from tests.models.small import randomise, small_batch, small_layout, small_masked
 from tokenmask.batch import collate
@@ -170,21 +171,35 @@ def test_what_is_made_again_is_made_once_and_changes_no_gradient():
 
 
 def test_what_is_made_again_is_not_kept():
+    """Memory of the results, and of what lies before them, is free when only the graph is left."""
     x, weight = torch.ones(64, 64, requires_grad=True), torch.ones(64, 64, requires_grad=True)
-
-    def make(x: Tensor) -> tuple[Tensor, ...]:
-        return ((x @ weight).exp(),)
-
-    def read(apart: bool) -> Tensor:
-        (made,), reading = made_again(make, x)
-        with reading if apart else nullcontext():
-            return (made * made).sum()
-
-    sizes = []
     for apart in (False, True):
-        _, tensors = kept(lambda apart=apart: read(apart))
-        sizes.append(sum(tensor.nbytes for tensor in tensors))
-    assert sizes == [2 * x.nbytes, x.nbytes]
+        memory = []
+
+        def make(x: Tensor, memory: list[StorageWeakRef] = memory) -> tuple[Tensor, ...]:
+            before = x @ weight
+            result = before.sin()
+            memory += [StorageWeakRef(tensor.untyped_storage()) for tensor in (before, result)]
+            return (result,)
+
+        with keeping(not apart):
+            (made,), reading = made_again(make, x)
+            with reading:
+                loss = (made * made).sum()
+        del made, reading
+        assert [one.expired() for one in memory] == [apart, apart]
+        loss.backward()
+
+
+def test_a_block_makes_its_heads_again_once(monkeypatch):
+    layout, calls = small_layout(4), []
+    turned = attention.Attention._turned
+    monkeypatch.setattr(attention.Attention, "_turned", lambda *given: (calls.append(1), turned(*given))[1])
+    model = MaskedModel.create(TransformerConfig(width=64, depth=1, heads=2), layout)
+    loss = MaskedCrossEntropy()(model, small_masked(layout, small_batch(layout))).total
+    assert len(calls) == 1
+    loss.backward()
+    assert len(calls) == 2
 
 
 def test_inputs_that_changed_since_are_an_error():

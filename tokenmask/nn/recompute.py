@@ -106,7 +106,7 @@ class _Again:
         with torch.autograd.graph.saved_tensors_hooks(self._pack, self.unpack):
             results = self._function(*inputs)
         for number, result in enumerate(results):
-            self._stores[result.untyped_storage().data_ptr()] = number, result.storage_offset()
+            self._stores[result.untyped_storage().data_ptr()] = number, int(result.storage_offset())
         return results
 
     def read(self, tensor: Tensor) -> Tensor | int:
@@ -114,7 +114,7 @@ class _Again:
         number, begins = self._stores.get(tensor.untyped_storage().data_ptr(), (None, 0))
         if number is None:
             return tensor
-        self._views.append((number, tensor.shape, tensor.stride(), tensor.storage_offset() - begins))
+        self._views.append((number, tensor.shape, tensor.stride(), int(tensor.storage_offset()) - begins))
         return self._count + len(self._views) - 1
 
     def unpack(self, kept: Tensor | int) -> Tensor:
