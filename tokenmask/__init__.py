@@ -14,11 +14,19 @@ if TYPE_CHECKING:  # what editors and type checkers see; a running program gets 
     from tokenmask.layout import Layout as Layout
     from tokenmask.masking import Masker as Masker
     from tokenmask.modalities.audio import AudioClip as AudioClip
+    from tokenmask.modalities.audio import AudioTokenizer as AudioTokenizer
     from tokenmask.modalities.eeg import EegRecording as EegRecording
+    from tokenmask.modalities.eeg import EegTokenizer as EegTokenizer
     from tokenmask.modalities.image import Image as Image
+    from tokenmask.modalities.image import ImageTokenizer as ImageTokenizer
     from tokenmask.modalities.motion import MotionClip as MotionClip
+    from tokenmask.modalities.motion import MotionTokenizer as MotionTokenizer
+    from tokenmask.modalities.symbols import Symbols as Symbols
+    from tokenmask.modalities.symbols import SymbolTokenizer as SymbolTokenizer
     from tokenmask.modalities.text import Text as Text
+    from tokenmask.modalities.text import TextTokenizer as TextTokenizer
     from tokenmask.modalities.video import VideoClip as VideoClip
+    from tokenmask.modalities.video import VideoTokenizer as VideoTokenizer
     from tokenmask.models import Transformer as Transformer
     from tokenmask.recipes import Recipe as Recipe
     from tokenmask.report import show as show
@@ -75,6 +83,14 @@ _HOMES = {
     "MotionClip": "modalities.motion",
     "Text": "modalities.text",
     "VideoClip": "modalities.video",
+    "Symbols": "modalities.symbols",
+    "TextTokenizer": "modalities.text",
+    "ImageTokenizer": "modalities.image",
+    "AudioTokenizer": "modalities.audio",
+    "MotionTokenizer": "modalities.motion",
+    "EegTokenizer": "modalities.eeg",
+    "VideoTokenizer": "modalities.video",
+    "SymbolTokenizer": "modalities.symbols",
 }
 __all__ = ["__version__", "tokenizer", *_HOMES]
 

@@ -144,17 +144,31 @@ def tensor_of(name: str, value: Any) -> Tensor:
         raise TypeError(f"{name} must be an array of numbers, got one of {value.dtype}; convert it") from None
 
 
+def what(value: Any) -> str:
+    """A value in a sentence: its type, of an array also the dtype and the shape."""
+    kind = type(value).__name__
+    if isinstance(value, np.ndarray | Tensor):
+        return f"{kind} {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    return kind
+
+
 def one_of(name: str, value: Any, words: tuple[str, ...]) -> None:
     """ValueError unless it is one of some words."""
     if not isinstance(value, str) or value not in words:
         raise ValueError(f"{name} must be one of {', '.join(words)}, got {value!r}; choose one of these")
 
 
-def is_a(name: str, value: Any, kind: type) -> None:
-    """TypeError unless it is of a class: a class in the place of its value, say."""
+def is_a(name: str, value: Any, kind: type, such_as: str = "") -> None:
+    """TypeError unless it is of a class: a class in the place of its value, say.
+
+    Args:
+        name, value: of the argument.
+        kind: the class.
+        such_as: what a person can write who wants none of it.
+    """
     if isinstance(value, kind):
         return
-    got = f"{_short(value)}; give one"
+    got = f"{_short(value)}; {f'write {such_as} for none' if value is None and such_as else 'give one'}"
     if isinstance(value, type):
         got = f"the class {value.__name__}; write {value.__name__}()"
     article = "an" if kind.__name__[0] in "AEIOU" else "a"

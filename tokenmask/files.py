@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -47,6 +48,19 @@ def text_of(data: bytes) -> str:
     return data.decode(coding_of(data))
 
 
+def no_tensors(error: BaseException) -> str:
+    """Why a .safetensors file cannot be used, as a clause: its library speaks of its own insides."""
+    from safetensors import SafetensorError
+
+    said = " ".join(str(error).split())
+    if isinstance(error, SafetensorError) and "does not contain tensor" in said:
+        return "it holds other tensors"
+    if isinstance(error, KeyError):
+        return "it holds other tensors, or says nothing of them"
+    unread = isinstance(error, SafetensorError | json.JSONDecodeError | TypeError | AttributeError | RecursionError)
+    return "it is no such file, or is damaged or cut short" if unread else said
+
+
 def no_text(path: str | Path, error: UnicodeDecodeError) -> str:
     """The sentence on a file that is not in the coding that it should be in: where it is not, and what to do.
 
@@ -59,20 +73,49 @@ def no_text(path: str | Path, error: UnicodeDecodeError) -> str:
         return f"{path} must be {name}, as its byte order mark says, but is not ({error.reason}); save it as UTF-8"
     with Path(path).open("rb") as file:
         for number, line in enumerate(file, 1):  # a multi-byte character holds no line feed
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as inner:
-                around = line[max(0, inner.start - _SHOWN) : inner.start + _SHOWN]
-                meant = around.decode("cp1252", errors="replace").strip()
-                guess = (
-                    f"if {meant!r} is right it is Windows-1252 or Latin-1: convert it with iconv -f WINDOWS-1252 "
-                    "-t UTF-8, else "
-                )
-                return (
-                    f"{path} must be text in UTF-8, but byte {inner.start + 1} of its line {number} is "
-                    f"0x{line[inner.start]:02x}; {guess if meant.isprintable() else ''}save it as UTF-8"
-                )
+            if found := _no_text(line):
+                place, todo = found
+                return f"{path} must be text in UTF-8, but byte {place} of its line {number} is {todo}"
     return f"{path} must be text in UTF-8, but is not ({error.reason}); save it as UTF-8"
+
+
+def no_text_in(where: str, part: str) -> str:
+    """The sentence on a part of a file that was decoded with ``surrogateescape``; "" where all of it is UTF-8.
+
+    Args:
+        where: the part is, for the message.
+        part: of the text.
+    """
+    if part.isascii() or not any(0xDC80 <= ord(letter) <= 0xDCFF for letter in part):
+        return ""
+    found = _no_text(part.encode("utf-8", "surrogateescape"))
+    return f"{where} must be text in UTF-8, but its byte {found[0]} is {found[1]}" if found else ""
+
+
+def _no_text(data: bytes) -> tuple[int, str] | None:
+    """The first byte, counted from 1, that is not UTF-8, and in words what it is and what to do."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as inner:
+        around = data[max(0, inner.start - _SHOWN) : inner.start + _SHOWN]
+        meant = around.decode("cp1252", errors="replace").strip()
+        guess = f"if {meant!r} is right it is Windows-1252 or Latin-1: convert it with iconv -f WINDOWS-1252 "
+        guess += "-t UTF-8, else "
+        return inner.start + 1, f"0x{data[inner.start]:02x}; {guess if meant.isprintable() else ''}save it as UTF-8"
+    return None
+
+
+def why_unread(error: OSError, path: str | Path | None = None) -> str:
+    """Why a file could not be read, as a clause without the numbers of a system; it names the file unless that is
+    ``path``."""
+    other = error.filename is not None and (path is None or Path(error.filename) != Path(path))
+    subject = str(error.filename) if other else "it"
+    if isinstance(error, FileNotFoundError):
+        return f"{subject} is not there"
+    if isinstance(error, IsADirectoryError):
+        return f"{subject} is a folder"
+    words = error.strerror or " ".join(str(error).split())
+    return f"{subject}: {words}" if other else words
 
 
 _POINTER = b"version https://git-lfs.github.com/spec/"

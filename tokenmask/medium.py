@@ -42,6 +42,9 @@ class Medium(ABC):
     """Keywords of :meth:`load`, all with defaults, for what files of this kind may not say of themselves; the command
     line has an option for those of the media that ship."""
 
+    arrays: ClassVar[str] = ""
+    """The dtype and shape of arrays that :meth:`of` takes, for sentences; "" where it takes none."""
+
     view: ClassVar[str] = ""
     """ "module:class" of the :class:`tokenmask.report.views.View` that shows it; "" for none."""
 
@@ -140,7 +143,7 @@ def said(kind: type, what: str) -> Any:
 
     Args:
         kind: a subclass of Medium, or any class with ``load(path)`` and ``save(path)``.
-        what: "suffixes", "written_suffixes", "words", "asked", "view" or "claims".
+        what: "suffixes", "written_suffixes", "words", "asked", "arrays", "view" or "claims".
     """
     return getattr(kind, what, getattr(Medium, what))
 

@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tokenmask.arguments import MOST, is_a, moment, names, number, path_of, string, tensor_of, whole
-from tokenmask.files import writing_atomically
+from tokenmask.as_array import AsArray
+from tokenmask.files import no_tensors, writing_atomically
 
 AXES = ("index", "time", "row", "column", "channel")
 _ABOUT = "tokenmask_stream"  # in the attrs of a table, as in the metadata of a file
@@ -130,7 +131,7 @@ class StreamSpec:
 
 
 @dataclass(frozen=True, eq=False)
-class TokenStream:
+class TokenStream(AsArray):
     """The codes of one piece of media.
 
     Args:
@@ -146,6 +147,8 @@ class TokenStream:
         TypeError: a value of another type.
         ValueError: codes or labels that do not go with the spec, or a start that is not finite.
     """
+
+    array_field: ClassVar[str] = "codes"
 
     spec: StreamSpec
     codes: Tensor
@@ -192,10 +195,6 @@ class TokenStream:
                     f"labels must name every entry of an axis of {spec.axes}, got {len(called)} for {axis!r}; "
                     "give a label for each, or none"
                 )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The codes for ``numpy.asarray``: int32 [*grid, K]."""
-        return np.array(self.codes.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def with_filled(self, filled: Tensor) -> TokenStream:
         """The same stream that knows which of its codes a model filled in.
@@ -358,7 +357,9 @@ class TokenStream:
             labels = {axis: tuple(called) for axis, called in about["labels"].items()}
             return cls(StreamSpec.from_json(about["spec"]), codes, about["start_seconds"], labels)
         except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
-            raise ValueError(f"{path} is not a readable token stream ({error}); encode the media again") from error
+            raise ValueError(
+                f"{path} is not a readable token stream ({no_tensors(error)}); encode the media again"
+            ) from error
 
 
 def _wholes(name: str, values: Any, least: int = -MOST, varies: bool = False) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tokenmask.files import writing_atomically
+from tokenmask.files import no_tensors, writing_atomically
 from tokenmask.tokenizer import fingerprint
 
 _FORMAT = 1
@@ -76,9 +76,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
         about = json.loads(text)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise ValueError(
-            f"{path} is not a whole tokenmask tensor file ({reason}); use a backup or make it anew"
+            f"{path} is not a whole tokenmask tensor file ({no_tensors(error)}); use a backup or make it anew"
         ) from error
     if version != _FORMAT:
         raise ValueError(

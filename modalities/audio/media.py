@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.arguments import above_zero, path_of, tensor_of
+from tokenmask.as_array import AsArray
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.audio.unread import no_sound
@@ -29,7 +30,7 @@ CANCELLED = 0.5  # of what is left of channels that have nothing to do with each
 
 
 @dataclass(frozen=True, eq=False)
-class AudioClip(Timed):
+class AudioClip(Timed, AsArray):
     """A piece of sound.
 
     Args:
@@ -52,6 +53,7 @@ class AudioClip(Timed):
 
     asked: ClassVar[tuple[str, ...]] = ("channels",)
     view: ClassVar[str] = "tokenmask.report.views.sounds:Sounds"
+    array_field: ClassVar[str] = "samples"
 
     samples: Tensor
     sample_rate_hz: int
@@ -89,10 +91,6 @@ class AudioClip(Timed):
         return self.sample_rate_hz == other.sample_rate_hz and torch.equal(self.samples, other.samples)
 
     __hash__ = None  # type: ignore[assignment]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The samples for ``numpy.asarray``: float32 [channels, time]."""
-        return np.array(self.samples.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def __repr__(self) -> str:
         channels = self.samples.shape[0]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tokenmask.fitting import fit
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
+from tokenmask.modalities.audio.file_codes import coded_file, write_clip, write_made
 from tokenmask.modalities.audio.fit import audio_fitting
 from tokenmask.modalities.audio.joining import HeldSound, joined, joined_pieces
 from tokenmask.modalities.audio.long import long_sound
@@ -25,17 +26,14 @@ from tokenmask.modalities.audio.mel import margin
 from tokenmask.modalities.audio.network import CONTEXT_SECONDS, AudioNetwork, AudioTokenizerConfig
 from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead
 from tokenmask.modalities.audio.pitched_fit import PitchedFit, PitchedFitting
-from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of, tell_changes_of_all
+from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of_all
 from tokenmask.modalities.audio.vocoder import TOGETHER, WINDOW, Vocoder
-from tokenmask.modalities.audio.writing import write_pieces
-from tokenmask.modalities.keeping import check_keep, kept, length_of, without_edges
+from tokenmask.modalities.keeping import check_keep, kept, length_of
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, stored
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, one_thread
 from tokenmask.tokenizer import Show, check_media, check_stream, nothing_shown
-
-_AROUND = 8  # frames beside what is made that another rate is made of, too: soxr sees 2 at the most
 
 
 class AudioTokenizer(LearnedTokenizer):
@@ -171,16 +169,10 @@ class AudioTokenizer(LearnedTokenizer):
         Raises:
             ValueError: as of :meth:`AudioClip.load`.
         """
-        sound, rate = None if channels else long_sound(path), self.config.sample_rate_hz
+        sound = None if channels else long_sound(path)
         if sound is None:
             return self.encode(AudioClip.load(path, channels=channels))
-        tell_changes_of(str(path), sound.channels, sound.sample_rate_hz, rate, "this AudioTokenizer")
-        parts: list[Tensor] = []
-        for stream in self._stream_of_pieces(sound.at(rate)):
-            parts.append(stream.codes)
-            seconds = stream.start_seconds + len(stream.codes) * self.config.hop / rate
-            show(min(seconds, sound.duration_seconds), sound.duration_seconds)
-        return TokenStream(self._spec, torch.cat(parts))
+        return TokenStream(self._spec, coded_file(path, sound, self.config, self._stream_of_pieces, show))
 
     def _stream_from(self, waiting: Tensor, windows: int, done: int, frames: int | None = None) -> TokenStream:
         starts = range(0, windows * self._frames.step, self._frames.step)
@@ -295,38 +287,17 @@ class AudioTokenizer(LearnedTokenizer):
             ValueError: as of :meth:`decode`; a suffix that cannot be written; a WAV file of more than 4 GiB.
         """
         check_stream(self, stream)
-        codes, rate = stream.codes, self.config.sample_rate_hz
+        codes = stream.codes
         kept(given, keep)
         if keep is not None:
             check_keep(keep, (len(codes),))
-        size, channels = len(codes) * self.config.hop, 1
-        pieces: Iterable[Tensor] = (piece[None] for piece in self._vocoder.pieces([codes], len(codes)))
-        if given is not None and keep is not None:
-            sound = long_sound(given)
-            if sound is None:
-                clip = self.decode(stream, given=AudioClip.load(given), keep=keep)
-                (channels, size), rate = clip.samples.shape, clip.sample_rate_hz
-                pieces = [clip.samples]
-            else:
-                channels, rate, own = sound.channels, sound.sample_rate_hz, self.config.sample_rate_hz
-                size = length_of(
-                    sound.frames, rate, resampled_length(sound.frames, rate, own), size, own, self.config.rate_hz
-                )
-                silent = keep.clone()
-                if size > sound.frames:  # where the file is over, nothing is kept
-                    silent[math.floor(sound.duration_seconds * self.config.rate_hz) :] = False
-                silent = silent if rate == own else without_edges(silent, _AROUND)
-                made = self._vocoder.pieces([codes], len(codes), keep=silent)
-                pieces = joined_pieces(made, own, sound, keep, size, self.config.rate_hz)
-
-        def shown() -> Iterator[Tensor]:
-            done = 0
-            for piece in pieces:
-                yield piece
-                done += piece.shape[1]
-                show(done / rate, size / rate)
-
-        write_pieces(path, shown(), size, rate, channels)
+        sound = None if given is None or keep is None else long_sound(given)
+        if given is not None and keep is not None and sound is None:
+            write_clip(path, self.decode(stream, given=AudioClip.load(given), keep=keep), show)
+            return
+        pair = None if sound is None or keep is None else (sound, keep)
+        made = functools.partial(self._vocoder.pieces, [codes], len(codes), None)
+        write_made(path, len(codes), made, self.config, pair, show)
 
     @property
     def _vocoder(self) -> Vocoder:

@@ -1,16 +1,18 @@
 """What lies beside a recording in a BIDS folder: the table of its channels, and what its file of JSON says of it.
 
 Arrow: sub-01_task-rest_eeg.edf --**sidecars**--> types, units and names out of sub-01_task-rest_channels.tsv, and the
-rate in sub-01_task-rest_eeg.json. Does not know: samples, headers. Source: BIDS 1.9, modality specific files,
-electroencephalography.
+rate in sub-01_task-rest_eeg.json, or those that stand above and hold for all below them: task-rest_eeg.json. Does not
+know: samples, headers. Source: BIDS 1.10, modality specific files, electroencephalography; common principles, the
+inheritance principle.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,12 +51,14 @@ def sidecars(path: Path) -> Sidecars:
 
     Args:
         path: of the recording; its table has "_channels.tsv" in place of "_eeg" and the suffix, its JSON "_eeg.json".
+            Those of folders above apply too, up to that of the data set, if they name no entity that the recording
+            does not: the nearest table, and of JSON all, where the nearer ones go before.
     """
-    stem, ending = path.stem.rpartition("_")[::2]
     notes: list[str] = []
-    if ending != "eeg":
+    if path.stem.rpartition("_")[2] != "eeg":
         return Sidecars({}, frozenset(), {}, (), None, ())
-    rows = _rows(path.with_name(f"{stem}_channels.tsv"), notes)
+    tables = list(_applicable(path, "channels.tsv", notes))
+    rows = _rows(tables[0], notes) if tables else []
     names = tuple(name.strip() for row in rows if (name := row.get("name")))
     counts = Counter(name.casefold() for name in names)
     if double := [name for name, count in counts.items() if count > 1]:
@@ -65,9 +69,43 @@ def sidecars(path: Path) -> Sidecars:
         frozenset(name for name, one in status.items() if one.casefold() == "bad"),
         _column(rows, "units"),
         names,
-        _rate(path.with_suffix(".json"), notes),
+        _rate(list(_applicable(path, "eeg.json", notes)), notes),
         tuple(notes),
     )
+
+
+def levels(folder: Path) -> Iterator[Path]:
+    """A folder of recordings and those above it, up to that of the data set, which holds the one of the subject."""
+    folder = Path(os.path.abspath(folder))  # links stay, their targets lie elsewhere
+    yield folder
+    while folder.name == "eeg" or folder.name.startswith(("ses-", "sub-")):
+        folder = folder.parent
+        yield folder
+
+
+def that_apply(names: Iterable[str], stem: str, kind: str) -> list[str]:
+    """Of files of one folder those that apply to a recording, the one of most entities first.
+
+    Args:
+        names: of the files.
+        stem: of the recording, "sub-01_task-rest_eeg".
+        kind: how theirs end: "channels.tsv", "events.tsv", "eeg.json".
+    """
+    own = set(stem.split("_"))
+    found = [name for name in names if name == kind or name.endswith(f"_{kind}")]
+    entities = {name: name.removesuffix(kind).removesuffix("_").split("_") for name in found}
+    fit = [name for name in found if set(entities[name]) <= {*own, ""}]
+    return sorted(fit, key=lambda name: (-len(entities[name]), name))
+
+
+def _applicable(path: Path, kind: str, notes: list[str]) -> Iterator[Path]:
+    """The one of each level, the nearest first."""
+    for folder in levels(path.parent):
+        found = that_apply(os.listdir(folder), path.stem, kind)
+        if len(found) > 1:
+            notes.append(f"{' and '.join(found[:_SHOWN])} apply to it, of which {found[0]} is taken")
+        if found:
+            yield folder / found[0]
 
 
 def unmatched(names: Sequence[str], labels: Sequence[Sequence[str]]) -> str:
@@ -116,14 +154,18 @@ def _rows(table: Path, notes: list[str]) -> list[dict[str, str | None]]:
     return rows
 
 
-def _rate(about: Path, notes: list[str]) -> float | None:
-    if not about.is_file():
-        return None
-    try:
-        held = json.loads(about.read_text(encoding="utf-8-sig"))
-        said = held.get("SamplingFrequency")
-        rate = None if said in (None, "n/a") else float(said)
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        notes.append(f"its _eeg.json cannot be read ({' '.join(str(error).split())[:80]}), so it says nothing")
-        return None
-    return rate if rate is not None and rate > 0 else None
+def _rate(files: Sequence[Path], notes: list[str]) -> float | None:
+    """What the nearest of some files says that says anything."""
+    for about in files:
+        try:
+            held = json.loads(about.read_text(encoding="utf-8-sig"))
+            if not isinstance(held, dict):
+                raise ValueError("it is no object")
+            if "SamplingFrequency" in held:
+                said = held["SamplingFrequency"]
+                rate = None if said in (None, "n/a") else float(said)
+                return rate if rate is not None and rate > 0 else None
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+            what = "its _eeg.json" if len(files) == 1 else about.name
+            notes.append(f"{what} cannot be read ({' '.join(str(error).split())[:80]}), so it says nothing")
+    return None

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.eeg.media import EegRecording
+from tokenmask.modalities.eeg.network import EegTokenizerConfig
 from tokenmask.modalities.keeping import check_keep, length_of, places_of
 from tokenmask.modalities.seams import crossfaded, reflected
 from tokenmask.modalities.windows import cut
+from tokenmask.streams import TokenStream
 
 
 def joined(made: EegRecording, given: EegRecording, keep: Tensor) -> EegRecording:
@@ -60,3 +62,23 @@ def joined_row(made: Tensor, made_hz: float, given: Tensor, rate: float, keep: T
         return given
     anew = cut(EegRecording(made[None], made_hz, ("made",)).resample(rate).samples[0], 0, len(keep))
     return crossfaded(anew, reflected(given, len(keep), fade), keep, fade)
+
+
+def check_size(stream: TokenStream, config: EegTokenizerConfig, channels: int, samples: int, rate: float) -> None:
+    """ValueError for other channels than those of a stream, or more samples at a rate than its tokens have."""
+    tokens = samples * config.sample_rate_hz / rate / config.stride
+    if channels != stream.grid[0] or tokens > stream.grid[1] + 0.5:  # resampling rounds
+        got = described(channels, samples, rate)
+        raise ValueError(
+            f"given must have the stream's channels, and its tokens at the most, {list(stream.grid)}, got {got}"
+        )
+
+
+def described(channels: int, samples: int, rate_hz: float) -> str:
+    """A recording as messages show it."""
+    return f"EegRecording({channels} channels, {samples / rate_hz:g} s at {rate_hz:g} Hz)"
+
+
+def names_of(stream: TokenStream) -> tuple[str, ...]:
+    """The channels of a stream; numbers where it has no labels."""
+    return stream.labels.get("channel") or tuple(str(number + 1) for number in range(stream.grid[0]))

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.arguments import above_zero, names, path_of, string, tensor_of
+from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
 from tokenmask.modalities.eeg.arrays import SESSION, read_arrays, unpacked, without_a_wave
@@ -39,7 +40,7 @@ _SUFFIXES = (".edf", ".bdf", ".npz", ".safetensors")
 
 
 @dataclass(frozen=True, eq=False)
-class EegRecording(Timed):
+class EegRecording(Timed, AsArray):
     """Voltages of electrodes over time, without a large offset: EEG is high-passed (see :meth:`without_offset`).
 
     Args:
@@ -64,6 +65,7 @@ class EegRecording(Timed):
 
     asked: ClassVar[tuple[str, ...]] = ("channels", "voltages")
     view: ClassVar[str] = "tokenmask.report.views.recordings:Recordings"
+    array_field: ClassVar[str] = "samples"
 
     samples: Tensor
     sample_rate_hz: float
@@ -106,10 +108,6 @@ class EegRecording(Timed):
         return same and torch.equal(self.samples, other.samples)
 
     __hash__ = None  # type: ignore[assignment]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The samples for ``numpy.asarray``: float32 [channels, time], microvolts."""
-        return np.array(self.samples.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def __repr__(self) -> str:
         return f"EegRecording({len(self.channels)} channels, {self.duration_seconds:g} s at {self.sample_rate_hz:g} Hz)"

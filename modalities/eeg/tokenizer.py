@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from tokenmask.modalities.codebook_report import code_usage, pca_coded
 from tokenmask.modalities.eeg.figures import fidelity
-from tokenmask.modalities.eeg.file_rows import FileRows
+from tokenmask.modalities.eeg.file_codes import coded_file, write_made
 from tokenmask.modalities.eeg.fit import eeg_fitting
-from tokenmask.modalities.eeg.joining import joined, joined_row
-from tokenmask.modalities.eeg.media import EegRecording, write_rows
+from tokenmask.modalities.eeg.joining import check_size, joined, names_of
+from tokenmask.modalities.eeg.media import EegRecording
 from tokenmask.modalities.eeg.names import find_channels
 from tokenmask.modalities.eeg.network import CONTEXT_SECONDS, EegNetwork, EegTokenizerConfig
-from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.scale import gain, normalised, octaves_per_step, scale_codes
-from tokenmask.modalities.keeping import check_keep, check_nothing_kept, kept, length_of, places_of
+from tokenmask.modalities.eeg.telling import check_offset, tell_rate
+from tokenmask.modalities.keeping import check_nothing_kept, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.windows import Windows
 from tokenmask.streams import StreamSpec, TokenStream
@@ -99,7 +99,7 @@ class EegTokenizer(LearnedTokenizer):
         """
         items = [self._at_rate(item) for item in items]
         for item in items:
-            _check_offset(item)
+            check_offset(item)
         coded = self._coded(row for item in items for row in item.samples)
         streams = []
         for item in items:
@@ -132,25 +132,8 @@ class EegTokenizer(LearnedTokenizer):
         path = Path(path)
         if channels or path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
             return self.encode(EegRecording.load(path, channels=channels, voltages=voltages))
-        rows = FileRows(path, self.config.sample_rate_hz, voltages)
-        names, seconds = rows.channels, rows.seconds
-        if rows.file_rate_hz != self.config.sample_rate_hz:
-            self._tell_rate(str(path))
-        taken: list[Tensor] = []
-        parts: list[Tensor] = []
-
-        def looked_at() -> Iterator[Tensor]:
-            for row in rows:
-                taken.append(without_baseline(row[None], self.config.sample_rate_hz)[1])
-                yield row
-
-        for codes in self._coded(looked_at()):
-            parts.append(codes)
-            show(seconds * len(parts) / len(names), seconds)
-        if notes := rows.notes():
-            tell(f"{path}: {'; '.join(notes)}")
-        _tell_offset(torch.cat(taken), names, str(path))
-        return TokenStream(self._spec, torch.stack(parts), labels={"channel": names})
+        codes, names = coded_file(path, self.config, self._coded, voltages, show)
+        return TokenStream(self._spec, codes, labels={"channel": names})
 
     def _coded(self, rows: Iterable[Tensor]) -> Iterator[Tensor]:
         """Samples of electrodes at this rate, float32 [time] each -> codes int32 [tokens, levels] of each."""
@@ -207,17 +190,8 @@ class EegTokenizer(LearnedTokenizer):
             return made
         given, keep = pair
         check_media(self, given)
-        self._check_size(stream, given.samples.shape[0], given.samples.shape[1], given.sample_rate_hz)
+        check_size(stream, self.config, given.samples.shape[0], given.samples.shape[1], given.sample_rate_hz)
         return joined(made, given, keep)
-
-    def _check_size(self, stream: TokenStream, channels: int, samples: int, rate: float) -> None:
-        """ValueError for other channels than those of a stream, or more samples than its tokens have."""
-        tokens = samples * self.config.sample_rate_hz / rate / self.config.stride
-        if channels != stream.grid[0] or tokens > stream.grid[1] + 0.5:  # resampling rounds
-            got = _described(channels, samples, rate)
-            raise ValueError(
-                f"given must have the stream's channels, and its tokens at the most, {list(stream.grid)}, got {got}"
-            )
 
     @free_cores()
     @torch.no_grad()
@@ -246,40 +220,13 @@ class EegTokenizer(LearnedTokenizer):
             ValueError: as of :meth:`decode`; a suffix that cannot be written.
         """
         kept(given, keep)
-        rate, tokens = self.config.sample_rate_hz, stream.grid[1] if len(stream.grid) == 2 else 0
-        seconds = tokens * self.config.stride / rate
         if Path(path).suffix.lower() != ".edf":
             self.decode(stream, given=None if given is None else EegRecording.load(given), keep=keep).save(path)
+            seconds = (stream.grid[1] if len(stream.grid) == 2 else 0) * self.config.stride / self.config.sample_rate_hz
             show(seconds, seconds)
             return
-        made, session, source = self._made_rows(stream), None, None
-        names, samples = _names(stream), tokens * self.config.stride
-        if given is not None and keep is not None:
-            check_keep(keep, stream.grid)
-            source = FileRows(given)
-            session, own = source.session, source.file_rate_hz
-            self._check_size(stream, len(source.channels), source.samples, own)
-            coded = round(source.samples * rate / own)
-            size = length_of(source.samples, own, coded, tokens * self.config.stride, rate, rate / self.config.stride)
-            made, rate = self._joined_rows(made, source, keep, size), own
-            names, samples = source.channels, size
-
-        def shown() -> Iterator[Tensor]:
-            for number, row in enumerate(made, 1):
-                yield row
-                show(seconds * number / stream.grid[0], seconds)
-
-        write_rows(path, shown(), rate, names, session, _described(stream.grid[0], samples, rate))
-        if source is not None and (notes := source.notes()):
-            tell(f"{given}: {'; '.join(notes)}")
-
-    def _joined_rows(self, made: Iterable[Tensor], source: FileRows, keep: Tensor, size: int) -> Iterator[Tensor]:
-        """Rows of what is made, faded into the kept parts of those of a file, of ``size`` samples each."""
-        own, rate = self.config.sample_rate_hz, source.file_rate_hz
-        rate_hz = own / self.config.stride
-        at_samples = places_of(size, rate, rate_hz, keep.shape[1])
-        for made_row, given_row, kept_row in zip(made, source, keep, strict=True):
-            yield joined_row(made_row, own, given_row, rate, kept_row[at_samples], rate_hz)
+        pair = None if given is None or keep is None else (given, keep)
+        write_made(path, stream, self._made_rows(stream), self.config, pair, show)
 
     def _made_rows(self, *streams: TokenStream) -> Iterator[Tensor]:
         """The samples of each channel of streams, float32 [tokens * stride], in turn."""
@@ -313,7 +260,7 @@ class EegTokenizer(LearnedTokenizer):
             nonlocal names
             for stream in streams:
                 check_stream(self, stream)
-                names = _names(stream)
+                names = names_of(stream)
                 yield torch.nn.functional.pad(stream.codes.long(), (0, 1), value=1).transpose(0, 1)
 
         for window in windows.of_pieces(columns(), samples // self.config.stride):
@@ -328,7 +275,7 @@ class EegTokenizer(LearnedTokenizer):
         recordings = []
         for stream in streams:
             samples = torch.stack([next(made) for _ in range(stream.grid[0])])
-            recordings.append(EegRecording(samples, self.config.sample_rate_hz, _names(stream), stream))
+            recordings.append(EegRecording(samples, self.config.sample_rate_hz, names_of(stream), stream))
         return recordings
 
     def _samples(self, windows: Tensor) -> Tensor:
@@ -365,12 +312,8 @@ class EegTokenizer(LearnedTokenizer):
         rate = self.config.sample_rate_hz
         if item.sample_rate_hz == rate:
             return item
-        self._tell_rate(item.source or repr(item))
+        tell_rate(item.source or repr(item), rate)
         return item.resample(rate)
-
-    def _tell_rate(self, source: str) -> None:
-        rate = self.config.sample_rate_hz
-        tell(f"{source} is resampled to the {rate:g} Hz of this EegTokenizer")
 
     def evaluate(self, items: Sequence[EegRecording], train_items: Sequence[EegRecording] = ()) -> dict[str, float]:
         """How well recordings are coded, band by band, and how well a classical coder does with the same bits.
@@ -496,28 +439,4 @@ class EegTokenizer(LearnedTokenizer):
         return cls(
             config,
             task.run("EEG tokenizer", folder=folder, checkpoint_every=checkpoint_every, progress=progress),
-        )
-
-
-def _described(channels: int, samples: int, rate_hz: float) -> str:
-    """A recording as messages show it."""
-    return f"EegRecording({channels} channels, {samples / rate_hz:g} s at {rate_hz:g} Hz)"
-
-
-def _names(stream: TokenStream) -> tuple[str, ...]:
-    return stream.labels.get("channel") or tuple(str(number + 1) for number in range(stream.grid[0]))
-
-
-def _check_offset(item: EegRecording) -> None:
-    """Warns of channels whose wave would be lost beside their offset."""
-    _tell_offset(without_baseline(item.samples, item.sample_rate_hz)[1], item.channels, item.source or repr(item))
-
-
-def _tell_offset(taken: Tensor, names: Sequence[str], source: str) -> None:
-    if bool(taken.any()):
-        largest = int(taken.argmax())
-        tell(
-            f"the codes of {source} lose the wave beside an offset or drift "
-            f"({names[largest]}: {float(taken[largest]):.4g} microvolts); recording.without_offset() in "
-            "Python takes it away, as does reading an EDF file, where there are 8 samples a second or more"
         )

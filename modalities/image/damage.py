@@ -2,42 +2,31 @@
 
 Arrow: path, picture of Pillow --**doubts_of**--> words, or an error. Does not know: pixels, networks.
 
-Pillow does not hand on what libjpeg warns of, and it stops looking where it has as many pixels as it wants. So JPEG
-data are decoded once more, to an eighth of their size, by a binding of libjpeg that reports warnings, and strips of
-TIFF files are unpacked up to their check sums. WebP and AVIF have none; of those a lost block is seen: zeros in a row,
-as their coders do not write them. Source: ITU-T T.81, annexes B and G; TIFF 6.0 and its technical note 2 (JPEG);
-RFC 9649.
+Pillow stops looking where it has as many pixels as it wants. So strips of TIFF files are unpacked up to their check
+sums, or counted. WebP, AVIF and JPEG 2000 have none; of those a lost block is seen: zeros in a row, as their coders do
+not write them. JPEG has a file of its own. Source: TIFF 6.0 and its technical note 2 (JPEG); RFC 9649.
 """
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from tokenmask.modalities.image.jpeg import EARLY, MORE, doubts_of_jpeg
+from tokenmask.modalities.image.jpeg2000 import lost_block
 from tokenmask.modalities.riddles import Unfit
 
-_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # what can follow upon a scan
-_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1, 0xC9), (0xC2, 0xCA)
-_SCAN, _END, _TABLES = 0xDA, 0xD9, (0xC4, 0xCC, 0xDB, 0xDD)
-_NEVER = 16  # bits of a coefficient that are missing where none came
-_EARLY, _WITHOUT_MEANING = "its data end before its pixels do", "its data hold codes without a meaning"
-_LOST = (  # what libjpeg says where pixels are guessed, and what it means; of what it says of headers none suffer
-    ("premature end of data segment", _EARLY),
-    ("Premature end of JPEG file", _EARLY),
-    ("bad Huffman code", _WITHOUT_MEANING),
-    ("bad arithmetic code", _WITHOUT_MEANING),
-    ("Inconsistent progression", "its scans do not follow from each other"),
-    ("found marker", "its data have marks in a wrong order"),
-)
-_MORE = "extraneous bytes before marker"  # cameras fill up so, too
 _BLOCK = 512  # bytes of the smallest block of a disk
 _FLAT = 5000  # pixels of one colour that lossy WebP packs into a byte are 10,000; so many zeros are met in blank ones
 _COMPRESSION, _JPEG_TABLES = 259, 347
 _PLACES = ((273, 279), (324, 325))  # tags of offsets and sizes, of strips and of tiles
-_DEFLATE, _JPEG_IN_TIFF = (8, 32946), 7
+_DEFLATE, _JPEG_IN_TIFF, _PACKBITS = (8, 32946), 7, 32773
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES, _TILE = 256, 257, 258, 262, 277, 278, 284, (322, 323)
+_YCBCR = 6  # whose rows may have fewer samples of colour
+_FILL = 2  # bytes behind a strip that a program fills up
+_LOST = "a block of its data is lost, at byte {} there are {} zeros in a row"
 _WIDEST, _PIECE = 64, 1 << 20  # bytes of a pixel, eight samples of 64 bits; bytes that are unpacked together
 
 
@@ -47,96 +36,104 @@ def doubts_of(path: str | Path, picture: Any) -> str:
     Raises:
         ValueError: pixels that are not there, so that a decoder guessed them.
     """
-    if picture.format in ("JPEG", "MPO"):
-        return _of_jpeg(Path(path).read_bytes())
     if picture.format == "TIFF":
-        return next((found for strip in _strips(path, picture) if (found := _of_strip(*strip))), "")
+        return next((found for strip in _strips(path, picture) if (found := _of_strip(strip))), "")
+    if picture.format == "JPEG2000" and (lost := lost_block(Path(path).read_bytes())):
+        raise Unfit(_LOST.format(*lost))
     if picture.format in ("WEBP", "AVIF"):
         least = max(_BLOCK, picture.width * picture.height // _FLAT)
         for start, held in _coded(Path(path).read_bytes(), picture):
             if (place := held.find(bytes(least))) >= 0:
-                raise Unfit(f"a block of its data is lost, at byte {start + place} there are {least} zeros in a row")
+                raise Unfit(_LOST.format(start + place, least))
     return ""
-
-
-# JPEG -----------------------------------------------------------------------------------------------------------------
-
-
-def _of_jpeg(data: bytes) -> str:
-    import simplejpeg
-
-    segments, at = [data[:2]], 2
-    while (found := _MARKER.search(data, at)) and found[1][0] not in (_SCAN, _END):
-        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-        if found[1][0] in _TABLES or 0xC0 <= found[1][0] <= 0xCF:  # not what programs say about it
-            segments.append(data[found.start() : at])
-    if not found:
-        return ""
-    try:
-        whole = b"".join([*segments, memoryview(data)[found.start() :]])
-        simplejpeg.decode_jpeg(whole, "GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
-    except ValueError as error:
-        if lost := next((meant for words, meant in _LOST if words in str(error)), ""):
-            raise Unfit(lost) from error
-        if _MORE in str(error):
-            return "its data hold bytes that belong to no pixel, as damage leaves them"
-    return "its last scans are missing, which make it sharp" if _lacks_scans(data) else ""
-
-
-def _lacks_scans(data: bytes) -> bool:
-    """Whether coefficients, or bits of them, never came, as where a file was closed too early; libjpeg minds not."""
-    missing: dict[int, list[int]] = {}  # bits of each coefficient of a component
-    at = 2
-    while found := _MARKER.search(data, at):
-        kind, at = found[1][0], found.end()
-        if kind == _END:
-            break
-        size = int.from_bytes(data[at : at + 2], "big")
-        body, at = data[at + 2 : at + size], at + size
-        if kind in _SEQUENTIAL + _PROGRESSIVE and len(body) > 5:
-            missing = {number: [_NEVER] * (64 if kind in _PROGRESSIVE else 1) for number in body[6::3]}
-        elif kind == _SCAN and body and len(body) == 4 + 2 * body[0]:
-            first, last, low = body[-3], body[-2], body[-1] & 15
-            for number in body[1:-3:2]:
-                held = missing.get(number, [])
-                held[first : last + 1] = [low] * len(held[first : last + 1])
-    return any(bits for held in missing.values() for bits in held)
 
 
 # TIFF -----------------------------------------------------------------------------------------------------------------
 
 
-def _strips(path: str | Path, picture: Any) -> Iterator[tuple[bytes, bytes | None, int]]:
-    """Each packed part of the page, the tables that JPEG parts share, or None, and the most bytes that it may hold."""
+class _Strip(NamedTuple):
+    """A packed part of a page.
+
+    Args:
+        kind: of its compression.
+        data: as they are in the file.
+        tables: that parts of JPEG share.
+        most: bytes that it may hold.
+        held: bytes that it must hold; 0 where that is not told.
+    """
+
+    kind: int
+    data: bytes
+    tables: bytes
+    most: int
+    held: int
+
+
+def _strips(path: str | Path, picture: Any) -> Iterator[_Strip]:
+    """Each packed part of the page."""
     tags = picture.tag_v2
     kind = tags.get(_COMPRESSION, 1)
-    if kind not in (*_DEFLATE, _JPEG_IN_TIFF):
+    if kind not in (*_DEFLATE, _JPEG_IN_TIFF, _PACKBITS):
         return
     with Path(path).open("rb") as file:
         for offsets, sizes in _PLACES:
-            for offset, size in zip(_numbers(tags.get(offsets)), _numbers(tags.get(sizes)), strict=False):
+            for number, (offset, size) in enumerate(
+                zip(_numbers(tags.get(offsets)), _numbers(tags.get(sizes)), strict=False)
+            ):
                 file.seek(offset)
-                tables = bytes(tags.get(_JPEG_TABLES, b"")) if kind == _JPEG_IN_TIFF else None
-                yield file.read(size), tables, picture.width * picture.height * _WIDEST
+                most, held = picture.width * picture.height * _WIDEST, _held(tags, number, offsets != _PLACES[0][0])
+                yield _Strip(kind, file.read(size), bytes(tags.get(_JPEG_TABLES, b"")), most, held)
+
+
+def _held(tags: Any, number: int, tiled: bool) -> int:
+    """Bytes of a strip or tile once it is unpacked; 0 where that is not told."""
+    wide, high = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
+    bits, samples = tags.get(_BITS, (1,)), tags.get(_SAMPLES, 1)
+    if tags.get(_PHOTOMETRIC) == _YCBCR or len(set(bits)) > 1:
+        return 0
+    samples = 1 if tags.get(_PLANES, 1) == 2 else samples
+    if tiled:
+        wide, rows = (tags.get(one, 0) for one in _TILE)
+    else:
+        rows = min(tags.get(_ROWS, high) or high, high)
+        each = -(-high // max(1, rows))
+        rows = min(rows, high - rows * (number % max(1, each)))
+    return -(-wide * bits[0] * samples // 8) * rows
 
 
 def _numbers(held: Any) -> tuple[int, ...]:
     return held if isinstance(held, tuple) else () if held is None else (held,)
 
 
-def _of_strip(strip: bytes, tables: bytes | None, most: int) -> str:
-    if tables is not None:
-        return _of_jpeg(tables[:-2] + strip[2:] if len(tables) > 4 else strip)
+def _of_strip(one: _Strip) -> str:
+    strip = one.data
+    if one.kind == _JPEG_IN_TIFF:
+        return doubts_of_jpeg(one.tables[:-2] + strip[2:] if len(one.tables) > 4 else strip)
+    if one.kind == _PACKBITS:
+        left = len(strip) - _end_of_runs(strip, one.held)
+        return MORE if one.held and left > _FILL else ""
     unpacking, done = zlib.decompressobj(), 0
     try:
-        while not unpacking.eof and done <= most:
+        while not unpacking.eof and done <= one.most:
             piece = unpacking.decompress(strip, _PIECE)
             strip, done = unpacking.unconsumed_tail, done + len(piece)
             if not piece and not strip and not unpacking.eof:
-                raise Unfit(_EARLY)
+                raise Unfit(EARLY)
     except zlib.error as error:
         raise Unfit("its data do not have their check sum") from error
     return ""
+
+
+def _end_of_runs(strip: bytes, held: int) -> int:
+    """Where the runs of PackBits end that make so many bytes."""
+    at = done = 0
+    while at < len(strip) and done < held:
+        run = strip[at]
+        if run < 128:
+            at, done = at + 2 + run, done + 1 + run
+        else:
+            at, done = at + (1 if run == 128 else 2), done + (0 if run == 128 else 257 - run)
+    return at
 
 
 # WebP and AVIF --------------------------------------------------------------------------------------------------------

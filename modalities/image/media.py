@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.arguments import path_of, tensor_of, whole
+from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Medium
 from tokenmask.modalities.image.chunks import (
@@ -30,7 +31,9 @@ from tokenmask.modalities.image.chunks import (
 )
 from tokenmask.modalities.image.damage import doubts_of
 from tokenmask.modalities.image.deep import double_floats, load_deep, nearest, white_of
+from tokenmask.modalities.image.jpeg import load_jpeg
 from tokenmask.modalities.image.unread import no_picture
+from tokenmask.modalities.image.warned import warned_of
 from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.modalities.riddles import Unfit, in_our_words
 from tokenmask.streams import TokenStream
@@ -43,7 +46,7 @@ _ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
 @dataclass(frozen=True, eq=False)
-class Image(Medium):
+class Image(Medium, AsArray):
     """A picture in 8-bit sRGB.
 
     Args:
@@ -61,7 +64,9 @@ class Image(Medium):
     suffixes: ClassVar[tuple[str, ...]] = (*written_suffixes, ".apng", ".j2k", ".mpo", ".pgm", ".pbm", ".pnm", ".qoi")
     """Endings that are looked for in folders."""
 
+    arrays: ClassVar[str] = "uint8 [height, width, 3]"
     view: ClassVar[str] = "tokenmask.report.views.pictures:Pictures"
+    array_field: ClassVar[str] = "pixels"
 
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
@@ -79,7 +84,7 @@ class Image(Medium):
             if len(shape) == 3 and shape[0] == 3:
                 advice = "move colours to the end, permute(1, 2, 0), and scale floats"
             raise ValueError(
-                "pixels of an Image must be uint8 [height, width, 3], got "
+                f"pixels of an Image must be {self.arrays}, got "
                 f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}; {advice}"
             )
 
@@ -131,17 +136,15 @@ class Image(Medium):
 
     @classmethod
     def of(cls, value: Any) -> Self | None:
-        """Of a ``PIL.Image``, or of an array uint8 [height, width, 3]."""
+        """Of a ``PIL.Image``, or of an array or a tensor, uint8 [height, width, 3]."""
         from PIL import Image as pillow
 
         if isinstance(value, pillow.Image):
             return cls.from_pillow(value)
-        fits = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
-        return cls(torch.from_numpy(value.copy())) if fits else None
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The pixels for ``numpy.asarray``: uint8 [height, width, 3]."""
-        return np.array(self.pixels.cpu().numpy(), dtype=dtype)  # a copy: media do not change
+        if not isinstance(value, np.ndarray | Tensor) or value.ndim != 3 or value.shape[2] != 3:
+            return None
+        pixels = tensor_of("pixels of an Image", value)
+        return cls(pixels.clone()) if pixels.dtype == torch.uint8 else None
 
     def to_pillow(self) -> Any:
         """The same picture as a ``PIL.Image`` of mode RGB."""
@@ -169,15 +172,17 @@ class Image(Medium):
             overheard() if Path(path).suffix.lower() in (".tif", ".tiff") else contextlib.nullcontext(lines)
         )  # libtiff prints
         try:
-            with heard as lines, _long_texts(), double_floats(), pillow.open(path) as picture:
+            with warned_of(path), heard as lines, _long_texts(), double_floats(), pillow.open(path) as picture:
                 width, height = picture.size
                 if width * height <= MAX_PIXELS:
                     spare = spare_bytes(picture, path)
+                    jpeg = picture.format in ("JPEG", "MPO")
+                    doubts = load_jpeg(path, picture) if jpeg else ""
                     load_deep(picture, path)
                     made, told = colours_told(path)
                     if made and picture.mode != "1":  # black and white are the same in all of them
                         picture.info["icc_profile"] = made
-                    doubts = doubts_of(path, picture)
+                    doubts = doubts or doubts_of(path, picture)
                     image = replace(cls.from_pillow(picture), source=str(path))
                     if doubts:
                         tell(f"{path} may be damaged ({doubts}): look at it, or export it again")
@@ -263,7 +268,7 @@ def moves(path: str | Path) -> bool:
     if Path(path).suffix.lower() not in MOVING:
         return False
     try:
-        with pillow.open(path) as picture:
+        with warned_of(path, quiet=True), pillow.open(path) as picture:
             return bool(getattr(picture, "is_animated", False))
     except (
         *(OSError, SyntaxError, ValueError, TypeError, EOFError, MemoryError),

@@ -46,6 +46,8 @@ def load_npy(path: str | Path) -> MotionClip:
     Raises:
         ValueError: no such file, or another array.
     """
+    if not Path(path).is_file():
+        raise ValueError(f"a motion is read from a file, but {path} is none; check the path")
     try:
         values = np.load(path, allow_pickle=False)
     except _UNREADABLE as error:

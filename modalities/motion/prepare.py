@@ -50,3 +50,14 @@ def training_clips(items: Sequence[MotionClip], config: MotionTokenizerConfig) -
         if ratio >= 1.5 and len(item) > (config.stride + 1) * ratio:
             clips.append(sized(item.cut(1, len(item)), config))
     return clips + [clip.mirrored() for clip in clips] if config.mirror else clips
+
+
+def changes(clip: MotionClip, config: MotionTokenizerConfig) -> list[str]:
+    """What :func:`sized` does to a clip, in words."""
+    wanted, told = config.skeleton(), []
+    if clip.skeleton.order_of(wanted) is None:
+        joints, made = (sum(kind != "fixed" for kind in one.kinds) for one in (clip.skeleton, wanted))
+        told.append(f"is retargeted from its {joints} joints to {made}")
+    if clip.frame_rate_hz != config.frame_rate_hz:
+        told.append(f"is resampled from {clip.frame_rate_hz:g} to {config.frame_rate_hz:g} Hz")
+    return told

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from tokenmask.modalities.codebook_report import code_usage, pca_coded
-from tokenmask.modalities.keeping import check_keep, check_nothing_kept, kept, length_of, places_of
+from tokenmask.modalities.keeping import check_nothing_kept, kept
 from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
-from tokenmask.modalities.motion.bvh import write_bvh
 from tokenmask.modalities.motion.features import (
     PARTS,
     body_parts,
@@ -26,22 +25,16 @@ from tokenmask.modalities.motion.features import (
     to_clip,
     to_features,
 )
+from tokenmask.modalities.motion.file_codes import features_of_file, write_made
 from tokenmask.modalities.motion.fit import motion_fitting
 from tokenmask.modalities.motion.joining import into, travelled
 from tokenmask.modalities.motion.long import (
-    LongMotion,
-    at_rate,
     clips_of,
-    features_of,
-    filled_up,
-    joined_pieces,
-    on_body,
-    packed,
     unpacked,
 )
 from tokenmask.modalities.motion.media import MotionClip, frames_at
 from tokenmask.modalities.motion.network import MotionNetwork, MotionTokenizerConfig
-from tokenmask.modalities.motion.prepare import check_length, lateral_of, padded, sized, training_clips
+from tokenmask.modalities.motion.prepare import changes, lateral_of, padded, sized, training_clips
 from tokenmask.modalities.quantizers.residual import GroupedQuantizer
 from tokenmask.modalities.seams import smoothed
 from tokenmask.modalities.telling import tell
@@ -115,7 +108,7 @@ class MotionTokenizer(LearnedTokenizer):
         def signals() -> Iterator[Tensor]:
             for item in items:
                 features = to_features(padded(sized(item, self.config), self.config), self._lateral)
-                tell(item.source, _changes(item, self.config), "this MotionTokenizer")
+                tell(item.source, changes(item, self.config), "this MotionTokenizer")
                 yield self._network.normalised(features.to(self.device))
 
         coded = self._frames_around.through(signals(), self._code, beyond="nearest")
@@ -135,13 +128,7 @@ class MotionTokenizer(LearnedTokenizer):
             ValueError: as of :meth:`MotionClip.load`, or as of :meth:`encode`.
         """
         config, stride = self.config, self.config.stride
-        motion = LongMotion(path, config.skeleton(), config.frame_rate_hz, **options)
-        check_length(motion.frames, config, motion.described)
-        tell(str(path), _changes(motion.source, config), "this MotionTokenizer")
-        missing = -motion.frames % stride
-        frames, seconds = motion.frames + missing, motion.frames / config.frame_rate_hz
-        pieces = filled_up(motion.pieces(), missing)
-        features = features_of(pieces, frames, config.frame_rate_hz, motion.skeleton, self._lateral)
+        features, frames, seconds = features_of_file(path, config, **options)
         normalised = (self._network.normalised(one.to(self.device)) for one in features)
         windows, parts = self._frames_around, list[Tensor]()
         for part in windows.run(windows.of_pieces(normalised, frames, "nearest"), self._code):
@@ -187,43 +174,10 @@ class MotionTokenizer(LearnedTokenizer):
             ValueError: as of :meth:`decode`; a suffix that cannot be written.
         """
         check_stream(self, stream)
-        config, skeleton, rate = self.config, self.config.skeleton(), self.config.frame_rate_hz
-        frames = len(stream.codes) * config.stride
-        made = self._made_pieces(stream)
         kept(given, keep)
-        if given is not None and keep is not None:
-            source = LongMotion(given)
-            own, body = source.frame_rate_hz, source.skeleton
-            self._check_frames(source.frames, own, frames)
-            coded = frames_at(rate, source.frames, own)
-            size = length_of(source.frames, own, coded, frames, rate, rate / config.stride)
-            check_keep(keep, (size,), (len(stream.codes),))
-            if len(keep) != size:
-                keep = keep[places_of(size, own, rate / config.stride, len(keep))]
-            keep = keep.clone()
-            keep[source.frames :] = False
-            made = on_body(made, rate, skeleton, body)
-            if own != rate or size != frames:
-                made = at_rate(made, frames, rate, body, own, size)
-            frames, rate, skeleton = size, own, body
-            padding = filled_up(source.pieces(), max(0, size - source.frames))
-            made = joined_pieces(made, padding, keep, rate, skeleton, skeleton.lateral_axis())
-
-        def shown() -> Iterator[MotionClip]:
-            done = 0
-            for piece in made:
-                yield unpacked(piece, rate, skeleton)
-                done += len(piece)
-                show(done / rate, frames / rate)
-
-        if Path(path).suffix.lower() == ".bvh":
-            write_bvh(path, shown(), skeleton, frames, rate)
-        else:
-            unpacked(torch.cat([packed(clip) for clip in shown()]), rate, skeleton).save(path)
-
-    def _made_pieces(self, stream: TokenStream) -> Iterator[Tensor]:
-        """The frames of codes, packed, in pieces."""
-        return self._frames_of([stream], len(stream.codes), _SHOWN)
+        pair = None if given is None or keep is None else (given, keep)
+        made = self._frames_of([stream], len(stream.codes), _SHOWN)
+        write_made(path, made, len(stream.codes), self.config, pair, self._check_frames, show)
 
     def decode_pieces(
         self, streams: Iterable[TokenStream], places: int, *, given: Any = None, keep: Tensor | None = None
@@ -450,14 +404,3 @@ class MotionTokenizer(LearnedTokenizer):
 
 def _mpjpe_mm(copies: Tensor, real: Tensor) -> float:
     return 1000 * float((copies - real).norm(dim=-1).double().mean())
-
-
-def _changes(clip: MotionClip, config: MotionTokenizerConfig) -> list[str]:
-    """What :func:`~tokenmask.modalities.motion.prepare.sized` does to a clip, in words."""
-    wanted, told = config.skeleton(), []
-    if clip.skeleton.order_of(wanted) is None:
-        joints, made = (sum(kind != "fixed" for kind in one.kinds) for one in (clip.skeleton, wanted))
-        told.append(f"is retargeted from its {joints} joints to {made}")
-    if clip.frame_rate_hz != config.frame_rate_hz:
-        told.append(f"is resampled from {clip.frame_rate_hz:g} to {config.frame_rate_hz:g} Hz")
-    return told

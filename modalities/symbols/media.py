@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
-from tokenmask.files import no_text, write_text_atomic
+from tokenmask.files import no_text, why_unread, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
@@ -54,7 +54,9 @@ class Symbols(Medium):
         except UnicodeDecodeError as error:
             raise ValueError(no_text(path, error)) from error
         except OSError as error:
-            raise ValueError(f"{path} must be a file of symbols, but cannot be read ({error.strerror})") from error
+            raise ValueError(
+                f"symbols are read from a file, but {path} cannot be read ({why_unread(error, path)}); check the path"
+            ) from error
 
     def save(self, path: str | Path) -> None:
         """Writes the symbols as UTF-8 with a line end behind them, atomically; ValueError for another ending."""

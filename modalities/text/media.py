@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
-from tokenmask.files import no_text, text_of, write_text_atomic
+from tokenmask.files import no_text, text_of, why_unread, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
@@ -62,7 +62,7 @@ class Text(Medium):
             raise ValueError(no_text(path, error)) from error
         except OSError as error:
             raise ValueError(
-                f"a text is read from a file, but {path} cannot be read ({error.strerror}); check the path"
+                f"a text is read from a file, but {path} cannot be read ({why_unread(error, path)}); check the path"
             ) from error
 
     def save(self, path: str | Path) -> None:

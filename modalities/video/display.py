@@ -31,14 +31,19 @@ def mirrored_axes(path: str | Path) -> tuple[int, ...]:
 
 def pixel_width(path: str | Path) -> float:
     """How much wider than high a pixel is to be shown; 1 where nothing says so."""
-    for name, track in boxes(described(Path(path))):
+    for tables in tables_of_pictures(described(Path(path))):
+        _, mark, shape = tables.get(b"stsd", b"").partition(b"pasp")
+        wide, high = struct.unpack(">II", shape[:8]) if mark and len(shape) >= 8 else (1, 1)
+        return wide / high if wide and high else 1.0
+    return 1.0
+
+
+def tables_of_pictures(moov: bytes) -> Iterator[dict[bytes, bytes]]:
+    """The contents of the tables of samples of each track of pictures, by name."""
+    for name, track in boxes(moov):
         media = dict(boxes(dict(boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
         if media.get(b"hdlr", b"")[8:12] == b"vide":
-            tables = dict(boxes(dict(boxes(media.get(b"minf", b""))).get(b"stbl", b"")))
-            _, mark, shape = tables.get(b"stsd", b"").partition(b"pasp")
-            wide, high = struct.unpack(">II", shape[:8]) if mark and len(shape) >= 8 else (1, 1)
-            return wide / high if wide and high else 1.0
-    return 1.0
+            yield dict(boxes(dict(boxes(media.get(b"minf", b""))).get(b"stbl", b"")))
 
 
 def described(path: Path) -> bytes:

@@ -14,18 +14,19 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tokenmask.arguments import above_zero, path_of, tensor_of
+from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
 from tokenmask.medium import Timed, steps_between
-from tokenmask.modalities.image.media import MAX_PIXELS as MAX_STRIP_PIXELS
+from tokenmask.modalities.image.media import MAX_PIXELS as MAX_FRAME_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.image.unread import pixels_announced, why_no_picture
+from tokenmask.modalities.image.warned import warned_of
 from tokenmask.modalities.overheard import in_words, overheard
-from tokenmask.modalities.riddles import in_our_words
+from tokenmask.modalities.riddles import Unfit, in_our_words
 from tokenmask.modalities.video.announced import impossible_length
 from tokenmask.modalities.video.display import mirrored_axes, pixel_width
 from tokenmask.modalities.video.edits import shown_part, without_edits
@@ -56,7 +57,7 @@ _PILLOW = (".gif", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
-class VideoClip(Timed):
+class VideoClip(Timed, AsArray):
     """Moving pictures in 8-bit sRGB, at a constant rate, without sound.
 
     Args:
@@ -76,6 +77,7 @@ class VideoClip(Timed):
     """Endings that can be written; the first if none is asked for."""
 
     view: ClassVar[str] = "tokenmask.report.views.films:Films"
+    array_field: ClassVar[str] = "frames"
 
     frames: Tensor
     frame_rate_hz: float
@@ -98,10 +100,6 @@ class VideoClip(Timed):
         return self.frame_rate_hz == other.frame_rate_hz and torch.equal(self.frames, other.frames)
 
     __hash__ = None  # type: ignore[assignment]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The frames for ``numpy.asarray``: uint8 [time, height, width, 3]."""
-        return np.array(self.frames.cpu().numpy(), dtype=dtype)  # a copy: media do not change
 
     def __repr__(self) -> str:
         time, height, width, _ = self.frames.shape
@@ -133,7 +131,7 @@ class VideoClip(Timed):
         short ends where it does, all with a warning.
 
         Raises:
-            ValueError: no such file, no film, cut short, or more than 2**30 pixels.
+            ValueError: no such file, no film, cut short, or more than 2**30 pixels (2**26 in a frame of a GIF).
             ImportError: decord is needed and not installed.
         """
         path = path_of("path of a film", path)
@@ -184,9 +182,9 @@ class VideoClip(Timed):
         from PIL import PngImagePlugin
 
         time, height, width, _ = self.frames.shape
-        if time * height * width > MAX_STRIP_PIXELS:
+        if time * height * width > MAX_FRAME_PIXELS:
             raise ValueError(
-                f"a strip may have up to {MAX_STRIP_PIXELS} pixels, got {self!r}; save it as .webp or .gif"
+                f"a strip may have up to {MAX_FRAME_PIXELS} pixels, got {self!r}; save it as .webp or .gif"
             )
         about = PngImagePlugin.PngInfo()
         about.add_text(_RATE, repr(float(self.frame_rate_hz)))
@@ -308,12 +306,14 @@ def _read_animation(path: Path) -> tuple[Tensor, float]:
 
     frames, durations = [], []
     try:
-        with pillow.open(path) as film:
+        with warned_of(path), pillow.open(path) as film:
             _check_size(path, getattr(film, "n_frames", 1), film.height, film.width)
+            if film.height * film.width > MAX_FRAME_PIXELS:
+                raise Unfit(f"a frame may have up to {MAX_FRAME_PIXELS} pixels, and has {film.width} x {film.height}")
             for frame in ImageSequence.Iterator(film):
                 frames.append(Image.from_pillow(frame.copy()).pixels)
                 durations.append(round(film.info.get("duration", 0)))
-    except (OSError, SyntaxError, EOFError, IndexError, struct.error, pillow.DecompressionBombError) as error:
+    except (OSError, SyntaxError, EOFError, IndexError, struct.error, Unfit, pillow.DecompressionBombError) as error:
         if pixels := pixels_announced(error):
             raise ValueError(
                 f"a video may have up to {MAX_PIXELS} pixels in all frames, but {path} announces {pixels} in one; cut "

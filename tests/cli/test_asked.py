@@ -8,9 +8,11 @@ import torch
 
 import tokenmask
 from tests.cli import foreign
-from tokenmask.cli.asked import ask_media, asked
+from tokenmask.cli.asked import Reading, ask_media, asked
+from tokenmask.cli.drawing import conditions
 from tokenmask.cli.media import Loader
 from tokenmask.cli.parser import make_parser
+from tokenmask.cli.prompts import fillable, prompts
 from tokenmask.cli.sources import Medium, digest, media
 from tokenmask.corpus import Corpus, Item
 from tokenmask.demo import items
@@ -18,6 +20,8 @@ from tokenmask.modalities.audio import AudioClip
 from tokenmask.modalities.eeg import EegRecording
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.motion import MotionClip, load_bvh, save_bvh
+from tokenmask.run import load
+from tokenmask.run.asked import Wish
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import load_tokenizer
 
@@ -88,6 +92,28 @@ def test_what_is_edited_is_read_as_the_command_says(tmp_path, call, refusal):
     assert call(*words, "--voltages", "mV") == 0
     made = EegRecording.load(tmp_path / "b.npz").samples[0]
     assert (made[:512] - torch.from_numpy(WAVE)[:512].float()).abs().max() < 500 / 32767  # what is kept
+
+
+def test_what_is_given_and_looked_at_is_read_as_the_command_says(tmp_path, call, refusal):
+    """Conditions and prompts alike; of files of which nothing is said the paths stay."""
+    waves = torch.sin(torch.arange(512) / 2)[None] * 40
+    recording = EegRecording(waves, 128.0, ("Fp1",))
+    EegRecording(waves / 1e6, 128.0, ("Fp1",)).save(tmp_path / "volts.npz")
+    run, reading = load(None, "cpu"), Reading({"voltages": "V", "channels": ("fp1",)})
+    held = conditions(run, [f"eeg={tmp_path / 'volts.npz'}", "text=words"], reading)
+    assert torch.allclose(held["eeg"].samples, recording.samples) and held["text"] == "words"
+    reading.check()
+    (tmp_path / "a.csv").write_text("eeg\nvolts.npz\n")
+    asked_for = prompts(tmp_path / "a.csv", run, "text", {}, Reading({"voltages": "V"}))
+    (filled,) = fillable(asked_for, run, Wish("text", None, 4, None, None, True, None, {"seed": 0})).given.values()
+    assert torch.equal(filled["eeg"].codes, run.tokenizers["eeg"].encode(recording).codes)
+    assert conditions(run, [f"eeg={tmp_path / 'volts.npz'}"], Reading({})) == {"eeg": tmp_path / "volts.npz"}
+    words = ("generate", "text", "--given", f"image={tmp_path / 'volts.npz'}", "--length", 4, "--voltages", "V")
+    assert "--voltages says how recordings are read, but these data hold none; leave it away" in refusal(*words)
+    words = ("inspect", MOTION.with_name("text"), "--on", tmp_path / "a.txt", "--up", "z")
+    (tmp_path / "a.txt").write_text("words")
+    assert "--up says how motions are read, but these data hold none; leave it away" in refusal(*words)
+    assert "say how media of --data are read; add it" in refusal("evaluate", MOTION.parents[1], "--voltages", "V")
 
 
 def test_how_media_are_read_is_part_of_what_they_are(tmp_path):

@@ -369,6 +369,9 @@ def test_bids(tmp_path, capsys):
     assert unseen([tmp_path / "d"], found) == ", 1 file not looked at (none)"
     found = items([tmp_path / "d"], {"text": "text", "eeg": "eeg"}, columns={"text": "duration"})
     assert found[0].media["text"]().text == "1"
+    put(tmp_path / "d", {"task-x_events.tsv": events.replace("go", "rest"), "task-y_events.tsv": events})
+    found = items([tmp_path / "d"], {"text": "text", "eeg": "eeg"})  # what stands above holds where nothing is nearer
+    assert [item.media["text"]().text for item in found] == ["go, stop", "rest, stop"]
 
 
 def test_humanml3d(tmp_path, capsys):

@@ -17,6 +17,7 @@ from tokenmask.cli.printed import after_training
 from tokenmask.modalities.eeg import EegRecording
 from tokenmask.models import MaskedModel
 from tokenmask.run.folder import model_path
+from tokenmask.studies import read_study
 
 
 def printed_commands(text):
@@ -200,3 +201,14 @@ def test_a_run_of_one_stream_goes_from_one_printed_command_to_the_next(kind, tmp
     second = printed_commands(capsys.readouterr().out)
     assert call(*second[0], "--set", "steps=1") == 0 and call(*second[0], "--set", "steps=1") == 2
     assert list(tmp_path.glob(f"swapped-trained-{kind}.*"))
+
+
+@pytest.mark.parametrize(("stream", "held"), [("image", "emoji"), ("motion", "motion")])
+def test_the_first_page_of_a_study_of_a_run_without_data_names_some(stream, held, tmp_path, call):
+    page = tmp_path / "steps.yaml"
+    assert call("study", page, "--new", "shipped", "--stream", stream) == 0
+    study = read_study(page)  # refuses a page that cannot be measured
+    assert study.data == {"set": held} and study.run == "shipped" and study.stream == stream
+    page.write_text(page.read_text().replace("data: {set:", "# data: {set:"))
+    with pytest.raises(ValueError, match=r"needs data, got none; write the key data: \{corpus: FOLDER\}"):
+        read_study(page)

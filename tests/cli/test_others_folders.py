@@ -177,12 +177,24 @@ def test_tables_of_spreadsheets(tmp_path):
     (tmp_path / "m.csv").write_bytes("image,text\n0.png,caf\xe9\n".encode("utf-16"))  # with its mark
     (item,) = items([tmp_path / "m.csv"], BOTH)
     assert item.media["text"]().text == "caf\xe9"
-    (tmp_path / "m.csv").write_bytes("image,text\n0.png,caf\xe9\n".encode("latin-1"))
-    with pytest.raises(
-        ValueError,
-        match=r"m\.csv must be text in UTF-8, but byte 10 of its line 2 is 0xe9; if '0\.png,caf\xe9' is right",
-    ):
-        items([tmp_path / "m.csv"], BOTH)
+    said = (
+        "must be text in UTF-8, but its byte 4 is 0xe9; if 'caf\xe9' is right it is Windows-1252 or Latin-1: convert "
+        "it with iconv -f WINDOWS-1252 -t UTF-8, else save it as UTF-8"
+    )
+    for name, sign in (("m.csv", ","), ("m.tsv", "\t")):
+        path = tmp_path / name
+        held = f"image{sign}text\n0.png{sign}caf\xe9\n0.png{sign}tea\n"
+        path.write_bytes(held.encode("latin-1"))
+        odd, item = items([path], BOTH)  # the row with the byte fails alone
+        assert item.media["text"]().text == "tea" and reason(odd) == f"a cell of line 2 of {path} {said}"
+        path.write_bytes(f"image{sign}texte\xe9\n0.png{sign}a\n".encode("latin-1"))
+        with pytest.raises(ValueError, match=rf"the first line of {path} must be text in UTF-8, but its byte 11 is"):
+            items([path], BOTH)
+    path = tmp_path / "m.jsonl"
+    path.write_bytes('{"image": "0.png", "text": "caf\xe9"}\n{"image": "0.png", "text": "tea"}\n'.encode("latin-1"))
+    odd, item = items([path], BOTH)
+    assert item.media["text"]().text == "tea"
+    assert reason(odd).startswith(f"line 1 of {path} must be text in UTF-8, but its byte 32 is 0xe9; if ")
 
 
 def test_addresses_are_not_fetched(tmp_path):

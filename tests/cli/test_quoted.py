@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from tokenmask.cli.manifests import rows
+from tokenmask.cli.quoted import LONGEST
 from tokenmask.corpus import Corpus
 
 ENDED = "opens a quote that is not closed as it should be (unexpected end of data), so it is not read"
@@ -52,9 +54,9 @@ def test_a_quote_that_nothing_closes_takes_the_rest_and_no_more(tmp_path: Path, 
         ),
         ('3,a "b" c\n4,"two\nlines"\n', ['a "b" c', "two\nlines"], ""),
         (
-            "3," + "x" * 200_000 + "\n4,d\n",
+            "3," + "x" * (LONGEST + 1) + "\n4,d\n",
             ["d"],
-            "line 2 of PATH must be one of a CSV table, but is not (field larger",
+            f"line 2 of PATH must be one of a CSV table, but is not (a cell has more than {LONGEST} characters); mend",
         ),
     ],
 )
@@ -99,3 +101,10 @@ def test_a_wrong_row_has_one_number(tmp_path: Path) -> None:
     assert [(row.number, row.values.get("text")) for row in found] == [(2, "a"), (4, "two\nlines"), (5, None)]
     assert found[-1].problem.startswith(f"line 5 of {tmp_path / 't.csv'} opens a quote")
     assert found[-1].where == f"line 5 of {tmp_path / 't.csv'}"
+
+
+def test_cells_as_long_as_books_are_read_and_the_limit_of_csv_stays(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    book = "words, " * 100_000
+    assert read(tmp_path / "t.csv", f'key,text\n1,"{book}"\n2,b\n') == ([book, "b"], [])
+    assert csv.field_size_limit() == before == 131072

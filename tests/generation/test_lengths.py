@@ -158,3 +158,30 @@ def test_an_edit_lets_the_model_say_how_many(run, capsys):
     code = main([*words, "--seed", "1", "--num-samples", "2", "--steps", "2", "--temperature", "1.0"])
     printed = capsys.readouterr().out
     assert code == 0 and all(one.text in printed for one in again)
+
+
+def test_a_text_lets_the_model_say_how_long_it_is(run, capsys):
+    options = {"length": (1, 5), "steps": 2, "temperature": 1.0}
+    made = run.generate("text", {"text": "blue"}, num_samples=12, seed=1, **options)
+    begins = len(run.tokenizers["text"].encode(Text("blue")).codes)
+    sizes = [len(one.stream.codes) - begins for one in made]
+    assert len(set(sizes)) > 1 and set(sizes) <= set(range(1, 6)) and all(one.text.startswith("blue") for one in made)
+    both = run.generate_tokens("text", [{"text": "red"}, {"text": "blue"}], seed=[4, 1], num_samples=3, **options)
+    assert [one.codes.tolist() for one in both[3:]] == [one.stream.codes.tolist() for one in made[:3]]
+    (best,) = {len(one.codes) for one in run.generate_tokens("text", length=(1, 5), temperature=0, num_samples=4)}
+    scores = length_scores(
+        [replace(Request.blank(run.layout, "text", (size,)), ended=True) for size in range(1, 6)],
+        run.layout,
+        run.recipe.packing,
+        run.models["main"],
+        run.recipe.sampler_of("text").schedule.time,
+    )
+    assert best == 1 + int(scores.argmax())
+    words = ["generate", "text", "--run", str(run.folder), "--given", "text=blue", "--length", "1:5", "--seed", "1"]
+    assert main([*words, "--num-samples", "2", "--steps", "2", "--temperature", "1.0"]) == 0
+    printed = capsys.readouterr().out
+    assert all(one.text in printed for one in made[:2])
+    with pytest.raises(ValueError, match=r"text, can leave its length to the model, got length=\(1, 5\) for 'image'"):
+        run.generate("image", length=(1, 5))
+    with pytest.raises(ValueError, match="is longer than the model sees with 200 codes in it; write a smaller most"):
+        run.generate("text", {"text": "blue " * 20}, length=(1, 200))

@@ -93,8 +93,44 @@ def test_a_pillow_picture_and_an_array_are_edited_and_given_as_they_are():
     assert all(one.stream == first.stream and one == first for one in others)
     named = [run.generate_tokens("text", {"image": one}, length=4, steps=2)[0] for one in pictures]
     assert named[0] == named[1] == named[2]
-    with pytest.raises(ValueError, match="say which stream this ndarray is of"):
-        run.edit(np.zeros((4, 4)))
+    assert run.edit(torch.from_numpy(pixels), **asked)[0] == first
+
+
+@pytest.mark.parametrize("stream", ["image", "audio", "eeg"])
+def test_media_and_streams_are_copies_of_their_tensors_for_numpy_and_torch(stream):
+    medium = items.media(stream, "held-out")[0]
+    for one in (medium, tm.load().tokenizers[stream].encode(medium)):
+        own = getattr(one, one.array_field)
+        made, read = torch.as_tensor(one), np.asarray(one)
+        assert torch.equal(made, own) and made.dtype == own.dtype and torch.equal(torch.from_dlpack(one), own)
+        assert np.array_equal(read, own.numpy()) and read.dtype == own.numpy().dtype
+        before = own.clone()
+        made.zero_()
+        read[:] = 0
+        assert torch.equal(own, before)
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((3, 8, 8), np.uint8), "ndarray uint8 [3, 8, 8]"),
+        (np.zeros((8, 8, 3), np.float32), "ndarray float32 [8, 8, 3]"),
+        (np.zeros((8, 8), np.uint8), "ndarray uint8 [8, 8]"),
+        (torch.zeros(3, 8, 8), "Tensor float32 [3, 8, 8]"),
+    ],
+)
+def test_arrays_that_are_no_pictures_are_told_what_is_one(array, said):
+    run = tm.load()
+    sentence = f"ImageTokenizer encodes Image, got {said}; make one with Image(uint8 [height, width, 3]) or Image.load"
+    with pytest.raises(TypeError, match=re.escape(sentence)):
+        run.edit(array, stream="image")
+    with pytest.raises(TypeError, match=re.escape(sentence)):
+        run.generate("text", {"image": array}, length=2)
+    sentence = (
+        f"this {said} is of with stream=..., one of text, label, image, audio, motion, eeg; an array alone is taken"
+    )
+    with pytest.raises(ValueError, match=re.escape(f"{sentence} for Image(uint8 [height, width, 3])")):
+        run.edit(array)
 
 
 SHOWN = {  # what stands in the frame of each

@@ -97,6 +97,35 @@ def test_channels_that_the_table_calls_bad_are_said(tmp_path: Path) -> None:
     assert said == [f"{path}: {told}"]
 
 
+def test_what_stands_above_applies_to_all_below_and_the_nearer_goes_before(tmp_path: Path) -> None:
+    """The inheritance principle of BIDS; of tables the nearest, of JSON all."""
+    home = tmp_path / "set"
+    folder = home / "sub-1/ses-2/eeg"
+    folder.mkdir(parents=True)
+    path = written(folder / "sub-1_ses-2_task-rest_eeg.edf", ("EEG Fp1", WAVE), ("X1", WAVE))
+    table = "name\ttype\nFp1\tEEG\nX1\t{}\n"
+    (tmp_path / "channels.tsv").write_text(table.format("TRIG"))  # above the data set
+    (home / "sub-2_channels.tsv").write_text(table.format("TRIG"))  # of another subject
+    (home / "task-rest_run-1_channels.tsv").write_text(table.format("TRIG"))  # names a run, which this one has not
+    (tmp_path / "set/derivatives").mkdir()
+    assert read(path)[0].channels == ("Fp1", "X1") and read(path)[1] == []
+    (home / "task-rest_channels.tsv").write_text(table.format("MISC"))
+    assert read(path)[0].channels == ("Fp1",)
+    (home / "sub-1/sub-1_channels.tsv").write_text(table.format("EEG"))
+    assert read(path)[0].channels == ("Fp1", "X1") and read(path)[1] == []
+    (home / "sub-1/sub-1_ses-2_channels.tsv").write_text(table.format("MISC"))  # two at one level: more entities
+    recording, said = read(path)
+    names = "sub-1_ses-2_channels.tsv and sub-1_channels.tsv apply to it, of which sub-1_ses-2_channels.tsv is taken"
+    assert recording.channels == ("Fp1",) and names in said[0]
+    (home / "sub-1/sub-1_ses-2_channels.tsv").unlink()
+    (home / "eeg.json").write_text('{"SamplingFrequency": 512}')
+    assert "says a SamplingFrequency of 512 Hz" in read(path)[1][0]
+    path.with_suffix(".json").write_text('{"PowerLineFrequency": 50}')
+    assert "says a SamplingFrequency of 512 Hz" in read(path)[1][0]
+    path.with_suffix(".json").write_text(f'{{"SamplingFrequency": {read(path)[0].sample_rate_hz}}}')
+    assert read(path)[1] == []
+
+
 OF_BODY = ("EOG left", "EOG L", "VEOG", "HEOGR", "ECG", "EKG1", "EMG1-EMG2", "Chin EMG", "LOC", "ROC-A1", "EEG ECG")
 
 

@@ -165,3 +165,70 @@ def test_a_strip_that_unpacks_to_gigabytes_is_looked_at_no_further(tmp_path: Pat
         )
         grown = grown[: at + 8] + struct.pack("<I", new) + grown[at + 12 :]
     assert outcome(tmp_path / "a.tif", grown) == "read"
+
+
+def test_what_pillow_warns_of_names_the_file(tmp_path: Path) -> None:
+    exif = pillow.Exif()
+    exif[274], exif[0x010E] = 6, "words " * 20
+    data = written("JPEG", exif=exif)
+    at = data.index(b"Exif\0\0")
+    tag = data.index(b"\x01\x0e\x00\x02", at) if b"MM\0*" in data else data.index(b"\x0e\x01\x02\x00", at)
+    broken = data[: tag + 8] + b"\x7f\xff\xff\x7f" + data[tag + 12 :]  # its words would stand behind the end
+    path = tmp_path / "a.jpg"
+    assert outcome(path, broken) == f"{path} has damaged EXIF data, so that it may lie on its side: look at it"
+    assert outcome(path, data) == "read"
+
+
+KINDS_OF_2000: list[dict[str, Any]] = [
+    {},
+    {"irreversible": True, "quality_layers": [20]},
+    {"quality_layers": [80, 40, 20, 10, 5, 1]},
+    {"tile_size": (64, 64)},
+    {"precinct_size": (64, 64), "codeblock_size": (32, 32), "quality_layers": [40, 10, 1], "progression": "RPCL"},
+]
+
+
+@pytest.mark.parametrize("options", KINDS_OF_2000)
+def test_a_lost_block_of_jpeg_2000_is_refused_and_blank_parts_are_none(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Packets that hold nothing are zeros too, of which a tile has so many and no more."""
+    path, picture = tmp_path / "a.jp2", scene(240, 320)
+    data = written("JPEG2000", picture, **options)
+    most = 4096 if "precinct_size" in options else 1500
+    said = outcome(path, holed(data, 0.6, most))
+    if "tile_size" in options:  # a hole may begin behind the header of a tile, which is too short then
+        assert "must be a whole image file" in said
+    else:
+        assert "a block of its data is lost, at byte " in said
+    dot = pillow.new("RGB", (1500, 1100), "white")
+    dot.paste((10, 20, 30), (700, 500, 730, 520))
+    for shown in (
+        picture,
+        dot,
+        dot.convert("L"),
+        pillow.new("RGB", (900, 700)),
+        picture.resize((3, 2)),
+        dot.convert("RGBA"),
+    ):
+        assert outcome(path, written("JPEG2000", shown, **options)) == "read"
+
+
+def test_runs_of_packbits_are_counted(tmp_path: Path) -> None:
+    path, picture = tmp_path / "a.tif", scene(240, 320)
+    blank = pillow.new("RGB", (700, 500), "white")
+    depth = pillow.fromarray(np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 30)
+    for shown in (
+        picture,
+        blank,
+        picture.convert("L"),
+        picture.convert("1"),
+        picture.convert("P"),
+        depth,
+        blank.convert("CMYK"),
+    ):
+        said = outcome(path, written("TIFF", shown, compression="packbits"))
+        assert said == "read" or "colours are guessed" in said
+    data = written("TIFF", picture, compression="packbits")
+    for share in (0.2, 0.4, 0.6, 0.8):
+        said = outcome(path, holed(data, share, 2048))
+        told = f"{path} may be damaged (its data hold bytes that belong to no pixel, as damage leaves them): look at it"
+        assert said.startswith(told) or "must be a whole image file" in said

@@ -185,7 +185,7 @@ def test_wrong_clips_are_one_sentence(
     small.save(tmp_path / "a.gif")
     write_avi(tmp_path / "a.avi", small.frames, 1, 10)
     monkeypatch.setattr(video_clip, "MAX_PIXELS", 2 * 16 * 16 - 1)
-    monkeypatch.setattr(video_clip, "MAX_STRIP_PIXELS", 2 * 16 * 16 - 1)
+    monkeypatch.setattr(video_clip, "MAX_FRAME_PIXELS", 2 * 16 * 16 - 1)
     for name in ("a.gif", "a.avi"):
         with pytest.raises(ValueError, match=r"up to 511 pixels in all frames, but .* has 2 x 16 x 16"):
             VideoClip.load(tmp_path / name)

@@ -321,6 +321,10 @@ def test_a_film_that_announces_more_frames_than_it_can_hold_is_refused_before_it
     (tmp_path / "b.mov").write_bytes(whole[:at] + (2**31 + 1).to_bytes(4, "big") + whole[at + 4 :])
     with pytest.raises(ValueError, match=rf"b\.mov .*it announces {2**31 + 12} frames in {len(whole)} bytes"):
         VideoClip.load(tmp_path / "b.mov")
+    entries = at - 4  # more of them than there are, so that the decoder would go on in the next table
+    (tmp_path / "b.mov").write_bytes(whole[:entries] + (20).to_bytes(4, "big") + whole[at:])
+    with pytest.raises(ValueError, match=r"b\.mov .*its table stts announces 20 entries and holds 12"):
+        VideoClip.load(tmp_path / "b.mov")
     # A film in pieces announces no frames: the decoder goes by its length.
     for length, seconds in ((2**32 - 2, 178956970.58), (2**32 - 1, None), (24, None)):
         header = box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 24, length))
@@ -349,3 +353,16 @@ def test_pixels_that_are_no_squares_are_said(tmp_path: Path, shape: tuple[int, i
         assert VideoClip.load(tmp_path / "a.mov").frames.shape[1:] == grey(3).shape[1:]
     wanted = f"{tmp_path}/a.mov has pixels {told} times as wide as high, which are taken as squares: scale it first"
     assert [str(one.message) for one in caught] == ([wanted] if told else [])
+
+
+def test_a_moving_picture_of_frames_larger_than_pictures_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    frames = [pillow.new("RGB", (32, 24), (number, 0, 0)) for number in (0, 90, 180)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=50)
+    data = (tmp_path / "a.webp").read_bytes()
+    at = data.index(b"VP8X") + 12  # width and height less one, of 24 bits each
+    assert data[at : at + 6] == bytes([31, 0, 0, 23, 0, 0])
+    (tmp_path / "a.webp").write_bytes(data[:at] + (3866655).to_bytes(3, "little") + data[at + 3 :])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"a\.webp .*a frame may have up to 67108864 pixels, and has 3866656 x 24"):
+            VideoClip.load(tmp_path / "a.webp")

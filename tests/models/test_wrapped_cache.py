@@ -24,6 +24,7 @@ from tests.models.test_wrapped import SHAPE, TEXTS, batch_of, causal, words
 from tokenmask.masking import Queries
 from tokenmask.models import Packed
 from tokenmask.models.attending import attending
+from tokenmask.models.wrapped_cache import refusal
 from tokenmask.sampling import NoReuse, StaleReuse
 
 pytestmark = pytest.mark.skipif(
@@ -227,3 +228,10 @@ def test_a_network_that_attends_by_itself_has_none(tokenizer: Any) -> None:
         ValueError, match=r"of a wrapped DebertaV2ForMaskedLM cannot be kept: .*; set sampler\.reuse to NoReuse"
     ):
         run.models["main"].backbone.empty_cache(1, 8)
+
+
+@pytest.mark.parametrize("pad", [0, 7, 35])
+def test_the_trial_of_a_cache_leaves_the_piece_that_fills_rows_out(tokenizer: Any, pad: int) -> None:
+    """RoBERTa's places count pieces that are none of padding; the trial must not meet it by chance."""
+    network = network_of("Roberta", pad_token_id=pad, max_position_embeddings=131 + pad)
+    assert refusal(network, pad + 1, causal=False) == ""

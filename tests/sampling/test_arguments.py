@@ -289,3 +289,14 @@ def test_another_temperature_keeps_the_last_one_where_there_is_no_ratio():
     assert Categorical(0.0, 1.0).at(0.5) == Categorical(0.5, 1.0)  # rises to what the recipe says
     assert Categorical(0.0, 1.0).at(0.0) == Categorical(0.0) and Categorical(0.0, 1.0).at(0.0).is_greedy
     assert Categorical(2.0).at(0.5) == Categorical(0.5)
+
+
+@pytest.mark.parametrize(
+    ("part", "none"),
+    [("reuse", "NoReuse"), ("guidance", "NoGuidance"), ("revoke", "NeverRevoke"), ("constraint", "AllowAll")],
+)
+def test_a_part_that_is_none_is_told_what_none_is_called(part, none):
+    with pytest.raises(TypeError, match=rf"Sampler\.{part} must be .*, got None; write {none}\(\) for none"):
+        Sampler(**{part: None})
+    with pytest.raises(TypeError, match=r"Sampler\.order must be a Score, got None; give one"):
+        Sampler(order=None)

@@ -1,7 +1,10 @@
 """Tuning: in a world whose best settings are known they are found, written, and used."""
 
+import copy
 import json
+import shutil
 from dataclasses import dataclass, replace
+from functools import partialmethod
 
 import pytest
 import torch
@@ -11,6 +14,8 @@ from tests.worlds import tiny_run
 from tokenmask.analysis.figures import Figure
 from tokenmask.corpus import HELD_OUT, TRAIN, CorpusWriter, Record
 from tokenmask.evaluation import Metric
+from tokenmask.evaluation.metrics import Generated
+from tokenmask.evaluation.part import records_of
 from tokenmask.recipes import Budget, StreamOptions, load_recipe, recipe_yaml
 from tokenmask.run import Run, prepare
 from tokenmask.run.folder import read_recipe
@@ -18,6 +23,7 @@ from tokenmask.sampling import Categorical, NoGuidance, Sampler, UniformSchedule
 from tokenmask.scores import ConfidenceScore, HaltonScore, RasterScore
 from tokenmask.streams import TokenStream
 from tokenmask.tuning import Chosen, Found, Space, Trial, _usual, tune
+from tokenmask.tuning.kept import Kept
 from tokenmask.tuning.race import Track, seconds_of
 from tokenmask.tuning.space import settings
 from tokenmask.worlds import Markov
@@ -162,6 +168,78 @@ def test_what_is_found_is_written_into_the_run(run):
     prepare(run.folder, read_recipe(run.folder, tuned=False), run.tokenizers, run.corpora)  # is not refused
     (run.folder / "tuned.yaml").unlink()
     assert torch.equal(tm.load(run.folder).generate_tokens("image", seed=1)[0].codes, plain)
+
+
+def bare(trials):
+    """What does not depend on how busy the machine is."""
+    return [replace(one, seconds=0.0) for one in trials]
+
+
+def test_a_tuning_that_was_killed_goes_on_with_what_it_had_measured(run, tmp_path, monkeypatch):
+    asked = {"budgets": [2, 3], "candidates": 2, "samples": 4}
+    folder = tmp_path / "other"
+    shutil.copytree(run.folder, folder)
+    whole = tune(run, "image", **asked)
+    other, measured, plainly = tm.load(folder), [], Track._measured
+
+    def counted(self, said, sampler, trial_run, samples, most):
+        if len(measured) == most:
+            raise KeyboardInterrupt  # as sudden as a kill for everything here
+        measured.append((self.seed, said, sampler.steps, samples))
+        return plainly(self, said, sampler, trial_run, samples)
+
+    monkeypatch.setattr(Track, "_measured", partialmethod(counted, most=3))
+    with pytest.raises(KeyboardInterrupt):
+        tune(other, "image", **asked)
+    path = folder / "tuning" / "image.measured.json"
+    assert len(json.loads(path.read_text())) == 3 and not (folder / "tuned.yaml").exists()
+    other, told = tm.load(folder), []
+    monkeypatch.setattr(Track, "_measured", partialmethod(counted, most=100))
+    again = tune(other, "image", say=told.append, **asked)
+    assert len(measured) == len(set(measured)) > 6  # nothing twice
+    assert told[0] == f"what {path} holds is not measured again"
+    assert bare(again.trials) == bare(whole.trials) and again.usual.said == whole.usual.said
+    assert [bare([one.trial, one.reported]) for one in again.chosen] == [
+        bare([one.trial, one.reported]) for one in whole.chosen
+    ]
+    assert (folder / "tuned.yaml").read_bytes() == (run.folder / "tuned.yaml").read_bytes()
+    assert not path.exists() and not (run.folder / "tuning" / "image.measured.json").exists()
+
+
+def test_what_was_measured_counts_for_the_very_same_question_alone(run, tmp_path):
+    records = records_of(run)
+    kept = Kept(tmp_path / "measured.json")
+    track = Track(run, "image", records, Generated(), "", False, 0, kept)
+    sampler = run.recipe.sampler_of("image")
+    first = track.measure("own", sampler, 4)
+    assert track.measure("in other words", sampler, 4) == replace(first, said="in other words")
+    changed = copy.deepcopy(run.models)
+    with torch.no_grad():
+        next(changed["main"].parameters()).mul_(2)
+    others = [
+        replace(track, seed=1),
+        replace(track, run=replace(run, models=changed)),
+        replace(track, records={**records, HELD_OUT: records[HELD_OUT][::-1]}),
+    ]
+    for number, other in enumerate(others, 2):
+        other.measure("own", sampler, 4)
+        assert len(json.loads(kept.path.read_text())) == number
+    track.measure("own", sampler, 5)
+    track.measure("own", replace(sampler, steps=2), 4)
+    assert len(json.loads(kept.path.read_text())) == 6
+    assert Kept(kept.path).begun and not Kept(tmp_path / "none.json").begun
+    kept.path.write_text('{"1": ')
+    with pytest.raises(ValueError, match=r"measured\.json is damaged .*; remove it, and settings are measured again"):
+        Kept(kept.path)
+
+
+def test_a_metric_that_no_file_can_name_is_said(run):
+    class Local(Generated):
+        pass
+
+    told = []
+    tune(run, "image", budgets=[2], candidates=1, samples=4, metric=Local(), say=told.append)
+    assert told[0].startswith("what is measured is not kept, so that a tuning that is stopped begins anew: ")
 
 
 def test_a_saved_run_keeps_them_and_a_damaged_file_is_named(run, tmp_path):

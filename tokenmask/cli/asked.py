@@ -42,6 +42,16 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
+def asked_of_data(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The same for a command that may come without data; ValueError for options where it does."""
+    options = asked(arguments)
+    if options and not arguments.data:
+        raise ValueError(
+            "--up, --units, --voltages and --channel say how media of --data are read; add it, or leave them away"
+        )
+    return options
+
+
 def ask_items(found: Items, options: dict[str, Any]) -> None:
     """The same items, read with options.
 
@@ -66,15 +76,26 @@ def ask_media(found: Sequence[Medium], options: dict[str, Any]) -> Sequence[Medi
     return those
 
 
-def read_as_asked(kind: Any, path: Path, options: dict[str, Any]) -> Any:
-    """One file, read with options.
+class Reading:
+    """How the single files that a command names are read, all alike, and which of the options some of them took.
 
-    Raises:
-        ValueError: media of its kind have no such options; as of its ``load``.
+    Args:
+        options: see :func:`asked`.
     """
-    loader = _asked(Loader(kind, path), options)
-    _check([loader], options)
-    return loader()
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        self._left = set(options)
+
+    def of(self, kind: Any, path: Path) -> Any:
+        """A loader of a file of which an option says something; else its path, as it is."""
+        loader = _asked(Loader(kind, path), self.options)
+        self._left -= {name for name, _ in loader.options}
+        return loader if loader.options else path
+
+    def check(self) -> None:
+        """ValueError for an option that none of the files took."""
+        _refuse(self._left)
 
 
 def _asked(loader: Loader, options: dict[str, Any]) -> Loader:
@@ -90,6 +111,10 @@ def _check(loaders: Iterable[Loader], options: dict[str, Any]) -> None:
         left -= {name for name, _ in loader.options}
         if not left:
             return
+    _refuse(left)
+
+
+def _refuse(left: set[str]) -> None:
     for name in sorted(left):
         what, kind = _OF[name]
         raise ValueError(f"{what} {kind} are read, but these data hold none; leave it away")

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.asked import asked, read_as_asked
+from tokenmask.cli.asked import Reading, asked
 from tokenmask.cli.corpora import tokenizer_place
 from tokenmask.cli.device import computing
-from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
+from tokenmask.cli.drawing import conditions, drawing_options, keep_steps, loaded
 from tokenmask.cli.learning import keep_figures
 from tokenmask.cli.media import in_pieces, is_words, suffixes_of
 from tokenmask.cli.printed import after_swap
@@ -30,18 +30,19 @@ def edit(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}; name one of them")
     modality = run.tokenizers[name].spec.modality
     media: Any = arguments.media
-    if reading := asked(arguments):
-        media = read_as_asked(_kind(run, name), Path(media), reading)
-    elif not is_words(modality):
-        media = Path(media)
+    reading = Reading(asked(arguments))
+    if not is_words(modality):
+        media = loaded(reading.of(_kind(run, name), Path(media)))
     elif media.startswith("@"):
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])
     paths = free_paths(arguments, name, modality)
     regions = [read_region(text) for text in arguments.regenerate] or None
     where: dict[str, Any] = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
     where = {part: said or None for part, said in where.items()} | {"strength": arguments.strength}
-    options, given = drawing_options(run, arguments, name), conditions(run, arguments.given)
-    pieces = None if reading else in_pieces(run.tokenizers[name], media)
+    options = drawing_options(run, arguments, name, reading)
+    given = conditions(run, arguments.given, reading)
+    reading.check()
+    pieces = in_pieces(run.tokenizers[name], media) if isinstance(media, Path) else None
     if paths and arguments.length is None and isinstance(pieces, WritesFiles):
         with seconds_shown(f"editing {Path(media).name}") as show:
             run.edit_file(media, paths, regions, stream=name, given=given, show=show, **where, **options)

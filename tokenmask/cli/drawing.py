@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tokenmask.cli.asked import Reading
+from tokenmask.cli.media import Loader
 from tokenmask.cli.names import SUFFIX, by_name, check_set
 from tokenmask.components import component
 from tokenmask.generation import DrawOptions, Recording
@@ -23,13 +25,13 @@ from tokenmask.scores import Score
 from tokenmask.streams import TokenStream
 
 
-def drawing_options(run: Run, arguments: argparse.Namespace, stream: str) -> DrawOptions:
+def drawing_options(run: Run, arguments: argparse.Namespace, stream: str, reading: Reading) -> DrawOptions:
     """How codes of a stream are drawn."""
     sampler = _sampler(run, arguments, stream)
     return {
         "budget": arguments.budget if sampler is None else None,
-        "negative": conditions(run, arguments.negative),
-        "also": [_weighted(run, word) for word in arguments.also],
+        "negative": conditions(run, arguments.negative, reading),
+        "also": [_weighted(run, word, reading) for word in arguments.also],
         "steps": arguments.steps,
         "guidance": arguments.guidance,
         "temperature": arguments.temperature,
@@ -48,14 +50,20 @@ def keep_steps(options: DrawOptions, path: str | None) -> None:
         recording.save(path)
 
 
-def conditions(run: Run, words: Sequence[str]) -> dict[str, Any]:
+def conditions(run: Run, words: Sequence[str], reading: Reading) -> dict[str, Any]:
     """NAME=VALUE words as what is given of each stream."""
     found = by_name(words, "what is given of a stream", "NAME=VALUE", empty=True)
-    return {name: condition(run, name, value) for name, value in found.items()}
+    return {name: loaded(condition(run, name, value, reading)) for name, value in found.items()}
 
 
-def condition(run: Run, name: str, value: str) -> Any:
-    """Words or @FILE for media that are words, a path of media or of a token file for the others."""
+def loaded(value: Any) -> Any:
+    """What a loader reads; all else as it is."""
+    return value() if isinstance(value, Loader) else value
+
+
+def condition(run: Run, name: str, value: str, reading: Reading) -> Any:
+    """Words or @FILE for media that are words, a path of media or of a token file for the others, or a loader of media
+    that are to be read in a way of their own."""
     if name not in run.tokenizers:
         raise ValueError(
             f"{run.folder} has the streams {', '.join(run.tokenizers)}, got something given for {name!r}; "
@@ -64,13 +72,13 @@ def condition(run: Run, name: str, value: str) -> Any:
     tokenizer = run.tokenizers[name]
     kind: Any = tokenizer.media
     if not said(kind, "words"):
-        return TokenStream.load(value) if value.endswith(SUFFIX) else Path(value)
+        return TokenStream.load(value) if value.endswith(SUFFIX) else reading.of(kind, Path(value))
     if value.startswith("@@"):
         return value[1:]
     return kind.load(value[1:]) if value.startswith("@") else value
 
 
-def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
+def _weighted(run: Run, word: str, reading: Reading) -> tuple[dict[str, Any], float]:
     """WEIGHT:NAME=VALUE as a further condition."""
     weight, colon, rest = word.partition(":")
     try:
@@ -81,7 +89,7 @@ def _weighted(run: Run, word: str) -> tuple[dict[str, Any], float]:
         raise ValueError(
             f"a further condition has the form WEIGHT:NAME=VALUE, got {word!r}; write a number and a condition"
         )
-    return conditions(run, [rest]), number
+    return conditions(run, [rest], reading), number
 
 
 # The sampler ----------------------------------------------------------------------------------------------------------

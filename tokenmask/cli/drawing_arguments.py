@@ -10,6 +10,7 @@ import argparse
 from tokenmask.cli.arguments import (
     Commands,
     add_asked,
+    add_channel,
     add_device,
     add_force,
     command,
@@ -38,7 +39,10 @@ def generate(commands: Commands) -> None:
     parser = command(commands, "generate", "Fill a stream: draw a picture, go on with a text.", examples)
     parser.add_argument("stream", metavar="STREAM", help="name of the stream to fill, such as image or text")
     parser.add_argument(
-        "--length", type=count, metavar="N", help="codes to add, for a stream of free length such as text"
+        "--length",
+        type=counts,
+        metavar="N",
+        help="codes to add, for a stream of free length such as text; of text LEAST:MOST lets the model say how many",
     )
     parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
     parser.add_argument("--grid", type=grid, metavar="N,N", help="size of all axes, where more than one is free")
@@ -48,6 +52,8 @@ def generate(commands: Commands) -> None:
         help="many requests at once: a .txt file, each line of which is what --given text= would be, or a .jsonl, "
         ".csv, .tsv or .parquet file with columns named as streams; samples are numbered by prompt, then by sample",
     )
+    add_asked(parser)
+    add_channel(parser)
     _drawing(parser, "Of another stream it is a condition, of STREAM itself a beginning that is kept and continued")
 
 
@@ -99,7 +105,7 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="what is given of a stream: for text words, or @FILE to read them (@@ for a real @); for other media the "
-        f"path of a file, or of a .tokens file. {given}; again for more",
+        f"path of a file, read as --up, --units and --voltages say, or of a .tokens file. {given}; again for more",
     )
     parser.add_argument(
         "--negative", action="append", default=[], metavar="NAME=VALUE", help="what guidance pushes away from"
@@ -126,7 +132,8 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         "--temperature",
         type=not_negative,
         metavar="T",
-        help="0 takes the best code, 1 draws as the model says (default: the recipe's)",
+        help="0 takes the best code of each slot, 1 draws as the model says (default: the recipe's); with 0 the seed "
+        "still says which slots come first, unless --order ConfidenceScore, which has no noise, stands beside it",
     )
     parser.add_argument(
         "--top-k", type=count, metavar="N", help="draw from the N likeliest codes (default: the recipe's)"

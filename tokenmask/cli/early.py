@@ -32,7 +32,8 @@ def check_paths(arguments: argparse.Namespace) -> None:
     tokenizers = said.get("tokenizer") if name in ("fit", "encode", "decode", "train") else None
     for word in _listed(tokenizers):
         _tokenizer(word)
-    if name in ("fit", "encode", "decode", "train") and said["out"] is not None and Path(said["out"]).is_file():
+    into = name in ("fit", "encode", "decode", "train") or (name == "corpus" and "out" in said)
+    if into and said["out"] is not None and Path(said["out"]).is_file():
         raise ValueError(f"--out must name a folder, but {said['out']} is a file; choose another --out")
     if name == "show":
         _there(said["recording"], "name a recording, as --record keeps one")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tokenmask.analysis.figures import FILE, HEAD
+from tokenmask.cli.asked import asked_of_data
 from tokenmask.cli.learning import read_report
 from tokenmask.cli.report import media_of
 from tokenmask.cli.show import figures, say, table
@@ -26,7 +27,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from tokenmask.demo.showing import held_out_media
 
     run = Run.load(arguments.run)
-    media = media_of(run, arguments.data) if arguments.data else held_out_media(run)
+    wanted = asked_of_data(arguments)
+    media = media_of(run, arguments.data, wanted) if arguments.data else held_out_media(run)
     draws = arguments.draws or (1 if arguments.quick else 4)
     samples = QUICK_SAMPLES if arguments.quick else SAMPLES
     found = evaluate_run(run, media=media, samples=samples, draws=draws, seed=arguments.seed, say=_waiting)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from tokenmask.cli.asked import ask_media, asked
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import one_tokenizer
 from tokenmask.cli.media import LazyMedia, Loader
@@ -27,6 +28,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     tokenizer = one_tokenizer(arguments.tokenizer)
     spec = tokenizer.spec
     found = media(arguments.on, spec.modality, arguments.per, mapped(arguments.map, [spec.modality]))
+    found = ask_media(found, asked(arguments))
     named = [(one.name, one.loader) for one in found]
     good: list[Loader] = []
     failed: list[tuple[str, str]] = []

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TextIO
 from tokenmask.cli.objects import Watching
 from tokenmask.cli.quoted import quoted_rows
 from tokenmask.cli.rows_again import Line, elements, placed
-from tokenmask.files import check_fetched, coding_of, no_text
+from tokenmask.files import check_fetched, coding_of, no_text, no_text_in, why_unread
 from tokenmask.telling import tell
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
@@ -133,14 +133,19 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     return ((line.number, line.text) for line in _lines(path))
 
 
-def _lines(path: Path) -> Iterator[Line]:
-    with _opened(path, "\n") as (file, begin):
+def _lines(path: Path, odd: bool = False) -> Iterator[Line]:
+    with _opened(path, "\n", odd) as (file, begin):
         yield from placed(file, begin)
 
 
 @contextlib.contextmanager
-def _opened(path: Path, newline: str) -> Iterator[tuple[TextIO, bytes]]:
+def _opened(path: Path, newline: str, odd: bool = False) -> Iterator[tuple[TextIO, bytes]]:
     """A file of text, in its coding, and its first four bytes.
+
+    Args:
+        path: of the file.
+        newline: see ``open``.
+        odd: bytes that are not UTF-8 become lone surrogates, which :func:`tokenmask.files.no_text_in` finds in a row.
 
     Raises:
         ValueError: it cannot be read, or not as text; the sentence says what and where.
@@ -148,25 +153,31 @@ def _opened(path: Path, newline: str) -> Iterator[tuple[TextIO, bytes]]:
     try:
         with path.open("rb") as bare:
             begin = bare.read(4)
-        with path.open(encoding=coding_of(begin), newline=newline) as file:
+        coding = coding_of(begin)
+        escaping = "surrogateescape" if odd and coding == "utf-8-sig" else "strict"
+        with path.open(encoding=coding, errors=escaping, newline=newline) as file:
             yield file, begin
     except UnicodeDecodeError as error:
         raise ValueError(no_text(path, error)) from error
     except OSError as error:
-        reason = "it is not there" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise ValueError(f"{path} must be readable UTF-8 text, but is not ({reason}); check the path") from error
+        raise ValueError(
+            f"{path} must be readable UTF-8 text, but is not ({why_unread(error, path)}); check the path"
+        ) from error
 
 
 def _json_lines(path: Path) -> Iterator[Found]:
     """An object a line; a file that begins with an array of objects is read as one."""
-    with _opened(path, "") as (file, _):
+    with _opened(path, "", True) as (file, _):
         head = file.read(_HEAD).lstrip()
     if head.startswith("[") and head[1:].lstrip()[:1] in ("{", ""):
         yield from _json_array(path)
         return
     decoder, told = Watching(), False
-    for number, line, place in _lines(path):
+    for number, line, place in _lines(path, True):
         where = f"line {number} of {path}"
+        if why := no_text_in(where, line):
+            yield number, where, ValueError(why), place
+            continue
         try:
             entry = decoder.afresh().decode(line)
             decoder.check_once()
@@ -215,7 +226,7 @@ def _json_array(path: Path) -> Iterator[Found]:
 def _csv(path: Path) -> Iterator[Found]:
     """Separated by commas, or by semicolons, tabs or bars if they and no comma are in the first line, outside of
     quotes; or by what a line before it says that is for spreadsheets, sep=;"""
-    with _opened(path, "") as (file, _):
+    with _opened(path, "", True) as (file, _):
         first = file.read(_HEAD).partition("\n")[0]
         said = _SEPARATOR.fullmatch(first.rstrip("\r"))
         bare = _QUOTED.sub("", first)
@@ -233,7 +244,7 @@ def _csv(path: Path) -> Iterator[Found]:
 
 
 def _tsv(path: Path) -> Iterator[Found]:
-    found = _lines(path)
+    found = _lines(path, True)
     yield from _table(
         path, ((one.number, [_unquoted(cell) for cell in one.text.split("\t")], one.place) for one in found)
     )
@@ -251,6 +262,8 @@ def _table(path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]])
     _, first, _ = next(found, (0, [], -1))
     if isinstance(first, ValueError):
         raise first
+    if why := no_text_in(f"the first line of {path}", "".join(first)):
+        raise ValueError(why)
     head = [name.strip() or f"column {number}" for number, name in enumerate(first, 1)]
     double = sorted({name for name in head if head.count(name) > 1})
     if double:
@@ -266,6 +279,8 @@ def _table(path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]])
             reason = f"{where} must have at most the {len(head)} cells of the first line, got {len(cells)}; "
             reason += "put a cell that holds the separator in quotes, with no blank before them"
             yield number, where, ValueError(reason), place
+        elif why := next((why for cell in cells if (why := no_text_in(f"a cell of {where}", cell))), ""):
+            yield number, where, ValueError(why), place
         elif any(cells):
             yield number, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}, place
 

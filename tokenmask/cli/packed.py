@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from tokenmask.cli.embedded import embedded
 from tokenmask.cli.media import Loader, checked_words
 from tokenmask.cli.rows_again import cell_at
+from tokenmask.files import why_unread
 from tokenmask.medium import load_media
 
 
@@ -86,9 +87,11 @@ def content(part: Part) -> bytes:
         held_there = embedded(cell)
         if held_there is not None:
             return held_there.content
+        if cell["path"] is None:
+            raise ValueError("it has neither bytes nor a path")
         return (part.container.parent / str(cell["path"])).read_bytes()
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = why_unread(error) if isinstance(error, OSError) else " ".join(str(error).split())
         where = f"the row of {part.container / part.name}" if in_text else f"row {row} of {part.container}"
         raise ValueError(f"{where} must hold a file, but cannot be read ({reason}); leave the row out") from error
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenmask.cli import manifests
-from tokenmask.cli.drawing import condition
+from tokenmask.cli.asked import Reading
+from tokenmask.cli.drawing import condition, loaded
 from tokenmask.corpus.encoding import sentence
 from tokenmask.generation import sees
 from tokenmask.medium import said
@@ -35,7 +36,7 @@ class Prompts(NamedTuple):
     failed: list[tuple[str, str]]
 
 
-def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prompts:
+def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any], reading: Reading) -> Prompts:
     """What is given of each request, and where it stands.
 
     Args:
@@ -44,6 +45,7 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prom
         run: whose streams are meant.
         stream: what is filled; words go to the other stream that takes them, or begin this one if there is no other.
         given: of all requests alike.
+        reading: how their files are read.
 
     Raises:
         ValueError: not readable, nothing in it, no row that is a request, or a stream that is given already.
@@ -58,7 +60,7 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any]) -> Prom
             columns = () if row.problem else row.columns
             unused |= dict.fromkeys(one for one in columns if one not in row.taken.values() or one in ("key", "split"))
             try:
-                found[number] = _of_row(path, row, run)
+                found[number] = _of_row(path, row, run, reading)
             except (ValueError, OSError) as error:
                 failed.append((row.where, sentence(error)))
         if unused:
@@ -108,12 +110,13 @@ def fillable(held: Prompts, run: Run, wish: Wish) -> Prompts:
 
 def _read(run: Run, name: str, value: Any, begins: bool) -> Any:
     """Tokens, once for all that is done with them; of what is continued the media, parts of which come back."""
+    value = loaded(value)
     if begins and not isinstance(value, TokenStream):
         return run.inputs.media(name, value)
     return run.inputs.tokens(name, value)
 
 
-def _of_row(path: Path, row: manifests.Row, run: Run) -> dict[str, Any]:
+def _of_row(path: Path, row: manifests.Row, run: Run, reading: Reading) -> dict[str, Any]:
     if row.problem:
         raise ValueError(row.problem)
     given: dict[str, Any] = {}
@@ -126,7 +129,7 @@ def _of_row(path: Path, row: manifests.Row, run: Run) -> dict[str, Any]:
             raise ValueError(f"{row.where} must give words or a path for {name!r}, got {type(value).__name__}; mend it")
         if "\0" in value:
             raise ValueError(f"{row.where} must give {name!r} without characters of code 0, but holds one; mend it")
-        given[name] = value if said(kind, "words") else condition(run, name, str(path.parent / value))
+        given[name] = value if said(kind, "words") else condition(run, name, str(path.parent / value), reading)
     return given
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _BLANK = '""'
+LONGEST = 1 << 22  # characters of a cell, more than a long novel has; csv takes 131072 unless it is told otherwise
 
 
 def quoted_rows(
@@ -39,7 +40,11 @@ def quoted_rows(
     while True:
         held.clear()
         try:
-            cells = next(reader)
+            before_us = csv.field_size_limit(LONGEST)  # of the process, so for this row alone
+            try:
+                cells = next(reader)
+            finally:
+                csv.field_size_limit(before_us)
         except StopIteration:
             return
         except csv.Error as error:
@@ -50,15 +55,16 @@ def quoted_rows(
 
 def _problem(path: Path, error: csv.Error, lines: list[str], separator: str, first: int) -> tuple[int, ValueError]:
     """What is wrong with a row of some lines, the first of which has this number."""
+    why = f"a cell has more than {LONGEST} characters" if "field limit" in str(error) else str(error)
     opens = _last_quote(lines, separator)
     if opens is None or (len(lines) == 1 and "unexpected end" not in str(error)):
         at = first + len(lines) - 1
-        return at, ValueError(f"line {at} of {path} must be one of a CSV table, but is not ({error}); mend that line")
+        return at, ValueError(f"line {at} of {path} must be one of a CSV table, but is not ({why}); mend that line")
     behind = len(lines) - 1 - opens
     swallowed = f" with the {behind} line{'s' * (behind > 1)} behind it" if behind else ""
     above = f", nor the {opens} line{'s' * (opens > 1)} before it that the row begins with" if opens else ""
     return first + opens, ValueError(
-        f"line {first + opens} of {path} opens a quote that is not closed as it should be ({error}), so it is not read"
+        f"line {first + opens} of {path} opens a quote that is not closed as it should be ({why}), so it is not read"
         f'{swallowed}{above}; close it, and write "" for a quote inside of a cell'
     )
 

@@ -17,13 +17,14 @@ import numpy as np
 from tokenmask.cli import layouts, manifests
 from tokenmask.cli.embedded import Embedded, embedded
 from tokenmask.cli.found import Items, broken, of_stream
-from tokenmask.cli.layouts.entry import SPLITS, captions
+from tokenmask.cli.layouts.entry import SPLITS, captions, left_out
 from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium, suffixes_of
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
 from tokenmask.corpus import HELD_OUT, TRAIN, Item
 from tokenmask.corpus.keys import check_key
 from tokenmask.files import text_of
+from tokenmask.telling import tell
 
 
 def is_manifest(path: Path, modalities: Mapping[str, str]) -> bool:
@@ -43,11 +44,11 @@ def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[s
         seen: gets the names of all columns.
     """
     found = Items()
-    first = ""
+    first, blank = "", list[Any]()
     for row in manifests.rows(path, modalities, columns):
         seen.update(row.columns)
         try:
-            for one in _each_caption(row, modalities):
+            for one in _each_caption(row, modalities, blank):
                 found.append(_of_row(path, one, modalities))
         except ValueError as error:
             first = first or str(error)
@@ -57,13 +58,15 @@ def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[s
         raise ValueError(first)
     if first:
         found.change(of_stream(stream, medium(modalities[stream])))
+    for note in left_out(blank):
+        tell(f"{path}: {note}")
     return found
 
 
-def _each_caption(row: manifests.Row, modalities: Mapping[str, str]) -> Iterator[manifests.Row]:
+def _each_caption(row: manifests.Row, modalities: Mapping[str, str], blank: list[Any]) -> Iterator[manifests.Row]:
     """The row, or one for each of a list of captions, of which all but the first have numbers behind their keys."""
     lists = {
-        name: _captions(row, name, value)
+        name: _captions(row, name, value, blank)
         for name, value in row.values.items()
         if isinstance(value, list | dict) and name in modalities and is_words(modalities[name])
     }
@@ -78,9 +81,9 @@ def _each_caption(row: manifests.Row, modalities: Mapping[str, str]) -> Iterator
         yield row._replace(values=values | ({"key": key + more} if key else {}), part=more)
 
 
-def _captions(row: manifests.Row, name: str, value: Any) -> list[str]:
+def _captions(row: manifests.Row, name: str, value: Any, blank: list[Any]) -> list[str]:
     try:
-        return captions(value)
+        return captions(value, blank)
     except ValueError as error:
         raise ValueError(f"{row.where}, {name!r}: {error}; mend the row") from error
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmask.cli.asked import ask_items, asked_of_data
 from tokenmask.cli.media import LazyMedia
 from tokenmask.cli.show import say, waiting
 from tokenmask.cli.sources import items, unseen
@@ -26,7 +27,8 @@ def report(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{path.parent} is not a folder; make it, or choose another place with --out FILE.html")
     from tokenmask.demo.showing import held_out_media, prompts
 
-    media = media_of(run, arguments.data) if arguments.data else held_out_media(run)
+    wanted = asked_of_data(arguments)
+    media = media_of(run, arguments.data, wanted) if arguments.data else held_out_media(run)
     with waiting("drawing samples"):
         write_report(run, path, media=media, prompts={} if run.corpora else prompts(run), seed=arguments.seed)
     say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
@@ -53,9 +55,13 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def media_of(run: Run, sources: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """Media of each stream in a person's own data: those that are held out, all of a stream that has none."""
+def media_of(run: Run, sources: Sequence[str], wanted: dict[str, Any]) -> dict[str, Sequence[Any]]:
+    """Media of each stream in a person's own data: those that are held out, all of a stream that has none.
+
+    ``wanted`` are options of reading, see :func:`tokenmask.cli.asked.asked`.
+    """
     found = items(sources, {name: tokenizer.spec.modality for name, tokenizer in run.tokenizers.items()})
+    ask_items(found, wanted)
     say(f"{len(found)} items found{unseen(sources, found)}")
     media: dict[str, Sequence[Any]] = {}
     for name in run.tokenizers:

@@ -47,7 +47,7 @@ def placed(file: TextIO, begin: bytes) -> Iterator[Line]:
             return
         if line.strip():
             yield Line(number, line.removesuffix("\n").removesuffix("\r"), place if plain else -1)
-        place += len(line.encode()) if plain else 0
+        place += len(line.encode(errors="surrogateescape")) if plain else 0
 
 
 def elements(file: TextIO, begin: bytes, decoder: Watching) -> Iterator[tuple[int, Any, int]]:

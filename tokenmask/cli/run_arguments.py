@@ -131,6 +131,8 @@ def evaluate(commands: Commands) -> None:
         help=f"media on which the tokenizers are measured: {SOURCE}; those that are held out are taken, all if none "
         "are (default: the data that ships, for the tokenizers that ship)",
     )
+    add_asked(parser)
+    add_channel(parser)
     parser.add_argument("--quick", action="store_true", help="16 samples a figure instead of 64, and one mask a record")
     parser.add_argument("--draws", type=count, metavar="N", help="masks of each record (default: 4, with --quick 1)")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of masks and samples (default: 0)")
@@ -216,6 +218,8 @@ def report(commands: Commands) -> None:
         help=f"media to show beside what comes back from their codes: {SOURCE}; those that are held out are taken, "
         "all if none are (default: the data that ships, for the tokenizers that ship)",
     )
+    add_asked(parser)
+    add_channel(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the samples (default: 0)")
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tokenmask.cli.asked import Reading, asked
 from tokenmask.cli.device import computing
 from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
 from tokenmask.cli.prompts import fillable, prompts
@@ -23,9 +24,11 @@ def generate(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}; name one of them")
     modality = run.tokenizers[name].spec.modality
     _check_size(run, arguments)
-    given: Any = conditions(run, arguments.given)
-    held = None if arguments.prompts is None else prompts(Path(arguments.prompts), run, name, given)
-    drawing = drawing_options(run, arguments, name)
+    reading = Reading(asked(arguments))
+    given: Any = conditions(run, arguments.given, reading)
+    held = None if arguments.prompts is None else prompts(Path(arguments.prompts), run, name, given, reading)
+    drawing = drawing_options(run, arguments, name, reading)
+    reading.check()
     paths = free_paths(arguments, name, modality, None if held is None else len(held.where))
     size: dict[str, Any] = {"length": arguments.length, "grid": arguments.grid, "duration_seconds": arguments.duration}
     if held is not None:

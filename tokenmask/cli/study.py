@@ -18,7 +18,7 @@ about: how many steps {stream} needs, and in which order
 kind: sample
 run: {run}
 stream: {stream}
-axes:  # their product is compared; fields are those of the sampler, see `tokenmask recipes NAME`
+{data}axes:  # their product is compared; fields are those of the sampler, see `tokenmask recipes NAME`
   order:
     confident: {{order: {{class_path: ConfidenceScore, init_args: {{noise: 1.0}}}}}}
     random: {{order: {{class_path: RandomScore}}}}
@@ -51,9 +51,19 @@ def _begin(arguments: argparse.Namespace) -> int:
     run.inputs.check(name)
     if path.exists() and not arguments.force:
         raise ValueError(f"{path} exists; choose another name, or add --force")
-    write_text_atomic(path, _PAGE.format(run=json.dumps(str(arguments.new)), stream=json.dumps(name)))
+    data = "" if run.corpora else _data(name)
+    write_text_atomic(path, _PAGE.format(run=json.dumps(str(arguments.new)), stream=json.dumps(name), data=data))
     say(f"saved: {path}; change it as you like, then run `tokenmask study {shlex.quote(str(path))}`")
     return 0
+
+
+def _data(stream: str) -> str:
+    """The line of a run without data of its own: a set that ships and holds the stream, if there is one."""
+    from tokenmask.demo import items  # late: it reads media
+
+    held = [name for name, records in items.corpora().items() if stream in records[0].media]
+    named = f"set: {held[0]}" if held else "corpus: FOLDER"
+    return f"data: {{{named}}}  # whose held-out records it is compared with; the run itself has none\n"
 
 
 def show(results: Results) -> None:

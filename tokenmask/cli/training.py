@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tokenmask.cli.asked import ask_items, asked
+from tokenmask.cli.asked import ask_items, asked, asked_of_data
 from tokenmask.cli.columns import mapped
 from tokenmask.cli.corpora import build, named_tokenizers, say_left_over, tokenizer_place
 from tokenmask.cli.device import computing
@@ -86,10 +86,8 @@ def train(arguments: argparse.Namespace) -> int:
         say(f"{len(found)} items found{unseen(arguments.data, found)}")
     elif arguments.map:
         raise ValueError("--map names columns of manifests, which --data gives; add it, or leave --map away")
-    elif asked(arguments):
-        raise ValueError(
-            "--up, --units, --voltages and --channel say how media of --data are read; add it, or leave them away"
-        )
+    else:
+        asked_of_data(arguments)
     if recipe.optional_streams:
         found = _learned(found, of_corpora | set(tokenizers))
         held = of_corpora | found.streams.keys()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tokenmask.arguments import what
 from tokenmask.generation.options import DrawOptions
 from tokenmask.generation.request import growing_axis
 from tokenmask.layout import Layout
@@ -84,8 +85,11 @@ class Inputs:
         else:
             found = [name for name, kind in kinds.items() if type(media) is kind or _is_one(kind, media)]
         if len(found) != 1:
-            what = type(media).__name__
-            raise ValueError(f"say which stream this {what} is of with stream=..., one of {', '.join(self.tokenizers)}")
+            forms = [f"{kind.__name__}({said(kind, 'arrays')})" for kind in set(kinds.values()) if said(kind, "arrays")]
+            hint = f"; an array alone is taken for {' or '.join(forms)}" if forms and hasattr(media, "dtype") else ""
+            raise ValueError(
+                f"say which stream this {what(media)} is of with stream=..., one of {', '.join(self.tokenizers)}{hint}"
+            )
         return found[0]
 
     def grid(

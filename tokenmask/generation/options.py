@@ -24,7 +24,9 @@ class DrawOptions(TypedDict, total=False):
             :func:`tokenmask.tuning.tune`. The options below change them.
         steps: of the sampler's longest stage; others keep their ratio to it.
         guidance: s of u + s (c - u); 1 is none. The strongest, where it moves from step to step.
-        temperature: 0 takes the best code. The first, where it moves from step to step.
+        temperature: 0 takes the best code of each slot. An order with noise still draws by the seed which slots come
+            first; one without gives the same codes for every seed: ``sampler=run.recipe.sampler_of(stream).ordered(
+            ConfidenceScore())``. The first, where it moves from step to step.
         seed: of every request, 0 if left out; for several requests also one for each.
         num_samples: samples of each request, 1 if left out; they differ, and the first is the one that 1 gives.
         negative: stream name -> what guidance pushes away from, instead of from no condition.

@@ -53,7 +53,8 @@ def handed(model: MaskedModel) -> Handed:
     config, head, layout = model.config, model.head, model.layout
     if not isinstance(config, TransformerConfig) or not isinstance(head, RangeHeadsConfig):
         raise ValueError(
-            f"a Transformer with RangeHeads can be exported, got {type(config).__name__} and {type(head).__name__}"
+            f"a Transformer with RangeHeads can be exported, got {type(config).__name__} and {type(head).__name__}; a "
+            "network that was wrapped is saved by its own library (save_pretrained)"
         )
     if len(layout.ranges) != 1:
         raise ValueError(

@@ -128,6 +128,8 @@ def refusal(network: nn.Module, first: int, causal: bool) -> str:
     config: Any = network.config
     device = next(network.parameters()).device
     ids = (torch.arange(24, device=device) * 7 % config.vocab_size).view(2, 12)
+    pad = getattr(config, "pad_token_id", None)  # some give it no place of its own, wherever it stands
+    ids = torch.where(ids == pad, (ids + 1) % config.vocab_size, ids) if pad is not None else ids
     mask = torch.ones_like(ids)
     mask[1, 10:] = 0
     lines, places = torch.arange(2, device=device), torch.tensor([[1, 4, 9], [0, 3, 5]], device=device)

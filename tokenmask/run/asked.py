@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tokenmask.generation import DrawOptions, Inputs, Request, check_options, growing_axis
+from tokenmask.generation import DrawOptions, Inputs, Request, check_options, growing_axis, length_range, resized
 from tokenmask.medium import Timed
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
@@ -27,7 +27,7 @@ class Wish:
 
     stream: str
     given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
-    length: int | None
+    length: int | tuple[int, int] | None
     grid: tuple[int, ...] | None
     duration_seconds: float | None
     invariant: bool
@@ -54,6 +54,15 @@ class Asked:
         """What was filled, knowing which of its codes were."""
         return marked(stream, self.request.hole)
 
+    def resized(self, length: int) -> Asked:
+        """With a hole of so many codes, which what it is in ends behind."""
+        canvas, hole = resized(self.request.canvas, self.request.hole, length)
+        return replace(self, request=replace(self.request, canvas=canvas, hole=hole, ended=True))
+
+    def sampled(self, sample: int) -> Asked:
+        """Another sample of the same."""
+        return replace(self, request=replace(self.request, sample=sample))
+
     def decoded(self, tokenizer: Tokenizer, stream: TokenStream) -> Any:
         """The media of what was filled."""
         if self.source is None or self.keep is None:
@@ -72,6 +81,14 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
     if not isinstance(keep_original, bool | None):
         raise TypeError(f"keep_original must be True, False or None, got {keep_original!r}; write one of these")
     inputs.check(stream)
+    bounds, length = length_range(wish.length), wish.length
+    if bounds is not None:
+        length = bounds[1]
+        if inputs.layout.streams[stream].end_code is None:
+            raise ValueError(
+                f"a stream that says itself where it ends, such as text, can leave its length to the model, got length="
+                f"{tuple(bounds)} for {stream!r}; write one number, or duration_seconds=..."
+            )
     wanted = [given or {}] if given is None or isinstance(given, Mapping) else list(given)
     seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
     if not wanted:
@@ -89,7 +106,7 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
             source = streams[stream] = inputs.media(stream, streams[stream])
         conditions = inputs.conditions(streams)
         prefix = conditions.pop(stream, None)
-        size = inputs.grid(stream, prefix, wish.length, wish.grid, wish.duration_seconds)
+        size = inputs.grid(stream, prefix, length, wish.grid, wish.duration_seconds)
         names = inputs.names(stream, prefix, size)
         request = Request.blank(
             inputs.layout, stream, size, prefix=prefix, labels=names, given=conditions, seed=its_seed, **others
@@ -101,7 +118,7 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
             request = replace(request, hole=_with_the_rest(request.hole, source, prefix))
         if keep_original is False or (keep_original is None and (is_own or not goes_on)):
             source = None
-        found += [Asked(replace(request, sample=sample), source, keep) for sample in range(samples)]
+        found += [Asked(request, source, keep).sampled(sample) for sample in range(samples)]
     return found
 
 

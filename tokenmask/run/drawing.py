@@ -24,8 +24,9 @@ from tokenmask.generation import (
 )
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.sampling import Sampler
+from tokenmask.sampling import AllOf, ForbidCodes, Sampler
 from tokenmask.streams import TokenStream
+from tokenmask.telling import tell
 from tokenmask.training import Packing
 
 if TYPE_CHECKING:
@@ -70,25 +71,54 @@ class Drawing:
         """One request in pieces along its axis, each as soon as it is decided."""
         return fill_in_turn(request, self.layout, self.packing, self._some)
 
+    def tell_unguided(self, requests: Sequence[Request]) -> None:
+        """Warns of guidance that was asked for and has nothing to push away from."""
+        scale, one_each = self.options.get("guidance"), [one for one in requests if one.sample == 0]
+        if scale is None or scale == 1:
+            return
+        idle = [one for one in one_each if not any(guidance.changes(*_has(one)) for guidance in self.sampler.guidances)]
+        if idle:
+            which = f" in {len(idle)} of {len(one_each)} requests" if len(one_each) > 1 else ""
+            tell(
+                f"guidance={scale:g} changes nothing{which}: it pushes away from what the model says without "
+                f"conditions, and {idle[0].target!r} is given none; give one (given=..., --given NAME=VALUE), or leave "
+                "guidance out"
+            )
+
+    def never_ending(self, stream: str) -> Drawing:
+        """The same without the code that ends the stream, so that what is filled is as long as its hole."""
+        end, owner = self.layout.streams[stream].end_code, self.layout.range(stream).stream
+        if end is None:
+            return self
+        constraint = AllOf((self.sampler.constraint, ForbidCodes({owner: (end,)})))
+        return replace(self, sampler=replace(self.sampler, constraint=constraint))
+
     def at_once(self, request: Request) -> bool:
         """Whether the model sees all of it."""
         return sees(request, self.layout, self.packing) is None
 
-    def lengths(self, requests: Sequence[Request], least: int, seed: int, samples: int) -> list[int]:
+    def lengths(self, requests: Sequence[Request], least: int, samples: int) -> list[int]:
         """A length of the hole for each sample: the likeliest where best codes are taken, else drawn.
 
         Args:
             requests: the same text with each length, the least one first.
             least: the length of the first.
-            seed: of the draws.
             samples: how many.
+
+        Raises:
+            ValueError: the longest is cut, or more than the model sees.
         """
+        if requests[-1].cut or not self.at_once(requests[-1]):
+            raise ValueError(
+                f"a length is chosen by all that stands around the hole, but {requests[-1].target!r} is longer than "
+                f"the model sees with {least + len(requests) - 1} codes in it; write a smaller most, or one length"
+            )
         sampler, stage = self.sampler, self.sampler.stages[0] if self.sampler.stages else None
         law = sampler.process or (stage and stage.schedule) or sampler.schedule
         model = self.models[stage.model if stage else "main"]
         scores = length_scores(requests, self.layout, self.packing, model, law.time)
         pick = (stage and stage.pick) or sampler.pick
-        return drawn_lengths(scores, least, seed, samples, pick.is_greedy)
+        return drawn_lengths(scores, least, requests[0].seed, samples, pick.is_greedy)
 
     def _some(self, some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
         on_step = self.options.get("on_step")
@@ -108,3 +138,8 @@ class Drawing:
             progress=bar,
             on_step=shown if on_step is not None else None,
         )
+
+
+def _has(request: Request) -> tuple[bool, bool]:
+    """Whether a request has conditions of any kind, and whether a part of what it fills is given."""
+    return bool(request.given or request.negative or any(request.further)), not bool(request.hole.all())

@@ -29,7 +29,6 @@ from tokenmask.generation import (
 )
 from tokenmask.run.asked import marked
 from tokenmask.run.drawing import Drawing
-from tokenmask.sampling import AllOf, ForbidCodes
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.telling import tell
 from tokenmask.tokenizer import ReadsFiles, Show, WritesFiles
@@ -113,6 +112,7 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
     beside = left_beside(tokenizer, name, shown, codes, chosen, change.regenerate)
     conditions, others = inputs.conditions(change.given), inputs.companions(change.options)
     drawing = Drawing.of(run, name, change.options)
+    drawing.tell_unguided([Request(name, codes, chosen, conditions, **others)])
 
     def asked(length: int | None, ended: bool = False) -> _Asked:
         return _asked(
@@ -126,19 +126,14 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
         least, most = found
         ended = bool(chosen[-1].any())
         every = [asked(length, ended) for length in range(least, most + 1)]
-        if every[-1].piece is not None or not drawing.at_once(every[-1].request):
-            raise ValueError(
-                f"a length is chosen by all that stands around the region, but {name!r} is longer than the model sees "
-                f"with {most} codes in its place; write a smaller most, or one length"
-            )
-        lengths = [*drawing.lengths([one.request for one in every], least, seed, samples)]
+        lengths = [*drawing.lengths([one.request for one in every], least, samples)]
     remade = list[TokenStream]()
     for length, same in itertools.groupby(range(samples), key=lambda sample: lengths[sample]):
         one = asked(length, ended)
-        sampler, end = drawing.sampler, codes.spec.end_code
-        if end is not None and (ended or not bool(one.opened[-1].any())):  # what follows must not be cut off
-            owner = run.layout.range(name).stream
-            sampler = replace(sampler, constraint=AllOf((sampler.constraint, ForbidCodes({owner: (end,)}))))
+        whole = drawing
+        if ended or not bool(one.opened[-1].any()):  # what follows must not be cut off
+            whole = drawing.never_ending(name)
+        sampler = whole.sampler
         if beside is not None:
             if drawing.at_once(one.request):
                 sampler = enclosed(sampler, beside, int(one.opened.any(-1).sum()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tokenmask.generation import growing_axis
+from tokenmask.generation import growing_axis, length_range
 from tokenmask.run.asked import Asked, Wish, asked_of, tell_whole
 from tokenmask.run.drawing import Drawing
 from tokenmask.streams import TokenStream
@@ -32,10 +32,25 @@ def generated_tokens(run: Run, wish: Wish) -> list[TokenStream]:
 
 
 def _filled(run: Run, wish: Wish) -> tuple[list[Asked], list[TokenStream]]:
-    asked = asked_of(run.inputs, wish)
-    tell_whole(asked, wish.stream)
-    filled = Drawing.of(run, wish.stream, wish.options, wish.invariant).fill([one.request for one in asked])
+    asked, drawing = _to_draw(run, wish)
+    filled = drawing.fill([one.request for one in asked])
     return asked, [one.marked(tokens) for one, tokens in zip(asked, filled, strict=True)]
+
+
+def _to_draw(run: Run, wish: Wish) -> tuple[list[Asked], Drawing]:
+    """The requests of a wish, and how they are filled; what the wish leaves without effect is told."""
+    asked, bounds = asked_of(run.inputs, wish), length_range(wish.length)
+    drawing = Drawing.of(run, wish.stream, wish.options, wish.invariant)
+    tell_whole(asked, wish.stream)
+    drawing.tell_unguided([one.request for one in asked])
+    if bounds is None:
+        return asked, drawing
+    samples, chosen = 1 + asked[-1].request.sample, list[Asked]()
+    for first in asked[::samples]:
+        sized = [first.resized(length) for length in range(bounds[0], bounds[1] + 1)]
+        lengths = drawing.lengths([one.request for one in sized], bounds[0], samples)
+        chosen += [sized[length - bounds[0]].sampled(number) for number, length in enumerate(lengths)]
+    return chosen, drawing.never_ending(wish.stream)
 
 
 def streamed(run: Run, wish: Wish) -> Iterator[Any]:
@@ -44,15 +59,14 @@ def streamed(run: Run, wish: Wish) -> Iterator[Any]:
         raise TypeError(
             f"stream takes one request, got given={wish.given!r}; write a dict, or use generate for several"
         )
-    asked = asked_of(run.inputs, wish)
+    asked, drawing = _to_draw(run, wish)
     if len(asked) != 1:
         raise ValueError(f"stream makes one sample, got num_samples={len(asked)}; use generate for several")
-    tell_whole(asked, wish.stream)
     tokenizer = run.tokenizers[wish.stream]
     if not isinstance(tokenizer, DecodesPieces):
         raise ValueError(f"{type(tokenizer).__name__} decodes whole streams only, not pieces; use generate")
     one = asked[0]
-    codes = Drawing.of(run, wish.stream, wish.options, wish.invariant).in_turn(one.request)
+    codes = drawing.in_turn(one.request)
     kept = {} if one.source is None else {"given": one.source, "keep": one.keep}
     places = one.request.canvas.grid[growing_axis(one.request.canvas.spec)]
     return _with_free_cores(tokenizer.decode_pieces(codes, places, **kept))

@@ -122,7 +122,7 @@ class Run:
         stream: str,
         given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
-        length: int | None = None,
+        length: int | tuple[int, int] | None = None,
         grid: tuple[int, ...] | None = None,
         duration_seconds: float | None = None,
         invariant: bool = True,
@@ -148,7 +148,7 @@ class Run:
         stream: str,
         given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
-        length: int | None = None,
+        length: int | tuple[int, int] | None = None,
         grid: tuple[int, ...] | None = None,
         duration_seconds: float | None = None,
         invariant: bool = True,
@@ -161,7 +161,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream, for one request or a list of them. Another
                 stream is a condition; the same stream is a prefix that is continued and never changes. Of media that
                 end inside of their last code that code is filled anew.
-            length: new places along the time axis, or the first one, for a stream of free length.
+            length: new places along the time axis, or the first one, for a stream of free length. Of text also the
+                least and the most, as of :meth:`edit`: each sample draws how long it is, and ends there.
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
@@ -182,7 +183,7 @@ class Run:
         stream: str,
         given: Mapping[str, Any] | None = None,
         *,
-        length: int | None = None,
+        length: int | tuple[int, int] | None = None,
         grid: tuple[int, ...] | None = None,
         duration_seconds: float | None = None,
         invariant: bool = True,

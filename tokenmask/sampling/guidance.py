@@ -71,6 +71,15 @@ class Guidance(ABC):
         """Whether it ever pushes away from a negative condition of a row, if there is one."""
         return False
 
+    def changes(self, conditions: bool, context: bool) -> bool:
+        """Whether it may change what is drawn in a row.
+
+        Args:
+            conditions: the row has conditions, also negative or further ones.
+            context: a part of the streams to fill is given.
+        """
+        return True
+
     @abstractmethod
     def unconditional(self, batch: Batch, context: StepContext) -> Batch:
         """The same rows without their conditions, with their negative ones or with a part of them hidden.
@@ -113,6 +122,9 @@ class NoGuidance(Guidance):
 
     def beside(self, weights: Sequence[float]) -> Guidance:
         return ClassifierFree(1.0, weights=tuple(weights))
+
+    def changes(self, conditions: bool, context: bool) -> bool:
+        return False
 
     def unconditional(self, batch: Batch, context: StepContext) -> Batch:
         return batch
@@ -183,6 +195,9 @@ class ClassifierFree(Guidance):
     def pushes_away(self) -> bool:
         """Not where s is always 1 and nothing else pushes from u."""
         return bool(self.weights) or any(self.scale(Progress(number, 65, "ends")) != 1 for number in range(65))
+
+    def changes(self, conditions: bool, context: bool) -> bool:
+        return conditions or (context and self.conditions == "hidden")
 
     def unconditional(self, batch: Batch, context: StepContext | None = None) -> Batch:
         return _enable(self._without(batch, context), NEGATIVE)

@@ -60,14 +60,14 @@ class Step:
         return self._state.ordinary()
 
 
-_KINDS: Mapping[str, type] = {
-    "schedule": Schedule,
-    "order": Score,
-    "pick": Pick,
-    "guidance": Guidance,
-    "constraint": Constraint,
-    "revoke": Revoke,
-    "reuse": Reuse,
+_KINDS: Mapping[str, tuple[type, str]] = {  # of a part, and what says that there is none of it
+    "schedule": (Schedule, ""),
+    "order": (Score, ""),
+    "pick": (Pick, ""),
+    "guidance": (Guidance, "NoGuidance()"),
+    "constraint": (Constraint, "AllowAll()"),
+    "revoke": (Revoke, "NeverRevoke()"),
+    "reuse": (Reuse, "NoReuse()"),
 }
 
 
@@ -106,8 +106,8 @@ class Sampler:
 
     def __post_init__(self) -> None:
         whole("Sampler.steps", whole("Sampler.steps", self.steps), most=MOST_STEPS)
-        for name, kind in _KINDS.items():
-            is_a(f"Sampler.{name}", getattr(self, name), kind)
+        for name, (kind, none) in _KINDS.items():
+            is_a(f"Sampler.{name}", getattr(self, name), kind, none)
         if not isinstance(self.stages, tuple | list):
             raise TypeError(f"Sampler.stages must be a list of Stage, got {self.stages!r}; write (Stage(),)")
         for stage in self.stages:

@@ -46,7 +46,10 @@ def push(run: Run, name: str, *, card: Card | None = None, public: bool = False,
         stage(run, Path(folder) / "run", card)
         text = (Path(folder) / "run" / CARD_FILE).read_text(encoding="utf-8")
         if public and not _licensed(text):
-            raise ValueError(f"a public run must say its licence, but the card of {run.folder} does not; give it one")
+            raise ValueError(
+                f"a public run must say its licence, but the card of {run.folder} does not; give it one "
+                "(tm.Card(licence=...), --licence NAME)"
+            )
         api = hub.HfApi(endpoint=endpoint, library_name="tokenmask", library_version=tokenmask.__version__)
         try:
             api.create_repo(name, private=not public, exist_ok=True)

@@ -145,7 +145,8 @@ def _check_sources(study: Study) -> None:
     """A kind needs some sources and has no use for others."""
     missing = [name for name in _NEEDS[study.kind] if getattr(study, name) is None]
     if missing and not (missing == ["data"] and study.run not in (None, "shipped")):
-        raise ValueError(f"a study of kind {study.kind} needs {', '.join(missing)}, got none; write the key")
+        how = " data: {corpus: FOLDER}" if missing == ["data"] else ""
+        raise ValueError(f"a study of kind {study.kind} needs {', '.join(missing)}, got none; write the key{how}")
     unused = [name for name in _REFUSES[study.kind] if getattr(study, name)]
     if unused:
         raise ValueError(f"a study of kind {study.kind} has no use for {', '.join(unused)}; leave it out")

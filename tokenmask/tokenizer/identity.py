@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from tokenmask.arguments import what
 from tokenmask.streams import TokenStream
 from tokenmask.tokenizer.protocol import Tokenizer
 
@@ -61,9 +62,10 @@ def check_media(tokenizer: object, media: object) -> None:
     wanted = cast(Any, tokenizer).media
     if not isinstance(media, wanted):
         name = (tokenizer if isinstance(tokenizer, type) else type(tokenizer)).__name__
+        form = getattr(wanted, "arrays", "")
         raise TypeError(
-            f"{name} encodes {wanted.__name__}, got {type(media).__name__}; "
-            f"make one with {wanted.__name__}(...) or {wanted.__name__}.load(path)"
+            f"{name} encodes {wanted.__name__}, got {what(media)}; "
+            f"make one with {wanted.__name__}({form or '...'}) or {wanted.__name__}.load(path)"
         )
 
 

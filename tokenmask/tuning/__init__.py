@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from tokenmask.components import plain
 from tokenmask.corpus import HELD_OUT
 from tokenmask.evaluation.metric import Metric
 from tokenmask.evaluation.metrics import Generated
@@ -18,6 +19,7 @@ from tokenmask.recipes import Budget
 from tokenmask.run import SHIPPED, Run
 from tokenmask.scores.arguments import whole
 from tokenmask.tuning.found import Chosen, Found
+from tokenmask.tuning.kept import Kept
 from tokenmask.tuning.race import Track, Trial, best_of, seconds_of
 from tokenmask.tuning.space import OWN, Settings, Space, settings
 
@@ -46,6 +48,9 @@ def tune(
     Records with the same conditions are in the same half. The settings for a budget are the best of those that take at
     most so many passes; the usual ones, where no budget is asked for, are the cheapest whose figure lies inside the
     95 % interval of the best one, if on the other half too they are no worse than the run's own, which stay otherwise.
+
+    What is measured is kept in ``tuning/STREAM.measured.json`` until all of it is: a tuning that was stopped goes on
+    from there if it is asked for again, and what follows from other weights, records or settings is measured anew.
 
     Args:
         run: with corpora that hold held-out records of the stream.
@@ -82,17 +87,20 @@ def tune(
     records, tell = records_of(run), say or (lambda _: None)
     choosing, reporting = _halves(stream, records)
     measure = metric or Generated()
-    track = Track(run, stream, choosing, measure, figure, higher, seed)
-    other = Track(run, stream, reporting, measure, figure, higher, seed + 1)  # so that no draw is used twice
+    writes = write and (run.folder / "run.json").is_file()
+    kept = _kept(run, stream, measure, tell) if writes else None
+    track = Track(run, stream, choosing, measure, figure, higher, seed, kept)
+    other = Track(run, stream, reporting, measure, figure, higher, seed + 1, kept)  # so that no draw is used twice
     own = run.recipe.sampler_of(stream)
     conditional = any(len(one) > 1 for one in records[HELD_OUT] if stream in one)
     tried = settings(own, space or Space(), candidates, conditional=conditional, seed=seed)
 
+    resumed = kept is not None and kept.begun
     tell("the run's own settings")
     begun = time.perf_counter()
     first = track.measure(OWN, own, samples)
     wait = seconds_of(first, time.perf_counter() - begun, wanted, len(tried), samples)
-    if wait > _LONG:
+    if wait > _LONG and not resumed:
         tell(f"about {wait / 60:.1f} minutes to go; fewer budgets, candidates or samples take less")
     trials, winners, chosen = [first], [first], []
     for passes in wanted:
@@ -124,9 +132,24 @@ def tune(
         figure or type(measure).__name__,
         higher,
     )
-    if write and (run.folder / "run.json").is_file():
+    if writes:
         result.write()
+    if kept is not None:
+        kept.remove()
     return result
+
+
+def _kept(run: Run, stream: str, metric: Metric, tell: Callable[[str], None]) -> Kept | None:
+    """What was measured for the stream before; None where the metric can't be told from others in a file."""
+    try:
+        plain(metric)
+    except ValueError as error:
+        tell(f"what is measured is not kept, so that a tuning that is stopped begins anew: {error}")
+        return None
+    kept = Kept(run.folder / "tuning" / f"{stream}.measured.json")
+    if kept.begun:
+        tell(f"what {kept.path} holds is not measured again")
+    return kept
 
 
 def _halves(stream: str, records: Mapping[str, Sequence[Streams]]) -> tuple[dict[str, list[Streams]], ...]:

@@ -6,17 +6,23 @@ there are, where what was found goes. Source of the halving: Jamieson and Talwal
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from tokenmask.evaluation.metric import Metric
 from tokenmask.evaluation.part import Streams, part_of
+from tokenmask.recipes import recipe_yaml
 from tokenmask.run import Run
 from tokenmask.sampling import Sampler
+from tokenmask.tuning.kept import Kept, ground
 from tokenmask.tuning.space import Settings
 
 FIRST = 8  # records of the first heat, if there are as many
+_MEASURED = ("value", "interval", "passes", "seconds", "records")  # of a trial
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Track:
         figure: the beginning of the name of its figure; "" is its first.
         higher: whether more is better.
         seed: of the draws.
+        kept: what was measured before is taken from here, and what is measured goes here; None measures all anew.
     """
 
     run: Run
@@ -63,6 +70,11 @@ class Track:
     figure: str
     higher: bool
     seed: int
+    kept: Kept | None = None
+
+    @cached_property
+    def _ground(self) -> str:
+        return ground(self.run, self.stream, self.records, self.metric)
 
     def measure(self, said: str, sampler: Sampler, samples: int) -> Trial:
         """A trial with so many records, at most as many as are held out.
@@ -72,6 +84,19 @@ class Track:
         """
         samplers = {**self.run.recipe.samplers, self.stream: sampler}
         run = replace(self.run, recipe=replace(self.run.recipe, samplers=samplers))
+        if self.kept is None:
+            return self._measured(said, sampler, run, samples)
+        about = [self._ground, recipe_yaml(run.recipe), self.figure, self.seed, samples]
+        digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        values = self.kept.of(digest)
+        if values is None:
+            trial = self._measured(said, sampler, run, samples)
+            self.kept.put(digest, {name: getattr(trial, name) for name in _MEASURED})
+            return trial
+        interval = values["interval"] and tuple(values["interval"])
+        return Trial(said, sampler, **{**values, "interval": interval})
+
+    def _measured(self, said: str, sampler: Sampler, run: Run, samples: int) -> Trial:
         part = part_of(run, self.stream, self.records, samples=samples, seed=self.seed, draws=1)
         begun = time.perf_counter()
         part.generated(part.chosen)

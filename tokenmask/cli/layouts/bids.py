@@ -13,6 +13,7 @@ from typing import Any
 from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import Entry, Layout, modality_of
 from tokenmask.cli.packed import Part
+from tokenmask.modalities.eeg.bids import that_apply
 
 _ABOUT = ("dataset_description.json", "participants.tsv", "participants.json")
 _SHOWN = 8  # sentences on tables of events; there may be one a recording
@@ -20,7 +21,7 @@ _NOT_RAW = ("derivatives", "sourcedata")  # the same recordings, processed or as
 
 
 def bids(folder: Path, files: list[Path], modalities: Collection[str], columns: Mapping[str, str]) -> Layout | None:
-    """sub-01/eeg/sub-01_task-x_eeg.edf with sub-01_task-x_events.tsv.
+    """sub-01/eeg/sub-01_task-x_eeg.edf with sub-01_task-x_events.tsv, or the nearest of those above that apply to it.
 
     The kinds of its events, in the order in which they first come, are the words; what participants.tsv says of the
     subject is kept.
@@ -32,19 +33,30 @@ def bids(folder: Path, files: list[Path], modalities: Collection[str], columns: 
     people = _people(folder / _ABOUT[1]) if Path(_ABOUT[1]) in files else {}
     kind = columns.get("text", "trial_type")
     tables = [folder / name for name in _ABOUT if Path(name) in files]
-    entries, there = [], set(files)
+    entries, there = list[Entry](), dict[Path, list[str]]()
+    for name in files:
+        if name.name.endswith("events.tsv"):
+            there.setdefault(name.parent, []).append(name.name)
+    read: dict[Path, str] = {}
     notes: list[str] = []
     for name in recordings:
         stem = name.name.removesuffix(name.suffix).removesuffix("_eeg")
-        events = name.with_name(f"{stem}_events.tsv")
-        words = ""
-        if "text" in modalities and events in there:
+        events = next(
+            (
+                above / held[0]
+                for above in (name.parent, *name.parent.parents)
+                if (held := that_apply(there.get(above, ()), name.stem, "events.tsv"))
+            ),
+            None,
+        )
+        if "text" in modalities and events is not None and events not in read:
             tables.append(folder / events)
             rows = list(manifests.rows(folder / events, ()))
-            words = ", ".join(
+            read[events] = ", ".join(
                 dict.fromkeys(str(one) for row in rows if (one := row.others.get(kind)) not in (None, "n/a"))
             )
             notes += _odd(events, rows, kind)
+        words = "" if events is None else read.get(events, "")
         subject = next((part for part in stem.split("_") if part.startswith("sub-")), "")
         media: dict[str, str | Path | Part] = {"eeg": folder / name}
         if words:

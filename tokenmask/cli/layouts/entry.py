@@ -59,12 +59,13 @@ class Layout(NamedTuple):
 _INSIDE = ("raw", "text", "caption", "sentence")  # of an object, what its words are called
 
 
-def captions(value: Any) -> list[str]:
+def captions(value: Any, blank: list[Any] | None = None) -> list[str]:
     """The words in a cell: none if it is blank; of a list each, which become records of their own.
 
     Args:
         value: words, a number, their UTF-8, an object that holds words as "raw", "text", "caption" or "sentence", or a
             list of these.
+        blank: gets what holds nothing in a list, as null does.
 
     Raises:
         ValueError: something else.
@@ -75,14 +76,25 @@ def captions(value: Any) -> list[str]:
         name = next((name for name in _INSIDE if name in one), None) if isinstance(one, dict) else None
         inner = one if name is None else one[name]
         if name is not None and isinstance(inner, list):
-            said += captions(inner)
+            said += captions(inner, blank)
             continue
         if isinstance(inner, bytes):
             inner = inner.decode()
         if isinstance(inner, dict | list):
             raise ValueError(f"words must be a string or a list of strings, got {str(one)[:60]} among them")
-        said += [str(inner)] if inner is not None and str(inner).strip() else []
+        if inner is not None and str(inner).strip():
+            said.append(str(inner))
+        elif blank is not None and isinstance(value, list):
+            blank.append(one)
     return said
+
+
+def left_out(blank: Sequence[Any]) -> list[str]:
+    """A sentence on captions in lists that hold nothing, in a list; [] where there are none."""
+    count = len(blank)
+    return [f"left out: {count} caption{'s' * (count > 1)} in lists that hold{'s' * (count == 1)} nothing"] * bool(
+        count
+    )
 
 
 def modality_of(name: str, modalities: Iterable[str]) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli.folders import CAPTIONS
-from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of
+from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, left_out, modality_of, split_of
 from tokenmask.cli.manifests import as_json
 from tokenmask.cli.objects import Watching
 from tokenmask.files import text_of
@@ -36,6 +36,7 @@ def named(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
     known = _by_name(media)
     entries: list[Entry] = []
     notes: list[str] = []
+    blank: list[Any] = []
     tables: list[Path] = []
     for table in lists:
         told, double = _object(folder / table)
@@ -43,7 +44,7 @@ def named(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
             continue
         tables.append(folder / table)
         for number, (name, value) in enumerate(told.items(), 1):
-            entries += _entries(folder, table, f"{table}:{number}", name, value, known, modalities)
+            entries += _entries(folder, table, f"{table}:{number}", name, value, known, modalities, blank)
         empty = [entry.key for entry in entries if entry.media and "text" not in entry.media]
         if empty:
             shown = f"{empty[0]}{', ...' * (len(empty) > 1)}"
@@ -56,6 +57,7 @@ def named(folder: Path, files: list[Path], modalities: Collection[str], _: Mappi
     silent = [name for name in media if folder / name not in taken]
     if silent:
         notes.append(f"left out: {len(silent)} that no caption is given for ({silent[0]}{', ...' * (len(silent) > 1)})")
+    notes += left_out(blank)
     names = ", ".join(str(path.relative_to(folder)) for path in tables)
     return Layout(f"{names} (captions by names of files)", entries, tables, (), notes)
 
@@ -115,6 +117,7 @@ def _entries(
     value: Any,
     known: Files,
     modalities: Collection[str],
+    blank: list[Any],
 ) -> Iterator[Entry]:
     path = _place(name, table, folder, known)
     modality = modality_of(path.name, modalities) if path else None
@@ -128,7 +131,7 @@ def _entries(
         others = {one: as_json(own) for one, own in value.items() if one != column}
         value = value.get(column) if column else None
     try:
-        said = captions(value)
+        said = captions(value, blank)
     except ValueError as error:
         yield Entry(where, {}, problem=f"{folder / table}, {name!r}: {error}; mend it")
         return

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of, told
+from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, left_out, modality_of, split_of, told
 from tokenmask.cli.manifests import as_json
 from tokenmask.cli.media import suffixes_of
 from tokenmask.cli.packed import Part, check_names, holds_media, table
@@ -42,7 +42,7 @@ def saved_datasets(
         about += [folder / state, info, folder / "dataset_dict.json"]
     damaged: dict[Path, ValueError] = {}
     shards = shards or _parquet(folder, files, damaged)
-    entries = Spool[Entry]()
+    entries, blank = Spool[Entry](), list[Any]()
     taken: dict[str, str] = {}
     for path, classes, split in shards:
         try:
@@ -54,7 +54,7 @@ def saved_datasets(
         key = path.relative_to(folder).with_suffix("").as_posix()
         for row in range(len(held)):
             try:
-                made = _entries(held, path, row, f"{key}/{row}", taken, classes, split)
+                made = _entries(held, path, row, f"{key}/{row}", taken, classes, split, blank)
             except UnicodeDecodeError as error:
                 problem = f"row {row} of {path} must hold words in UTF-8, but does not ({error.reason}); leave it out"
                 made = [Entry(f"{key}/{row}", {}, problem=problem)]
@@ -65,7 +65,7 @@ def saved_datasets(
     for path, reason in damaged.items():  # they fail alone, the rows of the others are read
         entries.append(Entry(path.relative_to(folder).as_posix(), {}, problem=str(reason)))
     files_read = [*about, *(path for path, _, _ in shards), *damaged]
-    return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()])
+    return Layout(f"`datasets` ({told(taken)})", entries, files_read, [*taken.values()], left_out(blank))
 
 
 def _parquet(folder: Path, files: list[Path], damaged: dict[Path, ValueError]) -> Shards:
@@ -138,7 +138,14 @@ def _taken(held: Any, modalities: Collection[str], columns: Mapping[str, str]) -
 
 
 def _entries(
-    held: Any, path: Path, row: int, key: str, taken: Mapping[str, str], classes: Classes, split: str | None
+    held: Any,
+    path: Path,
+    row: int,
+    key: str,
+    taken: Mapping[str, str],
+    classes: Classes,
+    split: str | None,
+    blank: list[Any],
 ) -> list[Entry]:
     """The records of a row: one, or one for each of a list of captions; a class without a name (-1) is no words."""
     media: dict[str, str | Path | Part] = {}
@@ -151,7 +158,7 @@ def _entries(
             value, names = cell.as_py(), classes.get(column)
             if names is None or not isinstance(value, int):
                 try:
-                    said = captions(value)
+                    said = captions(value, blank)
                 except ValueError as error:
                     return [Entry(key, {}, problem=f"row {row} of {path}, {column!r}: {error}; leave the row out")]
             elif 0 <= value < len(names):

@@ -9,11 +9,21 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from tokenmask.cli import manifests
 from tokenmask.cli.folders import CAPTIONS
-from tokenmask.cli.layouts.entry import SPLITS, WORDS, Entry, Layout, captions, modality_of, split_of, told
+from tokenmask.cli.layouts.entry import (
+    SPLITS,
+    WORDS,
+    Entry,
+    Layout,
+    captions,
+    left_out,
+    modality_of,
+    split_of,
+    told,
+)
 from tokenmask.cli.packed import Part
 from tokenmask.cli.spool import Spool
 from tokenmask.telling import tell
@@ -42,6 +52,7 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
     found: dict[Path, Spool[Entry]] = {}
     taken: dict[str, str] = {}
     nothing: list[tuple[Path, str]] = []
+    blank: list[Any] = []
     for name in named:
         try:
             rows = Spool(manifests.rows(folder / name, (), as_csv=name.suffix.lower() == ".txt"))
@@ -65,7 +76,7 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             taken |= {modality: column for modality, (column, *_) in places.items()} | (
                 {"text": words} if words else {}
             )
-            found[name] = Spool(entry for row in rows for entry in _entries(folder, name, row, places, words))
+            found[name] = Spool(entry for row in rows for entry in _entries(folder, name, row, places, words, blank))
     if not found:
         for name, wrong in nothing:
             tell(
@@ -77,7 +88,11 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
         found = {name: entries for name, entries in found.items() if split_of(name)}
     entries = Spool(entry for one in found.values() for entry in one)
     return Layout(
-        f"{', '.join(map(str, found))} ({told(taken)})", entries, [folder / name for name in found], [*taken.values()]
+        f"{', '.join(map(str, found))} ({told(taken)})",
+        entries,
+        [folder / name for name in found],
+        [*taken.values()],
+        left_out(blank),
     )
 
 
@@ -195,7 +210,7 @@ def _is_list(value: object, modalities: Collection[str]) -> TypeGuard[list[str]]
 
 
 def _entries(
-    folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None
+    folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None, blank: list[Any]
 ) -> list[Entry]:
     """The records of a row: one, or one for each of a list of captions."""
     where, others = f"{name}:{row.number}", dict(row.others)
@@ -208,7 +223,7 @@ def _entries(
             media[modality] = known.get(str(value), place / str(value))
     paths = [path for path in media.values() if isinstance(path, Path)]
     try:
-        said = captions(others.pop(words, None) if words else None)
+        said = captions(others.pop(words, None) if words else None, blank)
     except ValueError as error:
         return [Entry(where, {}, problem=f"line {row.number} of {folder / name}, {words!r}: {error}; mend the line")]
     if not paths:
