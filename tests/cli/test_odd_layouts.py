@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.test_layouts import BOTH, SPOKEN, png, put, wav
+from tests.cli.laid_out import BOTH, SPOKEN, png, put, wav
 from tokenmask.cli.manifests import rows
 from tokenmask.cli.sources import items
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli import foreign
-from tests.cli.test_layouts import BOTH, SPOKEN, png, put, shard, wav, words_of
+from tests.cli.laid_out import BOTH, SPOKEN, png, put, shard, wav, words_of
 from tests.worlds import tokenizers
 from tokenmask.cli.corpora import build
 from tokenmask.cli.layouts import find
