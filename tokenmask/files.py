@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from tokenmask.arguments import path_of
 
+BYTE_ORDER_MARK = "\ufeff"
+
 _LONGEST = 255  # bytes of a name in most file systems
 _SHOWN = 12  # bytes on either side of one that is wrong
 _PASSING: ContextVar[bool] = ContextVar("files are read back and removed", default=False)
@@ -124,6 +126,26 @@ _BOXES = {  # brands of ISO base media files that come under endings of others
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC; convert it to PNG or JPEG"),
     **dict.fromkeys((b"M4A ", b"M4B "), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
 }
+_SOUND = "; convert it, with ffmpeg -i FILE new.wav if it is sound"
+_PICTURE, _UNPACK = "; export it as PNG", "; unpack it"
+_BEGINNINGS = {  # of formats that come under endings of others, and that no reader here takes
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": f"ASF, as WMA and WMV are{_SOUND}",
+    b"\x1a\x45\xdf\xa3": f"Matroska or WebM{_SOUND}",
+    **{b"wvpk": f"WavPack{_SOUND}", b"TTA1": f"True Audio{_SOUND}", b"MAC ": f"Monkey's Audio{_SOUND}"},
+    **{b"#!AMR": f"AMR{_SOUND}", b"\x0b\x77": f"AC-3{_SOUND}", b"MThd": "MIDI, which holds notes: render it"},
+    **{b"8BPS": f"a document of Photoshop{_PICTURE}", b"gimp xcf": f"a document of GIMP{_PICTURE}"},
+    **{b"\xff\x0a": f"JPEG XL{_PICTURE}", b"\0\0\0\x0cJXL ": f"JPEG XL{_PICTURE}"},
+    **{b"<svg": f"SVG, a drawing{_PICTURE}", b"%PDF": f"PDF{_PICTURE}"},
+    **{b"Kaydara FBX": "FBX; export it as BVH", b"glTF": "glTF; export it as BVH"},
+    **{
+        b"PK\3\4": f"a ZIP archive{_UNPACK}",
+        b"\x1f\x8b": f"packed by gzip{_UNPACK}",
+        b"BZh": f"packed by bzip2{_UNPACK}",
+    },
+    **{b"7z\xbc\xaf": f"a 7z archive{_UNPACK}", b"Rar!": f"a RAR archive{_UNPACK}"},
+}
+_OWN = {b"ftyp": (".mp4", ".m4v", ".mov", ".avif"), b"\x1a\x45\xdf\xa3": (".mkv", ".webm"), b"PK\3\4": (".npz",)}
+"""Endings of files that begin so indeed: these are no others in disguise, but damaged."""
 
 
 def check_fetched(path: str | Path) -> None:
@@ -141,7 +163,11 @@ def in_disguise(path: str | Path) -> str:
         return "nothing, it has no bytes; copy it again"
     if begin.lstrip().lower().startswith(_PAGES):
         return "a page of HTML, as servers send in place of a file; fetch it again"
-    return _BOXES.get(begin[8:12], "") if begin[4:8] == b"ftyp" else ""
+    own = Path(path).suffix.lower()
+    if begin[4:8] == b"ftyp":
+        return _BOXES.get(begin[8:12], "" if own in _OWN[b"ftyp"] else f"MPEG-4, a film or sound{_SOUND}")
+    found = ((mark, what) for mark, what in _BEGINNINGS.items() if begin.startswith(mark))
+    return next((what for mark, what in found if own not in _OWN.get(mark, ())), "")
 
 
 def _begin_of(path: Path) -> bytes:
