@@ -27,13 +27,17 @@ from tokenmask.nn import has_bfloat16_products
 from tokenmask.recipes import load_recipe
 from tokenmask.run import load_tokenizer, prepare
 from tokenmask.training import Trainer, held_out_scores
-from tokenmask.training import trainer as trainers
 
 ONLY = ("text", "image")
-BEFORE, KEEPS = "as before: norms, turns and gates computed again", "kept"
+BEFORE, KEEPS = "norms, turns, gates and attention's projections computed again", "kept"
 PRODUCTS, ALL = "kept, training.products", "kept, training.products, Muon's iteration"
 REDUCED = ("training.products=bfloat16",)
-WAYS = {BEFORE: (), KEEPS: (), PRODUCTS: REDUCED, ALL: (*REDUCED, "training.optimiser.iteration=bfloat16")}
+WAYS = {
+    BEFORE: ("training.keep_gb=0",),
+    KEEPS: (),
+    PRODUCTS: REDUCED,
+    ALL: (*REDUCED, "training.optimiser.iteration=bfloat16"),
+}
 LAST = 20  # steps whose mean loss is that of a training
 
 
@@ -81,14 +85,11 @@ class Bench:
         }
         times: dict[str, list[float]] = {way: [] for way in made}
         losses: dict[str, list[float]] = {way: [] for way in made}
-        kept = trainers.KEPT_FLOATS
         for index in range(rounds + 2):
             for way, trainer in made.items():
-                trainers.KEPT_FLOATS = 0 if way == BEFORE else kept
                 started = time.thread_time()
                 losses[way].append(trainer.step(index)["loss"])
                 times[way].append(1e3 * (time.thread_time() - started))
-        trainers.KEPT_FLOATS = kept
         if losses[BEFORE] != losses[KEEPS]:
             raise RuntimeError("keeping must leave every loss as it is, bit for bit")
         return {"batch_size": batch_size, "milliseconds": {way: found[2:] for way, found in times.items()}}

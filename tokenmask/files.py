@@ -122,30 +122,35 @@ def why_unread(error: OSError, path: str | Path | None = None) -> str:
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _PAGES = (b"<!doctype html", b"<html")
+_FFMPEG = "convert it, with ffmpeg -i FILE new.wav"
+_BEGINS = (  # of files of other kinds, what they are and what to do, and endings under which they are what is meant
+    (b"%PDF-", "a PDF document; export its pages as pictures", ()),
+    (b"8BPS", "a document of Photoshop; export it as PNG", ()),
+    (b"\xff\x0a", "JPEG XL; convert it to PNG or JPEG", ()),
+    (b"\0\0\0\x0cJXL ", "JPEG XL; convert it to PNG or JPEG", ()),
+    (b"\x1aE\xdf\xa3", f"Matroska or WebM; {_FFMPEG}", (".mkv", ".webm")),
+    (b"#!AMR", f"AMR; {_FFMPEG}", ()),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", f"ASF, as WMA and WMV are; {_FFMPEG}", ()),
+    (b"wvpk", f"WavPack; {_FFMPEG}", ()),
+    (b"\x0b\x77", f"AC-3; {_FFMPEG}", ()),
+    (b"Kaydara FBX", "FBX; export it as BVH", ()),
+    (b"MATLAB 5", "a file of MATLAB; export what is in it", ()),
+    (b"\x89HDF", "a file of HDF5; export what is in it", ()),
+    (b"MThd", "MIDI, which is notes and no sound; render it", ()),
+    (b"PK\3\4", "a zip archive; unpack it", (".npz",)),
+    (b"\x1f\x8b", "packed by gzip; unpack it", ()),
+    (b"BZh", "packed by bzip2; unpack it", ()),
+    (b"\xfd7zXZ", "packed by xz; unpack it", ()),
+    (b"7z\xbc\xaf", "an archive of 7-Zip; unpack it", ()),
+    (b"Rar!", "an archive of RAR; unpack it", ()),
+)
+_ANSWERS = ((b"<?xml", "XML"), (b'{"', "JSON"))
 _BOXES = {  # brands of ISO base media files that come under endings of others
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC; convert it to PNG or JPEG"),
-    **dict.fromkeys((b"M4A ", b"M4B "), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
+    **dict.fromkeys((b"M4A ", b"M4B "), f"MPEG-4 sound; {_FFMPEG}"),
 }
-_SOUND = "; convert it, with ffmpeg -i FILE new.wav if it is sound"
-_PICTURE, _UNPACK = "; export it as PNG", "; unpack it"
-_BEGINNINGS = {  # of formats that come under endings of others, and that no reader here takes
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": f"ASF, as WMA and WMV are{_SOUND}",
-    b"\x1a\x45\xdf\xa3": f"Matroska or WebM{_SOUND}",
-    **{b"wvpk": f"WavPack{_SOUND}", b"TTA1": f"True Audio{_SOUND}", b"MAC ": f"Monkey's Audio{_SOUND}"},
-    **{b"#!AMR": f"AMR{_SOUND}", b"\x0b\x77": f"AC-3{_SOUND}", b"MThd": "MIDI, which holds notes: render it"},
-    **{b"8BPS": f"a document of Photoshop{_PICTURE}", b"gimp xcf": f"a document of GIMP{_PICTURE}"},
-    **{b"\xff\x0a": f"JPEG XL{_PICTURE}", b"\0\0\0\x0cJXL ": f"JPEG XL{_PICTURE}"},
-    **{b"<svg": f"SVG, a drawing{_PICTURE}", b"%PDF": f"PDF{_PICTURE}"},
-    **{b"Kaydara FBX": "FBX; export it as BVH", b"glTF": "glTF; export it as BVH"},
-    **{
-        b"PK\3\4": f"a ZIP archive{_UNPACK}",
-        b"\x1f\x8b": f"packed by gzip{_UNPACK}",
-        b"BZh": f"packed by bzip2{_UNPACK}",
-    },
-    **{b"7z\xbc\xaf": f"a 7z archive{_UNPACK}", b"Rar!": f"a RAR archive{_UNPACK}"},
-}
-_OWN = {b"ftyp": (".mp4", ".m4v", ".mov", ".avif"), b"\x1a\x45\xdf\xa3": (".mkv", ".webm"), b"PK\3\4": (".npz",)}
-"""Endings of files that begin so indeed: these are no others in disguise, but damaged."""
+
+_BOXED = (".mp4", ".m4v", ".mov", ".avif")  # endings of files that are of boxes indeed
 
 
 def check_fetched(path: str | Path) -> None:
@@ -163,16 +168,22 @@ def in_disguise(path: str | Path) -> str:
         return "nothing, it has no bytes; copy it again"
     if begin.lstrip().lower().startswith(_PAGES):
         return "a page of HTML, as servers send in place of a file; fetch it again"
-    own = Path(path).suffix.lower()
-    if begin[4:8] == b"ftyp":
-        return _BOXES.get(begin[8:12], "" if own in _OWN[b"ftyp"] else f"MPEG-4, a film or sound{_SOUND}")
-    found = ((mark, what) for mark, what in _BEGINNINGS.items() if begin.startswith(mark))
-    return next((what for mark, what in found if own not in _OWN.get(mark, ())), "")
+    if b"<svg" in begin:
+        return "SVG, which is lines and no pixels; export it as PNG"
+    suffix = Path(path).suffix.lower()
+    for mark, what, own in _BEGINS:
+        if begin.startswith(mark) and suffix not in own:
+            return what
+    for mark, name in _ANSWERS:
+        if begin.lstrip().startswith(mark):
+            return f"{name}, as servers answer in place of a file; fetch it again"
+    other = "" if suffix in _BOXED else f"MPEG-4, a film or sound; {_FFMPEG}"
+    return _BOXES.get(begin[8:12], other) if begin[4:8] == b"ftyp" else ""
 
 
 def _begin_of(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(64)
+        return file.read(256)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tokenmask.ops import gate, rms_norm, turn_heads
 from tokenmask.ops.between import (
+    HAS_KERNELS,
     gate_backward_reference,
     gate_reference,
     rms_norm_backward_reference,
@@ -18,6 +19,7 @@ from tokenmask.ops.between import (
 )
 
 OPS = torch.ops.tokenmask
+pytestmark = pytest.mark.skipif(not HAS_KERNELS, reason="the kernels are of the CPU alone")
 WIDTHS = [0, 1, 3, 16, 47, 64, 130]
 HEADS = [(0, 5, 2, 4), (2, 0, 2, 4), (1, 1, 1, 2), (2, 37, 3, 6), (3, 50, 2, 34), (1, 70, 2, 64)]
 ROWS = [0, 1, 63, 64, 65, 200]

@@ -36,6 +36,7 @@ def test_build_info() -> None:
     assert info["cpu_capability"] in _C.cpu_capabilities()
 
 
+@pytest.mark.skipif(_C.cuda_note == "emulated", reason="emulated CUDA kernels are built without OpenMP")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_torch_threads_share_the_work_of_a_kernel(threads: int) -> None:
     """A build without OpenMP gives equal results, on one thread."""

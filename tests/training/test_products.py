@@ -9,7 +9,7 @@ from tokenmask.fitting import fit
 from tokenmask.nn import Linear, bfloat16_products, build, has_bfloat16_products, linear, recomputed
 from tokenmask.recipes import load_recipe, recipe_yaml
 from tokenmask.run.folder import SHIPPED
-from tokenmask.training import AdamW, Training, keeps_all
+from tokenmask.training import AdamW, Training
 from tokenmask.training import trainer as trainers
 from tokenmask.training.muon import orthogonal
 
@@ -94,21 +94,24 @@ def test_a_training_follows_float32_and_resumes_bit_for_bit(corpus, tmp_path):
 
 
 @can
-def test_keeping_or_not_gives_the_same_run_in_bfloat16(corpus, monkeypatch):
+def test_keeping_or_not_gives_the_same_run_in_bfloat16(corpus):
     runs = []
-    for floats in (trainers.KEPT_FLOATS, 0):
-        monkeypatch.setattr(trainers, "KEPT_FLOATS", floats)
-        runs.append(worlds.make_trainer(corpus, steps=4, products="bfloat16").fit(progress=False))
+    for most in (1.0, 0.0):
+        runs.append(worlds.make_trainer(corpus, steps=4, products="bfloat16", keep_gb=most).fit(progress=False))
     assert runs[0] == runs[1]
 
 
-def test_keeping_or_not_gives_the_same_run(corpus, monkeypatch):
+def test_keeping_or_not_gives_the_same_run(corpus):
     kept = worlds.make_trainer(corpus, steps=4)
-    assert keeps_all(kept.model.config, 8 * 16)
+    config = kept.model.config
+    floats = config.kept_floats_in_full(8 * 16)
+    for most, keeps in ((1.0, True), (4 * floats / 2**30, True), (3.99 * floats / 2**30, False)):
+        assert Training(keep_gb=most).keeps_all(config, 8 * 16) is keeps
+        assert not Training(keep_gb=most, recompute=True).keeps_all(config, 8 * 16)
+        expected = floats if keeps else config.kept_floats(8 * 16)
+        assert Training(keep_gb=most).kept_floats(config, 8 * 16) == expected
     history = kept.fit(progress=False)
-    monkeypatch.setattr(trainers, "KEPT_FLOATS", 0)
-    sparing = worlds.make_trainer(corpus, steps=4)
-    assert not keeps_all(sparing.model.config, 8 * 16)
+    sparing = worlds.make_trainer(corpus, steps=4, keep_gb=0.0)
     assert sparing.fit(progress=False) == history
     for name, value in kept.model.state_dict().items():
         assert torch.equal(value, sparing.model.state_dict()[name])

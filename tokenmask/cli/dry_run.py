@@ -29,7 +29,6 @@ from tokenmask.recipes.learners import learner_of
 from tokenmask.run import prepare
 from tokenmask.threads import steady_threads
 from tokenmask.tokenizer import Tokenizer
-from tokenmask.training import keeps_all
 
 FEW = 256  # items that are looked at where their number does not matter
 FIT_TRIALS = (2, 2, 12)  # steps of a tokenizer
@@ -145,8 +144,7 @@ def _estimate(
         model = MaskedModel(recipe.model, trainer.layout, recipe.pattern, recipe.head)
     size = sum(parameter.numel() for parameter in model.parameters())
     state = 16 * size
-    full = not recipe.training.recompute and keeps_all(recipe.model, records * positions)
-    floats = (recipe.model.kept_floats_in_full if full else recipe.model.kept_floats)(records * positions)
+    floats = recipe.training.kept_floats(recipe.model, records * positions)
     operations, steps = 6.0 * size * records * positions, recipe.training.steps
     say(f"parameters: {size:,}")
     say(f"positions a step: {records * positions:,} ({records} records x {positions}, {levels} level(s) each)")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.recipes import Recipe
-from tokenmask.training import keeps_all
 from tokenmask.training.scaling import MACHINES, Estimate, Load, on_machines, operations_of
 
 
@@ -74,8 +73,7 @@ def _load(recipe: Recipe, model: MaskedModel, rows: int, positions: int) -> Load
     parts = tuple(sum(one.numel() for one in part.parameters()) for part in model.backbone.parts())
     total = sum(one.numel() for one in model.parameters())
     at_once = -(-rows // training.accumulate) * positions
-    full = not training.recompute and keeps_all(config, at_once)
-    floats = (config.kept_floats_in_full if full else config.kept_floats)(at_once) or 0.0
+    floats = training.kept_floats(config, at_once) or 0.0
     reduced = training.precision == "bfloat16"
     attends = (config.depth, config.width) if isinstance(config, TransformerConfig) else (0, 0)
     operations = operations_of(total, *attends, positions, rows * positions)

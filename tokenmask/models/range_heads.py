@@ -19,7 +19,7 @@ from tokenmask.layout import Layout
 from tokenmask.models.heads import Head, HeadConfig, RangeLogits, Reader
 from tokenmask.models.layout_rows import LayoutRows
 from tokenmask.models.style import Norm
-from tokenmask.nn import MIN_ROWS, Linear, linear, norm_of, pad_rows, recomputed
+from tokenmask.nn import MIN_ROWS, Linear, linear, norm_of, pad_rows, recomputed, shares
 
 LOGITS_AT_ONCE = 2**22  # where they are read in parts: 16 MB
 COLUMNS = 16  # a product with another number of columns may round differently with four or more threads
@@ -145,7 +145,10 @@ class RangeHeads(Head):
                 else:
                     pairs = zip(torch.split(index, most), torch.split(asked, most), strict=True)
                     part = partial(_read, read, head)
-                    parts = [recomputed(partial(part, at, size), some, rows, bias, always=True) for at, some in pairs]
+                    parts = [
+                        recomputed(partial(part, at, size), some, own, bias, always=True)
+                        for (at, some), own in zip(pairs, shares(rows), strict=False)
+                    ]
                     answers = torch.cat(parts)
                 groups.append(RangeLogits(head, index, answers))
         return tuple(groups)

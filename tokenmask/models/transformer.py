@@ -120,7 +120,7 @@ class TransformerConfig(BackboneConfig):
 
     def kept_floats(self, positions: int) -> float:
         """What the blocks keep: counted, within 5 %."""
-        return positions * self.depth * self.width * (6 + 4 / 3 * self._ffn)
+        return positions * self.depth * self.width * (3 + 4 / 3 * self._ffn)
 
     def kept_floats_in_full(self, positions: int) -> float:
         """What they keep where nothing is computed again: counted, within 6 %."""

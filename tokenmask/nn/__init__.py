@@ -17,6 +17,7 @@ from tokenmask.nn.products import bfloat16_products, check_bfloat16_products, ha
 from tokenmask.nn.recompute import keeping, made_again, recomputed
 from tokenmask.nn.rotary import Rotary, rotate
 from tokenmask.nn.segments import Segments, Stretch
+from tokenmask.nn.sharing import shares
 
 __all__ = [
     "EMA",
@@ -49,4 +50,5 @@ __all__ = [
     "pad_rows",
     "recomputed",
     "rotate",
+    "shares",
 ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tokenmask.nn.linear import Linear
 from tokenmask.nn.modulation import pad_rows
 from tokenmask.nn.norm import RMSNorm
-from tokenmask.nn.recompute import made_again, recomputed
+from tokenmask.nn.recompute import made_again
 from tokenmask.nn.rotary import rotate
 from tokenmask.nn.segments import Segments
 from tokenmask.ops import attend_cached, is_compiled, rotate_and_store, turn_heads
@@ -74,20 +74,20 @@ class Attention(nn.Module):
                 query must have a key that it may see. Segments: x is one row [1, T, D] of sequences.
             query_rotary: turns the queries instead, where they ask from another place than their keys stand.
             store: is given the keys and values, float [B, H, L, C] each.
-            before: what x goes through first (a norm); its results are not kept for the backward pass.
+            before: what x goes through first (a norm).
 
         Returns:
-            float [B, L, D], new.
+            float [B, L, D], new. For the backward pass x and what attention returns are kept; the projection and the
+            turned heads are made again.
         """
-        packed = self.qkv(x) if before is None else recomputed(lambda seen: self.qkv(before(seen)), x)
-        if self._fuses(packed, rotary):
-            query, key, value = self._turned(packed, rotary, query_rotary)
-        else:
-            query, key, value = recomputed(lambda qkv: self._turned(qkv, rotary, query_rotary), packed)
+
+        def turned(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return self._turned(self.qkv(x if before is None else before(x)), rotary, query_rotary)
+
+        (query, key, value), reading = made_again(turned, x)
         if store is not None:
             store(key, value)
-        seen = packed.detach()
-        with made_again((query, key), lambda: self._turned(seen, rotary, query_rotary)[:2]):
+        with reading:
             if isinstance(mask, Segments):
                 mixed = mask.attend(query, key, value)
             else:

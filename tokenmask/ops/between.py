@@ -1,7 +1,9 @@
 """What stands between the matrix products of a block: the norm, the turned heads and the gate, with their gradients.
 
 Compiled for float32 on the CPU, where torch strings together many operations that each go through memory. Elsewhere
-(other types, other devices) the references run: on a GPU ``training.compile`` makes such kernels.
+(other types, other devices) the references run. They have no CUDA kernels, as other ops do: their results are promised
+to rounding alone, so nothing has to be equal there, and ``training.compile`` makes of the references, in any type, the
+one pass through memory that kernels by hand would be.
 """
 
 from __future__ import annotations
@@ -88,9 +90,13 @@ def gate(x: Tensor) -> Tensor:
     return result
 
 
+HAS_KERNELS = not USES_REFERENCE and torch._C._dispatch_has_kernel_for_dispatch_key("tokenmask::rms_norm", "CPU")
+"""Whether the CPU has the kernels; emulated CUDA kernels, which stand in for the CPU's in tests, have none."""
+
+
 def is_compiled(x: Tensor) -> bool:
     """Whether kernels of this file run on such a tensor; else the references do."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not USES_REFERENCE
+    return HAS_KERNELS and x.device.type == "cpu" and x.dtype == torch.float32
 
 
 # References -----------------------------------------------------------------------------------------------------------
@@ -216,10 +222,11 @@ class _TurnHeads(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor | None, ...]:
+        kept = ctx.saved_tensors  # once: what is made again is made for each time
         back: Callable[..., tuple[Tensor, Tensor, Tensor]] = turn_heads_backward_reference
-        if is_compiled(ctx.saved_tensors[0]):
+        if is_compiled(kept[0]):
             back = torch.ops.tokenmask.turn_heads_backward
-        return *back(query, key, value, *ctx.saved_tensors, ctx.eps), None, None, None, None, None
+        return *back(query, key, value, *kept, ctx.eps), None, None, None, None, None
 
 
 class _Gate(torch.autograd.Function):

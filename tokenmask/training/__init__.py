@@ -5,7 +5,7 @@ from tokenmask.training.evaluation import StreamScore, code_losses, held_out_sco
 from tokenmask.training.optimiser import Optimiser
 from tokenmask.training.packing import Packing
 from tokenmask.training.settings import Training
-from tokenmask.training.trainer import Trainer, keeps_all
+from tokenmask.training.trainer import Trainer
 
 __all__ = [
     "AdamW",
@@ -16,5 +16,4 @@ __all__ = [
     "Training",
     "code_losses",
     "held_out_scores",
-    "keeps_all",
 ]

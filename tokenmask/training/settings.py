@@ -1,6 +1,6 @@
 """Settings of a training: how long, how fast, in which precision, on which processes.
 
-Does not know: models, data, the loop that follows them.
+Does not know: data, the loop that follows them; of a model, what its config says.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from tokenmask.models import BackboneConfig
 from tokenmask.training.adamw import AdamW
 from tokenmask.training.optimiser import Optimiser
 from tokenmask.training.parallel import Sharding
@@ -45,8 +46,10 @@ class Training:
         compile: "blocks" compiles the parts of the backbone by ``torch.compile``, as whole graphs: the same losses to
             rounding, another training bit for bit, after a minute or more of compiling (by a C++ compiler on the CPU).
         recompute: the wide products of the feed-forward layers are not kept for the backward pass but computed again:
-            the same weights bit for bit, with less memory and more time. Norms, turns and gates are computed again in
-            any case where keeping them, too, takes more than 1 GB (``KEPT_FLOATS``).
+            the same weights bit for bit, with less memory and more time.
+        keep_gb: all else is kept, too, while what is kept of the rows of a process takes at most so many GB (of 2^30
+            bytes); above that norms, turns, gates and attention's projections are computed again. The same weights bit
+            for bit; keeping takes about a tenth less time and, of what is kept, more than twice the memory.
         records: "joined" runs the records of a batch one behind the other in one row, each seeing itself alone, instead
             of padded to the longest: neither padding nor dropped conditions are computed. It is the same training to
             rounding: places, draws and losses stay those of each record. Refused where the backbone can't
@@ -84,6 +87,7 @@ class Training:
     gathered: Literal["float32", "bfloat16"] = "float32"
     compile: Literal["none", "blocks"] = "none"
     recompute: bool = False
+    keep_gb: float = 1.0
     lengths: Literal["alike", "mixed"] = "alike"
     records: Literal["padded", "joined"] = "padded"
     ema: float = 0.0
@@ -111,6 +115,8 @@ class Training:
                 f"training.prefetch must lie in 0..{MOST_PREFETCHED}, got {self.prefetch}; 0 prepares no batch ahead, "
                 "4 is usual"
             )
+        if not 0 <= self.keep_gb < math.inf:
+            raise ValueError(f"training.keep_gb must be at least 0, got {self.keep_gb}; 1 is usual, 0 keeps the least")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema must lie in 0..1 and below 1, got {self.ema}; 0 keeps none, 0.999 is usual")
         if not 0 < self.decay_share <= 1:
@@ -151,6 +157,15 @@ class Training:
         if not self.epochs:
             return self
         return replace(self, steps=max(1, math.ceil(self.epochs * count / self.batch_size)))
+
+    def keeps_all(self, config: BackboneConfig, positions: int) -> bool:
+        """Whether what could be computed again is kept, for the time that saves, of so many positions at once."""
+        floats = config.kept_floats_in_full(positions)
+        return not self.recompute and floats is not None and 4 * floats <= self.keep_gb * 2**30
+
+    def kept_floats(self, config: BackboneConfig, positions: int) -> float | None:
+        """What the backbone keeps of so many positions at once, see :meth:`BackboneConfig.kept_floats`."""
+        return (config.kept_floats_in_full if self.keeps_all(config, positions) else config.kept_floats)(positions)
 
     def lr(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

@@ -22,7 +22,7 @@ from tokenmask.corpus import Draw, Mixture
 from tokenmask.fitting import fit, load_optimizer_tensors, optimizer_tensors
 from tokenmask.layout import Layout
 from tokenmask.masking import Conditioning, Masker
-from tokenmask.models import BackboneConfig, MaskedModel
+from tokenmask.models import MaskedModel
 from tokenmask.nn import EMA, Linear, bfloat16_products, check_bfloat16_products, keeping
 from tokenmask.objectives import Loss, Objective
 from tokenmask.procedures import Plain, Procedure
@@ -40,7 +40,6 @@ from tokenmask.training.sharded import Newest, ShardedCheckpoints
 
 # Of products in a forward pass, at the most: a step of fewer takes as long with one thread as with two.
 FEW_OPERATIONS = 5e8
-KEPT_FLOATS = 2**28  # of a batch in a process: 1 GiB
 
 
 class Trainer:
@@ -272,7 +271,7 @@ class Trainer:
         masked = prepared.masked
         reduced = self.training.precision == "bfloat16"
         positions = masked.inputs.valid.sum() if self.training.records == "joined" else masked.inputs.valid.numel()
-        keeps = not self.training.recompute and keeps_all(self.model.config, int(positions))
+        keeps = self.training.keeps_all(self.model.config, int(positions))
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced),
             bfloat16_products(self.training.products == "bfloat16"),
@@ -353,12 +352,6 @@ class Trainer:
 
 def _detached(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in parts.items()}
-
-
-def keeps_all(config: BackboneConfig, positions: int) -> bool:
-    """Whether training keeps what it could compute again, for the time that saves, of so many positions a process."""
-    floats = config.kept_floats_in_full(positions)
-    return floats is not None and floats <= KEPT_FLOATS
 
 
 def merge(shares: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 // What stands between the matrix products of a block while it learns, and its gradient: the norm, the turned heads and
-// the gate. float32 only, on the CPU only: on a GPU torch.compile makes these kernels. Torch-free.
+// the gate. float32 only, on the CPU only: results are promised to rounding alone, so that a GPU need not give the same, and
+// torch.compile makes these kernels there, in every type. Torch-free.
 #pragma once
 
 #include <cstdint>
