@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from tokenmask.arguments import path_of
 
+BYTE_ORDER_MARK = "\ufeff"
+
 _LONGEST = 255  # bytes of a name in most file systems
 _SHOWN = 12  # bytes on either side of one that is wrong
 _PASSING: ContextVar[bool] = ContextVar("files are read back and removed", default=False)
@@ -128,6 +130,9 @@ _BEGINS = (  # of files of other kinds, what they are and what to do, and ending
     (b"\0\0\0\x0cJXL ", "JPEG XL; convert it to PNG or JPEG", ()),
     (b"\x1aE\xdf\xa3", f"Matroska or WebM; {_FFMPEG}", (".mkv", ".webm")),
     (b"#!AMR", f"AMR; {_FFMPEG}", ()),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", f"ASF, as WMA and WMV are; {_FFMPEG}", ()),
+    (b"wvpk", f"WavPack; {_FFMPEG}", ()),
+    (b"\x0b\x77", f"AC-3; {_FFMPEG}", ()),
     (b"Kaydara FBX", "FBX; export it as BVH", ()),
     (b"MATLAB 5", "a file of MATLAB; export what is in it", ()),
     (b"\x89HDF", "a file of HDF5; export what is in it", ()),
@@ -144,6 +149,8 @@ _BOXES = {  # brands of ISO base media files that come under endings of others
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC; convert it to PNG or JPEG"),
     **dict.fromkeys((b"M4A ", b"M4B "), f"MPEG-4 sound; {_FFMPEG}"),
 }
+
+_BOXED = (".mp4", ".m4v", ".mov", ".avif")  # endings of files that are of boxes indeed
 
 
 def check_fetched(path: str | Path) -> None:
@@ -170,7 +177,8 @@ def in_disguise(path: str | Path) -> str:
     for mark, name in _ANSWERS:
         if begin.lstrip().startswith(mark):
             return f"{name}, as servers answer in place of a file; fetch it again"
-    return _BOXES.get(begin[8:12], "") if begin[4:8] == b"ftyp" else ""
+    other = "" if suffix in _BOXED else f"MPEG-4, a film or sound; {_FFMPEG}"
+    return _BOXES.get(begin[8:12], other) if begin[4:8] == b"ftyp" else ""
 
 
 def _begin_of(path: Path) -> bytes:

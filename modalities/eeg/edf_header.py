@@ -22,6 +22,8 @@ _UNKNOWN_DAY = (1, 1, 1985)
 _FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)  # bytes of a signal's label, transducer, unit, four limits, filter, ...
 _PREFIXES = {"": 1e6, "m": 1e3, "milli": 1e3, "n": 1e-3, "nano": 1e-3, "p": 1e-6, "pico": 1e-6}
 _PREFIXES |= {"u": 1.0, "micro": 1.0, "mc": 1.0, "mic": 1.0, "mu": 1.0}
+_PREFIXES |= {"mk": 1.0}  # as Russian programs write it, in their letters or in others
+_CYRILLIC = str.maketrans("\u043c\u043a\u0432", "mkv")
 _VOLTS = re.compile(r"([a-z]*?)(?:v|vol|volts?)")  # the field has room for "microvol"
 # The sign, the Greek letter, byte E6, which is the sign in DOS, and UTF-8 that was read as Latin-1, once or twice.
 _MICRO = re.compile("^(?:[\u00b5\u03bc\u00e6]|[\u00e3\u0082\u00e2]+[\u00b5\u03bc]|\u00ee\u00bc)")
@@ -96,7 +98,7 @@ def signals(block: bytes, count: int) -> list[Signal]:
 
 def microvolts(unit: str) -> float | None:
     """Microvolts in a unit as files write it (uV, µV, [uV], microV, uVolt, mV, V ...); None if that is no voltage."""
-    plain = _VOLTS.fullmatch(_MICRO.sub("u", _AROUND.sub("", unit.casefold())))
+    plain = _VOLTS.fullmatch(_MICRO.sub("u", _AROUND.sub("", unit.casefold().translate(_CYRILLIC))))
     return None if plain is None else _PREFIXES.get(plain[1])
 
 

@@ -38,7 +38,8 @@ _BESIDE = re.compile(  # what amplifiers, headsets and monitors record beside th
 
 _OF_BODY = re.compile(  # voltages of a body that are none of its brain
     r"(?:(?:left|right|[lr]|chin|leg|horizontal|vertical|hor|ver)[ _.-]?)?"
-    r"(?:[hvlr]?eog|ecg|ekg|emg|loc|roc|chin|leg|resp(?:iration)?|airflow|thor(?:ax)?|abdo?(?:men)?|snore)"
+    r"(?:[hvlr]?eog|ecg|ekg|emg|loc|roc|chin|leg|resp(?:iration)?|airflow|thor(?:ax)?|abdo?(?:men)?|snore|"
+    r"plet|ppg|bvp|gsr|eda|scr|erg|temp(?:erature)?|aux(?:iliary)?|exg|misc|ibi)"
     r"(?:[lrhv]|[ _-]*\d+)?(?:[ _./(-].*)?",
     re.IGNORECASE,
 )

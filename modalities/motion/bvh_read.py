@@ -20,7 +20,7 @@ from tokenmask.modalities.motion.bvh_frames import Rows
 from tokenmask.modalities.motion.bvh_hierarchy import hierarchy
 from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
-from tokenmask.modalities.motion.rotations import multiply, turn
+from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn
 from tokenmask.modalities.motion.units import units_of
 from tokenmask.modalities.motion.upright import step_of, turned_upright, up_axis
 
@@ -175,6 +175,10 @@ class _Body:
         self._roots: list[Tensor] = []
         self._largest = 0.0
         self._moved: dict[int, list[Tensor]] = {}  # of other joints that have positions: float64 [axes, frames]
+        self._carrier = _first_fork(parents)
+        if not any(self._positions(joint) for joint in range(1, self._carrier + 1)):
+            self._carrier = 0
+        self._carried: list[Tensor] = []  # where that joint is, as _roots
 
     def see(self, table: Tensor) -> None:
         """Takes note of rows float64 [frames, width]; ValueError for an angle that no body has."""
@@ -190,7 +194,20 @@ class _Body:
             if joint and columns:
                 self._moved.setdefault(joint, []).append(table[:, columns].T.clone())
         self._roots.append(root)
+        if self._carrier:
+            self._carried.append(self._place_of(self._carrier, root, table))
         self.frames += len(table)
+
+    def _place_of(self, joint: int, root: Tensor, table: Tensor) -> Tensor:
+        """Where a joint is in rows float64 [frames, width], float64 [frames, 3]; those before it are those above it."""
+        place, turned = root, self._turned(0, table)
+        for one in range(1, joint + 1):
+            step = torch.tensor(self._offsets[one], dtype=torch.float64).repeat(len(table), 1)
+            for axis, column in self._positions(one).items():
+                step[:, axis] = table[:, column]
+            place = place + (to_matrix(turned) * step[:, None]).sum(-1)
+            turned = multiply(turned, self._turned(one, table))
+        return place
 
     def _positions(self, joint: int) -> dict[int, int]:
         """The column of each axis along which a joint is moved."""
@@ -206,21 +223,32 @@ class _Body:
     def rotations(self, table: Tensor) -> Tensor:
         """Of rows float64 [frames, width], float32 [frames, joints, 4]."""
         rotations = torch.empty(len(table), len(self._names), 4)
-        for joint, own in enumerate(self._channels):
-            turned = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64).repeat(len(table), 1)
-            for name, place in own:
-                if name.endswith("rotation"):
-                    turned = multiply(turned, turn(AXES_OF_TURNS[name[0]], table[:, place].deg2rad()))
-            rotations[:, joint] = turned
+        for joint in range(len(self._names)):
+            rotations[:, joint] = self._turned(joint, table)
         return rotations
+
+    def _turned(self, joint: int, table: Tensor) -> Tensor:
+        """Of one joint, float64 [frames, 4]."""
+        turned = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64).repeat(len(table), 1)
+        for name, place in self._channels[joint]:
+            if name.endswith("rotation"):
+                turned = multiply(turned, turn(AXES_OF_TURNS[name[0]], table[:, place].deg2rad()))
+        return turned
 
     def skeleton(self, notes: list[str]) -> Skeleton:
         """The joints, once all rows have been seen; what of them does not fit is noted."""
         rest = torch.tensor(self._offsets, dtype=torch.float64)
         rest[0] = 0
         stretched: list[str] = []
-        for joint, parts in self._moved.items():
-            columns = torch.cat(parts, 1)
+        moved = {joint: torch.cat(parts, 1) for joint, parts in self._moved.items()}
+        if any(_varies(columns) for joint, columns in moved.items() if joint <= self._carrier):
+            self._roots, fork = self._carried, self._names[self._carrier]
+            rest[1 : self._carrier + 1] = 0
+            notes.append(
+                f"its joint {fork} is moved below {self._names[0]}, so the path of {fork} is taken for that of the root"
+            )
+            moved = {joint: columns for joint, columns in moved.items() if joint > self._carrier}
+        for joint, columns in moved.items():
             if bool(columns.any()):  # zeros throughout say nothing
                 for axis, column in zip(self._positions(joint), columns, strict=True):
                     rest[joint, axis] = column.median()
@@ -237,6 +265,19 @@ class _Body:
             )
         points = [(x, y, z) for x, y, z in rest.tolist()]
         return Skeleton(tuple(self._names), tuple(self._parents), tuple(points), tuple(self._kinds), tuple(self._axes))
+
+
+def _first_fork(parents: Sequence[int]) -> int:
+    """The first joint from the root on with several children, where a body begins; 0 if that is the root, or none."""
+    joint = 0
+    while parents.count(joint) == 1:
+        joint = parents.index(joint)
+    return joint if parents.count(joint) > 1 else 0
+
+
+def _varies(columns: Tensor) -> bool:
+    """Whether a joint with these places, float64 [axes, frames], is moved by more than bones are stretched."""
+    return float((columns.amax(1) - columns.amin(1)).max()) > _STRETCH * float(columns.norm(dim=0).max())
 
 
 def _check_angles(degrees: Tensor, before: int) -> None:

@@ -7,6 +7,7 @@ Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text (C
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from tokenize import TokenError
 
@@ -17,9 +18,12 @@ from torch import Tensor
 from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import from_matrix, to_matrix, turn
+from tokenmask.modalities.motion.upright import up_axis
 from tokenmask.modalities.riddles import ARRAYS, in_our_words
+from tokenmask.telling import tell
 
 RATE_HZ, FEATURES = 20.0, 263
+_POINT = 1e-3  # of a body's size: what is smaller in a frame is none
 _UNREADABLE = (  # what NumPy raises over a damaged header
     *(OSError, ValueError, TypeError, KeyError, EOFError, SyntaxError, OverflowError, MemoryError, RecursionError),
     TokenError,
@@ -63,7 +67,25 @@ def load_npy(path: str | Path) -> MotionClip:
     if not bool(points.isfinite().all()):
         frame = int((~points.isfinite()).flatten(1).any(1).nonzero()[0])
         raise ValueError(f"{path} must hold finite numbers, but frame {frame + 1} does not; drop those frames")
-    return clip_of(joints_of(points) if features else points)
+    points = joints_of(points) if features else points
+    clip = clip_of(points)
+    for doubt in _doubts(points, clip):
+        tell(f"{path}: {doubt}")
+    return clip
+
+
+def _doubts(points: Tensor, clip: MotionClip) -> list[str]:
+    """What is told of frames [frames, 22, 3] that hold no body, and of a body whose y is not up."""
+    found: list[str] = []
+    size = (points - points[:, :1]).abs().flatten(1).amax(1)
+    empty = int((size <= _POINT * size.max()).sum())
+    if 0 < empty < len(points):
+        found.append(f"in {empty} of its {len(points)} frames all joints are in one place: cut off what fills it up")
+    seen: list[str] = []
+    up_axis(clip.root_positions.double(), clip.rotations, clip.skeleton, seen)
+    for one in seen:  # a cure for files of another kind stands behind
+        found.append(f"{re.split('[,;]', one)[0]}, but y must be up: turn its axes if that is wrong")
+    return found
 
 
 def joints_of(features: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
-from tokenmask.files import no_text, why_unread, write_text_atomic
+from tokenmask.files import BYTE_ORDER_MARK, no_text, text_of, why_unread, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
 
@@ -44,13 +44,15 @@ class Symbols(Medium):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a UTF-8 file; the line end that closes it is no part of the symbols.
+        """Reads a UTF-8 file, or one of UTF-16 or UTF-32 that begins with a byte order mark; neither the mark nor the
+        line end that closes it is one of the symbols.
 
         Raises:
-            ValueError: no such file, or no UTF-8.
+            ValueError: no such file, or none of these.
         """
         try:
-            return cls(path_of("path of symbols", path).read_bytes().decode().replace("\r\n", "\n").removesuffix("\n"))
+            read = text_of(path_of("path of symbols", path).read_bytes())
+            return cls(read.replace("\r\n", "\n").removesuffix("\n"))
         except UnicodeDecodeError as error:
             raise ValueError(no_text(path, error)) from error
         except OSError as error:
@@ -59,7 +61,11 @@ class Symbols(Medium):
             ) from error
 
     def save(self, path: str | Path) -> None:
-        """Writes the symbols as UTF-8 with a line end behind them, atomically; ValueError for another ending."""
+        """Writes the symbols as UTF-8 with a line end behind them, atomically; ValueError for another ending.
+
+        Those that themselves begin with U+FEFF get a mark before them.
+        """
         if path_of("path of symbols", path).suffix.lower() not in self.written_suffixes:
             raise ValueError(f"a file of symbols must end in .symbols, got {Path(path).name!r}; rename it")
-        write_text_atomic(path, f"{self.text}\n")
+        mark = BYTE_ORDER_MARK if self.text.startswith(BYTE_ORDER_MARK) else ""
+        write_text_atomic(path, f"{mark}{self.text}\n")

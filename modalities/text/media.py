@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
-from tokenmask.files import no_text, text_of, why_unread, write_text_atomic
+from tokenmask.files import BYTE_ORDER_MARK, no_text, text_of, why_unread, write_text_atomic
 from tokenmask.medium import Medium
 from tokenmask.streams import TokenStream
-
-BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)

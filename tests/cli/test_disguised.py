@@ -41,6 +41,9 @@ def test_a_manifest_that_is_a_pointer(name: str, tmp_path: Path) -> None:
         (b"<HTML>Sign in", "a page of HTML, as servers send in place of a file; fetch it again"),
         (b"\0\0\0\x18ftypheic" + bytes(50), "HEIC; convert it to PNG or JPEG"),
         (b"\0\0\0\x20ftypM4A " + bytes(50), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
+        (b"\0\0\0\x20ftypdash" + bytes(50), "MPEG-4, a film or sound; convert it, with ffmpeg -i FILE new.wav"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(50), "ASF, as WMA and WMV are; convert it"),
+        (b"\x0b\x77" + bytes(50), "AC-3; convert it"),
         (b"\x1aE\xdf\xa3" + bytes(50), "Matroska or WebM; convert it, with ffmpeg -i FILE new.wav"),
         (b"%PDF-1.7\n" + bytes(50), "a PDF document; export its pages as pictures"),
         (b'<?xml version="1.0"?>\n<svg xmlns="x">', "SVG, which is lines and no pixels; export it as PNG"),
@@ -58,6 +61,23 @@ def test_what_a_file_is_instead_is_said(modality: str, content: bytes, told: str
     (path := tmp_path / f"a{MEDIA[modality]}").write_bytes(content)
     with pytest.raises(ValueError, match=rf"a\{MEDIA[modality]} must be what its ending says, but is {told}"):
         load_media(load_tokenizer_class(modality).media, path)
+
+
+@pytest.mark.parametrize(
+    ("modality", "name", "content"),
+    [
+        ("eeg", "a.npz", b"PK\3\4"),
+        ("image", "a.avif", b"\0\0\0\x20ftypavif"),
+        ("video", "a.mp4", b"\0\0\0\x20ftypisom"),
+        ("video", "a.mkv", b"\x1a\x45\xdf\xa3"),
+    ],
+)
+def test_damaged_files_that_are_what_their_ending_says(
+    modality: str, name: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content + bytes(50))
+    with pytest.raises(ValueError, match=r"a\.\w+ must be a whole \w+"):
+        load_media(load_tokenizer_class(modality).media, tmp_path / name)
 
 
 def test_other_damage_keeps_its_sentence(tmp_path: Path) -> None:

@@ -103,6 +103,18 @@ def test_class_folders_beside_loose_pictures_and_other_texts(tmp_path, capsys):
     ]
 
 
+@pytest.mark.parametrize("other", ["testing", "eval", "Evaluation"])
+def test_other_names_of_held_out_folders(tmp_path, other):
+    """mnist_png has training and testing; blanks around the name of a class are no words."""
+    put(tmp_path, {"training/_a_/1.png": png(0), "training/b/1.png": png(1), f"{other}/b/1.png": png(2)})
+    found = {item.key.partition("/")[2]: (item.media["text"]().text, item.split) for item in items([tmp_path], BOTH)}
+    assert found == {
+        "training/_a_/1.png": ("a", "train"),
+        "training/b/1.png": ("b", "train"),
+        f"{other}/b/1.png": ("b", "held-out"),
+    }
+
+
 def test_a_list_of_files_in_a_row_is_refused(tmp_path):
     rows = json.dumps({"file_names": ["0.png", "1.png"], "text": "two"})
     put(tmp_path, {"0.png": png(0), "1.png": png(1), "metadata.jsonl": rows})

@@ -108,3 +108,24 @@ def test_cells_as_long_as_books_are_read_and_the_limit_of_csv_stays(tmp_path: Pa
     book = "words, " * 100_000
     assert read(tmp_path / "t.csv", f'key,text\n1,"{book}"\n2,b\n') == ([book, "b"], [])
     assert csv.field_size_limit() == before == 131072
+
+
+@pytest.mark.parametrize("separator", [",", "|", ";"])
+def test_blanks_behind_every_separator_are_no_part_of_cells(tmp_path: Path, separator: str) -> None:
+    """As in results.csv of Flickr30k, and before quotes; where the names have none, blanks are words."""
+    held = f'key{separator} note{separator} text\n1{separator} x{separator} a cat \n2{separator} y{separator} "b"\n'
+    assert read(tmp_path / "t.csv", held) == (["a cat ", "b"], [])
+    assert read(tmp_path / "t.csv", f"key{separator}text\n1{separator} a\n") == ([" a"], [])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_formulas_that_stand_for_words_are_those_words(tmp_path: Path, name: str) -> None:
+    sign = "," if name == "t.csv" else "\t"
+    held = f'key{sign}text\n="1"{sign}"=""007"""\n2{sign}="b\n3{sign}a="b"\n'
+    with pytest.warns(UserWarning, match=rf'{name}: cells like ="x" are formulas for spreadsheets and are read as x'):
+        assert read(tmp_path / name, held) == (["007", '="b', 'a="b"'], [])
+
+
+def test_rows_that_are_short_are_counted_and_empty_ones_above_the_names_are_none(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"2 rows with fewer than the 3 cells .* \(the first is line 5\)"):
+        assert read(tmp_path / "t.csv", "\n;;\ntext;key;x\na;1;2\nb;2\n\nc\n") == (["a", "b", "c"], [])

@@ -127,6 +127,7 @@ def test_what_stands_above_applies_to_all_below_and_the_nearer_goes_before(tmp_p
 
 
 OF_BODY = ("EOG left", "EOG L", "VEOG", "HEOGR", "ECG", "EKG1", "EMG1-EMG2", "Chin EMG", "LOC", "ROC-A1", "EEG ECG")
+OF_BODY += ("GSR1", "Plet", "Temp rectal", "Erg1", "EXG3", "Right AUX", "AUX_LEFT", "EDA", "Misc 1")
 
 
 @pytest.mark.parametrize("label", OF_BODY)

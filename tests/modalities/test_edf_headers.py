@@ -115,6 +115,9 @@ def test_what_is_no_number(text: str) -> None:
         *(("mVolt", 1e3), ("milliV", 1e3), ("Volts", 1e6), ("V", 1e6), ("nV", 1e-3), ("degC", None), ("", None)),
         *(
             ("[uV]", 1),
+            ("mkV", 1),
+            ("\u043c\u043a\u0412", 1),
+            ("\u043c\u0412", 1000),
             ("(\u00b5V)", 1),
             ("u V", 1),
             ("uV.", 1),

@@ -156,3 +156,22 @@ def test_other_formats_are_exported_not_renamed(tmp_path: Path, name: str) -> No
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ValueError, match=rf"\.safetensors, got '{name}'; export it as BVH \(Blender does so"):
         MotionClip.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(("order", "signs", "axis"), [([0, 2, 1], [1, -1, 1], "z"), ([0, 1, 2], [-1, -1, 1], "-y")])
+def test_a_body_whose_y_is_not_up_is_told(tmp_path: Path, order: list[int], signs: list[int], axis: str) -> None:
+    points = walk().joint_positions().double().numpy()
+    np.save(tmp_path / "a.npy", points[..., order] * np.array(signs))
+    with pytest.warns(UserWarning, match=rf"a\.npy: its body (stands|lies) along {axis}\b.*, but y must be up"):
+        load_npy(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("kind", ["joints", "features"])
+@pytest.mark.filterwarnings("error")
+def test_frames_that_fill_an_array_up_are_counted(tmp_path: Path, kind: str) -> None:
+    points = walk().joint_positions().double().numpy()
+    np.save(tmp_path / "a.npy", values := points if kind == "joints" else features(points))
+    load_npy(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.concatenate([values, np.zeros((3, *values.shape[1:]))]))
+    with pytest.warns(UserWarning, match=r"a\.npy: in 3 of its 43 frames all joints are in one place: cut off"):
+        load_npy(tmp_path / "a.npy")

@@ -108,3 +108,11 @@ def test_a_class_is_a_stream_that_can_be_filled() -> None:
     assert packed.ids[:, 0].tolist()[1] == layout.range("label").offset and len(packed) == 1 + 1 + 9
     back = layout.unpack(packed)
     assert CLASS.decode(back["label"]).text == "cat" and DNA.decode(back["dna"]).text == "GATTACA"
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_no_symbol(tmp_path: Path, coding: str) -> None:
+    (tmp_path / "a.symbols").write_bytes("ab\r\ncd\r\n".encode(coding))
+    assert Symbols.load(tmp_path / "a.symbols") == Symbols("ab\ncd")
+    (mark := Symbols("\ufeffa")).save(tmp_path / "b.symbols")
+    assert Symbols.load(tmp_path / "b.symbols") == mark

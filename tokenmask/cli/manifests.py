@@ -21,6 +21,7 @@ from tokenmask.telling import tell
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_FORMULA = re.compile(r'="([^"]*)"')
 _SEPARATOR = re.compile(r"(?:sep|SEP|Sep)=(.*)")
 _HEAD = 1 << 16  # characters in which the first line of a table ends
 _FEW = 16  # rows of a table that are in memory together where its cells hold files
@@ -234,9 +235,10 @@ def _json_array(path: Path) -> Iterator[Found]:
 
 def _csv(path: Path) -> Iterator[Found]:
     """Separated by commas, or by semicolons, tabs or bars if they and no comma are in the first line, outside of
-    quotes; or by what a line before it says that is for spreadsheets, sep=;"""
+    quotes; or by what a line before it says that is for spreadsheets, sep=; Where all names but the first stand behind
+    a blank ("image, text"), that of every cell belongs to the separator."""
     with _opened(path, "", True) as (file, _):
-        first = file.read(_HEAD).partition("\n")[0]
+        first = file.read(_HEAD).lstrip("\r\n").partition("\n")[0]
         said = _SEPARATOR.fullmatch(first.rstrip("\r"))
         bare = _QUOTED.sub("", first)
         if said and (len(said[1]) != 1 or said[1].isalnum() or said[1] in "\"' "):
@@ -245,11 +247,13 @@ def _csv(path: Path) -> Iterator[Found]:
                 "in its first line; write sep=; there, and put that sign between the columns"
             )
         separator = said[1] if said else next((one for one in (",", ";", "\t", "|") if one in bare), ",")
+        blanks = not said and separator in bare and all(one[:1] == " " for one in bare.split(separator)[1:])
         file.seek(0)
         before = 1 if said else 0
         if said:
             file.readline()
-        yield from _table(path, ((number, cells, -1) for number, cells in quoted_rows(path, file, separator, before)))
+        read = quoted_rows(path, file, separator, before, blanks=blanks)
+        yield from _table(path, ((number, cells, -1) for number, cells in read))
 
 
 def _tsv(path: Path) -> Iterator[Found]:
@@ -267,8 +271,13 @@ def _unquoted(cell: str) -> str:
 
 
 def _table(path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]]) -> Iterator[Found]:
-    """Cells by the names in the first line; empty ones are missing."""
-    _, first, _ = next(found, (0, [], -1))
+    """Cells by the names in the first line that is not empty; empty ones are missing, and so are those behind the end
+    of a row, which is told."""
+    found = _without_formulas(path, found)
+    first: list[str] | ValueError = next(
+        (cells for _, cells, _ in found if isinstance(cells, ValueError) or any(cells)), []
+    )
+    short, many = 0, 0
     if isinstance(first, ValueError):
         raise first
     if why := no_text_in(f"the first line of {path}", "".join(first)):
@@ -291,7 +300,26 @@ def _table(path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]])
         elif why := next((why for cell in cells if (why := no_text_in(f"a cell of {where}", cell))), ""):
             yield number, where, ValueError(why), place
         elif any(cells):
+            short, many = short or number * (len(cells) < len(head)), many + (len(cells) < len(head))
             yield number, where, {name: cell for name, cell in zip(head, cells, strict=False) if cell}, place
+    if many and path.suffix.lower() != ".txt":  # which may be no table at all
+        tell(
+            f"{path}: {many} row{'s' * (many > 1)} with fewer than the {len(head)} cells of the first line, so the "
+            f"last are missing (the first is line {short})"
+        )
+
+
+def _without_formulas(
+    path: Path, found: Iterator[tuple[int, list[str] | ValueError, int]]
+) -> Iterator[tuple[int, list[str] | ValueError, int]]:
+    """Rows with x for ="x", as programs write what a spreadsheet should take for words and not for a number."""
+    told = False
+    for number, cells, place in found:
+        if not isinstance(cells, ValueError) and any(map(_FORMULA.fullmatch, cells)):
+            if not told:
+                tell(f'{path}: cells like ="x" are formulas for spreadsheets and are read as x')
+            told, cells = True, [_FORMULA.sub(r"\1", cell) for cell in cells]
+        yield number, cells, place
 
 
 def _parquet(path: Path) -> Iterator[Found]:

@@ -14,7 +14,7 @@ LONGEST = 1 << 22  # characters of a cell, more than a long novel has; csv takes
 
 
 def quoted_rows(
-    path: Path, lines: Iterable[str], separator: str, before: int = 0
+    path: Path, lines: Iterable[str], separator: str, before: int = 0, *, blanks: bool = False
 ) -> Iterator[tuple[int, list[str] | ValueError]]:
     """(number of its last line, cells) of each row; ValueError in place of cells that cannot be told, with the number
     of the line in which that lies.
@@ -28,6 +28,7 @@ def quoted_rows(
         lines: with their ends.
         separator: between cells.
         before: lines that come first and are no rows.
+        blanks: those behind a separator are no part of a cell.
     """
     held: list[str] = []
 
@@ -36,7 +37,7 @@ def quoted_rows(
             held.append(line)
             yield line
 
-    reader = csv.reader(kept(), strict=True, delimiter=separator)
+    reader = csv.reader(kept(), strict=True, delimiter=separator, skipinitialspace=blanks)
     while True:
         held.clear()
         try:

@@ -230,3 +230,33 @@ def test_commas_for_points(tmp_path: Path, text: str, clip: MotionClip) -> None:
     found = read(tmp_path, commas, "its numbers have commas, which are read as points")
     plain = read(tmp_path, named)
     assert f"{name}1,5" in found.skeleton.names and found == plain
+
+
+@pytest.mark.parametrize("turned", [0.0, 90.0])
+def test_hips_that_move_below_a_joint_on_the_floor_are_where_they_are(
+    tmp_path: Path, text: str, clip: MotionClip, turned: float
+) -> None:
+    """As MotionBuilder and Rokoko write bodies; a turn of that joint by 90 degrees about y brings x to -z."""
+    head, motion = text.split("MOTION\n")
+    above = "HIERARCHY\nROOT reference\n{\nOFFSET 0 0 0\nCHANNELS 4 Xposition Yposition Zposition Yrotation\n"
+    head = head.replace("HIERARCHY\nROOT", f"{above}JOINT") + "}\n"
+    head = re.sub(r"(JOINT Hips\s*{\s*OFFSET) \S+ \S+ \S+", r"\1 3 90 0", head)
+    first, second, *lines = motion.splitlines()
+    moved = [f"50.0 0.0 0.0 {turned} {line}" for line in lines]
+    told = "its joint Hips is moved below reference, so the path of Hips is taken for that of the root"
+    found = read(tmp_path, "\n".join([head + "MOTION", first, second, *moved]) + "\n", told)
+    x, y, z = clip.joint_positions().unbind(-1)
+    wanted = torch.stack([z, y, -x] if turned else [x, y, z], -1) + torch.tensor([0.5, 0.0, 0.0])
+    order = [found.skeleton.names.index(name) for name in clip.skeleton.names]
+    assert float((found.joint_positions()[:, order] - wanted).norm(dim=-1).max()) < 1e-4
+
+
+def test_hips_that_stay_where_they_are_below_a_joint_keep_their_offset(tmp_path: Path, text: str) -> None:
+    head, motion = text.split("MOTION\n")
+    above = "HIERARCHY\nROOT reference\n{\nOFFSET 0 0 0\nCHANNELS 3 Xposition Yposition Zposition\n"
+    head = head.replace("HIERARCHY\nROOT", f"{above}JOINT") + "}\n"
+    first, second, *lines = motion.splitlines()
+    moved = [" ".join(["7 0 1", "0 90 0", *line.split()[3:]]) for line in lines]
+    found = read(tmp_path, "\n".join([head + "MOTION", first, second, *moved]) + "\n", "", units_per_metre=100.0)
+    assert found.root_positions[0].tolist() == pytest.approx([0.07, 0.0, 0.01])
+    assert found.skeleton.offsets[1] == pytest.approx((0.0, 0.9, 0.0))

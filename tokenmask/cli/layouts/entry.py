@@ -17,7 +17,9 @@ WORDS = (  # columns of words, the likeliest first
     *("text", "caption", "captions", "transcription", "transcript", "sentence", "normalized_text", "description"),
     *("comment", "prompt", "label", "category", "class"),
 )
-SPLITS = {"train": TRAIN, "training": TRAIN} | dict.fromkeys(("val", "valid", "validation", "dev", "test"), HELD_OUT)
+SPLITS = {"train": TRAIN, "training": TRAIN} | dict.fromkeys(
+    ("val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation"), HELD_OUT
+)
 
 
 def beside(folder: Path, name: str) -> Path:

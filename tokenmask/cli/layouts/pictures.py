@@ -93,7 +93,7 @@ def class_folders(folder: Path, files: list[Path], modalities: Collection[str], 
     entries = []
     for name, modality in found:
         text = own.get(name.with_suffix(""))
-        words = folder / text if text else "" if name in without else name.parts[-2].replace("_", " ")
+        words = folder / text if text else "" if name in without else name.parts[-2].replace("_", " ").strip()
         split = split_of(name) if deep == {3} else None
         entries.append(Entry(name.as_posix(), {modality: folder / name, **({"text": words} if words else {})}, split))
     notes = [f"{len(loose)} in no class folder, without its name as words: {loose[0][0]}"] if loose else []
