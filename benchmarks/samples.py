@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def pictures(run: Run) -> list[Figure]:
-    """Own emoji nearest of all, own caption first, unseen combinations."""
+    """Own emoji nearest of all, own caption first, unseen combinations; pixels are judged at the size that is coded."""
     chosen = asked.pictures()
     found = nearest(run, [one.name for one in chosen])
     right = [one.name == name for one, name in zip(chosen, found, strict=True)]
@@ -60,7 +60,7 @@ def pictures(run: Run) -> list[Figure]:
     judged = []
     for caption, image in zip(asked.UNSEEN, drawn, strict=True):
         colour, word = caption.split()
-        pixels = image.pixels.numpy()
+        pixels = image.resize(asked.SIDE, asked.SIDE).pixels.numpy()
         judged.append((asked.colour(pixels) == colour, asked.has_shape(pixels, word)))
     return [
         share("own emoji nearest in pixels of 928 training emoji", right, "training captions", "chance 0.001"),
@@ -77,7 +77,8 @@ def nearest(run: Run, captions: Sequence[str], **options: Any) -> list[str]:
     known = asked.emoji()
     pixels = torch.stack([torch.from_numpy(one.pixels).float().flatten() for one in known])
     drawn = run.generate("image", given=[{"text": one} for one in captions], seed=asked.SEED, **options)
-    made = torch.stack([image.pixels.float().flatten() for image in drawn])
+    small = [image.resize(asked.SIDE, asked.SIDE) for image in drawn]
+    made = torch.stack([image.pixels.float().flatten() for image in small])
     return [known[at].name for at in torch.cdist(made, pixels).argmin(1).tolist()]
 
 

@@ -26,7 +26,7 @@ MADE = "#d94801"  # what the model made, where it stands beside what was given
 def main() -> None:
     run = load()
     images = run.generate("image", given=[{"text": caption} for caption in CAPTIONS], seed=SEED)
-    anew = run.edit(images[0], [(16, 0, 32, 32)], given={"text": "broken heart"}, seed=SEED)[0]
+    anew = run.edit(images[0], [(32, 0, 64, 64)], given={"text": "broken heart"}, seed=SEED)[0]
     seven = run.generate("audio", given={"text": "seven"}, duration_seconds=0.9, seed=SEED)[0]
     kick = run.generate("motion", given={"text": "kick"}, duration_seconds=1.4, seed=SEED)[0]
     eeg = run.generate("eeg", given={"label": "eyes shut"}, duration_seconds=1.0, seed=SEED)[0]

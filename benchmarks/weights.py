@@ -1,10 +1,10 @@
 """Makes the weights that ship: python benchmarks/weights.py --out runs/weights [--only STREAM] [--install].
 
 Fits every tokenizer of recipe ``five`` on the data that ships, judges it on held-out items and trains the shared model.
-With --tokenizers shipped those that ship are taken instead, with their figures and the later decoder of speech, which
-decoders.py makes. With --install all of it goes into tokenmask/weights with the figures. Killed at any moment, it goes
-on where it stopped. With --validate the shared model learns without a part of its training records and is judged on
-that part, in OUT/validate: what --set changes is chosen so, not on what is held out.
+With --tokenizers shipped those that ship are taken instead, with their figures and the later decoders of speech and
+pictures, which decoders.py makes. With --install all of it goes into tokenmask/weights with the figures. Killed at any
+moment, it goes on where it stopped. With --validate the shared model learns without a part of its training records and
+is judged on that part, in OUT/validate: what --set changes is chosen so, not on what is held out.
 """
 
 from __future__ import annotations

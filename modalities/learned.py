@@ -261,6 +261,15 @@ class LearnedTokenizer(FolderTokenizer):
         """
         return type(self)(self.config, stored(self._network), (own, tensors))
 
+    def with_first_decoder(self) -> Self:
+        """This tokenizer without its later decoder: the same codes, the same fingerprint."""
+        return type(self)(self.config, stored(self._network))
+
+    @property
+    def later_decoder(self) -> tuple[Any, dict[str, Tensor]] | None:
+        """Configuration and tensors of the later decoder, as :meth:`with_decoder` takes them; None without one."""
+        return None if self._decoder is None else (self.decoder_config, stored(self._decoder))
+
     @staticmethod
     @abstractmethod
     def make_spec(config: Any, network: Any, identity: str) -> StreamSpec:

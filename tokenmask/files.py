@@ -120,9 +120,29 @@ def why_unread(error: OSError, path: str | Path | None = None) -> str:
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _PAGES = (b"<!doctype html", b"<html")
+_FFMPEG = "convert it, with ffmpeg -i FILE new.wav"
+_BEGINS = (  # of files of other kinds, what they are and what to do, and endings under which they are what is meant
+    (b"%PDF-", "a PDF document; export its pages as pictures", ()),
+    (b"8BPS", "a document of Photoshop; export it as PNG", ()),
+    (b"\xff\x0a", "JPEG XL; convert it to PNG or JPEG", ()),
+    (b"\0\0\0\x0cJXL ", "JPEG XL; convert it to PNG or JPEG", ()),
+    (b"\x1aE\xdf\xa3", f"Matroska or WebM; {_FFMPEG}", (".mkv", ".webm")),
+    (b"#!AMR", f"AMR; {_FFMPEG}", ()),
+    (b"Kaydara FBX", "FBX; export it as BVH", ()),
+    (b"MATLAB 5", "a file of MATLAB; export what is in it", ()),
+    (b"\x89HDF", "a file of HDF5; export what is in it", ()),
+    (b"MThd", "MIDI, which is notes and no sound; render it", ()),
+    (b"PK\3\4", "a zip archive; unpack it", (".npz",)),
+    (b"\x1f\x8b", "packed by gzip; unpack it", ()),
+    (b"BZh", "packed by bzip2; unpack it", ()),
+    (b"\xfd7zXZ", "packed by xz; unpack it", ()),
+    (b"7z\xbc\xaf", "an archive of 7-Zip; unpack it", ()),
+    (b"Rar!", "an archive of RAR; unpack it", ()),
+)
+_ANSWERS = ((b"<?xml", "XML"), (b'{"', "JSON"))
 _BOXES = {  # brands of ISO base media files that come under endings of others
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC; convert it to PNG or JPEG"),
-    **dict.fromkeys((b"M4A ", b"M4B "), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
+    **dict.fromkeys((b"M4A ", b"M4B "), f"MPEG-4 sound; {_FFMPEG}"),
 }
 
 
@@ -141,12 +161,21 @@ def in_disguise(path: str | Path) -> str:
         return "nothing, it has no bytes; copy it again"
     if begin.lstrip().lower().startswith(_PAGES):
         return "a page of HTML, as servers send in place of a file; fetch it again"
+    if b"<svg" in begin:
+        return "SVG, which is lines and no pixels; export it as PNG"
+    suffix = Path(path).suffix.lower()
+    for mark, what, own in _BEGINS:
+        if begin.startswith(mark) and suffix not in own:
+            return what
+    for mark, name in _ANSWERS:
+        if begin.lstrip().startswith(mark):
+            return f"{name}, as servers answer in place of a file; fetch it again"
     return _BOXES.get(begin[8:12], "") if begin[4:8] == b"ftyp" else ""
 
 
 def _begin_of(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(64)
+        return file.read(256)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ Does not know: codes, networks. The pieces of a file are, bit for bit, what the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.audio.joined import Stream, streams
-from tokenmask.modalities.audio.media import CANCELLED, AudioClip, resampled_length
+from tokenmask.modalities.audio.media import CANCELLED, AudioClip, resampled_length, rows_of
 from tokenmask.modalities.audio.oddities import Oddities
 from tokenmask.modalities.audio.reading import Header, blocks, check_magnitude, header
 from tokenmask.modalities.audio.unread import no_sound
@@ -31,16 +31,21 @@ class LongSound:
     Args:
         parts: its streams, and their headers.
         sample_rate_hz: samples of a channel in a second.
-        channels: how many.
+        taken: numbers of the channels that are taken, from 0, in their order.
         frames: samples of a channel.
-        loudest: the channel that is taken alone, since all cancel each other; None takes their mean.
+        loudest: which of them is taken alone, since all cancel each other; None takes their mean.
     """
 
     parts: tuple[tuple[Stream, Header], ...]
     sample_rate_hz: int
-    channels: int
+    taken: tuple[int, ...]
     frames: int
     loudest: int | None
+
+    @property
+    def channels(self) -> int:
+        """How many are taken."""
+        return len(self.taken)
 
     @property
     def duration_seconds(self) -> float:
@@ -53,14 +58,18 @@ class LongSound:
         yield from resampled_pieces(mixed, self.frames, self.sample_rate_hz, sample_rate_hz)
 
     def blocks(self) -> Iterator[Tensor]:
-        """All channels as they are, float32 [channels, time] in pieces."""
-        return _blocks(self.parts)
+        """The channels that are taken as they are, float32 [channels, time] in pieces."""
+        return (_rows(block, self.taken) for block in _blocks(self.parts))
 
 
-def long_sound(path: str | Path) -> LongSound | None:
+def long_sound(path: str | Path, chosen: Sequence[str | int] | None = None) -> LongSound | None:
     """A file that can be read in pieces: of any format, of one stream or several.
 
     Reads it through once, and warns and refuses as :meth:`AudioClip.load` and :meth:`AudioClip.mono` do of the whole.
+
+    Args:
+        path: of the file.
+        chosen: channels that are taken, as of :meth:`AudioClip.load`.
 
     Returns:
         None for a file that has to be read whole: of streams of several kinds, cut short, or one that cannot be read.
@@ -77,13 +86,15 @@ def long_sound(path: str | Path) -> LongSound | None:
         if len(kinds) > 1:
             return None
         rate, channels = kinds.pop()
-        odd, kept, energies, frames = Oddities(channels), 0.0, torch.zeros(channels, dtype=torch.float64), 0
+        taken = tuple(range(channels) if chosen is None else rows_of(chosen, channels, path))
+        odd, kept, energies, frames = Oddities(channels), 0.0, torch.zeros(len(taken), dtype=torch.float64), 0
         for stream, held in parts:
             before = frames
             try:
                 for block in _blocks([(stream, held)]):
                     check_magnitude(block.T.numpy(), rate, frames)
                     odd.add(block.T.numpy())
+                    block = _rows(block, taken)
                     energies += block.double().square().sum(1)
                     kept += float(block.mean(0).double().square().sum())
                     frames += block.shape[1]
@@ -101,10 +112,15 @@ def long_sound(path: str | Path) -> LongSound | None:
     if notes:
         tell(f"{path}: {'; '.join(notes)}")
     loudest = None
-    if kept < CANCELLED * float(energies.mean()) / channels:
+    if kept < CANCELLED * float(energies.mean()) / len(taken):
         loudest = int(energies.argmax())
         AudioClip.tell_cancelled(str(path), kept / float(energies.mean()), loudest)
-    return LongSound(tuple(parts), rate, channels, frames, loudest)
+    return LongSound(tuple(parts), rate, taken, frames, loudest)
+
+
+def _rows(block: Tensor, taken: Sequence[int]) -> Tensor:
+    """Some channels of a block; of all of them no copy."""
+    return block if list(taken) == list(range(len(block))) else block[list(taken)]
 
 
 def _blocks(parts: Iterable[tuple[Stream, Header]]) -> Iterator[Tensor]:

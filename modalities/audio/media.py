@@ -126,19 +126,11 @@ class AudioClip(Timed, AsArray):
             clip = cls(*read(path, MAX_SAMPLES), source=str(path))
         except (soundfile.SoundFileError, ValueError, TypeError, OSError, RuntimeError) as error:
             raise ValueError(no_sound(path, error)) from error
-        return clip if channels is None else replace(clip, samples=clip.samples[clip._rows(channels)])
-
-    def _rows(self, channels: Sequence[str | int]) -> list[int]:
-        held = len(self.samples)
-        rows = [int(text) - 1 for one in channels if (text := str(one)).isascii() and text.isdigit()]
-        if not rows or len(rows) < len(channels) or not all(0 <= row < held for row in rows):
-            raise ValueError(
-                f"channels of a sound are numbers from 1, and {self.source} has {held}, got "
-                f"{', '.join(map(str, channels)) or 'none'}; name those that are there"
-            )
-        if len(set(rows)) < len(rows):
-            raise ValueError(f"each channel of {self.source} can be taken once, got {', '.join(map(str, channels))}")
-        return rows
+        return (
+            clip
+            if channels is None
+            else replace(clip, samples=clip.samples[rows_of(channels, len(clip.samples), path)])
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically.
@@ -190,6 +182,19 @@ class AudioClip(Timed, AsArray):
             f"the channels of {source} cancel each other (their mean keeps {share:.1%} of the energy); channel "
             f"{loudest + 1}, the loudest, is taken alone"
         )
+
+
+def rows_of(channels: Sequence[str | int], held: int, source: str | Path) -> list[int]:
+    """Which of ``held`` channels of a file are meant, from 0; ValueError for one that is not there, or comes twice."""
+    rows = [int(text) - 1 for one in channels if (text := str(one)).isascii() and text.isdigit()]
+    if not rows or len(rows) < len(channels) or not all(0 <= row < held for row in rows):
+        raise ValueError(
+            f"channels of a sound are numbers from 1, and {source} has {held}, got "
+            f"{', '.join(map(str, channels)) or 'none'}; name those that are there"
+        )
+    if len(set(rows)) < len(rows):
+        raise ValueError(f"each channel of {source} can be taken once, got {', '.join(map(str, channels))}")
+    return rows
 
 
 def _of_array(array: np.ndarray) -> Tensor:

@@ -5,29 +5,25 @@ Arrow: AudioClips, a network --PitchedFitting--> a PitchedHead. Does not know: w
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tokenmask.fitting import load_optimizer_tensors, optimizer_tensors, step_generator
+from tokenmask.fitting import step_generator
 from tokenmask.modalities.audio.fit import crop_samples, drawn_crops, drawn_size, head_error, joined_sound
 from tokenmask.modalities.audio.media import AudioClip
 from tokenmask.modalities.audio.mel import margin, spectrum, waveform
 from tokenmask.modalities.audio.network import AudioNetwork
 from tokenmask.modalities.audio.pitch import cycles_of, filled, pitch_of, pulses
 from tokenmask.modalities.audio.pitched import PitchedConfig, PitchedHead, pitch_error
-from tokenmask.modalities.learned import check_begun, load_part, share_of_peak, stored
+from tokenmask.modalities.decoder_fit import DecoderFitting
+from tokenmask.modalities.learned import share_of_peak, stored
 from tokenmask.nn.init import build
 from tokenmask.telling import tell
-from tokenmask.tensor_files import canonical_json
 from tokenmask.tokenizer import fingerprint
-
-_BETAS = (0.9, 0.95)
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class PitchedFit:
                 raise ValueError(f"{name} of a pitched fit must lie above 0 and below {most}, got {value!r}")
 
 
-class PitchedFitting:
+class PitchedFitting(DecoderFitting):
     """One training run of a pitched head, in the shape :func:`tokenmask.fitting.fit` drives.
 
     Encoder, codebooks and mel decoder are frozen, so codes do not change. Pitches that are to be heard are followed in
@@ -88,14 +84,13 @@ class PitchedFitting:
             tell(f"the clips to fit to are without {what}, so the head learns no pitch from them; pass clips of voices")
         self.head = build(lambda: PitchedHead(config, settings.config), settings.seed)
         self.head.take_over(network.head)
-        self.optimizer = torch.optim.AdamW(self.head.parameters(), settings.peak_lr, _BETAS)
         about = {
             "config": asdict(config),
             "settings": asdict(settings),
             "samples": fingerprint({}, {"samples": self.sound}),
             "network": fingerprint({}, stored(network)),
         }
-        self.about = json.loads(canonical_json(about))  # as a checkpoint gives it back: tuples become lists
+        super().__init__("head", self.head, settings.peak_lr, about)
 
     def step(self, index: int) -> dict[str, float]:
         settings, config = self.settings, self.network.config
@@ -114,12 +109,7 @@ class PitchedFitting:
             error = self._head_error(crops, latents, frames, self.head.pitches(logits.detach()), size)
             metrics = {"head_error": error.item()}
             rate = share_of_peak(index - first, settings.steps - first)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.peak_lr * rate
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(error)
-        nn.utils.clip_grad_norm_(self.head.parameters(), 1.0)
-        self.optimizer.step()
+        self.descend(error, rate)
         return {"loss": error.item(), **metrics}
 
     @torch.no_grad()
@@ -148,15 +138,6 @@ class PitchedFitting:
         spectra = self.head.spectra(parts, self.network.magnitudes(frames), pitches, source)
         heard = waveform(spectra, config.hop)[:, edge : edge + crop]
         return head_error(heard, crops[:, edge : edge + crop], size, config.sample_rate_hz)
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {f"head.{name}": value for name, value in self.head.state_dict().items()}
-        return tensors | optimizer_tensors(self.optimizer), self.about
-
-    def load_state(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-        check_begun(self.about, about)
-        load_part(self.head, "head", tensors)
-        load_optimizer_tensors(self.optimizer, tensors)
 
 
 def _right(pitches: Tensor, hertz: Tensor, voiced: Tensor) -> float:

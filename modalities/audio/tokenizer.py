@@ -158,8 +158,7 @@ class AudioTokenizer(LearnedTokenizer):
     ) -> TokenStream:
         """The codes of ``encode(AudioClip.load(path))``, from pieces: memory grows with the codes alone.
 
-        Files that are damaged, or have fewer samples than their header says, are read whole, see :func:`long_sound`,
-        and so are those of which some channels are asked for.
+        Files that are damaged, or have fewer samples than their header says, are read whole, see :func:`long_sound`.
 
         Args:
             path: of a sound file.
@@ -169,7 +168,7 @@ class AudioTokenizer(LearnedTokenizer):
         Raises:
             ValueError: as of :meth:`AudioClip.load`.
         """
-        sound = None if channels else long_sound(path)
+        sound = long_sound(path, channels or None)
         if sound is None:
             return self.encode(AudioClip.load(path, channels=channels))
         return TokenStream(self._spec, coded_file(path, sound, self.config, self._stream_of_pieces, show))

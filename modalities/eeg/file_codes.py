@@ -5,7 +5,7 @@ Arrow: .edf or .bdf --**coded_file**--> codes; rows that are made --**write_made
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +27,12 @@ Rows = Callable[[Iterable[Tensor]], Iterator[Tensor]]
 
 
 def coded_file(
-    path: Path, config: EegTokenizerConfig, code: Rows, voltages: str | None, show: Show
+    path: Path,
+    config: EegTokenizerConfig,
+    code: Rows,
+    voltages: str | None,
+    channels: Sequence[str] | None,
+    show: Show,
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Codes int32 [channel, time, levels] of a file, and the names of its channels.
 
@@ -35,10 +40,10 @@ def coded_file(
         path: of an EDF or BDF file.
         config: of the tokenizer.
         code: of the network.
-        voltages: see :meth:`EegRecording.load`.
+        voltages, channels: see :meth:`EegRecording.load`.
         show: called with seconds done and seconds in all.
     """
-    rows = FileRows(path, config.sample_rate_hz, voltages)
+    rows = FileRows(path, config.sample_rate_hz, voltages, channels)
     names, seconds = rows.channels, rows.seconds
     if rows.file_rate_hz != config.sample_rate_hz:
         tell_rate(str(path), config.sample_rate_hz)
@@ -55,8 +60,9 @@ def coded_file(
         show(seconds * len(parts) / len(names), seconds)
     if notes := rows.notes():
         tell(f"{path}: {'; '.join(notes)}")
-    tell_offset(torch.cat(taken), names, str(path))
-    return torch.stack(parts), names
+    names = tuple(names[row] for row in rows.order)
+    tell_offset(torch.cat([taken[row] for row in rows.order]), names, str(path))
+    return torch.stack([parts[row] for row in rows.order]), names
 
 
 def write_made(

@@ -119,7 +119,7 @@ class EegTokenizer(LearnedTokenizer):
     ) -> TokenStream:
         """The codes of ``encode(EegRecording.load(path))``, channel by channel: in the memory that one of them needs.
 
-        Files of other formats than EDF and BDF, and those of which some channels are asked for, are read whole.
+        Files of other formats than EDF and BDF are read whole.
 
         Args:
             path: of a recording.
@@ -130,9 +130,9 @@ class EegTokenizer(LearnedTokenizer):
             ValueError: as of :meth:`EegRecording.load`.
         """
         path = Path(path)
-        if channels or path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
+        if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
             return self.encode(EegRecording.load(path, channels=channels, voltages=voltages))
-        codes, names = coded_file(path, self.config, self._coded, voltages, show)
+        codes, names = coded_file(path, self.config, self._coded, voltages, channels, show)
         return TokenStream(self._spec, codes, labels={"channel": names})
 
     def _coded(self, rows: Iterable[Tensor]) -> Iterator[Tensor]:

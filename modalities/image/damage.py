@@ -98,7 +98,7 @@ def _held(tags: Any, number: int, tiled: bool) -> int:
         rows = min(tags.get(_ROWS, high) or high, high)
         each = -(-high // max(1, rows))
         rows = min(rows, high - rows * (number % max(1, each)))
-    return -(-wide * bits[0] * samples // 8) * rows
+    return int(-(-wide * bits[0] * samples // 8) * rows)
 
 
 def _numbers(held: Any) -> tuple[int, ...]:

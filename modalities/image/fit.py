@@ -26,10 +26,7 @@ def image_fitting(items: Sequence[Image], config: ImageTokenizerConfig, settings
 
     def draw_batch(draw: torch.Generator) -> Tensor:
         chosen = to_network(pixels.of(torch.randperm(len(pixels), generator=draw)[: settings.batch_size].tolist()))
-        if not config.flip:
-            return chosen
-        mirrored = torch.rand(len(chosen), generator=draw) < 0.5
-        return torch.where(mirrored[:, None, None, None], chosen.flip(3), chosen)
+        return mirrored(chosen, draw) if config.flip else chosen
 
     def loss(network: ImageNetwork, batch: Tensor, quantise: Quantise) -> tuple[Tensor, dict[str, float]]:
         latents = quantise(network.latents(batch).movedim(1, 3)).movedim(3, 1)
@@ -40,11 +37,25 @@ def image_fitting(items: Sequence[Image], config: ImageTokenizerConfig, settings
     return CodecFitting(lambda: ImageNetwork(config), draw_batch, loss, settings, about)
 
 
+def mirrored(batch: Tensor, draw: torch.Generator) -> Tensor:
+    """Pixels [B, 3, H, W], each picture as it is or mirrored."""
+    chosen = torch.rand(len(batch), generator=draw) < 0.5
+    return torch.where(chosen[:, None, None, None], batch.flip(3), batch)
+
+
 def sized(image: Image, config: ImageTokenizerConfig) -> Image:
     """An image of the configuration's size, resized if it is so set."""
-    size = config.size
+    return at_size(image, config.size, config.resize)
+
+
+def at_size(image: Image, size: int, resize: bool) -> Image:
+    """An image of ``size`` squared pixels.
+
+    Raises:
+        ValueError: it has another size, and ``resize`` is not set.
+    """
     if tuple(image.pixels.shape[:2]) == (size, size):
         return image
-    if config.resize:
+    if resize:
         return image.resize(size, size)
     raise ValueError(f"images must be {size} x {size} pixels, got {image!r}; use image.resize({size}, {size})")

@@ -57,7 +57,9 @@ class ImageTokenizerConfig:
         )
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
+    """A 3 x 3 and a 1 x 1 convolution, added to what comes in."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.spread = nn.Conv2d(width, width, 3, padding=1)
@@ -74,6 +76,7 @@ class ImageNetwork(nn.Module):
 
     def __init__(self, config: ImageTokenizerConfig) -> None:
         super().__init__()
+        self.config = config
         width, halvings = config.width, config.stride.bit_length() - 1
         down = [nn.Conv2d(3 if i == 0 else width, width, 2, stride=2) for i in range(halvings)]
         up = [
@@ -83,14 +86,14 @@ class ImageNetwork(nn.Module):
         ]
         self.encoder = nn.Sequential(
             *[part for conv in down for part in (conv, nn.SiLU())][:-1],
-            *[_Residual(width) for _ in range(config.blocks)],
+            *[Residual(width) for _ in range(config.blocks)],
             nn.SiLU(),
             nn.Conv2d(width, config.latent, 1),
         )
         self.quantizer = ResidualQuantizer(config.quantizer())
         self.decoder = nn.Sequential(
             nn.Conv2d(config.latent, width, 3, padding=1),
-            *[_Residual(width) for _ in range(config.blocks)],
+            *[Residual(width) for _ in range(config.blocks)],
             nn.SiLU(),
             *up,
             nn.Conv2d(width, 12, 3, padding=1),

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.published.files import CONFIG_FILE, json_of, located, needed, tensors_of
+from tokenmask.modalities.published.files import CONFIG_FILE, json_if_there, json_of, located, needed, tensors_of
 from tokenmask.modalities.published.networks import pretrained
 from tokenmask.stored_tokenizer import TENSORS_FILE, FolderTokenizer
 from tokenmask.streams import StreamSpec, TokenStream
@@ -89,6 +89,12 @@ class PublishedTokenizer(FolderTokenizer):
     """What ``config.json`` calls it."""
     within: ClassVar[str] = ""
     """What it calls a larger model that holds this one as its ``vqmodel``, if there is one."""
+    how: ClassVar[str] = ""
+    """A line of Python that converts what is published, where no class of a library saves it: :meth:`read_by_name`."""
+    usual: ClassVar[Mapping[str, Any]] = {}
+    """Values that ``config.json`` may then say otherwise, where there is one."""
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Names of tensors that codes and media then follow from, or their beginnings, which end in a point; () for all."""
     context_seconds: ClassVar[float | None] = None
     network: Any
 
@@ -137,6 +143,24 @@ class PublishedTokenizer(FolderTokenizer):
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """(values of ``config.json``, tensors) of a folder of others; ValueError for one of another kind."""
+        return cls.read_by_name(folder) if cls.how else cls.read_saved(folder)
+
+    @classmethod
+    def read_by_name(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Of one whose tensors have the names of the published code."""
+        values, tensors = json_if_there(folder / CONFIG_FILE, cls.__name__), tensors_of(folder, how=cls.how)
+        said = {name: values.get(name, own) for name, own in cls.usual.items()}
+        return said, {name: own for name, own in tensors.items() if cls.belongs(name)}
+
+    @classmethod
+    def belongs(cls, name: str) -> bool:
+        """Whether a tensor is one of :attr:`parts`."""
+        begins = tuple(part for part in cls.parts if part.endswith("."))
+        return not cls.parts or name in cls.parts or name.startswith(begins)
+
+    @classmethod
+    def read_saved(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Of one that a library saved."""
         values = json_of(folder / CONFIG_FILE, cls.__name__)
         found = values.get("model_type", values.get("_class_name"))
         convert = f"{cls.library}.{cls.model_class}"

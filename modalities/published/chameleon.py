@@ -8,11 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from tokenmask.modalities.published.chameleon_network import BOOK, ChameleonVq
-from tokenmask.modalities.published.files import CONFIG_FILE, tensors_of
+from tokenmask.modalities.published.files import CONFIG_FILE
 from tokenmask.modalities.published.named_picture import NamedPicture
-
-_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.", BOOK)
-_HOW = "save_file(torch.load('vqgan.ckpt', weights_only=True)['state_dict'], 'model.safetensors')"
 
 
 class ChameleonTokenizer(NamedPicture):
@@ -25,17 +22,18 @@ class ChameleonTokenizer(NamedPicture):
     name: ClassVar[str] = "chameleon"
     model_type: ClassVar[str] = "chameleon_vqgan"
     within: ClassVar[str] = "chameleon"
+    how: ClassVar[str] = "save_file(torch.load('vqgan.ckpt', weights_only=True)['state_dict'], 'model.safetensors')"
+    parts: ClassVar[tuple[str, ...]] = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.", BOOK)
 
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Weights alone: the shape of the network follows from them."""
-        own = (folder / CONFIG_FILE).is_file()
-        tensors = super().read(folder)[1] if own else tensors_of(folder, how=_HOW)
-        held = {name: tensor for name, tensor in tensors.items() if name.startswith(_PARTS)}
+        tensors = (cls.read_saved if (folder / CONFIG_FILE).is_file() else cls.read_by_name)(folder)[1]
+        held = {name: tensor for name, tensor in tensors.items() if cls.belongs(name)}
         if not any(name.startswith("decoder.") for name in held):
             raise ValueError(
                 f"{folder} must hold the decoder of its pictures too, which transformers leaves out of a Chameleon; "
-                f"take vqgan.ckpt of its authors, and convert it once, where you trust it: {_HOW}"
+                f"take vqgan.ckpt of its authors, and convert it once, where you trust it: {cls.how}"
             )
         return {}, held
 

@@ -9,15 +9,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from tokenmask.modalities.published.cosmos_network import CosmosVq
-from tokenmask.modalities.published.files import CONFIG_FILE, json_if_there, tensors_of
+from tokenmask.modalities.published.files import CONFIG_FILE
 from tokenmask.modalities.published.named_picture import NamedPicture
-
-_SIZES = [8, 8, 8, 5, 5, 5]
-_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
-_HOW = (
-    "save_file({name: own.float().contiguous() for name, own in torch.jit.load('autoencoder.jit', map_location='cpu')"
-    ".state_dict().items()}, 'model.safetensors')"
-)
 
 
 class CosmosTokenizer(NamedPicture):
@@ -30,15 +23,18 @@ class CosmosTokenizer(NamedPicture):
 
     name: ClassVar[str] = "cosmos"
     model_type: ClassVar[str] = "cosmos"
+    how: ClassVar[str] = (
+        "save_file({name: own.float().contiguous() for name, own in torch.jit.load('autoencoder.jit', "
+        "map_location='cpu').state_dict().items()}, 'model.safetensors')"
+    )
+    usual: ClassVar[dict[str, Any]] = {"levels": [8, 8, 8, 5, 5, 5]}
+    parts: ClassVar[tuple[str, ...]] = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Weights without the constants that a traced network also holds."""
-        values = json_if_there(folder / CONFIG_FILE, cls.__name__)
-        tensors = tensors_of(folder, how=_HOW)
-        return {"levels": values.get("levels", _SIZES)}, {
-            name: own for name, own in tensors.items() if name.startswith(_PARTS) and "patcher" not in name
-        }
+        values, tensors = super().read(folder)
+        return values, {name: own for name, own in tensors.items() if "patcher" not in name}
 
     def network_of(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> CosmosVq:
         """Of the sizes that the folder names."""

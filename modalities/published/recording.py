@@ -74,8 +74,6 @@ class PublishedRecording(PublishedLevels):
     media: ClassVar[type] = EegRecording
     continues: ClassVar[bool] = True
     network_class: ClassVar[type[EegVq]]
-    how: ClassVar[str]
-    """A line of Python that converts what is published."""
     left_out: ClassVar[tuple[str, ...]] = ("initted", "cluster_size", "embed_avg")
     """Last parts of names of tensors that only training needs."""
     listed: ClassVar[tuple[str, ...]]

@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from tokenmask.modalities.motion.humanml import FEATURES
-from tokenmask.modalities.published.files import CONFIG_FILE, json_if_there, tensors_of
+from tokenmask.modalities.published.files import CONFIG_FILE
 from tokenmask.modalities.published.motion import PublishedMotion
 from tokenmask.modalities.published.motion_network import MotionVq
 
 _NAMES = ("mean", "std")
-_CONVERT = "save_file(torch.load('net_best_fid.tar', weights_only=True)['vq_model'], 'model.safetensors')"
-_SETTINGS = {"dilation_growth_rate": 3, "vq_act": "relu", "vq_norm": None}
 
 
 class T2mTokenizer(PublishedMotion):
@@ -31,13 +29,13 @@ class T2mTokenizer(PublishedMotion):
 
     name: ClassVar[str] = "t2m"
     model_type: ClassVar[str] = "t2m"
+    how: ClassVar[str] = "save_file(torch.load('net_best_fid.tar', weights_only=True)['vq_model'], 'model.safetensors')"
+    usual: ClassVar[dict[str, Any]] = {"dilation_growth_rate": 3, "vq_act": "relu", "vq_norm": None}
 
     @classmethod
     def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Weights, mean and deviation; ValueError in a sentence for what is not there."""
-        values = json_if_there(folder / CONFIG_FILE, cls.__name__)
-        values = {name: values.get(name, usual) for name, usual in _SETTINGS.items()}
-        tensors = tensors_of(folder, how=_CONVERT)
+        values, tensors = super().read(folder)
         tensors = {name.removeprefix("vqvae."): own for name, own in tensors.items()}
         lacking = [f"{name}.npy" for name in _NAMES if not (folder / f"{name}.npy").is_file()]
         if lacking:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.published.files import CONFIG_FILE, json_if_there, tensors_of
 from tokenmask.modalities.published.networks import tried
 from tokenmask.modalities.published.sound import PublishedCodec
 from tokenmask.modalities.published.wavtokenizer_network import BOOK, ENCODER, WavVq
-
-_HOW = "save_file(torch.load('FILE.ckpt', weights_only=True)['state_dict'], 'model.safetensors')"
 
 
 class WavTokenizer(PublishedCodec):
@@ -22,16 +18,9 @@ class WavTokenizer(PublishedCodec):
     name: ClassVar[str] = "wavtokenizer"
     whole_frames: ClassVar[bool] = True
     levels_field: ClassVar[str] = "levels"
-
-    @classmethod
-    def read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """What codes and sound follow from; a checkpoint holds more."""
-        values = json_if_there(folder / CONFIG_FILE, cls.__name__)
-        return {"sampling_rate": values.get("sampling_rate", 24000)}, {
-            name: own
-            for name, own in tensors_of(folder, how=_HOW).items()
-            if name.startswith((ENCODER, "backbone.", "head.out.")) or name == BOOK
-        }
+    how: ClassVar[str] = "save_file(torch.load('FILE.ckpt', weights_only=True)['state_dict'], 'model.safetensors')"
+    usual: ClassVar[dict[str, Any]] = {"sampling_rate": 24000}
+    parts: ClassVar[tuple[str, ...]] = (ENCODER, "backbone.", "head.out.", BOOK)
 
     def make_network(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> WavVq:
         """Of ours; the decoder is tried once."""

@@ -68,29 +68,43 @@ class VideoTokenizer(LearnedTokenizer):
     media: ClassVar[type] = VideoClip
     continues: ClassVar[bool] = True
     config_class: ClassVar[type] = VideoTokenizerConfig
+    decoder_class: ClassVar[type | None] = ImageTokenizer.decoder_class
     context_seconds: ClassVar[float | None] = 0.0
     config: VideoTokenizerConfig
 
-    def __init__(self, config: VideoTokenizerConfig, weights: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        config: VideoTokenizerConfig,
+        weights: Mapping[str, Tensor],
+        decoder: tuple[Any, Mapping[str, Tensor]] | None = None,
+    ) -> None:
         """Args:
         config: of the image tokenizer and the clock.
         weights: those of the image tokenizer.
+        decoder: configuration and tensors of its later decoder, if there is one.
         """
-        super().__init__(config, weights)
-        self._images = ImageTokenizer(config.image, weights)
-        self._images._network = self._network  # once in memory, and moved by ``to`` together
+        super().__init__(config, weights, decoder)
+        self._images = ImageTokenizer(config.image, weights, decoder)
+        # Once in memory, and moved by ``to`` together.
+        self._images._network, self._images._decoder = self._network, self._decoder
 
     @classmethod
     def around(
         cls, images: ImageTokenizer, *, frame_rate_hz: float = 24.0, step: int = 2, resample: bool = True
     ) -> Self:
         """A video tokenizer that codes frames with an image tokenizer; see :class:`VideoTokenizerConfig`."""
-        return cls(VideoTokenizerConfig(images.config, frame_rate_hz, step, resample), stored(images._network))
+        config = VideoTokenizerConfig(images.config, frame_rate_hz, step, resample)
+        return cls(config, stored(images._network), images.later_decoder)
 
     @staticmethod
     def make_network(config: VideoTokenizerConfig) -> nn.Module:
         """That of the image tokenizer."""
         return ImageTokenizer.make_network(config.image)
+
+    @staticmethod
+    def make_decoder(config: VideoTokenizerConfig, own: Any) -> nn.Module:
+        """That of the image tokenizer."""
+        return ImageTokenizer.make_decoder(config.image, own)
 
     @staticmethod
     def make_spec(config: VideoTokenizerConfig, network: nn.Module, identity: str) -> StreamSpec:
@@ -182,7 +196,8 @@ class VideoTokenizer(LearnedTokenizer):
 
         Returns:
             psnr_db of the frames that are coded, and all_frames_psnr_db of all frames at the tokenizer's rate, so with
-            what ``step`` costs (means over frames); codes_used_share, perplexity and bits_per_second.
+            what ``step`` costs (means over frames, at the size that is coded); codes_used_share, perplexity and
+            bits_per_second.
         """
         if not len(items):
             raise ValueError("evaluate needs at least one clip, got none")
@@ -190,9 +205,12 @@ class VideoTokenizer(LearnedTokenizer):
         coded, every, codes = [], [], []
         for item in items:
             stream = self.encode(item)
-            frames = [Image(frame).resize(size, size).pixels for frame in self._timed(item).frames]
-            originals, copies = torch.stack(frames), self.decode(stream).frames[: len(frames)]
-            errors = [psnr_db(one[None], other[None]) for one, other in zip(originals, copies, strict=True)]
+            originals, copies = (
+                torch.stack([Image(frame).resize(size, size).pixels for frame in clip.frames])
+                for clip in (self._timed(item), self.decode(stream))
+            )
+            pairs = zip(originals, copies[: len(originals)], strict=True)  # the last code may be of fewer frames
+            errors = [psnr_db(one[None], other[None]) for one, other in pairs]
             every += errors
             coded += errors[::step]
             codes.append(stream.codes)

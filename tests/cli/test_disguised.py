@@ -41,6 +41,16 @@ def test_a_manifest_that_is_a_pointer(name: str, tmp_path: Path) -> None:
         (b"<HTML>Sign in", "a page of HTML, as servers send in place of a file; fetch it again"),
         (b"\0\0\0\x18ftypheic" + bytes(50), "HEIC; convert it to PNG or JPEG"),
         (b"\0\0\0\x20ftypM4A " + bytes(50), "MPEG-4 sound; convert it, with ffmpeg -i FILE new.wav"),
+        (b"\x1aE\xdf\xa3" + bytes(50), "Matroska or WebM; convert it, with ffmpeg -i FILE new.wav"),
+        (b"%PDF-1.7\n" + bytes(50), "a PDF document; export its pages as pictures"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="x">', "SVG, which is lines and no pixels; export it as PNG"),
+        (
+            b'<?xml version="1.0"?><Error><Code>AccessDenied',
+            "XML, as servers answer in place of a file; fetch it again",
+        ),
+        (b'{"message": "not found"}', "JSON, as servers answer in place of a file; fetch it again"),
+        (b"\x1f\x8b\x08" + bytes(50), "packed by gzip; unpack it"),
+        (b"PK\3\4" + bytes(50), "a zip archive; unpack it"),
     ],
 )
 @pytest.mark.parametrize("modality", ["image", "audio", "motion", "eeg"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_layouts import BOTH, png, put, read
+from tests.cli.laid_out import BOTH, png, put, read
 from tokenmask.cli.sources import items, unseen
 
 NAMES = [f"{number}_ab.jpg" for number in range(4)]

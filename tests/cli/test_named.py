@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_layouts import BOTH, SPOKEN, png, put, read, wav, words_of
+from tests.cli.laid_out import BOTH, SPOKEN, png, put, read, wav, words_of
 from tokenmask.cli.layouts import find
 from tokenmask.cli.sources import items, unseen
 

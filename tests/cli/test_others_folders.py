@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli import foreign
-from tests.cli.test_layouts import BOTH, SPOKEN, png, put, shard, wav, words_of
+from tests.cli.laid_out import BOTH, SPOKEN, png, put, shard, wav, words_of
 from tests.worlds import tokenizers
 from tokenmask.cli.corpora import build
 from tokenmask.cli.layouts import find
@@ -298,3 +298,32 @@ def test_cells_of_odd_kinds_fail_alone_or_are_kept_as_words(tmp_path):
     assert build(found, tokenizers(), tmp_path / "corpus", 1) == 0
     (record,) = Corpus(tmp_path / "corpus")
     assert record.metadata == {"price": "1.50", "took": "0:00:03", "pairs": [["a", 1]]}
+
+
+def test_names_of_columns_in_capitals_and_paths_of_windows(tmp_path):
+    held = "File_Name,Text\nimgs\\0.png,one\n"
+    put(tmp_path, {"d/imgs/0.png": png(0), "d/metadata.csv": held, "m.csv": "Image, text\nd\\imgs\\0.png,one\n"})
+    for source in ("d", "m.csv"):
+        (item,) = items([tmp_path / source], BOTH)
+        assert (item.media["text"]().text, item.media["image"].value) == ("one", tmp_path / "d/imgs/0.png")
+    put(tmp_path, {"two.csv": "image,Text,TEXT\nd/imgs/0.png,one,two\n"})  # which of them is not known
+    (item,) = items([tmp_path / "two.csv"], BOTH)
+    assert set(item.media) == {"image"} and item.metadata == {"Text": "one", "TEXT": "two"}
+
+
+@pytest.mark.parametrize(("name", "sign"), [("labels.csv", ","), ("train.tsv", "\t")])
+def test_a_table_without_a_line_of_names_is_said(tmp_path, name, sign):
+    put(tmp_path, {"0.png": png(0), "1.png": png(1), name: f"0.png{sign}a cat\n1.png{sign}a dog\n"})
+    with pytest.warns(
+        UserWarning, match=rf"{name} is not read, for its first line names no columns but a file \(0.png"
+    ):
+        found = items([tmp_path], BOTH)
+    assert [sorted(item.media) for item in found] == [["image"], ["image"]]
+
+
+def test_tables_below_a_folder_of_data(tmp_path):
+    row = '{{"file_name": "0.png", "text": "{}"}}\n'
+    held = {f"data/{split}/metadata.jsonl": row.format(split) for split in ("train", "test")}
+    put(tmp_path, {**held, "data/train/0.png": png(0), "data/test/0.png": png(1)})
+    found = items([tmp_path], BOTH)
+    assert [(item.media["text"]().text, item.split) for item in found] == [("test", "held-out"), ("train", "train")]

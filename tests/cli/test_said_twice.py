@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_layouts import BOTH, png, put, words_of
+from tests.cli.laid_out import BOTH, png, put, words_of
 from tokenmask.cli import tokens
 from tokenmask.cli.manifests import rows
 from tokenmask.cli.objects import Watching

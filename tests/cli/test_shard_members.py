@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_layouts import BOTH, png, shard, words_of
+from tests.cli.laid_out import BOTH, png, shard, words_of
 from tokenmask.cli.sources import items, media
 
 MASKS = {"a.png": png(0), "a.seg.png": png(1), "a.txt": "red", "b.seg.png": png(2), "b.caption.txt": "own"}

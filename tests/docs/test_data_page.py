@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli import foreign
-from tests.cli.test_layouts import FEATURES, MEDIA, png, saved, shard, wav
+from tests.cli.laid_out import FEATURES, MEDIA, png, saved, shard, wav
 from tests.docs.test_documents import ROOT
 from tests.modalities.test_humanml import walk
 from tokenmask.cli.layouts import FINDERS

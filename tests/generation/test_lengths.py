@@ -166,6 +166,7 @@ def test_a_text_lets_the_model_say_how_long_it_is(run, capsys):
     begins = len(run.tokenizers["text"].encode(Text("blue")).codes)
     sizes = [len(one.stream.codes) - begins for one in made]
     assert len(set(sizes)) > 1 and set(sizes) <= set(range(1, 6)) and all(one.text.startswith("blue") for one in made)
+    assert len({one.text for one in made}) > len(set(sizes))  # samples of one length differ, too
     both = run.generate_tokens("text", [{"text": "red"}, {"text": "blue"}], seed=[4, 1], num_samples=3, **options)
     assert [one.codes.tolist() for one in both[3:]] == [one.stream.codes.tolist() for one in made[:3]]
     (best,) = {len(one.codes) for one in run.generate_tokens("text", length=(1, 5), temperature=0, num_samples=4)}

@@ -57,7 +57,7 @@ def test_requests_and_samples_are_told_apart_and_each_is_seen_alone(run):
 
 def test_what_an_edit_keeps_is_decided_from_the_start(run):
     picture = run.generate("image", given={"text": "sun"}, steps=2)[0]
-    made, seen = watched(lambda **more: run.edit(picture, [(16, 0, 32, 32)], steps=2, **more)[0])
+    made, seen = watched(lambda **more: run.edit(picture, [(32, 0, 64, 64)], steps=2, **more)[0])
     assert seen[0].decided[:, :4].all() and not seen[0].decided[:, 4:].all()
     assert seen[-1].stream == made.stream
 

@@ -74,6 +74,28 @@ def test_codes_and_warnings_are_those_of_the_whole(audio: Any, tmp_path: Path, s
     assert shown[-1] == (seconds, seconds) and shown == sorted(shown)
 
 
+@pytest.mark.parametrize("chosen", [["2"], [3, 1], ["3", "2", "1"], [2, 3]])
+def test_channels_that_are_chosen_are_those_of_the_whole(
+    audio: Any, tmp_path: Path, chosen: list[str | int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = noise(3, 40001)
+    samples[2] = -samples[1]  # which cancel each other
+    path = written(tmp_path / "sound.wav", samples, 22050)
+    with warnings.catch_warnings(record=True) as whole:
+        warnings.simplefilter("always")
+        expected = audio.encode(AudioClip.load(path, channels=chosen))
+    with pytest.raises(ValueError, match=r"numbers from 1, and .*sound\.wav has 3, got 4; name") as refused:
+        AudioClip.load(path, channels=[4])
+    monkeypatch.setattr(AudioClip, "load", None)  # nothing is read whole
+    with warnings.catch_warnings(record=True) as pieces:
+        warnings.simplefilter("always")
+        stream = audio.encode_file(path, channels=chosen)
+    assert torch.equal(stream.codes, expected.codes) and sorted(told(pieces)) == sorted(told(whole))
+    with pytest.raises(ValueError) as refused_pieces:
+        audio.encode_file(path, channels=[4])
+    assert str(refused_pieces.value) == str(refused.value)
+
+
 def test_pieces_are_used_where_the_file_allows_it(audio: Any, tmp_path: Path) -> None:
     samples = noise(1, 20000)
     assert isinstance(audio, ReadsFiles) and isinstance(audio, WritesFiles)

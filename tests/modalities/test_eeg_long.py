@@ -59,7 +59,30 @@ def test_codes_labels_and_warnings_are_those_of_the_whole(eeg, tmp_path: Path, r
     assert shown == [(pytest.approx(length * part / 3), length) for part in (1, 2, 3)]
 
 
-def test_only_one_channel_is_in_memory_at_a_time(eeg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("chosen", [["c3"], ["O2", "EEG Fp1"], ["O2", "C3", "Fp1"]])
+def test_channels_that_are_chosen_are_those_of_the_whole(eeg, tmp_path: Path, chosen: list[str]) -> None:
+    """In the order asked for; what is told is told of all, as where all are read."""
+    path = written(tmp_path / "night.edf", 256.0, 20.0, odd=True)
+    with warnings.catch_warnings(record=True) as whole:
+        warnings.simplefilter("always")
+        expected = eeg.encode(EegRecording.load(path, channels=chosen))
+    with warnings.catch_warnings(record=True) as rows:
+        warnings.simplefilter("always")
+        stream = eeg.encode_file(path, channels=chosen)
+    assert torch.equal(stream.codes, expected.codes) and stream.labels == expected.labels
+    assert sorted(str(one.message) for one in rows) == sorted(str(one.message) for one in whole)
+    for wrong in (["Oz"], ["C3", "c3"]):
+        with pytest.raises(ValueError) as refused:
+            EegRecording.load(path, channels=wrong)
+        with pytest.raises(ValueError) as refused_rows:
+            eeg.encode_file(path, channels=wrong)
+        assert str(refused_rows.value) == str(refused.value)
+
+
+@pytest.mark.parametrize("chosen", [None, ["C3", "Fp1"]])
+def test_only_one_channel_is_in_memory_at_a_time(
+    eeg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: list[str] | None
+) -> None:
     path = written(tmp_path / "night.edf", 128.0, 30.0)
     widths: set[int] = set()
     made = EegRecording.__post_init__
@@ -70,7 +93,7 @@ def test_only_one_channel_is_in_memory_at_a_time(eeg, tmp_path: Path, monkeypatc
             widths.add(len(self.samples))
 
     monkeypatch.setattr(EegRecording, "__post_init__", noted)
-    eeg.encode_file(path)
+    eeg.encode_file(path, channels=chosen)
     assert widths == {1}
 
 

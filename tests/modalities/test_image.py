@@ -16,7 +16,7 @@ import torch
 from PIL import Image as pillow
 
 from tokenmask.modalities.codebook_report import psnr_db
-from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig
+from tokenmask.modalities.image import Image, ImageTokenizer, ImageTokenizerConfig, judging
 from tokenmask.modalities.image import media as picture_module
 from tokenmask.modalities.image import tokenizer as image
 from tokenmask.modalities.image.network import to_network
@@ -312,12 +312,11 @@ def test_the_baseline_learns_from_all_images_however_many(
     shares[::2, 0] = 0
     pixels = torch.einsum("nk,khwc->nhwc", shares / 2.5, kinds).round().clamp(0, 255).to(torch.uint8)
     images = [Image(one) for one in pixels]
-    bare = ImageTokenizer.__new__(ImageTokenizer)
-    bare.config = ImageTokenizerConfig(size=16, width=16, codes=16)
 
     def coded(train: list[Image], bound: int) -> list[float]:
-        monkeypatch.setattr(image, "_BASELINE_NUMBERS", bound)
-        return [psnr_db(pixels, one(pixels).round().clamp(0, 255)) for one in bare._baseline(train)]
+        monkeypatch.setattr(judging, "_BASELINE_NUMBERS", bound)
+        coders = judging.pca_coders(train, 16, 4, bits=64, resize=False)
+        return [psnr_db(pixels, one(pixels).round().clamp(0, 255)) for one in coders]
 
     exact, parts, half = coded(images, 1 << 30), coded(images, 1 << 10), coded(images[::2], 1 << 30)
     assert len(exact) == 2 and [parts[0], parts[-1]] == pytest.approx(exact, abs=0.02)

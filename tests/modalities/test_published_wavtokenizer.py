@@ -148,6 +148,17 @@ def test_contract(name: str, tokenizer: PublishedCodec) -> None:
 
 
 @needs_transformers
+def test_what_a_checkpoint_holds_besides_counts_for_nothing(
+    tokenizer: PublishedCodec, folder: Path, tmp_path: Path
+) -> None:
+    held = load_file(folder / "model.safetensors")
+    save_file(
+        {**held, f"{BOOK}_avg": held[BOOK] + 1, "discriminator.x": held[BOOK] + 2}, tmp_path / "model.safetensors"
+    )
+    assert tm.tokenizer("wavtokenizer", tmp_path).spec == tokenizer.spec
+
+
+@needs_transformers
 def test_what_cannot_be_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model.ckpt").write_bytes(b"")
     with pytest.raises(

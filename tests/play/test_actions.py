@@ -40,14 +40,21 @@ def test_drawing_shows_its_steps_and_then_the_piece(actions):
     assert [one["step"] for one in end["codes"]["frames"]] == [1, 2, 3]
     assert "run.generate(" in end["script"] and "srcdoc=" in end["stage"] and end["before"] == ""
     with Picture.open(end["file"]) as saved:
-        assert saved.size == (32, 32)
+        assert saved.size == (64, 64)
+
+
+@pytest.mark.filterwarnings("ignore:guidance=3 changes nothing")
+def test_what_is_told_of_a_drawing_stands_in_the_status(actions):
+    shown = last(actions.draw({"stream": "image", "steps": 1, "guidance": 3.0, "seed": 1}))
+    assert shown["status"].startswith("Done, with seed 1. Guidance=3 changes nothing: it pushes away from what")
+    assert last(actions.draw({**VALUES, "guidance": 3.0}))["status"] == "Done, with seed 5."
 
 
 def test_painting_editing_and_taking_back(actions):
     piece = last(actions.draw(VALUES))["piece"]
-    assert actions.paint(piece, [4, 5, 6, 7]) == {"regions": "16,0,32,4"}
+    assert actions.paint(piece, [4, 5, 6, 7]) == {"regions": "32,0,64,8"}
     assert wrong(actions.paint(piece, [64]), "paint again") and actions.paint(None, [1]) == {}
-    end = last(actions.remake(piece, {**VALUES, "prompt": "sun", "regions": "16,0,32,4"}))
+    end = last(actions.remake(piece, {**VALUES, "prompt": "sun", "regions": "32,0,64,8"}))
     differs = (end["piece"].codes.codes != piece.codes.codes).squeeze(-1)
     assert not differs[1:].any() and not differs[:, :4].any()
     assert "before" in end["before"] and "run.edit(" in end["script"]

@@ -127,7 +127,7 @@ def test_a_picture_is_drawn_painted_on_and_made_anew(page, run):
     assert label.text_content() == "Step 12 of 12"
     page.locator(".codes .slider").fill("0")
     assert label.text_content() == "Step 1 of 12"
-    assert page.locator(".codes .seen img").evaluate("(one) => one.naturalWidth") == 32
+    assert page.locator(".codes .seen img").evaluate("(one) => one.naturalWidth") == 64
     canvas = page.locator(".codes .shown canvas")
     begun = canvas.evaluate("(one) => one.toDataURL()")
     page.locator(".codes .slider").fill("11")
@@ -137,12 +137,12 @@ def test_a_picture_is_drawn_painted_on_and_made_anew(page, run):
     assert page.locator(".codes .under").text_content() == f"row 0, column 0: code {code}"
 
     paint(page, (0.55, 0.1), (0.95, 0.1))
-    assert region(page) == "16,0,32,4"
+    assert region(page) == "32,0,64,8"
     before = page.locator("#stage iframe").get_attribute("srcdoc")
     draw(page, "broken heart", "#remake")
     assert page.locator("#stage iframe").get_attribute("srcdoc") != before
     text = script(page)
-    assert "run.edit(" in text and "[(16, 0, 32, 4)]" in text and '"broken heart"' in text
+    assert "run.edit(" in text and "[(32, 0, 64, 8)]" in text and '"broken heart"' in text
     page.get_by_role("tab", name="Before").click()
     assert page.frame_locator("#before iframe").locator("figcaption").all_text_contents() == ["before", "after"]
     page.locator("#undo").click()
@@ -212,7 +212,7 @@ def test_before_and_after_a_swap(page):
     page.locator("#compare").click()
     page.locator("#about", has_text="1024 codes before, 64 after").wait_for()
     shown = page.frame_locator("#compared iframe").locator("img")
-    assert shown.count() == 2 and shown.first.evaluate("(one) => one.naturalWidth") == 32
+    assert shown.count() == 2 and shown.first.evaluate("(one) => one.naturalWidth") == 64
 
 
 def test_a_long_drawing_is_stopped_and_the_next_one_goes(page):

@@ -60,12 +60,12 @@ def test_sizes_are_in_seconds_or_codes(run, stream, size):
 
 def test_an_edit_changes_its_region_alone(run):
     piece = drawn(run, HEART)
-    after = remade(run, piece, [(16, 0, 32, 16)], [], Asked("image", {"text": "broken heart"}, steps=3, seed=1))
+    after = remade(run, piece, [(32, 0, 64, 32)], [], Asked("image", {"text": "broken heart"}, steps=3, seed=1))
     differs = (piece.codes.codes != after.codes.codes).squeeze(-1)
     assert bool(differs[:4, 4:].any())
     differs[:4, 4:] = False
     assert not bool(differs.any())
-    assert after.before is piece and after.spans == [(0, 16, 16, 32)]
+    assert after.before is piece and after.spans == [(0, 32, 32, 64)]
 
 
 def test_an_edit_of_a_part_of_a_body_leaves_the_others(run):

@@ -29,6 +29,14 @@ from tokenmask.sampling.reuse import ReuseStep
 from tokenmask.scores import ConfidenceScore, EntropyScore, RandomScore, RasterScore
 
 
+def check_whole_passes(model, steps):
+    """The logits of each recorded step are those of a pass over all positions."""
+    for step, logits, _ in steps:
+        for head, index, expected in full_logits(model, step.inputs, step.queries, t=step.t):
+            for query, row in zip(index.tolist(), expected, strict=True):
+                assert close(logits[int(step.queries.slots[query])], row), head
+
+
 @pytest.mark.parametrize("guidance", GUIDANCE, ids=["plain", "guided"])
 @pytest.mark.parametrize("levels", [1, 4])
 @pytest.mark.parametrize("pattern", [GivenFirst(), Causal()], ids=repr)
@@ -37,10 +45,7 @@ def test_prefix_reuse_gives_the_logits_of_a_whole_pass(pattern, levels, guidance
     model = model_of(layout, pattern)
     sampler = with_guidance(Sampler(4, order=EntropyScore()), guidance)
     done, steps = recorded(replace(sampler, reuse=PrefixReuse()), model, batch)
-    for step, logits, _ in steps:
-        for head, index, expected in full_logits(model, step.inputs, step.queries, t=step.t):
-            for query, row in zip(index.tolist(), expected, strict=True):
-                assert close(logits[int(step.queries.slots[query])], row), head
+    check_whole_passes(model, steps)
     plain = filled(sampler, model, batch)
     assert torch.equal(done.batch.ids, plain.batch.ids)
     filled_positions = int(((batch.role == FILL).any(-1) & batch.valid).sum())
@@ -70,10 +75,7 @@ def test_causal_reuse_gives_the_logits_of_a_whole_pass(order, before, levels, gu
     model = model_of(layout, Causal(), style=BlockStyle(reads_before=before))
     sampler = with_guidance(Sampler(6, order=order, schedule=UniformSchedule()), guidance)
     done, steps = recorded(replace(sampler, reuse=CausalReuse()), model, batch)
-    for step, logits, _ in steps:
-        for head, index, expected in full_logits(model, step.inputs, step.queries, t=step.t):
-            for query, row in zip(index.tolist(), expected, strict=True):
-                assert close(logits[int(step.queries.slots[query])], row), head
+    check_whole_passes(model, steps)
     plain = filled(sampler, model, batch)
     assert torch.equal(done.batch.ids, plain.batch.ids) and torch.allclose(done.score, plain.score, atol=1e-5)
     assert done.counters["computed_positions"] < plain.counters["computed_positions"]

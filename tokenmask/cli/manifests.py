@@ -90,6 +90,7 @@ def rows(
         taken = {name: column for name, column in names.items() if column in cells}
         mapped = set(taken.values())
         taken |= {name: name for name in streams if name not in taken and name in cells and name not in mapped}
+        taken |= _alike([name for name in streams if name not in taken], [one for one in cells if one not in mapped])
         values = {name: _cell(cells[column]) for name, column in taken.items()}
         values = {name: value for name, value in values.items() if value is not None}
         others = {column: as_json(value) for column, value in cells.items() if column not in taken.values()}
@@ -99,6 +100,14 @@ def rows(
             else (f"{where} must have one of {', '.join(streams)}, got {str(list(cells))[:60]}; {todo}")
         )
         yield Row(number, where, values, others, cells, problem, place=place, taken=taken)
+
+
+def _alike(streams: Collection[str], columns: Collection[str]) -> dict[str, str]:
+    """Columns that are called as streams but for case and blanks around them ("Image", " text"), if only one is."""
+    alike: dict[str, list[str]] = {}
+    for column in columns if streams else ():
+        alike.setdefault(column.strip().casefold(), []).append(column)
+    return {name: held[0] for name in streams if len(held := alike.get(name.casefold(), [])) == 1}
 
 
 def _cell(value: Any) -> Any:

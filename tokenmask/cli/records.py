@@ -17,7 +17,7 @@ import numpy as np
 from tokenmask.cli import layouts, manifests
 from tokenmask.cli.embedded import Embedded, embedded
 from tokenmask.cli.found import Items, broken, of_stream
-from tokenmask.cli.layouts.entry import SPLITS, captions, left_out
+from tokenmask.cli.layouts.entry import SPLITS, beside, captions, left_out
 from tokenmask.cli.media import Broken, Loader, is_held_out, is_words, medium, suffixes_of
 from tokenmask.cli.packed import Part, packed
 from tokenmask.cli.show import escaped
@@ -117,7 +117,7 @@ def _of_row(path: Path, row: manifests.Row, modalities: Mapping[str, str]) -> It
                 "not fetched, download the file first"
             )
         (words if inline else paths).append(value)
-        media[name] = Loader(medium(modality), value if inline else path.parent / value)
+        media[name] = Loader(medium(modality), value if inline else beside(path.parent, value))
     if not media:
         raise ValueError(
             f"{row.where} must have one of {', '.join(modalities)}, but the list in it holds nothing; fill it, or take "

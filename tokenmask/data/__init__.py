@@ -27,6 +27,7 @@ FASHION_LABELS = (
 EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 EEG_RATE_HZ = 128.0
 _EMOJI_SIZE, _EMOJI_A_ROW = 32, 32
+_LARGE = 64  # pixels of the emoji that are fetched
 _NEVER_TRAINED = ("letters", "phonetic")  # groups of speech that judge a codec
 _HELD_OUT_PROMPT = 8  # every eighth of the other prompts is held out
 
@@ -40,7 +41,7 @@ class Emoji:
         keywords: other names, lower case, for example ("city sunrise",); often none.
         category: one of six, for example "Travel & Places".
         subcategory: one of 65, for example "place-other".
-        pixels: uint8 [32, 32, 3], on white.
+        pixels: uint8 [32, 32, 3], on white; [64, 64, 3] from :func:`large_emoji`.
         split: "held-out" for every tenth without a near twin among the others (README.md), else "train".
     """
 
@@ -61,6 +62,36 @@ def emoji() -> list[Emoji]:
         rows = np.asarray(sheet.convert("RGB")).reshape(-1, _EMOJI_SIZE, _EMOJI_A_ROW, _EMOJI_SIZE, 3)
     cells = rows.swapaxes(1, 2).reshape(-1, _EMOJI_SIZE, _EMOJI_SIZE, 3)
     return [_emoji(entry, cells[index].copy()) for index, entry in enumerate(entries)]
+
+
+def large_emoji(folder: str | Path) -> list[Emoji]:
+    """The same emoji in the same order, but of 64 x 64 pixels, which do not ship.
+
+    Args:
+        folder: of the set ``emoji-64``, which ``python -m tokenmask.data.fetch emoji-64`` brings to data/emoji-64.
+
+    Raises:
+        ValueError: the set is not there.
+    """
+    from PIL import Image
+
+    package = Path(folder) / "package"
+    path = package / "img/google/sheets/64.png"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} must hold the set emoji-64, but {path} is not there; run python -m tokenmask.data.fetch emoji-64"
+        )
+    known = {entry["unified"]: entry for entry in json.loads((package / "emoji.json").read_text(encoding="utf-8"))}
+    entries = json.loads((FOLDER / "images/noto_emoji_32.json").read_text(encoding="utf-8"))
+    with Image.open(path) as opened:
+        sheet = opened.convert("RGBA")
+    found = []
+    for entry in entries:
+        left, top = (known[entry["unified"]][at] * (_LARGE + 2) + 1 for at in ("sheet_x", "sheet_y"))
+        picture = Image.new("RGBA", (_LARGE, _LARGE), "white")
+        picture.alpha_composite(sheet.crop((left, top, left + _LARGE, top + _LARGE)))
+        found.append(_emoji(entry, np.array(picture.convert("RGB"))))
+    return found
 
 
 def _emoji(entry: dict[str, str | list[str]], pixels: np.ndarray) -> Emoji:

@@ -88,6 +88,12 @@ SOURCES = (
         ("package/emoji.json", "*/google/sheets/32.png", "*/twitter/sheets/32.png", "package/LICENSE"),
         "Apache-2.0 (google), CC-BY-4.0 (twitter), MIT (emoji.json)", 25.2,
     ),
+    Source(
+        "emoji-64", "3,786 emoji, 64 x 64, named: those of google in emoji, four times the pixels", "npm",
+        "emoji-datasource-google", "16.0.0", "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+        ("*/google/sheets/64.png", "package/emoji.json", "package/LICENSE"),
+        "Apache-2.0 (google), MIT (emoji.json)", 74.3,
+    ),
     _debian(
         "speech-en", "568 prompts of one speaker, 1,529 s, G.722 at 16 kHz", "asterisk-core-sounds-en-g722", "1.6.1-1",
         "38c5261820b406dcb0ecb37675720da2b0864850690690352ca52707eb623806",

@@ -47,7 +47,7 @@ class Share:
 
 
 def pictures(run: Run, seed: int = 0) -> Share:
-    """For each of some training captions: of all training emoji the caption's own is nearest in pixels.
+    """For each of some training captions: of all training emoji the caption's own is nearest in pixels, at their size.
 
     Args:
         run: with the streams text and image.
@@ -57,7 +57,8 @@ def pictures(run: Run, seed: int = 0) -> Share:
     asked = known[:: len(known) // PICTURES][:PICTURES]
     pixels = torch.stack([torch.from_numpy(entry.pixels).float().flatten() for entry in known])
     drawn = run.generate("image", given=[{"text": entry.name} for entry in asked], seed=seed)
-    made = torch.stack([image.pixels.float().flatten() for image in drawn])
+    small = [image.resize(*known[0].pixels.shape[:2]) for image in drawn]
+    made = torch.stack([image.pixels.float().flatten() for image in small])
     nearest = [known[at].name for at in torch.cdist(made, pixels).argmin(1).tolist()]
     right = sum(entry.name == name for entry, name in zip(asked, nearest, strict=True))
     what = "Pictures of training captions nearest, in pixels, to their own emoji"

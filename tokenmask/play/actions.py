@@ -24,6 +24,7 @@ from tokenmask.play.piece import OnStep, Piece, drawn, opened, remade
 from tokenmask.play.swaps import Swaps, compared
 from tokenmask.play.watching import watched
 from tokenmask.run import Run
+from tokenmask.telling import heard
 
 Shown = dict[str, Any]
 Values = Mapping[str, Any]
@@ -168,10 +169,17 @@ class Actions:
     def _watched(self, values: Values, work: Callable[[Asked, OnStep], Piece], doing: str) -> Iterator[Shown]:
         """Steps as they are done, then the piece."""
         try:
-            asked, frames = self.asked(values), list[dict[str, Any]]()
+            asked, frames, told = self.asked(values), list[dict[str, Any]](), list[str]()
+
+            def listened(on_step: OnStep) -> Piece:
+                with heard() as sentences:  # of the thread that works
+                    made = work(asked, on_step)
+                told.extend(sentences)
+                return made
+
             self._stop.clear()
             yield {"status": f"{doing} {asked.stream}."}
-            for one in watched(lambda on_step: work(asked, on_step), self._stop):
+            for one in watched(listened, self._stop):
                 if isinstance(one, Filling):
                     frames.append(codes.frame(self.run, asked.stream, one))
                     now = codes.value(self.run, asked.stream, frames[-1:])
@@ -179,7 +187,7 @@ class Actions:
                     continue
                 if not frames or frames[-1]["panels"] != codes.panels(one.codes):
                     frames.append(codes.last(self.run, asked.stream, one.codes))  # of a window the whole
-                yield self.shown(one, f"Done, with seed {asked.seed}.", frames)
+                yield self.shown(one, " ".join([f"Done, with seed {asked.seed}.", *map(_sentence, told)]), frames)
                 return
             yield {"status": "Stopped."}
         except _EXPECTED as error:
@@ -221,6 +229,10 @@ def suffixes(run: Run) -> list[str]:
 def _known(run: Run, stream: Any) -> str:
     run.inputs.check(stream)
     return str(stream)
+
+
+def _sentence(told: str) -> str:
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def _wrong(error: Exception) -> str:

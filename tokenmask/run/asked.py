@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -81,14 +81,13 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
     if not isinstance(keep_original, bool | None):
         raise TypeError(f"keep_original must be True, False or None, got {keep_original!r}; write one of these")
     inputs.check(stream)
-    bounds, length = length_range(wish.length), wish.length
-    if bounds is not None:
-        length = bounds[1]
-        if inputs.layout.streams[stream].end_code is None:
-            raise ValueError(
-                f"a stream that says itself where it ends, such as text, can leave its length to the model, got length="
-                f"{tuple(bounds)} for {stream!r}; write one number, or duration_seconds=..."
-            )
+    bounds = length_range(wish.length)
+    length = cast("int | None", wish.length) if bounds is None else bounds[1]
+    if bounds is not None and inputs.layout.streams[stream].end_code is None:
+        raise ValueError(
+            f"a stream that says itself where it ends, such as text, can leave its length to the model, got length="
+            f"{bounds} for {stream!r}; write one number, or duration_seconds=..."
+        )
     wanted = [given or {}] if given is None or isinstance(given, Mapping) else list(given)
     seeds = [seed] * len(wanted) if isinstance(seed, int) else list(seed)
     if not wanted:

@@ -6,11 +6,10 @@ Does not know: how anything is computed. It holds a recipe, a layout, named mode
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch import Tensor
 from tokenmask.analysis import LogLikelihood
 from tokenmask.arguments import path_of
 from tokenmask.corpus import Record
-from tokenmask.devices import DTYPES, copied, device_named
+from tokenmask.devices import device_named
 from tokenmask.generation import DrawOptions, Inputs, Region
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
@@ -31,12 +30,13 @@ from tokenmask.run.exporting import export
 from tokenmask.run.folder import SHIPPED, read_run
 from tokenmask.run.generating import generated, generated_tokens, streamed
 from tokenmask.run.judging import held_out, likelihoods, records_of
+from tokenmask.run.moving import moved
 from tokenmask.run.saving import saved
 from tokenmask.run.swap import swap
 from tokenmask.scores.arguments import is_a
 from tokenmask.streams import TokenStream
 from tokenmask.threads import free_cores
-from tokenmask.tokenizer import Moves, Show, Tokenizer, nothing_shown
+from tokenmask.tokenizer import Show, Tokenizer, nothing_shown
 from tokenmask.training import StreamScore
 
 
@@ -98,17 +98,7 @@ class Run:
             TypeError: a dtype that is none of these.
             ValueError: a device that is not there, or that this build has no kernels for.
         """
-        if dtype is not None and dtype not in DTYPES:
-            raise TypeError(f"dtype must be torch.float32 or torch.bfloat16, got {dtype!r}; take one of them, or None")
-        place = self.device if device is None else device_named(device)
-        if place == self.device and dtype in (None, self.dtype):
-            return self
-        elsewhere = {id(one): _there(one, place) for one in self.tokenizers.values()}
-        return replace(
-            self,
-            models={name: copied(model, place, dtype) for name, model in self.models.items()},
-            tokenizers={name: elsewhere[id(one)] for name, one in self.tokenizers.items()},
-        )
+        return moved(self, device, dtype)
 
     def __repr__(self) -> str:
         size = sum(p.numel() for model in self.models.values() for p in model.parameters())
@@ -316,13 +306,6 @@ class Run:
             TypeError: no tokenizer.
             ValueError: media of another kind, or a stream that can't be removed.
         """
-        if tokenizer is None:
-            self.inputs.check(name)
-        elif not hasattr(tokenizer, "encode_many") or isinstance(tokenizer, type):
-            raise TypeError(
-                f"swap_tokenizer takes a tokenizer, got {tokenizer!r}; open it first, with tokenmask.tokenizer(name, "
-                "folder) or load_tokenizer"
-            )
         return swap(self.to("cpu"), name, tokenizer, media, seed).to(self.device, self.dtype)
 
     def save(
@@ -437,13 +420,6 @@ class Run:
 
 def _weights(model: MaskedModel) -> Tensor:
     return next(model.parameters())
-
-
-def _there(tokenizer: Tokenizer, device: torch.device) -> Tokenizer:
-    """The tokenizer, or a copy of it on a device that it is not on."""
-    if not isinstance(tokenizer, Moves) or tokenizer.device == device:
-        return tokenizer
-    return cast(Tokenizer, copy.deepcopy(tokenizer).to(device))
 
 
 def load(

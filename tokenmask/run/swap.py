@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 def swap(run: Run, name: str, tokenizer: Tokenizer | None, media: Sequence[Any] | None, seed: int) -> Run:
     """The run with another tokenizer for one stream; arguments as in :meth:`tokenmask.run.Run.swap_tokenizer`."""
+    if tokenizer is None:
+        run.inputs.check(name)
+    elif not hasattr(tokenizer, "encode_many") or isinstance(tokenizer, type):
+        raise TypeError(
+            f"swap_tokenizer takes a tokenizer, got {tokenizer!r}; open it first, with tokenmask.tokenizer(name, "
+            "folder) or load_tokenizer"
+        )
     for model in run.models.values():
         if isinstance(model, WrappedModel):
             raise ValueError(

@@ -20,6 +20,14 @@ WORDS = (  # columns of words, the likeliest first
 SPLITS = {"train": TRAIN, "training": TRAIN} | dict.fromkeys(("val", "valid", "validation", "dev", "test"), HELD_OUT)
 
 
+def beside(folder: Path, name: str) -> Path:
+    """The path of a file that a table in a folder names; with \\ between folders too, where it is there so."""
+    path = folder / name
+    if "\\" in name and not path.exists() and (other := folder / name.replace("\\", "/")).exists():
+        return other
+    return path
+
+
 class Entry(NamedTuple):
     """One item.
 

@@ -24,6 +24,7 @@ from tokenmask.cli.layouts.entry import (
     split_of,
     told,
 )
+from tokenmask.cli.layouts.entry import beside as beside_it
 from tokenmask.cli.packed import Part
 from tokenmask.cli.spool import Spool
 from tokenmask.telling import tell
@@ -43,8 +44,10 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
     stems = {name.with_suffix("") for name in files if name.suffix.lower() in CAPTIONS}
     if any(name.with_suffix("") in stems for name in files if modality_of(name.name, modalities)):
         return None
-    named = [name for name in files if name.suffix.lower() in _KINDS and len(name.parts) <= 2]
-    named += [name for name in files if name.name == "metadata.parquet" and len(name.parts) <= 2]
+    named = [
+        name for name in files if name.suffix.lower() in _KINDS and len(name.parts) <= 2 + (name.stem == "metadata")
+    ]
+    named += [name for name in files if name.name == "metadata.parquet" and len(name.parts) <= 3]
     for ending, is_table in ((".json", _is_array), (".txt", _heads)):
         own = [name for name in files if name.suffix.lower() == ending and len(name.parts) <= 2]
         named += [name for name in own if len(own) <= _TABLES and is_table(folder / name)]
@@ -60,6 +63,12 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             if name.stem == "metadata":
                 raise
             continue  # a table of something else
+        if headless := _headless(folder / name, rows, modalities):
+            tell(
+                f"{folder / name} is not read, for its first line names no columns but a file ({headless[:60]}); write "
+                "a line of names above it, such as file_name,text"
+            )
+            continue
         problem = next((row.problem for row in rows if not row.columns), "")
         if problem and not any(row.columns for row in rows):
             if name.stem == "metadata":
@@ -71,7 +80,7 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             nothing.append((name, wrong))
         if places:
             held = {column for row in rows for column in row.others}
-            words = columns.get("text") or next((one for one in WORDS if one in held), None)
+            words = columns.get("text") or _words_in(held)
             words = words if "text" in modalities else None
             taken |= {modality: column for modality, (column, *_) in places.items()} | (
                 {"text": words} if words else {}
@@ -94,6 +103,19 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
         [*taken.values()],
         left_out(blank),
     )
+
+
+def _headless(path: Path, rows: Sequence[manifests.Row], modalities: Collection[str]) -> str:
+    """The file that stands where the name of a column should, "" in a table with a line of names."""
+    first = next((row.columns for row in rows if row.columns), ())
+    there = (one for one in first if path.suffix.lower() in (".csv", ".tsv", ".txt") and modality_of(one, modalities))
+    return next((one for one in there if any((path.parent / place / one).is_file() for place in _BESIDE)), "")
+
+
+def _words_in(columns: Collection[str]) -> str | None:
+    """The column of words, the likeliest one, without regard to case and blanks around it."""
+    alike = {column.strip().lower(): column for column in columns}
+    return next((alike[one] for one in WORDS if one in alike), None)
 
 
 def _names_nothing(rows: Sequence[manifests.Row], modalities: Collection[str]) -> str:
@@ -129,7 +151,7 @@ def _places(
                 continue
             above = [path.parent / one for one in (*_BESIDE, *beside)]
             above += [path.parent.parent / one for one in _BESIDE[1:]]
-            place = next((one for one in above if (one / value).is_file()), None)
+            place = next((one for one in above if beside_it(one, value).is_file()), None)
             if place is not None:
                 found[modality] = (column, place, {})
         several = next((one for row in some if _is_list(one := row.others.get(column), modalities)), None)
@@ -220,7 +242,7 @@ def _entries(
     for modality, (column, place, known) in places.items():
         value = others.pop(column, None)
         if known or isinstance(value, str):
-            media[modality] = known.get(str(value), place / str(value))
+            media[modality] = known.get(str(value), beside_it(place, str(value)))
     paths = [path for path in media.values() if isinstance(path, Path)]
     try:
         said = captions(others.pop(words, None) if words else None, blank)
@@ -230,6 +252,6 @@ def _entries(
         return [Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")]
     place = Path(os.path.normpath(paths[0].absolute()))  # meta/../images/1.png is images/1.png
     home = Path(os.path.normpath(folder.absolute()))
-    split = SPLITS.get(str(row.values.get("split", "")).lower()) or split_of(name)
+    split = SPLITS.get(str(row.values.get("split", "")).lower()) or split_of(name) or split_of(name.parent.name)
     key = place.relative_to(home).as_posix() if place.is_relative_to(home) else where
     return [Entry(key, media | ({"text": one} if one else {}), split, others) for one in said or [""]]
