@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.ops import commit, reveal, sample_codes
-from tokenmask.ops.reveal import STATISTICS, reveal_in_parts
+from tokenmask.ops.reveal import IS_WHOLE, STATISTICS, reveal_in_parts
 
 Arguments = dict[str, Tensor | int | float | None]
 
@@ -131,6 +131,7 @@ def test_wrong_input_is_one_sentence(wrong: Arguments, sentence: str) -> None:
         reveal(**{**make_case("cpu"), **two, **wrong})
 
 
+@pytest.mark.skipif(not IS_WHOLE, reason="reveal is of the CPU alone")
 def test_registration() -> None:
     case = make_case("cpu")
     rest = (0, 1.0, 0.0, 10, 0, None, None)
