@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.as_array import AsArray
-from tokenmask.medium import Timed, steps_between
+from tokenmask.medium import Timed, knowing_others, steps_between
 from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.audio.unread import no_sound
 from tokenmask.modalities.audio.writing import FORMATS, write_pieces
@@ -107,6 +107,7 @@ class AudioClip(Timed, AsArray):
         return AudioClip(self.samples[:, first:stop].clone(), self.sample_rate_hz)
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path, *, channels: Sequence[str | int] | None = None) -> Self:
         """Reads WAV, FLAC, Ogg Vorbis, Opus, MP3 and what else libsndfile knows, to the end; see :mod:`.reading`.
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.arguments import MOST, above_zero, is_a, path_of, tensor_of, whole
-from tokenmask.medium import Timed, steps_between
+from tokenmask.medium import Timed, knowing_others, steps_between
 from tokenmask.modalities.motion.joints import Skeleton, joint_positions
 from tokenmask.modalities.motion.rotations import slerp, to_matrix
 from tokenmask.modalities.motion.units import doubted
@@ -182,6 +182,7 @@ class MotionClip(Timed):
     # Files
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path, *, up: str | None = None, units_per_metre: float | None = None) -> MotionClip:
         """Reads .safetensors (what :meth:`save` wrote), .bvh (see :func:`load_bvh`) or .npy (joints or features of
         HumanML3D, see :mod:`.humanml`; not looked for in folders, where arrays may be anything).

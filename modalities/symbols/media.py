@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
 from tokenmask.files import BYTE_ORDER_MARK, no_text, text_of, why_unread, write_text_atomic
-from tokenmask.medium import Medium
+from tokenmask.medium import Medium, knowing_others
 from tokenmask.streams import TokenStream
 
 
@@ -43,6 +43,7 @@ class Symbols(Medium):
         return self.text
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads a UTF-8 file, or one of UTF-16 or UTF-32 that begins with a byte order mark; neither the mark nor the
         line end that closes it is one of the symbols.

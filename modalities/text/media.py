@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
 from tokenmask.files import BYTE_ORDER_MARK, no_text, text_of, why_unread, write_text_atomic
-from tokenmask.medium import Medium
+from tokenmask.medium import Medium, knowing_others
 from tokenmask.streams import TokenStream
 
 
@@ -47,6 +47,7 @@ class Text(Medium):
         return self.text
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads a UTF-8 file, or one of UTF-16 or UTF-32 that begins with a byte order mark; the mark is no part of the
         words, and no line end is changed.

@@ -20,7 +20,7 @@ from torch import Tensor
 from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
-from tokenmask.medium import Timed, steps_between
+from tokenmask.medium import Timed, knowing_others, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_FRAME_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.image.unread import pixels_announced, why_no_picture
@@ -122,6 +122,7 @@ class VideoClip(Timed, AsArray):
         return 0.5 if Path(path).suffix.lower() in MOVING and not moves(path) else 1.0
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads what :meth:`save` writes, through Pillow, and all other films (mp4, avi, mkv, webm), through decord.
 
