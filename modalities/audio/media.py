@@ -205,7 +205,8 @@ def _of_array(array: np.ndarray) -> Tensor:
     elif array.dtype.kind == "i" and array.dtype.itemsize <= 4:
         array = array.astype(np.float64) / float(1 << (8 * array.dtype.itemsize - 1))
     if array.dtype.kind == "f":
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # infinity, which is refused
+            array = array.astype(np.float32)
     if array.ndim == 1:
         array = array[None]
     if array.dtype.kind not in "biuf":

@@ -8,6 +8,7 @@ Source: Microsoft, Multimedia Programming Interface (1991), fact chunk; mmreg.h,
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _CODINGS = (0x02, 0x11, 0x31, 0x55)  # MS ADPCM, IMA ADPCM, GSM 6.10, MP3
@@ -59,14 +60,20 @@ class Blocks(NamedTuple):
         return decoded
 
 
-def blocks_of(data: mmap.mmap, start: int, stop: int) -> Blocks | None:
-    """The blocks of a WAV file between two places of a file; None where it has none, but samples."""
-    found: dict[bytes, tuple[int, int]] = {}
+def chunks(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of a WAV file between two places of a file: their names, and where each begins and ends."""
     place = start + 12
     while place + 8 <= stop:
         size = int.from_bytes(data[place + 4 : place + 8], "little")
-        found.setdefault(data[place : place + 4], (place + 8, min(place + 8 + size, stop)))
+        yield data[place : place + 4], place + 8, min(place + 8 + size, stop)
         place += 8 + size + size % 2
+
+
+def blocks_of(data: mmap.mmap, start: int, stop: int) -> Blocks | None:
+    """The blocks of a WAV file between two places of a file; None where it has none, but samples."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for name, begin, end in chunks(data, start, stop):
+        found.setdefault(name, (begin, end))
     if not found.keys() >= {b"fmt ", b"data"}:
         return None
     form, (first, last) = data[slice(*found[b"fmt "])], found[b"data"]

@@ -76,7 +76,8 @@ class EegRecording(Timed, AsArray):
 
     def __post_init__(self) -> None:
         if isinstance(self.samples, np.ndarray) and self.samples.dtype.kind in "biuf":
-            object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
+            with np.errstate(over="ignore"):  # infinity, which is refused
+                object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
         tensor_of("samples of an EegRecording", self.samples)
         shape = self.samples.shape
         if self.samples.dtype != torch.float32 or len(shape) != 2 or not self.samples.numel():
