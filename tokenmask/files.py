@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tokenmask.arguments import path_of
+from tokenmask.telling import tell
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -48,6 +49,22 @@ def text_of(data: bytes) -> str:
         UnicodeDecodeError: it is none of these, or UTF-16 without a mark.
     """
     return data.decode(coding_of(data))
+
+
+def tell_mark(where: str, text: str) -> bool:
+    """Tells of a byte order mark inside of a text, as files that were put together have it; whether there was one.
+
+    Args:
+        where: the text is, for the message.
+        text: without the mark at its beginning.
+    """
+    if BYTE_ORDER_MARK not in text:
+        return False
+    tell(
+        f"{where} holds a byte order mark (U+FEFF) at character {text.index(BYTE_ORDER_MARK) + 1}, as files that were "
+        "put together do; it is read as a character, take it out if it is none"
+    )
+    return True
 
 
 def no_tensors(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from tokenmask.arguments import above_zero
 from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf_header import microvolts as microvolts_in
+from tokenmask.modalities.eeg.gaps import gaps_in
 from tokenmask.modalities.riddles import ARRAYS, Unfit, in_our_words
 
 NEEDED = ("samples", "sample_rate_hz", "channels")
@@ -125,6 +126,8 @@ def read_arrays(file: Mapping[str, Any], notes: list[str], voltages: str | None 
         notes.append(doubt)
     if flat := without_a_wave(microvolts, names):
         notes.append(flat)
+    if gaps := gaps_in(microvolts, rate_hz):
+        notes.append(gaps)
     if others := [name for name in file if name not in (*NEEDED, SCALE, SESSION)]:
         notes.append(f"left out: the arrays {', '.join(others)}")
     return Arrays(microvolts, rate_hz, names)

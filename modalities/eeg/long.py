@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf import OpenEdf, open_edf
+from tokenmask.modalities.eeg.gaps import Gaps
 from tokenmask.modalities.eeg.offset import LOST_MICROVOLT, lost_seconds, without_baseline
 
 
@@ -33,10 +34,12 @@ class Rows:
         self.taken: list[Tensor] = []
         self.lost: list[Tensor] = []
         self.waves: list[Tensor] = []
+        self._gaps = Gaps(self.file.sample_rate_hz)
 
     def __iter__(self) -> Iterator[Tensor]:
         """float32 [time] of each channel, without a large offset."""
         for samples in self.file.rows():
+            self._gaps.see(samples)
             made, taken = without_baseline(samples[None], self.file.sample_rate_hz, in_place=True)
             self.taken.append(taken)
             self.lost.append(lost_seconds(made, self.file.sample_rate_hz))
@@ -49,6 +52,8 @@ class Rows:
         notes = self.file.told()
         if doubt := doubted(torch.cat(self.waves), names):
             notes.append(doubt)
+        if gaps := self._gaps.told():
+            notes.append(gaps)
         if bool(taken.any()):
             largest = int(taken.argmax())
             notes.append(

@@ -26,6 +26,7 @@ from tokenmask.modalities.eeg.arrays import SESSION, read_arrays, unpacked, with
 from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf_header import microvolts
 from tokenmask.modalities.eeg.edf_write import write_edf
+from tokenmask.modalities.eeg.gaps import gaps_in
 from tokenmask.modalities.eeg.long import Rows
 from tokenmask.modalities.eeg.names import electrode, find_channels
 from tokenmask.modalities.eeg.offset import without_baseline
@@ -180,6 +181,7 @@ class EegRecording(Timed, AsArray):
                 ) from error
             waves = typical_waves(recording.samples, recording.sample_rate_hz)
             told = [without_a_wave(recording.samples, recording.channels), doubted(waves, recording.channels)]
+            told.append(gaps_in(recording.samples, recording.sample_rate_hz))
             if any(told):
                 tell(f"{path}: {'; '.join(filter(None, told))}")
             return recording

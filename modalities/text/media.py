@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
 from tokenmask.as_array import NoArray
-from tokenmask.files import BYTE_ORDER_MARK, no_text, text_of, why_unread, write_text_atomic
+from tokenmask.files import BYTE_ORDER_MARK, no_text, tell_mark, text_of, why_unread, write_text_atomic
 from tokenmask.medium import Medium, knowing_others
 from tokenmask.streams import TokenStream
 
@@ -52,19 +52,21 @@ class Text(Medium, NoArray):
     @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads a UTF-8 file, or one of UTF-16 or UTF-32 that begins with a byte order mark; the mark is no part of the
-        words, and no line end is changed.
+        words, one further inside is and is told, and no line end is changed.
 
         Raises:
             ValueError: no such file, or none of these.
         """
         try:
-            return cls(text_of(path_of("path of a text", path).read_bytes()))
+            text = text_of(path_of("path of a text", path).read_bytes())
         except UnicodeDecodeError as error:
             raise ValueError(no_text(path, error)) from error
         except OSError as error:
             raise ValueError(
                 f"a text is read from a file, but {path} cannot be read ({why_unread(error, path)}); check the path"
             ) from error
+        tell_mark(str(path), text)
+        return cls(text)
 
     def save(self, path: str | Path) -> None:
         """Writes the text as UTF-8, atomically; a text that itself begins with U+FEFF gets a mark before it."""

@@ -9,14 +9,15 @@ import contextlib
 import datetime
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from tokenmask.cli.missing import Bare, Missing, marked
 from tokenmask.cli.objects import Watching
 from tokenmask.cli.quoted import quoted_rows
 from tokenmask.cli.rows_again import Line, elements, placed
-from tokenmask.files import check_fetched, coding_of, no_text, no_text_in, why_unread
+from tokenmask.files import check_fetched, coding_of, no_text, no_text_in, tell_mark, why_unread
 from tokenmask.telling import tell
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # and .txt, a list of paths, where it cannot be text itself
@@ -43,6 +44,8 @@ class Row(NamedTuple):
         place: of the row in its file, for :func:`tokenmask.cli.packed.content`: its number in a table of Parquet, the
             byte at which it begins in text; -1 where it cannot be found again.
         taken: stream name -> column.
+        missing: columns of .csv and .tsv whose cells are nan, NULL and the like without quotes, see
+            :mod:`tokenmask.cli.missing`.
     """
 
     number: int
@@ -54,10 +57,16 @@ class Row(NamedTuple):
     part: str = ""
     place: int = -1
     taken: Mapping[str, str] = {}
+    missing: frozenset[str] = frozenset()
 
 
 def rows(
-    path: Path, streams: Collection[str], columns: Mapping[str, str] | None = None, *, as_csv: bool = False
+    path: Path,
+    streams: Collection[str],
+    columns: Mapping[str, str] | None = None,
+    *,
+    as_csv: bool = False,
+    words: Collection[str] = (),
 ) -> Iterator[Row]:
     """The rows of a manifest that hold anything.
 
@@ -68,6 +77,7 @@ def rows(
         columns: stream name -> name of its column, for those that are called otherwise. A row without that column
             gives the stream under its own name; in a row with both, the one of its own name is one of the others.
         as_csv: a ``.txt`` file is a table too.
+        words: of the streams, those that take words: nan and the like without quotes is none, which is told.
 
     Yields:
         rows without missing values. Numbers that JSON does not have (NaN, infinity) become None, dates become words.
@@ -83,24 +93,30 @@ def rows(
     todo = "name columns with --map STREAM=COLUMN" if columns is not None else "name columns as streams, and fill them"
     columns = dict(columns or {})
     names = {name: name for name in ("key", "split", *streams) if name not in columns.values()} | columns
+    gone = Missing(path)
     for number, where, row, place in found:
         if isinstance(row, ValueError):
             yield Row(number, where, {}, {}, problem=str(row))
             continue
-        cells = {column: value for column, value in row.items() if value is not None}
+        missing = frozenset(column for column, value in row.items() if isinstance(value, Bare))
+        cells = {column: str(one) if column in missing else one for column, one in row.items() if one is not None}
         taken = {name: column for name, column in names.items() if column in cells}
         mapped = set(taken.values())
         taken |= {name: name for name in streams if name not in taken and name in cells and name not in mapped}
         taken |= _alike([name for name in streams if name not in taken], [one for one in cells if one not in mapped])
         values = {name: _cell(cells[column]) for name, column in taken.items()}
-        values = {name: value for name, value in values.items() if value is not None}
+        none = gone.without([taken[name] for name in words if name in taken], cells, missing, number)
+        values = {name: value for name, value in values.items() if value is not None and taken[name] not in none}
         others = {column: as_json(value) for column, value in cells.items() if column not in taken.values()}
         problem = (
             ""
             if any(name in values for name in streams)
-            else (f"{where} must have one of {', '.join(streams)}, got {str(list(cells))[:60]}; {todo}")
+            else f"{where} must have words, got {cells[min(none)]}, which is taken as missing; write it in quotes"
+            if none
+            else f"{where} must have one of {', '.join(streams)}, got {str(list(cells))[:60]}; {todo}"
         )
-        yield Row(number, where, values, others, cells, problem, place=place, taken=taken)
+        yield Row(number, where, values, others, cells, problem, place=place, taken=taken, missing=missing)
+    gone.tell()
 
 
 def _alike(streams: Collection[str], columns: Collection[str]) -> dict[str, str]:
@@ -145,7 +161,15 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _lines(path: Path, odd: bool = False) -> Iterator[Line]:
     with _opened(path, "\n", odd) as (file, begin):
-        yield from placed(file, begin)
+        yield from placed(_unmarked(path, file), begin)
+
+
+def _unmarked(path: Path, lines: Iterable[str], before: int = 0) -> Iterator[str]:
+    """The lines; the first that holds a byte order mark is told."""
+    told = False
+    for number, line in enumerate(lines, 1 + before):
+        told = told or tell_mark(f"line {number} of {path}", line)
+        yield line
 
 
 @contextlib.contextmanager
@@ -252,15 +276,22 @@ def _csv(path: Path) -> Iterator[Found]:
         before = 1 if said else 0
         if said:
             file.readline()
-        read = quoted_rows(path, file, separator, before, blanks=blanks)
+        read = quoted_rows(path, _unmarked(path, file, before), separator, before, blanks=blanks)
         yield from _table(path, ((number, cells, -1) for number, cells in read))
 
 
 def _tsv(path: Path) -> Iterator[Found]:
-    found = _lines(path, True)
-    yield from _table(
-        path, ((one.number, [_unquoted(cell) for cell in one.text.split("\t")], one.place) for one in found)
-    )
+    """Separated by tabs; blanks behind them as in :func:`_csv`."""
+    yield from _table(path, _tabbed(path))
+
+
+def _tabbed(path: Path) -> Iterator[tuple[int, list[str], int]]:
+    blanks: bool | None = None
+    for number, text, place in _lines(path, True):
+        first, *others = text.split("\t")
+        blanks = all(one[:1] == " " for one in others) if blanks is None else blanks
+        cells = [first, *(one.lstrip(" ") for one in others)] if blanks else [first, *others]
+        yield number, marked([_unquoted(cell) for cell in cells], cells), place
 
 
 def _unquoted(cell: str) -> str:
@@ -318,7 +349,7 @@ def _without_formulas(
         if not isinstance(cells, ValueError) and any(map(_FORMULA.fullmatch, cells)):
             if not told:
                 tell(f'{path}: cells like ="x" are formulas for spreadsheets and are read as x')
-            told, cells = True, [_FORMULA.sub(r"\1", cell) for cell in cells]
+            told, cells = True, [one[1] if (one := _FORMULA.fullmatch(cell)) else cell for cell in cells]
         yield number, cells, place
 
 

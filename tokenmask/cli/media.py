@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from tokenmask.cli.folders import leads_nowhere, not_looked_at, visible_files
+from tokenmask.cli.nearly import nearly
 from tokenmask.cli.spool import Spool
 from tokenmask.medium import RECORD_MARK, load_media, records_of, said
 from tokenmask.progress import progress_bar
@@ -64,6 +65,8 @@ class Loader:
                 f"{self.value} must lead to a file, but is a link to {self.value.readlink()}, "
                 "which is not there; fetch it"
             )
+        if not self.value.exists() and (why := nearly(self.value)):
+            raise ValueError(why)
         if self.record:
             return _records(self.kind, self.value, self.value.stat().st_mtime_ns)[self.record]()
         media = checked_words(load_media(self.kind, self.value, **dict(self.options)), str(self.value))

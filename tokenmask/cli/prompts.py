@@ -55,7 +55,8 @@ def prompts(path: Path, run: Run, stream: str, given: Mapping[str, Any], reading
     if path.suffix.lower() in manifests.SUFFIXES:
         where = []
         unused: dict[str, None] = {}
-        for number, row in enumerate(manifests.rows(path, run.tokenizers)):
+        words = [name for name, one in run.tokenizers.items() if said(one.media, "words")]
+        for number, row in enumerate(manifests.rows(path, run.tokenizers, words=words)):
             where.append(row.where)
             columns = () if row.problem else row.columns
             unused |= dict.fromkeys(one for one in columns if one not in row.taken.values() or one in ("key", "split"))

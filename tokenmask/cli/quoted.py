@@ -9,6 +9,8 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tokenmask.cli.missing import marked
+
 _BLANK = '""'
 LONGEST = 1 << 22  # characters of a cell, more than a long novel has; csv takes 131072 unless it is told otherwise
 
@@ -21,7 +23,8 @@ def quoted_rows(
 
     A quoted cell may go over several lines. Where it does not end as it should, as after a quote that nothing closes,
     the lines up to there are of one row that fails: they are not read anew, for what would be a row in them may be
-    words of a cell. Reading goes on behind.
+    words of a cell. Reading goes on behind. Cells like nan tell whether they are quoted
+    (:func:`tokenmask.cli.missing.marked`).
 
     Args:
         path: of the table, for messages.
@@ -51,7 +54,7 @@ def quoted_rows(
         except csv.Error as error:
             yield _problem(path, error, held, separator, before + reader.line_num - len(held) + 1)
         else:
-            yield before + reader.line_num, cells
+            yield before + reader.line_num, marked(cells, held)
 
 
 def _problem(path: Path, error: csv.Error, lines: list[str], separator: str, first: int) -> tuple[int, ValueError]:

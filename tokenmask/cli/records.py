@@ -45,7 +45,8 @@ def manifest_items(path: Path, modalities: Mapping[str, str], columns: Mapping[s
     """
     found = Items()
     first, blank = "", list[Any]()
-    for row in manifests.rows(path, modalities, columns):
+    words = [name for name, modality in modalities.items() if is_words(modality)]
+    for row in manifests.rows(path, modalities, columns, words=words):
         seen.update(row.columns)
         try:
             for one in _each_caption(row, modalities, blank):

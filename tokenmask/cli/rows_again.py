@@ -6,7 +6,7 @@ Arrow: .jsonl or .json --**objects**--> objects and places --**cell_at**--> a va
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -31,12 +31,12 @@ class Line(NamedTuple):
     place: int
 
 
-def placed(file: TextIO, begin: bytes) -> Iterator[Line]:
+def placed(file: Iterable[str], begin: bytes) -> Iterator[Line]:
     """The lines of an open file, whose line ends are kept; only line feeds end a line, or, in a file without any,
     carriage returns.
 
     Args:
-        file: opened with ``newline="\\n"``.
+        file: its lines, opened with ``newline="\\n"``.
         begin: its first four bytes.
     """
     plain = coding_of(begin) == "utf-8-sig"

@@ -18,14 +18,15 @@ from tokenmask.cli.layouts.named import named
 from tokenmask.cli.layouts.pictures import class_folders, coco
 from tokenmask.cli.layouts.saved import saved_datasets
 from tokenmask.cli.layouts.shards import shard, shards
-from tokenmask.cli.layouts.speech import kaldi, librispeech, ljspeech, vctk
+from tokenmask.cli.layouts.speech import kaldi, librispeech, libritts, ljspeech, vctk
 from tokenmask.cli.layouts.tables import tables
+from tokenmask.telling import tell
 
 __all__ = ["Entry", "Layout", "find", "shard"]
 
 Finder = Callable[[Path, list[Path], Collection[str], Mapping[str, str]], Layout | None]
 FINDERS: tuple[Finder, ...] = (
-    *(saved_datasets, shards, kaldi, ljspeech, named, coco, flickr, librispeech, vctk, bids, humanml3d),
+    *(saved_datasets, shards, kaldi, ljspeech, named, coco, flickr, librispeech, libritts, vctk, bids, humanml3d),
     *(tables, class_folders),  # which take what others leave
 )
 
@@ -44,6 +45,10 @@ def find(folder: Path, modalities: Collection[str], columns: Mapping[str, str] |
     files = visible_files(folder)
     for finder in FINDERS:
         layout = finder(folder, files, modalities, columns or {})
-        if layout is not None and any(entry.media for entry in layout.entries):
+        if layout is None:
+            continue
+        if any(entry.media for entry in layout.entries):
             return layout
+        if problem := next((entry.problem for entry in layout.entries if entry.problem), ""):
+            tell(f"{folder} is not read as {layout.name}: {problem}")
     return None

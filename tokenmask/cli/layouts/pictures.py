@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from tokenmask.cli.folders import CAPTIONS
 from tokenmask.cli.layouts.entry import SPLITS, Entry, Layout, captions, modality_of, split_of
@@ -28,18 +29,18 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
             held = decoder.decode(text_of((folder / name).read_bytes()))
             if decoder.double:
                 notes.append(f"{name} says {', '.join(decoder.double[:3])} again in an object; the last counts")
-            named = {one["id"]: one["file_name"] for one in held["images"]}
+            named = {_id(one["id"]): one["file_name"] for one in held["images"]}
             if again := len(held["images"]) - len(named):
                 notes.append(f"{name} lists {again} picture{'s' * (again > 1)} again under an id; the last counts")
             told = held["annotations"]
             for number, one in enumerate(told, 1):
-                if one.get("image_id") not in named or "caption" not in one:
+                if (image := _id(one.get("image_id"))) not in named or "caption" not in one:
                     problem = (
                         f"annotation {number} of {folder / name} must have a caption and the image_id of a picture"
                     )
                     entries.append(Entry(f"{part}/annotation {number}", {}, problem=f"{problem}, got {str(one)[:80]}"))
                     continue
-                path = pictures.get((part, named[one["image_id"]]), folder / part / named[one["image_id"]])
+                path = pictures.get((part, named[image]), folder / part / named[image])
                 key = f"{part}/{one.get('id', f'annotation {number}')}"
                 try:
                     said = captions(one["caption"])
@@ -54,12 +55,17 @@ def coco(folder: Path, files: list[Path], modalities: Collection[str], _: Mappin
                 f"{folder / name} must be captions as COCO writes them, but is not ({error!r}); "
                 "fetch it again, or take it out of the folder"
             ) from error
-        silent = len(named.keys() - {one.get("image_id") for one in told})
+        silent = len(named.keys() - {_id(one.get("image_id")) for one in told})
         if silent:
             notes.append(f"left out: {silent} picture{'s' if silent > 1 else ''} of {name} without a caption")
     if blank:
         notes.append(f"left out: {blank} caption{'s' if blank > 1 else ''} that hold{'' if blank > 1 else 's'} nothing")
     return Layout("COCO (captions_*.json)", entries, [folder / name for name in lists], (), notes)
+
+
+def _id(value: Any) -> str:
+    """An id, which some write as a number and some as its digits in quotes, in one file too."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def class_folders(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:

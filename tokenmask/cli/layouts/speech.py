@@ -1,6 +1,6 @@
-"""Speech with words, as LJSpeech, Kaldi, LibriSpeech and VCTK lay it out.
+"""Speech with words, as LJSpeech, Kaldi, LibriSpeech, LibriTTS and VCTK lay it out.
 
-Arrow: folder --**ljspeech**, **kaldi**, **librispeech**, **vctk**--> entries. Does not know: other layouts.
+Arrow: folder --**ljspeech**, **kaldi**, **librispeech**, **libritts**, **vctk**--> entries. Does not know: others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tokenmask.cli import manifests
 from tokenmask.cli.layouts.entry import Entry, Layout, modality_of, split_of
+
+_NORMALIZED = ".normalized.txt"
 
 
 def ljspeech(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
@@ -101,6 +103,25 @@ def librispeech(folder: Path, files: list[Path], modalities: Collection[str], _:
             sound = sounds.get(name.parent / key, name.parent / f"{key}.flac")
             entries.append(_spoken((name.parent / key).as_posix(), folder / sound, words, split_of(name)))
     return Layout("LibriSpeech (.trans.txt beside sounds)", entries, [folder / name for name in lists])
+
+
+def libritts(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:
+    """x.normalized.txt, which has the words, and x.original.txt beside x.wav, as in LibriTTS."""
+    words = {
+        name.with_name(name.name.removesuffix(_NORMALIZED)): name for name in files if name.name.endswith(_NORMALIZED)
+    }
+    sounds = {name.with_suffix(""): name for name in files if modality_of(name.name, ["audio"])}
+    if not words.keys() & sounds.keys() or "audio" not in modalities:
+        return None
+    entries = [
+        _spoken(bare.as_posix(), folder / sound, folder / words[bare] if bare in words else "", split_of(sound))
+        for bare, sound in sounds.items()
+    ]
+    silent = [name for bare, name in words.items() if bare not in sounds]
+    notes = ["words are those of .normalized.txt, not of .original.txt"]
+    if silent:
+        notes.append(f"left out: {len(silent)} texts without a sound ({silent[0]}{', ...' * (len(silent) > 1)})")
+    return Layout("LibriTTS (.normalized.txt beside sounds)", entries, [], (), notes)
 
 
 def vctk(folder: Path, files: list[Path], modalities: Collection[str], _: Mapping[str, str]) -> Layout | None:

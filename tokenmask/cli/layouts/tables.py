@@ -25,11 +25,14 @@ from tokenmask.cli.layouts.entry import (
     told,
 )
 from tokenmask.cli.layouts.entry import beside as beside_it
+from tokenmask.cli.missing import Missing
+from tokenmask.cli.nearly import nearly
 from tokenmask.cli.packed import Part
 from tokenmask.cli.spool import Spool
 from tokenmask.telling import tell
 
 _KINDS = (".csv", ".tsv", ".jsonl")
+_NUMBERED = re.compile(r"([a-z_]+?)_?(\d+)")
 _OF_FILM = re.compile(r"Y(.+)_\d+(?:\.\d+)?")
 Place = tuple[str, Path, Mapping[str, Path]]  # a column, the folder of its files, and files by values that are no names
 _BESIDE = ("", "clips", "audio", "audios", "wavs", "images", "files")  # folders in which tables have their files
@@ -80,17 +83,21 @@ def tables(folder: Path, files: list[Path], modalities: Collection[str], columns
             nothing.append((name, wrong))
         if places:
             held = {column for row in rows for column in row.others}
-            words = columns.get("text") or _words_in(held)
-            words = words if "text" in modalities else None
-            taken |= {modality: column for modality, (column, *_) in places.items()} | (
-                {"text": words} if words else {}
+            words = [columns["text"]] if "text" in columns else _words_in(held)
+            words = words if "text" in modalities else []
+            taken |= {modality: column for modality, (column, *_) in places.items()}
+            taken |= {"text": ", ".join(words)} if words else {}
+            gone = Missing(folder / name)
+            found[name] = Spool(
+                entry for row in rows for entry in _entries(folder, name, row, places, words, blank, gone)
             )
-            found[name] = Spool(entry for row in rows for entry in _entries(folder, name, row, places, words, blank))
+            gone.tell()
     if not found:
         for name, wrong in nothing:
+            near = next((why for one in _BESIDE if (why := nearly((folder / name).parent / one / wrong))), "")
             tell(
-                f"{folder / name} is not read, for no file that it names is there (its first is {wrong[:60]!r}); write "
-                "their paths below the table, with / between folders"
+                f"{folder / name} is not read, for no file that it names is there (its first is {wrong[:60]!r}); "
+                + (near or "write their paths below the table, with / between folders")
             )
         return None
     if any(split_of(name) for name in found):  # beside those of splits lie tables of all, and of what was thrown out
@@ -112,10 +119,16 @@ def _headless(path: Path, rows: Sequence[manifests.Row], modalities: Collection[
     return next((one for one in there if any((path.parent / place / one).is_file() for place in _BESIDE)), "")
 
 
-def _words_in(columns: Collection[str]) -> str | None:
-    """The column of words, the likeliest one, without regard to case and blanks around it."""
+def _words_in(columns: Collection[str]) -> list[str]:
+    """The column of words, the likeliest one, without regard to case and blanks around it; where there is none, those
+    of several captions, caption_1 and so on, as Clotho has them."""
     alike = {column.strip().lower(): column for column in columns}
-    return next((alike[one] for one in WORDS if one in alike), None)
+    if single := next((alike[one] for one in WORDS if one in alike), ""):
+        return [single]
+    parts = {one: match for one in sorted(alike) if (match := _NUMBERED.fullmatch(one)) and match[1] in WORDS}
+    first = min((match[1] for match in parts.values()), key=WORDS.index, default="")
+    numbers = {int(match[2]): alike[one] for one, match in parts.items() if match[1] == first}
+    return [numbers[number] for number in sorted(numbers)]
 
 
 def _names_nothing(rows: Sequence[manifests.Row], modalities: Collection[str]) -> str:
@@ -170,8 +183,9 @@ def _by_stem(
     modalities: Collection[str],
     columns: Mapping[str, str],
 ) -> dict[str, Place]:
-    """The same, where the values of one column are names of files without their endings, of half of the rows or more,
-    and of more rows than those of any other: sounds and films that were not to be had are missing in many copies.
+    """The same, where the values of one column are names of files, without their endings or, as UrbanSound8K has a
+    folder a fold, with them, of half of the rows or more, and of more rows than those of any other: sounds and films
+    that were not to be had are missing in many copies.
 
     A file Yxyz_0.wav is that of xyz too, as AudioCaps calls what it took from a place in time of a film.
     """
@@ -182,6 +196,7 @@ def _by_stem(
         for name in files:
             if modality_of(name.name, [modality]):
                 stems.setdefault(name.stem, []).append(folder / name)
+                stems.setdefault(name.name, []).append(folder / name)
                 if film := _OF_FILM.fullmatch(name.stem):
                     stems.setdefault(film[1], []).append(folder / name)
         known = {stem: paths[0] for stem, paths in stems.items() if len(paths) == 1}
@@ -232,9 +247,15 @@ def _is_list(value: object, modalities: Collection[str]) -> TypeGuard[list[str]]
 
 
 def _entries(
-    folder: Path, name: Path, row: manifests.Row, places: Mapping[str, Place], words: str | None, blank: list[Any]
+    folder: Path,
+    name: Path,
+    row: manifests.Row,
+    places: Mapping[str, Place],
+    words: Sequence[str],
+    blank: list[Any],
+    gone: Missing,
 ) -> list[Entry]:
-    """The records of a row: one, or one for each of a list of captions."""
+    """The records of a row: one, or one for each of several captions."""
     where, others = f"{name}:{row.number}", dict(row.others)
     if not row.columns:
         return [Entry(where, {}, problem=row.problem)]
@@ -244,10 +265,15 @@ def _entries(
         if known or isinstance(value, str):
             media[modality] = known.get(str(value), beside_it(place, str(value)))
     paths = [path for path in media.values() if isinstance(path, Path)]
-    try:
-        said = captions(others.pop(words, None) if words else None, blank)
-    except ValueError as error:
-        return [Entry(where, {}, problem=f"line {row.number} of {folder / name}, {words!r}: {error}; mend the line")]
+    none = gone.without(words, others, row.missing, row.number)
+    said: list[str] = []
+    for column in words:
+        value = others.pop(column, None)
+        try:
+            said += captions(None if column in none else value, blank)
+        except ValueError as error:
+            problem = f"line {row.number} of {folder / name}, {column!r}: {error}; mend the line"
+            return [Entry(where, {}, problem=problem)]
     if not paths:
         return [Entry(where, {}, problem=f"line {row.number} of {folder / name} must name a file, but does not")]
     place = Path(os.path.normpath(paths[0].absolute()))  # meta/../images/1.png is images/1.png
