@@ -117,7 +117,7 @@ def test_files_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
         AudioClip.load(tmp_path / "a.wav")
     for content in (b"", b"no sound", b"RIFF\0\0\0\0WAVEfmt "):
         (tmp_path / "a.wav").write_bytes(content)
-        with pytest.raises(ValueError, match="must be a whole audio file") as caught:
+        with pytest.raises(ValueError, match=r"must be a whole audio file|it has no bytes") as caught:
             AudioClip.load(tmp_path / "a.wav")
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"must end in \.wav, \.flac or \.ogg, got 'a\.txt'"):

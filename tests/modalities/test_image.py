@@ -71,7 +71,7 @@ def test_unreadable_files_are_one_sentence(
     whole = path.read_bytes()
     for size in (0, 10, 40, len(whole) // 2, len(whole) - 30):
         path.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="must be a whole image file") as caught:
+        with pytest.raises(ValueError, match=r"must be a whole image file|it has no bytes") as caught:
             Image.load(path)
         assert "\n" not in str(caught.value)
     path.write_text("no picture")

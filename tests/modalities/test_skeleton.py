@@ -231,7 +231,7 @@ def test_looking_straight_along_the_middle_axis(tmp_path: Path) -> None:
         (lambda text: text.replace("OFFSET 0 10 0", "OFFSET 0 10"), "must be three finite numbers"),
         (lambda text: text.replace("OFFSET 0 10 0", "COLOUR 1"), "'COLOUR' is not of the format"),
         (lambda text: text.replace(".008333", "0"), "frame time must be positive"),
-        (lambda text: "", "must be a whole BVH file"),
+        (lambda text: "", "is nothing, it has no bytes"),
     ],
 )
 def test_damaged_bvh_is_one_sentence(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
