@@ -22,7 +22,7 @@ _STDERR = 2
 _OF_DECODERS = (
     re.compile(  # "[h264 @ 0x55] no frame!", "[src/libmpg123/a.c:18] error: no", of decord "[07:22:08] /x.cc:8: no"
         rb"\[[^\]\n]* @ 0x[0-9a-f]+\] |\[[^\]\n]*libmpg123/[^\]\n]*\] (?:error|warning|debug2?): |"
-        rb"\[\d\d:\d\d:\d\d\] \S+\.(?:cc|h):\d+: |(?=Truncating packet of size )|(?=Note: (?:Illegal|Hit end))|"
+        rb"\[\d\d:\d\d:\d\d\] \S+\.(?:cc|h):\d+: |(?=Truncating packet of size )|(?=Note: (?:Illegal|Hit end|Trying))|"
         rb"tempfile\.tif: |Warning: (?=Xing stream size|Encountered more data)|"
         rb"(?=(?:TIFF|ZIP|LZW|LZMA|ZSTD|Fax[34]|PackBits|O?JPEG|Pixar|WebP)\w*: )"  # of libtiff
     )

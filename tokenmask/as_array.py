@@ -1,4 +1,4 @@
-"""Objects that other libraries take for the array that one of their fields is.
+"""Objects that other libraries take for the array that one of their fields is, and such as are none.
 
 Arrow: object --``numpy.asarray``, ``torch.as_tensor``, whatever reads DLPack--> array. Does not know: what it holds.
 """
@@ -33,3 +33,22 @@ class AsArray:
     def _tensor(self) -> Tensor:
         held: Tensor = getattr(self, self.array_field)
         return held.cpu()
+
+
+class NoArray:
+    """Base of what is no array: ``numpy.asarray`` would make one object of it without a word."""
+
+    array_instead: ClassVar[str]
+    """What is to be taken, for the sentence."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """An object among objects, where those are asked for.
+
+        Raises:
+            TypeError: any other array is.
+        """
+        if np.dtype(dtype).kind != "O":
+            raise TypeError(f"an array cannot be made of {type(self).__name__}; take {self.array_instead}")
+        held = np.empty((), object)
+        held[()] = self
+        return held

@@ -171,11 +171,11 @@ _BOXED = (".mp4", ".m4v", ".mov", ".avif")  # endings of files that are of boxes
 
 
 def check_fetched(path: str | Path) -> None:
-    """ValueError for a file that only points to its content, as a clone without Git LFS has them: words, too, would be
-    read from it."""
+    """:class:`Disguised` for a file that only points to its content, as a clone without Git LFS has them: words, too,
+    would be read from it."""
     path = Path(path)
     if path.is_file() and path.stat().st_size < 1024 and _begin_of(path).startswith(_POINTER):
-        raise ValueError(f"{path} must hold its content, but is a pointer of Git LFS; fetch it with `git lfs pull`")
+        raise Disguised(f"{path} must hold its content, but is a pointer of Git LFS; fetch it with `git lfs pull`")
 
 
 def in_disguise(path: str | Path) -> str:
@@ -196,6 +196,34 @@ def in_disguise(path: str | Path) -> str:
             return f"{name}, as servers answer in place of a file; fetch it again"
     other = "" if suffix in _BOXED else f"MPEG-4, a film or sound; {_FFMPEG}"
     return _BOXES.get(begin[8:12], other) if begin[4:8] == b"ftyp" else ""
+
+
+class Disguised(ValueError):
+    """A file is something else than its ending says, or holds nothing of it."""
+
+
+@contextlib.contextmanager
+def by_its_content(path: Any, words: bool = False) -> Iterator[None]:
+    """While a file is read inside: a ValueError becomes the sentence on what the file is, where its first bytes tell.
+
+    Args:
+        path: of the file; anything else is for the reader to refuse.
+        words: whether any text is what is meant, so that a page of HTML is none of another kind.
+
+    Raises:
+        Disguised: the file is a pointer of Git LFS, or something else than its ending says.
+    """
+    is_file = isinstance(path, str | os.PathLike) and Path(path).is_file()
+    if is_file:
+        check_fetched(path)
+    try:
+        yield
+    except Disguised:
+        raise
+    except ValueError as error:
+        if is_file and not words and (other := in_disguise(path)):
+            raise Disguised(f"{path} must be what its ending says, but is {other}") from error
+        raise
 
 
 def _begin_of(path: Path) -> bytes:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from tokenmask.arguments import moment
-from tokenmask.files import check_fetched, in_disguise
+from tokenmask.files import by_its_content, check_fetched
 
+Load = TypeVar("Load", bound=Callable[..., Any])
 RECORD_MARK = "#"  # FILE#RECORD names one of many records of a file
 
 
@@ -99,6 +100,18 @@ class Medium(ABC):
         return 1.0
 
 
+def knowing_others(load: Load) -> Load:
+    """Decorates :meth:`Medium.load`, below ``@classmethod``: files that are something else than their ending says are
+    called by their name, see :func:`tokenmask.files.by_its_content`."""
+
+    @wraps(load)
+    def read(cls: type, path: Any, *others: Any, **options: Any) -> Any:
+        with by_its_content(path, said(cls, "words")):
+            return load(cls, path, *others, **options)
+
+    return cast(Load, read)
+
+
 class Timed(Medium):
     """Media with a clock: regions of them are (start, end) in seconds."""
 
@@ -177,13 +190,8 @@ def load_media(kind: Any, path: str | Path, **options: Any) -> Any:
     file, name = file_and_record(path)
     check_fetched(file)
     if name is None:
-        try:
+        with by_its_content(path, said(kind, "words")):
             return kind.load(path, **options)
-        except ValueError as error:
-            is_file = Path(path).is_file() and not said(kind, "words")
-            if is_file and (other := in_disguise(path)):
-                raise ValueError(f"{path} must be what its ending says, but is {other}") from error
-            raise
     records = records_of(kind, file)
     if name not in records or not name:
         held = ", ".join(list(records)[:8]) or "none"

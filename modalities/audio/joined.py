@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tokenmask.modalities.audio.mpeg import mp3_streams, past_tags
+from tokenmask.modalities.audio.padded import Blocks, blocks_of
 from tokenmask.modalities.audio.view import View, let_go, search
 from tokenmask.modalities.riddles import Unfit
 
@@ -39,11 +40,13 @@ class Stream(NamedTuple):
         source: a path, or what would be in the file.
         kind: its first four bytes, or b"mp3".
         announced: MP3 frames that its header counts, and those that it has; (0, 0) where that is not known.
+        blocks: of a WAV file in a coding of whole blocks.
     """
 
     source: str | Path | View
     kind: bytes
     announced: tuple[int, int] = (0, 0)
+    blocks: Blocks | None = None
 
 
 def streams(path: str | Path, notes: list[str]) -> list[Stream]:
@@ -101,13 +104,29 @@ def _known(path: str | Path, data: mmap.mmap, kind: bytes, notes: list[str]) -> 
     order: Literal["little", "big"] = "little" if kind == b"RIFF" else "big"
     for start, stop in parts:
         patch = _sound_chunk(data, start, stop, kind, notes)
+        blocks = blocks_of(data, start, stop) if kind == b"RIFF" and not patch else None
+        if blocks is not None and blocks.is_mp3 and (inner := _mp3_in_wav(path, data, blocks, notes)):
+            result.append(inner)
+            continue
         if len(parts) == 1 and not patch:
-            result.append(Stream(path, kind))
+            result.append(Stream(path, kind, blocks=blocks))
             continue
         sizes = {4: stop - start - 8} | ({patch[0] - start: patch[1]} if patch else {})
         patches = {place: size.to_bytes(4, order) for place, size in sizes.items()} if patch else {}
-        result.append(Stream(View(path, [(start, stop)], patches), kind))
+        result.append(Stream(View(path, [(start, stop)], patches), kind, blocks=blocks))
     return result
+
+
+def _mp3_in_wav(path: str | Path, data: mmap.mmap, blocks: Blocks, notes: list[str]) -> Stream | None:
+    """The MP3 frames of a WAV file as a file of their own, with a count of them: without one the decoder guesses how
+    many there are from the first, and stops there. None if they are not one stream."""
+    found = mp3_streams(data[blocks.place : blocks.stop], notes)
+    if len(found) != 1:
+        return None
+    shifted = [
+        part if isinstance(part, bytes) else (part[0] + blocks.place, part[1] + blocks.place) for part in found[0].parts
+    ]
+    return Stream(View(path, shifted), b"mp3", (found[0].announced or 0, found[0].held), blocks)
 
 
 def _caf(path: str | Path, data: mmap.mmap, start: int, stop: int, notes: list[str]) -> Stream:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.as_array import AsArray
-from tokenmask.medium import Timed, steps_between
+from tokenmask.medium import Timed, knowing_others, steps_between
 from tokenmask.modalities.audio.reading import read
 from tokenmask.modalities.audio.unread import no_sound
 from tokenmask.modalities.audio.writing import FORMATS, write_pieces
@@ -107,6 +107,7 @@ class AudioClip(Timed, AsArray):
         return AudioClip(self.samples[:, first:stop].clone(), self.sample_rate_hz)
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path, *, channels: Sequence[str | int] | None = None) -> Self:
         """Reads WAV, FLAC, Ogg Vorbis, Opus, MP3 and what else libsndfile knows, to the end; see :mod:`.reading`.
 
@@ -204,7 +205,8 @@ def _of_array(array: np.ndarray) -> Tensor:
     elif array.dtype.kind == "i" and array.dtype.itemsize <= 4:
         array = array.astype(np.float64) / float(1 << (8 * array.dtype.itemsize - 1))
     if array.dtype.kind == "f":
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # infinity, which is refused
+            array = array.astype(np.float32)
     if array.ndim == 1:
         array = array[None]
     if array.dtype.kind not in "biuf":

@@ -118,7 +118,11 @@ def header(stream: Stream, notes: list[str]) -> Header:
     with soundfile.SoundFile(_again(stream.source)) as file:
         frames = int(file.frames)
         forward = stream.kind == b"fLaC" or frames >= UNKNOWN or not file.seekable()
-        return Header(frames, int(file.channels), int(file.samplerate), forward)
+        found = Header(frames, int(file.channels), int(file.samplerate), forward)
+    if stream.blocks is None:
+        return found
+    meant = stream.blocks.meant(frames, found.rate, notes)
+    return found if meant == frames else found._replace(frames=meant, forward=False)
 
 
 def blocks(stream: Stream, held: Header, size: int = BLOCK) -> Iterator[Any]:

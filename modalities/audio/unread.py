@@ -7,9 +7,11 @@ Source: Microsoft, mmreg.h, and RFC 2361 (WAV); Sun's audio.h (AU); RFC 5334 (Og
 
 from __future__ import annotations
 
+import mmap
 import shlex
 from pathlib import Path
 
+from tokenmask.modalities.audio.padded import chunks
 from tokenmask.modalities.riddles import in_our_words
 
 _WAV = {
@@ -21,6 +23,7 @@ _WAV = {
     **{0x6750: "Vorbis", 0x6751: "Vorbis", 0x7A21: "AMR", 0xA109: "Speex", 0xF1AC: "FLAC"},
 }
 _WAV_READ = (0x0000, 0x0001, 0x0002, 0x0003, 0x0006, 0x0007, 0x0011, 0x0031, 0x0038, 0x0040, 0x0055, 0xFFFE)
+_FLOATS, _FLOAT_BITS = 0x0003, (32, 64)
 _AU = {24: "G.722 ADPCM", 10: "fixed-point DSP data", 8: "a program for a DSP"}
 _AU_READ = (0, 1, 2, 3, 4, 5, 6, 7, 23, 25, 26, 27)
 _OGG = {b"Speex   ": "Speex", b"\x80theora": "a film (Theora)", b"CELT    ": "CELT"}
@@ -49,7 +52,10 @@ def no_sound(path: str | Path, error: Exception) -> str:
     if coding:
         old, new = shlex.quote(Path(path).name), shlex.quote(f"{Path(path).stem}.flac")
         return f"{path} must be sound that libsndfile reads, but holds {coding}; convert it, with ffmpeg -i {old} {new}"
-    reason = in_our_words(error, _LIBSNDFILE, _OTHERWISE) if Path(path).stat().st_size else "it is empty"
+    if not Path(path).stat().st_size:
+        reason = "it is empty"
+    else:
+        reason = _wrong_in_wav(Path(path)) or in_our_words(error, _LIBSNDFILE, _OTHERWISE)
     return f"{path} must be a whole audio file, but cannot be read ({reason}); export it again"
 
 
@@ -78,4 +84,24 @@ def coding_of(path: Path) -> str:
     if head[:4] == b"caff" and head[8:12] == b"desc":
         kind = head[28:32]
         return "" if kind in _CAF_READ or len(kind) < 4 else f"coding {kind.decode('latin-1').strip()!r} of CAF"
+    return ""
+
+
+def _wrong_in_wav(path: Path) -> str:
+    """What libsndfile does not say of a WAV file that it refuses, "" where it is nothing of these."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+                return ""
+            found = list(chunks(data, 0, len(data)))
+            form = next((data[begin:end] for name, begin, end in found if name == b"fmt "), b"")
+    except OSError:
+        return ""
+    if (count := sum(name == b"data" for name, _, _ in found)) > 1:
+        return f"it has {count} chunks of samples, and one is allowed"
+    tag, rate, bits = (int.from_bytes(form[at:stop], "little") for at, stop in ((0, 2), (4, 8), (14, 16)))
+    if len(form) >= 16 and not rate:
+        return "its header names a rate of 0 Hz"
+    if tag == _FLOATS and bits not in _FLOAT_BITS:
+        return f"its samples are floats of {bits} bits, which have 32 or 64 where it can be read: save it so"
     return ""

@@ -113,7 +113,8 @@ def read_arrays(file: Mapping[str, Any], notes: list[str], voltages: str | None 
         notes.append(f"its {SCALE} is not used, for its samples are floats and so microvolts already")
     if voltages is not None:
         samples = samples * (microvolts_in(voltages) or 1.0)
-    microvolts = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+    with np.errstate(over="ignore"):  # infinity, which is refused
+        microvolts = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
     peak = float(microvolts.abs().nan_to_num().max()) if microvolts.numel() else 0.0
     if 0 < peak < _QUIET or peak > _LOUD:
         other = "volts or millivolts" if peak < _QUIET else "nanovolts or the integers of a converter"

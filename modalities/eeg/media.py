@@ -21,7 +21,7 @@ from torch import Tensor
 from tokenmask.arguments import above_zero, names, path_of, string, tensor_of
 from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
-from tokenmask.medium import Timed, steps_between
+from tokenmask.medium import Timed, knowing_others, steps_between
 from tokenmask.modalities.eeg.arrays import SESSION, read_arrays, unpacked, without_a_wave
 from tokenmask.modalities.eeg.doubt import doubted, typical_waves
 from tokenmask.modalities.eeg.edf_header import microvolts
@@ -77,7 +77,8 @@ class EegRecording(Timed, AsArray):
 
     def __post_init__(self) -> None:
         if isinstance(self.samples, np.ndarray) and self.samples.dtype.kind in "biuf":
-            object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
+            with np.errstate(over="ignore"):  # infinity, which is refused
+                object.__setattr__(self, "samples", torch.from_numpy(self.samples.astype(np.float32)))
         tensor_of("samples of an EegRecording", self.samples)
         shape = self.samples.shape
         if self.samples.dtype != torch.float32 or len(shape) != 2 or not self.samples.numel():
@@ -126,6 +127,7 @@ class EegRecording(Timed, AsArray):
     # Files ------------------------------------------------------------------------------------------------------------
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path, *, channels: Sequence[str] | None = None, voltages: str | None = None) -> Self:
         """Reads .edf (European Data Format), .bdf (24 bits), and what :meth:`save` wrote as .npz or .safetensors.
 

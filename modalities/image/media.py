@@ -21,7 +21,7 @@ from torch import Tensor
 from tokenmask.arguments import path_of, tensor_of, whole
 from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
-from tokenmask.medium import Medium
+from tokenmask.medium import Medium, knowing_others
 from tokenmask.modalities.image.chunks import (
     colours_told,
     extra_bands,
@@ -153,6 +153,7 @@ class Image(Medium, AsArray):
         return pillow.fromarray(self.pixels.contiguous().cpu().numpy())
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads PNG, JPEG, WebP and what else Pillow knows; the first frame of a film.
 

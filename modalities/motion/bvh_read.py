@@ -21,7 +21,7 @@ from tokenmask.modalities.motion.bvh_hierarchy import hierarchy
 from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip
 from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn
-from tokenmask.modalities.motion.units import units_of
+from tokenmask.modalities.motion.units import path_doubted, units_of
 from tokenmask.modalities.motion.upright import step_of, turned_upright, up_axis
 
 AXES_OF_TURNS = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
@@ -75,7 +75,9 @@ class OpenBvh:
                 some.see(table)
         turned = self._body.rotations(torch.cat(some.found))
         self.up = up or up_axis(root[::step], turned, self._still, self.notes)
-        self.skeleton = turned_upright(root[::step], turned, self._still, self.up)[2]
+        placed, turned, self.skeleton = turned_upright(root[::step], turned, self._still, self.up)
+        if doubt := path_doubted(placed, turned, self.skeleton):
+            self.notes.append(doubt)
 
     def pieces(self) -> Iterator[MotionClip]:
         """Its frames, some at a time."""

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from tokenmask.arguments import MOST, above_zero, is_a, path_of, tensor_of, whole
-from tokenmask.medium import Timed, steps_between
+from tokenmask.as_array import NoArray
+from tokenmask.medium import Timed, knowing_others, steps_between
 from tokenmask.modalities.motion.joints import Skeleton, joint_positions
 from tokenmask.modalities.motion.rotations import slerp, to_matrix
 from tokenmask.modalities.motion.units import doubted
@@ -27,7 +28,7 @@ _SLOWEST_HZ, _FASTEST_HZ = 1e-3, 1e6  # of frames; what is beyond is a mistake i
 
 
 @dataclass(frozen=True, eq=False)
-class MotionClip(Timed):
+class MotionClip(Timed, NoArray):
     """A motion of one skeleton.
 
     Args:
@@ -47,6 +48,7 @@ class MotionClip(Timed):
     """Endings that can be written; the first if none is asked for."""
 
     asked: ClassVar[tuple[str, ...]] = ("up", "units_per_metre")
+    array_instead: ClassVar[str] = "its root_positions and rotations, or joint_positions()"
     view: ClassVar[str] = "tokenmask.report.views.skeletons:Skeletons"
 
     root_positions: Tensor
@@ -182,6 +184,7 @@ class MotionClip(Timed):
     # Files
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path, *, up: str | None = None, units_per_metre: float | None = None) -> MotionClip:
         """Reads .safetensors (what :meth:`save` wrote), .bvh (see :func:`load_bvh`) or .npy (joints or features of
         HumanML3D, see :mod:`.humanml`; not looked for in folders, where arrays may be anything).

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 from tokenmask.modalities.motion.joint_names import standard_parts
-from tokenmask.modalities.motion.joints import Skeleton
+from tokenmask.modalities.motion.joints import Skeleton, joint_positions
+from tokenmask.modalities.motion.rotations import to_matrix
 
 UNITS = {
     "centimetres": 100.0,
@@ -23,6 +26,10 @@ UNITS = {
 
 _TALL = (0.5, 2.5)  # metres from the sole to the top of the trunk, of people and of what is animated like them
 _USUAL = 1.5  # of grown-up people
+_LOW = 0.02  # of a body's height: a root that stays below is on or under the ground, or in another unit
+_LEGS = 0.3  # of a body's height: what reaches that far below the root stands, or hangs
+_SMALLER = {"centimetres": 100.0, "millimetres": 1000.0}  # of a metre
+_MISSED = 0.2  # by which the ground may be missed: feet may end at the ankles
 _SMALL, _LEAST = 0.9, 1.3  # metres: a body so small in centimetres may be a grown-up one in inches
 _CURE = "if that is wrong, give --units, or load_bvh(FILE, units_per_metre=N)"
 
@@ -59,6 +66,32 @@ def doubted(skeleton: Skeleton) -> str:
         f"its body is {tall:.3g} m tall, as nobody is; its numbers must be metres, as they are before they are brought "
         "to a mean of 0 and a variance of 1: save them so"
     )
+
+
+def path_doubted(root: Tensor, rotations: Tensor, skeleton: Skeleton) -> str:
+    """What is told of a path in metres beside bones in centimetres or millimetres: a body whose root is far below its
+    knees, and would have its lowest joints on the ground were its path so many times as large; "" of others.
+
+    Bodies that lie, or whose root stays at or about zero, as of motions in place, are none of these.
+
+    Args:
+        root: float [frames, 3], y up, in the unit of the skeleton.
+        rotations: float [frames, joints, 4], quaternions, each in its parent's frame.
+        skeleton: the joints.
+    """
+    tall, above = height(skeleton), float(root[:, 1].double().median())
+    if not tall or not 0 < above < _LOW * tall or float(root[:, 1].min()) <= 0:
+        return ""
+    below = -float(joint_positions(to_matrix(rotations), skeleton)[..., 1].amin(1).double().median())
+    if below < _LEGS * tall:
+        return ""
+    for name, times in _SMALLER.items():
+        if abs(times * above / below - 1) <= _MISSED:
+            return (
+                f"its root is {above / below:.2g} of its legs above the ground, so that its feet are below; its path "
+                f"seems to be in metres and its bones in {name}: export it in one unit"
+            )
+    return ""
 
 
 def units_of(skeleton: Skeleton, notes: list[str]) -> float:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
+from tokenmask.as_array import NoArray
 from tokenmask.files import BYTE_ORDER_MARK, no_text, text_of, why_unread, write_text_atomic
-from tokenmask.medium import Medium
+from tokenmask.medium import Medium, knowing_others
 from tokenmask.streams import TokenStream
 
 
 @dataclass(frozen=True)
-class Symbols(Medium):
+class Symbols(Medium, NoArray):
     """A strand of DNA, a SMILES string, a puzzle, the name of a class: symbols as they are written down.
 
     Args:
@@ -31,6 +32,7 @@ class Symbols(Medium):
     """Endings that can be written; the first if none is asked for."""
 
     words: ClassVar[bool] = True
+    array_instead: ClassVar[str] = "its text, or the codes that a tokenizer makes of it"
     view: ClassVar[str] = "tokenmask.report.views.words:Words"
 
     text: str
@@ -43,6 +45,7 @@ class Symbols(Medium):
         return self.text
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads a UTF-8 file, or one of UTF-16 or UTF-32 that begins with a byte order mark; neither the mark nor the
         line end that closes it is one of the symbols.

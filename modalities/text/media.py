@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tokenmask.arguments import path_of, string
+from tokenmask.as_array import NoArray
 from tokenmask.files import BYTE_ORDER_MARK, no_text, tell_mark, text_of, why_unread, write_text_atomic
-from tokenmask.medium import Medium
+from tokenmask.medium import Medium, knowing_others
 from tokenmask.streams import TokenStream
 
 
 @dataclass(frozen=True)
-class Text(Medium):
+class Text(Medium, NoArray):
     """A piece of text.
 
     Args:
@@ -34,6 +35,7 @@ class Text(Medium):
     """Endings that can be written; the first if none is asked for."""
 
     words: ClassVar[bool] = True
+    array_instead: ClassVar[str] = "its text, or the codes that a tokenizer makes of it"
     view: ClassVar[str] = "tokenmask.report.views.words:Words"
 
     text: str
@@ -47,6 +49,7 @@ class Text(Medium):
         return self.text
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads a UTF-8 file, or one of UTF-16 or UTF-32 that begins with a byte order mark; the mark is no part of the
         words, one further inside is and is told, and no line end is changed.

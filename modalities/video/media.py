@@ -20,7 +20,7 @@ from torch import Tensor
 from tokenmask.arguments import above_zero, path_of, tensor_of
 from tokenmask.as_array import AsArray
 from tokenmask.files import writing_atomically
-from tokenmask.medium import Timed, steps_between
+from tokenmask.medium import Timed, knowing_others, steps_between
 from tokenmask.modalities.image.media import MAX_PIXELS as MAX_FRAME_PIXELS
 from tokenmask.modalities.image.media import MOVING, Image, moves
 from tokenmask.modalities.image.unread import pixels_announced, why_no_picture
@@ -28,6 +28,7 @@ from tokenmask.modalities.image.warned import warned_of
 from tokenmask.modalities.overheard import in_words, overheard
 from tokenmask.modalities.riddles import Unfit, in_our_words
 from tokenmask.modalities.video.announced import impossible_length
+from tokenmask.modalities.video.colours import colours_told, is_transparent
 from tokenmask.modalities.video.display import mirrored_axes, pixel_width
 from tokenmask.modalities.video.edits import shown_part, without_edits
 from tokenmask.modalities.video.following import count_films
@@ -121,14 +122,15 @@ class VideoClip(Timed, AsArray):
         return 0.5 if Path(path).suffix.lower() in MOVING and not moves(path) else 1.0
 
     @classmethod
+    @knowing_others
     def load(cls, path: str | Path) -> Self:
         """Reads what :meth:`save` writes, through Pillow, and all other films (mp4, avi, mkv, webm), through decord.
 
         Where frames stay for different times, those that stay longer are repeated, so that at each moment the frame is
         shown that is on then; see :func:`~tokenmask.modalities.video.times.steady`. Turned and mirrored films come
         upright, and of one with an edit list the part that it shows; a film without times has the rate that it names.
-        Sound is left out, of films that stand one after the other in a file the first is read, and one that is cut
-        short ends where it does, all with a warning.
+        Sound and transparency are left out, colours of HDR are taken as sRGB, of films that stand one after the other
+        in a file the first is read, and one that is cut short ends where it does, all with a warning.
 
         Raises:
             ValueError: no such file, no film, cut short, or more than 2**30 pixels (2**26 in a frame of a GIF).
@@ -150,6 +152,10 @@ class VideoClip(Timed, AsArray):
             tell(f"{path} is damaged: {in_words(lines)}")
         if abs((wide := pixel_width(path)) - 1) > _SQUARE:
             tell(f"{path} has pixels {wide:.3g} times as wide as high, which are taken as squares: scale it first")
+        if words := colours_told(path):
+            tell(f"{path} says that its colours are no sRGB ({', '.join(words)}), but is taken as sRGB: convert it")
+        if is_transparent(path):
+            tell(f"{path} has transparency, which is left out, and colours show that it hides: lay it on white first")
         if has_sound(path):
             tell(f"{path} has sound, which is left out")
         return clip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,26 @@ MEDIA = {"image": ".png", "audio": ".wav", "motion": ".bvh", "eeg": ".edf", "vid
 FETCH = r"must hold its content, but is a pointer of Git LFS; fetch it with `git lfs pull`"
 
 
+def doors(modality: str) -> list[Callable[[Path], Any]]:
+    """What reads a file: commands, and whoever has the class."""
+    kind = load_tokenizer_class(modality).media
+    return [partial(load_media, kind), kind.load]
+
+
+def test_words_may_be_a_page(tmp_path: Path) -> None:
+    (path := tmp_path / "a.txt").write_bytes(b"<html>\xff")
+    for door in doors("text"):
+        with pytest.raises(ValueError, match=r"a\.txt must be text in UTF-8"):
+            door(path)
+
+
 @pytest.mark.parametrize("modality", MEDIA)
 def test_a_pointer_of_git_lfs_is_no_content(modality: str, tmp_path: Path) -> None:
     """A caption would be read without a word: its pointer is text."""
     (path := tmp_path / f"a{MEDIA[modality]}").write_text(POINTER)
-    with pytest.raises(ValueError, match=rf"a\{MEDIA[modality]} {FETCH}"):
-        load_media(load_tokenizer_class(modality).media, path)
+    for door in doors(modality):
+        with pytest.raises(ValueError, match=rf"a\{MEDIA[modality]} {FETCH}"):
+            door(path)
 
 
 @pytest.mark.parametrize("name", ["m.csv", "m.jsonl", "m.tsv"])
@@ -59,8 +75,9 @@ def test_a_manifest_that_is_a_pointer(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("modality", ["image", "audio", "motion", "eeg"])
 def test_what_a_file_is_instead_is_said(modality: str, content: bytes, told: str, tmp_path: Path) -> None:
     (path := tmp_path / f"a{MEDIA[modality]}").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"a\{MEDIA[modality]} must be what its ending says, but is {told}"):
-        load_media(load_tokenizer_class(modality).media, path)
+    for door in doors(modality):
+        with pytest.raises(ValueError, match=rf"a\{MEDIA[modality]} must be what its ending says, but is {told}"):
+            door(path)
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,16 @@ def number(name: str, value: int) -> bytes:
     return element(name, value.to_bytes(8, "big"))
 
 
-def write_mkv(path: Path, frames: np.ndarray, starts: Sequence[int], end: int) -> None:
-    """Frames uint8 [time, height, width, 3], when each comes on and when the last goes, milliseconds."""
+def write_mkv(path: Path, frames: np.ndarray, starts: Sequence[int], end: int, told: bytes = b"") -> None:
+    """Frames uint8 [time, height, width, 3], when each comes on and when the last goes, milliseconds; ``told`` are
+    further elements about the pictures."""
     _, height, width, _ = frames.shape
     head = element(
         "1A45DFA3",
         *(number("4286", 1), number("42F7", 1), number("42F2", 4), number("42F3", 8)),
         *(element("4282", b"matroska"), number("4287", 4), number("4285", 2)),
     )
-    picture = element("E0", number("B0", width), number("BA", height))
+    picture = element("E0", number("B0", width), number("BA", height), told)
     track = element("AE", number("D7", 1), number("73C5", 1), number("83", 1), element("86", b"V_MJPEG"), picture)
     groups = []
     for frame, start, stop in zip(frames, starts, [*starts[1:], end], strict=True):

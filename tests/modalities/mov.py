@@ -27,11 +27,12 @@ def write_mov(
     begin: int | None = None,
     shown: int | None = None,
     shape: tuple[int, int] | None = None,
+    colours: bytes = b"",
 ) -> None:
     """Frames uint8 [time, height, width, 3], how long each is on in 1 / scale s, and a, b, c, d of the track.
 
     With ``begin`` an edit list leaves out what is before that many 1 / scale s, with ``shown`` what is after so many;
-    ``shape`` is the width and height of a pixel.
+    ``shape`` is the width and height of a pixel, ``colours`` what a colr box holds.
     """
     count, height, width, _ = frames.shape
     pictures = []
@@ -48,6 +49,7 @@ def write_mov(
     )
     entry += bytes(32) + struct.pack(">Hh", 24, -1)
     entry += b"" if shape is None else box(b"pasp", struct.pack(">II", *shape))
+    entry += box(b"colr", colours) if colours else b""
     sizes = b"".join(struct.pack(">I", len(one)) for one in pictures)
     table = box(
         b"stbl",

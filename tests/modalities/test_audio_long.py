@@ -239,6 +239,7 @@ def test_pieces_of_a_compressed_file_are_those_of_one_reading(tmp_path: Path, su
             file.write(0.1 * noise(1, 24000)[0].numpy() * (1 + second % 3))
     with soundfile.SoundFile(path) as file:
         whole = torch.from_numpy(file.read(dtype="float32"))
+    whole = whole[: 12 * 24000] if suffix == ".wav" else whole  # without what fills the last block
     stream = next(iter(streams(path, [])))
     held = header(stream, [])
     parts = [torch.from_numpy(part[:, 0]) for part in blocks(stream, held, 7001)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -45,3 +46,29 @@ def test_speex_is_named_and_damage_keeps_its_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.flac").write_bytes(b"fLaC" + bytes(100))
     with pytest.raises(ValueError, match=r"x\.flac must be a whole audio file, but cannot be read .*; export it again"):
         AudioClip.load(tmp_path / "x.flac")
+
+
+WRONG_IN_WAV = {
+    "two": "it has 2 chunks of samples, and one is allowed",
+    "rate": "its header names a rate of 0 Hz",
+    "half": "its samples are floats of 16 bits, which have 32 or 64 where it can be read: save it so",
+}
+
+
+@pytest.mark.parametrize("name", WRONG_IN_WAV)
+def test_headers_of_wav_that_libsndfile_refuses_are_said(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.wav"
+    soundfile.write(path, WAVE, 16000, subtype="PCM_16")
+    held = path.read_bytes()
+    if name == "two":
+        held = held[:4] + (len(held) + 1000).to_bytes(4, "little") + held[8:] + b"data\xe8\3\0\0" + held[44:1044]
+    elif name == "rate":
+        held = held[:24] + bytes(8) + held[32:]
+    else:
+        held = held[:20] + b"\3\0" + held[22:44] + WAVE.astype(np.float16).tobytes()
+    path.write_bytes(held)
+    with pytest.raises(ValueError, match=r"export it again") as caught:
+        AudioClip.load(path)
+    assert str(caught.value) == (
+        f"{path} must be a whole audio file, but cannot be read ({WRONG_IN_WAV[name]}); export it again"
+    )

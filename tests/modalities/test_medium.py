@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,6 +60,16 @@ def test_every_medium_that_ships_keeps_the_contract(kind: type) -> None:
 
 def test_every_medium_that_ships_is_checked() -> None:
     assert {load_tokenizer_class(name).media for name in TOKENIZERS} == set(MEDIA)
+
+
+@pytest.mark.parametrize("media", [Text("a sun"), Symbols("ACGT"), motion(1)])
+def test_what_is_no_array_names_what_to_take(media: Any) -> None:
+    with pytest.raises(
+        TypeError, match=rf"an array cannot be made of {type(media).__name__}; take its (text|root_pos)"
+    ):
+        np.asarray(media)
+    held = np.array([media, media], dtype=object)
+    assert held.shape == (2,) and held[1] is media
 
 
 # A medium of many records, and mistakes in it -------------------------------------------------------------------------

@@ -69,6 +69,13 @@ def test_a_damaged_mp3_is_said_by_name(tmp_path: Path, capfd: pytest.CaptureFixt
     assert capfd.readouterr().err == ""
 
 
+def test_a_page_under_the_name_of_an_mp3_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.mp3").write_bytes(b"<!DOCTYPE html><html><body>Not found" + b" " * 300 + b"</body></html>")
+    with pytest.raises(ValueError, match=r"x\.mp3 must be what its ending says, but is a page of HTML"):
+        AudioClip.load(tmp_path / "x.mp3")
+    assert capfd.readouterr().err == ""
+
+
 def test_what_libtiff_prints_is_in_the_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     pillow.fromarray(pixels).save(tmp_path / "x.tif", compression="tiff_adobe_deflate")

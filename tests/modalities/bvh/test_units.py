@@ -130,3 +130,28 @@ def test_a_grown_up_in_inches_is_told(tmp_path: Path, clip: MotionClip) -> None:
     )
     assert found.skeleton.offsets[1] == pytest.approx((0, 0.2 / 2.54, 0), abs=1e-6)
     assert away(read(tmp_path, text, units_per_metre=1 / 0.0254), clip) < 1e-4
+
+
+@pytest.mark.parametrize(("units", "times", "name"), [(100.0, 100, "centimetres"), (1000.0, 1000, "millimetres")])
+def test_a_path_in_metres_beside_other_bones_is_told(
+    tmp_path: Path, clip: MotionClip, units: float, times: int, name: str
+) -> None:
+    small = replace(clip, root_positions=clip.root_positions / times)
+    save_bvh(small, tmp_path / "b.bvh", units_per_metre=units)
+    text = (tmp_path / "b.bvh").read_text()
+    word = rf"its root is 0\.0\d+ of its legs above the ground, .* in metres and its bones in {name}: export it"
+    assert away(read(tmp_path, text, word, units_per_metre=units), small) < 1e-4
+
+
+@pytest.mark.parametrize("height", [0.0, 0.003, 0.03, -0.0085, 0.85])
+def test_paths_about_the_ground_are_none_in_another_unit(
+    tmp_path: Path, text: str, clip: MotionClip, height: float
+) -> None:
+    """The root stays at zero, near it or on its own mean, as of motions in place."""
+    middle = float(clip.root_positions[:, 1].mean())
+    for keep in (0.0, 1.0):
+
+        def placed(numbers: list[float], keep: float = keep) -> list[float]:
+            return [numbers[0], 100 * height + keep * (numbers[1] - 100 * middle), *numbers[2:]]
+
+        assert len(read(tmp_path, rows(text, placed))) == len(clip)
