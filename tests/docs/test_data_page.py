@@ -39,6 +39,15 @@ TABLES = {  # what stands in the files of the small folders that are no media
     "LJSpeech": {"metadata.csv": "a-1|In 1999|in nineteen\na-2|b|\n"},
     "Kaldi": {"wav.scp": "u1 1.wav\nu2 2.wav\n", "text": "u1 a\nu2 b\n"},
     "LibriSpeech": {"dev-clean/1/2/1-2.trans.txt": "1-2-0 WORDS\n"},
+    "Captions in objects beside": {"1.json": '{"caption": "a"}', "2.json": '{"caption": "b"}'},
+    "UrbanSound8K": {
+        "metadata/UrbanSound8K.csv": "slice_file_name,fold,class\n1-3.wav,1,dog_bark\n2-1.wav,2,car_horn\n"
+    },
+    "AudioSet": {
+        "eval_segments.csv": "# of 2\n# YTID, start_seconds, positive_labels\n"
+        '--PJ, 30.000, "/m/1,/m/2"\nxyz, 0.000, "/m/3"\n'
+    },
+    "Clotho": {"clotho_captions_development.csv": "file_name,caption_1,caption_2\na.wav,a,b\n"},
     "Common Voice": {
         "train.tsv": "client_id\tpath\tsentence\nx\t1.wav\ta\n",
         "test.tsv": "client_id\tpath\tsentence\nx\t2.wav\tb\n",
@@ -59,6 +68,7 @@ FOUND = {  # layout -> the finder that must take it (None: none), its streams, a
     "Flickr8k": ("flickr", IMAGE, 2),
     "Flickr8k, Flickr30k, as tables": ("tables", IMAGE, 2),
     "Captions by name": ("named", IMAGE, 2),
+    "Captions in objects beside": ("described", IMAGE, 2),
     "Hugging Face metadata": ("tables", IMAGE, 2),
     "Hugging Face, saved": ("saved_datasets", IMAGE, 1),
     "Hugging Face, Parquet": ("saved_datasets", IMAGE, 2),
@@ -66,6 +76,10 @@ FOUND = {  # layout -> the finder that must take it (None: none), its streams, a
     "LJSpeech": ("ljspeech", AUDIO, 2),
     "Kaldi": ("kaldi", AUDIO, 2),
     "LibriSpeech": ("librispeech", AUDIO, 1),
+    "LibriTTS": ("libritts", AUDIO, 1),
+    "UrbanSound8K": ("tables", AUDIO, 2),
+    "AudioSet": ("tables", {"audio": "audio"}, 2),
+    "Clotho": ("tables", AUDIO, 2),
     "VCTK": ("vctk", AUDIO, 1),
     "Common Voice": ("tables", AUDIO, 2),
     "ESC-50": ("tables", AUDIO, 2),

@@ -22,9 +22,9 @@ MANIFEST = (
 )
 SOURCE = (
     "a folder of media files (those of one name are one record; with same-named .txt captions) or of .txt files, or "
-    "one laid out as ImageFolder, COCO, LJSpeech, LibriSpeech, VCTK, Kaldi, Common Voice, ESC-50, BIDS, HumanML3D, "
-    "Flickr8k, Hugging Face (metadata.csv or .jsonl, Parquet, saved to disk) or WebDataset; a .tar file of that kind; "
-    f"a .txt file (each line a record); or {MANIFEST}"
+    "one laid out as ImageFolder, COCO, LJSpeech, LibriSpeech, LibriTTS, VCTK, Kaldi, Common Voice, ESC-50, BIDS, "
+    "HumanML3D, Flickr8k, Hugging Face (metadata.csv or .jsonl, Parquet, saved to disk) or WebDataset; a .tar file of "
+    f"that kind; a .txt file (each line a record); or {MANIFEST}"
 )
 UNITS = {
     "metres": 1.0,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # and .txt, a list o
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _FORMULA = re.compile(r'="([^"]*)"')
 _SEPARATOR = re.compile(r"(?:sep|SEP|Sep)=(.*)")
+_COMMENT = "# "
 _HEAD = 1 << 16  # characters in which the first line of a table ends
 _FEW = 16  # rows of a table that are in memory together where its cells hold files
 # Number, where it is, cells by column or why there are none, and by what the row is found again.
@@ -57,7 +59,7 @@ class Row(NamedTuple):
     part: str = ""
     place: int = -1
     taken: Mapping[str, str] = {}
-    missing: frozenset[str] = frozenset()
+    missing: tuple[str, ...] = ()
 
 
 def rows(
@@ -98,7 +100,7 @@ def rows(
         if isinstance(row, ValueError):
             yield Row(number, where, {}, {}, problem=str(row))
             continue
-        missing = frozenset(column for column, value in row.items() if isinstance(value, Bare))
+        missing = tuple(column for column, value in row.items() if isinstance(value, Bare))
         cells = {column: str(one) if column in missing else one for column, one in row.items() if one is not None}
         taken = {name: column for name, column in names.items() if column in cells}
         mapped = set(taken.values())
@@ -260,9 +262,12 @@ def _json_array(path: Path) -> Iterator[Found]:
 def _csv(path: Path) -> Iterator[Found]:
     """Separated by commas, or by semicolons, tabs or bars if they and no comma are in the first line, outside of
     quotes; or by what a line before it says that is for spreadsheets, sep=; Where all names but the first stand behind
-    a blank ("image, text"), that of every cell belongs to the separator."""
+    a blank ("image, text"), that of every cell belongs to the separator. Lines that begin with "# " above the names are
+    passed over, which is told; the last of them has the names where it is as AudioSet writes them."""
     with _opened(path, "", True) as (file, _):
-        first = file.read(_HEAD).lstrip("\r\n").partition("\n")[0]
+        head = file.read(_HEAD)
+        passed, named = _comments(head)
+        first = "".join(head.splitlines(True)[passed:]).lstrip("\r\n").removeprefix(_COMMENT * named).partition("\n")[0]
         said = _SEPARATOR.fullmatch(first.rstrip("\r"))
         bare = _QUOTED.sub("", first)
         if said and (len(said[1]) != 1 or said[1].isalnum() or said[1] in "\"' "):
@@ -273,11 +278,27 @@ def _csv(path: Path) -> Iterator[Found]:
         separator = said[1] if said else next((one for one in (",", ";", "\t", "|") if one in bare), ",")
         blanks = not said and separator in bare and all(one[:1] == " " for one in bare.split(separator)[1:])
         file.seek(0)
-        before = 1 if said else 0
-        if said:
+        before = passed + (1 if said else 0)
+        for _ in range(before):
             file.readline()
-        read = quoted_rows(path, _unmarked(path, file, before), separator, before, blanks=blanks)
+        if passed:
+            tell(f"{path}: passed over above its names: {passed} line{'s' * (passed > 1)} of comment (#)")
+        rest = itertools.chain([file.readline().removeprefix(_COMMENT)], file) if named else file
+        read = quoted_rows(path, _unmarked(path, rest, before), separator, before, blanks=blanks)
         yield from _table(path, ((number, cells, -1) for number, cells in read))
+
+
+def _comments(head: str) -> tuple[int, bool]:
+    """How many lines of comment a table begins with, and whether one more has the names, "# YTID, start_seconds": they
+    are plain words, as many as the next line has cells."""
+    lines = head.splitlines()
+    count = next((number for number, line in enumerate(lines) if not line.startswith(_COMMENT)), 0)
+    if not count:
+        return 0, False
+    names = [name.strip() for name in lines[count - 1].removeprefix(_COMMENT).split(",")]
+    cells = _QUOTED.sub("", lines[count]).split(",")
+    named = len(names) == len(cells) > 1 and all(map(str.isidentifier, names))
+    return count - named, named
 
 
 def _tsv(path: Path) -> Iterator[Found]:

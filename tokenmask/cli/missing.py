@@ -5,7 +5,8 @@ Arrow: cells of .csv and .tsv --**marked**--> Bare --**Missing**--> what is told
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,10 @@ class Missing:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._found: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
+        self._found: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+        self._first: dict[bool, int] = {}
 
-    def without(self, columns: Sequence[str], cells: Mapping[str, Any], bare: frozenset[str], number: int) -> set[str]:
+    def without(self, columns: Sequence[str], cells: Mapping[str, Any], bare: Collection[str], number: int) -> set[str]:
         """Which of some columns of words hold no words in a row.
 
         Args:
@@ -55,21 +57,19 @@ class Missing:
         for name in columns:
             value = cells.get(name)
             if isinstance(value, str) and value in SPELLINGS:
-                self._found[name in bare].append((value, number))
-        return bare.intersection(columns)
+                self._found[name in bare][value] += 1
+                self._first.setdefault(name in bare, number)
+        return {name for name in columns if name in bare}
 
     def tell(self) -> None:
         """Tells of all that were counted."""
         if self.path.suffix.lower() not in _TABLES:
             return
         for are_bare, found in self._found.items():
-            if found:
-                many, shown = len(found) > 1, ", ".join(sorted({value for value, _ in found}))
-                what = "taken as missing; a word that is spelled so stands in quotes"
-                what = (
-                    what if are_bare else "in quotes, and so taken as words; leave the cell empty where there are none"
-                )
+            if count := found.total():
+                what = "in quotes, and so taken as words; leave the cell empty where there are none"
+                what = "taken as missing; a word that is spelled so stands in quotes" if are_bare else what
                 tell(
-                    f"{self.path}: {len(found)} caption{'s are' if many else ' is'} {shown}, {what} (the first is in "
-                    f"line {found[0][1]})"
+                    f"{self.path}: {count} caption{'s are' if count > 1 else ' is'} {', '.join(sorted(found))}, {what} "
+                    f"(the first is in line {self._first[are_bare]})"
                 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tokenmask.cli.folders import visible_files
 from tokenmask.cli.layouts.bids import bids
+from tokenmask.cli.layouts.described import described
 from tokenmask.cli.layouts.entry import Entry, Layout
 from tokenmask.cli.layouts.flickr import flickr
 from tokenmask.cli.layouts.motions import humanml3d
@@ -27,7 +28,7 @@ __all__ = ["Entry", "Layout", "find", "shard"]
 Finder = Callable[[Path, list[Path], Collection[str], Mapping[str, str]], Layout | None]
 FINDERS: tuple[Finder, ...] = (
     *(saved_datasets, shards, kaldi, ljspeech, named, coco, flickr, librispeech, libritts, vctk, bids, humanml3d),
-    *(tables, class_folders),  # which take what others leave
+    *(tables, described, class_folders),  # which take what others leave
 )
 
 

@@ -99,6 +99,23 @@ def captions(value: Any, blank: list[Any] | None = None) -> list[str]:
     return said
 
 
+def words_in(about: dict[str, Any], names: Sequence[str] = WORDS) -> list[str]:
+    """The words that an object holds under the first of some names that has any, which is taken out of it; [] if none.
+
+    Raises:
+        ValueError: something else stands there among words.
+    """
+    for name in names:
+        try:
+            said = captions(about[name]) if isinstance(about.get(name), str | list) else []
+        except ValueError as error:
+            raise ValueError(f"{name!r}: {error}") from error
+        if said:
+            del about[name]
+            return said
+    return []
+
+
 def left_out(blank: Sequence[Any]) -> list[str]:
     """A sentence on captions in lists that hold nothing, in a list; [] where there are none."""
     count = len(blank)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.cli import manifests
-from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, captions, modality_of, split_of
+from tokenmask.cli.layouts.entry import WORDS, Entry, Layout, modality_of, split_of, words_in
 from tokenmask.cli.objects import Watching
 from tokenmask.cli.packed import Part, content, members
 from tokenmask.files import text_of
@@ -128,15 +128,11 @@ def _records(
             words = [{"text": parts[own]}]
         else:
             where = f"{parts['json'].container / parts['json'].name}" if "json" in parts else ""
-            for name in WORDS if column is None else (column,):
-                try:
-                    said = captions(metadata[name]) if isinstance(metadata.get(name), str | list) else []
-                except ValueError as error:
-                    return [Entry(key, {}, problem=f"{where}, {name!r}: {error}; mend it")]
-                if said:
-                    del metadata[name]
-                    words = [{"text": one} for one in said]
-                    break
+            try:
+                said = words_in(metadata, WORDS if column is None else (column,))
+            except ValueError as error:
+                return [Entry(key, {}, problem=f"{where}, {error}; mend it")]
+            words = [{"text": one} for one in said] or words
     media = {end: kinds[end] for end in parts if end in kinds}
     if len(set(media.values())) == len(media):
         together = {modality: parts[end] for end, modality in media.items()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.laid_out import BOTH, SPOKEN, png, put, read, wav, words_of
 from tokenmask.cli.sources import items
 
@@ -49,3 +51,56 @@ def test_libritts_has_its_words_normalized(tmp_path: Path) -> None:
         "dev-clean/1/2/1_2_0": ("twenty", 0, "held-out"),
         "dev-clean/1/2/1_2_1": (None, 1, "held-out"),
     }
+
+
+def test_objects_beside_pictures_have_their_words(tmp_path: Path) -> None:
+    about = [{"caption": "red", "url": "x"}, {"caption": ["green", "g"], "width": 4}, {"caption": None, "url": "y"}]
+    files: dict[str, str | bytes] = {f"0000/{number}.png": png(number) for number in range(4)}
+    files |= {f"0000/{number}.json": json.dumps(one) for number, one in enumerate(about)}
+    put(tmp_path, {**files, "0000/3.json": "{"})
+    found = {item.key.partition("/")[2]: item for item in items([tmp_path], BOTH)}
+    broken = found.pop("0000/3.png")
+    assert words_of(found.values()) == {
+        "0000/0.png": ("red", 0),
+        "0000/1.png": ("green", 1),
+        "0000/1.png#2": ("g", 1),
+        "0000/2.png": (None, 2),
+    }
+    assert [item.metadata for item in found.values()] == [
+        {"url": "x"},
+        {"width": 4},
+        {"width": 4},
+        {"caption": None, "url": "y"},
+    ]
+    with pytest.raises(ValueError, match=r"0000/3\.json must be an object of JSON"):
+        next(iter(broken.media.values()))()
+
+
+def test_objects_without_words_beside_sounds_are_no_layout(tmp_path: Path) -> None:
+    put(tmp_path, {"a.wav": wav(0), "a.json": '{"rate": 16000}', "b.wav": wav(1), "b.txt": "of b"})
+    assert words_of(items([tmp_path], SPOKEN)) == {"a.wav": (None, 0), "b.wav": ("of b", 1)}
+
+
+@pytest.mark.parametrize(
+    ("above", "head"),
+    [
+        ("# Segments, created\n# num=2, labels=3\n", "# YTID, start, labels"),
+        ("# one\n# of, three\n", "YTID, start, labels"),
+    ],
+)
+def test_audioset_has_comments_above_its_names(tmp_path: Path, above: str, head: str) -> None:
+    rows = '--PJ, 30.000, "/m/1,/m/2"\nxyz, 0.000, "/m/3"\n'
+    put(tmp_path, {"eval.csv": f"{above}{head}\n{rows}", "--PJ.wav": wav(0), "xyz.wav": wav(1)})
+    with pytest.warns(UserWarning, match=r"eval\.csv: passed over above its names: 2 lines of comment \(#\)"):
+        found = items([tmp_path], SPOKEN, columns={"text": "labels"})
+    assert {item.key.partition("/")[2]: item.media["text"].value for item in found} == {
+        "--PJ.wav": "/m/1,/m/2",
+        "xyz.wav": "/m/3",
+    }
+    assert [item.metadata for item in found] == [{"start": "30.000"}, {"start": "0.000"}]
+
+
+def test_names_that_begin_with_a_sign_are_no_comment(tmp_path: Path) -> None:
+    put(tmp_path, {"m.csv": "#,text\n1,one\n"})
+    (item,) = items([tmp_path / "m.csv"], {"text": "text"})
+    assert item.media["text"].value == "one" and item.metadata == {"#": "1"}
