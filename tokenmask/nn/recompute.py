@@ -106,12 +106,12 @@ class _Again:
         with torch.autograd.graph.saved_tensors_hooks(self._pack, self.unpack):
             results = self._function(*inputs)
         for number, result in enumerate(results):
-            self._stores[result.untyped_storage().data_ptr()] = number, int(result.storage_offset())
+            self._stores[_memory(result)] = number, int(result.storage_offset())
         return results
 
     def read(self, tensor: Tensor) -> Tensor | int:
         """What is kept of a tensor while the results are read."""
-        number, begins = self._stores.get(tensor.untyped_storage().data_ptr(), (None, 0))
+        number, begins = self._stores.get(_memory(tensor), (None, 0))
         if number is None:
             return tensor
         self._views.append((number, tensor.shape, tensor.stride(), int(tensor.storage_offset()) - begins))
@@ -152,6 +152,12 @@ class _Kept(torch.autograd.Function):
     def forward(ctx: Any, *tensors: Tensor) -> Tensor:
         ctx.save_for_backward(*tensors)
         return torch.empty(0)
+
+
+def _memory(tensor: Tensor) -> int:
+    """What views of one tensor have in common, also on devices that do not tell addresses."""
+    held: int = tensor.untyped_storage()._cdata
+    return held
 
 
 def _unasked(kept: None) -> Tensor:
