@@ -90,7 +90,7 @@ class PitchedFitting(DecoderFitting):
             "samples": fingerprint({}, {"samples": self.sound}),
             "network": fingerprint({}, stored(network)),
         }
-        super().__init__("head", self.head, settings.peak_lr, about)
+        super().__init__("head", self.head, settings.steps, settings.peak_lr, about)
 
     def step(self, index: int) -> dict[str, float]:
         settings, config = self.settings, self.network.config

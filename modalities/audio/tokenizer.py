@@ -15,7 +15,6 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import fit
 from tokenmask.modalities.audio.figures import baseline_figures, distances, usage_figures
 from tokenmask.modalities.audio.file_codes import coded_file, write_clip, write_made
 from tokenmask.modalities.audio.fit import audio_fitting
@@ -29,7 +28,7 @@ from tokenmask.modalities.audio.pitched_fit import PitchedFit, PitchedFitting
 from tokenmask.modalities.audio.telling import tell_changes, tell_changes_of_all
 from tokenmask.modalities.audio.vocoder import TOGETHER, WINDOW, Vocoder
 from tokenmask.modalities.keeping import check_keep, kept, length_of
-from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, stored
+from tokenmask.modalities.learned import FitSettings, LearnedTokenizer
 from tokenmask.modalities.windows import Windows, cut
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, one_thread
@@ -427,15 +426,8 @@ class AudioTokenizer(LearnedTokenizer):
             raise TypeError(f"settings must be a PitchedFit, got {settings!r}; write PitchedFit(steps=...) or None")
         _check_items(type(self), items, self.config)
         task = PitchedFitting(items, self._network, settings)
-        fit(
-            task,
-            steps=settings.steps,
-            folder=folder,
-            checkpoint_every=checkpoint_every,
-            label="pitched head",
-            progress=progress,
-        )
-        return self.with_decoder(settings.config, stored(task.head))
+        tensors = task.run("pitched head", folder=folder, checkpoint_every=checkpoint_every, progress=progress)
+        return self.with_decoder(settings.config, tensors)
 
 
 def _check_items(kind: type, items: Sequence[AudioClip], config: AudioTokenizerConfig) -> None:

@@ -108,7 +108,7 @@ class FinerFitting(DecoderFitting):
             "pixels": self.pixels.fingerprint(),
             "network": fingerprint({}, stored(network)),
         }
-        super().__init__("decoder", self.decoder, settings.peak_lr, about)
+        super().__init__("decoder", self.decoder, settings.steps, settings.peak_lr, about)
 
     def step(self, index: int) -> dict[str, float]:
         settings = self.settings

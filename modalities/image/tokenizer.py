@@ -15,7 +15,6 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from tokenmask.fitting import fit
 from tokenmask.modalities.codebook_report import code_usage, psnr_db
 from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.image.finer import FinerConfig, FinerDecoder
@@ -26,7 +25,7 @@ from tokenmask.modalities.image.judging import Coder, enlarged, likeness, pca_co
 from tokenmask.modalities.image.media import Image
 from tokenmask.modalities.image.network import ImageNetwork, ImageTokenizerConfig, to_network
 from tokenmask.modalities.keeping import kept
-from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled, stored
+from tokenmask.modalities.learned import FitSettings, LearnedTokenizer, doubled
 from tokenmask.modalities.telling import stretched, tell
 from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.threads import free_cores, look_again, one_thread
@@ -312,15 +311,8 @@ class ImageTokenizer(LearnedTokenizer):
         for item in items:
             check_media(type(self), item)
         task = FinerFitting(items, self._network, settings)
-        fit(
-            task,
-            steps=settings.steps,
-            folder=folder,
-            checkpoint_every=checkpoint_every,
-            label="finer decoder",
-            progress=progress,
-        )
-        return self.with_decoder(settings.config, stored(task.decoder))
+        tensors = task.run("finer decoder", folder=folder, checkpoint_every=checkpoint_every, progress=progress)
+        return self.with_decoder(settings.config, tensors)
 
 
 def _together(size: int) -> int:

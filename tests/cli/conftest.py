@@ -19,6 +19,15 @@ SAMPLES = ("blue-heart", "dog-face", "sun", "pizza", "red-apple", "grinning-face
 
 
 @pytest.fixture(scope="session")
+def options(tmp_path_factory) -> tuple[str, ...]:
+    """The options that name the two tokenizers."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    for name, tokenizer in tokenizers().items():
+        tokenizer.save(folder / name)
+    return ("--tokenizer", f"text={folder / 'text'}", "--tokenizer", f"image={folder / 'image'}")
+
+
+@pytest.fixture(scope="session")
 def workplace(tmp_path_factory) -> Path:
     """A folder with ``runs/demo`` in it, as ``tokenmask demo`` leaves it."""
     place = tmp_path_factory.mktemp("workplace")

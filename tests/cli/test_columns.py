@@ -7,20 +7,11 @@ import pytest
 import tokenmask as tm
 from tests.cli import foreign
 from tests.cli.test_own_data import SMALL, fits
-from tests.worlds import emoji, tokenizers
+from tests.worlds import emoji
 from tokenmask.cli.sources import items
 from tokenmask.corpus import Corpus
 
 BOTH = {"text": "text", "image": "image"}
-
-
-@pytest.fixture(scope="module")
-def options(tmp_path_factory):
-    """The options that name the two tokenizers."""
-    folder = tmp_path_factory.mktemp("tokenizers")
-    for name, tokenizer in tokenizers().items():
-        tokenizer.save(folder / name)
-    return ("--tokenizer", f"text={folder / 'text'}", "--tokenizer", f"image={folder / 'image'}")
 
 
 @pytest.fixture

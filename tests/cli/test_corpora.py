@@ -9,20 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Picture
 
-from tests.worlds import emoji, tokenizers
+from tests.worlds import emoji
 from tokenmask.cli.sources import digest, items
 from tokenmask.corpus import Corpus
 
 BOTH = {"text": "text", "image": "image"}
-
-
-@pytest.fixture(scope="module")
-def options(tmp_path_factory):
-    """The options that name the two tokenizers."""
-    folder = tmp_path_factory.mktemp("tokenizers")
-    for name, tokenizer in tokenizers().items():
-        tokenizer.save(folder / name)
-    return ("--tokenizer", f"text={folder / 'text'}", "--tokenizer", f"image={folder / 'image'}")
 
 
 def test_a_folder_and_a_manifest_give_the_same_records(pictures, options, tmp_path, call, capsys):

@@ -8,17 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.laid_out import BOTH, COLOURS, FEATURES, MEDIA, png, put, read, saved, shard, words_of
-from tests.worlds import tokenizers
 from tokenmask.cli.sources import items, unseen
 from tokenmask.corpus import Corpus
-
-
-@pytest.fixture(scope="module")
-def options(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizers")
-    for name, tokenizer in tokenizers().items():
-        tokenizer.save(folder / name)
-    return ("--tokenizer", f"text={folder / 'text'}", "--tokenizer", f"image={folder / 'image'}")
 
 
 def rows(some, folder):
