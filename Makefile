@@ -112,12 +112,12 @@ arm:
 # and plants mistakes.
 EMULATED := $(MAKE) --no-print-directory -f tests/native/cuda/Makefile PYTHON=$(abspath $(VENV)/bin/python)
 cuda-emulated: $(STAMPS)/built
-	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads weights FLOATS=101
+	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads rescored weights FLOATS=101
 	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py tests/ops/test_waits.py tests/sampling/test_graphs.py"
 
 cuda-emulated-long: $(STAMPS)/built
 	$(EMULATED) plain FUZZ="2 1000" && $(EMULATED) asan FUZZ="2 100" && $(EMULATED) races FUZZ="2 50 300"
-	$(EMULATED) native reads weights
+	$(EMULATED) native reads rescored weights
 	$(EMULATED) torch
 	$(EMULATED) torch TESTS=tests/sampling/test_graphs.py
 	$(VENV)/bin/python tests/native/cuda/mutations.py

@@ -83,7 +83,22 @@ CASES = {
         "40 us",
     ),
     "embed_codes bf16 [64, 1500, 4] x 512": (None, 16 * 96000, 2 * 96000 * 512, 0, 1, "80 % of copy"),
-    "quantize_residual [131072, 128] 8 x 1024": (None, 0, 0, 2 * 131072 * 128 * 8192, SINGLE, "5800 us"),
+    "quantize_residual [131072, 16] 8 x 1024, in float32": (
+        None,
+        0,
+        0,
+        2 * 131072 * 16 * 8192,
+        SINGLE,
+        "70 % of float32",
+    ),
+    "quantize_residual [131072, 128] 8 x 1024, on tensor cores": (
+        None,
+        0,
+        0,
+        3 * 2 * 131072 * 128 * 8192,
+        HALF,
+        "2300 us",
+    ),
     "attend_cached bf16 [64 x 64, 16, 128] T 2048": (None, 0, 0, 4 * 4096 * 16 * 128 * 2048, HALF, "0.8 of SDPA"),
     "attend_cached bf16 [64 x 1, 16, 128] T 4096": (None, 4 * 64 * 16 * 128 * 4096, 0, 0, 1, "80 % of copy"),
 }

@@ -82,6 +82,14 @@ __device__ inline void load_transposed(uint32_t (&out)[4], const void* row) {
                : "memory");
 }
 
+// The same as they lie: of each matrix row i / 4, columns 2 (i % 4) and the next.
+__device__ inline void load_matrices(uint32_t (&out)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+
 // c += a b by a warp, 16 x 16 times 16 x 8, products of T summed in float32. Lane i has of a rows i / 4 and 8 more, columns
 // 2 (i % 4), the next, and 8 more: {row, row + 8} x {columns, columns + 8} in the order row, row + 8, row, row + 8; of b
 // column i / 4; of c rows as of a, columns 2 (i % 4) and the next.

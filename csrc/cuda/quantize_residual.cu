@@ -1,14 +1,10 @@
-// quantize_residual: a block takes a tile of rows through all levels, codes by tiles of 128; a thread has a square of rows
-// and codes in registers, while the next numbers of both are copied to shared memory. Scores are the chains of fused
-// steps of the CPU kernel, so the codes are equal.
+// quantize_residual, where tensor cores do not pay: a block takes a tile of rows through all levels, codes by tiles of 128;
+// a thread has a square of rows and codes in registers, while the next numbers of both are copied to shared memory. Scores
+// are the chains of fused steps of the CPU kernel, so the codes are equal.
 #include "block.cuh"
 #include "ptx.cuh"
-#include "tokenmask/quantize_residual.h"
+#include "quantize_tiles.cuh"
 #include "vectors.cuh"
-
-#ifndef TM_MANY_ROWS  // a test makes it small, so that large tiles have their turn
-#define TM_MANY_ROWS 16384
-#endif
 
 namespace tokenmask {
 
@@ -45,6 +41,7 @@ __global__ void bias_kernel(QuantizeResidualArgs args, LateFailure late) {
     }
     if (!finite) report(late, failure(level, Reason::not_finite_code));
     args.biases[at] = args.unit_norm ? 0.0f : multiply(0.5f, square);
+    if (args.largest) atomicMax(reinterpret_cast<int*>(&args.largest[level]), bits_as<int>(square));  // none is below 0
   }
 }
 
@@ -201,7 +198,9 @@ void launch(const QuantizeResidualArgs& args, const LateFailure& late, cudaStrea
 void quantize_residual_cuda(const QuantizeResidualArgs& args, const LateFailure& late, void* stream) {
   const auto queue = static_cast<cudaStream_t>(stream);
   const int64_t codes = args.levels * args.codes;
+  if (args.parts) split_codebooks_cuda(args, stream);
   if (codes > 0) bias_kernel<<<grid_of((codes + kThreads - 1) / kThreads), kThreads, 0, queue>>>(args, late);
+  if (args.rows > 0 && quantize_tiles_cuda(args, late, stream)) return;
   if (args.rows >= TM_MANY_ROWS) {
     launch<kMostRowsOfTile / kSide>(args, late, queue);
   } else if (args.rows > 0) {

@@ -2,10 +2,6 @@
 // computed of the row in shared memory; rows that do not fit are computed again from global memory where they are needed.
 #pragma once
 
-#ifndef EMULATED
-#include <cuda_runtime.h>
-#endif
-
 #include "grid.cuh"
 #include "team.cuh"
 #include "tokenmask/macros.h"
@@ -49,14 +45,6 @@ struct RowLaunch {
   unsigned grid, threads;
   size_t shared;
 };
-
-// The shared memory that a block may ask for.
-inline int64_t most_shared() {
-  int device = 0, bytes = 48 << 10;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  return bytes;
-}
 
 template <int kSize, bool cached, typename Kernel>
 RowLaunch launch_of(Kernel* kernel, int64_t rows, int64_t length) {

@@ -14,7 +14,7 @@ namespace {
 using Result = std::tuple<at::Tensor, at::Tensor>;
 
 struct Prepared {
-  at::Tensor x, codebooks, packed, biases, codes, quantized, rest;
+  at::Tensor x, codebooks, packed, biases, codes, quantized, rest, parts, largest;
   QuantizeResidualArgs args;
 };
 
@@ -71,6 +71,13 @@ Result quantize_residual_on_cuda(const at::Tensor& x, const at::Tensor& codebook
   p.args.packed = p.packed.mutable_data_ptr<float>();
   p.args.biases = p.biases.mutable_data_ptr<float>();
   p.args.rest = p.rest.mutable_data_ptr<float>();
+  if (pays_on_tensor_cores(p.args.width, p.args.codes)) {
+    p.parts =
+        at::empty({p.args.levels, p.args.codes, 2 * padded_width(p.args.width)}, x.options().dtype(at::kBFloat16));
+    p.largest = at::empty({p.args.levels}, x.options());
+    p.args.parts = static_cast<uint16_t*>(p.parts.mutable_data_ptr());
+    p.args.largest = p.largest.mutable_data_ptr<float>();
+  }
   quantize_residual_cuda(p.args, before_launch(Op::quantize_residual), current_stream());
   after_launch(Op::quantize_residual);
   return {p.codes, p.quantized};

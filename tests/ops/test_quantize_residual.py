@@ -37,7 +37,16 @@ def test_fused_rounds_once() -> None:
 @pytest.mark.parametrize("unit_norm", [False, True])
 @pytest.mark.parametrize(
     ("rows", "levels", "codes", "width"),
-    [(0, 2, 5, 3), (1, 1, 1, 1), (5, 0, 4, 3), (3, 2, 7, 0), (101, 3, 70, 17), (12, 2, 33, 8), (64, 4, 16, 5)],
+    [
+        (0, 2, 5, 3),
+        (1, 1, 1, 1),
+        (5, 0, 4, 3),
+        (3, 2, 7, 0),
+        (101, 3, 70, 17),
+        (12, 2, 33, 8),
+        (64, 4, 16, 5),
+        (33, 2, 70, 33),  # on CUDA by tensor cores
+    ],
 )
 def test_equals_reference(rows: int, levels: int, codes: int, width: int, unit_norm: bool, capability: str) -> None:
     x, books = make_case(rows, levels, codes, width)
@@ -51,8 +60,9 @@ def test_equals_reference(rows: int, levels: int, codes: int, width: int, unit_n
 
 @pytest.mark.needs_cuda
 @pytest.mark.parametrize("unit_norm", [False, True])
-def test_equals_reference_on_cuda(unit_norm: bool) -> None:
-    x, books = make_case(101, 3, 70, 17)
+@pytest.mark.parametrize("width", [17, 40])  # narrow vectors in float32, others by tensor cores
+def test_equals_reference_on_cuda(width: int, unit_norm: bool) -> None:
+    x, books = make_case(101, 3, 70, width)
     got = quantize_residual(x.cuda(), books.cuda(), unit_norm=unit_norm)
     expected = quantize_residual_reference(x, books, unit_norm)
     assert torch.equal(got[0].cpu(), expected[0])

@@ -229,6 +229,11 @@ int64_t quantize_residual(const QuantizeResidualArgs& on_host, int64_t, int64_t)
   std::vector<float> rest_here(tiles * kMostRowsOfTile * args.width);
   const OnDevice rest(rest_here.data(), int64_t(rest_here.size()));
   args.rest = rest;
+  std::vector<float> largest_here(args.levels);
+  const OnDevice largest(largest_here.data(), args.levels);
+  const OnDevice parts(args.parts, 2 * book * padded_width(args.width));
+  const OnDevice counted(args.counted, 2);
+  args.parts = parts, args.counted = counted, args.largest = largest;
   const int64_t failed =
       with_failure("quantize_residual", [&](const LateFailure& late) { quantize_residual_cuda(args, late, nullptr); });
   return failed >= kAfterCodebooks && failed != kNoFailure ? failed - kAfterCodebooks : failed;

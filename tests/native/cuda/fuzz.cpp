@@ -300,21 +300,53 @@ void embeddings() {
   require(gradient == known, "embed_codes_backward");
 }
 
+// Rows and codes of one large number each, just beside the middle of two that bfloat16 has, where high and low parts change:
+// what the sums of tensor cores may be off by is there nearly what its bound says. A few codes are as near as a rounding,
+// and the others far.
+void make_spiked(Array<float>& x, Array<float>& books, int64_t rows, int64_t levels, int64_t codes, int64_t width) {
+  const auto spike = [] { return bits_as<float>(uint32_t(0x3f808000 + below(17) - 8)); };
+  for (int64_t i = 0; i < x.size; ++i) x[i] = i % width == 0 ? spike() : normal() * 1e-3f;
+  for (int64_t i = 0; i < books.size; ++i) books[i] = i % width == 0 ? -spike() : normal() * 1e-3f;
+  for (int64_t level = 0; level < levels; ++level) {
+    float* book = books.get() + level * codes * width;
+    const int64_t model = below(codes);
+    for (int64_t near = 1 + below(6); near >= 0; --near) {
+      float* code = book + (near ? below(codes) : model) * width;
+      std::copy(book + model * width, book + (model + 1) * width, code);
+      code[0] = spike();
+    }
+  }
+}
+
 void quantizers() {
-  const int64_t rows = below(chance(4) ? 300 : 30), levels = below(4), codes = 1 + size_up_to(520);
-  const int64_t width = below(codes < 40 && chance(8) ? 2000 : 40);
+  const bool is_spiked = chance(4);
+  const int64_t rows = below(chance(4) && !is_spiked ? 300 : 30), levels = below(4), codes = 1 + size_up_to(520);
+  const int64_t width = is_spiked ? 1 + below(chance(2) ? 32 : 300) : below(codes < 40 && chance(8) ? 2000 : 40);
   Array<float> x(rows * width), books(levels * codes * width), sum(rows * width), wanted_sum(rows * width);
   Array<int32_t> out(rows * levels), wanted(rows * levels);
   const int64_t kind = chance(4) ? 0 : 1 + below(5);
-  const float scale = chance(3) ? 1e18f : chance(3) ? 1e-20f : 1.0f;
+  const float scale = chance(3) ? (chance(2) ? 1e18f : 1e19f) : chance(3) ? 1e-20f : 1.0f;
   for (int64_t i = 0; i < x.size; ++i) x[i] = (chance(20) ? score(kind) : normal()) * scale;
   for (int64_t i = 0; i < books.size; ++i) books[i] = (chance(2) ? std::round(normal()) : normal()) * scale;
   if (chance(2)) {  // codes so close that the rounding of each step decides
     for (int64_t i = width; i < books.size; ++i)
       books[i] = chance(3) ? std::nextafter(books[i - width], chance(2) ? 9.0f : -9.0f) : books[i - width];
   }
+  for (int64_t row = 0; row < rows; ++row) {  // of short rows each score is above zero
+    const float shrunk = chance(8) ? (chance(2) ? 0.0f : 0.01f) : 1.0f;
+    for (int64_t i = row * width; i < (row + 1) * width; ++i) x[i] *= shrunk;
+  }
+  if (is_spiked) make_spiked(x, books, rows, levels, codes, width);
   QuantizeResidualArgs args = {x.get(), books.get(), nullptr, nullptr, out.get(), sum.get(),
                                rows,    width,       levels,  codes,   chance(3)};
+  // For tensor cores, of few numbers and codes too, for which the op does not use them.
+  const bool on_tensor_cores = width > 0 && chance(2);
+  Array<uint16_t> parts(on_tensor_cores ? levels * codes * padded_width(width) * 2 : 0);
+  if (on_tensor_cores) args.parts = parts.get();
+#ifdef EMULATED
+  const emulated::Device device = emulated::device;
+  if (on_tensor_cores && !chance(8)) emulated::device.shared = int(emulated::kMostShared);
+#endif
   for (const CpuKernels* kernels : {&kCudaKernels, &cpu_kernels()}) {
     const int64_t panel = kernels->quantize_panel(), panels = (codes + panel - 1) / panel;
     Array<float> packed(levels * panels * width * panel), biases(levels * panels * panel);
@@ -332,6 +364,9 @@ void quantizers() {
       if (failed == kNoFailure) require(out == wanted && sum == wanted_sum, "quantize_residual");
     }
   }
+#ifdef EMULATED
+  emulated::device = device;
+#endif
 }
 
 // In float32 both sets agree to rounding; in half precision the CPU's float32 result, rounded, is the measure.
