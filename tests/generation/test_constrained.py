@@ -83,6 +83,8 @@ def test_texts_match_and_go_on_where_they_were_cut(run):
         "the sun and the moon", [(4, 7)], stream="text", length=2, matches="the [b-d][a-z]+ and .*", seed=1
     )[0]
     assert re.fullmatch("the [b-d][a-z]+ and the moon", line.text)
+    cut = run.edit("the sunny moon", [(5, 9)], stream="text", length=3, matches="the s.*y? moon", seed=1)[0].text
+    assert cut.startswith("the s") and cut.endswith(" moon")  # regions that end inside of codes
     said = complete(run, "in the beginn", length=2, particles=2, given={"label": "rest"}, budget=None, seed=0)[0]
     assert said.text.startswith("in the beginn")
 
@@ -104,6 +106,16 @@ def test_texts_match_and_go_on_where_they_were_cut(run):
             lambda run: run.generate("text", length=400, matches="a*"),
             ValueError,
             "'text' is longer here than a model",
+        ),
+        (
+            lambda run: run.generate("text", length=2, matches="a{90}"),
+            ValueError,
+            "but no 2 codes beside what is given",
+        ),
+        (
+            lambda run: run.generate("text", {"text": "the"}, length=2, matches="x.*"),
+            ValueError,
+            "must match 'x.*' as a whole, but",
         ),
         (lambda run: complete(run, "the", length=(1, 2)), TypeError, "length must be a whole number"),
     ],

@@ -5,9 +5,12 @@ Arrow: Request --**Drawing.fill**, **Drawing.in_turn**--> TokenStream. Does not 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from tokenmask.generation import (
     DrawOptions,
@@ -25,7 +28,16 @@ from tokenmask.generation import (
 )
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.sampling import AllOf, ForbidCodes, RevokeRandom, Sampler, Stage, UniformSchedule
+from tokenmask.sampling import (
+    AllOf,
+    Constraint,
+    ForbidCodes,
+    MatchesPattern,
+    RevokeRandom,
+    Sampler,
+    Stage,
+    UniformSchedule,
+)
 from tokenmask.scores.arguments import number
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
@@ -68,20 +80,33 @@ class Drawing:
 
     def fill(self, requests: Sequence[Request]) -> list[TokenStream]:
         """Requests of any length, in order."""
-        self._refuse_pieces(requests)
+        self._look_at_pattern(requests)
         return fill_any(requests, self.layout, self.packing, self._some, self.options.get("progress", False))
 
     def in_turn(self, request: Request) -> Iterator[TokenStream]:
         """One request in pieces along its axis, each as soon as it is decided."""
-        self._refuse_pieces([request])
+        self._look_at_pattern([request])
         return fill_in_turn(request, self.layout, self.packing, self._some)
 
-    def _refuse_pieces(self, requests: Sequence[Request]) -> None:
-        if self.options.get("matches") is not None and any(one.cut or not self.at_once(one) for one in requests):
+    def _look_at_pattern(self, requests: Sequence[Request]) -> None:
+        """ValueError where a pattern is asked for that a request cannot match."""
+        pattern = self.options.get("matches")
+        if pattern is None:
+            return
+        if any(one.cut or not self.at_once(one) for one in requests):
             raise ValueError(
                 f"a pattern holds for the whole of a text, but {requests[0].target!r} is longer here than a model sees "
                 "at once; ask for fewer codes"
             )
+        ours = next(one for one in _each(self.sampler.constraint) if getattr(one, "pattern", None) == pattern)
+        assert isinstance(ours, MatchesPattern)
+        for one in requests:
+            codes = torch.where(one.hole, -1, one.canvas.codes)[:, 0].tolist()
+            if not ours.can_hold(codes, one.canvas.spec.end_code):
+                raise ValueError(
+                    f"a text must match {pattern!r} as a whole, but no {codes.count(-1)} codes "
+                    "beside what is given do so; ask for more codes, or mend the pattern"
+                )
 
     def tell_unguided(self, requests: Sequence[Request]) -> None:
         """Warns of guidance that was asked for and has nothing to push away from."""
@@ -172,6 +197,12 @@ class Drawing:
             progress=bar,
             on_step=shown if on_step is not None else None,
         )
+
+
+def _each(constraint: Constraint) -> Iterator[Constraint]:
+    """A constraint, or those that it is made of."""
+    parts = constraint.parts if isinstance(constraint, AllOf) else ()
+    yield from itertools.chain.from_iterable(map(_each, parts)) if parts else (constraint,)
 
 
 def _has(request: Request) -> tuple[bool, bool]:
