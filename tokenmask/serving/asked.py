@@ -54,8 +54,12 @@ def read(method: str, body: bytes, limits: Limits) -> Asked:
         depth = _depth(values)
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"the body must be a JSON object, but is none ({error}); mend it") from error
-    if not isinstance(values, dict) or depth > _DEEPEST:
+    if not isinstance(values, dict):
         raise Refused(400, f"the body must be a JSON object, got {type(values).__name__}; write {{...}}")
+    if depth > _DEEPEST:
+        raise Refused(
+            400, f"what stands in each other in the body may be {_DEEPEST} deep, got {depth}; write less deep"
+        )
     known = FIELDS[method]
     unknown = [name for name in values if name not in known]
     if unknown:
