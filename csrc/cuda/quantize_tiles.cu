@@ -28,8 +28,9 @@ template <int row_warps>
 struct Tile {
   static constexpr int kRows = kOfWarp * row_warps;
   static constexpr int kListsOfRow = kWarps / row_warps;  // warps that share its codes
-  static constexpr int kOwn = row_warps == 4 ? 32 : 16;   // codes of a warp: of more, sums would not fit registers
-  static constexpr int kCodes = kOwn * kListsOfRow;
+  static constexpr int kCodesOfWarp =
+      row_warps == 4 ? 32 : 16;  // codes of a warp: of more, sums would not fit registers
+  static constexpr int kCodes = kCodesOfWarp * kListsOfRow;
   static_assert(kRows * kListsOfRow == kLists);
 
   uint4 stages[kStages][kCodes][kChunks];
@@ -131,11 +132,11 @@ __device__ void score_wholes(Tile<row_warps>& tile, const QuantizeResidualArgs& 
 // What a warp has of a tile: scores of 32 rows and some codes.
 template <int row_warps>
 struct Scores {
-  static constexpr int kOwn = Tile<row_warps>::kOwn;
-  float sum[2][kOwn / 8][4];
+  static constexpr int kCodesOfWarp = Tile<row_warps>::kCodesOfWarp;
+  float sum[2][kCodesOfWarp / 8][4];
 
   __device__ static int row(int i) { return threadIdx.x / 32 % row_warps * kOfWarp + i * 8 + threadIdx.x % 32 / 4; }
-  __device__ static int first_code() { return threadIdx.x / 32 / row_warps * kOwn; }
+  __device__ static int first_code() { return threadIdx.x / 32 / row_warps * kCodesOfWarp; }
   __device__ static int list(int i) { return row(i) * Tile<row_warps>::kListsOfRow + threadIdx.x / 32 / row_warps; }
 
   // Empties the warp's lists, of which a lane of four has one for each of its rows.
@@ -149,7 +150,7 @@ struct Scores {
 #pragma unroll
     for (int t = 0; t < 2; ++t) {
 #pragma unroll
-      for (int n = 0; n < kOwn / 8; ++n) {
+      for (int n = 0; n < kCodesOfWarp / 8; ++n) {
 #pragma unroll
         for (int c = 0; c < 4; ++c) sum[t][n][c] = 0.0f;
       }
@@ -172,7 +173,7 @@ struct Scores {
         }
       }
 #pragma unroll
-      for (int pair = 0; pair < kOwn / 16; ++pair) {
+      for (int pair = 0; pair < kCodesOfWarp / 16; ++pair) {
         const int code = first_code() + pair * 16 + lane / 16 * 8 + lane % 8;
         uint32_t right[2][4];
 #pragma unroll
@@ -200,7 +201,7 @@ struct Scores {
     const int lane = threadIdx.x % 32;
     float least[4] = {__builtin_inff(), __builtin_inff(), __builtin_inff(), __builtin_inff()};
 #pragma unroll
-    for (int n = 0; n < kOwn / 8; ++n) {
+    for (int n = 0; n < kCodesOfWarp / 8; ++n) {
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
         const int code = first + first_code() + n * 8 + 2 * (lane % 4) + c;
@@ -228,7 +229,7 @@ struct Scores {
       __syncwarp();
       if (!(here <= limit)) continue;
 #pragma unroll
-      for (int n = 0; n < kOwn / 8; ++n) {
+      for (int n = 0; n < kCodesOfWarp / 8; ++n) {
 #pragma unroll
         for (int c = 0; c < 2; ++c) {
           const float score = sum[i / 2][n][i % 2 * 2 + c];

@@ -1,4 +1,5 @@
-// Twins of the instructions of csrc/cuda/ptx.cuh. A copy happens when it is waited for, so that a missing wait shows.
+// Twins of the instructions of csrc/cuda/ptx.cuh. A copy happens when it is waited for, so that a missing wait shows, and
+// when it begins it writes what is not a number, so that a missing barrier before it shows.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -10,6 +11,7 @@
 namespace tokenmask {
 
 inline void copy_async(void* to_shared, const void* from_global, bool has) {
+  *static_cast<uint4*>(to_shared) = {0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu};
   emulated::begin_copy({to_shared, has ? from_global : nullptr});
 }
 inline void end_group() { emulated::end_group(); }

@@ -302,7 +302,8 @@ void embeddings() {
 
 // Rows and codes of one large number each, just beside the middle of two that bfloat16 has, where high and low parts change:
 // what the sums of tensor cores may be off by is there nearly what its bound says. A few codes are as near as a rounding,
-// and the others far.
+// many of them in tiles of which a warp has the same part, and the others far. Of some levels all codes are so small that
+// the next level has the rows as they were, and a bound by its own codes.
 void make_spiked(Array<float>& x, Array<float>& books, int64_t rows, int64_t levels, int64_t codes, int64_t width) {
   const auto spike = [] { return bits_as<float>(uint32_t(0x3f808000 + below(17) - 8)); };
   for (int64_t i = 0; i < x.size; ++i) x[i] = i % width == 0 ? spike() : normal() * 1e-3f;
@@ -311,16 +312,21 @@ void make_spiked(Array<float>& x, Array<float>& books, int64_t rows, int64_t lev
     float* book = books.get() + level * codes * width;
     const int64_t model = below(codes);
     for (int64_t near = 1 + below(6); near >= 0; --near) {
-      float* code = book + (near ? below(codes) : model) * width;
+      const int64_t same_part = (model / 16 * 16 + 128 * below(5) + below(16)) % codes;
+      float* code = book + (near == 0 ? model : chance(2) ? same_part : below(codes)) * width;
       std::copy(book + model * width, book + (model + 1) * width, code);
       code[0] = spike();
     }
+    if (level + 1 == levels || chance(2)) continue;
+    for (int64_t i = 0; i < codes * width; ++i) book[i] *= 0x1p-30f;
   }
 }
 
 void quantizers() {
   const bool is_spiked = chance(4);
-  const int64_t rows = below(chance(4) && !is_spiked ? 300 : 30), levels = below(4), codes = 1 + size_up_to(520);
+  const int64_t rows = below(chance(4) && !is_spiked ? 300 : 30), levels = below(4);
+  // Some codes are missing to whole tiles, so few that a list would keep them.
+  const int64_t codes = chance(4) ? 128 * (1 + below(4)) - below(5) : 1 + size_up_to(520);
   const int64_t width = is_spiked ? 1 + below(chance(2) ? 32 : 300) : below(codes < 40 && chance(8) ? 2000 : 40);
   Array<float> x(rows * width), books(levels * codes * width), sum(rows * width), wanted_sum(rows * width);
   Array<int32_t> out(rows * levels), wanted(rows * levels);
@@ -337,10 +343,15 @@ void quantizers() {
     for (int64_t i = row * width; i < (row + 1) * width; ++i) x[i] *= shrunk;
   }
   if (is_spiked) make_spiked(x, books, rows, levels, codes, width);
+  if (chance(8)) {  // what is left overflows, and scores are infinite and NaN
+    const auto huge = [] { return chance(2) ? 3e38f : -3e38f; };
+    std::generate(x.get(), x.get() + x.size, huge);
+    std::generate(books.get(), books.get() + books.size, huge);
+  }
   QuantizeResidualArgs args = {x.get(), books.get(), nullptr, nullptr, out.get(), sum.get(),
                                rows,    width,       levels,  codes,   chance(3)};
   // For tensor cores, of few numbers and codes too, for which the op does not use them.
-  const bool on_tensor_cores = width > 0 && chance(2);
+  const bool on_tensor_cores = width > 0 && !chance(3);
   Array<uint16_t> parts(on_tensor_cores ? levels * codes * padded_width(width) * 2 : 0);
   if (on_tensor_cores) args.parts = parts.get();
 #ifdef EMULATED
@@ -553,7 +564,7 @@ int main(int count, char** words) {
     embeddings<FloatType::float32>();
     embeddings<FloatType::bfloat16>();
     embeddings<FloatType::float16>();
-    quantizers();
+    for (int again = 0; again < 4; ++again) quantizers();
     numbers();
     caches<float>(CacheType::float32, 1e-5f);
     caches<__nv_bfloat16>(CacheType::bfloat16, 0.01f);

@@ -261,7 +261,7 @@ MUTATIONS = {
         "args.largest[level + 1]",
         "args.largest[0]",
     ),
-    "tensor cores' stage copied over": (
+    "tensor cores' stage copied over while it is read": (
         "races",
         "quantize_tiles.cu",
         "          __syncthreads();  // rows and this stage are there, and the one before was read\n"
