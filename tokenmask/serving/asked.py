@@ -15,7 +15,7 @@ from tokenmask.serving.limits import Limits, Refused
 
 DRAWN = ("budget", "steps", "guidance", "temperature", "num_samples", "negative", "also")
 SIZES = ("length", "grid", "duration_seconds")
-WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "keep_original")
+WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "drift", "keep_original")
 FIELDS = {
     "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", *DRAWN, *SIZES),
     "edit": ("stream", "given", "seed", "ending", *DRAWN, *WHERE),
