@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tokenmask.models import TransformerConfig
-from tokenmask.training.scaling import MACHINES, Load, on_machines, operations_of
+from tokenmask.training.scaling import MACHINES, Load, kept_bytes, on_machines, operations_of
 
 SIZES = {"100 M": (14, 768), "1 B": (20, 2048), "7 B": (35, 4096)}  # blocks of 12 width^2 weights
 CODES, LENGTH, POSITIONS = 16_384, 1024, 16_384  # of a vocabulary; of a row; of a GPU in a step
@@ -14,7 +14,8 @@ def load_of(depth: int, width: int) -> Load:
     """A step of a transformer in shards, in bfloat16."""
     block, others = 12 * width**2, 2 * CODES * width
     operations = operations_of(depth * block + others / 2, depth, width, LENGTH, POSITIONS)
-    kept = 2 * TransformerConfig(width=width, depth=depth, heads=width // 64).kept_floats(POSITIONS)
+    floats = TransformerConfig(width=width, depth=depth, heads=width // 64).kept_floats(POSITIONS)
+    kept = kept_bytes(floats, 2 * depth * width * POSITIONS, reduced=True)
     return Load((block,) * depth, others, operations, kept)
 
 

@@ -9,9 +9,10 @@ import torch
 import tokenmask as tm
 from tests.worlds import tiny_run
 from tokenmask.demo import items
-from tokenmask.generation import hole, left_beside, pieces_of
+from tokenmask.generation import Request, fill, hole, left_beside, pieces_of
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
+from tokenmask.sampling import Categorical, Sampler
 from tokenmask.streams import TokenStream
 
 
@@ -123,6 +124,25 @@ def test_strength_is_the_share_of_the_region_that_is_made_anew(run):
     assert int(other.sum()) == int(one.sum()) == 8 and not torch.equal(one, other)
 
 
+def test_what_drifts_is_made_anew_in_parts_beside_all_that_stands(run):
+    """A quarter of 32 places is opened by a draw in each step and filled in the next one."""
+    image, seen = items.media("image", "held-out")[0], []
+    codes, box = run.tokenizers["image"].encode(image), [(0, 0, 32, 16)]
+    options = {"temperature": 0.0, "guidance": 1.0, "seed": 1}
+    run.edit(image, box, drift=0.25, steps=3, **options, on_step=seen.append)
+    assert [int((~now.decided).sum()) for now in seen] == [8, 8, 8, 0]
+    first, second = ~seen[0].decided, ~seen[1].decided
+    assert not first[4:].any() and not torch.equal(first, second)
+    # One step makes of the drawn places what a hole of these alone is filled with.
+    once = run.edit(image, box, drift=0.25, steps=1, **options)[0].stream
+    request = Request("image", codes, first, seed=9)
+    sampler = Sampler(1, pick=Categorical(0.0))
+    alone = fill([request], layout=run.layout, models=run.models, sampler=sampler, packing=run.recipe.packing)[0]
+    assert torch.equal(once.codes, alone.codes) and once.filled[:4].all() and not once.filled[4:].any()
+    assert (changed(codes, once)[..., 0] & first).any()
+    assert torch.equal(seen[1].stream.codes[~second], once.codes[~second])
+
+
 def test_a_character_of_several_bytes_belongs_to_each_of_its_codes(run):
     tokenizer, text = run.tokenizers["text"], Text("a\U0001f600b")
     touched = hole(tokenizer, text, tokenizer.encode(text), [(1, 2)])
@@ -176,6 +196,8 @@ SUN = Text("the sun")
         (lambda run, image: run.edit(SUN, [(3, math.inf)], stream="text"), "each number of a region"),
         (lambda run, image: run.edit(SUN, stream="text", strength=0), "above 0 and at most at 1, got 0"),
         (lambda run, image: run.edit(SUN, stream="text", strength=0.5, length=2), "write one of the two"),
+        (lambda run, image: run.edit(SUN, stream="text", drift=0), "drift must lie above 0 and at most at 1, got 0"),
+        (lambda run, image: run.edit(SUN, stream="text", drift=0.5, strength=0.5), "leave length and strength out"),
         (lambda run, image: run.edit(SUN, [(0, 3), (4, 7)], stream="text", length=2), "length goes with one region"),
         (lambda run, image: run.edit("the sun", [(0, 3)]), "say which stream this str is of"),
         (lambda run, image: run.edit(image, [(0, 0, 9, 9)], levels=[1]), r"levels must lie in 0\.\.0, got 1"),

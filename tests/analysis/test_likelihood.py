@@ -81,6 +81,21 @@ def test_the_bound_is_the_average_over_orders():
     assert wanted < math.log(sum(map(math.exp, orders)) / 6)
 
 
+def test_counts_that_are_drawn_vary_less_than_rates():
+    """Of as many draws; a rate hides each of three codes on its own, t at least 1e-3, and weighs by 1 / t (listed)."""
+    own, codes = model(), [4, 0, 9]
+    masks = [hidden for size in (1, 2, 3) for hidden in itertools.combinations(range(3), size)]
+    said = {hidden: sum(log_probability(own, codes, hidden).values()) for hidden in masks}
+    ts = torch.linspace(1e-3, 1, 20_001, dtype=torch.float64)
+    chance = {hidden: ts ** len(hidden) * (1 - ts) ** (3 - len(hidden)) for hidden in masks}
+    mean = float(sum(chance[one] * said[one] / ts for one in masks).mean())
+    square = float(sum(chance[one] * (said[one] / ts) ** 2 for one in masks).mean())
+    records = [{"text": text(*codes)}]
+    found = torch.tensor([log_likelihoods(own, PACKING, records, "text", draws=6, seed=s)[0].nats for s in range(40)])
+    assert abs(float(found.mean()) - mean) < 4 * float(found.std()) / 40**0.5 + 0.01
+    assert float(found.var()) < 0.3 * (square - mean**2) / 6
+
+
 def test_an_item_has_the_same_likelihood_in_any_company():
     own = model(time_input=True)
     sound = TokenStream(SOUND, torch.tensor([[1, 2], [7, 4], [0, 0]], dtype=torch.int32))

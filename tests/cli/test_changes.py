@@ -37,6 +37,13 @@ def test_a_variation_is_that_of_python(run, pictures, tmp_path, call):
     assert int(same.stream.filled.sum()) == round(0.3 * same.stream.filled.numel())
 
 
+def test_an_edit_without_a_mask_is_that_of_python(run, pictures, tmp_path, call):
+    source, out = pictures / "00.png", tmp_path / "drifted.png"
+    assert call("edit", source, "--run", run.folder, "--drift", 0.1, "--steps", 2, "--out", out) == 0
+    (same,) = run.edit(source, stream="image", drift=0.1, steps=2)
+    assert torch.equal(same.pixels, Image.load(out).pixels)
+
+
 def test_words_are_printed(run, tmp_path, call, capsys):
     words = ("edit", "the sun and the moon", "--stream", "text", "--run", run.folder, "--regenerate", "4:7")
     assert call(*words, "--num-samples", 2, "--temperature", 2) == 0

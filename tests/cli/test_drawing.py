@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tokenmask as tm
-from tokenmask.run import load
+from tokenmask.run import complete, load
 from tokenmask.sampling import Categorical, UniformSchedule
 from tokenmask.scores import HaltonScore
 from tokenmask.streams import TokenStream
@@ -201,3 +201,16 @@ def test_prompts_that_leave_nothing_to_fill_are_told_once(run, tmp_path, call, c
         assert call(*words, tmp_path / "p.jsonl") == 0
     said = [str(one.message) for one in told if "nothing is to be filled" in str(one.message)]
     assert len(said) == 1 and said[0].startswith("nothing is to be filled in 2 of 3 requests: ")
+
+
+def test_patterns_and_words_that_are_cut_are_those_of_python(run, call, capsys, refusal):
+    words = ("generate", "text", "--run", run.folder, "--length", 3, "--num-samples", 2, "--seed", 1)
+    assert call(*words, "--matches", "[st]h?[a-z ]*", "--particles", 2) == 0
+    options = {"length": 3, "num_samples": 2, "seed": 1}
+    found = run.generate("text", matches="[st]h?[a-z ]*", particles=2, **options)
+    assert capsys.readouterr().out.splitlines() == [one.text for one in found]
+    assert call(*words, "--given", "text=the su", "--backtrack", 2) == 0
+    found = complete(run, "the su", backtrack=2, **options)
+    assert capsys.readouterr().out.splitlines() == [one.text for one in found]
+    assert all(one.text.startswith("the su") for one in found)
+    assert "needs --given text=WORDS and --length N" in refusal(*words, "--backtrack", 2)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -54,6 +55,9 @@ def test_records_come_back(tmp_path: Path, count: int, specs: Specs, random_reco
         len(corpus.read(i)) for i in range(len(corpus.row_groups))
     ]
     assert max(group.num_records for group in corpus.row_groups) <= 16
+    rows = [group.rows for split in ("train", "held-out") for group in Corpus(tmp_path, split).row_groups]
+    assert all(own is not None and own.dtype == np.uint8 for own in rows)  # a number for each record of all shards
+    assert sum(map(len, rows)) == count
     assert all(stream.codes.dtype == torch.int32 for record in corpus for stream in record.streams.values())
 
 

@@ -14,7 +14,8 @@ import fsspec
 import pytest
 import torch
 
-from tokenmask.corpus import Corpus, Mixture, Record, statistics
+from tokenmask.cli import main
+from tokenmask.corpus import Corpus, CorpusWriter, Mixture, Record, statistics
 from tokenmask.run.folder import _stored
 
 Records = Callable[..., list[Record]]
@@ -114,8 +115,17 @@ def test_what_is_wrong_in_a_store_gets_one_sentence(memory: str) -> None:
     good = store.cat("/corpora/small/shard-000001.parquet")
     store.pipe("/corpora/small/shard-000001.parquet", good[: len(good) // 2])
     for act in (lambda: Corpus(memory), lambda: [there.read(n) for n in range(len(there.row_groups))]):
-        with pytest.raises(ValueError, match=r"^memory://.*shard-000001\.parquet must be a whole Parquet shard"):
+        with pytest.raises(ValueError, match=r"^memory://.*shard-000001\.parquet must be a whole .*; try again, and"):
             act()
+    with pytest.raises(ValueError, match="written on this machine, got memory://corpora/new; write it here and copy"):
+        CorpusWriter("memory://corpora/new", there.specs)
+
+
+def test_a_corpus_in_a_store_is_shown(memory: str, local: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "show", memory]) == 0
+    there = capsys.readouterr().out
+    assert main(["corpus", "show", str(local.folder)]) == 0
+    assert there.replace(memory, str(local.folder)) == capsys.readouterr().out
 
 
 def test_a_run_keeps_an_address_as_it_is(tmp_path: Path) -> None:

@@ -30,9 +30,10 @@ class Pick:
     min_p: float = 0.0
     forbidden: Codes = ()
     heats: Callable[[float], float] | None = None
+    says: Callable[[list[float], list[float]], list[float]] = lambda hot, _: hot
 
     def laws(self, p: Sequence[float], progress: float) -> tuple[list[float], list[float]]:
-        """What statistics see, and what is drawn from."""
+        """What statistics see (``says`` of the law before cuts and of the drawn one), and what is drawn from."""
         p = [0.0 if code in self.forbidden else share for code, share in enumerate(p)]
         end = self.temperature if self.end is None else self.end
         heat = self.temperature + (end - self.temperature) * progress
@@ -40,7 +41,8 @@ class Pick:
         hot = shares([share ** (1 / heat) if share else 0.0 for share in p]) if heat else shares(p)
         order = sorted(range(len(hot)), key=lambda code: (-round(hot[code], 9), code))
         if not heat:
-            return hot, [float(code == order[0]) for code in range(len(hot))]
+            drawn = [float(code == order[0]) for code in range(len(hot))]
+            return self.says(hot, drawn), drawn
         order = order[: self.top_k or None]
         left, kept, seen = sum(hot[code] for code in order), [], 0.0
         for code in order:
@@ -48,7 +50,8 @@ class Pick:
                 kept.append(code)
             seen += hot[code]
         kept = [code for code in kept if hot[code] >= self.min_p * hot[kept[0]]]
-        return hot, shares([share if code in kept else 0.0 for code, share in enumerate(hot)])
+        drawn = shares([share if code in kept else 0.0 for code, share in enumerate(hot)])
+        return self.says(hot, drawn), drawn
 
 
 def shares(weights: Sequence[float]) -> list[float]:
@@ -68,6 +71,7 @@ class Order:
         above: every code at least so probable before temperature is revealed, one at the least.
         counts: laws of the open slots -> how many are revealed, where no plan says it.
         runs: with by_code, slots that are as sure as their run together, by "max" or "prod".
+        race: with by_code, weights of slots by what is said of their codes, which are drawn without replacement.
         beside: with by_code, another world and the weight of this one in the mixture that says how sure a code is.
     """
 
@@ -80,6 +84,7 @@ class Order:
     counts: Callable[[Mapping[int, list[float]]], int] | None = None
     runs: tuple[int, str] = (1, "max")
     beside: tuple[World, float] | None = None
+    race: Callable[[float], float] | None = None
 
 
 PLAIN = Pick()
@@ -147,7 +152,7 @@ def made(
     pick: Pick = PLAIN,
     given: Codes | None = None,
     guided: Callable[[Codes, float], list[tuple[float, torch.Tensor]]] | None = None,
-    revoke: Callable[[dict[int, float], int], Iterator[tuple[Chosen, float]]] | None = None,
+    revoke: Callable[[dict[int, float], int, Codes], Iterator[tuple[Chosen, float]]] | None = None,
     steps: int | None = None,
 ) -> dict[Codes, float]:
     """The law of all codes after the last step.
@@ -159,7 +164,8 @@ def made(
         pick: how codes are drawn.
         given: codes, -1 where they are to be filled; None fills all.
         guided: (codes, progress) -> chances and float64 [N, V], one of which stands in the place of the conditionals.
-        revoke: (log-probability of each committed slot, number of the step) -> sets to open, with probabilities.
+        revoke: (log-probability of each committed slot, number of the step, codes before it) -> sets to open, with
+            probabilities.
         steps: their number without a plan; as many as slots if None.
     """
     start = given or (-1,) * len(world.sizes)
@@ -184,7 +190,7 @@ def made(
             ):
                 opened: Iterator[tuple[Chosen, float]] = iter([((), 1.0)])
                 if revoke is not None and step < steps - 1:
-                    opened = revoke({slot: now[slot] for slot in may if new[slot] >= 0}, step)
+                    opened = revoke({slot: now[slot] for slot in may if new[slot] >= 0}, step, codes)
                 for slots, share in opened:
                     if chance * share > 0:
                         key = (
@@ -240,6 +246,8 @@ def _steps(
             noise = order.noise * (1 - (step + 1) / steps)
             if noise:
                 sets = plackett_luce({s: one ** (1 / noise) for s, one in sure.items()}, number)
+            elif order.race is not None:
+                sets = plackett_luce({s: order.race(one) for s, one in sure.items()}, number)
             else:
                 sets = iter([(best({s: math.log(one) for s, one in sure.items()}, number), 1.0)])
             for chosen, share in sets:

@@ -278,11 +278,11 @@ def test_guidance_away_from_a_context_with_holes() -> None:
 def test_revocations_by_a_threshold_and_at_random(name: str) -> None:
     world, steps, plan = WORLDS[name], 3, EVEN.plan(4, 3)
 
-    def unlikely(said: dict[int, float], _: int) -> Iterator[tuple[Chosen, float]]:
+    def unlikely(said: dict[int, float], *_: Any) -> Iterator[tuple[Chosen, float]]:
         doubtful = tuple(slot for slot, one in said.items() if math.exp(one) < 0.45)
         yield (doubtful if len(said) < 4 else ()), 1.0
 
-    def at_random(said: dict[int, float], _: int) -> Iterator[tuple[Chosen, float]]:
+    def at_random(said: dict[int, float], *_: Any) -> Iterator[tuple[Chosen, float]]:
         sets = list(itertools.combinations(said, max(1, round(0.4 * len(said)))))
         yield from ((chosen, 1 / len(sets)) for chosen in sets)
 

@@ -168,7 +168,7 @@ def marginal(law: dict[Codes, float], slots: list[int]) -> dict[Codes, float]:
 
 
 def least_likely(share: float, steps: int) -> Any:
-    def revoke(said: dict[int, float], step: int) -> Iterator[tuple[Chosen, float]]:
+    def revoke(said: dict[int, float], step: int, _: Codes) -> Iterator[tuple[Chosen, float]]:
         count = math.floor(len(said) * share * (1 - (step + 1) / steps))
         yield best({slot: -one for slot, one in said.items()}, count), 1.0
 
@@ -176,7 +176,7 @@ def least_likely(share: float, steps: int) -> Any:
 
 
 def by_draw(cap: float, process: Any, steps: int) -> Any:
-    def revoke(said: dict[int, float], step: int) -> Iterator[tuple[Chosen, float]]:
+    def revoke(said: dict[int, float], step: int, _: Codes) -> Iterator[tuple[Chosen, float]]:
         alpha_t, alpha_s = (1 - process.share(1 - min(1.0, (step + more) / steps)) for more in (1, 2))
         factor = min(cap, (1 - alpha_s) / alpha_t)
         weights = {slot: math.exp(-math.exp(one)) for slot, one in said.items()}

@@ -142,6 +142,15 @@ def test_long_and_scattered_holes_are_filled_and_nothing_else_changes(run, regio
     assert not changed[~inside].any() and changed[inside].float().mean() > 0.8
 
 
+def test_a_long_sound_drifts_in_its_coarsest_level_and_finer_ones_follow(run):
+    """Five seconds of which four drift, window by window; without a mask a step opens a tenth of each window."""
+    clip = run.generate("audio", {"text": "seven"}, duration_seconds=5, steps=1)[0]
+    made = run.edit(clip, [(0.5, 4.5)], drift=0.1, steps=2, seed=5)[0].stream.codes
+    changed = made != clip.stream.codes
+    assert not changed[:25].any() and not changed[225:].any()
+    assert 0 < int(changed[:, 0].sum()) <= 2 * (0.1 * 200 + 4) and changed[25:225, 1:].float().mean() > 0.8
+
+
 def test_a_long_hole_in_a_text_is_filled_and_what_follows_stays(run):
     text = "word " * 300
     made = run.edit(text, [(100, 1400)], stream="text", steps=1, seed=1)[0].text

@@ -22,7 +22,12 @@ def run_check(name: str, checks: list[Check]) -> None:
 
 
 def goes_on_bit_for_bit(
-    fitted: Callable[..., LearnedTokenizer], folder: Path, monkeypatch: pytest.MonkeyPatch, *, stop_at: int
+    fitted: Callable[..., LearnedTokenizer],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    stop_at: int,
+    fitting: type = CodecFitting,
 ) -> LearnedTokenizer:
     """A fit that was stopped before step ``stop_at`` and run again leaves the bytes of one that was not.
 
@@ -31,22 +36,24 @@ def goes_on_bit_for_bit(
         folder: gets "whole" and "cut"; the second can be used to ask more.
         monkeypatch: of the test.
         stop_at: a step between two checkpoints.
+        fitting: the kind of run whose ``step`` is stopped.
 
     Returns:
         What was fitted without a stop.
     """
-    whole, step = fitted(folder / "whole"), CodecFitting.step
+    whole, step = fitted(folder / "whole"), fitting.step
 
-    def stops(task: CodecFitting, index: int) -> dict[str, float]:
+    def stops(task: Any, index: int) -> dict[str, float]:
         if index == stop_at:
             raise RuntimeError("stopped")
         return step(task, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CodecFitting, "step", stops)
+        patch.setattr(fitting, "step", stops)
         with pytest.raises(RuntimeError, match="stopped"):
             fitted(folder / "cut")
-    assert fitted(folder / "cut").spec == whole.spec
+    again = fitted(folder / "cut")
+    assert again.spec == whole.spec and again.decoder_fingerprint == whole.decoder_fingerprint
     for name in ("metrics.jsonl", "checkpoint.safetensors"):
         assert (folder / "cut" / name).read_bytes() == (folder / "whole" / name).read_bytes()
     whole.save(folder / "cut")  # the folder of a fit can hold its result

@@ -22,6 +22,8 @@ from tokenmask.modalities.motion import MotionTokenizer
 from tokenmask.recipes.learners import fit_options
 from tokenmask.tensor_files import load_tensors, save_tensors
 
+from .contract import goes_on_bit_for_bit, refused_resume
+
 TINY = AudioTokenizerConfig(
     bands=40, width=64, encoder_blocks=1, decoder_blocks=1, latent=16, codes=16, levels=3, head_width=64, head_blocks=1
 )
@@ -154,24 +156,8 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
     def fitted(folder: Path, settings: PitchedFit = settings) -> AudioTokenizer:
         return first.fit_decoder(clips, settings, folder=folder, checkpoint_every=3, progress=False)
 
-    whole, step = fitted(tmp_path / "whole"), PitchedFitting.step
-
-    def stops(task: PitchedFitting, index: int) -> dict[str, float]:
-        if index == 7:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PitchedFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path / "cut")
-    again = fitted(tmp_path / "cut")
-    for name, value in stored(whole._decoder).items():
-        assert torch.equal(stored(again._decoder)[name], value), name
-    for name in ("metrics.jsonl", "checkpoint.safetensors"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    with pytest.raises(ValueError, match="resumed with the settings it began with"):
-        fitted(tmp_path / "cut", replace(settings, seed=1))
+    goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=7, fitting=PitchedFitting)
+    refused_resume(fitted, tmp_path, "resumed with the settings it began with", settings=replace(settings, seed=1))
 
 
 def test_fit_brings_both_heads(tmp_path: Path, clips: list[AudioClip]) -> None:

@@ -24,6 +24,8 @@ from tokenmask.nn.init import build
 from tokenmask.recipes.learners import fit_options
 from tokenmask.testing import check_tokenizer
 
+from .contract import goes_on_bit_for_bit, refused_resume
+
 TINY = ImageTokenizerConfig(size=16, width=64, codes=32, latent=8, blocks=1)
 SMALL = FinerFit(steps=40, batch_size=8, peak_lr=3e-3, config=FinerConfig(blocks=1, between=0, width=64, fine=0))
 
@@ -148,24 +150,8 @@ def test_a_stopped_fit_goes_on_bit_for_bit(
     def fitted(folder: Path, settings: FinerFit = settings) -> ImageTokenizer:
         return first.fit_decoder(discs(12), settings, folder=folder, checkpoint_every=3, progress=False)
 
-    whole, step = fitted(tmp_path / "whole"), FinerFitting.step
-
-    def stops(task: FinerFitting, index: int) -> dict[str, float]:
-        if index == 7:
-            raise RuntimeError("stopped")
-        return step(task, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(FinerFitting, "step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fitted(tmp_path / "cut")
-    again = fitted(tmp_path / "cut")
-    for name, value in stored(whole._decoder).items():
-        assert torch.equal(stored(again._decoder)[name], value), name
-    for name in ("metrics.jsonl", "checkpoint.safetensors"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    with pytest.raises(ValueError, match="resumed with the settings it began with"):
-        fitted(tmp_path / "cut", replace(settings, seed=1))
+    goes_on_bit_for_bit(fitted, tmp_path, monkeypatch, stop_at=7, fitting=FinerFitting)
+    refused_resume(fitted, tmp_path, "resumed with the settings it began with", settings=replace(settings, seed=1))
 
 
 def test_what_is_learned_from_is_moved_and_mirrored_and_coded_as_it_is(first: ImageTokenizer) -> None:

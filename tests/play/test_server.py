@@ -34,8 +34,11 @@ def test_a_swap_of_a_stream_that_there_is_not(monkeypatch, capsys):
     assert main(["play", "--swap", "smell=shipped"]) == 2 and "one of those of this run" in capsys.readouterr().err
 
 
-def test_examples_of_the_help_work_as_written(monkeypatch, capsys, run):
+def test_examples_of_the_help_work_as_written(monkeypatch, capsys, run, tmp_path):
     pages, opened = [], []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/demo").mkdir(parents=True)
+    (tmp_path / "runs/demo/run.json").touch()
 
     class Page:
         address = "http://127.0.0.1:1/"

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import threading
 
 import pytest
@@ -160,6 +161,12 @@ def test_a_long_text_comes_in_pieces_while_it_is_made(run, client):
     given = {name: value for name, value in values.items() if name != "stream"}
     assert pieces == [str(piece) for piece in run.stream("text", **given)] and len(pieces) > 1
     assert "".join(pieces) == str(run.generate("text", **given)[0])
+    asked = json.dumps({**values, "pieces": True}).encode()
+    with socket.create_connection(("127.0.0.1", client.port), 60) as line:  # HTTP of before 1999, as nginx speaks it
+        head = b"POST /generate HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        line.sendall(head + b"Content-Length: %d\r\n\r\n" % len(asked) + asked)
+        told, _, plain = b"".join(iter(lambda: line.recv(1 << 16), b"")).partition(b"\r\n\r\n")
+    assert plain == body and b"Transfer-Encoding" not in told
     status, told = client.refusal("/generate", pieces=True, **{**values, "length": 0})
     assert status == 400 and "length" in told
     assert "pieces are media" in client.refusal("/generate", pieces=True, ending=".tokens", **values)[1]

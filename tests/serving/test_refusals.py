@@ -116,6 +116,38 @@ def test_what_is_no_request_is_refused(method, path, body, headers, status, clie
     assert client.get("/health")["status"] == "ok"
 
 
+def lines(client, *sent):
+    """All that comes back over one connection."""
+    found = []
+    with socket.create_connection(("127.0.0.1", client.port), 30) as line:
+        line.sendall("\r\n".join(sent).encode())
+        while got := line.recv(1 << 16):
+            found.append(got)
+    return b"".join(found)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("PUT /generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100", 501),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\n" + "\r\n".join(f"X-{n}: 1" for n in range(300)), 431),
+        ("POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+         "Content-Length: 9", 411),
+        ("GET /health HTTP/1.1\r\nHost: LOCALHOST\r\nContent-Length: 100", 200),
+    ],
+)  # fmt: skip
+def test_what_stands_behind_a_request_is_not_taken_for_another(head, status, client):
+    told = lines(client, head, "", "GET /streams HTTP/1.1", "Host: localhost", "Connection: close", "", "")
+    assert told.startswith(b"HTTP/1.1 %d " % status) and told.count(b"HTTP/1.1 ") == 1 and b"codes_per" not in told
+
+
+def test_a_refusal_does_not_repeat_all_that_was_asked(client):
+    told = client.refusal("/generate", stream="x" * 100_000)[1]
+    assert told.endswith("xxx ...") and len(told) < 2100
+    deep = client.raw("POST", "/generate", '{"given":' * 40 + "1" + "}" * 40, **JSON)[2]
+    assert b"may be 32 deep, got 41" in deep
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(run):
     up = serve(run, limits=Limits(most_bytes=1000))
     try:
@@ -243,7 +275,7 @@ def test_a_second_signal_ends_the_command_while_it_draws(run):
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         client = Client(type("Up", (), {"address": re.match(r"http://127\.0\.0\.1:\d+/", child.stdout.readline())[0]}))
-        body = json.dumps({"stream": "text", "length": 20_000, "steps": 1024})
+        body = json.dumps({**SUN, "num_samples": 64, "guidance": 2.0, "steps": 64})  # seconds; a text may end at once
         with socket.create_connection(("127.0.0.1", client.port), 10) as line:
             head = "POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())

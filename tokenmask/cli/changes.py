@@ -38,7 +38,10 @@ def edit(arguments: argparse.Namespace) -> int:
     paths = free_paths(arguments, name, modality)
     regions = [read_region(text) for text in arguments.regenerate] or None
     where: dict[str, Any] = {"levels": arguments.level, "channels": arguments.channel, "parts": arguments.part}
-    where = {part: said or None for part, said in where.items()} | {"strength": arguments.strength}
+    where = {part: said or None for part, said in where.items()} | {
+        "strength": arguments.strength,
+        "drift": arguments.drift,
+    }
     options = drawing_options(run, arguments, name, reading)
     given = conditions(run, arguments.given, reading)
     reading.check()

@@ -30,7 +30,7 @@ SHIPS = "shipped"  # in the place of a folder: the tokenizer that ships under th
 def corpus(arguments: argparse.Namespace) -> int:
     """Builds a corpus, or counts what is in one."""
     if arguments.action == "show":
-        return _show(Path(arguments.folder))
+        return _show(arguments.folder)
     out = Path(arguments.out)
     wanted, engine = asked(arguments), engine_asked(arguments)
     return build_named(
@@ -158,7 +158,7 @@ def shape_of(spec: StreamSpec) -> str:
     return " x ".join(sizes) + ("" if spec.rate_hz is None else f", {spec.rate_hz:g} a second")
 
 
-def _show(folder: Path) -> int:
+def _show(folder: str) -> int:
     whole = Corpus(folder)
     splits = {split: Corpus(folder, split=split) for split in (TRAIN, HELD_OUT)}
     say(f"{folder}: {len(whole)} records ({len(splits[TRAIN])} train, {len(splits[HELD_OUT])} held out)")

@@ -35,6 +35,8 @@ def drawing_options(run: Run, arguments: argparse.Namespace, stream: str, readin
         "steps": arguments.steps,
         "guidance": arguments.guidance,
         "temperature": arguments.temperature,
+        "matches": arguments.matches,
+        "particles": arguments.particles,
         "seed": arguments.seed,
         "num_samples": arguments.num_samples,
         "sampler": sampler,

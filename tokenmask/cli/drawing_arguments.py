@@ -44,6 +44,12 @@ def generate(commands: Commands) -> None:
         metavar="N",
         help="codes to add, for a stream of free length such as text; of text LEAST:MOST lets the model say how many",
     )
+    parser.add_argument(
+        "--backtrack",
+        type=not_below_0,
+        metavar="N",
+        help="draw the last N codes of a given text anew, such that they say the same: it may end within a word",
+    )
     parser.add_argument("--duration", type=positive, metavar="SECONDS", help="length, for a stream with a clock")
     parser.add_argument("--grid", type=grid, metavar="N,N", help="size of all axes, where more than one is free")
     parser.add_argument(
@@ -90,6 +96,13 @@ def edit(commands: Commands) -> None:
         type=share,
         metavar="P",
         help="make only this share of the region anew: a variation (default: all)",
+    )
+    parser.add_argument(
+        "--drift",
+        type=share,
+        metavar="P",
+        help="hide nothing at first, and make this share of the region anew in every step: editing without a mask; "
+        "0.08 with --steps 100, say, and strong --guidance",
     )
     add_asked(parser)
     _drawing(parser, "It is a condition")
@@ -143,6 +156,18 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         type=share,
         metavar="P",
         help="draw from the likeliest codes that together have the probability P (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--matches",
+        metavar="REGEX",
+        help="a regular expression that the whole text matches; a code a step, so that it always can",
+    )
+    parser.add_argument(
+        "--particles",
+        type=count,
+        metavar="N",
+        help="weigh N generations by how much the constraint left of what the model says, and give one of them: the "
+        "model's own law under the constraint, the more nearly the more there are",
     )
     parser.add_argument(
         "--order",

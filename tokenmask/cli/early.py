@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +20,79 @@ OF_PROMPTS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
 def check_paths(arguments: argparse.Namespace) -> None:
-    """ValueError for a run, a source, a tokenizer or a file that is not there, or a stream that a run lacks."""
+    """ValueError for what is named and not there: run, recipe, corpus, source, tokenizer or file, a stream of a run."""
     said = vars(arguments)
     name = said["command"]
     drawn = name in ("generate", "edit")
-    for run in ([said.get("run")] if name != "play" else []) + [said.get("start")]:
-        if run is not None and not (Path(run) / "run.json").is_file():
+    for run in (said.get("run"), said.get("start"), said.get("new")):
+        if run is not None and not (Path(run) / "run.json").is_file() and not (name == "study" and run == "shipped"):
             raise ValueError(f"a run folder holds run.json, but {run} does not; make one with `tokenmask train`")
+    recipe = said["recipe"] if name == "train" else said["name"] if name == "recipes" else None
+    if recipe is not None:
+        _recipe(recipe)
+    if name == "study" and said["new"] is None:
+        _study(Path(said["file"]))
     data = said.get("data") if name != "push" else None  # those of push are names and licences
-    for source in [*_listed(data), *(said["paths"] if name in ("encode", "decode") else [])]:
+    read = [*_listed(data), *(said["paths"] if name in ("encode", "decode") else []), *said.get("sources", [])]
+    for source in [*read, *_listed(said.get("on"))]:
         _there(source, "name a file or a folder that is there")
-    tokenizers = said.get("tokenizer") if name in ("fit", "encode", "decode", "train") else None
-    for word in _listed(tokenizers):
-        _tokenizer(word)
-    into = name in ("fit", "encode", "decode", "train") or (name == "corpus" and "out" in said)
+    tokenizers = said.get("tokenizer") if name in ("fit", "encode", "decode", "train", "corpus", "swap") else None
+    for word in [*_listed(tokenizers), *_listed(said.get("swap")), *([said["tokenizer"]] if name == "inspect" else [])]:
+        if name not in ("corpus", "swap", "play") or all(word.partition("=")[::2]):  # else the command says the form
+            _tokenizer(word)
+    for word in [*_listed(said.get("corpus")), *_listed(said.get("folder") if name == "corpus" else None)]:
+        _corpus(word)
+    into = name in ("fit", "encode", "decode", "train", "swap", "demo") or (name == "corpus" and "out" in said)
+    if "://" in str(said.get("out")):
+        raise ValueError(f"--out must lie on this machine, got {said['out']}; write it here and copy it there")
     if into and said["out"] is not None and Path(said["out"]).is_file():
         raise ValueError(f"--out must name a folder, but {said['out']} is a file; choose another --out")
+    if name == "report" and said["out"] is not None:
+        _page(Path(said["out"]))
     if name == "show":
         _there(said["recording"], "name a recording, as --record keeps one")
     if drawn:
         if said["record"] is not None:
             _new_recording(Path(said["record"]), said["force"])
         _streams(Path(said["run"] or SHIPPED), arguments)
+
+
+def _recipe(source: str) -> None:
+    """The name of a recipe that ships, or a file."""
+    shipped = sorted(path.stem for path in (SHIPPED.parent / "recipes").glob("*.yaml"))
+    if source not in shipped and not Path(source).is_file():
+        raise ValueError(
+            f"a recipe is one of {', '.join(shipped)} or the path of a YAML file, got {source!r}; "
+            "correct the name or the path"
+        )
+
+
+def _study(page: Path) -> None:
+    """As the reader of studies has it."""
+    if not page.exists():
+        raise ValueError(
+            f"a study must be a readable YAML file, but {page} is not (No such file or directory); check the path, or "
+            "begin one with `tokenmask study FILE --new RUN`"
+        )
+
+
+def _corpus(word: str) -> None:
+    """FOLDER or FOLDER=WEIGHT; the address of a store, and a weight that is none, are the command's."""
+    folder, equals, weight = word.rpartition("=")
+    if equals and not re.fullmatch(r"[0-9.]*[1-9][0-9.]*", weight):
+        return
+    folder = folder if equals else word
+    if "://" not in folder and not Path(folder).is_dir():
+        what = f"{folder} is not a folder"
+        raise ValueError(f"a corpus is a folder of Parquet shards, but {what}; build the corpus first")
+
+
+def _page(path: Path) -> None:
+    """As the report has it, before anything is drawn."""
+    if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"a report is a file that ends in .html, got {str(path)!r}; name one with --out FILE.html")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is not a folder; make it, or choose another place with --out FILE.html")
 
 
 def _new_recording(path: Path, force: bool) -> None:

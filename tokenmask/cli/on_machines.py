@@ -5,11 +5,12 @@ Arrow: Recipe + a counted model --> lines. Does not know: data, how anything is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tokenmask.models import MaskedModel, TransformerConfig
 from tokenmask.recipes import Recipe
-from tokenmask.training.scaling import MACHINES, Estimate, Load, on_machines, operations_of
+from tokenmask.training.scaling import MACHINES, Estimate, Load, kept_bytes, on_machines, operations_of
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ def _load(recipe: Recipe, model: MaskedModel, rows: int, positions: int) -> Load
     floats = training.kept_floats(config, at_once) or 0.0
     reduced = training.precision == "bfloat16"
     attends = (config.depth, config.width) if isinstance(config, TransformerConfig) else (0, 0)
+    flowing = 2 * at_once * math.prod(attends)  # what goes into both layers of a block
     operations = operations_of(total, *attends, positions, rows * positions)
-    kept = (2 if reduced else 4) * floats
+    kept = kept_bytes(floats, flowing, reduced)
     weight_bytes = 2 if training.gathered == "bfloat16" else 4
-    return Load(parts, total - sum(parts), operations, kept, weight_bytes, reduced, training.sharding)
+    turns = min(training.accumulate, rows)
+    return Load(parts, total - sum(parts), operations, kept, weight_bytes, reduced, training.sharding, turns)
 
 
 def _parts(estimate: Estimate) -> str:

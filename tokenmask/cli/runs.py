@@ -12,7 +12,8 @@ from tokenmask.cli.drawing import conditions, drawing_options, keep_steps
 from tokenmask.cli.prompts import fillable, prompts
 from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.cli.show import failures
-from tokenmask.run import Run, load
+from tokenmask.generation import DrawOptions
+from tokenmask.run import Run, complete, load
 from tokenmask.run.asked import Wish
 
 
@@ -37,10 +38,26 @@ def generate(arguments: argparse.Namespace) -> int:
         given, samples = list(held.given.values()), arguments.num_samples
         if paths is not None:  # one that fails keeps its number
             paths = [path for number in held.given for path in paths[number * samples : (number + 1) * samples]]
-    media = run.generate(name, given, **size, **drawing)
+    if arguments.backtrack is None:
+        media = run.generate(name, given, **size, **drawing)
+    else:
+        media = _completed(run, arguments, given, drawing)
     keep_steps(drawing, arguments.record)
     deliver(media, paths)
     return 0 if held is None else failures(held.failed, len(held.where))
+
+
+def _completed(run: Run, arguments: argparse.Namespace, given: Any, drawing: DrawOptions) -> list[Any]:
+    """Texts that go on with words that are given, the last codes of which are drawn anew."""
+    name = arguments.stream
+    if arguments.prompts is not None or name not in given or not isinstance(arguments.length, int):
+        raise ValueError(
+            f"--backtrack draws the last codes of a beginning anew, so it needs --given {name}=WORDS and --length N "
+            "and no --prompts; write these"
+        )
+    others = {other: value for other, value in given.items() if other != name}
+    options = {"stream": name, "backtrack": arguments.backtrack, "given": others}
+    return complete(run, given[name], length=arguments.length, **options, **drawing)
 
 
 def _check_size(run: Run, arguments: argparse.Namespace) -> None:

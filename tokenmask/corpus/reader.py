@@ -240,10 +240,12 @@ def _row_groups(path: Place, shard: pq.ParquetFile, split: str | None) -> list[R
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _damaged(path, error) from error
     parts = np.split(column == split, np.cumsum(sizes)[:-1])
-    kept = [(index, np.flatnonzero(part)) for index, part in enumerate(parts)]
+    # In the fewest bytes: there is a number for each record of all shards.
+    kept = [(index, np.flatnonzero(part).astype(np.min_scalar_type(len(part)))) for index, part in enumerate(parts)]
     return [RowGroup(path, index, rows, len(rows)) for index, rows in kept if len(rows)]
 
 
 def _damaged(path: Place, error: Exception) -> ValueError:
-    reason = first_line(error)
-    return ValueError(f"{path} must be a whole Parquet shard, but reading it failed ({reason}); build it again")
+    what = f"{path} must be a whole Parquet shard, but reading it failed ({first_line(error)})"
+    again = "build it again" if isinstance(path, Path) else "try again, and if it stays so build it again"
+    return ValueError(f"{what}; {again}")

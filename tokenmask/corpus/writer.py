@@ -21,6 +21,7 @@ from tokenmask.corpus.columns import shard_schema, to_table, written_so
 from tokenmask.corpus.keys import Keys, check_key
 from tokenmask.corpus.reader import check_specs, open_shard, read_keys, shard_paths
 from tokenmask.corpus.records import Record
+from tokenmask.corpus.stores import is_address
 from tokenmask.files import hold, sync_folder
 from tokenmask.streams import StreamSpec
 
@@ -39,7 +40,7 @@ class CorpusWriter:
         row_group: records that are compressed, and later read, together.
 
     Raises:
-        ValueError: shards of the folder have other specs or are damaged.
+        ValueError: shards of the folder have other specs or are damaged, or it is an address of a store.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class CorpusWriter:
             )
         if not specs:
             raise ValueError("CorpusWriter needs the spec of at least one stream, got none")
+        if is_address(folder):
+            raise ValueError(f"a corpus is written on this machine, got {folder}; write it here and copy it there")
         self.folder = Path(folder)
         self.specs = dict(specs)
         self.keys = Keys()  # of whole shards and of records added since

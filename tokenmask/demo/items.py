@@ -193,7 +193,8 @@ class _Spoken:
     def __call__(self) -> AudioClip:
         clip = AudioClip.load(self.utterance.path)
         first = round(self.share_cut_off * _CODE_SECONDS * clip.sample_rate_hz)
-        return AudioClip(clip.samples[:, first:].clone(), round(clip.sample_rate_hz * self.speed))
+        rate = clip.sample_rate_hz
+        return AudioClip(clip.samples[:, first:].clone(), round(rate * self.speed)).resample(rate)
 
 
 def _speech(varied: bool, validation: bool) -> list[Item]:

@@ -5,9 +5,19 @@ from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.lengths import drawn_lengths, length_range, length_scores
 from tokenmask.generation.long import Fill, Placed, fill_any, fill_in_turn, sees
-from tokenmask.generation.options import DrawOptions, check_options, drawn_with
+from tokenmask.generation.options import DrawOptions, check_options, constrained, drawn_with
 from tokenmask.generation.recording import Recording
-from tokenmask.generation.regions import Region, hole, read_region, resized, thinned, touched, window
+from tokenmask.generation.regions import (
+    Region,
+    depths_of,
+    finer,
+    hole,
+    read_region,
+    resized,
+    thinned,
+    touched,
+    window,
+)
 from tokenmask.generation.request import OfRequest, Request, growing_axis
 from tokenmask.generation.watching import Filling
 from tokenmask.generation.words import enclosed, left_beside
@@ -25,12 +35,15 @@ __all__ = [
     "Region",
     "Request",
     "check_options",
+    "constrained",
+    "depths_of",
     "drawn_lengths",
     "drawn_with",
     "enclosed",
     "fill",
     "fill_any",
     "fill_in_turn",
+    "finer",
     "growing_axis",
     "hole",
     "left_beside",

@@ -176,8 +176,12 @@ class _Long:
         """A window as a request."""
         start, stop = self.plan[number]
         canvas, seed = cut(self.canvas, self.axis, start, stop), window_seed(self.request.seed, number)
-        hole = self.hole.narrow(self.along, start, stop - start)
-        return replace(self.request, canvas=canvas, hole=hole, seed=seed, cut=True)  # a window is a piece
+        hole, opened = self.hole.narrow(self.along, start, stop - start), self.request.opened
+        if opened is not None:
+            opened = opened.narrow(self.along, start, stop - start) & hole
+        return replace(
+            self.request, canvas=canvas, hole=hole, opened=opened, seed=seed, cut=True
+        )  # a window is a piece
 
     def placed(self, index: int, number: int, now: Filling) -> Filling:
         """A step of a window as one of the whole stream, of which later windows are still to come."""

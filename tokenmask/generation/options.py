@@ -6,13 +6,26 @@ Arrow: options + Sampler --**drawn_with**--> Sampler. Does not know: streams, me
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral
 from typing import Any, TypedDict
 
+from tokenmask.arguments import string
+from tokenmask.generation.completing import pieces_of
 from tokenmask.generation.watching import Filling
-from tokenmask.sampling import Sampler
+from tokenmask.sampling import (
+    AllOf,
+    AllowAll,
+    Categorical,
+    MatchesPattern,
+    Particles,
+    Restricted,
+    Sampler,
+    UniformSchedule,
+)
 from tokenmask.sampling.plan import MOST_STEPS
+from tokenmask.scores import RasterScore, Score
 from tokenmask.scores.arguments import MOST, is_a, number, whole
 
 
@@ -31,6 +44,11 @@ class DrawOptions(TypedDict, total=False):
         num_samples: samples of each request, 1 if left out; they differ, and the first is the one that 1 gives.
         negative: stream name -> what guidance pushes away from, instead of from no condition.
         also: further conditions, (stream name -> what is given, weight w) each: the logits gain w (c - u).
+        matches: a regular expression (:class:`tokenmask.sampling.MatchesPattern`) that the whole text matches, what is
+            given of it too; a code a step, each drawn among those with which the rest can still match.
+        particles: so many generations of each sample, weighed by how much the constraint left of the model's own
+            probabilities, of which one comes out: with more of them, the law is the model's given the constraint.
+            From left to right where the order would read what was drawn.
         sampler: replaces the recipe's; the options above change it.
         progress: a bar on stderr.
         on_step: called after each step of each request with a :class:`tokenmask.generation.Filling`.
@@ -44,6 +62,8 @@ class DrawOptions(TypedDict, total=False):
     num_samples: int | None
     negative: Mapping[str, Any] | None
     also: Sequence[tuple[Mapping[str, Any], float]] | None
+    matches: str | None
+    particles: int | None
     sampler: Sampler | None
     progress: bool
     on_step: Callable[[Filling], None] | None
@@ -132,6 +152,14 @@ def _called(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be called with a Filling after each step, got {value!r}; pass a function")
 
 
+def _ascii(name: str, value: Any) -> None:
+    if not string(name, value).isascii():
+        raise ValueError(
+            f"{name} compares bytes, so it must be a pattern of ASCII, got {value!r}; write . for each byte of another "
+            "character"
+        )
+
+
 _OF_A_PICK = {"top_k", "top_p", "min_p"}
 _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "budget": whole,
@@ -141,6 +169,8 @@ _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "seed": _seeds,
     "negative": _given,
     "also": _pairs,
+    "matches": _ascii,
+    "particles": whole,
     "sampler": partial(is_a, kind=Sampler),
     "progress": _truth,
     "on_step": _called,
@@ -163,3 +193,40 @@ def drawn_with(sampler: Sampler, options: DrawOptions) -> Sampler:
     if options.get("negative") and not any(one.pushes_away for one in sampler.guidances):
         raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
     return sampler
+
+
+def constrained(sampler: Sampler, options: DrawOptions, tokenizer: Any, stream: str) -> Sampler:
+    """The sampler with the pattern and the particles that the options ask for.
+
+    Args:
+        sampler: as :func:`drawn_with` has it.
+        options: of the drawing.
+        tokenizer: of the stream; for a pattern one that spells its codes.
+        stream: that is filled.
+
+    Raises:
+        TypeError: a pattern for codes that stand for no text.
+        ValueError: no regular expression, or particles where no constraint makes them unlike.
+    """
+    pattern, count = options.get("matches"), options.get("particles")
+    if pattern is not None:
+        ours = MatchesPattern(pattern, pieces_of(tokenizer), stream)
+        both = ours if sampler.constraint == AllowAll() else AllOf((sampler.constraint, ours))
+        sampler = replace(sampler, stages=(), schedule=UniformSchedule(each=1), constraint=both)
+    if count is None:
+        return sampler
+    pick, reads = sampler.pick, any(order.reads_predictions for order in (sampler.order, *_orders(sampler)))
+    if type(pick) is Categorical:
+        pick = Restricted(**{one.name: getattr(pick, one.name) for one in fields(pick)})
+    if sampler.constraint == AllowAll() or not (pick.weighs or sampler.constraint.reweighs):
+        raise ValueError(
+            f"particles are weighed by what a constraint leaves, got {sampler.constraint} and {type(pick).__name__}; "
+            "pass matches=..., or a sampler with a constraint and a pick that weighs"
+        )
+    sampler = sampler.ordered(RasterScore()) if reads else sampler
+    stages = tuple(replace(stage, pick=None) for stage in sampler.stages)
+    return replace(sampler, stages=stages, pick=pick, particles=Particles(count))
+
+
+def _orders(sampler: Sampler) -> list[Score]:
+    return [stage.order for stage in sampler.stages if stage.order is not None]

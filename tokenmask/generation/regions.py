@@ -177,6 +177,19 @@ def thinned(chosen: Tensor, strength: float, seed: int) -> Tensor:
     return chosen & again.view(*chosen.shape[:-1], 1)
 
 
+def depths_of(spec: StreamSpec, chosen: Tensor) -> list[int]:
+    """The levels that a hole bool [*grid, K] opens, counted inside their group, coarse to fine."""
+    opened = chosen.flatten(0, -2).any(0).tolist()
+    return sorted({depth for group in spec.level_groups for depth, level in enumerate(group) if opened[level]})
+
+
+def finer(spec: StreamSpec, chosen: Tensor) -> Tensor:
+    """bool [*grid, K], a hole without the coarsest of its levels: what is drawn anew where those levels drift."""
+    coarsest = depths_of(spec, chosen)[0]
+    depth = {level: depth for group in spec.level_groups for depth, level in enumerate(group)}
+    return chosen & torch.tensor([depth[level] > coarsest for level in range(spec.num_levels)])
+
+
 def touched(steps: Tensor) -> tuple[int, int]:
     """The first True of bool [T], and the one after the last; there is one."""
     places = steps.nonzero().squeeze(1)

@@ -5,9 +5,11 @@ Arrow: Run + words --**complete**--> texts that start with them. Does not know: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tokenmask.generation import DrawOptions, drawn_with, prompt_of
+from tokenmask.scores.arguments import whole
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -16,13 +18,20 @@ if TYPE_CHECKING:
 
 
 def complete(
-    run: Run, text: Any, *, length: int, stream: str = "text", backtrack: int = 3, **options: Unpack[DrawOptions]
+    run: Run,
+    text: Any,
+    *,
+    length: int,
+    stream: str = "text",
+    backtrack: int = 3,
+    given: Mapping[str, Any] | None = None,
+    **options: Unpack[DrawOptions],
 ) -> list[Any]:
     """Continues a text that may end within a word; every result starts with it, byte for byte.
 
     The last codes of the text are taken back and drawn anew under the constraint that they say the same, and perhaps
-    more (token alignment, arXiv:2403.08688). With a pick that weighs and ``Sampler.particles`` the law is that of the
-    model given the words; without, each code is drawn among those that agree with them.
+    more (token alignment, arXiv:2403.08688). With ``particles`` the law goes to that of the model given the words, the
+    more nearly the more there are; without, each code is drawn among those that agree with them.
 
     Args:
         run: with a stream of text.
@@ -30,6 +39,7 @@ def complete(
         length: codes behind those that stand for the text.
         stream: name of the stream.
         backtrack: codes that are taken back; 0 continues behind the codes of the text as they are.
+        given: stream name -> media, words, a path or a TokenStream: other conditions.
         options: as for ``Run.generate``.
 
     Raises:
@@ -38,11 +48,10 @@ def complete(
     """
     run.inputs.check(stream)
     prompt = prompt_of(run.tokenizers[stream], run.inputs.media(stream, text), backtrack)
-    sampler = drawn_with(run.recipe.sampler_of(stream), options)
-    places = length + prompt.places
-    given = {} if prompt.kept is None else {stream: prompt.kept}
-    more = {
-        name: value for name, value in options.items() if name not in ("sampler", "steps", "temperature", "guidance")
-    }
+    sampler = drawn_with(run.recipe.sampler_of(stream, options.get("budget")), options)
+    places = whole("length", length) + prompt.places
+    kept = {} if prompt.kept is None else {stream: prompt.kept}
+    in_sampler = ("sampler", "budget", "steps", "temperature", "guidance")
+    more = {name: value for name, value in options.items() if name not in in_sampler}
     more["sampler"] = prompt.sampler(sampler, stream, places)
-    return run.generate(stream, given, length=places, **more)  # type: ignore[arg-type]
+    return run.generate(stream, {**(given or {}), **kept}, length=places, **more)  # type: ignore[arg-type]

@@ -5,15 +5,19 @@ Arrow: Request --**Drawing.fill**, **Drawing.in_turn**--> TokenStream. Does not 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from tokenmask.generation import (
     DrawOptions,
     Filling,
     Placed,
     Request,
+    constrained,
     drawn_lengths,
     drawn_with,
     fill,
@@ -24,7 +28,17 @@ from tokenmask.generation import (
 )
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
-from tokenmask.sampling import AllOf, ForbidCodes, Sampler
+from tokenmask.sampling import (
+    AllOf,
+    Constraint,
+    ForbidCodes,
+    MatchesPattern,
+    RevokeRandom,
+    Sampler,
+    Stage,
+    UniformSchedule,
+)
+from tokenmask.scores.arguments import number
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 from tokenmask.training import Packing
@@ -61,15 +75,38 @@ class Drawing:
             ValueError: options that do not go together, see :func:`tokenmask.generation.drawn_with`.
         """
         sampler = drawn_with(run.recipe.sampler_of(stream, options.get("budget")), options)
+        sampler = constrained(sampler, options, run.tokenizers[stream], stream)
         return cls(run.layout, run.models, run.recipe.packing, sampler, options, invariant)
 
     def fill(self, requests: Sequence[Request]) -> list[TokenStream]:
         """Requests of any length, in order."""
+        self._look_at_pattern(requests)
         return fill_any(requests, self.layout, self.packing, self._some, self.options.get("progress", False))
 
     def in_turn(self, request: Request) -> Iterator[TokenStream]:
         """One request in pieces along its axis, each as soon as it is decided."""
+        self._look_at_pattern([request])
         return fill_in_turn(request, self.layout, self.packing, self._some)
+
+    def _look_at_pattern(self, requests: Sequence[Request]) -> None:
+        """ValueError where a pattern is asked for that a request cannot match."""
+        pattern = self.options.get("matches")
+        if pattern is None:
+            return
+        if any(one.cut or not self.at_once(one) for one in requests):
+            raise ValueError(
+                f"a pattern holds for the whole of a text, but {requests[0].target!r} is longer here than a model sees "
+                "at once; ask for fewer codes"
+            )
+        ours = next(one for one in _each(self.sampler.constraint) if getattr(one, "pattern", None) == pattern)
+        assert isinstance(ours, MatchesPattern)
+        for one in requests:
+            codes = torch.where(one.hole, -1, one.canvas.codes)[:, 0].tolist()
+            if not ours.can_hold(codes, one.canvas.spec.end_code):
+                raise ValueError(
+                    f"a text must match {pattern!r} as a whole, but no {codes.count(-1)} codes "
+                    "beside what is given do so; ask for more codes, or mend the pattern"
+                )
 
     def tell_unguided(self, requests: Sequence[Request]) -> None:
         """Warns of guidance that was asked for and has nothing to push away from."""
@@ -92,6 +129,28 @@ class Drawing:
             return self
         constraint = AllOf((self.sampler.constraint, ForbidCodes({owner: (end,)})))
         return replace(self, sampler=replace(self.sampler, constraint=constraint))
+
+    def drifting(self, share: float, depths: Sequence[int]) -> Drawing:
+        """The same for requests whose coarsest codes stand at first: in each step a share of them is drawn anew.
+
+        Finer codes follow in their own stages, as ever. Source: mask-free editing of Muse, arXiv:2301.00704, section
+        3.2.4, and with finer codes MoMask's, arXiv:2312.00063, published code.
+
+        Args:
+            share: of the codes of the coarsest level, above 0 and at most 1.
+            depths: levels that are filled, coarse to fine.
+
+        Raises:
+            ValueError: another share, or a sampler that can't open what stands. TypeError: no number.
+        """
+        if not 0 < number("drift", share) <= 1:
+            raise ValueError(f"drift must lie above 0 and at most at 1, got {share!r}; it is a share of the region")
+        sampler = self.sampler
+        own = {level: stage for stage in sampler.stages for level in stage.levels or ()}
+        stages = [replace(own.get(depth, Stage(sampler.steps)), levels=(depth,)) for depth in depths]
+        # The first step of a stage finds nothing open; every other one fills what was opened before it.
+        stages[0] = replace(stages[0], steps=stages[0].steps + 1, schedule=UniformSchedule(), block=None)
+        return replace(self, sampler=replace(sampler, stages=tuple(stages), revoke=RevokeRandom(share)))
 
     def at_once(self, request: Request) -> bool:
         """Whether the model sees all of it."""
@@ -138,6 +197,12 @@ class Drawing:
             progress=bar,
             on_step=shown if on_step is not None else None,
         )
+
+
+def _each(constraint: Constraint) -> Iterator[Constraint]:
+    """A constraint, or those that it is made of."""
+    parts = constraint.parts if isinstance(constraint, AllOf) else ()
+    yield from itertools.chain.from_iterable(map(_each, parts)) if parts else (constraint,)
 
 
 def _has(request: Request) -> tuple[bool, bool]:

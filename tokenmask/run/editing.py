@@ -18,7 +18,9 @@ from tokenmask.generation import (
     Region,
     Request,
     check_options,
+    depths_of,
     enclosed,
+    finer,
     hole,
     left_beside,
     length_range,
@@ -47,6 +49,7 @@ class Change:
     parts: Sequence[str] | None
     length: int | tuple[int, int] | None
     strength: float | None
+    drift: float | None
     given: Mapping[str, Any] | None
     options: DrawOptions = field(default_factory=DrawOptions)
 
@@ -91,7 +94,7 @@ def edited_file(run: Run, path: str | Path, out: Sequence[str | Path], stream: s
 
 def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change) -> tuple[list[TokenStream], Tensor]:
     """The codes of each sample, and which places of ``codes`` were filled anew, bool [*grid, levels]."""
-    mine = ("stream", "levels", "channels", "parts", "length", "strength", "given", "keep_original")
+    mine = ("stream", "levels", "channels", "parts", "length", "strength", "drift", "given", "keep_original")
     seed, samples = check_options(change.options, mine)
     if not isinstance(seed, int):
         raise ValueError(f"an edit has one seed, got {seed!r}; write one whole number")
@@ -109,10 +112,14 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
         if change.length is not None:
             raise ValueError("strength keeps places of the region and length replaces them all; write one of the two")
         chosen = thinned(chosen, change.strength, seed)
+    if change.drift is not None and (change.length is not None or change.strength is not None):
+        raise ValueError("drift begins with all that stands in the region; leave length and strength out")
     beside = left_beside(tokenizer, name, shown, codes, chosen, change.regenerate)
     conditions, others = inputs.conditions(change.given), inputs.companions(change.options)
     drawing = Drawing.of(run, name, change.options)
     drawing.tell_unguided([Request(name, codes, chosen, conditions, **others)])
+    if change.drift is not None:
+        drawing = drawing.drifting(change.drift, depths_of(codes.spec, chosen))
 
     def asked(length: int | None, ended: bool = False) -> _Asked:
         return _asked(
@@ -141,7 +148,8 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
                 tell(
                     f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too"
                 )
-        requests = [replace(one.request, sample=sample) for sample in same]
+        opened = None if change.drift is None else finer(codes.spec, one.request.hole)
+        requests = [replace(one.request, sample=sample, opened=opened) for sample in same]
         for filled in replace(drawing, sampler=sampler, before=len(remade)).fill(requests):
             remade.append(marked(one.joined(filled), one.opened))
     return remade, chosen

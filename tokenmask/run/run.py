@@ -211,6 +211,7 @@ class Run:
         parts: Sequence[str] | None = None,
         length: int | tuple[int, int] | None = None,
         strength: float | None = None,
+        drift: float | None = None,
         given: Mapping[str, Any] | None = None,
         keep_original: bool | None = None,
         **options: Unpack[DrawOptions],
@@ -231,6 +232,9 @@ class Run:
                 (:func:`tokenmask.generation.length_scores`); the likeliest where best codes are taken.
             strength: share of the region's places that are made anew, drawn by the seed, so that the rest leads them:
                 a variation. None is all.
+            drift: nothing is hidden at first; in every step this share of the region's places, drawn each time, is made
+                anew beside all that stands, so that it drifts to what the conditions say: editing without a mask, as
+                Muse does with 0.08 in some 100 steps (arXiv:2301.00704, section 3.2.4). Finer levels follow as usual.
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
@@ -244,7 +248,7 @@ class Run:
             ValueError: a region outside of the media, an unknown stream, level, channel or part.
             TypeError: an option that there is not, or a value of another type.
         """
-        change = Change(regenerate, levels, channels, parts, length, strength, given, options)
+        change = Change(regenerate, levels, channels, parts, length, strength, drift, given, options)
         return edited(self, media, stream, change, keep_original)
 
     @free_cores()
@@ -259,6 +263,7 @@ class Run:
         channels: Sequence[str] | None = None,
         parts: Sequence[str] | None = None,
         strength: float | None = None,
+        drift: float | None = None,
         given: Mapping[str, Any] | None = None,
         show: Show = nothing_shown,
         **options: Unpack[DrawOptions],
@@ -268,14 +273,14 @@ class Run:
         Args:
             path: of the file.
             out: files to write, one for each sample.
-            regenerate, levels, channels, parts, strength, given, options: as of :meth:`edit`.
+            regenerate, levels, channels, parts, strength, drift, given, options: as of :meth:`edit`.
             stream: name of its stream; its tokenizer reads and writes files in pieces (:class:`WritesFiles`).
             show: called with seconds done and seconds in all, once through for each file that is read or written.
 
         Raises:
             ValueError: as of :meth:`edit`; a tokenizer that needs whole media; another number of files than of samples.
         """
-        change = Change(regenerate, levels, channels, parts, None, strength, given, options)
+        change = Change(regenerate, levels, channels, parts, None, strength, drift, given, options)
         edited_file(self, path, out, stream, change, show)
 
     @property

@@ -147,6 +147,16 @@ class MatchesPattern(Automaton):
         check_pieces(self, size)
         return _pattern_machine(self.pattern, self.pieces, end)
 
+    def can_hold(self, codes: Sequence[int], end: int | None) -> bool:
+        """Whether some filling of the places with -1 is accepted.
+
+        Args:
+            codes: of level 0 of the stream.
+            end: its end code.
+        """
+        before, after = _reached(self.machine(len(self.pieces), end), codes)
+        return bool((before[0] & after[0]).any())
+
 
 def check_pieces(constraint: Any, size: int) -> None:
     """ValueError unless there is a piece for each code."""

@@ -15,7 +15,7 @@ from tokenmask.serving.limits import Limits, Refused
 
 DRAWN = ("budget", "steps", "guidance", "temperature", "num_samples", "negative", "also")
 SIZES = ("length", "grid", "duration_seconds")
-WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "keep_original")
+WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "drift", "keep_original")
 FIELDS = {
     "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", *DRAWN, *SIZES),
     "edit": ("stream", "given", "seed", "ending", *DRAWN, *WHERE),
@@ -54,8 +54,12 @@ def read(method: str, body: bytes, limits: Limits) -> Asked:
         depth = _depth(values)
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"the body must be a JSON object, but is none ({error}); mend it") from error
-    if not isinstance(values, dict) or depth > _DEEPEST:
+    if not isinstance(values, dict):
         raise Refused(400, f"the body must be a JSON object, got {type(values).__name__}; write {{...}}")
+    if depth > _DEEPEST:
+        raise Refused(
+            400, f"what stands in each other in the body may be {_DEEPEST} deep, got {depth}; write less deep"
+        )
     known = FIELDS[method]
     unknown = [name for name in values if name not in known]
     if unknown:

@@ -36,7 +36,9 @@ from tokenmask.telling import heard
 HOST = "127.0.0.1"
 WARNINGS = "Tokenmask-Warnings"  # the header of an answer that is one file
 PIECE = 1 << 16  # bytes that are written at once
+LONGEST = 2000  # letters of a refusal, which may repeat what was asked
 AGAIN_SECONDS = 1  # what a client that is refused for now is told to wait
+WAKE_SECONDS = 0.2  # between two looks at whether a signal has come
 FAREWELL_SECONDS = 5.0  # for answers that are on their way when the server stops
 
 
@@ -66,7 +68,8 @@ class Served:
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            asked.wait()
+            while not asked.wait(WAKE_SECONDS):  # a signal that another thread takes does not end a wait
+                pass
             self.close()
         finally:
             for number, handler in before.items():
@@ -185,6 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     server: _Server
     _whole = True  # nothing of a request is still on its way
+    _chunked = True  # pieces of an answer say how long they are
 
     def setup(self) -> None:
         """Begins."""
@@ -193,6 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """What is going on, and what there is."""
+        self.close_connection |= "Content-Length" in self.headers or "Transfer-Encoding" in self.headers  # is not read
         with self.server.busy():
             try:
                 self._known()
@@ -237,7 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
         return super().handle_expect_100()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the library refuses, said as all else is."""
+        """What the library refuses, said as all else is; what came behind it is not read as another request."""
+        self._whole = False
         if code == 501:
             message = f"the server is asked by GET and POST, got {self.command[:20]}; use one of these"
         self._refuse(Refused(code, message or "the request is no HTTP that is understood here; correct it"))
@@ -249,14 +255,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Refused unless the request is for this machine under its own name, as no page of another site's is."""
         host = self.headers.get("Host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-        if self.server.names is not None and name.strip("[]") not in self.server.names:
+        if self.server.names is not None and name.strip("[]").lower() not in self.server.names:
             raise Refused(403, f"the server is asked as {HOST} or localhost, got {host[:80]!r}; use one of these")
         if self.command == "POST" and self.headers.get_content_type() != "application/json":
             kind = self.headers.get_content_type()
             raise Refused(415, f"a request is JSON, got {kind}; send it with Content-Type: application/json")
 
     def _length(self) -> int:
-        text, most = self.headers.get("Content-Length", ""), self.server.limits.most_bytes
+        text = ",".join(self.headers.get_all("Content-Length", []))  # two of them are none
+        most = self.server.limits.most_bytes
         if not text.isdecimal() or "Transfer-Encoding" in self.headers:
             raise Refused(411, "a request says how long it is, this one does not; send it with Content-Length")
         if len(text) > 18 or int(text) > most:
@@ -303,9 +310,10 @@ class _Handler(BaseHTTPRequestHandler):
         pieces = self.server.waiting.pieces(job, self._is_there)
         piece = next(pieces, None)  # what is refused is, before anything is sent
         ending = wire.ending(values["stream"], values.get("ending"))
+        self._chunked = self.request_version != "HTTP/1.0"  # which has no chunks: its answer ends with the connection
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
-        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header(*(("Transfer-Encoding", "chunked") if self._chunked else ("Connection", "close")))
         self.end_headers()
         try:
             try:
@@ -317,13 +325,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunk({"error": no.sentence})
             if warnings := wire.warnings([*job.told, *told]):
                 self._chunk({"warnings": warnings})
-            self.wfile.write(b"0\r\n\r\n")
+            self.wfile.write(b"0\r\n\r\n" if self._chunked else b"")
         except OSError:  # who asked has gone
             job.left = self.close_connection = True
 
     def _chunk(self, value: Any) -> None:
         line = json.dumps(value).encode() + b"\n"
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line) if self._chunked else line)
 
     def _say(self, status: int, value: Any, **headers: str) -> None:
         self._write(status, json.dumps(value).encode() + b"\n", "application/json", **headers)
@@ -332,8 +340,9 @@ class _Handler(BaseHTTPRequestHandler):
         """A sentence; the connection ends where a body may still be on its way."""
         self.close_connection = self.close_connection or not self._whole
         again = {"Retry-After": str(AGAIN_SECONDS)} if no.status in (429, 503) else {}
+        sentence = no.sentence if len(no.sentence) <= LONGEST else f"{no.sentence[:LONGEST]} ..."
         with contextlib.suppress(OSError):
-            self._say(no.status, {"error": no.sentence}, **again)
+            self._say(no.status, {"error": sentence}, **again)
             if not self._whole:
                 self._drain()
 

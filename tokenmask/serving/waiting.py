@@ -148,7 +148,8 @@ class Waiting:
                 self._close(job, Refused(503, "the server is being stopped; ask another"))
             self._row.clear()
             self._changed.notify()
-        self._thread.join()
+        while self._thread.is_alive():  # in short waits: a signal that another thread takes does not end one
+            self._thread.join(LOOK_SECONDS)
 
     def _take_back(self, job: Job, reason: Refused) -> None:
         with self._changed:

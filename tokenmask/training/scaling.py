@@ -62,6 +62,8 @@ class Load:
         weight_bytes: of a weight as it is gathered; gradients are reduced in float32.
         reduced: whether products are of bfloat16.
         sharding: as in training.
+        turns: parts in which the rows of a process are computed, one after the other (``training.accumulate``). Shards
+            gather weights and reduce gradients in each, copies average gradients in the last.
     """
 
     parts: tuple[int, ...]
@@ -71,6 +73,7 @@ class Load:
     weight_bytes: int = 4
     reduced: bool = True
     sharding: Sharding = "full"
+    turns: int = 1
 
     @property
     def parameters(self) -> int:
@@ -122,6 +125,17 @@ def operations_of(parameters: float, layers: int, width: int, length: float, pos
     return positions * (6 * parameters + 12 * layers * width * length)
 
 
+def kept_bytes(floats: float, flowing: float, reduced: bool) -> float:
+    """Bytes of what a backward pass needs: with products of bfloat16, half of them, but for what flows between layers.
+
+    Args:
+        floats: that are kept, see :meth:`tokenmask.models.BackboneConfig.kept_floats`.
+        flowing: of them those that a layer adds to, which autocast leaves in float32.
+        reduced: whether products are of bfloat16.
+    """
+    return 2 * (floats + flowing) if reduced else 4 * floats
+
+
 def on_machines(load: Load, machine: Machine, nodes: int, gpus: int) -> Estimate:
     """A step of one process of ``nodes * gpus``.
 
@@ -139,7 +153,7 @@ def on_machines(load: Load, machine: Machine, nodes: int, gpus: int) -> Estimate
     size = nodes * gpus
     total, peak = load.parameters, machine.peak16 if load.reduced else machine.peak32
     computing = load.operations / (peak * machine.utilisation)
-    forward, backward = computing / 3, 2 * computing / 3
+    forward, backward = computing / load.turns / 3, 2 * computing / load.turns / 3
 
     def ring(size_in_bytes: float) -> float:
         """Seconds in which a part is gathered, or reduced to parts: each process sends all but its own."""
@@ -160,7 +174,8 @@ def on_machines(load: Load, machine: Machine, nodes: int, gpus: int) -> Estimate
             behind = gathers[number - 1] if number else 0.0
             after = reductions[number + 1] if number + 1 < len(units) else 0.0
             waiting += max(0.0, behind + after - backward * share)
-        sent = (2 * load.weight_bytes + 4) * total * (size - 1) / size
+        waiting *= load.turns
+        sent = load.turns * (2 * load.weight_bytes + 4) * total * (size - 1) / size
         gathered = 2.0 * load.weight_bytes * max(weights for weights, _ in units) if size > 1 else 0.0
     else:
         reductions = [2 * ring(4 * weights) for weights, _ in units]  # reduced to parts, and gathered

@@ -1,5 +1,8 @@
 """077 DUS: levels, groups, deferral, spacing and bounds, by numbers that a person can check."""
 
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -81,6 +84,47 @@ def test_of_a_chain_what_is_far_apart_is_drawn_together():
     assert found["random"] == pytest.approx(-1.16, abs=0.03) and found["raster"] == pytest.approx(-1.645, abs=0.03)
     codes, _ = chains.filled(Sampler(32, order=RasterScore(), schedule=UniformSchedule()), 600, 32)
     assert chains.log_likelihood(codes) == pytest.approx(-0.954, abs=0.02)
+
+
+def left_out(groups: Sequence[Sequence[int]], size: int = 32) -> float:
+    """Nats that a generation in groups leaves out: the entropy of each code given what stood, less that of all."""
+    powers = torch.stack([torch.linalg.matrix_power(chains.MOVES, gap) for gap in range(size)])
+    one = torch.ones(chains.STATES, dtype=torch.float64) / chains.STATES
+
+    def entropy(before: int | None, behind: int | None) -> float:
+        """Of a code with the nearest that stand so many places before and behind it."""
+        left = one[None] if before is None else powers[before]
+        right = one[:, None] * 0 + 1 if behind is None else powers[behind]
+        joint = left[:, :, None] * right[None] / len(left)
+        law = joint / joint.sum(1, keepdim=True)
+        return -float((joint * law.log()).sum())
+
+    stands: set[int] = set()
+    found = 0.0
+    for group in groups:
+        for at in group:
+            before = max((one for one in stands if one < at), default=None)
+            behind = min((one for one in stands if one > at), default=None)
+            found += entropy(None if before is None else at - before, None if behind is None else behind - at)
+        stands |= set(group)
+    return found - entropy(None, None) - (size - 1) * entropy(1, None)
+
+
+def test_what_is_drawn_together_of_a_chain_leaves_out_so_much():
+    """The exact total correlation of all five calls: dilated least of all, then a random order, neighbours most."""
+    counts = [0, 2, 4, 8, 16, 32]
+    draw = torch.Generator().manual_seed(0)
+
+    def cut(order: Sequence[int]) -> list[Sequence[int]]:
+        return [order[a:b] for a, b in itertools.pairwise(counts)]
+
+    random = [left_out(cut(torch.randperm(32, generator=draw).tolist())) for _ in range(40)]
+    dilated, neighbours = left_out(dilated_levels(32)), left_out(cut(range(32)))
+    assert left_out([[at] for at in range(32)]) == pytest.approx(0, abs=1e-9)
+    assert dilated < 0.01 < 1 < min(random) < max(random) < 6 < 8 < neighbours
+    # By hand: places 0 and 16 know nothing of each other, and every other place stands between two that are known.
+    gap = torch.linalg.matrix_power(chains.MOVES, 16)
+    assert dilated == pytest.approx(math.log(4) + float((gap * gap.log()).sum() / 4), abs=1e-9)
 
 
 class UniformOf(UniformSchedule):

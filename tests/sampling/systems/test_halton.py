@@ -89,6 +89,22 @@ def test_every_prefix_covers_the_picture_more_evenly_than_chance():
     assert halton < 0.07 < random < raster
 
 
+def test_cells_of_a_step_tell_less_of_each_other_than_by_chance():
+    """8 x 8 normal numbers whose correlation falls as exp(-d / 2): nats of all pairs of a step, by arccos counts."""
+    places = torch.tensor([divmod(cell, 8) for cell in range(64)]).double()
+    likeness = (-torch.cdist(places, places) / 2).exp().fill_diagonal_(0.0)
+    nats = -0.5 * torch.log1p(-likeness.square())
+    stands = [0, *(64 - left for left in ProcessSchedule(Arccos(), "ceil").plan(64, 8))]
+
+    def told(order: torch.Tensor) -> float:
+        steps = [order[first:stop] for first, stop in itertools.pairwise(stands)]
+        return sum(float(nats[one][:, one].sum()) / 2 for one in steps)
+
+    draw = torch.Generator().manual_seed(0)
+    random = [told(torch.randperm(64, generator=draw)) for _ in range(50)]
+    assert told(halton_ranks(8, 8).argsort()) < min(random) < max(random) < told(torch.arange(64))
+
+
 def test_the_temperature_that_multiplies_rises_linearly():
     pick = Categorical(1.0, 1 / 1.2, grid="ends", law="inverse")
     rising = [1 / pick.temperature_at(Progress(i, 32, "ends")) for i in range(32)]
