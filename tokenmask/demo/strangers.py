@@ -125,7 +125,7 @@ def _elsewhere(draw: np.random.Generator, unknown: Sequence[str], prompts: Seque
         words = re.sub("[^a-z ]", "", verses[draw.integers(len(verses))].lower()).split()
         count, at = int(draw.integers(1, 5)), int(draw.integers(max(1, len(words) - 4)))
         return words[at : at + count] or _drawn(draw, unknown, 1)
-    pair = [items.words_of(prompts[draw.integers(len(prompts))]).split() for _ in range(2)]
+    pair = [items.words_of(prompts[int(draw.integers(len(prompts)))]).split() for _ in range(2)]
     words = [*pair[0][: 1 + len(pair[0]) // 2], *pair[1][len(pair[1]) // 2 :]][:5]
     return _drawn(draw, unknown, 1) if " ".join(words) in _held_out() else words
 
