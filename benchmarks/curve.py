@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tokenmask.recipes import load_recipe
 
 OUT = Path(__file__).parents[1] / "docs" / "training.png"
-PARTS = ("first", "second", "third", "fourth", "run")
+PARTS = ("first", "second", "third", "fourth", "fifth", "sixth", "run")
 SHOWN = {"image": "pictures", "audio.0": "speech, level 1", "text": "words", "motion.0": "motion, root", "eeg.1": "EEG"}
 WINDOW = 3200  # records of a point
 
@@ -24,12 +24,14 @@ WINDOW = 3200  # records of a point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--weights", type=Path, default=Path("runs/weights"), help="where weights.py made everything")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="all of them, or some")
+    parser.add_argument("--out", type=Path, default=OUT, help="the picture")
     arguments = parser.parse_args()
     figure = Figure(figsize=(7, 3.2), layout="constrained", dpi=120)
     axes = figure.subplots()
     seen = 0
     points: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in SHOWN}
-    for part in PARTS:
+    for part in arguments.parts:
         folder = arguments.weights / part
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         size = load_recipe(folder / "recipe.yaml").training.batch_size
@@ -43,9 +45,9 @@ def main() -> None:
     for name, (x, y) in points.items():
         axes.plot(x, y, label=SHOWN[name], linewidth=1.4)
     axes.set(xlabel="thousand records", ylabel="nats a hidden code", xlim=(0, seen / 1000))
-    axes.legend(fontsize=8, ncols=3, frameon=False)
+    figure.legend(loc="outside upper center", fontsize=8, ncols=len(SHOWN), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    FigureCanvasAgg(figure).print_png(OUT)
+    FigureCanvasAgg(figure).print_png(arguments.out)
 
 
 def mean(rows: Sequence[Mapping[str, float]], name: str) -> float:

@@ -24,8 +24,8 @@ Made by `python benchmarks/systems.py` from the [recipes](../../tokenmask/recipe
 is a page of YAML in this folder: variants of a recipe or of its sampler, measured alike, with intervals. A claim is
 *shown* or *contradicted* where a 95 % interval says so, else *not shown*: the effect may be there, and too small for
 the study. All of it is small: exactly known worlds, tiny models, the model that ships. Settings of samplers are those
-of papers, which stay as published, or set by hand here, as each recipe says; those of recipe `five` were put to the test by
-tuning ([figures](../README.md#settings-of-the-model-that-ships)), which `tokenmask tune` does for a run of your own.
+of papers, which stay as published, or set by hand here, as each recipe says; those of `five` were put to the test
+by tuning ([figures](../README.md#settings-of-the-model-that-ships)), as `tokenmask tune` does for a run of your own.
 `python benchmarks/study.py NAME` measures a page again, `tokenmask study FILE` one of your own.
 """
 

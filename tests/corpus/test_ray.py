@@ -44,6 +44,12 @@ def test_a_cluster_makes_the_corpus_of_one_process(cluster: Any, text: Tokenizer
     check(RayCluster(cluster.address), text, tmp_path)
 
 
+def test_a_cluster_that_does_not_answer_is_told_and_ends_no_process(text: Tokenizer, tmp_path: Path) -> None:
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
+        with pytest.raises(ValueError, match=f"a cluster of Ray must answer at {address}, but did not .*refused"):
+            build_corpus(words(3), {"text": text}, tmp_path, engine=f"ray:{address}", progress=False)
+
+
 def test_a_node_that_is_killed_costs_nothing(cluster: Any, text: Tokenizer, tmp_path: Path) -> None:
     things = words(150)
     build_corpus(things, {"text": text}, tmp_path / "local", progress=False, **SHARDS)

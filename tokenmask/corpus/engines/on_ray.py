@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from tokenmask.corpus.engines.team import Lost, Team, check_workers, in_order
 from tokenmask.corpus.items import sentence
 from tokenmask.threads import usable_cores
 
+REACH_SECONDS = 10.0  # until a cluster takes a connection
 STARTS = 3  # actors that may be lost in the place of one before it has started
 
 
@@ -87,8 +89,9 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
         return
     try:
+        _reach(address)
         ray.init(address=address, include_dashboard=False if address is None else None, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"a cluster of Ray must answer at {address or 'this machine'}, but did not ({sentence(error)}); start it "
             "with `ray start --head`, or correct the address"
@@ -97,6 +100,16 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reach(address: str | None) -> None:
+    """OSError unless something listens at HOST:PORT: Ray would wait for it, and then end this whole process.
+
+    Words ("auto", "local") are Ray's.
+    """
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
 
 
 class _Encoder:
