@@ -564,7 +564,7 @@ int main(int count, char** words) {
     embeddings<FloatType::float32>();
     embeddings<FloatType::bfloat16>();
     embeddings<FloatType::float16>();
-    for (int again = 0; again < 4; ++again) quantizers();
+    for (int again = most_codes < 600 ? 2 : 0; again < 3; ++again) quantizers();  // of many kinds
     numbers();
     caches<float>(CacheType::float32, 1e-5f);
     caches<__nv_bfloat16>(CacheType::bfloat16, 0.01f);

@@ -281,7 +281,7 @@ MUTATIONS = {
         "",
     ),
     "codes kept before a list is cleared": (
-        "races",
+        "plain",
         "quantize_tiles.cu",
         "tile.count[list(i)] = 0;\n      __syncwarp();\n",
         "tile.count[list(i)] = 0;\n",
