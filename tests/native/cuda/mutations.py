@@ -167,7 +167,7 @@ MUTATIONS = {
         "        begin_copy(step + 3);\n",
     ),
     "numbers behind the last of a vector": (
-        "asan",
+        "races",
         "quantize_residual.cu",
         "const bool inside = from + i / kFours < width;",
         "const bool inside = true;",
