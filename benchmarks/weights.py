@@ -10,6 +10,7 @@ is judged on that part, in OUT/validate: what --set changes is chosen so, not on
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -24,14 +25,14 @@ from tokenmask.demo.strangers import changed_emoji, joined_speech
 from tokenmask.files import write_text_atomic
 from tokenmask.models import MaskedModel
 from tokenmask.nn import has_bfloat16_products
-from tokenmask.recipes import load_recipe
+from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.recipes.learners import learner_of
 from tokenmask.run import SHIPPED, Run, train
 from tokenmask.tokenizer import DESCRIPTION_FILE, load_tokenizer
 from tokenmask.training import StreamScore
 
 LIMIT_BYTES = 20_000_000
-KEPT = ("recipe.yaml", "layout.json", "run.json")
+KEPT = ("layout.json", "run.json")
 # The training has seven parts, each from the weights of the one before: with pictures that also come moved, at a held
 # rate, which teaches what pictures are like; with pictures that stand still, which teaches each of them; five times as
 # long, with both, with pictures in other colours, which teaches what colours are called, and with more of the other
@@ -165,7 +166,7 @@ def main() -> None:
     for values in json.loads(report.read_text(encoding="utf-8")):
         print(score_line(StreamScore(**values)))
     if arguments.install and not validating:
-        install(run, arguments.out)
+        install(run, recipe, arguments.out)
 
 
 def average(run: Run, before: Run) -> None:
@@ -182,8 +183,11 @@ def take_shipped(name: str, out: Path) -> None:
     load_tokenizer(SHIPPED / "tokenizers" / name).save(out / "tokenizers" / name)
 
 
-def install(run: Run, made: Path) -> None:
-    """Copies the run without its corpora, in half precision; the figures of all parts go with it."""
+def install(run: Run, recipe: Recipe, made: Path) -> None:
+    """Copies the run without its corpora, in half precision; the figures of all parts go with it.
+
+    Its recipe is ``five``, not that of the last part: whoever trains on with it may lack products in bfloat16.
+    """
     fresh = SHIPPED.with_name("weights.new")
     shutil.rmtree(fresh, ignore_errors=True)
     for name in run.layout.names:
@@ -191,8 +195,10 @@ def install(run: Run, made: Path) -> None:
             run.tokenizers[name].save(fresh / "tokenizers" / name)
     for name in KEPT:
         shutil.copyfile(run.folder / name, fresh / name)
+    write_text_atomic(fresh / "recipe.yaml", recipe_yaml(recipe))
     about = json.loads((fresh / "run.json").read_text(encoding="utf-8"))
     about.pop("started_from", None)  # a folder of the machine that made them
+    about["sha256"]["recipe.yaml"] = hashlib.sha256((fresh / "recipe.yaml").read_bytes()).hexdigest()
     write_text_atomic(fresh / "run.json", json.dumps(about | {"corpora": []}, indent=2) + "\n")
     (fresh / "models").mkdir()
     run.models["main"].save(fresh / "models" / "main.safetensors", half=True)

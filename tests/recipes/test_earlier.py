@@ -84,4 +84,4 @@ def test_a_run_of_before_opens_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = tm.load()
-    assert run.recipe.training.optimiser == AdamW(muon=True, iteration="bfloat16") and run.recipe.head is None
+    assert run.recipe.training.optimiser == AdamW(muon=True) and run.recipe.head is None
