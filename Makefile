@@ -112,7 +112,7 @@ arm:
 # and plants mistakes.
 EMULATED := $(MAKE) --no-print-directory -f tests/native/cuda/Makefile PYTHON=$(abspath $(VENV)/bin/python)
 cuda-emulated: $(STAMPS)/built
-	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads rescored weights FLOATS=101
+	$(EMULATED) -j$(MAX_JOBS) plain asan races native reads rescored weights FLOATS=101 EVERY=5
 	$(EMULATED) -j$(MAX_JOBS) torch TESTS="tests/ops/test_any_input.py tests/ops/test_cache.py tests/ops/test_choose.py tests/ops/test_waits.py tests/sampling/test_graphs.py"
 
 cuda-emulated-long: $(STAMPS)/built
