@@ -1,6 +1,6 @@
 """Settings of the samplers of the model that ships, found by tuning: python benchmarks/tuned.py STREAM [--out FOLDER].
 
-Builds corpora of training records that are on no list of asked.py, holds half of them out, and tunes a stream on them:
+Builds corpora of training records that are on no list of asked.py, holds three of four out, and tunes a stream on them:
 pictures, motion and EEG by the Fréchet distance, speech by the prompts that a recogniser hears (pip install --no-deps
 pocketsphinx), words and labels by those that are letter for letter their record's. Writes results/tuned/STREAM.json
 and .svg, and prints what was found as YAML.

@@ -603,7 +603,7 @@ void check_turn_heads(int64_t rows, int64_t heads, int64_t size) {
 
 }  // namespace
 
-// Of the settings of sample_codes every so manyth is checked, where an argument says how many: emulated kernels are slow.
+// With an argument N every Nth setting of sample_codes is checked: emulated kernels are slow.
 int main(int count, char** words) {
   const int every = count > 1 ? std::atoi(words[1]) : 1;
   int settings = 0;
