@@ -138,7 +138,7 @@ class ExpectedLengths:
             "seen": [[*key, asdict(value)] for key, value in self.seen.items()],
             "shares": [[*key, one.every, one.constant, one.error] for key, one in self.shares.items()],
         }
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for (name, other), one in self.shares.items():
             tensors |= {f"{name}/{other}/codes": one.codes, f"{name}/{other}/shares": one.shares}
         save_tensors(path, tensors, about)
@@ -170,7 +170,7 @@ def _some(found: Sequence[tuple[TokenStream, int]]) -> list[tuple[TokenStream, i
 def _regression(found: Sequence[tuple[TokenStream, int]]) -> Shares:
     """Ridge regression of lengths on counts of codes, in its dual form; counts are few where records are many."""
     rows = [stream.codes[..., 0].flatten().long() for stream, _ in found]
-    codes = torch.cat(rows).unique()
+    codes = torch.unique(torch.cat(rows))
     counts = torch.stack([torch.bincount(torch.searchsorted(codes, row), minlength=len(codes)) for row in rows])
     wide = torch.cat([counts.sum(1, keepdim=True), counts], 1).double()
     length = torch.tensor([size for _, size in found], dtype=torch.float64)
