@@ -45,6 +45,12 @@ def test_each_code_adds_what_it_takes() -> None:
     assert (told.every + told.shares).tolist() == pytest.approx([5, 9, 14, 2], abs=0.1)
     noisy = ExpectedLengths.fit(records(noise=3)).shares["audio", "text"]
     assert 1.9 < noisy.error < 2.4  # of -3 to 3, each as likely: 2.0
+    held_out = records(400, noise=3)[200:]
+    lengths = ExpectedLengths.fit(records(noise=3))
+    longer = [
+        lengths.of("audio", SOUND, {"text": one.streams["text"]}) - one.streams["audio"].grid[0] for one in held_out
+    ]
+    assert 0.65 < sum(room >= 0 for room in longer) / 200 < 0.9  # four of five, were the noise normal
 
 
 def test_codes_that_no_record_has_take_what_any_takes_and_nothing_leaves_what_was_seen() -> None:
