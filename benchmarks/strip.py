@@ -27,7 +27,7 @@ def main() -> None:
     run = load()
     images = run.generate("image", given=[{"text": caption} for caption in CAPTIONS], seed=SEED)
     anew = run.edit(images[0], [(32, 0, 64, 64)], given={"text": "broken heart"}, seed=SEED)[0]
-    seven = run.generate("audio", given={"text": "seven"}, duration_seconds=0.9, seed=SEED)[0]
+    seven = run.generate("audio", given={"text": "seven"}, seed=SEED)[0]
     kick = run.generate("motion", given={"text": "kick"}, duration_seconds=1.4, seed=SEED)[0]
     eeg = run.generate("eeg", given={"label": "eyes shut"}, duration_seconds=1.0, seed=SEED)[0]
     busy = next(one for one in data.speech() if one.text == "All circuits are busy now.")
@@ -42,6 +42,7 @@ def main() -> None:
     shown.append(("right half anew:\n“broken heart”", anew))
     for axes, (caption, image) in zip(upper.subplots(1, len(shown)), shown, strict=True):
         axes.imshow(image.pixels.numpy(), interpolation="nearest")
+        axes.set_anchor("S")  # room above for captions of two lines
         axes.set_title(caption, fontsize=10)
         axes.axis("off")
     continued, joined = middle.subplots(1, 2, width_ratios=(1, 2.4))

@@ -5,7 +5,7 @@ import torch
 
 from tokenmask.corpus import Record
 from tokenmask.generation import ExpectedLengths, Inputs
-from tokenmask.generation.expected import MOST_RECORDS
+from tokenmask.generation.expected import MOST_RECORDS, Seen, Shares
 from tokenmask.layout import Layout
 from tokenmask.streams import StreamSpec, TokenStream
 
@@ -63,6 +63,32 @@ def test_codes_that_no_record_has_take_what_any_takes_and_nothing_leaves_what_wa
     assert expected(lengths, 4) == least == SAID[4] + 3
 
 
+def test_room_is_left_for_what_was_not_told_and_no_length_is_out_of_what_was_seen() -> None:
+    told = Shares(torch.tensor([1, 2]), torch.tensor([3.0, -4.0]), every=2.0, constant=10.0, error=10.0)
+    pair = ("audio", "text")
+    lengths = ExpectedLengths({("audio",): Seen(5, 20, 60), pair: Seen(19, 20, 40)}, {pair: told})
+    assert expected(lengths, 1) == 23 == round(10 + 2 + 3 + 0.84 * 10)
+    assert expected(lengths, 9, 1, 9) == 27 and expected(lengths, 2) == 19 and expected(lengths, *[1] * 9) == 40
+
+
+def test_the_error_is_that_of_records_that_were_left_out_one_by_one() -> None:
+    found = records(16, noise=3)
+    texts = [one.streams["text"].codes[:, 0].long() for one in found]
+    sizes = torch.tensor([float(one.streams["audio"].grid[0]) for one in found]).double()
+    counts = torch.stack([torch.bincount(text, minlength=5)[1:] for text in texts]).double()
+    wide = torch.cat([counts.sum(1, keepdim=True), counts], 1)
+    errors = []
+    for penalty in (4.0**power for power in range(-3, 9)):
+        wrong = []
+        for at in range(16):
+            others = torch.arange(16) != at
+            x, y = wide[others] - wide[others].mean(0), sizes[others] - sizes[others].mean()
+            weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(5).double(), x.T @ y)
+            wrong.append(sizes[at] - sizes[others].mean() - (wide[at] - wide[others].mean(0)) @ weights)
+        errors.append(float(torch.stack(wrong).square().mean().sqrt()))
+    assert ExpectedLengths.fit(found).shares["audio", "text"].error == pytest.approx(min(errors), rel=1e-6)
+
+
 def test_the_stream_that_told_best_counts_and_the_median_where_none_is_given() -> None:
     found = records(80)
     noise = torch.randint(0, 4, (80, 4), generator=torch.Generator().manual_seed(1)).int()
@@ -83,6 +109,30 @@ def test_text_gets_room_for_the_longest_and_its_end() -> None:
     assert lengths.of("text", TEXT, {}) == 31
     assert lengths.of("text", TEXT, {"audio": stream(SOUND, 1, 1)}) == 6
     assert all(name != "text" for name, _ in lengths.shares)
+
+
+def test_text_gets_no_more_room_than_a_model_sees_at_once() -> None:
+    long = [Record("page", {"text": stream(TEXT, *[1] * 900), "audio": stream(SOUND, *[0] * 900)})]
+    lengths = ExpectedLengths.fit([*records(), *long], 62)
+    assert lengths.of("text", TEXT, {}) == lengths.of("text", TEXT, {"audio": stream(SOUND, 1)}) == 63
+    assert lengths.seen["audio",].most == 900  # has no end of its own, and is made in pieces
+
+
+def test_streams_without_a_place_tell_nothing_wrong() -> None:
+    sizes = [3, 5, 8, 9, 10, 11, 12, 13, 20]
+    nothing = [Record(f"{size}", {"audio": stream(SOUND, *[0] * size), "text": stream(TEXT)}) for size in sizes]
+    assert 10 < (expected(ExpectedLengths.fit(nothing), 1, 1) or 0) <= 20
+    silent = [Record(f"{at}", {"audio": stream(SOUND), "text": stream(TEXT, at)}) for at in range(1, 10)]
+    lengths = ExpectedLengths.fit(silent)
+    assert expected(lengths, 1) == lengths.of("audio", SOUND, {}) == 1
+
+
+def test_what_only_an_earlier_training_knew_stays() -> None:
+    earlier = ExpectedLengths.fit(records())
+    later = ExpectedLengths.fit([Record("verse", {"text": stream(TEXT, *[1] * 30)})])
+    both = later.over(earlier)
+    assert both.of("text", TEXT, {}) == 31 and both.of("text", TEXT, {"audio": stream(SOUND, 1)}) == 6
+    assert expected(both, 3, 1) == expected(earlier, 3, 1) and expected(later, 3, 1) is None
 
 
 def test_few_records_tell_no_shares_and_many_are_thinned_always_alike() -> None:

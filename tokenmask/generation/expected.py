@@ -69,9 +69,9 @@ class Shares:
     def length(self, stream: TokenStream) -> float:
         """The mean of the places beside such a stream."""
         own = stream.codes[..., 0].flatten().long()
-        at = torch.searchsorted(self.codes, own).clamp(max=len(self.codes) - 1)
-        known = self.codes[at] == own
-        return self.constant + self.every * len(own) + float(self.shares[at][known].double().sum())
+        known = own[torch.isin(own, self.codes)]
+        shares = self.shares[torch.searchsorted(self.codes, known)]
+        return self.constant + self.every * len(own) + float(shares.double().sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,13 @@ class ExpectedLengths:
     shares: Mapping[tuple[str, str], Shares] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, records: Iterable[Record]) -> ExpectedLengths:
-        """Learns from records; of more than ``MOST_RECORDS`` of a pair of streams so many are drawn, always alike."""
+    def fit(cls, records: Iterable[Record], longest: int | None = None) -> ExpectedLengths:
+        """Learns from records; of more than ``MOST_RECORDS`` of a pair of streams so many are drawn, always alike.
+
+        Args:
+            records: of a training.
+            longest: places of a stream with an end code that a model sees at once; of a longer one it saw a piece.
+        """
         lengths: dict[tuple[str, ...], list[int]] = defaultdict(list)
         beside: dict[tuple[str, str], list[tuple[TokenStream, int]]] = defaultdict(list)
         for record in records:
@@ -96,6 +101,8 @@ class ExpectedLengths:
                 if None not in stream.spec.grid:
                     continue
                 size = stream.grid[growing_axis(stream.spec)]
+                if longest is not None and stream.spec.end_code is not None:
+                    size = min(size, longest)
                 lengths[name,].append(size)
                 for other, given in record.streams.items():
                     if other != name:
@@ -107,7 +114,7 @@ class ExpectedLengths:
         return cls(seen, {key: _regression(_some(found)) for key, found in told.items()})
 
     def of(self, name: str, spec: StreamSpec, given: Mapping[str, TokenStream]) -> int | None:
-        """The length of a new stream; None if nothing is known of it.
+        """The length of a new stream, at least 1; None if nothing is known of it.
 
         Args:
             name: of the stream.
@@ -121,10 +128,10 @@ class ExpectedLengths:
             return (max(beside) if beside else self.seen[name,].most) + 1
         pairs = [(self.shares[name, other].error, other) for other in given if (name, other) in self.shares]
         if not pairs:
-            return self.seen[name,].median
+            return max(self.seen[name,].median, 1)
         other = min(pairs)[1]
         limits, told = self.seen[name, other], self.shares[name, other]
-        return min(max(round(told.length(given[other]) + _ROOM * told.error), limits.least), limits.most)
+        return min(max(round(told.length(given[other]) + _ROOM * told.error), limits.least, 1), max(limits.most, 1))
 
     def without(self, names: Iterable[str]) -> ExpectedLengths:
         """Those in which none of some streams takes part."""
@@ -133,6 +140,10 @@ class ExpectedLengths:
             {key: value for key, value in self.seen.items() if not gone & set(key)},
             {key: value for key, value in self.shares.items() if not gone & set(key)},
         )
+
+    def over(self, earlier: ExpectedLengths) -> ExpectedLengths:
+        """These, and of what they do not know those that were learned earlier."""
+        return ExpectedLengths({**earlier.seen, **self.seen}, {**earlier.shares, **self.shares})
 
     def save(self, path: str | Path) -> None:
         """Writes one safetensors file."""

@@ -147,13 +147,20 @@ def train(
     trainer = prepare(folder, recipe, tokenizers, corpora, start=start, device=device)
     trainer.fit(Path(folder), progress=progress)
     if trainer.processes.first:
-        lengths_told_by([path for path, _ in corpora], trainer.model.layout).save(Path(folder) / LENGTHS)
+        layout, longest = trainer.model.layout, recipe.packing.max_positions - 2  # beside the beginning and the end
+        lengths = lengths_told_by([path for path, _ in corpora], layout, longest)
+        if start is not None:
+            lengths = lengths.over(_earlier(Run.load(start), layout))
+        lengths.save(Path(folder) / LENGTHS)
     trainer.save_model(model_path(folder))
     return Run.load(folder).to(trainer.device)
 
 
-def lengths_told_by(corpora: Sequence[str | Path], layout: Layout) -> ExpectedLengths:
-    """How long streams are in training records; of each corpus ``_TOLD_BY`` or more, in evenly spread row groups."""
+def lengths_told_by(corpora: Sequence[str | Path], layout: Layout, longest: int | None = None) -> ExpectedLengths:
+    """How long streams are in training records; of each corpus ``_TOLD_BY`` or more, in evenly spread row groups.
+
+    ``longest`` is as of :meth:`ExpectedLengths.fit`.
+    """
     found: list[Record] = []
     for path in corpora:
         corpus = Corpus(path, split=TRAIN, specs=dict(layout.streams))
@@ -161,7 +168,13 @@ def lengths_told_by(corpora: Sequence[str | Path], layout: Layout) -> ExpectedLe
         taken = min(groups, max(1, math.ceil(groups * _TOLD_BY / max(len(corpus), 1))))
         for number in range(taken if groups else 0):
             found += corpus.read(number * groups // taken)
-    return ExpectedLengths.fit(found)
+    return ExpectedLengths.fit(found, longest)
+
+
+def _earlier(source: Run, layout: Layout) -> ExpectedLengths:
+    """What the run one starts from knows of the lengths of streams whose codes are the same here."""
+    changed = [name for name, spec in source.layout.streams.items() if layout.streams.get(name) != spec]
+    return source.lengths.without(changed)
 
 
 def _device(asked: str | torch.device | None, processes: Processes) -> torch.device:
