@@ -144,7 +144,8 @@ def test_motions_are_pieces_backwards_or_with_the_arms_and_head_of_another() -> 
         assert torch.equal(both.rotations[:, joint], expected[:31, joint]), name
     longer = strangers._with_arms(other, clip).rotations  # begun anew where the shorter ends
     again = clip.resample(60.0).rotations
-    assert torch.equal(longer[len(again), names.index("neck")], again[0, names.index("neck")])
+    arms = [names.index(name) for name in sorted(taken)]
+    assert torch.equal(longer[len(again), arms], again[0, arms]) and not torch.equal(again[0, arms], again[-1, arms])
 
 
 def test_half_of_the_motions_have_their_own_name_and_none_shows_what_is_held_out() -> None:
@@ -177,6 +178,40 @@ def test_what_is_held_out_to_choose_settings_by_is_not_learned_from() -> None:
         place for one in strangers.changed_motions(each=4, validation=True) for place in places(one.media["motion"])
     }
     assert moved <= early and len(late - early) > 200 and not moved & (late - early)
+
+
+def test_what_validation_holds_out_is_not_said_either(monkeypatch) -> None:
+    prompts, unknown = items.split_prompts(True), strangers.unknown_words()
+    training = [one for one, split in prompts if split == TRAIN]
+
+    def said() -> set[str]:
+        draw = np.random.default_rng(0)
+        return {" ".join(strangers._elsewhere(draw, unknown, training, True)) for _ in range(300)}
+
+    words = {items.words_of(one) for one in training}
+    heard, shown = said(), set(captions(strangers.changed_emoji(each=1, validation=True)))
+    own = {text for text in heard & words if " " in text}  # one word may be of a verse
+    assert own and len(shown) > 500
+    monkeypatch.setattr(strangers, "_held_out", lambda validation=False: (own | shown) if validation else set())
+    assert not own & said()
+    again = captions(strangers.changed_emoji(each=1, validation=True))
+    assert np.mean([text in shown for text in again]) < 0.1  # unknown words that are drawn instead may be among them
+
+
+def test_a_mirrored_motion_has_the_name_of_the_other_side() -> None:
+    clips = [one.train for one in items.motions()]
+    sided = []
+    for one, text in pairs(altered()):
+        place, name = re.fullmatch(r"(\d+) (.*) \(motion \d+\)", one.key).groups()
+        other = items.other_side(name)
+        if other != name and text in (name, other):
+            rows = {tuple(row) for row in clips[int(place)].root_positions.tolist()}
+            as_it_was = {tuple(row) for row in one.media["motion"].root_positions.tolist()} <= rows
+            sided.append(((text == name) == as_it_was, as_it_was))
+    told, unmoved = np.mean(sided, 0)
+    assert (
+        len(sided) > 60 and told > 0.85 and 0.3 < unmoved < 0.7
+    )  # a few have the name of another, which is their other side
 
 
 def places(clip: MotionClip) -> list[tuple[float, ...]]:

@@ -174,7 +174,7 @@ def _part(
 def _elsewhere(
     draw: np.random.Generator, unknown: Sequence[str], prompts: Sequence[data.Utterance], validation: bool
 ) -> list[str]:
-    """Unknown words, a piece of a verse or words of two prompts; never what a held-out prompt says."""
+    """Unknown words, a piece of a verse or words of two prompts; of what held-out prompts say at most "a" or "i"."""
     kind = draw.integers(3)
     if kind == 0:
         return _drawn(draw, unknown, int(draw.integers(1, 3)))
