@@ -36,9 +36,7 @@ def plant(file: str, old: str, new: str) -> None:
             if path == Path("csrc/cuda") / file:
                 text = content.decode()
                 if text.count(old) != 1:
-                    raise SystemExit(
-                        f"{path} must hold {old!r} once, got it {text.count(old)} times; mend planted_*.py"
-                    )
+                    raise SystemExit(f"{path} must hold {old!r} once, got it {text.count(old)} times; mend that one")
                 content = text.replace(old, new).encode()
             copy = ROOT / path
             copy.parent.mkdir(parents=True, exist_ok=True)

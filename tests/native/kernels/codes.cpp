@@ -135,7 +135,7 @@ void check_bound_best(int64_t rows, int64_t size) {
     const int64_t failed = kernels->sample_codes(draws, 0, rows);
     require(kernels->bound_best(args, 0, rows) == failed, "the failure of bound_best", kernels->name);
     for (int64_t row = 0; failed == kNoFailure && row < rows; ++row) {
-      require(std::fabs(about[row] - logprob[row]) <= kBoundOfBest / 3, "bound_best", kernels->name);
+      require(std::fabs(about[row] - logprob[row]) <= kBoundOfBest / 10, "bound_best", kernels->name);
     }
   }
 }
