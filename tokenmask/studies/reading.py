@@ -76,7 +76,7 @@ def study_of(name: str, values: Any) -> Study:
     given["claims"] = tuple(_claim(one) for one in _list("claims", page.get("claims", []), dict))
     given["changes"] = _changes("set", page.get("set"))
     given |= _variants(page)
-    for key in ("world", "data"):
+    for key in ("world", "data", "asked", "search"):
         if key in page:
             _is(key, page[key], dict)
     return Study(name=name, **given)
