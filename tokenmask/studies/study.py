@@ -147,9 +147,15 @@ class Study:
         search = said.pop("search", self.search)
         single = {name.partition(".")[2]: said.pop(name) for name in list(said) if name.startswith("search.")}
         search = {**(search or {}), **single} if single else search
-        lists = {name: tuple(said.pop(name)) for name in ("given", "metrics") if name in said}
-        asked = said.pop("asked", self.asked)
-        return replace(self, variants=(replace(variant, changes=rest),), claims=(), search=search, asked=asked, **lists)
+        return replace(
+            self,
+            variants=(replace(variant, changes=rest),),
+            claims=(),
+            search=search,
+            asked=said.get("asked", self.asked),
+            given=tuple(said.get("given", self.given)),
+            metrics=tuple(said.get("metrics", self.metrics)),
+        )
 
     def cells(self) -> list[tuple[Variant, int]]:
         """Every variant with every seed; all variants of a seed come before the next seed."""

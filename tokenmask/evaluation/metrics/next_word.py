@@ -69,6 +69,13 @@ class NextWord(Metric):
 
     def _is_right(self, part: Part, said: str, cut: int) -> float:
         rest = "".join(itertools.takewhile(str.isalpha, said[cut:]))
-        options = {"stream": part.name, "backtrack": self.backtrack, "length": _MORE, "temperature": 0.0}
-        made = complete(part.run, said[:cut], seed=part.seed, **options)[0].text[cut:]
-        return float("".join(itertools.takewhile(str.isalpha, made)) == rest)
+        (made,) = complete(
+            part.run,
+            said[:cut],
+            length=_MORE,
+            stream=part.name,
+            backtrack=self.backtrack,
+            temperature=0.0,
+            seed=part.seed,
+        )
+        return float("".join(itertools.takewhile(str.isalpha, made.text[cut:])) == rest)
