@@ -46,7 +46,7 @@ def sees(request: Request, layout: Layout, packing: Packing, window: Window = No
         request: with a canvas of any length.
         layout: of the model.
         packing: of its training.
-        window: what was asked for.
+        window: what was asked for. One that is to come early is no longer than training cut it, where much more fits.
     """
     spec, grid, piece = request.canvas.spec, request.canvas.grid, None
     own = layout.arrangement(request.target).positions(request.canvas.codes[..., 0].numel(), spec.num_levels)
@@ -58,7 +58,8 @@ def sees(request: Request, layout: Layout, packing: Packing, window: Window = No
     elif window is not None:
         piece = (spec.axes[axis], grid[axis])
     if piece is not None and window is not None:
-        piece = (piece[0], min(piece[1], _asked_for(window, request)))
+        shown = packing.steps(layout, request.target, request.canvas) if window == "early" else None
+        piece = (piece[0], min(piece[1], shown or piece[1], _asked_for(window, request)))
     return None if piece is None or piece[1] >= grid[spec.axes.index(piece[0])] else piece
 
 

@@ -53,7 +53,8 @@ class DrawOptions(TypedDict, total=False):
         window: most places along the axis on which the stream grows that are filled together; each window begins with
             the end of the one before, 40 % of it. "most" is as many as the model sees, and is meant where nothing is
             said, but for :meth:`tokenmask.run.Run.stream`, which takes "early": a fifth of what is made, no fewer than
-            2 seconds or 32 places, so that the first is there soon. Other windows give other codes.
+            2 seconds or 32 places and no more than training showed at once, so that the first is there soon. Other
+            windows give other codes.
         sampler: replaces the recipe's; the options above change it.
         progress: a bar on stderr.
         on_step: called after each step of each request with a :class:`tokenmask.generation.Filling`.
