@@ -106,7 +106,7 @@ def evolve(
         ValueError: another stream than one level in a row, no such delimiter or pad, fewer calls than media to begin
             with, too few fragments, several seeds or samples.
     """
-    seed, samples = check_options(options, tuple(_OWN))
+    seed, samples = check_options(options, _OWN)
     if not isinstance(seed, int) or samples != 1:
         raise ValueError(
             f"an evolution has one seed and one sample of each, got {seed!r} and {samples}; leave them out"
@@ -129,7 +129,8 @@ def evolve(
     if size is not None:
         longest = min(longest or size, size)
     evolution = RemaskEvolution(FragmentRemask(between, *masks), population, cuts, warmup, together, shortest, longest)
-    drawing = Drawing.of(run, stream, options).never_ending(stream)
+    drawn: DrawOptions = {**options, "progress": False}  # there is one bar, of calls
+    drawing = Drawing.of(run, stream, drawn).never_ending(stream)
     conditions, others = run.inputs.conditions(given), run.inputs.companions(options)
     fragments, tried = Fragments(evolution, seed), Evolved([], [])
 
@@ -164,7 +165,17 @@ def evolve(
 
 
 _OWN = (
-    *("delimiter", "calls", "masks", "population", "cuts", "warmup", "together", "shortest", "longest", "pad", "given"),
+    "delimiter",
+    "calls",
+    "masks",
+    "population",
+    "cuts",
+    "warmup",
+    "together",
+    "shortest",
+    "longest",
+    "pad",
+    "given",
 )
 
 
