@@ -82,6 +82,9 @@ def test_a_text_comes_in_pieces(run, given):
 def test_what_holds_of_a_whole_text_comes_as_one_piece(run):
     (piece,) = run.stream("text", length=(38, 40), **OPTIONS)
     assert piece.text == run.generate("text", length=(38, 40), **OPTIONS)[0].text
+    whole = run.generate("text", {"image": run.generate("image", steps=1)[0]}, **OPTIONS)[0]
+    (piece,) = run.stream("text", {"image": run.generate("image", steps=1)[0]}, **OPTIONS)
+    assert piece.text == whole.text
     options = {**OPTIONS, "length": 40, "matches": "[a-z ]*"}
     (piece,) = run.stream("text", **options)
     assert piece.text == run.generate("text", **options)[0].text

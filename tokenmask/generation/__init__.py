@@ -2,6 +2,7 @@
 
 from tokenmask.generation.completing import Prompt, pieces_of, prompt_of, spelled
 from tokenmask.generation.evolution import FragmentRemask, Fragments, RemaskEvolution
+from tokenmask.generation.expected import ExpectedLengths
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.lengths import drawn_lengths, length_range, length_scores
@@ -26,6 +27,7 @@ from tokenmask.generation.words import enclosed, left_beside
 __all__ = [
     "INVARIANT_MULTIPLE",
     "DrawOptions",
+    "ExpectedLengths",
     "Fill",
     "Filling",
     "FragmentRemask",

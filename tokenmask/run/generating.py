@@ -76,8 +76,10 @@ def streamed(run: Run, wish: Wish) -> Iterator[Any]:
 def _early(run: Run, wish: Wish) -> Wish:
     """In windows whose first one is filled early, where none are said and nothing asks for all of it together."""
     options, spec = wish.options, run.layout.streams.get(wish.stream)
-    together = options.get("matches") is not None or length_range(wish.length) is not None
-    if options.get("window") is not None or together or spec is None or not grows(spec):
+    if spec is None or options.get("window") is not None or not grows(spec):
+        return wish
+    ends = spec.end_code is not None and wish.length is wish.grid is None  # a text that is as long as the model says
+    if ends or options.get("matches") is not None or length_range(wish.length) is not None:
         return wish
     return replace(wish, options={**options, "window": "early"})
 
