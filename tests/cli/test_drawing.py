@@ -209,6 +209,9 @@ def test_patterns_and_words_that_are_cut_are_those_of_python(run, call, capsys, 
     options = {"length": 3, "num_samples": 2, "seed": 1}
     found = run.generate("text", matches="[st]h?[a-z ]*", particles=2, **options)
     assert capsys.readouterr().out.splitlines() == [one.text for one in found]
+    assert call(*words, "--window", 2) == 0
+    assert capsys.readouterr().out.splitlines() == [one.text for one in run.generate("text", window=2, **options)]
+    assert "--window: must be a whole number" in refusal(*words, "--window", "soon")
     assert call(*words, "--given", "text=the su", "--backtrack", 2) == 0
     found = complete(run, "the su", backtrack=2, **options)
     assert capsys.readouterr().out.splitlines() == [one.text for one in found]

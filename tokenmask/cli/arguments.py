@@ -234,6 +234,11 @@ def counts(text: str) -> int | tuple[int, int]:
     return found
 
 
+def window(text: str) -> int | str:
+    """A whole number, at least 1, or a word for one."""
+    return text if text in ("early", "most") else count(text)
+
+
 def seed(text: str) -> int:
     """A whole number of 63 bits."""
     if not text.isdecimal() or int(text) >= 1 << 63:

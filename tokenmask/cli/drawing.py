@@ -37,6 +37,7 @@ def drawing_options(run: Run, arguments: argparse.Namespace, stream: str, readin
         "temperature": arguments.temperature,
         "matches": arguments.matches,
         "particles": arguments.particles,
+        "window": arguments.window,
         "seed": arguments.seed,
         "num_samples": arguments.num_samples,
         "sampler": sampler,

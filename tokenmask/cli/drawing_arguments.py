@@ -24,6 +24,7 @@ from tokenmask.cli.arguments import (
     run_folder,
     seed,
     share,
+    window,
 )
 
 
@@ -169,6 +170,13 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         metavar="N",
         help="weigh N generations by how much the constraint left of what the model says, and give one of them: the "
         "model's own law under the constraint, the more nearly the more there are",
+    )
+    parser.add_argument(
+        "--window",
+        type=window,
+        metavar="N",
+        help="fill at most N places together, each window going on from the one before; early: a fifth of all, as "
+        "where media come in pieces (default: as many as the model sees)",
     )
     parser.add_argument(
         "--order",

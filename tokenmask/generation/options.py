@@ -11,8 +11,9 @@ from functools import partial
 from numbers import Integral
 from typing import Any, TypedDict
 
-from tokenmask.arguments import string
+from tokenmask.arguments import one_of, string
 from tokenmask.generation.completing import pieces_of
+from tokenmask.generation.long import Window
 from tokenmask.generation.watching import Filling
 from tokenmask.sampling import (
     AllOf,
@@ -49,6 +50,11 @@ class DrawOptions(TypedDict, total=False):
         particles: so many generations of each sample, weighed by how much the constraint left of the model's own
             probabilities, of which one comes out: with more of them, the law is the model's given the constraint.
             From left to right where the order would read what was drawn.
+        window: most places along the axis on which the stream grows that are filled together; each window begins with
+            the end of the one before, 40 % of it. "most" is as many as the model sees, and is meant where nothing is
+            said, but for :meth:`tokenmask.run.Run.stream`, which takes "early": a fifth of what is made, no fewer than
+            2 seconds or 32 places and no more than training showed at once, so that the first is there soon. Other
+            windows give other codes.
         sampler: replaces the recipe's; the options above change it.
         progress: a bar on stderr.
         on_step: called after each step of each request with a :class:`tokenmask.generation.Filling`.
@@ -64,6 +70,7 @@ class DrawOptions(TypedDict, total=False):
     also: Sequence[tuple[Mapping[str, Any], float]] | None
     matches: str | None
     particles: int | None
+    window: Window
     sampler: Sampler | None
     progress: bool
     on_step: Callable[[Filling], None] | None
@@ -138,6 +145,13 @@ def _steps(name: str, value: Any) -> None:
     whole(name, whole(name, value), most=MOST_STEPS)
 
 
+def _window(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        one_of(name, value, ("early", "most"))
+    else:
+        whole(name, value)
+
+
 def _pull(name: str, value: Any) -> None:
     number(name, number(name, value), -_MOST_PULL, _MOST_PULL)
 
@@ -171,6 +185,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "also": _pairs,
     "matches": _ascii,
     "particles": whole,
+    "window": _window,
     "sampler": partial(is_a, kind=Sampler),
     "progress": _truth,
     "on_step": _called,

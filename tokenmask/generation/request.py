@@ -51,6 +51,9 @@ class Request:
         sample: tells the samples of one request apart.
         cut: whether the canvas is a piece of a longer stream, which no end code follows.
         ended: end codes follow the canvas even where its hole reaches the end, so that what is filled in ends there.
+        follows: whether the canvas is a window that goes on from one that was filled before: what is asked of the
+            beginning of what is filled holds there, and not here.
+        goes_on: whether it is a window that others go on from, so that no end code is drawn in it.
         opened: bool [*grid, K], the slots of the hole that are hidden at first; None hides all. The others keep the
             codes of the canvas until a revocation opens them or a pick revises them, as in editing without a mask. With
             nothing hidden the sampler needs ``stages``, see ``SamplerState.start``.
@@ -67,6 +70,8 @@ class Request:
     cut: bool = False
     opened: Tensor | None = None
     ended: bool = False
+    follows: bool = False
+    goes_on: bool = False
 
     @classmethod
     def blank(
@@ -169,6 +174,11 @@ class Request:
 def growing_axis(spec: StreamSpec) -> int:
     """The axis along which a stream is continued: time where there is time, else the first."""
     return spec.axes.index("time") if "time" in spec.axes else 0
+
+
+def grows(spec: StreamSpec) -> bool:
+    """Whether a stream can have several sizes along that axis."""
+    return spec.grid[growing_axis(spec)] is None
 
 
 def _padded(streams: Mapping[str, TokenStream], packing: Packing) -> dict[str, int]:

@@ -146,7 +146,8 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
                 sampler = enclosed(sampler, beside, int(one.opened.any(-1).sum()))
             else:
                 tell(
-                    f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too"
+                    f"a region of {name!r} that is longer than what is filled at once is filled by whole codes at its "
+                    "ends, too"
                 )
         opened = None if change.drift is None else finer(codes.spec, one.request.hole)
         requests = [replace(one.request, sample=sample, opened=opened) for sample in same]

@@ -160,8 +160,8 @@ class Run:
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
-                on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, window, sampler,
+                progress and on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -186,15 +186,18 @@ class Run:
     ) -> Iterator[Any]:
         """:meth:`generate` of one sample in pieces, each as soon as it is decided: to hear a sound while it is made.
 
-        A stream that is longer than the model sees is filled window by window, and each window's media come before the
-        next one is begun; a shorter one comes as one piece. In memory are few pieces and the codes.
+        It is filled window by window, and each window's media come before the next one is begun. Windows are short, so
+        that the first is there soon: ``window="early"`` where nothing else is said. A text that matches a pattern, or
+        whose length the model chooses, is one window. In memory are few pieces and the codes.
 
         Args:
             stream, given, length, grid, duration_seconds, invariant, keep_original, options: as of :meth:`generate`,
                 of one request and one sample.
 
         Yields:
-            media, without codes; joined they are those of :meth:`generate`, bit for bit.
+            media, without codes; joined they are those of :meth:`generate` with the same ``window``, bit for bit:
+            ``stream(...)`` makes what ``generate(..., window="early")`` does, ``stream(..., window="most")`` what
+            ``generate(...)`` does.
 
         Raises:
             ValueError: as of :meth:`generate`; several samples; a tokenizer that decodes whole streams only, or that
@@ -242,8 +245,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
-                on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, window, sampler,
+                progress and on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.

@@ -17,7 +17,7 @@ DRAWN = ("budget", "steps", "guidance", "temperature", "num_samples", "negative"
 SIZES = ("length", "grid", "duration_seconds")
 WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "drift", "keep_original")
 FIELDS = {
-    "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", *DRAWN, *SIZES),
+    "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", "window", *DRAWN, *SIZES),
     "edit": ("stream", "given", "seed", "ending", *DRAWN, *WHERE),
 }
 _DEEPEST = 32  # of what stands in each other in JSON
