@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.keeping import check_keep, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, length_of, places_of, places_taken
 from tokenmask.modalities.motion.bvh import write_bvh
 from tokenmask.modalities.motion.long import (
     LongMotion,
@@ -78,10 +78,12 @@ def write_made(
         own, body = source.frame_rate_hz, source.skeleton
         check(source.frames, own, frames)
         coded = frames_at(rate, source.frames, own)
-        size = length_of(source.frames, own, coded, frames, rate, rate / config.stride)
+        rate_hz = rate / config.stride
+        size = length_of(source.frames, own, coded, frames, rate, rate_hz)
         check_keep(keep, (size,), (codes,))
         if len(keep) != size:
-            keep = keep[places_of(size, own, rate / config.stride, len(keep))]
+            taken = places_taken(coded, rate, rate_hz)
+            keep = keep[places_of(size, own, rate_hz, len(keep), own=source.frames, taken=taken)]
         keep = keep.clone()
         keep[source.frames :] = False
         made = on_body(made, rate, skeleton, body)

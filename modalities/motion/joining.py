@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.keeping import check_keep, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, length_of, places_of, places_taken
 from tokenmask.modalities.motion.features import UP, heading
 from tokenmask.modalities.motion.media import MotionClip, frames_at
 from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn
@@ -84,7 +84,8 @@ def into(made: MotionClip, given: MotionClip, keep: Tensor) -> MotionClip:
     size = length_of(len(given), rate, coded, len(made), made.frame_rate_hz, rate_hz)
     check_keep(keep, (size,), (places,))
     if len(keep) != size:
-        keep = keep[places_of(size, rate, rate_hz, places)]
+        taken = places_taken(coded, made.frame_rate_hz, rate_hz)
+        keep = keep[places_of(size, rate, rate_hz, places, own=len(given), taken=taken)]
     keep = keep.clone()
     keep[len(given) :] = False
     anew = made.on(given.skeleton)

@@ -12,7 +12,7 @@ import tokenmask as tm
 from tests.worlds import emoji, film
 from tokenmask.demo import items
 from tokenmask.modalities.audio import AudioClip
-from tokenmask.modalities.eeg import Event, Session
+from tokenmask.modalities.eeg import EegRecording, Event, Session
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.motion import MotionClip
 from tokenmask.modalities.video import VideoClip, VideoTokenizer
@@ -106,6 +106,47 @@ def test_a_recording_goes_on_at_its_own_rate(run, rate):
     usual = given.samples.diff(dim=1).abs().amax(1)
     at = given.samples.shape[1]
     assert bool(((made.samples[:, at] - made.samples[:, at - 1]).abs() <= usual).all())
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "size"),
+    [("audio", 44100, 8821), ("eeg", 1024.0, 257), ("motion", 25.0, 34), ("motion", 16.0, 54), ("motion", 10.0, 126)],
+)
+def test_an_end_that_rounding_puts_behind_its_codes_stays(run, tmp_path, name, rate, size):
+    """8821 samples at 44.1 kHz are 3200.4 at 16 kHz, so ten codes, and the middle of the last one lies behind them."""
+    draw = torch.Generator().manual_seed(0)
+    values = 0.1 * torch.randn(2, size, generator=draw)
+    motion = items.media("motion", "train")[3]
+    frames = torch.arange(size) % len(motion)
+    given = {
+        "audio": lambda: AudioClip(values, int(rate)),
+        "eeg": lambda: EegRecording(100 * values, rate, ("F3", "C4")),
+        "motion": lambda: MotionClip(motion.root_positions[frames], motion.rotations[frames], rate, motion.skeleton),
+    }[name]()
+    parts = ("root_positions", "rotations") if name == "motion" else ("samples",)
+    tokenizer = run.tokenizers[name]
+    places = tokenizer.encode(given).grid[-1]
+    assert (size - 0.5) / rate * tokenizer.spec.rate_hz > places
+
+    def is_kept(made):
+        along = 0 if name == "motion" else 1
+        return all(torch.equal(getattr(made, part).narrow(along, 0, size), getattr(given, part)) for part in parts)
+
+    made = run.generate(name, {name: given}, length=2, steps=1, seed=1)[0]
+    assert is_kept(made)
+    if name == "audio":  # and in pieces
+        whole = torch.cat([piece.samples for piece in run.stream(name, {name: given}, length=2, steps=1, seed=1)], 1)
+        assert torch.equal(whole, made.samples)
+    keep = torch.arange(made.stream.grid[-1]) < places
+    keep = keep.expand(made.stream.grid)
+    ending = {"audio": ".wav", "eeg": ".edf", "motion": ".safetensors"}[name]
+    given.save(tmp_path / f"given{ending}")
+    tokenizer.decode_file(made.stream, tmp_path / f"made{ending}", given=tmp_path / f"given{ending}", keep=keep)
+    kind = type(given)
+    again, own = kind.load(tmp_path / f"made{ending}"), kind.load(tmp_path / f"given{ending}")
+    for part in parts if name != "eeg" else ():  # EDF rounds to its 16 bits anew
+        one, other = getattr(again, part), getattr(own, part)
+        assert torch.equal(one[:size] if name == "motion" else one[:, :size], other)
 
 
 @pytest.mark.parametrize("words", ["In the  beginning\n\twas", " leading blanks and a tail ", "Zürich \U0001f600 ﬁn"])
