@@ -5,6 +5,7 @@ import warnings
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +37,13 @@ class Spelled:
 
 def zeros(spec: StreamSpec, *grid: int, **labels: tuple[str, ...]) -> TokenStream:
     return TokenStream(spec, torch.zeros(*grid, spec.num_levels, dtype=torch.int32), labels=labels)
+
+
+def test_regions_may_be_an_array_or_a_tensor():
+    for regions in (np.array([[0.5, 1.0]]), torch.tensor([[0.5, 1.0]]), [np.array([0.5, 1.0])]):
+        assert hole(None, None, zeros(SOUND, 5), regions)[:, 0].tolist() == [False, True, False, False, False]
+    with pytest.raises(TypeError, match=re.escape("got 0.5; write [(0.5, 1.0)]")):
+        hole(None, None, zeros(SOUND, 5), np.array([0.5, 1.0]))
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,12 @@ def test_sizes_of_a_new_stream(run, sizes, kind, sentence):
         ({"channels": "Cz"}, TypeError, "channels must be a list, got 'Cz'; write ['Cz']"),
         ({"length": 1.5, "regenerate": [(0, 2)]}, TypeError, "length must be a whole number, got 1.5; write an int"),
         ({"regenerate": 3}, TypeError, "regenerate must be a list, got 3; write [(0.1, 0.2)]"),
-        ({"regenerate": (0, 2)}, TypeError, "a region must be a list or tuple of numbers, got 0; write [[start, end]]"),
+        ({"regenerate": (0, 2)}, TypeError, "a region must be a list or tuple of numbers, got 0; write [(0, 2)]"),
+        (
+            {"regenerate": (1, 2, 3)},
+            TypeError,
+            "a region must be a list or tuple of numbers, got 1; write [(start, end)]",
+        ),
         (
             {"regenerate": [None]},
             TypeError,

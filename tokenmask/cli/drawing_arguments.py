@@ -70,7 +70,9 @@ def edit(commands: Commands) -> None:
         'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
     ]
     parser = command(commands, "edit", "Make regions of media anew, and leave all else as it is.", examples)
-    parser.add_argument("media", metavar="MEDIA", help="a file, or words (@FILE reads them, with --stream)")
+    parser.add_argument(
+        "media", metavar="MEDIA", help="a file, of media or .tokens, or words (@FILE reads them, with --stream)"
+    )
     parser.add_argument("--stream", metavar="STREAM", help="what it is, where the file's ending does not tell")
     parser.add_argument(
         "--regenerate",

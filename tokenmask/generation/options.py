@@ -221,7 +221,7 @@ def constrained(sampler: Sampler, options: DrawOptions, tokenizer: Any, stream: 
     if sampler.constraint == AllowAll() or not (pick.weighs or sampler.constraint.reweighs):
         raise ValueError(
             f"particles are weighed by what a constraint leaves, got {sampler.constraint} and {type(pick).__name__}; "
-            "pass matches=..., or a sampler with a constraint and a pick that weighs"
+            "give a pattern (matches=..., --matches), or a sampler with a constraint and a pick that weighs"
         )
     sampler = sampler.ordered(RasterScore()) if reads else sampler
     stages = tuple(replace(stage, pick=None) for stage in sampler.stages)

@@ -33,7 +33,7 @@ from tokenmask.run.asked import marked
 from tokenmask.run.drawing import Drawing
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.telling import tell
-from tokenmask.tokenizer import ReadsFiles, Show, WritesFiles
+from tokenmask.tokenizer import KeepsGroups, ReadsFiles, Show, WritesFiles
 
 if TYPE_CHECKING:
     from tokenmask.run.run import Run
@@ -74,7 +74,7 @@ def edited(run: Run, media: Any, stream: str | None, change: Change, keep_origin
     if keep_original is None:
         keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
     if keep_original:
-        return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in remade]
+        return [tokenizer.decode(one, given=shown, keep=_kept(tokenizer, chosen)) for one in remade]
     return [tokenizer.decode(one) for one in remade]
 
 
@@ -89,7 +89,12 @@ def edited_file(run: Run, path: str | Path, out: Sequence[str | Path], stream: s
     codes = tokenizer.encode_file(path, show=show)
     remade, chosen = _remade(run, stream, codes, None, change)
     for one, target in zip(remade, out, strict=True):
-        tokenizer.decode_file(one, target, given=path, keep=~chosen.any(-1), show=show)
+        tokenizer.decode_file(one, target, given=path, keep=_kept(tokenizer, chosen), show=show)
+
+
+def _kept(tokenizer: Any, chosen: Tensor) -> Tensor:
+    """Places that stay, bool [*grid], or codes, bool [*grid, levels], where the parts of media that they make can."""
+    return ~chosen if isinstance(tokenizer, KeepsGroups) else ~chosen.any(-1)
 
 
 def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change) -> tuple[list[TokenStream], Tensor]:
