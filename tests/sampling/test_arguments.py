@@ -184,6 +184,9 @@ def test_sizes_of_a_new_stream(run, sizes, kind, sentence):
             ValueError,
             "temperature must be finite and at least 0, got -0.5; choose another number",
         ),
+        ({"top_k": 0}, ValueError, "top_k must be at least 1, got 0; choose another number"),
+        ({"top_p": 1.5}, ValueError, "top_p must be in 0..1, got 1.5; choose another number"),
+        ({"min_p": "a"}, TypeError, "min_p must be a number, got 'a'; write a float"),
     ],
     ids=str,
 )

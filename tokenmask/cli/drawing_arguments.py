@@ -160,6 +160,12 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         help="draw from the likeliest codes that together have the probability P (default: the recipe's)",
     )
     parser.add_argument(
+        "--min-p",
+        type=share,
+        metavar="P",
+        help="draw from codes of at least this share of the best one's probability (default: the recipe's)",
+    )
+    parser.add_argument(
         "--matches",
         metavar="REGEX",
         help="a regular expression that the whole text matches; a code a step, so that it always can",
