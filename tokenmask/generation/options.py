@@ -207,7 +207,8 @@ def drawn_with(sampler: Sampler, options: DrawOptions) -> Sampler:
     if options.get("sampler") is not None and options.get("budget") is not None:
         raise ValueError("a sampler says all of a drawing, so it leaves a budget nothing to say; give one of the two")
     sampler = options.get("sampler") or sampler
-    order, cuts = options.get("order"), {name: options[name] for name in _CUTS if options.get(name) is not None}
+    cuts = {name: value for name, value in options.items() if name in _CUTS and value is not None}
+    order = options.get("order")
     sampler = sampler if order is None else sampler.ordered(order)
     sampler = with_picks(sampler, lambda pick: cut_off(pick, cuts)) if cuts else sampler
     weights = tuple(weight for _, weight in options.get("also") or ())

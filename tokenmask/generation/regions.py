@@ -166,6 +166,27 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     return TokenStream(stream.spec, codes, stream.start_seconds), again
 
 
+def put_in(stream: TokenStream, chosen: Tensor, length: int, behind: bool) -> tuple[TokenStream, Tensor]:
+    """The same stream with ``length`` more codes before the chosen ones, or behind them, which stay.
+
+    Args:
+        stream, chosen, length: as of :func:`resized`.
+        behind: where.
+
+    Returns:
+        the new canvas and its hole.
+
+    Raises:
+        ValueError: as of :func:`resized`.
+    """
+    first, stop = touched(chosen.any(-1))
+    canvas, hole = resized(stream, chosen, whole("length", length) + stop - first)
+    at, codes = first if behind else first + length, canvas.codes.clone()
+    codes[at : at + stop - first] = stream.codes[first:stop]
+    hole[at : at + stop - first] = False
+    return TokenStream(canvas.spec, codes, canvas.start_seconds), hole
+
+
 def thinned(chosen: Tensor, strength: float, seed: int) -> Tensor:
     """A share of the places of a hole, drawn evenly: what is filled anew there fits the rest, which stays.
 

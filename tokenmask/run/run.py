@@ -223,8 +223,9 @@ class Run:
 
         Args:
             media: media, words, a path or a TokenStream.
-            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text;
-                (left, top, right, bottom) in pixels for images. None is everything.
+            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text, where
+                (7, 7) puts ``length`` codes in behind the seventh; (left, top, right, bottom) in pixels for images.
+                None is everything.
             stream: name of its stream; needed for words, for paths, and where several streams hold such media.
             levels, channels, parts: only these, see :func:`tokenmask.generation.hole`.
             length: codes in place of the region, for text; as many as before if None. The least and the most leave it
