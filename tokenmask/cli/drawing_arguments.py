@@ -79,8 +79,8 @@ def edit(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="REGION",
-        help="what is made anew: START:END in seconds, or in characters of a text, where 7:7 with --length puts codes in "
-        "there; LEFT,TOP,RIGHT,BOTTOM in pixels; again for more (default: everything)",
+        help="what is made anew: START:END in seconds, or in characters of a text, where 7:7 with --length puts codes "
+        "in there; LEFT,TOP,RIGHT,BOTTOM in pixels; again for more (default: everything)",
     )
     parser.add_argument(
         "--level", action="append", type=not_below_0, default=[], metavar="N", help="only this level, from 0"
