@@ -117,7 +117,7 @@ def test_companions_are_numbered_and_empty_ones_left_out():
 def test_a_stream_is_no_condition_of_itself(where):
     own = {"text": words(3)}
     options = {name: (own,) if name == "further" else own for name in where}
-    with pytest.raises(ValueError, match="'text' is to be filled, so it can't be its own condition; give a prefix"):
+    with pytest.raises(ValueError, match="'text' is to be filled, so it can't be its own condition; leave it out, or"):
         Request.blank(LAYOUT, "text", (3,), **options).pack(LAYOUT, PACKING)
 
 

@@ -137,7 +137,10 @@ class Request:
         layout.index(self.target)
         for names in (self.given, self.negative, *self.further):
             if self.target in names:
-                raise ValueError(f"{self.target!r} is to be filled, so it can't be its own condition; give a prefix")
+                raise ValueError(
+                    f"{self.target!r} is to be filled, so it can't be its own condition; leave it out, or continue it "
+                    "with generate"
+                )
         spec, codes = self.canvas.spec, self.canvas.codes
         if self.hole.dtype != torch.bool or self.hole.shape != codes.shape:
             raise ValueError(f"a hole must be bool {list(codes.shape)}, got {list(self.hole.shape)}")
