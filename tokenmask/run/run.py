@@ -154,10 +154,10 @@ class Run:
             length: new places along the time axis, or the first one, for a stream of free length. Of text also the
                 least and the most, as of :meth:`edit`: each sample draws how long it is, and ends there.
             grid: size of all axes, where more than one is free.
-            duration_seconds: the length of a stream with a clock, instead of ``length``.
+            duration_seconds: the length of a stream with a clock, instead of ``length``, rounded to whole places.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
-                on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, top_k, top_p, min_p, order, seed, num_samples, negative,
+                also, matches, particles, sampler, progress, on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -239,8 +239,8 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
-                on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, top_k, top_p, min_p, order, seed, num_samples, negative,
+                also, matches, particles, sampler, progress, on_step; see :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.
