@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tokenmask.recipes import load_recipe
 
 OUT = Path(__file__).parents[1] / "docs" / "training.png"
-PARTS = ("first", "second", "third", "fourth", "fifth", "sixth", "run")
+PARTS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "run")
 SHOWN = {"image": "pictures", "audio.0": "speech, level 1", "text": "words", "motion.0": "motion, root", "eeg.1": "EEG"}
 WINDOW = 3200  # records of a point
 

@@ -30,7 +30,6 @@ from tokenmask.modalities.image import Image
 from tokenmask.modalities.motion import MotionClip
 from tokenmask.run import Run
 
-SECONDS = 0.9  # of a spoken word
 CANDIDATES = 20
 WORD_CODES = 8  # room of a name or a phrase, its end included
 
@@ -104,11 +103,9 @@ def speech(run: Run) -> list[Figure]:
 
 
 def heard(run: Run, spoken: Sequence[str], samples: int, **options: Any) -> list[bool]:
-    """Whether each word is heard, out of a grammar of all of them."""
+    """Whether each word is heard, out of a grammar of all of them; how long one lasts is left to the run."""
     given = [{"text": word} for word in spoken]
-    clips = run.generate(
-        "audio", given=given, duration_seconds=SECONDS, num_samples=samples, seed=asked.SEED, **options
-    )
+    clips = run.generate("audio", given=given, num_samples=samples, seed=asked.SEED, **options)
     samples_16k = [clip.mono().resample(16000).samples[0].numpy() for clip in clips]
     wanted = [word for word in spoken for _ in range(samples)]
     return [one == word for one, word in zip(words_heard(samples_16k, spoken), wanted, strict=True)]

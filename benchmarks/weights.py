@@ -4,8 +4,7 @@ Fits every tokenizer of recipe ``five`` on the data that ships, judges it on hel
 With --tokenizers shipped those that ship are taken instead, with their figures and the later decoders of speech and
 pictures, which decoders.py makes. With --install all of it goes into tokenmask/weights with the figures. Killed at any
 moment, it goes on where it stopped. With --validate the shared model learns without a part of its training records and
-is judged on that part, in OUT/validate: what --set changes is chosen so, not on what is held out. Pictures that are
-recoloured or changed and prompts that are joined are made of all training records, there too: scores are too good.
+is judged on that part, in OUT/validate: what --set changes is chosen so, not on what is held out.
 """
 
 from __future__ import annotations
@@ -22,25 +21,28 @@ from asked import UNSEEN
 from tokenmask.corpus import TRAIN, build_corpus
 from tokenmask.demo import REDUCED, build_corpora, evaluate_tokenizer, items, score_line
 from tokenmask.demo.recolouring import recoloured_emoji
-from tokenmask.demo.strangers import changed_emoji, joined_speech
+from tokenmask.demo.strangers import changed_emoji, changed_motions, joined_speech
 from tokenmask.files import write_text_atomic
 from tokenmask.models import MaskedModel
 from tokenmask.nn import has_bfloat16_products
 from tokenmask.recipes import Recipe, load_recipe, recipe_yaml
 from tokenmask.recipes.learners import learner_of
 from tokenmask.run import SHIPPED, Run, train
+from tokenmask.run.folder import LENGTHS, model_path
+from tokenmask.run.training import lengths_told_by
 from tokenmask.tokenizer import DESCRIPTION_FILE, load_tokenizer
 from tokenmask.training import StreamScore
 
 LIMIT_BYTES = 20_000_000
 KEPT = ("layout.json", "run.json")
-# The training has seven parts, each from the weights of the one before: with pictures that also come moved, at a held
+# The training has eight parts, each from the weights of the one before: with pictures that also come moved, at a held
 # rate, which teaches what pictures are like; with pictures that stand still, which teaches each of them; five times as
 # long, with both, with pictures in other colours, which teaches what colours are called, and with more of the other
 # kinds; with more speech and more of the ways back from media to words; with still more, as recipe five says; with
 # pictures and recordings beside words that tell little of them, which teaches what to make of those that are not known;
-# and a short one at a low rate, with more of what the sixth part had less of. What ships is the mean of the weights of
-# the last two, and began its sixth part from the fifth's in half precision.
+# a short one at a low rate, with more of what the sixth part had less of; and, from the mean of the weights of these
+# two, one with other such pictures and recordings, three and two times as many, and with motions of that kind. What
+# ships is the mean of where it began and where it ended; its sixth and eighth part began in half precision.
 # Records of each corpus in the mix; a record of EEG is three times as long as others.
 FIRST_WEIGHTS = {"emoji": 8.0, "speech": 6.0, "motion": 2.0, "eeg": 0.5, "verses": 0.5}
 SECOND_WEIGHTS = {"still": 10.0, "speech": 5.0, "motion": 1.5, "eeg": 0.25, "verses": 0.25}
@@ -66,7 +68,7 @@ SIXTH_WEIGHTS = {
     "changed": 6.0,
     "joined": 5.0,
 }
-WEIGHTS = {
+SEVENTH_WEIGHTS = {
     "emoji": 6.0,
     "still": 6.0,
     "recoloured": 3.5,
@@ -76,6 +78,18 @@ WEIGHTS = {
     "verses": 0.5,
     "changed": 5.0,
     "joined": 4.0,
+}
+WEIGHTS = {
+    "emoji": 6.0,
+    "still": 6.0,
+    "recoloured": 3.5,
+    "speech": 9.5,
+    "motion": 1.3,
+    "altered": 0.8,
+    "eeg": 1.3,
+    "verses": 0.8,
+    "more changed": 5.5,
+    "more joined": 4.5,
 }
 FIRST = (
     *("training.steps=1200", "training.batch_size=64", "training.peak_lr=6e-3", "training.warmup_steps=60"),
@@ -96,8 +110,12 @@ SIXTH = (
     *("training.steps=5400", "training.peak_lr=2e-3", "training.warmup_steps=30", "training.decay_share=0.9"),
     *PRODUCTS,
 )
-LAST = (
+SEVENTH = (
     *("training.steps=1100", "training.peak_lr=8e-4", "training.warmup_steps=20", "training.decay_share=1.0"),
+    *("conditioning.odds.text=7.0", *PRODUCTS),
+)
+LAST = (
+    *("training.steps=6000", "training.peak_lr=2e-3", "training.warmup_steps=30", "training.decay_share=0.9"),
     *("conditioning.odds.text=7.0", *PRODUCTS),
 )
 PARTS = (
@@ -107,6 +125,7 @@ PARTS = (
     ("fourth", FOURTH, FOURTH_WEIGHTS),
     ("fifth", (), FIFTH_WEIGHTS),
     ("sixth", SIXTH, SIXTH_WEIGHTS),
+    ("seventh", SEVENTH, SEVENTH_WEIGHTS),
 )
 
 
@@ -146,19 +165,27 @@ def main() -> None:
     captioned = {name: tokenizers[name] for name in ("text", "image")}
     still = [one for one in items.unmoved(emoji) if one.split == TRAIN]
     build_corpus(still, captioned, corpus / "still", on_error="raise")
-    build_corpus(recoloured_emoji(leave_out=UNSEEN), captioned, corpus / "recoloured", on_error="raise")
-    build_corpus(changed_emoji(leave_out=UNSEEN), captioned, corpus / "changed", on_error="raise")
+    build_corpus(recoloured_emoji(UNSEEN, validating), captioned, corpus / "recoloured", on_error="raise")
+    build_corpus(changed_emoji(UNSEEN, validation=validating), captioned, corpus / "changed", on_error="raise")
     spoken = {name: tokenizers[name] for name in ("text", "audio")}
-    build_corpus(joined_speech(), spoken, corpus / "joined", on_error="raise")
+    build_corpus(joined_speech(validation=validating), spoken, corpus / "joined", on_error="raise")
+    more = changed_emoji(UNSEEN, each=24, seed=7, validation=validating)
+    build_corpus(more, captioned, corpus / "more changed", on_error="raise")
+    more = joined_speech(each=16, seed=9, validation=validating)
+    build_corpus(more, spoken, corpus / "more joined", on_error="raise")
+    named = {name: tokenizers[name] for name in ("text", "motion")}
+    build_corpus(changed_motions(validation=validating), named, corpus / "altered", on_error="raise")
     start = None
     for name, fixed, weights in PARTS:
         part = load_recipe("five", overrides=[*arguments.set, *fixed])
         train(home / name, part, tokenizers, [(corpus / one, weight) for one, weight in weights.items()], start=start)
         start = home / name
+    begun = mean(home / "sixth", home / "seventh", home / "begun")
     homes = [(corpus / one, weight) for one, weight in WEIGHTS.items()]
     last = load_recipe("five", overrides=[*LAST, *arguments.set])
-    run = train(home / "run", last, tokenizers, homes, start=start)
-    average(run, Run.load(home / PARTS[-1][0]))
+    train(home / "run", last, tokenizers, homes, start=begun)
+    run = Run.load(mean(home / "run", begun, home / "mean"))
+    run = replace(run, lengths=lengths_told_by([corpus / name for name in FIRST_WEIGHTS], run.layout))
     report = home / "model.json"
     if not report.is_file():
         plain = [(str(corpus / one), weight) for one, weight in FIRST_WEIGHTS.items()]  # each record once
@@ -170,11 +197,21 @@ def main() -> None:
         install(run, recipe, arguments.out)
 
 
-def average(run: Run, before: Run) -> None:
-    """Gives a run the mean of its weights and those of the part before: each of them is better at something."""
-    model, others = run.models["main"], before.models["main"].state_dict()
-    weights = model.state_dict().items()
-    model.load_state_dict({name: (own + others[name]) / 2 if own.is_floating_point() else own for name, own in weights})
+def mean(folder: Path, before: Path, out: Path) -> Path:
+    """A run with the mean of the weights of two, of which each is better at something; its folder.
+
+    All else is the first one's, but for its checkpoint and its losses; the weights are kept in half precision.
+    """
+    if model_path(out).is_file():
+        return out
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(folder, out, ignore=shutil.ignore_patterns("checkpoint*", "metrics*", "models"))
+    model, others = (Run.load(one).models["main"] for one in (folder, before))
+    found, weights = others.state_dict(), model.state_dict().items()
+    model.load_state_dict({name: (own + found[name]) / 2 if own.is_floating_point() else own for name, own in weights})
+    model_path(out).parent.mkdir()
+    model.save(model_path(out), half=True)
+    return out
 
 
 def take_shipped(name: str, out: Path) -> None:
@@ -201,6 +238,7 @@ def install(run: Run, recipe: Recipe, made: Path) -> None:
     about.pop("started_from", None)  # a folder of the machine that made them
     about["sha256"]["recipe.yaml"] = hashlib.sha256((fresh / "recipe.yaml").read_bytes()).hexdigest()
     write_text_atomic(fresh / "run.json", json.dumps(about | {"corpora": []}, indent=2) + "\n")
+    run.lengths.save(fresh / LENGTHS)
     (fresh / "models").mkdir()
     run.models["main"].save(fresh / "models" / "main.safetensors", half=True)
     MaskedModel.load(fresh / "models" / "main.safetensors")

@@ -1,4 +1,4 @@
-"""Pictures and recordings that no model knows, beside words that tell little of them."""
+"""Pictures, recordings and motions that no model knows, beside words that tell little of them."""
 
 import re
 from functools import cache
@@ -10,7 +10,9 @@ import torch
 from tokenmask import data
 from tokenmask.corpus import TRAIN, Item
 from tokenmask.demo import items, strangers
+from tokenmask.demo.recolouring import recoloured_emoji
 from tokenmask.modalities.audio import AudioClip
+from tokenmask.modalities.motion import MotionClip
 
 ENTRIES = data.emoji()
 
@@ -23,6 +25,11 @@ def changed() -> list[Item]:
 @cache
 def joined() -> list[Item]:
     return strangers.joined_speech(each=4)
+
+
+@cache
+def altered() -> list[Item]:
+    return strangers.changed_motions()
 
 
 def captions(found: list[Item]) -> list[str]:
@@ -122,7 +129,65 @@ def test_every_second_recording_is_backwards_and_none_is_too_long() -> None:
     assert max(one.media["audio"].samples.shape[1] for one in found) == 32000
 
 
-@pytest.mark.parametrize("make", [strangers.changed_emoji, strangers.joined_speech])
+def test_motions_are_pieces_backwards_or_with_the_arms_and_head_of_another() -> None:
+    clip, other = items.motions()[14].train, items.motions()[1].train  # 31 frames at 30 Hz, 131 at 60 Hz
+    backwards = strangers._backwards(clip)
+    assert torch.equal(backwards.root_positions[0], clip.root_positions[-1])
+    assert torch.equal(backwards.rotations[3], clip.rotations[-4])
+    both = strangers._with_arms(clip, other)
+    names = clip.skeleton.names
+    taken = {name for name in names if re.search("shoulder|elbow|wrist|neck$", name)}
+    theirs = other.resample(30.0).rotations
+    assert len(taken) == 7 and len(both) == 31 and torch.equal(both.root_positions, clip.root_positions)
+    for joint, name in enumerate(names):
+        expected = theirs if name in taken else clip.rotations
+        assert torch.equal(both.rotations[:, joint], expected[:31, joint]), name
+    longer = strangers._with_arms(other, clip).rotations  # begun anew where the shorter ends
+    again = clip.resample(60.0).rotations
+    assert torch.equal(longer[len(again), names.index("neck")], again[0, names.index("neck")])
+
+
+def test_half_of_the_motions_have_their_own_name_and_none_shows_what_is_held_out() -> None:
+    found, motions = altered(), items.motions()
+    assert len(found) == 20 * strangers.MOTIONS_EACH and len({one.key for one in found}) == len(found)
+    unknown, own, strange = set(strangers.unknown_words()), [], []
+    for one, text in pairs(found):
+        name = re.sub(r"^\d+ | \(motion \d+\)$", "", one.key)
+        own.append(text in (name, items.other_side(name)))
+        strange.append(text in unknown)
+    assert 0.46 < np.mean(own) < 0.58 and 0.21 < np.mean(strange) < 0.29
+    shown = {height for one in motions for height in one.train.root_positions[:, 1].tolist()}
+    clips = [one.media["motion"] for one in found]
+    assert all(isinstance(clip, MotionClip) and 8 <= len(clip) <= 182 for clip in clips)
+    assert {height for clip in clips for height in clip.root_positions[:, 1].tolist()} <= shown
+
+
+def test_what_is_held_out_to_choose_settings_by_is_not_learned_from() -> None:
+    pictures = {one.name for one, split in items.split_emoji(True) if split != TRAIN}
+    prompts = {one.path.name for one, split in items.split_prompts(True) if split != TRAIN}
+    made = strangers.changed_emoji(each=1, validation=True)
+    assert len(pictures) == 103 and len(made) == 928 - 103
+    assert not pictures & {one.key.partition(" (picture")[0] for one in made} and not pictures & set(captions(made))
+    assert not pictures & {one.key.rpartition(" (")[0] for one in recoloured_emoji(validation=True)}
+    heard = strangers.joined_speech(each=1, validation=True)
+    assert len(prompts) > 20 and not prompts & {one.key.partition(" (recording")[0] for one in heard}
+    late = {place for _, _, clip in items.split_motions(True) for place in places(clip)}
+    early = {place for _, clip, _ in items.split_motions(True) for place in places(clip)}
+    moved = {
+        place for one in strangers.changed_motions(each=4, validation=True) for place in places(one.media["motion"])
+    }
+    assert moved <= early and len(late - early) > 200 and not moved & (late - early)
+
+
+def places(clip: MotionClip) -> list[tuple[float, ...]]:
+    """Where the root is in each frame, whatever side is left."""
+    return [tuple(row) for row in clip.root_positions.abs().tolist()]
+
+
+MAKERS = [strangers.changed_emoji, strangers.joined_speech, strangers.changed_motions]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_the_seed_alone_decides(make) -> None:
     first, again, other = make(each=1, seed=5), make(each=1, seed=5), make(each=1, seed=6)
     assert captions(first) == captions(again) != captions(other)

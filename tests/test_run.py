@@ -92,6 +92,14 @@ def test_given_slots_never_change(run):
     assert stream.grid[0] <= prefix.grid[0] + 9
 
 
+def test_without_a_length_text_has_room_for_the_longest_of_the_data(run):
+    image = run.generate("image", given={"text": "sun"}, steps=2, seed=0)[0]
+    sizes = [len(one.streams["text"].codes) for one in run.records("train") if "image" in one.streams]
+    assert run.lengths.seen["text", "image"].most == max(sizes)
+    asked = {"given": {"image": image}, "steps": 3, "seed": 4}
+    assert run.generate_tokens("text", **asked) == run.generate_tokens("text", length=max(sizes) + 1, **asked)
+
+
 def test_options_reach_the_sampler(run):
     greedy = run.generate_tokens("image", given={"text": "sun"}, temperature=0.0, guidance=1.0, steps=1, num_samples=2)
     assert greedy[0] == greedy[1]
@@ -146,7 +154,7 @@ def test_held_out_scores_cover_every_stream(run):
         (lambda run: run.generate("audio"), "those of this run, text, image, got 'audio'"),
         (lambda run: run.generate("image", given={"audio": "x"}), "those of this run, text, image, got 'audio'"),
         (lambda run: run.generate("text", given={"image": "missing.png"}, length=4), "missing.png"),
-        (lambda run: run.generate("text"), "length="),
+        (lambda run: run.generate("text", given={"text": "In the"}), "length="),
         (lambda run: run.generate("text", length=0), "length must be at least 1, got 0"),
         (lambda run: run.generate("image", given={"text": "a word " * 99}), "at most 96 positions"),
         (lambda run: run.generate("image", length=9), "always has 8 x 8 places"),

@@ -154,6 +154,11 @@ def test_a_middle_stream_can_be_removed(run):
     assert narrow.generate_tokens("text", length=8, seed=4) == run.generate_tokens("text", length=8, seed=4)
 
 
+def test_lengths_that_were_told_by_old_codes_are_forgotten(run, other):
+    assert ("text", "image") in run.lengths.seen
+    assert run.swap_tokenizer("image", other).lengths.seen.keys() == {("text",)}
+
+
 def test_old_codes_are_refused_by_name(run, other, tmp_path):
     swapped = run.swap_tokenizer("image", other)
     old, new = run.layout.streams["image"].fingerprint[:8], other.spec.fingerprint[:8]

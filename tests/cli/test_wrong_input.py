@@ -40,7 +40,7 @@ CASES = [
     (["tune", "RUN", "--stream", "text", "--samples", str(10**11)], "", "at most 2147483647, got '100000000000'"),
     ([*IMAGE, "--out", "TMP/heart.txt"], "", ".png"),
     ([*IMAGE, "--given", f"text={'long ' * 400}"], "too long a condition", "at most 96 positions"),
-    (TEXT, "no length", "--length"),
+    ([*TEXT, "--given", "text=In the"], "no length", "--length"),
     ([*TEXT, "--length", "0"], "length zero", "at least 1"),
     ([*TEXT, "--given", "image=TMP/none.png", "--length", "3"], "missing media", "none.png"),
     ([*TEXT, "--given", "image=TMP/cut.png", "--length", "3"], "truncated media", "cut.png"),

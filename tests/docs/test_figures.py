@@ -3,10 +3,22 @@
 import json
 import re
 
+import pytest
 import yaml
 
 from tests.docs.test_documents import ROOT
 from tests.docs.test_nodes import module
+
+
+def test_the_tables_of_the_card_are_those_of_the_samples():
+    card = module(ROOT / "benchmarks" / "card.py")
+    text = card.CARD.read_text(encoding="utf-8")
+    assert card.current(text) == text, "run python benchmarks/card.py"
+    figures = json.loads((ROOT / "benchmarks" / "results" / "samples.json").read_text(encoding="utf-8"))["figures"]
+    (digits,) = (one for one in figures if one["name"] == "digits heard")
+    assert f"| 70 digits heard by a recogniser (chance 7) | {round(70 * digits['value'])} (" in text
+    with pytest.raises(ValueError, match=r"lists.* once, got 0; put it there"):
+        card.current("no tables")
 
 
 def test_the_table_of_memory_is_that_of_its_run():

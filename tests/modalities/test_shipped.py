@@ -164,3 +164,14 @@ def test_the_shipped_model_generates_every_modality():
     assert torch.equal(longer.codes[:30], clip.stream.codes)
     with pytest.raises(ValueError, match="names no corpus"):
         run.records("held-out")
+
+
+def test_a_spoken_word_is_as_long_as_it_was_said_where_no_length_is_asked_for():
+    run = tm.load()
+    words = [{"text": word} for word in ("at", "seventeen", "zero")]
+    asked = {"steps": 1, "seed": 0}
+    seconds = [round(one.duration_seconds, 2) for one in run.generate("audio", given=words, **asked)]
+    assert seconds == pytest.approx([0.69, 1.20, 0.87], abs=0.12) and seconds[0] < seconds[2] < seconds[1]
+    alone = run.generate_tokens("audio", given=words[1], **asked)
+    assert alone == run.generate_tokens("audio", given=words[1], duration_seconds=seconds[1], **asked)
+    assert len(run.generate("motion", given={"text": "kick"}, **asked)[0]) > 8

@@ -47,7 +47,7 @@ SUN = {"stream": "image", "given": {"text": "sun"}, "steps": 2}
         ({"stream": "text", "given": {"image": {"base64": "AAAA", "ending": ".tokens"}}, "length": 2}, "tokens"),
         ({"stream": "text", "given": {"image": {"base64": "", "ending": "/../x.png"}}, "length": 2}, "ends in one of"),
         ({"stream": "text", "length": 10**6}, "may draw 131072 codes here, got 1000000"),
-        ({"stream": "text"}, "no fixed size"),
+        ({"stream": "text", "given": {"text": "sun"}}, "no fixed size"),
     ],
 )
 def test_wrong_values_are_a_sentence(values, sentence, client):

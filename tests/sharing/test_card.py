@@ -140,7 +140,7 @@ def test_what_is_shared_is_its_own_files_alone(run, tmp_path):
     names = stage(run, tmp_path / "sent")
     assert names == files_of(tmp_path / "sent") and all(belongs(name) for name in names)
     assert {name.partition("/")[0] for name in names} == {
-        *("README.md", "recipe.yaml", "layout.json", "run.json", "models", "tokenizers")
+        *("README.md", "recipe.yaml", "layout.json", "run.json", "lengths.safetensors", "models", "tokenizers")
     }
     assert (run.folder / "checkpoint.safetensors").is_file() or (run.folder / "metrics.jsonl").is_file()
     text = b"".join((tmp_path / "sent" / name).read_bytes() for name in names)
@@ -148,6 +148,7 @@ def test_what_is_shared_is_its_own_files_alone(run, tmp_path):
     opened = tm.load(tmp_path / "sent")
     asked = {"given": {"text": "sun"}, "steps": 2, "seed": 1}
     assert opened.generate_tokens("image", **asked) == run.generate_tokens("image", **asked) and opened.corpora == ()
+    assert opened.lengths.seen == run.lengths.seen and ("text", "image") in run.lengths.seen
 
 
 def test_the_card_of_a_person_is_sent_as_it_is(run, tmp_path):

@@ -42,7 +42,8 @@ def generate(commands: Commands) -> None:
         "--length",
         type=counts,
         metavar="N",
-        help="codes to add, for a stream of free length such as text; of text LEAST:MOST lets the model say how many",
+        help="codes to add, for a stream of free length such as text; of text LEAST:MOST lets the model say how many. "
+        "Left out, with --duration and --grid, a new stream is as long as the data had it beside what is given",
     )
     parser.add_argument(
         "--backtrack",

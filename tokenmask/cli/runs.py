@@ -61,13 +61,14 @@ def _completed(run: Run, arguments: argparse.Namespace, given: Any, drawing: Dra
 
 
 def _check_size(run: Run, arguments: argparse.Namespace) -> None:
-    """ValueError unless a stream of free size is told one, and each size once."""
+    """ValueError unless a stream of free size is told one, or has an expected one, and each size once."""
     spec = run.layout.streams[arguments.stream]
     told = {"--length": arguments.length, "--duration": arguments.duration, "--grid": arguments.grid}
     said = [name for name, value in told.items() if value is not None]
     if len(said) > 1:
         raise ValueError(f"the size of {arguments.stream!r} is said once, got {' and '.join(said)}; take one of them")
-    if None in spec.grid and not said:
+    continued = any(one.partition("=")[0] == arguments.stream for one in arguments.given)
+    if None in spec.grid and not said and (continued or (arguments.stream,) not in run.lengths.seen):
         raise ValueError(
             f"{arguments.stream!r} has no fixed size; say how many codes to add with --length N, or --duration "
             f"SECONDS, or all of its sizes ({', '.join(spec.axes)}) with --grid"

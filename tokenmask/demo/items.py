@@ -137,15 +137,29 @@ def _split(split: str, number: int, every: int, validation: bool) -> str | None:
     return HELD_OUT if number % every == 0 else TRAIN
 
 
+def split_emoji(validation: bool = False) -> list[tuple[data.Emoji, str]]:
+    """Pictures and their splits; for validation, part of those to train on are held out in place of the others."""
+    split = [(one, _split(one.split, number, 10, validation)) for number, one in enumerate(data.emoji())]
+    return [(one, its) for one, its in split if its is not None]
+
+
+def split_prompts(validation: bool = False) -> list[tuple[data.Utterance, str]]:
+    """Recordings that are short enough for the model, and their splits, likewise."""
+    short = [one for one in data.speech() if one.seconds <= LONGEST_PROMPT and one.group != "librivox"]
+    split = [(one, _split(one.split, number, 8, validation)) for number, one in enumerate(short)]
+    return [(one, its) for one, its in split if its is not None]
+
+
+def split_motions(validation: bool = False) -> list[tuple[str, MotionClip, MotionClip]]:
+    """(name, what to train on, what is held out) of each capture, likewise."""
+    return [(one.name, *(_cut(one.train) if validation else (one.train, one.held_out))) for one in motions()]
+
+
 def _emoji(validation: bool, mirrored: bool, eightfold: bool) -> list[Item]:
     """Each picture with its name, or in eight versions; a mirrored emoji is as good a picture of its name."""
-    entries = data.emoji()
-    names = {entry.name for entry in entries}
+    names = {entry.name for entry in data.emoji()}
     items = []
-    for number, entry in enumerate(entries):
-        split = _split(entry.split, number, 10, validation)
-        if split is None:
-            continue
+    for entry, split in split_emoji(validation):
         several = eightfold and split == TRAIN
         versions = list(zip(captions_of(entry, names), MOVES, strict=True)) if several else [(entry.name, MOVES[0])]
         for key, pixels in (
@@ -198,28 +212,24 @@ class _Spoken:
 
 
 def _speech(varied: bool, validation: bool) -> list[Item]:
-    short = [one for one in data.speech() if one.seconds <= LONGEST_PROMPT and one.group != "librivox"]
     items = []
-    for number, one in enumerate(short):
-        split = _split(one.split, number, 8, validation)
+    for one, split in split_prompts(validation):
         for version, (speed, share) in enumerate(PACES if varied and split == TRAIN else PACES[:1]):
             pair = {"text": Text(words_of(one)), "audio": _Spoken(one, speed, share)}
-            if split is not None:
-                items.append(Item(_key(one.path.name, version), pair, split, {"group": one.group}))
+            items.append(Item(_key(one.path.name, version), pair, split, {"group": one.group}))
     return items
 
 
 def _motions(varied: bool, validation: bool) -> list[Item]:
     """Each part of a clip with its name, and mirrored, where left becomes right in the name too."""
     items = []
-    for number, one in enumerate(motions()):
-        parts = _cut(one.train) if validation else (one.train, one.held_out)
+    for number, (name, *parts) in enumerate(split_motions(validation)):
         for split, part in zip((TRAIN, HELD_OUT), parts, strict=True):
             versions = [part] if split == HELD_OUT or not varied else [*_paced(part), *_pieces(part, number)]
             for version, clip in enumerate(versions):
                 key = _key(f"{number} {split}", version)
-                items.append(Item(key, {"text": Text(one.name), "motion": clip}, split))
-                pair = {"text": Text(other_side(one.name)), "motion": clip.mirrored()}
+                items.append(Item(key, {"text": Text(name), "motion": clip}, split))
+                pair = {"text": Text(other_side(name)), "motion": clip.mirrored()}
                 items.append(Item(f"{key} (mirrored)", pair, split))
     return items
 

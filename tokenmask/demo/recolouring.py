@@ -13,6 +13,7 @@ from PIL import Image as PilImage
 
 from tokenmask import data
 from tokenmask.corpus import TRAIN, Item
+from tokenmask.demo import items
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.text import Text
 
@@ -57,7 +58,7 @@ def recoloured(pixels: np.ndarray, colour: str) -> np.ndarray | None:
     return np.array(PilImage.fromarray(turned, mode="HSV").convert("RGB"))
 
 
-def recoloured_emoji(leave_out: Collection[str] = ()) -> list[Item]:
+def recoloured_emoji(leave_out: Collection[str] = (), validation: bool = False) -> list[Item]:
     """Training pictures of one colour in all others, captioned "blue apple".
 
     The object is the name without its colour, where that has at most two words, or the first keyword of one word. No
@@ -66,12 +67,12 @@ def recoloured_emoji(leave_out: Collection[str] = ()) -> list[Item]:
     Args:
         leave_out: captions of a colour and an object, say "blue apple": no picture with that object in its name or
             keywords comes in that colour, so that these combinations stay unseen.
+        validation: only of pictures that train when settings are chosen, see :func:`items.corpora`.
     """
-    entries = data.emoji()
-    names = {entry.name for entry in entries}
-    items = []
-    for entry in entries:
-        if entry.split != TRAIN:
+    names = {entry.name for entry in data.emoji()}
+    found = []
+    for entry, split in items.split_emoji(validation):
+        if split != TRAIN:
             continue
         words = {word for caption in (entry.name, *entry.keywords) for word in _words(caption)}
         thing = _object(entry)
@@ -83,8 +84,8 @@ def recoloured_emoji(leave_out: Collection[str] = ()) -> list[Item]:
             pixels = None if unseen or caption in names else recoloured(entry.pixels, colour)
             if pixels is not None:
                 pair = {"text": Text(caption), "image": Image(torch.from_numpy(pixels))}
-                items.append(Item(f"{entry.name} ({colour})", pair, TRAIN, {"category": entry.category}))
-    return items
+                found.append(Item(f"{entry.name} ({colour})", pair, TRAIN, {"category": entry.category}))
+    return found
 
 
 def _object(entry: data.Emoji) -> str | None:

@@ -1,6 +1,7 @@
 """Generation: what is asked becomes requests, requests are filled; regions of media become holes in their codes."""
 
 from tokenmask.generation.completing import Prompt, pieces_of, prompt_of, spelled
+from tokenmask.generation.expected import ExpectedLengths
 from tokenmask.generation.fill import INVARIANT_MULTIPLE, fill
 from tokenmask.generation.inputs import Inputs
 from tokenmask.generation.lengths import drawn_lengths, length_range, length_scores
@@ -26,6 +27,7 @@ from tokenmask.generation.words import enclosed, left_beside
 __all__ = [
     "INVARIANT_MULTIPLE",
     "DrawOptions",
+    "ExpectedLengths",
     "Fill",
     "Filling",
     "Inputs",

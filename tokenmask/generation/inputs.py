@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmask.arguments import what
+from tokenmask.generation.expected import ExpectedLengths
 from tokenmask.generation.options import DrawOptions
 from tokenmask.generation.request import growing_axis
 from tokenmask.layout import Layout
@@ -29,11 +30,13 @@ class Inputs:
         layout: of its models.
         tokenizers: by stream name.
         labels: stream name -> axis -> names of its entries in the data (electrodes); new streams get the same.
+        lengths: how long new streams are that are asked for without a size.
     """
 
     layout: Layout
     tokenizers: Mapping[str, Tokenizer]
     labels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    lengths: ExpectedLengths = field(default_factory=ExpectedLengths)
 
     def check(self, stream: str) -> None:
         """ValueError if there is no such stream."""
@@ -104,8 +107,11 @@ class Inputs:
         length: int | None,
         grid: tuple[int, ...] | None,
         duration_seconds: float | None,
+        given: Mapping[str, TokenStream] | None = None,
     ) -> tuple[int, ...]:
         """The size of all axes of a new stream, its prefix included; see :meth:`tokenmask.run.Run.generate_tokens`.
+
+        ``given`` are the conditions, which tell how long a new stream is whose size is not said.
 
         Raises:
             ValueError: a size that is missing, below one, no finite number, or another than the stream always has.
@@ -142,6 +148,8 @@ class Inputs:
                 raise ValueError(f"{name!r} always has {places} places, got {asked}; leave the size out")
             return fixed
         if grid is None:
+            if length is None and prefix is None:
+                length = self.lengths.of(name, spec, given or {})
             if length is None:
                 seconds = "" if spec.rate_hz is None else "duration_seconds=... or "
                 raise ValueError(f"{name!r} has no fixed size; say how much of it to fill with {seconds}length=...")

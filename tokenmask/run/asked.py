@@ -105,7 +105,7 @@ def asked_of(inputs: Inputs, wish: Wish) -> list[Asked]:
             source = streams[stream] = inputs.media(stream, streams[stream])
         conditions = inputs.conditions(streams)
         prefix = conditions.pop(stream, None)
-        size = inputs.grid(stream, prefix, length, wish.grid, wish.duration_seconds)
+        size = inputs.grid(stream, prefix, length, wish.grid, wish.duration_seconds, conditions)
         names = inputs.names(stream, prefix, size)
         request = Request.blank(
             inputs.layout, stream, size, prefix=prefix, labels=names, given=conditions, seed=its_seed, **others

@@ -4,6 +4,7 @@ Arrow: folder --**read_run**--> recipe, layout, models and tokenizers that belon
 Does not know: what a run does, how it is trained.
 
     recipe.yaml  layout.json  run.json  tokenizers/NAME/  models/NAME.safetensors  checkpoint.safetensors  metrics.jsonl
+    lengths.safetensors, how long streams are by what is given
     tuned.yaml, where settings of its samplers were found for it
 """
 
@@ -21,6 +22,7 @@ from tokenmask.arguments import path_of, string
 from tokenmask.components import names_of_its_day, plain
 from tokenmask.corpus.stores import is_address
 from tokenmask.files import write_text_atomic
+from tokenmask.generation import ExpectedLengths
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Budget, Recipe, load_recipe, recipe_as_written, recipe_yaml, same_recipe
@@ -30,6 +32,7 @@ from tokenmask.tokenizer import load_tokenizer as load_tokenizer_folder
 
 FORMAT = 2  # 1 held layouts and models whose components had no class path; it is still read
 TUNED = "tuned.yaml"
+LENGTHS = "lengths.safetensors"
 SHIPPED = Path(__file__).parents[1] / "weights"  # a run folder without corpora; its README.md is the model card
 
 
@@ -43,6 +46,7 @@ class RunParts(NamedTuple):
     corpora: tuple[tuple[str, float], ...]
     labels: dict[str, dict[str, tuple[str, ...]]]
     fresh: tuple[str, ...] = ()
+    lengths: ExpectedLengths = ExpectedLengths()
 
 
 def read_run(folder: Path) -> RunParts:
@@ -89,7 +93,9 @@ def read_run(folder: Path) -> RunParts:
         name: {axis: tuple(names) for axis, names in axes.items()} for name, axes in about.get("labels", {}).items()
     }
     fresh = tuple(name for name in about.get("fresh", ()) if name in layout.streams)
-    return RunParts(recipe, layout, models, tokenizers, corpora, labels, fresh)
+    told = folder / LENGTHS  # version 0.2 did not write it
+    lengths = ExpectedLengths.load(told) if told.is_file() else ExpectedLengths()
+    return RunParts(recipe, layout, models, tokenizers, corpora, labels, fresh, lengths)
 
 
 def read_recipe(folder: Path, overrides: Sequence[str] = (), *, tuned: bool = True) -> Recipe:

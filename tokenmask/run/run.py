@@ -18,7 +18,7 @@ from tokenmask.analysis import LogLikelihood
 from tokenmask.arguments import path_of
 from tokenmask.corpus import Record
 from tokenmask.devices import device_named
-from tokenmask.generation import DrawOptions, Inputs, Region
+from tokenmask.generation import DrawOptions, ExpectedLengths, Inputs, Region
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel
 from tokenmask.recipes import Recipe
@@ -53,6 +53,7 @@ class Run:
         corpora: (folder, weight) of the data it was trained on.
         labels: stream name -> axis -> names of its entries in the data (electrodes); new streams get the same.
         fresh: streams that were swapped or added since the last training, whose rows are still to be learned.
+        lengths: how long new streams are that are asked for without a length, as the data of the last training tell.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class Run:
     corpora: Sequence[tuple[str, float]] = field(default_factory=tuple)
     labels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     fresh: tuple[str, ...] = ()
+    lengths: ExpectedLengths = field(default_factory=ExpectedLengths)
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -152,7 +154,9 @@ class Run:
                 stream is a condition; the same stream is a prefix that is continued and never changes. Of media that
                 end inside of their last code that code is filled anew.
             length: new places along the time axis, or the first one, for a stream of free length. Of text also the
-                least and the most, as of :meth:`edit`: each sample draws how long it is, and ends there.
+                least and the most, as of :meth:`edit`: each sample draws how long it is, and ends there. None, where no
+                size is said and nothing is continued, takes the length that is expected beside what is given
+                (:class:`tokenmask.generation.ExpectedLengths`); of text, room for the longest of the data.
             grid: size of all axes, where more than one is free.
             duration_seconds: the length of a stream with a clock, instead of ``length``, rounded to whole places.
             invariant: see :func:`tokenmask.generation.fill`.
@@ -287,7 +291,7 @@ class Run:
     @property
     def inputs(self) -> Inputs:
         """What its streams take: media, words and paths as tokens."""
-        return Inputs(self.layout, self.tokenizers, self.labels)
+        return Inputs(self.layout, self.tokenizers, self.labels, self.lengths)
 
     # change ------------------------------------------------------------------------------------------------------
 

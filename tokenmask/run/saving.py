@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenmask.corpus import Corpus
-from tokenmask.run.folder import model_path, write_run
+from tokenmask.run.folder import LENGTHS, model_path, write_run
 
 if TYPE_CHECKING:
     from tokenmask.run.run import Run
@@ -31,6 +31,8 @@ def saved(run: Run, folder: str | Path, corpora: Sequence[tuple[str | Path, floa
     labels = {name: {axis: list(names) for axis, names in axes.items()} for name, axes in run.labels.items()}
     origin = {"fresh": list(run.fresh)} if run.fresh else {}
     write_run(folder, run.recipe, run.layout, run.tokenizers, corpora, labels, origin)
+    if run.lengths.seen:
+        run.lengths.save(folder / LENGTHS)
     for name, model in run.models.items():
         path = model_path(folder, name)
         path.parent.mkdir(exist_ok=True)

@@ -84,5 +84,6 @@ def _changed(
         tokenizers={own: {**kept, **fresh}[own] for own in layout.names},
         corpora=(),
         labels={own: names for own, names in run.labels.items() if own in layout.streams},
+        lengths=run.lengths.without(family),
         fresh=tuple(own for own in layout.names if own in fresh or own in run.fresh),
     )

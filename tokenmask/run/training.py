@@ -6,6 +6,7 @@ the parts of a recipe do, the format of a run folder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,18 +14,21 @@ from pathlib import Path
 
 import torch
 
-from tokenmask.corpus import TRAIN, Corpus, Mixture
+from tokenmask.corpus import TRAIN, Corpus, Mixture, Record
 from tokenmask.corpus.mixture import BUCKET_WIDTH
 from tokenmask.devices import device_named
+from tokenmask.generation import ExpectedLengths
 from tokenmask.layout import Layout
 from tokenmask.models import MaskedModel, start_rows, transfer
 from tokenmask.processes import Processes
 from tokenmask.recipes import Recipe
-from tokenmask.run.folder import model_path, sha256, write_run
+from tokenmask.run.folder import LENGTHS, model_path, sha256, write_run
 from tokenmask.run.run import Run
 from tokenmask.tensor_files import canonical_json
 from tokenmask.tokenizer import GivesCodebooks, Tokenizer
 from tokenmask.training import Trainer
+
+_TOLD_BY = 4096  # records of a corpus
 
 
 def prepare(
@@ -142,8 +146,22 @@ def train(
     """
     trainer = prepare(folder, recipe, tokenizers, corpora, start=start, device=device)
     trainer.fit(Path(folder), progress=progress)
+    if trainer.processes.first:
+        lengths_told_by([path for path, _ in corpora], trainer.model.layout).save(Path(folder) / LENGTHS)
     trainer.save_model(model_path(folder))
     return Run.load(folder).to(trainer.device)
+
+
+def lengths_told_by(corpora: Sequence[str | Path], layout: Layout) -> ExpectedLengths:
+    """How long streams are in training records; of each corpus ``_TOLD_BY`` or more, in evenly spread row groups."""
+    found: list[Record] = []
+    for path in corpora:
+        corpus = Corpus(path, split=TRAIN, specs=dict(layout.streams))
+        groups = len(corpus.row_groups)
+        taken = min(groups, max(1, math.ceil(groups * _TOLD_BY / max(len(corpus), 1))))
+        for number in range(taken if groups else 0):
+            found += corpus.read(number * groups // taken)
+    return ExpectedLengths.fit(found)
 
 
 def _device(asked: str | torch.device | None, processes: Processes) -> torch.device:

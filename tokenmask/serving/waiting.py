@@ -253,7 +253,11 @@ class Waiting:
         if asked.method == "generate":
             name = values["stream"]
             prefix = run.inputs.tokens(name, given[name]) if name in given else None
-            size = run.inputs.grid(name, prefix, *(_size(values, what) for what in SIZES))
+            length, grid, seconds = (_size(values, what) for what in SIZES)
+            others = {}
+            if length is None and grid is None and seconds is None:
+                others = run.inputs.conditions({key: own for key, own in given.items() if key != name})
+            size = run.inputs.grid(name, prefix, length, grid, seconds, others)
             codes = math.prod(size) * run.layout.streams[name].num_levels * asked.samples
             if codes > self.limits.most_codes:
                 raise ValueError(f"a request may draw {self.limits.most_codes} codes here, got {codes}; ask for less")

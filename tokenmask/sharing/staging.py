@@ -11,12 +11,13 @@ from pathlib import Path, PurePosixPath
 
 from tokenmask.analysis.figures import FILE as FIGURES
 from tokenmask.run.card import Card
+from tokenmask.run.folder import LENGTHS
 from tokenmask.run.run import Run
 from tokenmask.sharing.card import CARD_FILE, measured
 
 _RUNS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".py", ".so", ".dll", ".sh")
 _PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
-_SHARED = ("recipe.yaml", "layout.json", "run.json", FIGURES, CARD_FILE)  # with models, tokenizers and samples
+_SHARED = ("recipe.yaml", "layout.json", "run.json", LENGTHS, FIGURES, CARD_FILE)  # with models, tokenizers and samples
 
 
 def stage(run: Run, folder: Path, card: Card | None = None) -> list[str]:

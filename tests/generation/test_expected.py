@@ -1,0 +1,116 @@
+"""How long a stream is that is asked for without a length: told by what is given, as the records had it."""
+
+import pytest
+import torch
+
+from tokenmask.corpus import Record
+from tokenmask.generation import ExpectedLengths, Inputs
+from tokenmask.generation.expected import MOST_RECORDS
+from tokenmask.layout import Layout
+from tokenmask.streams import StreamSpec, TokenStream
+
+TEXT = StreamSpec("text", (40,), ("index",), end_code=0)
+SOUND = StreamSpec("audio", (5, 4), ("time",), rate_hz=10.0)
+PICTURE = StreamSpec("image", (4,), ("row", "column"), (2, 2))
+SAID = {1: 5, 2: 9, 3: 14, 4: 2}  # places of sound that a word takes
+
+
+def stream(spec: StreamSpec, *codes: int) -> TokenStream:
+    return TokenStream(spec, torch.tensor(codes, dtype=torch.int32)[:, None].expand(-1, spec.num_levels))
+
+
+def spoken(words: list[int], key: str, noise: int = 0) -> Record:
+    size = sum(SAID.get(word, 7) for word in words) + 3 + noise
+    return Record(key, {"text": stream(TEXT, *words), "audio": stream(SOUND, *[0] * size)})
+
+
+def records(count: int = 200, noise: int = 0) -> list[Record]:
+    draw = torch.Generator().manual_seed(5)
+    lengths = torch.randint(1, 6, (count,), generator=draw).tolist()
+    texts = [torch.randint(1, 5, (length,), generator=draw).tolist() for length in lengths]
+    noises = torch.randint(-noise, noise + 1, (count,), generator=draw).tolist()
+    return [spoken(text, f"{at}", wrong) for at, (text, wrong) in enumerate(zip(texts, noises, strict=True))]
+
+
+def expected(lengths: ExpectedLengths, *words: int) -> int | None:
+    return lengths.of("audio", SOUND, {"text": stream(TEXT, *words)})
+
+
+def test_each_code_adds_what_it_takes() -> None:
+    lengths = ExpectedLengths.fit(records())
+    for words in ([1], [3], [4, 4], [1, 2, 3], [3, 3, 1, 4, 2]):
+        assert expected(lengths, *words) == sum(SAID[word] for word in words) + 3
+    told = lengths.shares["audio", "text"]
+    assert told.error < 0.1 and told.constant == pytest.approx(3, abs=0.1)
+    assert (told.every + told.shares).tolist() == pytest.approx([5, 9, 14, 2], abs=0.1)
+    noisy = ExpectedLengths.fit(records(noise=3)).shares["audio", "text"]
+    assert 1.9 < noisy.error < 2.4  # of -3 to 3, each as likely: 2.0
+    held_out = records(400, noise=3)[200:]
+    lengths = ExpectedLengths.fit(records(noise=3))
+    longer = [
+        lengths.of("audio", SOUND, {"text": one.streams["text"]}) - one.streams["audio"].grid[0] for one in held_out
+    ]
+    assert 0.65 < sum(room >= 0 for room in longer) / 200 < 0.9  # four of five, were the noise normal
+
+
+def test_codes_that_no_record_has_take_what_any_takes_and_nothing_leaves_what_was_seen() -> None:
+    lengths = ExpectedLengths.fit(records())
+    told = lengths.shares["audio", "text"]
+    assert expected(lengths, 1, 30) == round(told.constant + 2 * told.every + float(told.shares[0]))
+    most, least = lengths.seen["audio", "text"].most, lengths.seen["audio", "text"].least
+    assert (most, least) == (68, 5)
+    assert expected(lengths, *[3] * 30) == most
+    assert expected(lengths, 4) == least == SAID[4] + 3
+
+
+def test_the_stream_that_told_best_counts_and_the_median_where_none_is_given() -> None:
+    found = records(80)
+    noise = torch.randint(0, 4, (80, 4), generator=torch.Generator().manual_seed(1)).int()
+    pictures = [TokenStream(PICTURE, noise[at].reshape(2, 2, 1)) for at in range(80)]
+    both = [Record(one.key, {**one.streams, "image": picture}) for one, picture in zip(found, pictures, strict=True)]
+    lengths = ExpectedLengths.fit(both)
+    assert lengths.shares["audio", "image"].error > 9 > 1 > lengths.shares["audio", "text"].error
+    beside = {"image": pictures[0], "text": stream(TEXT, 2, 2)}
+    assert lengths.of("audio", SOUND, beside) == 2 * SAID[2] + 3
+    sizes = sorted(one.streams["audio"].grid[0] for one in found)
+    assert lengths.of("audio", SOUND, {}) == lengths.of("audio", SOUND, {"eeg": pictures[0]}) == sizes[40]
+    assert lengths.of("image", PICTURE, {}) is None and ("image",) not in lengths.seen
+
+
+def test_text_gets_room_for_the_longest_and_its_end() -> None:
+    alone = [Record("verse", {"text": stream(TEXT, *[1] * 30)})]
+    lengths = ExpectedLengths.fit([*records(), *alone])
+    assert lengths.of("text", TEXT, {}) == 31
+    assert lengths.of("text", TEXT, {"audio": stream(SOUND, 1, 1)}) == 6
+    assert all(name != "text" for name, _ in lengths.shares)
+
+
+def test_few_records_tell_no_shares_and_many_are_thinned_always_alike() -> None:
+    assert ExpectedLengths.fit(records(7)).shares == {}
+    many = records(MOST_RECORDS + 300, noise=2)
+    one, other = (ExpectedLengths.fit(many).shares["audio", "text"] for _ in range(2))
+    assert torch.equal(one.shares, other.shares) and one.error == other.error
+    late = ExpectedLengths.fit([*many[:MOST_RECORDS], *(spoken([5], f"late {at}") for at in range(300))])
+    assert 5 in late.shares["audio", "text"].codes  # not the first ones alone
+
+
+def test_a_file_holds_them_and_what_is_swapped_is_forgotten(tmp_path) -> None:
+    lengths = ExpectedLengths.fit(records())
+    lengths.save(tmp_path / "lengths.safetensors")
+    again = ExpectedLengths.load(tmp_path / "lengths.safetensors")
+    assert again.seen == lengths.seen and set(again.shares) == set(lengths.shares) == {("audio", "text")}
+    assert expected(again, 1, 3, 30) == expected(lengths, 1, 3, 30)
+    assert again.without(["text"]).seen.keys() == {("audio",)} and not again.without(["text"]).shares
+    (tmp_path / "none.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"none.safetensors is not a whole tokenmask tensor file"):
+        ExpectedLengths.load(tmp_path / "none.safetensors")
+
+
+def test_inputs_ask_for_them_where_no_size_is_said() -> None:
+    inputs = Inputs(Layout({"text": TEXT, "audio": SOUND}), {}, {}, ExpectedLengths.fit(records()))
+    given = {"text": stream(TEXT, 3, 1)}
+    assert inputs.grid("audio", None, None, None, None, given) == (22,)
+    assert inputs.grid("audio", None, 4, None, None, given) == (4,)
+    assert inputs.grid("audio", None, None, None, 0.5, given) == (5,)
+    with pytest.raises(ValueError, match="'audio' has no fixed size; say how many places to fill with length="):
+        inputs.grid("audio", stream(SOUND, 1, 2), None, None, None, given)
