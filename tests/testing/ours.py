@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tokenmask.evaluation.metrics import METRICS
+from tokenmask.evaluation.metrics import METRICS, NextWord
 from tokenmask.layout import Delay, Flatten, Parallel
 from tokenmask.masking import (
     Arccos,
@@ -223,7 +223,7 @@ OURS: list[Any] = [
     *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),
     Sampler(2, pick=Restricted(), particles=Particles(3)),
     Sampler(2, stages=(Stage(3),), guidance=ClassifierFree(), revoke=RevokeDrawn()),
-    *METRICS,
+    *(*METRICS, NextWord(2)),
 ]
 
 
