@@ -133,4 +133,4 @@ def test_what_cannot_come_in_pieces_is_refused_before_anything_is_made(run):
     with pytest.raises(TypeError, match="stream takes one request"):
         run.stream("audio", [{}], length=5)
     with pytest.raises(ValueError, match="say how many places"):
-        run.stream("audio")
+        run.stream("audio", {"audio": AudioClip(torch.zeros(1, 8000), 16000)})
