@@ -132,5 +132,5 @@ def test_what_cannot_come_in_pieces_is_refused_before_anything_is_made(run):
         run.stream("audio", length=5, num_samples=2)
     with pytest.raises(TypeError, match="stream takes one request"):
         run.stream("audio", [{}], length=5)
-    with pytest.raises(ValueError, match="say how many places"):
-        run.stream("audio", {"audio": AudioClip(torch.zeros(1, 8000), 16000)})
+    with pytest.raises(ValueError, match="say how much of it to fill with duration_seconds"):
+        run.stream("audio", {"audio": run.generate_tokens("audio", length=2, steps=1)[0]})

@@ -304,4 +304,6 @@ def grid(text: str) -> tuple[int, ...]:
     try:
         return tuple(count(word) for word in text.split(","))
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"must be whole numbers with commas, such as 8,8, got {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers with commas, each 1 at least, such as 8,8, got {text!r}"
+        ) from None

@@ -95,7 +95,8 @@ class Request:
             options: the other fields of a request.
 
         Raises:
-            ValueError: an unknown stream, or a size of zero.
+            ValueError: an unknown stream, a size of zero, other sizes than the stream always has or than the prefix has
+                beside its end, or less than the prefix.
         """
         layout.index(target)
         if not grid or min(grid) < 1:
@@ -103,6 +104,7 @@ class Request:
                 f"a new stream of {target} needs at least one place along each axis, got {list(grid)}; ask for more"
             )
         spec = layout.streams[target]
+        _check_grid(spec, target, grid, prefix)
         if math.prod(grid) * spec.num_levels > MOST_CODES:
             raise ValueError(
                 f"a request may hold at most {MOST_CODES} codes, got {list(grid)} x {spec.num_levels} levels; ask for "
@@ -140,7 +142,10 @@ class Request:
         layout.index(self.target)
         for names in (self.given, self.negative, *self.further):
             if self.target in names:
-                raise ValueError(f"{self.target!r} is to be filled, so it can't be its own condition; give a prefix")
+                raise ValueError(
+                    f"{self.target!r} is to be filled, so it can't be its own condition; leave it out, or continue it "
+                    "with generate"
+                )
         spec, codes = self.canvas.spec, self.canvas.codes
         if self.hole.dtype != torch.bool or self.hole.shape != codes.shape:
             raise ValueError(f"a hole must be bool {list(codes.shape)}, got {list(self.hole.shape)}")
@@ -169,6 +174,22 @@ class Request:
             for number, one in sets.items()
             if one
         }
+
+
+def _check_grid(spec: StreamSpec, target: str, grid: tuple[int, ...], prefix: TokenStream | None) -> None:
+    """ValueError for sizes that the stream never has, or that a prefix does not fit into."""
+    axes, got = ", ".join(spec.axes), list(grid)
+    fits = len(grid) == len(spec.grid)
+    if not fits or any(own not in (None, size) for own, size in zip(spec.grid, grid, strict=True)):
+        own = " x ".join("any" if size is None else str(size) for size in spec.grid)
+        raise ValueError(f"{target!r} always has {own} places ({axes}), got {got}; leave the size out")
+    grows = growing_axis(spec)
+    sizes = grid if prefix is None else prefix.grid
+    if sizes[grows] > grid[grows] or any(sizes[at] != whole for at, whole in enumerate(grid) if at != grows):
+        raise ValueError(
+            f"a size of {target!r} that is continued holds what is given, {list(sizes)} ({axes}), got {got}; write "
+            f"these sizes, or more along {spec.axes[grows]}"
+        )
 
 
 def growing_axis(spec: StreamSpec) -> int:

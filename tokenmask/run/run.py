@@ -158,10 +158,11 @@ class Run:
                 size is said and nothing is continued, takes the length that is expected beside what is given
                 (:class:`tokenmask.generation.ExpectedLengths`); of text, room for the longest of the data.
             grid: size of all axes, where more than one is free.
-            duration_seconds: the length of a stream with a clock, instead of ``length``.
+            duration_seconds: the length of a stream with a clock, instead of ``length``, rounded to whole places.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, window, sampler,
-                progress and on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, top_k, top_p, min_p, order, seed, num_samples, negative,
+                also, matches, particles, window, sampler, progress and on_step; see
+                :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -230,8 +231,9 @@ class Run:
 
         Args:
             media: media, words, a path or a TokenStream.
-            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text;
-                (left, top, right, bottom) in pixels for images. None is everything.
+            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text, where
+                (7, 7) puts ``length`` codes in behind the seventh; (left, top, right, bottom) in pixels for images.
+                None is everything.
             stream: name of its stream; needed for words, for paths, and where several streams hold such media.
             levels, channels, parts: only these, see :func:`tokenmask.generation.hole`.
             length: codes in place of the region, for text; as many as before if None. The least and the most leave it
@@ -245,8 +247,9 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, window, sampler,
-                progress and on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, top_k, top_p, min_p, order, seed, num_samples, negative,
+                also, matches, particles, window, sampler, progress and on_step; see
+                :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.

@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenmask.serving.limits import Limits, Refused
 
-DRAWN = ("budget", "steps", "guidance", "temperature", "num_samples", "negative", "also")
+DRAWN = ("budget", "steps", "guidance", "temperature", "top_k", "top_p", "min_p", "num_samples", "negative", "also")
 SIZES = ("length", "grid", "duration_seconds")
 WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "drift", "keep_original")
 FIELDS = {
