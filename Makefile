@@ -92,7 +92,7 @@ kernels:
 
 # The CPU kernels without torch, under AddressSanitizer and UndefinedBehaviorSanitizer. Flags as in setup.py.
 KERNEL_FLAGS := -std=c++20 -ffp-contract=off -fno-trapping-math -fno-math-errno -Icsrc/include
-KERNEL_SOURCES := tests/native/kernels.cpp $(wildcard csrc/cpu/*.cpp)
+KERNEL_SOURCES := $(wildcard tests/native/kernels/*.cpp csrc/cpu/*.cpp)
 sanitize:
 	mkdir -p build/native
 	$(CXX) $(KERNEL_FLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(KERNEL_SOURCES) \

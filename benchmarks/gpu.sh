@@ -38,7 +38,7 @@ build_native() {
     for f in csrc/cuda/*.cu; do
       echo "nvcc -c -lineinfo -gencode=arch=compute_90,code=sm_90 -std=c++20 -O3 --fmad=false -Xptxas -v -DTM_MANY_ROWS=100 -DTM_LEAST_OF_SPREAD=48 -Icsrc/include $f -o $NATIVE/$(basename "$f").o"
     done
-    for f in csrc/cpu/*.cpp "$EMULATION/fuzz.cpp"; do echo "g++ $flags -c $f -o $NATIVE/$(basename "$f").o"; done
+    for f in csrc/cpu/*.cpp "$EMULATION"/fuzz/*.cpp; do echo "g++ $flags -c $f -o $NATIVE/$(basename "$f").o"; done
     echo "g++ $flags -isystem $cuda/include -isystem /usr/local/cuda/include -c $EMULATION/as_cpu_kernels.cpp -o $NATIVE/as_cpu_kernels.cpp.o"
   } | xargs -P 16 -I{} bash -c '{} || echo "FAILED: {}"' && nvcc -arch=sm_90 $NATIVE/*.o -o $NATIVE/fuzz
 }

@@ -86,11 +86,11 @@ class Wanted:
 FRECHET = Generated()
 TUNED = {
     "image": Wanted(("emoji",), FRECHET, False, (4, 8, 16, 24), 96),
-    "audio": Wanted(("speech",), Heard(), True, (84,), 32, 4),
+    "audio": Wanted(("speech",), Heard(), True, (42, 84, 168), 32, 8),
     "motion": Wanted(("motion",), FRECHET, False, (8, 16, 32, 48), 64),
     "text": Wanted(("emoji", "speech"), Same(), True, (4, 8, 16, 24), 128),
     "label": Wanted(("eeg",), Same(), True, (4, 12), 48, 6),
-    "eeg": Wanted(("eeg",), FRECHET, False, (8,), 24, 4),
+    "eeg": Wanted(("eeg",), FRECHET, False, (4, 8, 24), 24, 8),
 }
 
 

@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--tokenizers", choices=("fitted", "shipped"), default="fitted", help="where they come from")
     parser.add_argument("--set", action="append", default=[], help="field=value of the recipe")
     parser.add_argument("--validate", metavar="NAME", help="judge settings on training records; NAME of the trial")
+    parser.add_argument("--steps", type=int, help="of each part of the training, to see that all of it runs")
     parser.add_argument("--install", action="store_true", help="replace tokenmask/weights by what was made")
     arguments = parser.parse_args()
     recipe = load_recipe("five", overrides=arguments.set)
@@ -175,14 +176,14 @@ def main() -> None:
     build_corpus(more, spoken, corpus / "more joined", on_error="raise")
     named = {name: tokenizers[name] for name in ("text", "motion")}
     build_corpus(changed_motions(validation=validating), named, corpus / "altered", on_error="raise")
-    start = None
+    start, short = None, [] if arguments.steps is None else [f"training.steps={arguments.steps}"]
     for name, fixed, weights in PARTS:
-        part = load_recipe("five", overrides=[*arguments.set, *fixed])
+        part = load_recipe("five", overrides=[*arguments.set, *fixed, *short])
         train(home / name, part, tokenizers, [(corpus / one, weight) for one, weight in weights.items()], start=start)
         start = home / name
     begun = mean(home / "sixth", home / "seventh", home / "begun")
     homes = [(corpus / one, weight) for one, weight in WEIGHTS.items()]
-    last = load_recipe("five", overrides=[*LAST, *arguments.set])
+    last = load_recipe("five", overrides=[*LAST, *arguments.set, *short])
     train(home / "run", last, tokenizers, homes, start=begun)
     run = Run.load(mean(home / "run", begun, home / "mean"))
     run = replace(run, lengths=lengths_told_by([corpus / name for name in FIRST_WEIGHTS], run.layout))

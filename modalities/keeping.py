@@ -7,6 +7,7 @@ Does not know: media, tokenizers, streams.
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 Media = TypeVar("Media")
 _SHORT = 2  # places that codecs may leave out at the end of what they code
+_ROUNDING = 1e-6  # of a place
 _PART = 1 << 20  # steps whose places are found at once
 
 
@@ -67,13 +69,33 @@ def length_of(own: int, own_hz: float, coded: int, made: int, made_hz: float, pl
     return own if made - coded < place * (1 - 1e-6) else max(own, round(made / made_hz * own_hz))
 
 
-def places_of(steps: int, steps_hz: float, places_hz: float, places: int) -> Tensor:
-    """int32 [steps], the place of a stream of ``places`` that each step of media lies in; the last for those behind."""
+def places_taken(coded: int, made_hz: float, places_hz: float) -> int:
+    """How many places of a stream the codes of media take that have ``coded`` steps at the rate of the tokenizer."""
+    return max(math.ceil(coded * places_hz / made_hz - _ROUNDING), 1)
+
+
+def places_of(
+    steps: int, steps_hz: float, places_hz: float, places: int, *, own: int = 0, taken: int = 0, first: int = 0
+) -> Tensor:
+    """The place of a stream that each step of media lies in.
+
+    Args:
+        steps: how many steps, from ``first`` on.
+        steps_hz, places_hz: steps and places in a second.
+        places: of the stream; steps behind are of the last one.
+        own, taken: so many steps are of given media, whose codes take so many places (:func:`places_taken`). Brought to
+            the rate of the tokenizer their end is rounded, and a step that falls behind it is of the last of them.
+        first: the first step.
+
+    Returns:
+        int32 [steps].
+    """
     made = torch.empty(steps, dtype=torch.int32)
-    for first in range(0, steps, _PART):
-        part = made[first : first + _PART]
-        middles = (torch.arange(first, first + len(part), dtype=torch.float64) + 0.5) * (places_hz / steps_hz)
+    for at in range(0, steps, _PART):
+        part = made[at : at + _PART]
+        middles = (torch.arange(first + at, first + at + len(part), dtype=torch.float64) + 0.5) * (places_hz / steps_hz)
         part.copy_(middles.floor_().clamp_(max=places - 1))
+    made[: max(own - first, 0)].clamp_(max=max(taken, 1) - 1)
     return made
 
 

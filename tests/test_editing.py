@@ -293,3 +293,36 @@ def test_too_few_codes_for_what_stays_are_refused(run):
 def test_of_several_regions_codes_are_filled_whole_which_is_told(run):
     with pytest.warns(UserWarning, match="edit one at a time to change nothing else"):
         run.edit(WORDS, [(4, 5), (18, 19)], stream="text", steps=1)
+
+
+@pytest.mark.parametrize(("at", "inside"), [(0, 0), (3, 1), (6, 0), (11, 1), (29, 0)])
+def test_words_are_put_in_between_two_characters(shipped, at, inside):
+    """All that was there stands before and behind; between two codes these stay, inside of one it is said again."""
+    words, tokenizer = WORDS.text, shipped.tokenizers["text"]
+    codes = tokenizer.encode(WORDS)
+    touched = hole(tokenizer, WORDS, codes, [(at, at)])
+    assert int(touched.sum()) == 1
+    made = shipped.edit(WORDS, [(at, at)], stream="text", length=3, seed=5, num_samples=4)
+    many = shipped.edit(WORDS, [(at, at)], stream="text", length=(1, 4), seed=3, num_samples=6)
+    for one in (*made, *many):
+        assert one.text.startswith(words[:at]) and one.text.endswith(words[at:])
+        stays = one.stream.codes[~one.stream.filled[:, 0]]
+        assert torch.equal(stays, codes.codes if not inside else codes.codes[~touched[:, 0]])
+    fresh = [[int(one.stream.filled.sum()) - inside for one in some] for some in (made, many)]
+    assert set(fresh[1]) <= {1, 2, 3, 4} and len(set(fresh[1])) > 1
+    assert set(fresh[0]) == {3} if at < len(words) else max(fresh[0]) <= 3  # at its end a text may end before
+    assert any(len(one.text) > len(words) for one in (*made, *many))
+
+
+def test_what_cannot_be_put_in_is_refused(shipped):
+    for regions, length, sentence in (
+        ([(3, 3)], None, "put in between two characters needs a length, got none; say how many codes"),
+        ([(3, 3)], 0, "length must be at least 1, got 0"),
+        ([(3, 3), (9, 11)], 2, "put in at one place of a text whose codes say their bytes; name that one alone"),
+        ([(30, 30)], 2, "begins within its 29 characters"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            shipped.edit(WORDS, regions, stream="text", length=length)
+    sound = items.media("audio", "held-out")[0]
+    with pytest.raises(ValueError, match=r"a region of audio is \(start, end\) in seconds, got \(0.2, 0.2\)"):
+        shipped.edit(sound, [(0.2, 0.2)], length=2)

@@ -118,11 +118,13 @@ def test_an_option_that_is_none_is_one_left_out(run):
     assert len(edited) == 1 and edited[0] == run.edit(plain[0], num_samples=1, seed=0)[0]
     with pytest.raises(TypeError, match=r"progress, on_step, got guidence; write one of these names, or leave it out"):
         run.generate("image", guidence=2.0)
-    with pytest.raises(TypeError, match=r"got top_k; .* sampler=replace\(own, pick=replace\(own.pick, top_k="):
-        run.generate("image", top_k=5)
-    own = run.recipe.sampler_of("image")  # as the sentence says
+    with pytest.raises(
+        TypeError, match=r"got guidance_scale, foo; guidance is what is called guidance_scale elsewhere"
+    ):
+        run.generate("image", guidance_scale=2.0, foo=1)
+    own = run.recipe.sampler_of("image")
     best = run.generate_tokens("image", seed=0, sampler=replace(own, pick=replace(own.pick, top_k=1)))
-    assert best != run.generate_tokens("image", seed=0)
+    assert best == run.generate_tokens("image", seed=0, top_k=1) != run.generate_tokens("image", seed=0)
 
 
 def test_not_invariant_batches_still_give_valid_streams(run):

@@ -194,9 +194,10 @@ def lifted(
     """
     if not path.is_file():
         raise SystemExit(f"skipped: {path} is not there; give the folder of the official checkout")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     found = {
         node.name: node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in (*ast.walk(tree), *tree.body)  # one that stands alone goes before one inside of another
         if isinstance(node, ast.FunctionDef) and node.name in names
     }
     missing = [name for name in names if name not in found]
@@ -231,7 +232,7 @@ def compare(
     ours: Callable[..., Trace],
     theirs: Callable[..., Trace],
     arguments: Sequence[str] | None = None,
-) -> None:
+) -> Path:
     """Runs every case on both sides and says whether the inputs of all steps and the codes are equal.
 
     Args:
@@ -240,6 +241,9 @@ def compare(
         ours: called with the arguments of a case.
         theirs: the same, with the folder of the checkout first.
         arguments: of the command line.
+
+    Returns:
+        the folder of the checkout.
 
     Raises:
         SystemExit: something differs.
@@ -263,3 +267,5 @@ def compare(
         (RECORDED / f"{name}.json").write_text(json.dumps(recorded, separators=(",", ":")) + "\n", encoding="utf-8")
     if differ:
         raise SystemExit(f"{name}: other steps or codes in {', '.join(differ)}")
+    checkout: Path = asked.checkout
+    return checkout

@@ -13,12 +13,15 @@ from __future__ import annotations
 import math
 import random
 import sys
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy
 import torch
-from network import CODES, Network, compared, filled, functions
+from common import Trace, compare, lifted
+from network import CODES, Network, filled
 
 from tokenmask.batch import collate
 from tokenmask.layout import Layout
@@ -45,11 +48,11 @@ from tokenmask.scores import (
 )
 from tokenmask.streams import StreamSpec, TokenStream
 
-NAMES = {
+NAMES = [
     *("dilated_unmask_levels", "binary_search_levels", "merge_last_level", "apply_spacing_filter", "get_raw_entropy"),
     *("generate_scheduled", "generate_eb_sampler", "generate_cb_sampler", "get_mask_by_confidence"),
     *("add_gumbel_noise", "check_stop_generation"),
-}
+]
 PROMPT, LENGTH, BLOCK = [3, 1, 4], 32, 16
 COMMON = {"gen_length": LENGTH, "block_length": BLOCK, "temperature": 0.0, "mask_id": CODES}
 
@@ -99,45 +102,49 @@ def filters_are_equal(space: dict[str, Any]) -> int:
     return 200
 
 
-def generations_are_equal(space: dict[str, Any]) -> int:
-    """Small networks of 15 seeds."""
-    cases, greedy = 0, Categorical(0.0)
-    entropy = Blockwise(EntropyScore(), BLOCK)
-    confident = Blockwise(ConfidenceScore(plain=True), BLOCK)
-    for seed in range(15):
-        kinds: list[tuple[str, dict[str, Any], Sampler]] = []
-        for scheduler, order in (("dilated", DilatedScore(BLOCK)), ("binary", BinaryScore(BLOCK))):
-            options = {"scheduler": scheduler, "remasking": "none"}
-            kinds.append(
-                ("generate_scheduled", options, Sampler(1, order=order, schedule=ByGroups(order), pick=greedy))
-            )
-        for bits in (0.5, 4.0):
-            schedule = BlockSchedule(EntropyBounded(bits * math.log(2)), BLOCK)
-            options = {"gamma": bits, "steps": LENGTH}
-            kinds.append(("generate_eb_sampler", options, Sampler(1, order=entropy, schedule=schedule, pick=greedy)))
-        for tau in (0.3, 0.6):
-            schedule = BlockSchedule(ConfidenceAbove(tau), BLOCK)
-            options = {"tau": tau, "steps": LENGTH}
-            kinds.append(("generate_cb_sampler", options, Sampler(1, order=confident, schedule=schedule, pick=greedy)))
-        for name, options, sampler in kinds:
-            its, mine = Network(len(PROMPT) + LENGTH, seed), Network(len(PROMPT) + LENGTH, seed)
-            found, _ = space[name](its, torch.tensor([PROMPT]), **COMMON, **options)
-            codes = filled(sampler, mine, PROMPT, LENGTH)
-            compared(f"{name} {options} of seed {seed}", (mine.seen, codes), (its.seen, found[0].tolist()))
-            cases += 1
-    return cases
+ORDERS = {"dilated": DilatedScore(BLOCK), "binary": BinaryScore(BLOCK)}
+CASES: dict[str, dict[str, Any]] = {
+    f"{name} {number} of seed {seed}": {"name": name, "number": number, "seed": seed}
+    for seed in range(3)
+    for name, number in (("dilated", 0.0), ("binary", 0.0), ("eb", 0.5), ("eb", 4.0), ("cb", 0.3), ("cb", 0.6))
+}
 
 
-def main(folder: str) -> None:
-    """Compares, and prints what was equal."""
-    given = {"Any": Any, "List": list, "Optional": Optional, "Tuple": tuple, "Union": Union, "AutoTokenizer": object}
-    quiet = SimpleNamespace(collect=lambda: None)
-    space = functions(folder, "generate.py", NAMES, torch=torch, np=numpy, F=torch.nn.functional, gc=quiet, **given)
-    levels, filters, generations = levels_are_equal(space), filters_are_equal(space), generations_are_equal(space)
-    print(f"{levels} lists of levels, {filters} filters and {generations} generations are equal in every step")
+def ours(name: str, number: float, seed: int) -> Trace:
+    """Args:
+    name: "dilated" or "binary" levels, or bounded by entropy ("eb") or confidence ("cb").
+    number: bits, or the threshold.
+    seed: of the small network.
+    """
+    sampler = Sampler(1, pick=Categorical(0.0))
+    if name in ORDERS:
+        sampler = replace(sampler, order=ORDERS[name], schedule=ByGroups(ORDERS[name]))
+    elif name == "eb":
+        schedule = BlockSchedule(EntropyBounded(number * math.log(2)), BLOCK)
+        sampler = replace(sampler, order=Blockwise(EntropyScore(), BLOCK), schedule=schedule)
+    else:
+        schedule = BlockSchedule(ConfidenceAbove(number), BLOCK)
+        sampler = replace(sampler, order=Blockwise(ConfidenceScore(plain=True), BLOCK), schedule=schedule)
+    network = Network(len(PROMPT) + LENGTH, seed)
+    return {"codes": filled(sampler, network, PROMPT, LENGTH), "inputs": network.seen}
+
+
+def theirs(checkout: Path, name: str, number: float, seed: int) -> Trace:
+    network = Network(len(PROMPT) + LENGTH, seed)
+    options: dict[str, Any] = {"scheduler": name, "remasking": "none"}
+    if name not in ORDERS:
+        options = {{"eb": "gamma", "cb": "tau"}[name]: number, "steps": LENGTH}
+    loop = official(checkout)["generate_scheduled" if name in ORDERS else f"generate_{name}_sampler"]
+    found, _ = loop(network, torch.tensor([PROMPT]), **COMMON, **options)
+    return {"codes": found[0].tolist(), "inputs": network.seen}
+
+
+def official(checkout: Path) -> dict[str, Any]:
+    """Functions of their file."""
+    space = {"torch": torch, "np": numpy, "F": torch.nn.functional, "gc": SimpleNamespace(collect=lambda: None)}
+    return lifted(checkout / "generate.py", NAMES, space)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("skipped: name a folder with a checkout of DUS")
-    main(sys.argv[1])
+    folder = compare("dus", CASES, ours, theirs)
+    print(f"{levels_are_equal(official(folder))} lists of levels and {filters_are_equal(official(folder))} filters")

@@ -114,4 +114,8 @@ void gate_backward_cpu(const GateArgs& args, int64_t begin, int64_t end) {
   cpu_kernels().gate_backward(args, begin, end);
 }
 
+int64_t bound_best_cpu(const BoundBestArgs& args, int64_t begin, int64_t end) {
+  return cpu_kernels().bound_best(args, begin, end);
+}
+
 }  // namespace tokenmask

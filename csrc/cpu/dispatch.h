@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tokenmask/between.h"
+#include "tokenmask/bound_best.h"
 #include "tokenmask/cache.h"
 #include "tokenmask/choose.h"
 #include "tokenmask/commit.h"
@@ -36,6 +37,7 @@ struct CpuKernels {
   void (*turn_heads_backward)(const TurnHeadsBackwardArgs&, int64_t, int64_t);
   void (*gate)(const GateArgs&, int64_t, int64_t);
   void (*gate_backward)(const GateArgs&, int64_t, int64_t);
+  int64_t (*bound_best)(const BoundBestArgs&, int64_t, int64_t);
 };
 
 extern const CpuKernels kPortableKernels;

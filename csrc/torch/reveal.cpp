@@ -2,11 +2,16 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <tuple>
+#include <vector>
 
 #include "checks.h"
+#include "tokenmask/bound_best.h"
 #include "tokenmask/commit.h"
 #include "tokenmask/sample_codes.h"
 
@@ -29,6 +34,48 @@ std::unique_ptr<T[]> copied(const T* from, int64_t size) {
   std::unique_ptr<T[]> made = array<T>(size);
   if (size) std::memcpy(made.get(), from, size * sizeof(T));
   return made;
+}
+
+// Of the best codes of `many` slots, those whose slot can be among the `count` surest of its row, in order. Empty where
+// all must be looked at: most slots are revealed, some open slot is not asked or one is asked twice, or something is bad,
+// which is then told as ever. What is left out lies below as many others as are revealed, whatever was rounded.
+std::vector<int64_t> can_be_revealed(const float* logits, int64_t size, const float* noise, const int64_t* where,
+                                     int64_t many, const bool* is_open, const int64_t* count, int64_t rows,
+                                     int64_t length) {
+  std::vector<int64_t> ends(rows + 1, 0);
+  for (int64_t i = 0; i < rows * length; ++i) ends[i / length + 1] += is_open[i];
+  int64_t revealed = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    revealed += std::clamp<int64_t>(count[row], 0, ends[row + 1]);
+    ends[row + 1] += ends[row];
+  }
+  if (ends[rows] != many || 2 * revealed > many || size > kMostBounded) return {};
+  std::vector<bool> seen(rows * length, false);
+  for (int64_t i = 0; i < many; ++i) {
+    if (!is_open[where[i]] || seen[where[i]] || (noise && !std::isfinite(noise[i]))) return {};
+    seen[where[i]] = true;
+  }
+  const auto about = array<float>(many);
+  const BoundBestArgs args = {logits, about.get(), many, size};
+  const int64_t failed =
+      run_rows(many, size, [&](int64_t begin, int64_t end) { return bound_best_cpu(args, begin, end); });
+  if (failed != kNoFailure) return {};
+
+  const auto rank = [&](int64_t i, float bound) { return noise ? about[i] + bound + noise[i] : about[i] + bound; };
+  std::vector<float> least(many), others(rows);  // of each row: the ranks that its slots have at the least
+  std::vector<int64_t> next(ends.begin(), ends.end() - 1);
+  for (int64_t i = 0; i < many; ++i) least[next[where[i] / length]++] = rank(i, -kBoundOfBest);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t most = std::clamp<int64_t>(count[row], 0, ends[row + 1] - ends[row]);
+    const auto first = least.begin() + ends[row], last = least.begin() + ends[row + 1];
+    if (most) std::nth_element(first, first + (most - 1), last, std::greater<float>());
+    others[row] = most ? first[most - 1] : kInfinity;
+  }
+  std::vector<int64_t> found;
+  for (int64_t i = 0; i < many; ++i) {
+    if (rank(i, kBoundOfBest) >= others[where[i] / length]) found.push_back(i);
+  }
+  return found;
 }
 
 Result reveal_on_cpu(const at::Tensor& logits_in, const at::Tensor& index_in, const at::Tensor& slots_in,
@@ -92,15 +139,29 @@ Result reveal_on_cpu(const at::Tensor& logits_in, const at::Tensor& index_in, co
   draws.top_k = top_k;
   draws.top_p = top_p;
   draws.min_p = min_p;
-  raise_failure(
-      run_rows(many, draws.size, [&](int64_t begin, int64_t end) { return sample_codes_cpu(draws, begin, end); }),
-      "sample_codes", "allowed logits");
+  const float* more = data_or_null<float>(noise);
+  std::vector<int64_t> few;
+  if (temperature == 0.0 && by == kLogprob && !ranks_in && draws.type == FloatType::float32) {
+    few = can_be_revealed(logits.const_data_ptr<float>(), draws.size, more, where.get(), many,
+                          is_open.const_data_ptr<bool>(), count.const_data_ptr<int64_t>(), rows, length);
+  }
+  if (few.empty()) {
+    raise_failure(
+        run_rows(many, draws.size, [&](int64_t begin, int64_t end) { return sample_codes_cpu(draws, begin, end); }),
+        "sample_codes", "allowed logits");
+  } else {
+    std::fill_n(codes.get(), many, 0);
+    std::fill_n(logprob.get(), many, -kInfinity);  // below all that are revealed
+    run_rows(int64_t(few.size()), draws.size, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) sample_codes_cpu(draws, few[i], few[i] + 1);
+      return kNoFailure;
+    });
+  }
 
   const int32_t* before = ids.const_data_ptr<int32_t>();
   const float* known = score.const_data_ptr<float>();
   const auto proposed = copied(before, size);
   const auto sure = copied(ranks_in ? ranks.const_data_ptr<float>() : known, size);
-  const float* more = data_or_null<float>(noise);
   for (int64_t i = 0; i < many; ++i) {
     proposed[where[i]] = int32_t(uint32_t(codes[i]) + uint32_t(offset));
     if (ranks_in) continue;

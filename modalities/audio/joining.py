@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tokenmask.modalities.audio.long import LongSound, resampled_pieces
 from tokenmask.modalities.audio.media import AudioClip, resampled_length
-from tokenmask.modalities.keeping import check_keep, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, length_of, places_of, places_taken
 from tokenmask.modalities.seams import crossfaded, mixed, nearness, reflected
 from tokenmask.modalities.windows import Forward, cut
 
@@ -46,7 +46,8 @@ def joined(
     size = length_of(time, rate, coded, made.samples.shape[1], made.sample_rate_hz, places_hz)
     check_keep(keep, (places,), (size,))
     if len(keep) != size:
-        keep = keep[places_of(size, rate, rate_hz, places)]
+        taken = places_taken(coded, made.sample_rate_hz, places_hz)
+        keep = keep[places_of(size, rate, rate_hz, places, own=time, taken=taken)]
     keep = keep.clone()
     keep[time:] = False
     fade = round(fade_seconds * rate)
@@ -80,14 +81,14 @@ def joined_pieces(
         places_hz: places of the stream in a second.
     """
     rate, time, places = sound.sample_rate_hz, sound.frames, len(keep)
+    taken = places_taken(resampled_length(time, rate, made_hz), made_hz, places_hz)
     fade = round(FADE_SECONDS * rate)
     given = Forward(block.T for block in _reflected(sound, fade, size))
     begin, whole = 0, round(places / places_hz * made_hz)
     for piece in _to_size(resampled_pieces(made, whole, made_hz, rate), size):
         stop, first = begin + len(piece), max(0, begin - fade)
         last = min(stop + fade, size)
-        around = torch.arange(first, last, dtype=torch.float64) + 0.5
-        kept = keep[(around * (places_hz / rate)).floor().long().clamp(max=places - 1)]
+        kept = keep[places_of(last - first, rate, places_hz, places, own=time, taken=taken, first=first)]
         kept[max(time - first, 0) :] = False
         inside = slice(begin - first, stop - first)
         source = given.take(begin, stop).T

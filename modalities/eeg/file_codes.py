@@ -17,7 +17,7 @@ from tokenmask.modalities.eeg.media import write_rows
 from tokenmask.modalities.eeg.network import EegTokenizerConfig
 from tokenmask.modalities.eeg.offset import without_baseline
 from tokenmask.modalities.eeg.telling import tell_offset, tell_rate
-from tokenmask.modalities.keeping import check_keep, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, length_of, places_of, places_taken
 from tokenmask.streams import TokenStream
 from tokenmask.telling import tell
 from tokenmask.tokenizer import Show
@@ -112,6 +112,8 @@ def _joined_rows(
     """Rows of what is made, faded into the kept parts of those of a file, of ``size`` samples each."""
     own, rate = config.sample_rate_hz, source.file_rate_hz
     rate_hz = own / config.stride
-    at_samples = places_of(size, rate, rate_hz, keep.shape[1])
+    coded = round(source.samples * own / rate)
+    taken = places_taken(coded, own, rate_hz)
+    at_samples = places_of(size, rate, rate_hz, keep.shape[1], own=source.samples, taken=taken)
     for made_row, given_row, kept_row in zip(made, source, keep, strict=True):
         yield joined_row(made_row, own, given_row, rate, kept_row[at_samples], rate_hz)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tokenmask.modalities.eeg.media import EegRecording
 from tokenmask.modalities.eeg.network import EegTokenizerConfig
-from tokenmask.modalities.keeping import check_keep, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, length_of, places_of, places_taken
 from tokenmask.modalities.seams import crossfaded, reflected
 from tokenmask.modalities.windows import cut
 from tokenmask.streams import TokenStream
@@ -37,9 +37,11 @@ def joined(made: EegRecording, given: EegRecording, keep: Tensor) -> EegRecordin
     channels, places = made.stream.grid
     rate, rate_hz = given.sample_rate_hz, made.stream.spec.rate_hz
     time, made_hz = given.samples.shape[1], made.sample_rate_hz
-    size = length_of(time, rate, round(time * made_hz / rate), made.samples.shape[1], made_hz, rate_hz)
+    coded = round(time * made_hz / rate)
+    size = length_of(time, rate, coded, made.samples.shape[1], made_hz, rate_hz)
     check_keep(keep, made.stream.grid, (channels, size))
-    at_samples = places_of(size, rate, rate_hz, places) if keep.shape == made.stream.grid else None
+    own = {"own": time, "taken": places_taken(coded, made_hz, rate_hz)}
+    at_samples = places_of(size, rate, rate_hz, places, **own) if keep.shape == made.stream.grid else None
     mixed = torch.empty(channels, size)
     for row, samples in enumerate(given.samples):
         kept = keep[row] if at_samples is None else keep[row, at_samples]

@@ -21,7 +21,7 @@ def joined(made: Image, given: Image, keep: Tensor) -> Image:
         keep: bool [row, column], places of the stream, or bool [height, width], pixels of ``given``.
 
     Returns:
-        of the size of ``given``, with the stream of ``made``.
+        of the size of ``given``, with the stream of ``made``, and transparent where ``given`` is and is kept.
 
     Raises:
         ValueError: a keep of another shape.
@@ -31,7 +31,10 @@ def joined(made: Image, given: Image, keep: Tensor) -> Image:
     check_keep(keep, size, grid)
     if tuple(keep.shape) != size:
         keep = at_pixels(keep, size)
-    return Image(torch.where(keep[..., None], given.pixels, made.resize(*size).pixels), made.stream)
+    kept, anew, rgba = keep[..., None], made.resize(*size).pixels, given.rgba
+    if rgba is not None:
+        rgba = torch.where(kept, rgba, torch.cat([anew, torch.full_like(anew[..., :1], 255)], 2))
+    return Image(torch.where(kept, given.pixels, anew), made.stream, rgba=rgba)
 
 
 def at_pixels(places: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -42,6 +42,7 @@ from tokenmask.telling import tell
 MAX_PIXELS = 1 << 26
 MOVING = (".gif", ".webp", ".apng")  # pictures, or films if they move
 _BEYOND_WHITE = 16.0  # floats up to less may be light with 1 as white, or a dark picture with 255 as white
+_TRANSPARENT = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA")
 _ROUNDED = 2  # of 255: by so much tables of sRGB curves differ from each other
 
 
@@ -53,6 +54,8 @@ class Image(Medium, AsArray):
         pixels: uint8 [height, width, 3], red, green, blue; a NumPy array is taken likewise.
         stream: the codes it was generated from, if it was; does not count in comparisons.
         source: the file it was read from, for messages; does not count either.
+        rgba: uint8 [height, width, 4], the same picture before it was laid on white, where some of it is transparent:
+            an edit keeps it outside of what is made anew, and what is saved has it again. Does not count either.
     """
 
     written_suffixes: ClassVar[tuple[str, ...]] = (
@@ -71,6 +74,7 @@ class Image(Medium, AsArray):
     pixels: Tensor
     stream: TokenStream | None = field(default=None, repr=False)
     source: str = field(default="", repr=False)
+    rgba: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
@@ -87,6 +91,10 @@ class Image(Medium, AsArray):
                 f"pixels of an Image must be {self.arrays}, got "
                 f"{str(self.pixels.dtype).removeprefix('torch.')} {list(shape)}; {advice}"
             )
+        rgba, wanted = self.rgba, (*shape[:2], 4)
+        if rgba is not None and (rgba.dtype != torch.uint8 or tuple(rgba.shape) != wanted):
+            got = f"{str(rgba.dtype).removeprefix('torch.')} {list(rgba.shape)}"
+            raise ValueError(f"rgba of an Image must be uint8 {list(wanted)}, got {got}; leave it out")
 
     def __eq__(self, other: object) -> bool:
         return torch.equal(self.pixels, other.pixels) if isinstance(other, Image) else NotImplemented
@@ -99,8 +107,8 @@ class Image(Medium, AsArray):
     @classmethod
     def from_pillow(cls, picture: Any) -> Self:
         """Takes a ``PIL.Image``: turned as its EXIF says, brought from its colour profile to sRGB (relative
-        colorimetric), transparency laid on white; grey of 16 bits, or of floats from 0 to 1, becomes 8 bits, and so do
-        floats from 0 to 255, with a warning.
+        colorimetric), transparency laid on white, and kept beside that in ``rgba``; grey of 16 bits, or of floats from
+        0 to 1, becomes 8 bits, and so do floats from 0 to 255, with a warning.
 
         Raises:
             TypeError: no such picture.
@@ -125,14 +133,18 @@ class Image(Medium, AsArray):
         elif picture.mode == "CMYK":
             told = f"{name or 'a picture'} is of inks (CMYK) without a colour profile; its colours are guessed"
             tell(told)
+        rgba = None
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
+            if picture.getchannel("A").getextrema()[0] < 255:
+                rgba = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+                rgba = rgba.view(picture.height, picture.width, 4)
             if name and not picture.getchannel("A").getextrema()[1]:
                 tell(f"{name} is transparent throughout and becomes white")
             picture = pillow.alpha_composite(pillow.new("RGBA", picture.size, "white"), picture)
         picture = picture.convert("RGB")
         data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-        return cls(data.view(picture.height, picture.width, 3))
+        return cls(data.view(picture.height, picture.width, 3), rgba=rgba)
 
     @classmethod
     def of(cls, value: Any) -> Self | None:
@@ -224,6 +236,8 @@ class Image(Medium, AsArray):
     def save(self, path: str | Path) -> None:
         """Writes the format that the file's suffix names, atomically; .png loses nothing.
 
+        What is transparent stays so in formats that have it: PNG, WebP, TIFF, AVIF, JPEG 2000 and TGA.
+
         Raises:
             ValueError: a suffix that names no format that can be written.
         """
@@ -235,8 +249,11 @@ class Image(Medium, AsArray):
                 "an image file must end in .png, .jpg, .webp or what else Pillow writes, got "
                 f"{Path(path).name!r}; rename it"
             )
+        picture = self.to_pillow()
+        if self.rgba is not None and kind in _TRANSPARENT:
+            picture = pillow.fromarray(self.rgba.contiguous().cpu().numpy())
         with writing_atomically(path) as partial:
-            self.to_pillow().save(partial, format=kind)
+            picture.save(partial, format=kind)
 
     def resize(self, height: int, width: int) -> Image:
         """Another size, sides may stretch: interpolated, or averaged over what a pixel of a smaller one covers."""

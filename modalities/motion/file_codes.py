@@ -6,15 +6,16 @@ Does not know: codes, networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.keeping import check_keep, length_of, places_of
+from tokenmask.modalities.keeping import check_keep, length_of, places_of, places_taken
 from tokenmask.modalities.motion.bvh import write_bvh
+from tokenmask.modalities.motion.joining import kept_of_parts, still_joints
 from tokenmask.modalities.motion.long import (
     LongMotion,
     at_rate,
@@ -56,6 +57,7 @@ def write_made(
     made: Iterable[Tensor],
     codes: int,
     config: MotionTokenizerConfig,
+    groups: Sequence[Sequence[int]],
     kept: tuple[str | Path, Tensor] | None,
     check: Callable[[int, float, int], None],
     show: Show,
@@ -67,7 +69,8 @@ def write_made(
         made: frames, packed, in pieces.
         codes: how many.
         config: of the tokenizer.
-        kept: a file, and bool [codes] or bool [frames], what is copied from it.
+        groups: the levels of each body part.
+        kept: a file, and bool [codes], [codes, levels] or [frames], what is copied from it.
         check: refuses a file of so many frames at a rate for so many that are made.
         show: called with seconds done and seconds in all.
     """
@@ -78,18 +81,22 @@ def write_made(
         own, body = source.frame_rate_hz, source.skeleton
         check(source.frames, own, frames)
         coded = frames_at(rate, source.frames, own)
-        size = length_of(source.frames, own, coded, frames, rate, rate / config.stride)
-        check_keep(keep, (size,), (codes,))
-        if len(keep) != size:
-            keep = keep[places_of(size, own, rate / config.stride, len(keep))]
-        keep = keep.clone()
-        keep[source.frames :] = False
+        rate_hz = rate / config.stride
+        size = length_of(source.frames, own, coded, frames, rate, rate_hz)
+        check_keep(keep, (size,), (codes,), (codes, sum(map(len, groups))))
+        parts = kept_of_parts(keep, groups) if keep.dim() == 2 else keep[:, None]
+        if len(keep) != size or keep.dim() == 2:
+            taken = places_taken(coded, rate, rate_hz)
+            parts = parts[places_of(size, own, rate_hz, len(keep), own=source.frames, taken=taken)]
+        parts = parts.clone()
+        parts[source.frames :] = False
         made = on_body(made, rate, skeleton, body)
         if own != rate or size != frames:
             made = at_rate(made, frames, rate, body, own, size)
         frames, rate, skeleton = size, own, body
         padding = filled_up(source.pieces(), max(0, size - source.frames))
-        made = joined_pieces(made, padding, keep, rate, skeleton, skeleton.lateral_axis())
+        still = still_joints(parts, skeleton) if parts.shape[1] > 1 else None
+        made = joined_pieces(made, padding, parts.all(1), rate, skeleton, skeleton.lateral_axis(), still)
 
     def shown() -> Iterator[MotionClip]:
         done = 0

@@ -6,13 +6,15 @@ Does not know: codes, networks.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from tokenmask.modalities.keeping import check_keep, length_of, places_of
-from tokenmask.modalities.motion.features import UP, heading
+from tokenmask.modalities.keeping import check_keep, length_of, places_of, places_taken
+from tokenmask.modalities.motion.features import UP, body_parts, heading
+from tokenmask.modalities.motion.joints import Skeleton
 from tokenmask.modalities.motion.media import MotionClip, frames_at
 from tokenmask.modalities.motion.rotations import multiply, to_matrix, turn
 from tokenmask.modalities.seams import bridged
@@ -63,6 +65,19 @@ def _bent(path: Tensor, turned: Tensor, source: MotionClip, first: int, stop: in
     return bent[:, :3], torch.nn.functional.normalize(bent[:, 3:].reshape(len(bent), -1, 4), dim=-1).float()
 
 
+def kept_of_parts(keep: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """bool [time, parts], the body parts that are kept: of codes bool [time, levels] those of which every code is."""
+    return torch.stack([keep[:, list(group)].all(1) for group in groups], 1)
+
+
+def still_joints(parts: Tensor, skeleton: Skeleton) -> Tensor:
+    """bool [frames, joints] of a body, which stay as they are: of bool [frames, parts] all but those of parts made."""
+    still = torch.ones(len(parts), len(skeleton.names), dtype=torch.bool)
+    for part, joints in enumerate(body_parts(skeleton)):
+        still[:, list(joints)] = parts[:, part, None]
+    return still
+
+
 def into(made: MotionClip, given: MotionClip, keep: Tensor) -> MotionClip:
     """:func:`joined` on the body and at the rate of what is given.
 
@@ -70,7 +85,8 @@ def into(made: MotionClip, given: MotionClip, keep: Tensor) -> MotionClip:
         made: with its stream; retargeted and resampled.
         given: a clip of any rate, on any body whose joints have the usual names. Where the stream goes on behind its
             end, so does the result.
-        keep: bool [time], places of the stream, or bool [frames of the result].
+        keep: bool [time], places of the stream, bool [frames of the result], or bool [time, levels], codes of the
+            stream: in a frame in which not all are kept stay the body parts of which all are.
 
     Returns:
         on the body and at the rate of ``given``, with the stream of ``made``; of its length too, or longer.
@@ -82,23 +98,27 @@ def into(made: MotionClip, given: MotionClip, keep: Tensor) -> MotionClip:
     places, rate, rate_hz = made.stream.grid[0], given.frame_rate_hz, made.stream.spec.rate_hz
     coded = frames_at(made.frame_rate_hz, len(given), rate)
     size = length_of(len(given), rate, coded, len(made), made.frame_rate_hz, rate_hz)
-    check_keep(keep, (size,), (places,))
-    if len(keep) != size:
-        keep = keep[places_of(size, rate, rate_hz, places)]
-    keep = keep.clone()
-    keep[len(given) :] = False
+    check_keep(keep, (size,), (places,), tuple(made.stream.codes.shape))
+    parts = kept_of_parts(keep, made.stream.spec.level_groups) if keep.dim() == 2 else keep[:, None]
+    if len(keep) != size or keep.dim() == 2:
+        taken = places_taken(coded, made.frame_rate_hz, rate_hz)
+        parts = parts[places_of(size, rate, rate_hz, places, own=len(given), taken=taken)]
+    parts = parts.clone()
+    parts[len(given) :] = False
     anew = made.on(given.skeleton)
     if rate != made.frame_rate_hz or size != len(made):
         anew = anew.at(torch.arange(size, dtype=torch.float64) * (made.frame_rate_hz / rate), rate)
     frames = torch.arange(size).clamp(max=len(given) - 1)
     source = MotionClip(given.root_positions[frames], given.rotations[frames], rate, given.skeleton)
-    return replace(joined(anew, source, keep, source.skeleton.lateral_axis()), stream=made.stream)
+    still = still_joints(parts, source.skeleton) if parts.shape[1] > 1 else None
+    return replace(joined(anew, source, parts.all(1), source.skeleton.lateral_axis(), still), stream=made.stream)
 
 
-def joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int) -> MotionClip:
+def joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int, still: Tensor | None = None) -> MotionClip:
     """Kept frames of ``source``; runs between them from ``made``, led from one kept frame to the next.
 
-    Places and headings are led along the whole run; then all is bent so that no pose and no velocity jumps.
+    Places and headings are led along the whole run; then all is bent so that no pose and no velocity jumps. Joints that
+    are ``still``, bool [frames, joints], turn as in ``source`` in the runs, too; with the first stays the body's place.
     """
     place, rotation = source.root_positions.clone(), source.rotations.clone()
     wanted, own = headings(source, lateral), headings(made, lateral)
@@ -124,5 +144,8 @@ def joined(made: MotionClip, source: MotionClip, keep: Tensor, lateral: int) -> 
             turned[:, 0] = multiply(turn(UP, angles), turned[:, 0].double()).float()
         if anchors:
             path, turned = _bent(path, turned, source, first, stop)
+        if still is not None:
+            turned = torch.where(still[run, :, None], rotation[run], turned)
+            path = torch.where(still[run, :1], place[run].double(), path)
         place[run], rotation[run] = path.float(), turned
     return MotionClip(place, rotation, made.frame_rate_hz, made.skeleton, made.stream)

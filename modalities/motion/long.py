@@ -169,6 +169,7 @@ def joined_pieces(
     frame_rate_hz: float,
     skeleton: Skeleton,
     lateral: int,
+    still: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """What :func:`joined` gives, in pieces; each run of frames that are not kept is in memory as a whole.
 
@@ -176,6 +177,7 @@ def joined_pieces(
         made, source: frames in pieces, as many in all as ``keep`` has.
         keep: bool [frames].
         frame_rate_hz, skeleton, lateral: of both.
+        still: bool [frames, joints], those that turn as in ``source`` everywhere, see :func:`joined`.
     """
     edges = torch.nn.functional.pad(keep.int(), (1, 1), value=1).diff()
     runs = zip((edges < 0).nonzero()[:, 0].tolist(), (edges > 0).nonzero()[:, 0].tolist(), strict=True)
@@ -188,6 +190,6 @@ def joined_pieces(
         if begin < end:  # two kept frames on each side tell the velocity there
             first, stop = max(begin - 2, 0), min(end + 2, size)
             run, around = (unpacked(frames.take(first, stop), frame_rate_hz, skeleton) for frames in (own, given))
-            whole = joined(run, around, keep[first:stop], lateral)
+            whole = joined(run, around, keep[first:stop], lateral, None if still is None else still[first:stop])
             yield packed(whole.cut(begin - first, end - first))
         done = end

@@ -66,6 +66,7 @@ class MotionTokenizer(LearnedTokenizer):
     name: ClassVar[str] = "motion"
     media: ClassVar[type] = MotionClip
     continues: ClassVar[bool] = True
+    keeps_groups: ClassVar[bool] = True
     config_class: ClassVar[type] = MotionTokenizerConfig
     context_seconds: ClassVar[float | None] = 8 / 30
     config: MotionTokenizerConfig
@@ -166,8 +167,8 @@ class MotionTokenizer(LearnedTokenizer):
             stream: codes of this tokenizer.
             path: of the .bvh or .safetensors file to write.
             given: the file that kept frames come from.
-            keep: bool [time] or bool [frames], see :meth:`decode`. Each run of what is not kept is in memory as a
-                whole.
+            keep: bool [time], [time, levels] or [frames], see :meth:`decode`. Each run of what is not kept is in memory
+                as a whole.
             show: called with seconds done and seconds in all.
 
         Raises:
@@ -177,7 +178,8 @@ class MotionTokenizer(LearnedTokenizer):
         kept(given, keep)
         pair = None if given is None or keep is None else (given, keep)
         made = self._frames_of([stream], len(stream.codes), _SHOWN)
-        write_made(path, made, len(stream.codes), self.config, pair, self._check_frames, show)
+        groups = self._spec.level_groups
+        write_made(path, made, len(stream.codes), self.config, groups, pair, self._check_frames, show)
 
     def decode_pieces(
         self, streams: Iterable[TokenStream], places: int, *, given: Any = None, keep: Tensor | None = None
@@ -222,7 +224,8 @@ class MotionTokenizer(LearnedTokenizer):
             given: the clip that kept frames come from, at any rate and on any body that can be encoded.
             keep: bool [frames of the result], frames that are copied from ``given``, or bool [time], places whose
                 frames are; the rest is decoded, and moved and turned in the plane so that it sets out from the kept
-                frame before it and arrives at the one after it.
+                frame before it and arrives at the one after it. Or bool [time, levels]: a place is kept where all its
+                codes are, and elsewhere the body parts are of which all codes are; with the root stays the body's path.
 
         Returns:
             A clip of time * stride frames that keeps the stream; it starts at the origin, heading along zero, unless

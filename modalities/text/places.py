@@ -18,7 +18,8 @@ def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence
     """bool [index], codes of which a character of ``media.text[start:end]`` is a part.
 
     A code that holds characters on both sides of a border counts, which is said unless ``exact``: codes whose bytes are
-    known can be filled so that nothing else changes.
+    known can be filled so that nothing else changes. Where they are, a region may also be a place between two
+    characters, which the codes of the character behind it touch, or of the last one.
 
     Args:
         media: the text.
@@ -30,6 +31,9 @@ def character_places(media: Text, begins: Tensor, ends: Tensor, region: Sequence
     """
     size = len(media.text)
     whole = len(region) == 2 and all(math.isfinite(at) and at == int(at) for at in region)
+    if exact and whole and 0 <= region[0] == region[1] <= size:
+        at = min(int(region[0]), size - 1)
+        return (begins <= at) & (ends > at)
     if not whole or not 0 <= region[0] < region[1] or region[0] >= size:
         raise ValueError(
             f"a region of a text must be (start, end) that begins within its {size} characters and ends later, got "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tokenmask.modalities.image.joining import at_pixels
 from tokenmask.modalities.image.media import Image
-from tokenmask.modalities.keeping import length_of, places_of
+from tokenmask.modalities.keeping import length_of, places_of, places_taken
 from tokenmask.modalities.video.media import VideoClip, frames_at
 
 
@@ -29,7 +29,8 @@ def joined(made: VideoClip, given: VideoClip, keep: Tensor) -> VideoClip:
     rate, rate_hz, own = given.frame_rate_hz, made.stream.spec.rate_hz, len(given.frames)
     coded = frames_at(made.frame_rate_hz, own, rate)
     size = length_of(own, rate, coded, len(made.frames), made.frame_rate_hz, rate_hz)
-    places, pixels = places_of(size, rate, rate_hz, len(keep)), tuple(given.frames.shape[1:3])
+    taken, pixels = places_taken(coded, made.frame_rate_hz, rate_hz), tuple(given.frames.shape[1:3])
+    places = places_of(size, rate, rate_hz, len(keep), own=own, taken=taken)
     shown = places_of(size, rate, made.frame_rate_hz, len(made.frames)).tolist()
     frames = given.frames.new_empty(size, *given.frames.shape[1:])
     frames[:own] = given.frames[:size]

@@ -29,6 +29,19 @@ def test_an_edit_is_pushed_and_pulled_as_a_generation_is(run, pictures, tmp_path
     assert not torch.equal(same.pixels, other.pixels)
 
 
+def test_codes_of_a_token_file_are_edited(run, pictures, tmp_path, call, refusal):
+    codes, out = tmp_path / "sun.tokens", tmp_path / "edited.png"
+    assert call("generate", "image", "--run", run.folder, "--steps", 2, "--out", codes) == 0
+    assert call("edit", codes, "--run", run.folder, "--regenerate", "0,0,16,16", "--steps", 2, "--out", out) == 0
+    before = run.generate("image", steps=2)[0]
+    (same,) = run.edit(before, [(0, 0, 16, 16)], steps=2)
+    assert torch.equal(same.pixels, Image.load(out).pixels)
+    assert torch.equal(same.stream.codes[4:], before.stream.codes[4:])
+    foreign = tmp_path / "foreign.tokens"
+    load().generate_tokens("image", steps=1)[0].save(foreign)
+    assert "got codes of image by another tokenizer" in refusal("edit", foreign, "--run", run.folder, "--out", out)
+
+
 def test_a_variation_is_that_of_python(run, pictures, tmp_path, call):
     source, out = pictures / "00.png", tmp_path / "varied.png"
     assert call("edit", source, "--run", run.folder, "--strength", 0.3, "--steps", 2, "--out", out) == 0

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import tokenmask as tm
+from tokenmask.generation import drawn_with
 from tokenmask.run import complete, load
-from tokenmask.sampling import Categorical, UniformSchedule
+from tokenmask.sampling import Categorical, Sampler, Stage, UniformSchedule
 from tokenmask.scores import HaltonScore
 from tokenmask.streams import TokenStream
 
@@ -31,10 +32,17 @@ def asked(run, **changes):
 
 
 def test_codes_are_those_that_python_draws(run, drawn):
+    def options(**some):
+        return run.generate_tokens("image", given={"text": "sun"}, **some)[0]
+
     assert drawn() == asked(run)
     order = replace(run.recipe.sampler.pick, top_k=3, top_p=0.5)
     assert drawn("--top-k", 3, "--top-p", 0.5) == asked(run, pick=order) != asked(run)
+    assert drawn("--top-k", 3, "--top-p", 0.5) == options(top_k=3, top_p=0.5)
+    assert drawn("--min-p", 0.4) == options(min_p=0.4) == asked(run, pick=replace(run.recipe.sampler.pick, min_p=0.4))
+    assert options(min_p=0.4) != asked(run)
     assert drawn("--order", "HaltonScore") == asked(run, order=HaltonScore()) != asked(run)
+    assert drawn("--order", "HaltonScore") == options(order=HaltonScore())
     assert drawn("--order", "tokenmask.scores.HaltonScore") == drawn("--order", "HaltonScore")
 
 
@@ -74,11 +82,8 @@ def test_wrong_fields_get_one_sentence(run, refusal):
 
 
 def test_a_stage_that_takes_the_best_codes_still_does():
-    from tokenmask.cli.drawing import _cut, _with_picks
-    from tokenmask.sampling import Sampler, Stage
-
     sampler = Sampler(stages=(Stage(pick=Categorical(0.0)), Stage(pick=Categorical(2.0)), Stage()))
-    changed = _with_picks(sampler, lambda pick: _cut(pick, {"top_k": 4}))
+    changed = drawn_with(sampler, {"top_k": 4})
     assert [one.pick and one.pick.top_k for one in changed.stages] == [0, 4, None] and changed.pick.top_k == 4
 
 
@@ -209,6 +214,9 @@ def test_patterns_and_words_that_are_cut_are_those_of_python(run, call, capsys, 
     options = {"length": 3, "num_samples": 2, "seed": 1}
     found = run.generate("text", matches="[st]h?[a-z ]*", particles=2, **options)
     assert capsys.readouterr().out.splitlines() == [one.text for one in found]
+    assert call(*words, "--window", 2) == 0
+    assert capsys.readouterr().out.splitlines() == [one.text for one in run.generate("text", window=2, **options)]
+    assert "--window: must be a whole number" in refusal(*words, "--window", "soon")
     assert call(*words, "--given", "text=the su", "--backtrack", 2) == 0
     found = complete(run, "the su", backtrack=2, **options)
     assert capsys.readouterr().out.splitlines() == [one.text for one in found]

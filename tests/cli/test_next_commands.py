@@ -14,6 +14,7 @@ import tokenmask as tm
 from tests.cli.foreign import eeg
 from tests.cli.test_train import SMALL
 from tokenmask.cli.printed import after_training
+from tokenmask.cli.tune import too_few
 from tokenmask.modalities.eeg import EegRecording
 from tokenmask.models import MaskedModel
 from tokenmask.run.folder import model_path
@@ -212,3 +213,8 @@ def test_the_first_page_of_a_study_of_a_run_without_data_names_some(stream, held
     page.write_text(page.read_text().replace("data: {set:", "# data: {set:"))
     with pytest.raises(ValueError, match=r"needs data, got none; write the key data: \{corpus: FOLDER\}"):
         read_study(page)
+
+
+def test_a_tuning_asks_for_records_that_there_are():
+    assert too_few(8, 8) == "8 records do not tell any of them from what was: the intervals overlap; ask for more."
+    assert too_few(8, 32).endswith("the intervals overlap; train with more held-out ones.")

@@ -21,8 +21,10 @@ from tokenmask.tokenizer import load_tokenizer
 from tokenmask.worlds import (
     Brackets,
     Enumerated,
+    Facts,
     Markov,
     Matching,
+    Molecules,
     MovingGlyphs,
     NaeSat,
     Pairs,
@@ -43,6 +45,8 @@ SMALL: list[World] = [
     TwinWords(("ab", "ba", "bb")),
     NaeSat(3, 2),
     Matching(Markov(4), "a*(b|ca)+"),
+    Facts(3),
+    Facts(3, turned=True),
 ]
 LARGER: list[World] = [
     Sudoku4(),
@@ -53,6 +57,8 @@ LARGER: list[World] = [
     NaeSat(),
     Scenes(),
     MovingGlyphs(),
+    Molecules("C", 2),
+    Facts(),
 ]
 
 
@@ -110,6 +116,12 @@ def test_laws_by_hand() -> None:
     assert ising.log_prob(torch.zeros(1, 4, dtype=torch.int64)).exp().tolist() == pytest.approx([16 * 81 / whole])
     assert len(Sudoku4().support[0]) == 288 and len(Brackets(8, 2).support[0]) == 14 * 2**4
     assert len(Brackets(6, 1).support[0]) == 5
+    assert Facts(4).conditionals(torch.tensor([[-1, 6]]))[0, 0].tolist() == [0, 0, 1, 0, 0, 0, 0, 0]  # B2 of A2
+    assert Facts(4, True).log_prob(torch.tensor([[6, 2], [2, 6]])).exp().tolist() == [0.25, 0]
+    # "C1.C1.C2.CC?": the last digit is the one that waits; a body of one letter or two is as likely.
+    open_end = torch.tensor([[0, 1, 3, 0, 1, 3, 0, 2, 3, 0, -1, -1, -1, -1, -1]])
+    told = Molecules("C", 2).conditionals(open_end)[0]
+    assert told[10].tolist() == [0.5, 0, 0.5, 0, 0] and told[11].tolist() == [0, 0, 0.5, 0, 0.5]
     given = torch.full((1, 16), -1)
     given[0, :4] = torch.tensor([0, 1, 2, 3])
     assert Sudoku4().conditionals(given)[0, 4].tolist() == pytest.approx([0, 0, 0.5, 0.5])
@@ -153,6 +165,9 @@ def test_pictures_by_hand() -> None:
         (lambda: Scenes(4), "2 or 3 colours and shapes"),
         (lambda: MovingGlyphs(2), "3 to 16 rows"),
         (lambda: NaeSat(2), "3 to 16 bits and an observation"),
+        (lambda: Molecules("C1"), "different letters, no 1, 2, dot or line, and at most 262144 ways to write four"),
+        (lambda: Molecules("CNOPS", 2), "got 'CNOPS' up to 2 at a time; take fewer"),
+        (lambda: Facts(1), "Facts must be two at the least, got 1; take more"),
     ],
 )
 def test_worlds_that_cannot_be_listed_are_refused(make: Callable[[], World], message: str) -> None:

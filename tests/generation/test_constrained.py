@@ -105,7 +105,7 @@ def test_texts_match_and_go_on_where_they_were_cut(run):
         (
             lambda run: run.generate("text", length=400, matches="a*"),
             ValueError,
-            "'text' is longer here than a model",
+            "'text' is longer here than what is filled at once",
         ),
         (
             lambda run: run.generate("text", length=2, matches="a{90}"),

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from PIL import Image as pillow
 
 import tokenmask as tm
 from tests.worlds import emoji, film
 from tokenmask.demo import items
 from tokenmask.modalities.audio import AudioClip
-from tokenmask.modalities.eeg import Event, Session
+from tokenmask.modalities.eeg import EegRecording, Event, Session
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.motion import MotionClip
 from tokenmask.modalities.video import VideoClip, VideoTokenizer
@@ -94,6 +95,35 @@ def test_a_motion_goes_on_on_its_own_body_and_at_its_own_rate(run):
     assert not torch.equal(edited.rotations[~kept], fast.rotations[~kept])
 
 
+@pytest.mark.parametrize(("rate", "ending"), [(30.0, ".safetensors"), (24.0, ".safetensors"), (30.0, ".bvh")])
+def test_parts_of_a_body_that_are_not_made_anew_stay(run, tmp_path, rate, ending):
+    """A code of an arm makes that arm alone: legs, trunk and the path of the body stay while it moves."""
+    clip = items.media("motion", "train")[3].resample(rate)
+    clip.save(tmp_path / f"given{ending}")
+    given = MotionClip.load(tmp_path / f"given{ending}")
+    arm = [number for number, name in enumerate(given.skeleton.names) if name in ("left_shoulder", "left_elbow")]
+    others = [number for number in range(len(given.skeleton.names)) if number not in arm]
+    first, stop = round(0.4 * rate), round(0.8 * rate)
+    asked = {"parts": ["left_arm"], "steps": 1, "seed": 1}
+    made = run.edit(given, [(0.4, 0.8)], **asked)[0]
+    assert np.array_equal(made.root_positions, given.root_positions)
+    assert np.array_equal(made.rotations[:, others], given.rotations[:, others])
+    outside = torch.ones(len(given), dtype=torch.bool)
+    outside[first:stop] = False
+    assert np.array_equal(made.rotations[outside], given.rotations[outside])
+    assert (made.rotations[first:stop, arm] != given.rotations[first:stop, arm]).any(-1).float().mean() > 0.9
+    whole = run.edit(given, [(0.4, 0.8)], steps=1, seed=1)[0]
+    assert not np.array_equal(whole.rotations[:, others], given.rotations[:, others])
+    assert not np.array_equal(whole.root_positions, given.root_positions)
+    out = tmp_path / f"made{ending}"
+    run.edit_file(tmp_path / f"given{ending}", [out], [(0.4, 0.8)], stream="motion", **asked)
+    made.save(tmp_path / f"same{ending}")
+    assert out.read_bytes() == (tmp_path / f"same{ending}").read_bytes()
+    root = run.edit(given, [(0.4, 0.8)], **{**asked, "parts": ["root"]})[0]
+    assert np.array_equal(root.rotations[:, 1:], given.rotations[:, 1:])
+    assert not np.array_equal(root.root_positions, given.root_positions)
+
+
 @pytest.mark.parametrize("rate", [250.0, 128.0])
 def test_a_recording_goes_on_at_its_own_rate(run, rate):
     session = Session(events=(Event(0.5, "beep"),))
@@ -106,6 +136,47 @@ def test_a_recording_goes_on_at_its_own_rate(run, rate):
     usual = given.samples.diff(dim=1).abs().amax(1)
     at = given.samples.shape[1]
     assert bool(((made.samples[:, at] - made.samples[:, at - 1]).abs() <= usual).all())
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "size"),
+    [("audio", 44100, 8821), ("eeg", 1024.0, 257), ("motion", 25.0, 34), ("motion", 16.0, 54), ("motion", 10.0, 126)],
+)
+def test_an_end_that_rounding_puts_behind_its_codes_stays(run, tmp_path, name, rate, size):
+    """8821 samples at 44.1 kHz are 3200.4 at 16 kHz, so ten codes, and the middle of the last one lies behind them."""
+    draw = torch.Generator().manual_seed(0)
+    values = 0.1 * torch.randn(2, size, generator=draw)
+    motion = items.media("motion", "train")[3]
+    frames = torch.arange(size) % len(motion)
+    given = {
+        "audio": lambda: AudioClip(values, int(rate)),
+        "eeg": lambda: EegRecording(100 * values, rate, ("F3", "C4")),
+        "motion": lambda: MotionClip(motion.root_positions[frames], motion.rotations[frames], rate, motion.skeleton),
+    }[name]()
+    parts = ("root_positions", "rotations") if name == "motion" else ("samples",)
+    tokenizer = run.tokenizers[name]
+    places = tokenizer.encode(given).grid[-1]
+    assert (size - 0.5) / rate * tokenizer.spec.rate_hz > places
+
+    def is_kept(made):
+        along = 0 if name == "motion" else 1
+        return all(torch.equal(getattr(made, part).narrow(along, 0, size), getattr(given, part)) for part in parts)
+
+    made = run.generate(name, {name: given}, length=2, steps=1, seed=1)[0]
+    assert is_kept(made)
+    if name == "audio":  # and in pieces
+        whole = torch.cat([piece.samples for piece in run.stream(name, {name: given}, length=2, steps=1, seed=1)], 1)
+        assert torch.equal(whole, made.samples)
+    keep = torch.arange(made.stream.grid[-1]) < places
+    keep = keep.expand(made.stream.grid)
+    ending = {"audio": ".wav", "eeg": ".edf", "motion": ".safetensors"}[name]
+    given.save(tmp_path / f"given{ending}")
+    tokenizer.decode_file(made.stream, tmp_path / f"made{ending}", given=tmp_path / f"given{ending}", keep=keep)
+    kind = type(given)
+    again, own = kind.load(tmp_path / f"made{ending}"), kind.load(tmp_path / f"given{ending}")
+    for part in parts if name != "eeg" else ():  # EDF rounds to its 16 bits anew
+        one, other = getattr(again, part), getattr(own, part)
+        assert torch.equal(one[:size] if name == "motion" else one[:, :size], other)
 
 
 @pytest.mark.parametrize("words", ["In the  beginning\n\twas", " leading blanks and a tail ", "Zürich \U0001f600 ﬁn"])
@@ -135,6 +206,31 @@ def test_a_picture_keeps_its_size_and_all_pixels_outside(run):
         UserWarning, match=r"nothing is to be filled: all codes of 'image' .*; give it to edit \(run\.edit"
     ):
         run.generate_tokens("image", {"image": run.tokenizers["image"].encode(picture)})
+
+
+def test_a_picture_stays_transparent_outside(run, tmp_path):
+    draw = np.random.default_rng(0)
+    values = draw.integers(256, size=(48, 40, 4), dtype=np.uint8)
+    pillow.fromarray(values).save(tmp_path / "clear.png")
+    given = Image.load(tmp_path / "clear.png")
+    white = 255 + (values[..., :3] - 255.0) * values[..., 3:] / 255
+    assert np.abs(given.pixels.numpy() - white).max() <= 1  # what is coded
+    made = run.edit(given, [(20, 0, 40, 24)], steps=1, seed=1)[0]
+    made.save(tmp_path / "made.png")
+    back = np.asarray(pillow.open(tmp_path / "made.png"))
+    hole = np.zeros((48, 40), dtype=bool)
+    hole[:24, 20:] = True
+    assert back.shape == (48, 40, 4) and np.array_equal(back[~hole], values[~hole])
+    assert (back[hole][:, 3] == 255).all() and np.array_equal(back[hole][:, :3], made.pixels.numpy()[hole])
+    again = run.edit(made, [(0, 24, 20, 48)], steps=1, seed=1)[0]
+    assert np.array_equal(again.rgba[:24, :20], values[:24, :20]) and np.array_equal(again.rgba[:24], made.rgba[:24])
+    made.save(tmp_path / "made.jpg")
+    assert pillow.open(tmp_path / "made.jpg").mode == "RGB"
+    values[..., 3] = 255
+    pillow.fromarray(values).save(tmp_path / "solid.png")
+    assert Image.load(tmp_path / "solid.png").rgba is None
+    with pytest.raises(ValueError, match=r"rgba of an Image must be uint8 \[48, 40, 4\], got uint8 \[48, 40, 3\]"):
+        replace(given, rgba=given.pixels)
 
 
 @pytest.fixture(scope="module")

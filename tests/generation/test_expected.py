@@ -162,5 +162,5 @@ def test_inputs_ask_for_them_where_no_size_is_said() -> None:
     assert inputs.grid("audio", None, None, None, None, given) == (22,)
     assert inputs.grid("audio", None, 4, None, None, given) == (4,)
     assert inputs.grid("audio", None, None, None, 0.5, given) == (5,)
-    with pytest.raises(ValueError, match="'audio' has no fixed size; say how many places to fill with length="):
+    with pytest.raises(ValueError, match="'audio' has no fixed size; say how much of it to fill with duration_seconds"):
         inputs.grid("audio", stream(SOUND, 1, 2), None, None, None, given)

@@ -132,6 +132,6 @@ def test_a_request_that_does_not_fit_is_refused_before_anything_is_drawn():
 
 def test_progress_is_told_once_a_batch(capsys):
     filled([sound(3), sound(70)], progress=True)
-    assert capsys.readouterr().err == "generating: step 1 of 2\ngenerating: step 2 of 2\n"
+    assert capsys.readouterr().err == "generating: batch 1 of 2\ngenerating: batch 2 of 2\n"
     filled([sound(3)])
     assert capsys.readouterr().err == ""

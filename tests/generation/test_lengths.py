@@ -184,5 +184,5 @@ def test_a_text_lets_the_model_say_how_long_it_is(run, capsys):
     assert all(one.text in printed for one in made[:2])
     with pytest.raises(ValueError, match=r"text, can leave its length to the model, got length=\(1, 5\) for 'image'"):
         run.generate("image", length=(1, 5))
-    with pytest.raises(ValueError, match="is longer than the model sees with 200 codes in it; write a smaller most"):
+    with pytest.raises(ValueError, match="is longer than what is filled at once with 200 codes in it; write"):
         run.generate("text", {"text": "blue " * 20}, length=(1, 200))

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import tokenmask as tm
-from tokenmask.generation import Filling, Request, fill_any
+from tokenmask.generation import Filling, Request, fill_any, sees
 from tokenmask.generation.long import window_seed, windows
+from tokenmask.run import complete
 from tokenmask.run.drawing import Drawing
 from tokenmask.streams import TokenStream
 
@@ -30,6 +31,70 @@ def hole(size: int, first: int, stop: int) -> torch.Tensor:
 )
 def test_windows_cover_a_hole_and_see_what_is_known(size, first, stop, steps, expected):
     assert windows(hole(size, first, stop), steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("stream", "places", "window", "expected"),
+    [
+        ("motion", 225, None, None),  # 256 fit
+        ("motion", 225, "most", None),
+        ("motion", 225, "early", ("time", 16)),  # a fifth are 45, of which training saw 16
+        ("motion", 60, "early", ("time", 15)),  # 2 seconds of 7.5 a second
+        ("motion", 15, "early", None),
+        ("motion", 225, 10, ("time", 10)),
+        ("motion", 300, "most", ("time", 16)),  # as training cut it
+        ("motion", 300, 20, ("time", 16)),
+        ("audio", 1500, "early", ("time", 100)),
+        ("text", 200, "early", ("index", 40)),
+        ("text", 150, "early", ("index", 32)),
+        ("text", 32, "early", None),
+        ("text", 150, 150, None),
+    ],
+)
+def test_windows_are_as_long_as_was_asked_and_as_the_model_sees(run, stream, places, window, expected):
+    asked = Request.blank(run.layout, stream, (places,))
+    assert sees(asked, run.layout, run.recipe.packing, window) == expected
+
+
+def test_what_is_given_makes_no_early_window_longer(run):
+    clip = run.generate_tokens("motion", length=100, steps=1)[0]
+    asked = Request.blank(run.layout, "motion", (200,), prefix=clip)
+    packing = replace(run.recipe.packing, budgets={})
+    assert sees(asked, run.layout, packing, "early") == ("time", 20)
+
+
+def test_a_text_in_short_windows_ends_in_the_last_one_alone(run):
+    for seed in range(3):
+        asked = {"steps": 1, "seed": seed, "length": 200}
+        assert len(run.generate_tokens("text", window=40, **asked)[0].codes) > 200 - 24  # new ones of the last window
+    seen = []
+    both = run.generate_tokens("text", [{}, {"text": "sun"}], window=40, on_step=seen.append, **asked)
+    assert both[0] == run.generate_tokens("text", window=40, **asked)[0]
+    assert both[1] == run.generate_tokens("text", {"text": "sun"}, window=40, **asked)[0]
+    last = {one.request: one.stream.codes for one in seen}  # behind an end stands what was never decided
+    assert all(torch.equal(last[number][: len(made.codes)], made.codes) for number, made in enumerate(both))
+
+
+def test_words_that_are_completed_are_said_once_however_long_the_text(run):
+    made = complete(run, "in the beginn", length=60, window=20, steps=1, seed=0)[0].text
+    assert made.startswith("in the beginn") and made.count("beginn") == 1 and len(made) > 60
+
+
+@pytest.mark.parametrize(
+    ("stream", "window", "sentence"),
+    [
+        (
+            "image",
+            4,
+            r"a window says how much of a stream that can grow is filled together, but 'image' always has 8 x 8",
+        ),
+        ("text", 0, "window must be at least 1, got 0"),
+        ("text", "soon", "window must be one of early, most, got 'soon'; choose one of these"),
+    ],
+)
+def test_windows_that_are_none_are_refused(run, stream, window, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run.generate(stream, length=None if stream == "image" else 8, window=window)
 
 
 @pytest.fixture(scope="module")

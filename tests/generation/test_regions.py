@@ -5,10 +5,11 @@ import warnings
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
-from tokenmask.generation import hole, resized, window
+from tokenmask.generation import hole, put_in, resized, window
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.image.boxes import box_places
 from tokenmask.modalities.text import Text
@@ -36,6 +37,13 @@ class Spelled:
 
 def zeros(spec: StreamSpec, *grid: int, **labels: tuple[str, ...]) -> TokenStream:
     return TokenStream(spec, torch.zeros(*grid, spec.num_levels, dtype=torch.int32), labels=labels)
+
+
+def test_regions_may_be_an_array_or_a_tensor():
+    for regions in (np.array([[0.5, 1.0]]), torch.tensor([[0.5, 1.0]]), [np.array([0.5, 1.0])]):
+        assert hole(None, None, zeros(SOUND, 5), regions)[:, 0].tolist() == [False, True, False, False, False]
+    with pytest.raises(TypeError, match=re.escape("got 0.5; write [(0.5, 1.0)]")):
+        hole(None, None, zeros(SOUND, 5), np.array([0.5, 1.0]))
 
 
 @pytest.mark.parametrize(
@@ -126,6 +134,17 @@ def test_a_hole_is_resized_and_all_around_it_stays():
         canvas, again = resized(stream, chosen, length)
         assert canvas.codes.flatten().tolist() == codes and canvas.start_seconds == 0.5
         assert again.flatten().nonzero().flatten().tolist() == list(range(1, 1 + length))
+
+
+@pytest.mark.parametrize(("behind", "filled"), [(False, [1, 2]), (True, [3, 4])])
+def test_codes_are_put_in_before_or_behind_those_that_stay(behind, filled):
+    stream = TokenStream(WORDS, torch.tensor([[1], [2], [3], [4]], dtype=torch.int32))
+    chosen = torch.tensor([[False], [True], [True], [False]])
+    canvas, opened = put_in(stream, chosen, 2, behind)
+    assert opened[:, 0].nonzero()[:, 0].tolist() == filled
+    assert torch.equal(canvas.codes[~opened[:, 0]], stream.codes)
+    with pytest.raises(ValueError, match="length must be at least 1, got 0"):
+        put_in(stream, chosen, 0, behind)
 
 
 @pytest.mark.parametrize(

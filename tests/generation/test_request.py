@@ -1,5 +1,6 @@
 """Requests by hand: which slots are open, what stands in them, where a text ends, what stands beside it."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,24 @@ def test_a_request_of_no_size_is_refused(grid, said):
         Request.blank(LAYOUT, "sound", (3,))
 
 
+@pytest.mark.parametrize("grid", [(3, 5), (1, 5), (2, 1)])
+def test_a_size_that_does_not_hold_its_prefix_is_refused(grid):
+    prefix = TokenStream(EEG, torch.zeros(2, 2, 1, dtype=torch.int32))
+    said = re.escape(f"what is given, [2, 2] (channel, time), got {list(grid)}; write these sizes, or more along time")
+    with pytest.raises(ValueError, match=said):
+        Request.blank(LAYOUT, "eeg", grid, prefix=prefix)
+    assert not Request.blank(LAYOUT, "eeg", (2, 2), prefix=prefix).hole.any()
+
+
+def test_sizes_that_a_stream_never_has_are_refused():
+    layout = Layout({"image": StreamSpec("image", (4,), ("row", "column"), (2, 3))})
+    for grid in ((2, 2), (2, 3, 1)):
+        said = re.escape(f"'image' always has 2 x 3 places (row, column), got {list(grid)}; leave the size out")
+        with pytest.raises(ValueError, match=said):
+            Request.blank(layout, "image", grid)
+    assert Request.blank(layout, "image", (2, 3)).hole.all()
+
+
 def test_only_what_is_in_the_hole_is_open_and_forgotten():
     canvas = TokenStream(SOUND, torch.tensor([[4, 3], [2, 1], [3, 2]], dtype=torch.int32))
     hole = torch.tensor([[False, False], [False, True], [True, True]])
@@ -98,7 +117,7 @@ def test_companions_are_numbered_and_empty_ones_left_out():
 def test_a_stream_is_no_condition_of_itself(where):
     own = {"text": words(3)}
     options = {name: (own,) if name == "further" else own for name in where}
-    with pytest.raises(ValueError, match="'text' is to be filled, so it can't be its own condition; give a prefix"):
+    with pytest.raises(ValueError, match="'text' is to be filled, so it can't be its own condition; leave it out, or"):
         Request.blank(LAYOUT, "text", (3,), **options).pack(LAYOUT, PACKING)
 
 

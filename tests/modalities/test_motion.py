@@ -263,7 +263,7 @@ def test_keeping_all_or_nothing(tokenizer: MotionTokenizer, clips: dict[str, Mot
     assert nothing == tokenizer.decode(stream)
     with pytest.raises(ValueError, match="given and keep belong together"):
         tokenizer.decode(stream, given=given)
-    with pytest.raises(ValueError, match=r"keep must be bool \[20\] or \[5\], got bool \[7\]"):
+    with pytest.raises(ValueError, match=r"keep must be bool \[20\] or \[5\] or \[5, 12\], got bool \[7\]"):
         tokenizer.decode(stream, given=given, keep=torch.ones(7, dtype=torch.bool))
     with pytest.raises(ValueError, match="no more frames than the stream, got 36 for 20"):
         tokenizer.decode(stream, given=clips["humanoid3d_punch"].cut(0, 33), keep=torch.ones(5, dtype=torch.bool))

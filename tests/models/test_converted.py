@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 from dataclasses import replace
@@ -14,6 +15,7 @@ import torch
 import tokenmask as tm
 from tests.modalities.small_published import untouched
 from tests.models.small import masked_at
+from tokenmask.analysis.sinks import attention_received
 from tokenmask.batch import collate
 from tokenmask.modalities.text import Text
 from tokenmask.sampling import AllOf, Categorical, ForbidCodes, NoReuse, Particles, StaleReuse
@@ -123,6 +125,26 @@ def test_logits_are_those_of_the_checkpoint(network: Any, begin: bool) -> None:
     expected = torch.cat(wanted)
     assert group.logits.std() > 0.1
     torch.testing.assert_close(group.logits, expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_attention_that_keys_get_is_that_of_the_checkpoint(network: Any) -> None:
+    """Sums of the columns of its maps (attn_implementation="eager", output_attentions=True) of all layers and heads."""
+    tokenizer = words(True)
+    run = tm.convert(network, tokenizer)
+    masked, hidden = asked(run, TEXTS)
+    got = attention_received(run.models["main"], masked.inputs, torch.ones(len(TEXTS)))
+    eager = copy.deepcopy(network)
+    eager.set_attn_implementation("eager")
+    for row, text in enumerate(TEXTS):
+        own = tokenizer(text, add_special_tokens=False)["input_ids"] + [2]
+        places = hidden[row, 1 : 1 + len(own), 0]
+        ids = torch.tensor([[0] + [3 if places[at] else piece for at, piece in enumerate(own)]])
+        sees = torch.ones_like(ids) if "ert" in type(network).__name__ else torch.zeros(1, 1, *ids.shape[1:] * 2)
+        maps = eager(input_ids=ids, attention_mask=sees, output_attentions=True).attentions
+        expected = torch.stack([one[0].sum(-2) for one in maps])
+        torch.testing.assert_close(got[row, :, :, : ids.shape[1]], expected, rtol=1e-5, atol=1e-5)
+        assert expected.std() > 0.01 and not got[row, :, :, ids.shape[1] :].any()
 
 
 @torch.no_grad()

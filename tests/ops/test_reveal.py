@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -78,6 +79,31 @@ def test_equals_its_ops(size: int, dtype: torch.dtype, device: str) -> None:
                 assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
 
 
+@pytest.mark.parametrize("size", [1, 5, 63, 64, 200, 1025])
+@pytest.mark.usefixtures("capability")
+def test_best_codes_of_all_open_slots_are_those_of_its_ops(size: int) -> None:
+    """A few of many slots are revealed: ties, near ties, rows alike, steep and flat, far from 0, and with noise."""
+    g = torch.Generator().manual_seed(size)
+    rows, length = 4, 70
+    case = make_case("cpu", rows, length, size) | {"temperature": 0.0}
+    slots = case["is_open"].flatten().nonzero()[:, 0][torch.randperm(int(case["is_open"].sum()), generator=g)]
+    many = len(slots)
+    case |= {"slots": slots, "index": torch.randperm(many, generator=g), "count": torch.tensor([7, 0, -1, 25])}
+    drawn = torch.randn(many, size, generator=g)
+    near = torch.zeros(many, size)
+    near[:, 0] = 2 + 1e-7 * torch.arange(many)
+    hidden = torch.where(torch.rand(many, size, generator=g) < 0.5, drawn, -math.inf)
+    hidden[:, -1] = 0.5
+    kinds = [drawn * 3, drawn.round(), near, drawn[:1].expand(many, -1), drawn * 40, drawn * 1e-3, drawn + 1e4, hidden]
+    for logits in kinds:
+        case["logits"] = logits.contiguous()
+        for noise in (None, 4.5 * torch.randn(many, generator=g)):
+            got = reveal(**case, offset=1000, noise=noise)
+            expected = in_ops(case, 0, noise, None)
+            assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
+            assert int((case["is_open"] & ~got[1]).sum()) == 32
+
+
 def test_a_step_by_hand(device: str) -> None:
     """Best codes of four slots, of which two are revealed: the surest of the first row, none of the second."""
     logits = torch.tensor([[0.0, 1.0], [0.0, 3.0], [2.0, 0.0], [0.0, 9.0]], device=device)
@@ -107,6 +133,17 @@ def test_bad_logits_and_ranks_are_named_by_their_op() -> None:
     for run in (reveal, reveal_in_parts):
         with pytest.raises(ValueError, match="sample_codes: allowed logits must not be NaN, got NaN in row 4"):
             run(**bad)
+    slots = case["is_open"].flatten().nonzero()[:, 0]  # all of them, best codes: the cheap look refuses the same
+    best = {**bad, "slots": slots, "index": torch.arange(len(slots)), "temperature": 0.0, "count": torch.ones(3).long()}
+    for value, said in ((math.nan, "not be NaN, got NaN"), (math.inf, "be below +inf, got +inf")):
+        best["logits"] = torch.zeros(len(slots), 37)
+        best["logits"][5, 36] = value
+        with pytest.raises(ValueError, match=re.escape(f"sample_codes: allowed logits must {said} in row 5")):
+            reveal(**best)
+    noise = torch.zeros(len(slots))
+    noise[3] = math.nan
+    with pytest.raises(ValueError, match="commit: confidence of open slots must not be NaN"):
+        reveal(**{**best, "logits": torch.zeros(len(slots), 37), "noise": noise})
     row = int(case["slots"][0] // 20)
     ranks = torch.zeros(case["ids"].shape)
     ranks.view(-1)[case["slots"][0]] = math.nan

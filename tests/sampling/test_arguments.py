@@ -161,7 +161,12 @@ def test_sizes_of_a_new_stream(run, sizes, kind, sentence):
         ({"channels": "Cz"}, TypeError, "channels must be a list, got 'Cz'; write ['Cz']"),
         ({"length": 1.5, "regenerate": [(0, 2)]}, TypeError, "length must be a whole number, got 1.5; write an int"),
         ({"regenerate": 3}, TypeError, "regenerate must be a list, got 3; write [(0.1, 0.2)]"),
-        ({"regenerate": (0, 2)}, TypeError, "a region must be a list or tuple of numbers, got 0; write [[start, end]]"),
+        ({"regenerate": (0, 2)}, TypeError, "a region must be a list or tuple of numbers, got 0; write [(0, 2)]"),
+        (
+            {"regenerate": (1, 2, 3)},
+            TypeError,
+            "a region must be a list or tuple of numbers, got 1; write [(start, end)]",
+        ),
         (
             {"regenerate": [None]},
             TypeError,
@@ -179,6 +184,9 @@ def test_sizes_of_a_new_stream(run, sizes, kind, sentence):
             ValueError,
             "temperature must be finite and at least 0, got -0.5; choose another number",
         ),
+        ({"top_k": 0}, ValueError, "top_k must be at least 1, got 0; choose another number"),
+        ({"top_p": 1.5}, ValueError, "top_p must be in 0..1, got 1.5; choose another number"),
+        ({"min_p": "a"}, TypeError, "min_p must be a number, got 'a'; write a float"),
     ],
     ids=str,
 )

@@ -156,7 +156,7 @@ def test_parts_are_told_the_step_and_what_it_saw():
     best = TABLE[:, 0]
     assert told[0] == (0, 2, [0.0]) and told[4][:2] == (1, 2)
     assert told[1] == pytest.approx(best.tolist()) and told[2] == pytest.approx(best.tolist())
-    assert told[3] == (0, 2, ["code", "entropy", "logit", "logprob", "margin", "plain_logprob"])
+    assert told[3] == (0, 2, ["code", "entropy", "logit", "logprob", "margin", "plain_logprob", "trial_logprob"])
     assert told[4][2] == pytest.approx([math.log(0.4)])  # the least sure of the four, carried on
 
 

@@ -160,7 +160,9 @@ def test_a_long_text_comes_in_pieces_while_it_is_made(run, client):
     pieces = [base64.b64decode(line["base64"]).decode() for line in lines]
     given = {name: value for name, value in values.items() if name != "stream"}
     assert pieces == [str(piece) for piece in run.stream("text", **given)] and len(pieces) > 1
-    assert "".join(pieces) == str(run.generate("text", **given)[0])
+    assert "".join(pieces) == str(run.generate("text", window="early", **given)[0])
+    answer = client.post("/generate", window="early", **values)[2]
+    assert answer.decode() == "".join(pieces) != client.post("/generate", **values)[2].decode()
     asked = json.dumps({**values, "pieces": True}).encode()
     with socket.create_connection(("127.0.0.1", client.port), 60) as line:  # HTTP of before 1999, as nginx speaks it
         head = b"POST /generate HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tokenmask.studies import run_study, study_of
-from tokenmask.studies.law import Drawn, ExcessNats, Impossible, TotalVariation
-from tokenmask.worlds import Pairs, Sudoku4
+from tokenmask.studies.law import BestWorth, Drawn, ExcessNats, Impossible, TotalVariation
+from tokenmask.worlds import Molecules, Pairs, Sudoku4
 
 TABLE = [[0.4, 0.1], [0.1, 0.4]]
 WORLD = {"class_path": "Pairs", "init_args": {"table": TABLE}}
@@ -43,6 +43,69 @@ def test_what_is_given_follows_the_law(tmp_path):
     assert all(abs(value) < 0.02 for value in values(results, "total variation above the floor").values())
     with pytest.raises(ValueError, match="given may name some of the streams left, right, not all, got middle"):
         run_study(study_of("pairs", PAGE | {"given": ["middle"]}), tmp_path, tmp_path)
+
+
+def test_places_may_be_given_and_variants_say_which_and_what_is_asked(tmp_path):
+    """An exact model of the facts knows both names from either; it does not know facts that are turned round."""
+    other = {"class_path": "Facts", "init_args": {"count": 5, "turned": True}}
+    page = PAGE | {
+        "world": {"class_path": "Facts", "init_args": {"count": 5}},
+        "given": ["fact[:1]"],
+        "variants": {"behind": {}, "before": {"given": ["fact[1:]"]}, "turned": {"asked": other}, "no": {"given": []}},
+        "set": {"steps": 1, "order": {"class_path": "RandomScore"}},
+        "metrics": ["Impossible"],
+        "samples": 500,
+    }
+    del page["axes"]
+    found = values(run_study(study_of("facts", page), tmp_path, tmp_path), "impossible samples")
+    assert (found["behind"], found["before"]) == (0, 0) and found["turned"] > 0.7
+    assert found["no"] == pytest.approx(0.8, abs=0.06)  # both at once, each alone
+    for given, got in (["fact[0]"], r"fact\[0\]"), (["fact"], "fact"):
+        with pytest.raises(
+            ValueError, match=f"given may name some of the streams fact, not all, got {got}; correct it"
+        ):
+            run_study(study_of("facts", page | {"given": given}), tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="variant 'turned': asked must be a world of the streams of Facts"):
+        lost = {"turned": {"asked": {"class_path": "Facts"}}}
+        run_study(study_of("facts", page | {"variants": lost}), tmp_path, tmp_path)
+
+
+def test_what_an_evolution_tries_are_the_samples_of_a_cell(tmp_path):
+    search = {"begin": 6, "delimiter": ".", "masks": [2, 3], "pad": "_", "together": 4}
+    page = PAGE | {
+        "recipe": "genmol",
+        "world": {"class_path": "Molecules", "init_args": {"letters": "C"}},
+        "search": search,
+        "variants": {"anew": {}, "joined": {"search.warmup": 20}, "whole": {"search": None}},
+        "metrics": ["BestWorth", "Impossible"],
+        "samples": 20,
+    }
+    del page["axes"], page["set"]
+    results = run_study(study_of("m", page), tmp_path, tmp_path)
+    broken = values(results, "impossible samples")
+    assert 0 < broken["anew"] < broken["joined"] < 0.71 and broken["whole"] == 0  # six whole ones are begun with
+    assert max(values(results, "best worth").values()) <= Molecules("C").best
+    assert results.row("whole", "passes") and not results.row("anew", "passes")
+    for changes, sentence in (
+        ({"search": {**search, "mask": 3}}, "search has the keys begin, delimiter, masks, .*, got mask; correct it"),
+        ({"search": {"begin": 6}}, "where begin and delimiter must be said; correct it"),
+        ({"world": WORLD, "recipe": "maskgit"}, "search needs a world of one stream, got left, right; take another"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            run_study(study_of("m", page | changes), tmp_path, tmp_path)
+
+
+def test_the_best_samples_are_counted_once():
+    world = Molecules("C")
+    alphabet = "".join(world.parts["molecule"].alphabet)
+    texts = ["C1.C1.C2.C2____", "C1.C1.C2.C2____", "CC1.CC1.CC2.CC2", "C1.C1.C1.C2____"]
+    codes = torch.tensor([[alphabet.index(one) for one in text] for text in texts])
+    figures = {one.name: one.value for one in BestWorth()(Drawn(world, codes, 0))}
+    worths = [world.worth(texts[0]), world.worth(texts[2])]
+    assert figures == {"best worth": max(worths), "ten best, mean worth": pytest.approx(sum(worths) / 2)}
+    with pytest.raises(ValueError, match="knows no better and worse; take Molecules"):
+        BestWorth()(Drawn(Pairs(((0.5, 0.0), (0.25, 0.25))), torch.tensor([[0, 0]]), 0))
+    assert [one.value for one in BestWorth()(Drawn(world, codes[3:], 0))] == [None, None]
 
 
 def test_figures_of_samples_that_were_counted_by_hand():

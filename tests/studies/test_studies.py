@@ -85,7 +85,7 @@ def test_the_name_of_the_file_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"bad\.yaml is not \(a mapping .* in line 1 has about twice; leave one out"):
         read_study(tmp_path / "bad.yaml")
     (tmp_path / "bad.yaml").write_text("about: a\nkinds: b\n")
-    with pytest.raises(ValueError, match=r"study .*bad\.yaml: a study has the keys about, axes, .* got kinds"):
+    with pytest.raises(ValueError, match=r"study .*bad\.yaml: a study has the keys about, asked, axes, .* got kinds"):
         read_study(tmp_path / "bad.yaml")
     for path, reason in ((tmp_path / "none.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(ValueError, match=rf"but {path} is not \({reason}\); check the path, or begin one with"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tokenmask.evaluation.metrics import METRICS
+from tokenmask.evaluation.metrics import METRICS, NextWord
 from tokenmask.layout import Delay, Flatten, Parallel
 from tokenmask.masking import (
     Arccos,
@@ -138,6 +138,7 @@ OURS: list[Any] = [
     *(ConfidenceScore(), ConfidenceScore(4.5), MarginScore(), EntropyScore()),
     *(SumScore((RandomScore(), RasterScore()), (1.0, 0.1)), SumScore((MarginScore(), SpanScore(2)), (1.0, 2.0))),
     *(SpanUnion(), SpanUnion(1), TubeScore(), ChunkScore(), ChunkScore(2, "prod"), ConfidenceScore(2.0, grid="ends")),
+    ConfidenceScore(2.0, trial=True),
     *(Blockwise(), Blockwise(ConfidenceScore(), 2), Rescored(), Rescored(ConfidenceScore(1.0), "main", 0.0)),
     *(Corruption(), Corruption(noise=0.5), Corruption(0.8, 0.1, 0.1), Corruption(0.0, 1.0, 0.0)),
     *(DilatedScore(), DilatedScore(9, 3), BinaryScore(8), HaltonScore(True), LogitScore(), GumbelScore(0.5, None)),
@@ -208,14 +209,21 @@ OURS: list[Any] = [
     *(RevokeRandom(), RevokeRandom(0.5), Zigzag(), Zigzag(0.5)),
     *(NeverRevoke(), RevokeLeastLikely(0.5), RevokeDrawn(), RevokeDrawn(0.3, Linear()), RevokeUnlikely()),
     *(RevealAll(), RevokeDoubted(), RevokeDoubted("main", Linear(), 1.0), RevokeSpans(), RevokeSpans(2, Linear())),
-    *(NoReuse(), PrefixReuse(), StaleReuse(), StaleReuse(1, 2, RasterScore(3), True, "open"), GroupCausalReuse()),
+    *(
+        NoReuse(),
+        PrefixReuse(),
+        StaleReuse(),
+        StaleReuse(1, 2, RasterScore(3), True, "open"),
+        StaleReuse(by_group=True),
+        GroupCausalReuse(),
+    ),
     CausalReuse(),
     *(MergeTokens(), MergeTokens(0.5, 3, 1, 2), MergeTokens(0.0)),
     *(HideSinks(), HideSinks(2, "last"), HideSinks(0), PromptReuse(((0, 1), (2,)), (3,)), PromptReuse(controls=True)),
     *(Sampler(2), Sampler(2, order=RandomScore(), reuse=GroupCausalReuse())),
     Sampler(2, pick=Restricted(), particles=Particles(3)),
     Sampler(2, stages=(Stage(3),), guidance=ClassifierFree(), revoke=RevokeDrawn()),
-    *METRICS,
+    *(*METRICS, NextWord(2)),
 ]
 
 

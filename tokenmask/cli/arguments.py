@@ -234,6 +234,11 @@ def counts(text: str) -> int | tuple[int, int]:
     return found
 
 
+def window(text: str) -> int | str:
+    """A whole number, at least 1, or a word for one."""
+    return text if text in ("early", "most") else count(text)
+
+
 def seed(text: str) -> int:
     """A whole number of 63 bits."""
     if not text.isdecimal() or int(text) >= 1 << 63:
@@ -299,4 +304,6 @@ def grid(text: str) -> tuple[int, ...]:
     try:
         return tuple(count(word) for word in text.split(","))
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"must be whole numbers with commas, such as 8,8, got {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers with commas, each 1 at least, such as 8,8, got {text!r}"
+        ) from None

@@ -12,6 +12,7 @@ from tokenmask.cli.device import computing
 from tokenmask.cli.drawing import conditions, drawing_options, keep_steps, loaded
 from tokenmask.cli.learning import keep_figures
 from tokenmask.cli.media import in_pieces, is_words, suffixes_of
+from tokenmask.cli.names import SUFFIX
 from tokenmask.cli.printed import after_swap
 from tokenmask.cli.samples import deliver, free_paths
 from tokenmask.cli.show import say, waiting
@@ -19,19 +20,23 @@ from tokenmask.generation import read_region
 from tokenmask.medium import file_and_record
 from tokenmask.progress import seconds_shown
 from tokenmask.run import Run, load
+from tokenmask.streams import TokenStream
 from tokenmask.tokenizer import WritesFiles, tokenizer_at
 
 
 def edit(arguments: argparse.Namespace) -> int:
     """Fills regions of media and saves or prints what comes out."""
     run = load(arguments.run, computing(arguments))
-    name = arguments.stream or _stream_of(run, arguments.media)
+    codes = TokenStream.load(arguments.media) if arguments.media.lower().endswith(SUFFIX) else None
+    name = arguments.stream or (_stream_of(run, arguments.media) if codes is None else run.inputs.stream_of(codes))
     if name not in run.tokenizers:
         raise ValueError(f"{run.folder} has the streams {', '.join(run.tokenizers)}, got {name!r}; name one of them")
     modality = run.tokenizers[name].spec.modality
     media: Any = arguments.media
     reading = Reading(asked(arguments))
-    if not is_words(modality):
+    if codes is not None:
+        media = codes
+    elif not is_words(modality):
         media = loaded(reading.of(_kind(run, name), Path(media)))
     elif media.startswith("@"):
         media = media[1:] if media.startswith("@@") else _kind(run, name).load(media[1:])

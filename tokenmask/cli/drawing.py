@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from tokenmask.generation import DrawOptions, Recording
 from tokenmask.medium import said
 from tokenmask.run import Run
 from tokenmask.run.folder import read_recipe
-from tokenmask.sampling import Categorical, Pick, Sampler
+from tokenmask.sampling import Sampler
 from tokenmask.scores import Score
 from tokenmask.streams import TokenStream
 
@@ -35,8 +34,13 @@ def drawing_options(run: Run, arguments: argparse.Namespace, stream: str, readin
         "steps": arguments.steps,
         "guidance": arguments.guidance,
         "temperature": arguments.temperature,
+        "top_k": arguments.top_k,
+        "top_p": arguments.top_p,
+        "min_p": arguments.min_p,
+        "order": _order(arguments.order),
         "matches": arguments.matches,
         "particles": arguments.particles,
+        "window": arguments.window,
         "seed": arguments.seed,
         "num_samples": arguments.num_samples,
         "sampler": sampler,
@@ -98,50 +102,31 @@ def _weighted(run: Run, word: str, reading: Reading) -> tuple[dict[str, Any], fl
 
 
 def _sampler(run: Run, arguments: argparse.Namespace, stream: str) -> Sampler | None:
-    """The run's own with fields set anew; None if nothing is said of it."""
-    cut = {"top_k": arguments.top_k, "top_p": arguments.top_p}
-    cut = {name: value for name, value in cut.items() if value is not None}
-    if not (arguments.set or cut or arguments.order):
+    """The run's own with fields set anew; None if nothing is set."""
+    if not arguments.set:
         return None
     recipe = run.recipe
-    if arguments.set and arguments.budget is not None:
+    if arguments.budget is not None:
         raise ValueError("--budget takes settings that were found, --set says other ones; write one of the two")
-    if arguments.set:
-        flags = {"steps": arguments.steps, "guidance": arguments.guidance, "pick.temperature": arguments.temperature}
-        flags |= {"pick.top_k": arguments.top_k, "pick.top_p": arguments.top_p, "order": arguments.order or None}
-        said = {
-            name: f"--{name.removeprefix('pick.').replace('_', '-')}" for name, one in flags.items() if one is not None
-        }
-        check_set(arguments.set, "the sampler", said)
-        own = stream in recipe.samplers
-        others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
-        home = f"samplers.{stream}" if own else "sampler"
-        overrides = [*others, *(f"{home}.{word}" for word in arguments.set)]
-        try:
-            recipe = read_recipe(run.folder, overrides)
-        except ValueError as error:
-            raise ValueError(f"--set {' '.join(arguments.set)} does not fit: {error}") from error
-    sampler = recipe.sampler_of(stream, arguments.budget)
-    if arguments.order:
-        path = {"class_path": arguments.order if "." in arguments.order else f"tokenmask.scores.{arguments.order}"}
-        order = component(path, Score, "tokenmask.scores")  # type: ignore[type-abstract]
-        sampler = sampler.ordered(order)
-    return _with_picks(sampler, lambda pick: _cut(pick, cut)) if cut else sampler
+    flags = {"steps": arguments.steps, "guidance": arguments.guidance, "pick.temperature": arguments.temperature}
+    flags |= {"pick.top_k": arguments.top_k, "pick.top_p": arguments.top_p, "pick.min_p": arguments.min_p}
+    flags["order"] = arguments.order or None
+    said = {name: f"--{name.removeprefix('pick.').replace('_', '-')}" for name, one in flags.items() if one is not None}
+    check_set(arguments.set, "the sampler", said)
+    own = stream in recipe.samplers
+    others = [] if own else [f"samplers.{other}={{}}" for other in recipe.samplers]  # which keep their own
+    home = f"samplers.{stream}" if own else "sampler"
+    overrides = [*others, *(f"{home}.{word}" for word in arguments.set)]
+    try:
+        recipe = read_recipe(run.folder, overrides)
+    except ValueError as error:
+        raise ValueError(f"--set {' '.join(arguments.set)} does not fit: {error}") from error
+    return recipe.sampler_of(stream)
 
 
-def _with_picks(sampler: Sampler, change: Callable[[Pick], Pick]) -> Sampler:
-    """The sampler with every pick changed; a stage that says that it takes the best codes still does."""
-    stages = tuple(
-        replace(one, pick=change(one.pick)) if one.pick is not None and not one.pick.is_greedy else one
-        for one in sampler.stages
-    )
-    return replace(sampler, pick=change(sampler.pick), stages=stages)
-
-
-def _cut(pick: Pick, values: dict[str, Any]) -> Pick:
-    if not isinstance(pick, Categorical):
-        raise ValueError(
-            f"--top-k and --top-p are of the pick Categorical, but this run draws by {type(pick).__name__}; "
-            "set its own fields with --set pick.init_args.FIELD=VALUE"
-        )
-    return replace(pick, **values)
+def _order(name: str | None) -> Score | None:
+    """The order of a name, or of a class path."""
+    if not name:
+        return None
+    path = {"class_path": name if "." in name else f"tokenmask.scores.{name}"}
+    return component(path, Score, "tokenmask.scores")  # type: ignore[type-abstract]

@@ -24,6 +24,7 @@ from tokenmask.cli.arguments import (
     run_folder,
     seed,
     share,
+    window,
 )
 
 
@@ -71,15 +72,17 @@ def edit(commands: Commands) -> None:
         'tokenmask edit "In the beginning was the word" --stream text --run runs/demo --regenerate 7:16',
     ]
     parser = command(commands, "edit", "Make regions of media anew, and leave all else as it is.", examples)
-    parser.add_argument("media", metavar="MEDIA", help="a file, or words (@FILE reads them, with --stream)")
+    parser.add_argument(
+        "media", metavar="MEDIA", help="a file, of media or .tokens, or words (@FILE reads them, with --stream)"
+    )
     parser.add_argument("--stream", metavar="STREAM", help="what it is, where the file's ending does not tell")
     parser.add_argument(
         "--regenerate",
         action="append",
         default=[],
         metavar="REGION",
-        help="what is made anew: START:END in seconds, or in characters of a text; LEFT,TOP,RIGHT,BOTTOM in pixels; "
-        "again for more (default: everything)",
+        help="what is made anew: START:END in seconds, or in characters of a text, where 7:7 with --length puts codes "
+        "in there; LEFT,TOP,RIGHT,BOTTOM in pixels; again for more (default: everything)",
     )
     parser.add_argument(
         "--level", action="append", type=not_below_0, default=[], metavar="N", help="only this level, from 0"
@@ -159,6 +162,12 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         help="draw from the likeliest codes that together have the probability P (default: the recipe's)",
     )
     parser.add_argument(
+        "--min-p",
+        type=share,
+        metavar="P",
+        help="draw from codes of at least this share of the best one's probability (default: the recipe's)",
+    )
+    parser.add_argument(
         "--matches",
         metavar="REGEX",
         help="a regular expression that the whole text matches; a code a step, so that it always can",
@@ -169,6 +178,13 @@ def _drawing(parser: argparse.ArgumentParser, given: str) -> None:
         metavar="N",
         help="weigh N generations by how much the constraint left of what the model says, and give one of them: the "
         "model's own law under the constraint, the more nearly the more there are",
+    )
+    parser.add_argument(
+        "--window",
+        type=window,
+        metavar="N",
+        help="fill at most N places together, each window going on from the one before; early: a fifth of all, as "
+        "where media come in pieces (default: as many as the model sees)",
     )
     parser.add_argument(
         "--order",

@@ -37,11 +37,17 @@ def tune(arguments: argparse.Namespace) -> int:
     table(HEAD, found.rows())
     say(f"On records that had no part in the choice. Where no budget is asked for: {_usual(found)}.")
     if not found.told_apart:
-        say(f"{found.own.records} records do not tell any of them from what was: the intervals overlap; ask for more.")
+        say(too_few(found.own.records, arguments.samples))
     if not arguments.dry:
         folder = found.run.folder
         say(f"\nsaved: {folder}/tuned.yaml, {folder}/tuning/{found.stream}.json and .svg")
     return 0
+
+
+def too_few(records: int, asked: int) -> str:
+    """What to do where so many records tell nothing apart; fewer than were asked for are all that there are."""
+    more = "train with more held-out ones" if records < asked else "ask for more"
+    return f"{records} records do not tell any of them from what was: the intervals overlap; {more}."
 
 
 def _usual(found: Found) -> str:

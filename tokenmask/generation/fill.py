@@ -74,7 +74,7 @@ def fill(
     batches = [group[at : at + max_rows] for group in groups.values() for at in range(0, len(group), max_rows)]
     filled: dict[int, TokenStream] = {}
     device = next(next(iter(models.values())).parameters()).device
-    with progress_bar("generating", len(batches), 0, progress) as show:
+    with progress_bar("generating", len(batches), 0, progress, "batch") as show:
         for batch_index, members in enumerate(batches):
             samples = torch.tensor([requests[index].sample for index in members])
             seeds = torch.tensor([requests[index].seed for index in members])

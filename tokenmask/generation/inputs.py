@@ -87,6 +87,11 @@ class Inputs:
             found = [name for name in kinds if self.layout.streams[name] == media.spec]
         else:
             found = [name for name, kind in kinds.items() if type(media) is kind or _is_one(kind, media)]
+        if not found and isinstance(media, TokenStream):
+            raise ValueError(
+                f"codes must be those of a stream of this run, {', '.join(kinds)}, got codes of {media.spec.modality} "
+                "by another tokenizer; encode the media anew"
+            )
         if len(found) != 1:
             forms = [f"{kind.__name__}({said(kind, 'arrays')})" for kind in set(kinds.values()) if said(kind, "arrays")]
             hint = f"; an array alone is taken for {' or '.join(forms)}" if forms and hasattr(media, "dtype") else ""
@@ -146,7 +151,8 @@ class Inputs:
             if length is None and prefix is None:
                 length = self.lengths.of(name, spec, given or {})
             if length is None:
-                raise ValueError(f"{name!r} has no fixed size; say how many places to fill with length=...")
+                seconds = "" if spec.rate_hz is None else "duration_seconds=... or "
+                raise ValueError(f"{name!r} has no fixed size; say how much of it to fill with {seconds}length=...")
             grows = growing_axis(spec)
             names = dict(prefix.labels if prefix else {}) or self.labels.get(name, {})
             sizes = [

@@ -11,8 +11,9 @@ from functools import partial
 from numbers import Integral
 from typing import Any, TypedDict
 
-from tokenmask.arguments import string
+from tokenmask.arguments import one_of, string
 from tokenmask.generation.completing import pieces_of
+from tokenmask.generation.long import Window
 from tokenmask.generation.watching import Filling
 from tokenmask.sampling import (
     AllOf,
@@ -20,6 +21,7 @@ from tokenmask.sampling import (
     Categorical,
     MatchesPattern,
     Particles,
+    Pick,
     Restricted,
     Sampler,
     UniformSchedule,
@@ -38,8 +40,12 @@ class DrawOptions(TypedDict, total=False):
         steps: of the sampler's longest stage; others keep their ratio to it.
         guidance: s of u + s (c - u); 1 is none. The strongest, where it moves from step to step.
         temperature: 0 takes the best code of each slot. An order with noise still draws by the seed which slots come
-            first; one without gives the same codes for every seed: ``sampler=run.recipe.sampler_of(stream).ordered(
-            ConfidenceScore())``. The first, where it moves from step to step.
+            first; one without gives the same codes for every seed: ``order=ConfidenceScore()``. The first, where it
+            moves from step to step.
+        top_k, top_p, min_p: draw among the ``top_k`` likeliest codes, among the likeliest that together have the mass
+            ``top_p``, among those of at least ``min_p`` of the best one's probability; in every stage, see
+            :class:`tokenmask.sampling.Categorical`.
+        order: which slots are revealed first, in every stage: a :class:`tokenmask.scores.Score`.
         seed: of every request, 0 if left out; for several requests also one for each.
         num_samples: samples of each request, 1 if left out; they differ, and the first is the one that 1 gives.
         negative: stream name -> what guidance pushes away from, instead of from no condition.
@@ -49,6 +55,11 @@ class DrawOptions(TypedDict, total=False):
         particles: so many generations of each sample, weighed by how much the constraint left of the model's own
             probabilities, of which one comes out: with more of them, the law is the model's given the constraint.
             From left to right where the order would read what was drawn.
+        window: most places along the axis on which the stream grows that are filled together; each window begins with
+            the end of the one before, 40 % of it. "most" is as many as the model sees, and is meant where nothing is
+            said, but for :meth:`tokenmask.run.Run.stream`, which takes "early": a fifth of what is made, no fewer than
+            2 seconds or 32 places and no more than training showed at once, so that the first is there soon. Other
+            windows give other codes.
         sampler: replaces the recipe's; the options above change it.
         progress: a bar on stderr.
         on_step: called after each step of each request with a :class:`tokenmask.generation.Filling`.
@@ -58,12 +69,17 @@ class DrawOptions(TypedDict, total=False):
     steps: int | None
     guidance: float | None
     temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    order: Score | None
     seed: int | Sequence[int] | None
     num_samples: int | None
     negative: Mapping[str, Any] | None
     also: Sequence[tuple[Mapping[str, Any], float]] | None
     matches: str | None
     particles: int | None
+    window: Window
     sampler: Sampler | None
     progress: bool
     on_step: Callable[[Filling], None] | None
@@ -86,16 +102,11 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> tuple[in
     known = [*others, *DrawOptions.__annotations__]
     unknown = [name for name in options if name not in DrawOptions.__annotations__]
     if unknown:
-        hint = "leave it out"
-        if unknown[0] in _OF_A_PICK:
-            hint = (
-                "change how codes are drawn: own = run.recipe.sampler_of(STREAM), then pass "
-                f"sampler=replace(own, pick=replace(own.pick, {unknown[0]}=...))"
-            )
-        raise TypeError(
-            f"a drawing has the options {', '.join(known)}, got {', '.join(unknown)}; write one of these names, or "
-            f"{hint}"
+        ours = _ELSEWHERE.get(unknown[0])
+        hint = (
+            f"{ours} is what is called {unknown[0]} elsewhere" if ours else "write one of these names, or leave it out"
         )
+        raise TypeError(f"a drawing has the options {', '.join(known)}, got {', '.join(unknown)}; {hint}")
     said = {name: value for name, value in options.items() if value is not None}
     for name, check in _CHECKS.items():
         if name in said:
@@ -138,6 +149,13 @@ def _steps(name: str, value: Any) -> None:
     whole(name, whole(name, value), most=MOST_STEPS)
 
 
+def _window(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        one_of(name, value, ("early", "most"))
+    else:
+        whole(name, value)
+
+
 def _pull(name: str, value: Any) -> None:
     number(name, number(name, value), -_MOST_PULL, _MOST_PULL)
 
@@ -160,17 +178,34 @@ def _ascii(name: str, value: Any) -> None:
         )
 
 
-_OF_A_PICK = {"top_k", "top_p", "min_p"}
+_CUTS = ("top_k", "top_p", "min_p")
+_ELSEWHERE = {
+    **dict.fromkeys(("guidance_scale", "cfg", "cfg_scale", "cfg_coef", "cond_scale"), "guidance"),
+    **dict.fromkeys(("num_inference_steps", "num_steps", "timesteps"), "steps"),
+    **dict.fromkeys(("prompt", "prompts", "condition", "conditions"), "given"),
+    **dict.fromkeys(("num_return_sequences", "num_images_per_prompt", "n"), "num_samples"),
+    **dict.fromkeys(("max_new_tokens", "max_length", "gen_length"), "length"),
+    **dict.fromkeys(("duration", "seconds"), "duration_seconds"),
+    "negative_prompt": "negative",
+    "generator": "seed",
+    "regex": "matches",
+    "callback": "on_step",
+}  # diffusers, transformers, audiocraft and their like
 _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "budget": whole,
     "steps": _steps,
     "guidance": _pull,
     "temperature": partial(number, least=0.0),
+    "top_k": whole,
+    "top_p": partial(number, least=0.0, most=1.0),
+    "min_p": partial(number, least=0.0, most=1.0),
+    "order": partial(is_a, kind=Score),
     "seed": _seeds,
     "negative": _given,
     "also": _pairs,
     "matches": _ascii,
     "particles": whole,
+    "window": _window,
     "sampler": partial(is_a, kind=Sampler),
     "progress": _truth,
     "on_step": _called,
@@ -182,17 +217,40 @@ def drawn_with(sampler: Sampler, options: DrawOptions) -> Sampler:
 
     Raises:
         ValueError: a negative condition where no stage pushes away from one, or further conditions and a guidance
-            that takes none; a sampler and a budget.
+            that takes none; a sampler and a budget; codes cut off where a pick is no Categorical.
     """
     if options.get("sampler") is not None and options.get("budget") is not None:
         raise ValueError("a sampler says all of a drawing, so it leaves a budget nothing to say; give one of the two")
     sampler = options.get("sampler") or sampler
+    cuts = {name: value for name, value in options.items() if name in _CUTS and value is not None}
+    order = options.get("order")
+    sampler = sampler if order is None else sampler.ordered(order)
+    sampler = with_picks(sampler, lambda pick: cut_off(pick, cuts)) if cuts else sampler
     weights = tuple(weight for _, weight in options.get("also") or ())
     steps, guidance, temperature = options.get("steps"), options.get("guidance"), options.get("temperature")
     sampler = sampler.adapted(steps, guidance, temperature, weights or None)
     if options.get("negative") and not any(one.pushes_away for one in sampler.guidances):
         raise ValueError("a negative condition needs guidance to push away from it; pass guidance=2.0 or so")
     return sampler
+
+
+def with_picks(sampler: Sampler, change: Callable[[Pick], Pick]) -> Sampler:
+    """The sampler with every pick changed; a stage that says that it takes the best codes still does."""
+    stages = tuple(
+        replace(one, pick=change(one.pick)) if one.pick is not None and not one.pick.is_greedy else one
+        for one in sampler.stages
+    )
+    return replace(sampler, pick=change(sampler.pick), stages=stages)
+
+
+def cut_off(pick: Pick, cuts: Mapping[str, Any]) -> Pick:
+    """The pick among fewer codes: ``cuts`` are fields of a Categorical."""
+    if not isinstance(pick, Categorical):
+        raise ValueError(
+            f"top_k, top_p and min_p are of the pick Categorical, but this run draws by {type(pick).__name__}; leave "
+            "them out, or set its own fields (sampler=..., --set pick.init_args.FIELD=VALUE)"
+        )
+    return replace(pick, **cuts)
 
 
 def constrained(sampler: Sampler, options: DrawOptions, tokenizer: Any, stream: str) -> Sampler:
@@ -221,7 +279,7 @@ def constrained(sampler: Sampler, options: DrawOptions, tokenizer: Any, stream: 
     if sampler.constraint == AllowAll() or not (pick.weighs or sampler.constraint.reweighs):
         raise ValueError(
             f"particles are weighed by what a constraint leaves, got {sampler.constraint} and {type(pick).__name__}; "
-            "pass matches=..., or a sampler with a constraint and a pick that weighs"
+            "give a pattern (matches=..., --matches), or a sampler with a constraint and a pick that weighs"
         )
     sampler = sampler.ordered(RasterScore()) if reads else sampler
     stages = tuple(replace(stage, pick=None) for stage in sampler.stages)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,8 +67,10 @@ def hole(
         for entry in names_of or ():
             if not isinstance(entry, str):
                 raise TypeError(f"each of {name} must be a name, got {entry!r}; write a word")
+    if isinstance(regions, np.ndarray | Tensor):
+        regions = regions.tolist()
     inside = torch.full(stream.grid, regions is None, dtype=torch.bool)
-    for region in regions or ():
+    for region in () if regions is None else regions:
         if region is None:
             raise TypeError(
                 "a region must be a list or tuple of numbers, got None; write regenerate=None for all of it"
@@ -76,7 +79,9 @@ def hole(
             example = _example("regenerate", region)
             raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write {example}")
         if not isinstance(region, Iterable):
-            raise TypeError(f"a region must be a list or tuple of numbers, got {region!r}; write [[start, end]]")
+            raise TypeError(
+                f"a region must be a list or tuple of numbers, got {region!r}; write {_example_of(regions)}"
+            )
         for one in region:  # an end may lie at any whole number behind the media
             number("each number of a region", float(one) if type(one) is int and abs(one) < _FAR else one)
         inside |= _places(tokenizer, media, stream, region)
@@ -124,6 +129,13 @@ def _example(name: str, value: Any) -> str:
     return repr([value]) if isinstance(value, str) else "a list of names"
 
 
+def _example_of(regions: Iterable[Any]) -> str:
+    """A list of regions to write instead of one region that is no list of them."""
+    numbers = regions if isinstance(regions, list | tuple) else ()
+    whole = len(numbers) in (2, 4) and all(isinstance(one, int | float) for one in numbers)
+    return repr([tuple(numbers)]) if whole else "[(start, end)]"
+
+
 def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStream, Tensor]:
     """The same stream with ``length`` codes in place of its one hole: words may be replaced by more or fewer.
 
@@ -152,6 +164,27 @@ def resized(stream: TokenStream, chosen: Tensor, length: int) -> tuple[TokenStre
     again = torch.zeros(codes.shape, dtype=torch.bool)
     again[first : first + length] = True
     return TokenStream(stream.spec, codes, stream.start_seconds), again
+
+
+def put_in(stream: TokenStream, chosen: Tensor, length: int, behind: bool) -> tuple[TokenStream, Tensor]:
+    """The same stream with ``length`` more codes before the chosen ones, or behind them, which stay.
+
+    Args:
+        stream, chosen, length: as of :func:`resized`.
+        behind: where.
+
+    Returns:
+        the new canvas and its hole.
+
+    Raises:
+        ValueError: as of :func:`resized`.
+    """
+    first, stop = touched(chosen.any(-1))
+    canvas, hole = resized(stream, chosen, whole("length", length) + stop - first)
+    at, codes = first if behind else first + length, canvas.codes.clone()
+    codes[at : at + stop - first] = stream.codes[first:stop]
+    hole[at : at + stop - first] = False
+    return TokenStream(canvas.spec, codes, canvas.start_seconds), hole
 
 
 def thinned(chosen: Tensor, strength: float, seed: int) -> Tensor:

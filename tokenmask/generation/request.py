@@ -51,6 +51,9 @@ class Request:
         sample: tells the samples of one request apart.
         cut: whether the canvas is a piece of a longer stream, which no end code follows.
         ended: end codes follow the canvas even where its hole reaches the end, so that what is filled in ends there.
+        follows: whether the canvas is a window that goes on from one that was filled before: what is asked of the
+            beginning of what is filled holds there, and not here.
+        goes_on: whether it is a window that others go on from, so that no end code is drawn in it.
         opened: bool [*grid, K], the slots of the hole that are hidden at first; None hides all. The others keep the
             codes of the canvas until a revocation opens them or a pick revises them, as in editing without a mask. With
             nothing hidden the sampler needs ``stages``, see ``SamplerState.start``.
@@ -67,6 +70,8 @@ class Request:
     cut: bool = False
     opened: Tensor | None = None
     ended: bool = False
+    follows: bool = False
+    goes_on: bool = False
 
     @classmethod
     def blank(
@@ -90,7 +95,8 @@ class Request:
             options: the other fields of a request.
 
         Raises:
-            ValueError: an unknown stream, or a size of zero.
+            ValueError: an unknown stream, a size of zero, other sizes than the stream always has or than the prefix has
+                beside its end, or less than the prefix.
         """
         layout.index(target)
         if not grid or min(grid) < 1:
@@ -98,6 +104,7 @@ class Request:
                 f"a new stream of {target} needs at least one place along each axis, got {list(grid)}; ask for more"
             )
         spec = layout.streams[target]
+        _check_grid(spec, target, grid, prefix)
         if math.prod(grid) * spec.num_levels > MOST_CODES:
             raise ValueError(
                 f"a request may hold at most {MOST_CODES} codes, got {list(grid)} x {spec.num_levels} levels; ask for "
@@ -135,7 +142,10 @@ class Request:
         layout.index(self.target)
         for names in (self.given, self.negative, *self.further):
             if self.target in names:
-                raise ValueError(f"{self.target!r} is to be filled, so it can't be its own condition; give a prefix")
+                raise ValueError(
+                    f"{self.target!r} is to be filled, so it can't be its own condition; leave it out, or continue it "
+                    "with generate"
+                )
         spec, codes = self.canvas.spec, self.canvas.codes
         if self.hole.dtype != torch.bool or self.hole.shape != codes.shape:
             raise ValueError(f"a hole must be bool {list(codes.shape)}, got {list(self.hole.shape)}")
@@ -166,9 +176,30 @@ class Request:
         }
 
 
+def _check_grid(spec: StreamSpec, target: str, grid: tuple[int, ...], prefix: TokenStream | None) -> None:
+    """ValueError for sizes that the stream never has, or that a prefix does not fit into."""
+    axes, got = ", ".join(spec.axes), list(grid)
+    fits = len(grid) == len(spec.grid)
+    if not fits or any(own not in (None, size) for own, size in zip(spec.grid, grid, strict=True)):
+        own = " x ".join("any" if size is None else str(size) for size in spec.grid)
+        raise ValueError(f"{target!r} always has {own} places ({axes}), got {got}; leave the size out")
+    grows = growing_axis(spec)
+    sizes = grid if prefix is None else prefix.grid
+    if sizes[grows] > grid[grows] or any(sizes[at] != whole for at, whole in enumerate(grid) if at != grows):
+        raise ValueError(
+            f"a size of {target!r} that is continued holds what is given, {list(sizes)} ({axes}), got {got}; write "
+            f"these sizes, or more along {spec.axes[grows]}"
+        )
+
+
 def growing_axis(spec: StreamSpec) -> int:
     """The axis along which a stream is continued: time where there is time, else the first."""
     return spec.axes.index("time") if "time" in spec.axes else 0
+
+
+def grows(spec: StreamSpec) -> bool:
+    """Whether a stream can have several sizes along that axis."""
+    return spec.grid[growing_axis(spec)] is None
 
 
 def _padded(streams: Mapping[str, TokenStream], packing: Packing) -> dict[str, int]:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tokenmask.run.completing import complete
+from tokenmask.run.evolving import Evolved, evolve
 from tokenmask.run.folder import SHIPPED, load_tokenizer
 from tokenmask.run.run import Run, load
 from tokenmask.run.training import prepare, train
@@ -15,7 +16,19 @@ if TYPE_CHECKING:
     from tokenmask.run.converting import convert
     from tokenmask.run.wrapping import wrap
 
-__all__ = ["SHIPPED", "Run", "complete", "convert", "load", "load_tokenizer", "prepare", "train", "wrap"]
+__all__ = [
+    "SHIPPED",
+    "Evolved",
+    "Run",
+    "complete",
+    "convert",
+    "evolve",
+    "load",
+    "load_tokenizer",
+    "prepare",
+    "train",
+    "wrap",
+]
 
 _LATER = {"convert": "converting", "wrap": "wrapping"}
 

@@ -51,7 +51,7 @@ def complete(
     sampler = drawn_with(run.recipe.sampler_of(stream, options.get("budget")), options)
     places = whole("length", length) + prompt.places
     kept = {} if prompt.kept is None else {stream: prompt.kept}
-    in_sampler = ("sampler", "budget", "steps", "temperature", "guidance")
+    in_sampler = ("sampler", "budget", "steps", "temperature", "guidance", "top_k", "top_p", "min_p", "order")
     more = {name: value for name, value in options.items() if name not in in_sampler}
     more["sampler"] = prompt.sampler(sampler, stream, places)
     return run.generate(stream, {**(given or {}), **kept}, length=places, **more)  # type: ignore[arg-type]

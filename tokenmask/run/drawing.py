@@ -23,6 +23,7 @@ from tokenmask.generation import (
     fill,
     fill_any,
     fill_in_turn,
+    grows,
     length_scores,
     sees,
 )
@@ -72,8 +73,15 @@ class Drawing:
         """That of a stream by the run's recipe, with what the options say of it.
 
         Raises:
-            ValueError: options that do not go together, see :func:`tokenmask.generation.drawn_with`.
+            ValueError: options that do not go together, see :func:`tokenmask.generation.drawn_with`; a window of a
+                stream that always has one size.
         """
+        spec = run.layout.streams[stream]
+        if options.get("window") is not None and not grows(spec):
+            raise ValueError(
+                f"a window says how much of a stream that can grow is filled together, but {stream!r} always has "
+                f"{' x '.join(map(str, spec.grid))} places; leave it out"
+            )
         sampler = drawn_with(run.recipe.sampler_of(stream, options.get("budget")), options)
         sampler = constrained(sampler, options, run.tokenizers[stream], stream)
         return cls(run.layout, run.models, run.recipe.packing, sampler, options, invariant)
@@ -81,12 +89,13 @@ class Drawing:
     def fill(self, requests: Sequence[Request]) -> list[TokenStream]:
         """Requests of any length, in order."""
         self._look_at_pattern(requests)
-        return fill_any(requests, self.layout, self.packing, self._some, self.options.get("progress", False))
+        bar = self.options.get("progress", False)
+        return fill_any(requests, self.layout, self.packing, self._some, bar, self.options.get("window"))
 
     def in_turn(self, request: Request) -> Iterator[TokenStream]:
         """One request in pieces along its axis, each as soon as it is decided."""
         self._look_at_pattern([request])
-        return fill_in_turn(request, self.layout, self.packing, self._some)
+        return fill_in_turn(request, self.layout, self.packing, self._some, self.options.get("window"))
 
     def _look_at_pattern(self, requests: Sequence[Request]) -> None:
         """ValueError where a pattern is asked for that a request cannot match."""
@@ -95,8 +104,8 @@ class Drawing:
             return
         if any(one.cut or not self.at_once(one) for one in requests):
             raise ValueError(
-                f"a pattern holds for the whole of a text, but {requests[0].target!r} is longer here than a model sees "
-                "at once; ask for fewer codes"
+                f"a pattern holds for the whole of a text, but {requests[0].target!r} is longer here than what "
+                "is filled at once; ask for fewer codes, or a larger window"
             )
         ours = next(one for one in _each(self.sampler.constraint) if getattr(one, "pattern", None) == pattern)
         assert isinstance(ours, MatchesPattern)
@@ -153,8 +162,8 @@ class Drawing:
         return replace(self, sampler=replace(sampler, stages=tuple(stages), revoke=RevokeRandom(share)))
 
     def at_once(self, request: Request) -> bool:
-        """Whether the model sees all of it."""
-        return sees(request, self.layout, self.packing) is None
+        """Whether all of it is filled together."""
+        return sees(request, self.layout, self.packing, self.options.get("window")) is None
 
     def lengths(self, requests: Sequence[Request], least: int, samples: int) -> list[int]:
         """A length of the hole for each sample: the likeliest where best codes are taken, else drawn.
@@ -170,7 +179,8 @@ class Drawing:
         if requests[-1].cut or not self.at_once(requests[-1]):
             raise ValueError(
                 f"a length is chosen by all that stands around the hole, but {requests[-1].target!r} is longer than "
-                f"the model sees with {least + len(requests) - 1} codes in it; write a smaller most, or one length"
+                f"what is filled at once with {least + len(requests) - 1} codes in it; write a smaller most, one "
+                "length or a larger window"
             )
         sampler, stage = self.sampler, self.sampler.stages[0] if self.sampler.stages else None
         law = sampler.process or (stage and stage.schedule) or sampler.schedule
@@ -180,6 +190,23 @@ class Drawing:
         return drawn_lengths(scores, least, requests[0].seed, samples, pick.is_greedy)
 
     def _some(self, some: Sequence[Request], placed: Sequence[Placed], bar: bool) -> list[TokenStream]:
+        """Requests that fit; windows of one kind are drawn alike, whatever others stand beside them."""
+        kinds = dict[tuple[bool, bool], list[int]]()
+        for at, one in enumerate(some):
+            kinds.setdefault((one.follows, one.goes_on), []).append(at)
+        filled = dict[int, TokenStream]()
+        for (follows, goes_on), own in kinds.items():
+            drawing = self.never_ending(some[0].target) if goes_on else self
+            sampler = drawing.sampler
+            if follows:
+                sampler = replace(sampler, constraint=sampler.constraint.later())
+            alike, where = [some[at] for at in own], [placed[at] for at in own]
+            filled |= zip(own, self._alike(alike, where, sampler, bar), strict=True)
+        return [filled[at] for at in range(len(some))]
+
+    def _alike(
+        self, some: Sequence[Request], placed: Sequence[Placed], sampler: Sampler, bar: bool
+    ) -> list[TokenStream]:
         on_step = self.options.get("on_step")
 
         def shown(now: Filling) -> None:
@@ -191,7 +218,7 @@ class Drawing:
             some,
             layout=self.layout,
             models=self.models,
-            sampler=self.sampler,
+            sampler=sampler,
             packing=self.packing,
             invariant=self.invariant,
             progress=bar,

@@ -24,6 +24,7 @@ from tokenmask.generation import (
     hole,
     left_beside,
     length_range,
+    put_in,
     resized,
     thinned,
     touched,
@@ -31,9 +32,10 @@ from tokenmask.generation import (
 )
 from tokenmask.run.asked import marked
 from tokenmask.run.drawing import Drawing
+from tokenmask.scores.arguments import whole
 from tokenmask.streams import TokenStream, cut, pasted
 from tokenmask.telling import tell
-from tokenmask.tokenizer import ReadsFiles, Show, WritesFiles
+from tokenmask.tokenizer import KeepsGroups, Locates, ReadsFiles, Show, WritesFiles
 
 if TYPE_CHECKING:
     from tokenmask.run.run import Run
@@ -74,7 +76,7 @@ def edited(run: Run, media: Any, stream: str | None, change: Change, keep_origin
     if keep_original is None:
         keep_original = not (isinstance(source, TokenStream) or getattr(source, "stream", None) is codes)
     if keep_original:
-        return [tokenizer.decode(one, given=shown, keep=~chosen.any(-1)) for one in remade]
+        return [tokenizer.decode(one, given=shown, keep=_kept(tokenizer, chosen)) for one in remade]
     return [tokenizer.decode(one) for one in remade]
 
 
@@ -89,7 +91,12 @@ def edited_file(run: Run, path: str | Path, out: Sequence[str | Path], stream: s
     codes = tokenizer.encode_file(path, show=show)
     remade, chosen = _remade(run, stream, codes, None, change)
     for one, target in zip(remade, out, strict=True):
-        tokenizer.decode_file(one, target, given=path, keep=~chosen.any(-1), show=show)
+        tokenizer.decode_file(one, target, given=path, keep=_kept(tokenizer, chosen), show=show)
+
+
+def _kept(tokenizer: Any, chosen: Tensor) -> Tensor:
+    """Places that stay, bool [*grid], or codes, bool [*grid, levels], where the parts of media that they make can."""
+    return ~chosen if isinstance(tokenizer, KeepsGroups) else ~chosen.any(-1)
 
 
 def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change) -> tuple[list[TokenStream], Tensor]:
@@ -115,6 +122,16 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
     if change.drift is not None and (change.length is not None or change.strength is not None):
         raise ValueError("drift begins with all that stands in the region; leave length and strength out")
     beside = left_beside(tokenizer, name, shown, codes, chosen, change.regenerate)
+    length, behind = change.length, None
+    if any(isinstance(tokenizer, Locates) and len(one) == 2 and one[0] == one[1] for one in change.regenerate or ()):
+        if beside is None:
+            raise ValueError("words are put in at one place of a text whose codes say their bytes; name that one alone")
+        if length is None:
+            raise ValueError("what is put in between two characters needs a length, got none; say how many codes")
+        if beside.before and beside.after:  # inside of codes, which are said again
+            length = _longer(length, int(chosen.any(-1).sum()))
+        else:
+            behind, beside = not beside.after, None
     conditions, others = inputs.conditions(change.given), inputs.companions(change.options)
     drawing = Drawing.of(run, name, change.options)
     drawing.tell_unguided([Request(name, codes, chosen, conditions, **others)])
@@ -122,37 +139,43 @@ def _remade(run: Run, name: str, codes: TokenStream, shown: Any, change: Change)
         drawing = drawing.drifting(change.drift, depths_of(codes.spec, chosen))
 
     def asked(length: int | None, ended: bool = False) -> _Asked:
-        return _asked(
-            run, codes, chosen, length, Request(name, codes, chosen, conditions, seed=seed, ended=ended, **others)
-        )
+        request = Request(name, codes, chosen, conditions, seed=seed, ended=ended, **others)
+        return _asked(run, codes, chosen, length, request, behind)
 
-    found = length_range(change.length)
+    found = length_range(length)
     if found is None:
-        lengths, ended = [cast("int | None", change.length)] * samples, False
+        lengths, ended = [cast("int | None", length)] * samples, False
     else:
         least, most = found
-        ended = bool(chosen[-1].any())
+        ended = bool(asked(least).opened[-1].any())
         every = [asked(length, ended) for length in range(least, most + 1)]
         lengths = [*drawing.lengths([one.request for one in every], least, samples)]
     remade = list[TokenStream]()
     for length, same in itertools.groupby(range(samples), key=lambda sample: lengths[sample]):
         one = asked(length, ended)
-        whole = drawing
+        unending = drawing
         if ended or not bool(one.opened[-1].any()):  # what follows must not be cut off
-            whole = drawing.never_ending(name)
-        sampler = whole.sampler
+            unending = drawing.never_ending(name)
+        sampler = unending.sampler
         if beside is not None:
             if drawing.at_once(one.request):
                 sampler = enclosed(sampler, beside, int(one.opened.any(-1).sum()))
             else:
                 tell(
-                    f"a region of {name!r} that is longer than the model sees is filled by whole codes at its ends, too"
+                    f"a region of {name!r} that is longer than what is filled at once is filled by whole codes at its "
+                    "ends, too"
                 )
         opened = None if change.drift is None else finer(codes.spec, one.request.hole)
         requests = [replace(one.request, sample=sample, opened=opened) for sample in same]
         for filled in replace(drawing, sampler=sampler, before=len(remade)).fill(requests):
             remade.append(marked(one.joined(filled), one.opened))
     return remade, chosen
+
+
+def _longer(length: int | tuple[int, int], own: int) -> int | tuple[int, int]:
+    """A length, or the least and the most, with ``own`` codes more."""
+    found = length_range(length)
+    return whole("length", cast("int", length)) + own if found is None else (found[0] + own, found[1] + own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,9 +199,15 @@ class _Asked:
         return filled if self.piece is None else pasted(self.whole, filled, *self.piece)
 
 
-def _asked(run: Run, codes: TokenStream, chosen: Tensor, length: int | None, request: Request) -> _Asked:
-    """The request with as many codes in place of the region as a length says, in a window where it does not fit."""
-    whole, opened = (codes, chosen) if length is None else resized(codes, chosen, length)
+def _asked(
+    run: Run, codes: TokenStream, chosen: Tensor, length: int | None, request: Request, behind: bool | None
+) -> _Asked:
+    """The request with as many codes in place of the region as a length says, in a window where it does not fit; with
+    ``behind`` beside the codes of the region, which stay."""
+    if length is None:
+        whole, opened = codes, chosen
+    else:
+        whole, opened = resized(codes, chosen, length) if behind is None else put_in(codes, chosen, length, behind)
     piece = run.recipe.packing.window(run.layout, request.target, whole, request.given)
     if piece is not None and not _fits(opened, whole.spec.axes.index(piece[0]), piece[1]):
         piece = None  # a hole longer than the model sees is filled window by window

@@ -6,9 +6,10 @@ Arrow: **Wish** --asked_of, Drawing--> tokens or media. Does not know: how codes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tokenmask.generation import growing_axis, length_range
+from tokenmask.generation import growing_axis, grows, length_range
 from tokenmask.run.asked import Asked, Wish, asked_of, tell_whole
 from tokenmask.run.drawing import Drawing
 from tokenmask.streams import TokenStream
@@ -59,7 +60,7 @@ def streamed(run: Run, wish: Wish) -> Iterator[Any]:
         raise TypeError(
             f"stream takes one request, got given={wish.given!r}; write a dict, or use generate for several"
         )
-    asked, drawing = _to_draw(run, wish)
+    asked, drawing = _to_draw(run, _early(run, wish))
     if len(asked) != 1:
         raise ValueError(f"stream makes one sample, got num_samples={len(asked)}; use generate for several")
     tokenizer = run.tokenizers[wish.stream]
@@ -70,6 +71,17 @@ def streamed(run: Run, wish: Wish) -> Iterator[Any]:
     kept = {} if one.source is None else {"given": one.source, "keep": one.keep}
     places = one.request.canvas.grid[growing_axis(one.request.canvas.spec)]
     return _with_free_cores(tokenizer.decode_pieces(codes, places, **kept))
+
+
+def _early(run: Run, wish: Wish) -> Wish:
+    """In windows whose first one is filled early, where none are said and nothing asks for all of it together."""
+    options, spec = wish.options, run.layout.streams.get(wish.stream)
+    if spec is None or options.get("window") is not None or not grows(spec):
+        return wish
+    ends = spec.end_code is not None and wish.length is wish.grid is None  # a text that is as long as the model says
+    if ends or options.get("matches") is not None or length_range(wish.length) is not None:
+        return wish
+    return replace(wish, options={**options, "window": "early"})
 
 
 def _with_free_cores(pieces: Iterator[Any]) -> Iterator[Any]:

@@ -158,10 +158,11 @@ class Run:
                 size is said and nothing is continued, takes the length that is expected beside what is given
                 (:class:`tokenmask.generation.ExpectedLengths`); of text, room for the longest of the data.
             grid: size of all axes, where more than one is free.
-            duration_seconds: the length of a stream with a clock, instead of ``length``.
+            duration_seconds: the length of a stream with a clock, instead of ``length``, rounded to whole places.
             invariant: see :func:`tokenmask.generation.fill`.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
-                on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, top_k, top_p, min_p, order, seed, num_samples, negative,
+                also, matches, particles, window, sampler, progress and on_step; see
+                :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             request by request, its samples in turn.
@@ -186,15 +187,18 @@ class Run:
     ) -> Iterator[Any]:
         """:meth:`generate` of one sample in pieces, each as soon as it is decided: to hear a sound while it is made.
 
-        A stream that is longer than the model sees is filled window by window, and each window's media come before the
-        next one is begun; a shorter one comes as one piece. In memory are few pieces and the codes.
+        It is filled window by window, and each window's media come before the next one is begun. Windows are short, so
+        that the first is there soon: ``window="early"`` where nothing else is said. A text that matches a pattern, or
+        whose length the model chooses, is one window. In memory are few pieces and the codes.
 
         Args:
             stream, given, length, grid, duration_seconds, invariant, keep_original, options: as of :meth:`generate`,
                 of one request and one sample.
 
         Yields:
-            media, without codes; joined they are those of :meth:`generate`, bit for bit.
+            media, without codes; joined they are those of :meth:`generate` with the same ``window``, bit for bit:
+            ``stream(...)`` makes what ``generate(..., window="early")`` does, ``stream(..., window="most")`` what
+            ``generate(...)`` does.
 
         Raises:
             ValueError: as of :meth:`generate`; several samples; a tokenizer that decodes whole streams only, or that
@@ -227,8 +231,9 @@ class Run:
 
         Args:
             media: media, words, a path or a TokenStream.
-            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text;
-                (left, top, right, bottom) in pixels for images. None is everything.
+            regenerate: regions: (start, end) in seconds for audio, motion, EEG and video, in characters for text, where
+                (7, 7) puts ``length`` codes in behind the seventh; (left, top, right, bottom) in pixels for images.
+                None is everything.
             stream: name of its stream; needed for words, for paths, and where several streams hold such media.
             levels, channels, parts: only these, see :func:`tokenmask.generation.hole`.
             length: codes in place of the region, for text; as many as before if None. The least and the most leave it
@@ -242,8 +247,9 @@ class Run:
             given: stream name -> media, words, a path or a TokenStream: the conditions.
             keep_original: media outside of the region are those that came in, not their decoded codes; joined
                 smoothly where the modality can. None does so for media that carry no codes of their own.
-            options: budget, steps, guidance, temperature, seed, num_samples, negative, also, sampler, progress and
-                on_step; see :class:`tokenmask.generation.DrawOptions`.
+            options: budget, steps, guidance, temperature, top_k, top_p, min_p, order, seed, num_samples, negative,
+                also, matches, particles, window, sampler, progress and on_step; see
+                :class:`tokenmask.generation.DrawOptions`.
 
         Returns:
             one media object for each sample, with its ``stream``.

@@ -71,7 +71,7 @@ def asked_of(state: SamplerState, step: RunStep, reuse: Reuse) -> Asked | None:
         slots,
         state.seeds,
         state.keys,
-        step.progress.on("after"),
+        reuse.pace(step.progress).on("after"),
         carry=carry,
     )
     if step.keeps:

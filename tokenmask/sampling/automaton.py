@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tokenmask.batch import FILL
-from tokenmask.sampling.constraint import Constraint
+from tokenmask.sampling.constraint import AllowAll, Constraint
 from tokenmask.sampling.context import SlotContext
 from tokenmask.sampling.pattern import Pattern
 
@@ -124,6 +124,10 @@ class StartsWith(Automaton):
     def machine(self, size: int, end: int | None) -> Machine:
         check_pieces(self, size)
         return _prefix_machine(self.text, self.pieces)
+
+    def later(self) -> Constraint:
+        """Nothing: the words are said."""
+        return AllowAll()
 
 
 @dataclass(frozen=True)

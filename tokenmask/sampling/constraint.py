@@ -54,6 +54,10 @@ class Constraint(ABC):
             return torch.ones(len(codes), dtype=torch.bool)
         return allowed[codes] if allowed.dim() == 1 else allowed[held, codes]
 
+    def later(self) -> Constraint:
+        """What holds in windows of a long stream behind the first: itself, unless it is about how a stream begins."""
+        return self
+
     @property
     def reweighs(self) -> bool:
         """Whether :meth:`worth` says something, which particles then weigh."""
@@ -166,6 +170,10 @@ class AllOf(Constraint):
             asked = found.nonzero().squeeze(1)
             found[asked] = part.accepts(context, which[asked], codes[asked]).cpu()
         return found
+
+    def later(self) -> Constraint:
+        """Those of its parts."""
+        return AllOf(tuple(part.later() for part in self.parts))
 
     @property
     def reweighs(self) -> bool:

@@ -94,7 +94,7 @@ def draw(
         flat.index_copy_(1, where, torch.stack(statistics))
         if step.revises:
             codes = codes.clamp(max=of.conditional.shape[1] - 1)  # a slot that is hidden again has no code
-        predicted.add(where, of, codes)
+        predicted.add(where, of, codes, (seeds, told.counters))
     return proposed.view_as(asked.slots), predicted
 
 

@@ -18,7 +18,7 @@ from tokenmask.models import MaskedModel
 from tokenmask.sampling.reuse import NoReuse, Reuse, ReuseStep, Scored
 from tokenmask.sampling.sampler import Sampler
 from tokenmask.sampling.state import SamplerState
-from tokenmask.scores import ScoreContext
+from tokenmask.scores import Progress, ScoreContext
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ class _Watched(Reuse):
 
     def inner(self, steps: int) -> list[int]:
         return self.policy.inner(steps)
+
+    def pace(self, progress: Progress) -> Progress:
+        return self.policy.pace(progress)
 
     def settles(self, context: ScoreContext) -> Tensor | None:
         return self.policy.settles(context)

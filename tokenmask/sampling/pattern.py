@@ -52,7 +52,8 @@ _Part = _Chars | _All | _Either | _Times
 
 class Pattern:
     """What a whole string must match: characters, ``.``, ``[a-z]``, ``[^a]``, ``\\d \\w \\s`` (in upper case: all
-    others), groups, ``|``, ``*``, ``+``, ``?``, ``{2}``, ``{2,}``, ``{2,5}``.
+    others), groups, ``|``, ``*``, ``+``, ``?``, ``{2}``, ``{2,}``, ``{2,5}``. A ``^`` at its beginning, a ``$`` at
+    its end, ``(?:`` and a ``?`` behind a number of times say nothing more: all of the string matches anyway.
 
     A state is the set of places of the machine where the string may be. Source: Thompson 1968,
     doi:10.1145/363347.363387.
@@ -61,7 +62,7 @@ class Pattern:
         words: the pattern.
 
     Raises:
-        ValueError: something else, or a group that is not closed.
+        ValueError: something else, such as what looks ahead or refers back, or a group that is not closed.
     """
 
     def __init__(self, words: str) -> None:
@@ -168,6 +169,10 @@ class _Reader:
     def _one(self) -> _Part:
         one = self._take()
         if one == "(":
+            if self.words.startswith("?:", self.at):
+                self.at += 2
+            elif self._peek() == "?":
+                raise self._wrong("groups that are ( or (?: and no others")
             part = self._either()
             if self._peek() != ")":
                 raise self._wrong("a bracket that closes the group")
@@ -182,12 +187,20 @@ class _Reader:
         if one in "*+?{":
             self.at -= 1
             raise self._wrong("something before a number of times")
+        if one in "^$":
+            if self.at == (1 if one == "^" else len(self.words)):
+                return _All(())
+            self.at -= 1
+            raise self._wrong("^ at its beginning only and $ at its end only, as signs \\^ and \\$,")
         return _Chars(frozenset(one))
 
     def _escaped(self) -> _Chars:
         one = self._take()
         if one.lower() in _CLASSES:
             return _Chars(frozenset(_CLASSES[one.lower()]), one.islower())
+        if one not in _ESCAPES and one.isalnum():
+            self.at -= 1
+            raise self._wrong("d, w, s, D, W, S, n, t, r or a sign behind \\")
         return _Chars(frozenset(_ESCAPES.get(one, one)))
 
     def _set(self) -> _Chars:
@@ -213,6 +226,13 @@ class _Reader:
         return _Chars(frozenset(named), inside)
 
     def _times(self) -> tuple[int, int | None]:
+        """How often; whether as often as it can or as seldom makes no difference to what matches."""
+        start, found = self.at, self._often()
+        if self.at > start and self._peek() == "?":
+            self._take()
+        return found
+
+    def _often(self) -> tuple[int, int | None]:
         one = self._peek()
         if one and one in "*+?":
             self._take()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tokenmask.ops import sample_codes
+
 STATISTICS = ("logprob", "entropy", "margin")
 
 
@@ -37,8 +39,9 @@ class Predicted(Mapping[str, Tensor]):
     """What a step predicted of the codes that it drew, float32 [B, L, K] by name; 0 at slots that it did not ask.
 
     "logprob", "entropy" and "margin" are as the pick says them, for ``ops.sample_codes`` after temperature and before
-    any filter (at T = 0, of T = 1); "plain_logprob" and "logit", before temperature, and "code", the drawn code of its
-    range, are computed when first read.
+    any filter (at T = 0, of T = 1); "plain_logprob" and "logit", before temperature, "code", the drawn code of its
+    range, and "trial_logprob", before temperature, of a code drawn from all by the row's seed, bits turned over,
+    are computed when first read.
 
     Attributes:
         taps: what parts of the step asked the model for besides, by name; nothing in a step that asked no slot.
@@ -49,7 +52,8 @@ class Predicted(Mapping[str, Tensor]):
     def __init__(self, drawn: Tensor, taps: Mapping[str, Tensor] | None = None) -> None:
         self._drawn = drawn  # float32 [3, B, L, K], the statistics
         self._values: dict[str, Tensor] = {}
-        self._heads: list[tuple[Tensor, HeadLogits, Tensor]] = []  # of each head: its slots, logits, codes
+        # Of each head: its slots, logits and codes; seeds and counters of their draws.
+        self._heads: list[tuple[Tensor, HeadLogits, Tensor, tuple[Tensor, Tensor]]] = []
         self.taps: Mapping[str, Tensor] = taps or {}
         self.log_weight: Tensor | None = None
         self.notes: dict[str, Tensor] = {}
@@ -66,9 +70,9 @@ class Predicted(Mapping[str, Tensor]):
         made._values, made.taps = dict(values), taps or {}
         return made
 
-    def add(self, slots: Tensor, logits: HeadLogits, codes: Tensor) -> None:
-        """Notes the answers of a head and the codes that were drawn from them."""
-        self._heads.append((slots, logits, codes))
+    def add(self, slots: Tensor, logits: HeadLogits, codes: Tensor, keys: tuple[Tensor, Tensor]) -> None:
+        """Notes the answers of a head, the codes that were drawn from them, and seeds and counters of these draws."""
+        self._heads.append((slots, logits, codes, keys))
 
     def weigh(self, slots: Tensor, log_weight: Tensor) -> None:
         """Notes the log-weights of the codes of some slots."""
@@ -83,12 +87,20 @@ class Predicted(Mapping[str, Tensor]):
             self._values[name] = self._drawn[STATISTICS.index(name)]
         elif name == "code":
             value = torch.zeros_like(self._drawn[0])
-            for slots, _, codes in self._heads:
+            for slots, _, codes, _ in self._heads:
                 value.view(-1)[slots] = codes.float()
+            self._values[name] = value
+        elif name == "trial_logprob":
+            value = torch.zeros_like(self._drawn[0])
+            for slots, of, _, (seeds, counters) in self._heads:
+                drawn = sample_codes(
+                    of.conditional, seed=~seeds, counters=counters, uncond=of.uncond, guidance=of.scale
+                )
+                value.view(-1)[slots] = drawn[1]
             self._values[name] = value
         elif name in ("plain_logprob", "logit"):
             value = torch.zeros_like(self._drawn[0])
-            for slots, of, codes in self._heads:
+            for slots, of, codes, _ in self._heads:
                 conditional, uncond = of.conditional, of.uncond
                 logits = conditional if uncond is None else uncond + of.scale * (conditional - uncond)
                 chosen = logits.gather(1, codes[:, None].long()).squeeze(1)
@@ -97,7 +109,7 @@ class Predicted(Mapping[str, Tensor]):
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*STATISTICS, "plain_logprob", "logit", "code"))
+        return iter((*STATISTICS, "plain_logprob", "logit", "code", "trial_logprob"))
 
     def __len__(self) -> int:
-        return len(STATISTICS) + 3
+        return len(STATISTICS) + 4

@@ -94,6 +94,7 @@ class Straight:
             and type(stage.order) in _READS
             and not isinstance(stage.schedule, DecidingSchedule)
             and not getattr(stage.order, "plain", False)
+            and not getattr(stage.order, "trial", False)
             and state.step + plan.length < 1 << _STEP_BITS
         )
         if not plain:

@@ -38,6 +38,8 @@ class ConfidenceScore(_Predicted):
     Args:
         noise: scale of the Gumbel noise at the start.
         plain: takes the probability of the logits before temperature, instead of the one that the code was drawn with.
+        trial: takes the probability before temperature of another code, which is drawn for this alone and thrown away
+            (ReCAP, arXiv:2505.19089, published code), so that it is no surer of the code that is kept than of any.
         grid: which progress the noise fades with, see :class:`Progress`; aMUSEd (arXiv:2401.01808) and GenMol
             (arXiv:2501.06158), published codes, fade on "ends", so that the first step has the whole noise.
     """
@@ -45,9 +47,14 @@ class ConfidenceScore(_Predicted):
     noise: float = 0.0
     plain: bool = False
     grid: Grid = "after"
+    trial: bool = False
 
     def __post_init__(self) -> None:
         number("ConfidenceScore.noise", self.noise, least=0.0)
+        if self.plain and self.trial:
+            raise ValueError(
+                "ConfidenceScore ranks by the code that is drawn (plain) or by another one (trial), got both; set one"
+            )
         one_of("ConfidenceScore.grid", self.grid, get_args(Grid))
 
     def scale(self, progress: Progress) -> float:
@@ -55,7 +62,8 @@ class ConfidenceScore(_Predicted):
         return self.noise * (1 - (progress if self.grid == "after" else progress.on(self.grid)))
 
     def __call__(self, context: ScoreContext) -> Tensor:
-        score = context.predictions["plain_logprob" if self.plain else "logprob"]
+        kind = "trial_logprob" if self.trial else "plain_logprob" if self.plain else "logprob"
+        score = context.predictions[kind]
         scale = self.scale(context.progress)
         if scale > 0:
             score = score + scale * gumbel_noise(context)

@@ -46,7 +46,8 @@ class ScoreContext:
             training.
         predictions: of the drawn codes, float32 [B, L, K] each; empty in training: "logprob", "entropy" and "margin"
             as :func:`tokenmask.ops.sample_codes` says them, after temperature and before any filter (at T = 0, of
-            T = 1); "plain_logprob" and "logit" before temperature, and "code", the drawn code (0 where not asked).
+            T = 1); "plain_logprob" and "logit" before temperature, and "code", the drawn code (0 where not asked);
+            "trial_logprob", before temperature, of a code that was drawn beside it.
         carry: what parts of the sampler carry from step to step.
         taps: what the step saw of the model besides logits, by name, [B, ...] each; what :meth:`Score.taps` asked for.
         ask: asks a model of the run anew, see :class:`tokenmask.sampling.Asking`; None in training.

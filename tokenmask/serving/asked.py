@@ -13,11 +13,11 @@ from typing import Any
 
 from tokenmask.serving.limits import Limits, Refused
 
-DRAWN = ("budget", "steps", "guidance", "temperature", "num_samples", "negative", "also")
+DRAWN = ("budget", "steps", "guidance", "temperature", "top_k", "top_p", "min_p", "num_samples", "negative", "also")
 SIZES = ("length", "grid", "duration_seconds")
 WHERE = ("media", "regenerate", "levels", "channels", "parts", "length", "strength", "drift", "keep_original")
 FIELDS = {
-    "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", *DRAWN, *SIZES),
+    "generate": ("stream", "given", "seed", "ending", "keep_original", "pieces", "window", *DRAWN, *SIZES),
     "edit": ("stream", "given", "seed", "ending", *DRAWN, *WHERE),
 }
 _DEEPEST = 32  # of what stands in each other in JSON

@@ -285,7 +285,7 @@ class Waiting:
 
     def _options(self, values: Any) -> dict[str, Any]:
         """How codes are drawn."""
-        taken = ("budget", "steps", "guidance", "temperature", "num_samples")
+        taken = ("budget", "steps", "guidance", "temperature", "num_samples", "window")
         options: dict[str, Any] = {name: values[name] for name in taken if name in values}
         if "negative" in values:
             options["negative"] = self.wire.given(values["negative"])

@@ -4,12 +4,13 @@ Arrow: a page of YAML --> **Study** --**run_study**--> table, plot, JSON. Does n
 """
 
 from tokenmask.studies.harness import run_study
-from tokenmask.studies.law import Drawn, ExcessNats, Impossible, LawMetric, TotalVariation
+from tokenmask.studies.law import BestWorth, Drawn, ExcessNats, Impossible, LawMetric, TotalVariation
 from tokenmask.studies.reading import read_study, study_of
 from tokenmask.studies.results import Results
 from tokenmask.studies.study import Claim, Study, Variant
 
 __all__ = [
+    "BestWorth",
     "Claim",
     "Drawn",
     "ExcessNats",

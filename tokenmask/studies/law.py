@@ -7,7 +7,7 @@ variants, files.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -64,7 +64,7 @@ class Drawn:
 
 
 def draw(
-    world: World, model: Any, sampler: Sampler, samples: int, seed: int, given: Collection[str] = ()
+    world: World, model: Any, sampler: Sampler, samples: int, seed: int, is_open: Tensor | None = None
 ) -> tuple[Tensor, dict[str, int]]:
     """Fills a record of a world many times.
 
@@ -74,13 +74,13 @@ def draw(
         sampler: which fills.
         samples: how many.
         seed: of all draws.
-        given: streams that are draws of the law and stay as they are; the others are filled.
+        is_open: bool [N], slots that are filled; the others are draws of the law and stay as they are. None fills all.
 
     Returns:
         codes int64 [samples, N], and the counters of the sampler with "rows" and "positions".
     """
     layout = model.layout
-    is_open = torch.tensor([name not in given for name, part in world.parts.items() for _ in range(len(part))])
+    given = is_open is not None and not bool(is_open.all())
     begin = world.draw(samples, seed=_GIVEN_SEED + seed)
     tally: dict[str, int] = {}
     found = []
@@ -198,6 +198,24 @@ class ExcessNats(LawMetric):
             return [Figure("excess nats", None, note="no sample is possible under the law")]
         interval, told = mean_interval(values, drawn.rng(3)), f"entropy of the law {drawn.entropy:.4g}"
         return [Figure("excess nats", float(values.mean()), interval, len(values), "possible samples", told)]
+
+
+@dataclass(frozen=True)
+class BestWorth(LawMetric):
+    """What the best of all samples are worth, by the ``worth`` of the world (:class:`tokenmask.worlds.Molecules`)."""
+
+    begins: ClassVar[tuple[str, ...]] = ("best worth", "ten best")
+
+    def __call__(self, drawn: Drawn) -> Sequence[Figure]:
+        """The best one, and the mean of the ten best ones that differ."""
+        alphabet = [symbol for part in drawn.world.parts.values() for symbol in part.alphabet]
+        texts = {"".join(alphabet[code] for code in codes) for codes in drawn.codes.tolist()}
+        found = (drawn.world.worth(text) for text in texts)
+        worths = sorted((one for one in found if one is not None), reverse=True)[:10]
+        if not worths:
+            return [Figure(name, None, note="no sample is worth anything") for name in self.begins]
+        values = {"best worth": worths[0], "ten best, mean worth": float(np.mean(worths))}
+        return [Figure(name, value, None, len(drawn.codes), "samples") for name, value in values.items()]
 
 
 @dataclass(frozen=True)

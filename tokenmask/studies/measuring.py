@@ -25,7 +25,16 @@ from tokenmask.run import Run
 from tokenmask.run.folder import read_recipe, sha256
 from tokenmask.sampling import Sampler
 from tokenmask.studies.law import Drawn, LawMetric, draw
-from tokenmask.studies.sources import fitted_to, run_of, trained_on_world, trained_run, world_of
+from tokenmask.studies.searching import check_search, searched
+from tokenmask.studies.sources import (
+    asked_world_of,
+    filled_of,
+    fitted_to,
+    run_of,
+    trained_on_world,
+    trained_run,
+    world_of,
+)
 from tokenmask.studies.study import Study, Variant, overrides
 from tokenmask.telling import tell
 from tokenmask.worlds import World, oracle
@@ -56,17 +65,24 @@ class Bench:
         self._check_figures()
         for variant in self.study.variants:
             try:
-                recipe = self._recipe(variant, 0)
+                recipe, own = self._recipe(variant, 0), self.study.of(variant)
                 self._sampler(recipe)
+                if own.world is not None:
+                    self._check_world(own)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"variant {variant.name!r}: {error}") from error
-        if self.study.world is not None:
-            assert self._world
+
+    def _check_world(self, own: Study) -> None:
+        """Refuses worlds, places and searches that are none."""
+        world, _ = asked_world_of(own), filled_of(own, world_of(own))
+        if own.search is not None:
+            check_search(own.search, world)
 
     def _check_figures(self) -> None:
         """Refuses names that no figure of these metrics can have; where a metric does not say its names, what could be
         one of those is told, since it is found out only when all is measured."""
-        begins = {type(metric).__name__: getattr(metric, "begins", ()) for metric in self._metrics}
+        every = [metric for variant in self.study.variants for metric in self._metrics_of(variant)]
+        begins = {type(metric).__name__: getattr(metric, "begins", ()) for metric in every}
         silent = [name for name, own in begins.items() if not own]
         known = [*(name for own in begins.values() for name in own), *COSTS]
         for what, wanted in (
@@ -87,7 +103,7 @@ class Bench:
 
     def digest(self, variant: Variant, seed: int) -> str:
         """What a cell follows from, in 16 digits; a cell whose digest is another is measured anew."""
-        study, recipe = self.study, self._recipe(variant, seed)
+        study, recipe = self.study.of(variant), self._recipe(variant, seed)
         values: dict[str, Any] = {
             "kind": study.kind,
             "seed": seed,
@@ -102,6 +118,7 @@ class Bench:
             values["recipe"] = _trained_by(recipe)
         values |= {"data": study.data, "world": study.world, "given": list(study.given)}
         values["records"] = study.records if study.kind != "exact" else 0
+        values |= {name: value for name in ("asked", "search") if (value := getattr(study, name)) is not None}
         return _digest(values)
 
     def measure(self, variant: Variant, seed: int) -> list[Figure]:
@@ -109,45 +126,49 @@ class Bench:
 
         "passes" counts the slots that went through the model, both passes of a guided step, over all slots.
         """
-        recipe = self._recipe(variant, seed)
+        recipe, metrics = self._recipe(variant, seed), self._metrics_of(variant)
         sampler = self._sampler(recipe)
         if self.study.world is not None:
-            return self._against_law(recipe, sampler, seed)
+            return self._against_law(self.study.of(variant), recipe, sampler, metrics, seed)
         run = self._trained(recipe) if self.study.kind == "train" else self._run
-        return self._of_run(_with_sampler(run, str(self.study.stream), sampler), seed)
+        return self._of_run(_with_sampler(run, str(self.study.stream), sampler), metrics, seed)
 
-    def _against_law(self, recipe: Recipe, sampler: Sampler, seed: int) -> list[Figure]:
-        study, world = self.study, self._world
+    def _against_law(
+        self, study: Study, recipe: Recipe, sampler: Sampler, metrics: Sequence[Any], seed: int
+    ) -> list[Figure]:
+        world = asked_world_of(study)
         model = self._oracle if study.kind == "exact" else self._model(recipe)
-        begun = time.perf_counter()
-        codes, tally = draw(world, model, sampler, study.samples, seed, study.given)
+        begun, tally = time.perf_counter(), dict[str, int]()
+        if study.search is None:
+            codes, tally = draw(world, model, sampler, study.samples, seed, filled_of(study, world))
+        else:
+            codes = searched(world, model, fitted_to(recipe, world.layout), study.samples, seed, study.search)
         seconds = time.perf_counter() - begun
         drawn = Drawn(world, codes, seed)
-        figures = [figure for metric in self._metrics for figure in metric(drawn)]
+        figures = [figure for metric in metrics for figure in metric(drawn)]
         return [*figures, *_costs(tally, seconds)]
 
-    def _of_run(self, run: Run, seed: int) -> list[Figure]:
+    def _of_run(self, run: Run, metrics: Sequence[Any], seed: int) -> list[Figure]:
         study, name = self.study, str(self.study.stream)
         scores: Sequence[Any] = ()
-        if any(isinstance(metric, Bits) for metric in self._metrics):
+        if any(isinstance(metric, Bits) for metric in metrics):
             scores = [score for score in run.held_out_scores(seed=seed) if score.stream == name]
         records = self._records if study.kind == "sample" else records_of(run)
         part = part_of(run, name, records, samples=study.samples, seed=seed, draws=1, scores=scores)
         if not part.chosen:
             raise ValueError(f"no held-out record holds {name}; name other data, or another stream")
         costs: list[Figure] = []
-        if any(not isinstance(metric, Bits) for metric in self._metrics):
+        if any(not isinstance(metric, Bits) for metric in metrics):
             begun = time.perf_counter()
             part.generated(part.chosen)
             costs = _costs(dict(part.tally), time.perf_counter() - begun)
-        return [*(figure for metric in self._metrics for figure in metric(part)), *costs]
+        return [*(figure for metric in metrics for figure in metric(part)), *costs]
 
     # What cells share ------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _metrics(self) -> list[Callable[[Any], Sequence[Figure]]]:
+    def _metrics_of(self, variant: Variant) -> list[Callable[[Any], Sequence[Figure]]]:
         base, home = (LawMetric, LAW) if self.study.world is not None else (Metric, METRICS)
-        return [metric_of(one, base, home) for one in self.study.metrics]
+        return [metric_of(one, base, home) for one in self.study.of(variant).metrics]
 
     @cached_property
     def _run(self) -> Run:
@@ -179,6 +200,7 @@ class Bench:
     def _recipe(self, variant: Variant, seed: int) -> Recipe:
         """The recipe of a variant; of a study that trains nothing, the one of its sampler."""
         study = self.study
+        (variant,) = study.of(variant).variants
         changes = [study.changes, variant.changes]
         if study.kind == "train":
             return load_recipe(

@@ -30,7 +30,8 @@ def read_study(path: str | Path) -> Study:
         path: of a YAML file with the fields of :class:`Study`, but for: ``set`` for what all variants share;
             ``variants`` (name -> changes), or ``axes`` (axis -> label -> changes), whose product they are; ``seeds``, a
             number of seeds or a list; and ``claims``, a list of ``{says, lower | higher | alike: variant, than: variant
-            or number, figure, within}``. Changes are mappings of dotted fields ("pick.temperature") to values.
+            or number, figure, within}``. Changes are mappings of dotted fields ("pick.temperature") to values; those
+            of a variant may say ``given``, ``asked``, ``search`` and ``metrics`` in the study's place.
 
     Raises:
         ValueError: no readable page, a key that is no option, a value of another kind, or a claim about no variant.
@@ -76,7 +77,7 @@ def study_of(name: str, values: Any) -> Study:
     given["claims"] = tuple(_claim(one) for one in _list("claims", page.get("claims", []), dict))
     given["changes"] = _changes("set", page.get("set"))
     given |= _variants(page)
-    for key in ("world", "data"):
+    for key in ("world", "data", "asked", "search"):
         if key in page:
             _is(key, page[key], dict)
     return Study(name=name, **given)

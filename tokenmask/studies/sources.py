@@ -5,10 +5,15 @@ Arrow: keys of a study + folder for work --> Run, corpora, World. Does not know:
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from tokenmask.components import component
 from tokenmask.corpus import HELD_OUT, TRAIN, Item, build_corpus
@@ -32,17 +37,53 @@ def world_of(study: Study) -> World:
     Raises:
         ValueError: no class of that name, or a stream that is given and that it has not.
     """
-    values = dict(study.world or {})
-    if "." not in str(values.get("class_path", ".")):
-        values["class_path"] = f"tokenmask.worlds.{values['class_path']}"
-    world = component(values, World, "tokenmask.worlds")  # type: ignore[type-abstract]
-    others = [name for name in study.given if name not in world.parts]
-    if others or len(study.given) == len(world.parts):
+    world = _world(study.world or {})
+    if all(filled_of(study, world).logical_not()):
         raise ValueError(
             f"given may name some of the streams {', '.join(world.parts)}, not all, got {', '.join(study.given)}; "
             "correct it"
         )
     return world
+
+
+def asked_world_of(study: Study) -> World:
+    """The world that is drawn from, see :class:`Study`.
+
+    Raises:
+        ValueError: no class of that name, or one of other streams.
+    """
+    world = world_of(study)
+    if study.asked is None:
+        return world
+    other = _world(study.asked)
+    if other.parts != world.parts:
+        raise ValueError(f"asked must be a world of the streams of {world}, got {other}; take another")
+    return other
+
+
+def filled_of(study: Study, world: World) -> Tensor:
+    """bool [N], the slots of a world that are filled: those that are not given.
+
+    Raises:
+        ValueError: a stream that it has not, or no places of one.
+    """
+    open_of = {name: torch.ones(len(part), dtype=torch.bool) for name, part in world.parts.items()}
+    for one in study.given:
+        found = re.fullmatch(r"(.+?)(?:\[(\d*):(\d*)\])?", one)
+        if found is None or found[1] not in open_of:
+            raise ValueError(
+                f"given may name some of the streams {', '.join(world.parts)}, not all, got {one}; correct it"
+            )
+        first, stop = (int(word) if word else None for word in (found[2], found[3]))
+        open_of[found[1]][first:stop] = False
+    return torch.cat(list(open_of.values()))
+
+
+def _world(named: Mapping[str, Any]) -> World:
+    values = dict(named)
+    if "." not in str(values.get("class_path", ".")):
+        values["class_path"] = f"tokenmask.worlds.{values['class_path']}"
+    return component(values, World, "tokenmask.worlds")  # type: ignore[type-abstract]
 
 
 def run_of(study: Study, work: Path) -> Run:

@@ -11,12 +11,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tokenmask.scores.arguments import whole
 
 KINDS = ("sample", "exact", "train")
+OF_A_VARIANT = ("given", "asked", "search", "metrics")  # keys of a study that a variant may say for itself
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Variant:
 
     Args:
         name: what tables and claims call it.
-        changes: dotted field -> value, of the sampler or, in a study that trains, of the recipe.
+        changes: dotted field -> value, of the sampler or, in a study that trains, of the recipe; and what it says of
+            ``OF_A_VARIANT`` in the study's place ("search" whole, or "search.cuts").
         places: label on each axis, where variants are the product of axes.
     """
 
@@ -75,7 +77,11 @@ class Study:
         axes: names of the axes that variants are the product of.
         run: folder of a trained run, or "shipped".
         world: class path and arguments of an exactly known world.
-        given: streams of the world that are draws of its law; the others are filled.
+        given: streams of the world, or places of them ("fact[:1]"), that are draws of its law; the others are filled.
+        asked: class path and arguments of the world that is drawn from and measured by, where that is not the one that
+            was learned; of the same streams.
+        search: arguments of :func:`tokenmask.run.evolve`, with the number of molecules to ``begin`` with, which are
+            drawn: samples are then what it tries, its calls, scored by the ``worth`` of the world.
         data: what is held out (and trained on): {"corpus": folder or list of folders} or {"set": name}, one of the sets
             of the data that ship.
         records: of a split of a set, at most; or of a world, to train on.
@@ -100,6 +106,8 @@ class Study:
     run: str | None = None
     world: Mapping[str, Any] | None = None
     given: tuple[str, ...] = ()
+    asked: Mapping[str, Any] | None = None
+    search: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
     records: int = 1024
     stream: str | None = None
@@ -132,6 +140,23 @@ class Study:
                     )
         _check_sources(self)
 
+    def of(self, variant: Variant) -> Study:
+        """The study with what a variant says in its place, and no other variants."""
+        said = {name: value for name, value in variant.changes.items() if name.partition(".")[0] in OF_A_VARIANT}
+        rest = {name: value for name, value in variant.changes.items() if name not in said}
+        search = said.pop("search", self.search)
+        single = {name.partition(".")[2]: said.pop(name) for name in list(said) if name.startswith("search.")}
+        search = {**(search or {}), **single} if single else search
+        return replace(
+            self,
+            variants=(replace(variant, changes=rest),),
+            claims=(),
+            search=search,
+            asked=said.get("asked", self.asked),
+            given=tuple(said.get("given", self.given)),
+            metrics=tuple(said.get("metrics", self.metrics)),
+        )
+
     def cells(self) -> list[tuple[Variant, int]]:
         """Every variant with every seed; all variants of a seed come before the next seed."""
         return [(variant, seed) for seed in self.seeds for variant in self.variants]
@@ -152,8 +177,9 @@ def _check_sources(study: Study) -> None:
         raise ValueError(f"a study of kind {study.kind} has no use for {', '.join(unused)}; leave it out")
     if study.kind == "train" and (study.world is None) == (study.data is None):
         raise ValueError("a study of kind train needs a world or data, not both; write one of these keys")
-    if study.given and study.world is None:
-        raise ValueError("given names streams of a world, but the study has none; leave it out")
+    for name in ("given", "asked", "search"):
+        if getattr(study, name) and study.world is None:
+            raise ValueError(f"{name} is about a world, but the study has none; leave it out")
     if study.kind == "train" and study.data is not None and study.stream is None:
         raise ValueError("a study that trains on data needs stream, what is generated, got none; write the key")
 

@@ -128,6 +128,7 @@ class World:
         logprob = torch.log(0.02 + 0.97 * self.chance(0))
         drawn = {"logprob": logprob, "entropy": 2 * self.chance(1), "margin": self.chance(2) * logprob.exp()}
         more = {"plain_logprob": logprob * 1.25, "logit": 4 * self.chance(3) - 2}
+        more["trial_logprob"] = torch.log(0.02 + 0.97 * self.chance(7))
         return {**drawn, **more, "code": (self.chance(6) * int(LAYOUT.sizes().min())).floor()}
 
     @cached_property

@@ -160,6 +160,16 @@ class NamesGroups(Protocol):
 
 
 @runtime_checkable
+class KeepsGroups(Protocol):
+    """A tokenizer each of whose level groups makes a part of the media alone, as body parts are, so that the others can
+    stay as they were given."""
+
+    keeps_groups: ClassVar[bool]
+    """``decode`` and ``decode_file`` take ``keep`` as bool [*grid, levels], too: where not all codes of a place are
+    kept, the parts stay as in ``given`` of whose group all codes are."""
+
+
+@runtime_checkable
 class SpellsCodes(Protocol):
     """A tokenizer whose codes stand for pieces of text, so that another one's can be related to them without media."""
 

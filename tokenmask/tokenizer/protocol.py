@@ -19,9 +19,9 @@ class Tokenizer(Protocol):
 
     What a tokenizer may offer besides is in protocols of their own: :class:`Learns`, :class:`Opens`, :class:`Selects`,
     :class:`Moves`, :class:`Locates`, :class:`Continues`, :class:`FindsChannels`, :class:`NamesGroups`,
-    :class:`SpellsCodes`,
-    :class:`GivesVectors` and :class:`GivesCodebooks`; :class:`ReadsFiles` and :class:`WritesFiles` are of those that
-    need not have a whole file in memory, :class:`DecodesPieces` of those that need not have a whole stream.
+    :class:`KeepsGroups`, :class:`SpellsCodes`, :class:`GivesVectors` and :class:`GivesCodebooks`; :class:`ReadsFiles`
+    and :class:`WritesFiles` are of those that need not have a whole file in memory, :class:`DecodesPieces` of those
+    that need not have a whole stream.
     ``tokenmask.testing.check_tokenizer`` states this contract as checks that any tokenizer can be put through.
     """
 

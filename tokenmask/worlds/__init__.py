@@ -2,8 +2,10 @@
 
 from tokenmask.worlds.brackets import Brackets
 from tokenmask.worlds.enumerated import Enumerated
+from tokenmask.worlds.facts import Facts
 from tokenmask.worlds.markov import Markov
 from tokenmask.worlds.matching import Matching
+from tokenmask.worlds.molecules import Molecules
 from tokenmask.worlds.moving_glyphs import MovingGlyphs
 from tokenmask.worlds.nae_sat import NaeSat
 from tokenmask.worlds.oracle import Oracle, OracleConfig, oracle
@@ -17,8 +19,10 @@ from tokenmask.worlds.world import Part, World
 __all__ = [
     "Brackets",
     "Enumerated",
+    "Facts",
     "Markov",
     "Matching",
+    "Molecules",
     "MovingGlyphs",
     "NaeSat",
     "Oracle",

@@ -73,6 +73,14 @@ class World(ABC):
     def log_prob(self, codes: Tensor) -> Tensor:
         """float64 [B], natural logarithm of the probability of codes int64 [B, N]; -inf where there is none."""
 
+    def worth(self, text: str) -> float | None:
+        """How good what its one stream says is, for those who look for the best; None for what it never says.
+
+        Raises:
+            ValueError: a world that does not know better and worse.
+        """
+        raise ValueError(f"{self} knows no better and worse; take Molecules, say")
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """N numbers of codes, that of each slot."""

@@ -3,6 +3,7 @@
 
 #include "../dispatch.h"
 #include "between.h"
+#include "bound_best.h"
 #include "cache.h"
 #include "choose.h"
 #include "embed_codes.h"
@@ -33,7 +34,8 @@ constexpr CpuKernels kernels(const char* name) {
           turn_heads,
           turn_heads_backward,
           gate,
-          gate_backward};
+          gate_backward,
+          bound_best};
 }
 
 }  // namespace tokenmask::TM_ISA

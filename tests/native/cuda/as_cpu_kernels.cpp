@@ -278,25 +278,27 @@ void attend_cached(const AttendCachedArgs& on_host, int64_t, int64_t end) {
 }  // namespace
 
 extern const CpuKernels kCudaKernels;
-const CpuKernels kCudaKernels = {"cuda",
-                                 choose,
-                                 commit,
-                                 mask_tokens_count,
-                                 mask_tokens,
-                                 sample_codes,
-                                 uniform,
-                                 embed_codes,
-                                 embed_codes_backward,
-                                 panel,
-                                 pack,
-                                 quantize_residual,
-                                 rotate_and_store,
-                                 attend_cached,
-                                 nullptr,  // what stands between the products of a block is on the CPU alone
-                                 nullptr,
-                                 nullptr,
-                                 nullptr,
-                                 nullptr,
-                                 nullptr};
+const CpuKernels kCudaKernels = {
+    "cuda",
+    choose,
+    commit,
+    mask_tokens_count,
+    mask_tokens,
+    sample_codes,
+    uniform,
+    embed_codes,
+    embed_codes_backward,
+    panel,
+    pack,
+    quantize_residual,
+    rotate_and_store,
+    attend_cached,
+    nullptr,  // what stands between the products of a block, and bound_best, is on the CPU alone
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr};
 
 }  // namespace tokenmask

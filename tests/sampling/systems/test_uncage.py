@@ -72,6 +72,15 @@ def test_maps_are_blurred_over_the_grid_alone():
     assert torch.allclose(blurred(torch.ones(1, 17, 1), batch, 2.0)[0, 5:], torch.ones(12, 1))
 
 
+def test_a_blur_is_that_of_torchvision():
+    """Its ``gaussian_blur`` (7 x 7, 1.5) of these numbers among zeros, over that of ones among zeros."""
+    maps = torch.zeros(1, 17, 1)
+    maps[0, 5:, 0] = torch.arange(12) * 5 % 7
+    theirs = [3.264082, 3.056746, 2.726044, 2.366932, 3.477425, 3.17548, 2.82452, 2.522575]
+    theirs += [3.633068, 3.273956, 2.943254, 2.735918]
+    assert torch.allclose(blurred(maps, state_of(1).batch, 1.5)[0, 5:, 0], torch.tensor(theirs), atol=1e-6)
+
+
 def order_of(weight: float, until: int = 16) -> SumScore:
     contrast = UntilScore(AttentionContrast(((0, 1), (2, 3)), (0, 1)), until)
     return SumScore((LogitScore(), GumbelScore(1.0, 0.01, "ends"), contrast), (1.0, 1.0, weight))

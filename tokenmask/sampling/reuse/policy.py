@@ -16,7 +16,7 @@ from torch import Tensor
 from tokenmask.batch import Batch
 from tokenmask.masking import Queries
 from tokenmask.models import MaskedModel, Packed, RangeLogits
-from tokenmask.scores import ScoreContext
+from tokenmask.scores import Progress, ScoreContext
 
 
 class Cache(Protocol):
@@ -103,6 +103,10 @@ class Reuse(ABC):
     order_first: ClassVar[bool] = False
     forgets: ClassVar[bool] = False
     gives_taps: ClassVar[bool] = False
+
+    def pace(self, progress: Progress) -> Progress:
+        """What an order is told of the progress of a step."""
+        return progress
 
     @property
     def reorders(self) -> bool:

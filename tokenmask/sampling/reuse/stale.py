@@ -11,7 +11,7 @@ from tokenmask.batch import Batch
 from tokenmask.models import MaskedModel
 from tokenmask.sampling.reuse.key_values import KeyValues, empty_cache, queries_among
 from tokenmask.sampling.reuse.policy import Reuse, ReuseStep, Scored
-from tokenmask.scores import Score, ScoreContext
+from tokenmask.scores import Progress, Score, ScoreContext
 from tokenmask.scores.arguments import is_a, one_of, whole
 
 
@@ -32,6 +32,7 @@ class StaleReuse(Reuse):
         where: the score that settles U, where it is not the order's own ranking.
         reorder: cheap steps rank what is left of U by their own predictions.
         recompute: "chosen" runs the positions of U and the controls, "open" also every position that is still open.
+        by_group: the order's noise fades with the full steps, as in ReCAP's published code, not with all steps.
     """
 
     pre_full: int = 0
@@ -39,6 +40,7 @@ class StaleReuse(Reuse):
     where: Score | None = None
     reorder: bool = False
     recompute: Literal["chosen", "open"] = "chosen"
+    by_group: bool = False
     exact: ClassVar[bool] = False
     forgets: ClassVar[bool] = True
 
@@ -48,8 +50,11 @@ class StaleReuse(Reuse):
             whole("StaleReuse.n_local", self.n_local, 0)
         if self.where is not None:
             is_a("StaleReuse.where", self.where, Score)
-        if not isinstance(self.reorder, bool):
-            raise TypeError(f"StaleReuse.reorder must be True or False, got {self.reorder!r}; write one of these")
+        for name in ("reorder", "by_group"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(
+                    f"StaleReuse.{name} must be True or False, got {getattr(self, name)!r}; write one of these"
+                )
         one_of("StaleReuse.recompute", self.recompute, ("chosen", "open"))
         if self.where is not None and self.where.reads_predictions:
             raise ValueError(f"StaleReuse.where must not read predictions, like RasterScore, got {self.where}")
@@ -62,6 +67,14 @@ class StaleReuse(Reuse):
             run = 1 if len(last) < self.pre_full else left if self.n_local is None else min(1 + self.n_local, left)
             last += [len(last) + run - 1] * run
         return last
+
+    def pace(self, progress: Progress) -> Progress:
+        """With ``by_group`` the number of the full step among full steps."""
+        if not self.by_group:
+            return progress
+        ends = self.inner(progress.steps)
+        group = sorted(set(ends))
+        return Progress(group.index(ends[progress.index]), len(group), progress.grid)
 
     @property
     def reorders(self) -> bool:

@@ -1,0 +1,185 @@
+"""Mistakes to be planted in quantize_residual, with tensor cores and without: see mutations.py."""
+
+# name: (check that is to find it, file, text that stands there once, its replacement)
+MUTATIONS = {
+    "rest scored before the level is done": (
+        "races",
+        "quantize_residual.cu",
+        "      __syncthreads();  // before what is left is copied, and the nearest of the next level are written\n",
+        "",
+    ),
+    "nearest read before all are found": (
+        "races",
+        "quantize_residual.cu",
+        "      __syncthreads();\n      const auto nearest",
+        "      const auto nearest",
+    ),
+    "stage read before it is there": (
+        "races",
+        "quantize_residual.cu",
+        "        wait_for_groups<1>();\n",
+        "        wait_for_groups<2>();\n",
+    ),
+    "stage copied over while it is read": (
+        "races",
+        "quantize_residual.cu",
+        "        begin_copy(step + 2);\n",
+        "        begin_copy(step + 3);\n",
+    ),
+    "numbers behind the last of a vector": (
+        "races",
+        "quantize_residual.cu",
+        "const bool inside = from + i / kFours < width;",
+        "const bool inside = true;",
+    ),
+    "nearest of the tile before": (
+        "plain",
+        "quantize_residual.cu",
+        "(first == 0 || here < found)",
+        "(here < found)",
+    ),
+    # Scores of tensor cores, and what is kept of them.
+    "half of the bound": (
+        "plain",
+        "quantize_bound.cuh",
+        "? 2.0f * bound :",
+        "? bound :",
+    ),
+    "a bound without what products drop": ("plain", "quantize_bound.cuh", "2.05f * 0x1p-16f + ", ""),
+    "a bound without what sums lose": ("plain", "quantize_bound.cuh", " + width * (4.5f * 0x1p-23f)", ""),
+    "a bound without what is taken for zero": (
+        "plain",
+        "quantize_bound.cuh",
+        "width * 0x1p-123f * (1.0f + x + c)",
+        "0.0f",
+    ),
+    "a low part forgotten": ("plain", "quantize_tiles.cu", "product < 3;", "product < 2;"),
+    "the numbers behind a code": (
+        "asan",
+        "quantize_tiles.cu",
+        "d < args.width ? parts_of(code[d]) : 0",
+        "parts_of(code[d])",
+    ),
+    "the numbers behind a row": (
+        "plain",
+        "quantize_tiles.cu",
+        "const bool has = r < count && d < args.width;",
+        "const bool has = r < count && (d < args.width || r + 1 < count);",
+    ),
+    "codes behind the last on tensor cores": (
+        "plain",
+        "quantize_tiles.cu",
+        "code < codes ? biases[code] : __builtin_inff()",
+        "code < codes ? biases[code] : 0.0f",
+    ),
+    "codes of a level copied into the one before": (
+        "plain",
+        "quantize_tiles.cu",
+        "const bool has = first + code + i < codes;",
+        "const bool has = first + code + i < codes - 1;",
+    ),
+    "what is kept goes where anything is nearer": (
+        "plain",
+        "quantize_tiles.cu",
+        "before > limit)",
+        "before > nearest)",
+    ),
+    "more near codes than are kept": ("plain", "quantize_tiles.cu", "whole = tile.count[other] > kKept;", ""),
+    "near codes of a list alone": (
+        "plain",
+        "quantize_tiles.cu",
+        "for (int other = first; other < first + kListsOfRow && !whole; ++other) {",
+        "for (int other = list; other <= list && !whole; ++other) {",
+    ),
+    "ties of near codes to the last": (
+        "plain",
+        "quantize_tiles.cu",
+        "| static_cast<long long>(code);",
+        "| static_cast<long long>(code ^ 0xfffffff);",
+    ),
+    "the nearest of tensor cores taken": (
+        "plain",
+        "quantize_tiles.cu",
+        "if (near == 1) tile",
+        "if (found.score == least) tile",
+    ),
+    "NaN the nearest of a row scored whole": (
+        "plain",
+        "quantize_tiles.cu",
+        "if (score[i] < __builtin_inff() && here < best[i])",
+        "if (here < best[i])",
+    ),
+    "a row scored whole at a time": (
+        "plain",
+        "quantize_tiles.cu",
+        "from + i < tile.wholes ? from + i : from",
+        "from",
+    ),
+    "the largest code of the level before": (
+        "plain",
+        "quantize_tiles.cu",
+        "args.largest[level + 1]",
+        "args.largest[0]",
+    ),
+    "tensor cores' stage copied over while it is read": (
+        "races",
+        "quantize_tiles.cu",
+        "          __syncthreads();  // rows and this stage are there, and the one before was read\n"
+        "          next.begin_copy(tile, chunks, codes);\n",
+        "          next.begin_copy(tile, chunks, codes);\n          __syncthreads();\n",
+    ),
+    "tensor cores' stage read before it is there": (
+        "races",
+        "quantize_tiles.cu",
+        "          wait_for_groups<0>();\n",
+        "          wait_for_groups<1>();\n",
+    ),
+    "the least of a list before it is read": (
+        "races",
+        "quantize_tiles.cu",
+        "      __syncwarp();  // before the least is another\n",
+        "",
+    ),
+    "codes kept before a list is cleared": (
+        "plain",
+        "quantize_tiles.cu",
+        "tile.count[list(i)] = 0;\n      __syncwarp();\n",
+        "tile.count[list(i)] = 0;\n",
+    ),
+    "lists read before they are whole": (
+        "races",
+        "quantize_tiles.cu",
+        "      __syncthreads();\n      find_nearest",
+        "      find_nearest",
+    ),
+    "rows scored whole before they are told": (
+        "races",
+        "quantize_tiles.cu",
+        "      find_nearest(tile, args, level, at);\n      __syncthreads();\n",
+        "      find_nearest(tile, args, level, at);\n",
+    ),
+    "rows ended before they are scored whole": (
+        "races",
+        "quantize_tiles.cu",
+        "      __syncthreads();\n      if (threadIdx.x == 0) tile.wholes = 0;\n      end_rows",
+        "      if (threadIdx.x == 0) tile.wholes = 0;\n      end_rows",
+    ),
+    "none the nearest before it is read": (
+        "races",
+        "quantize_tiles.cu",
+        "    __syncwarp();  // before the next level's are none\n",
+        "",
+    ),
+    "codes behind the last": (
+        "plain",
+        "quantize_residual.cu",
+        "code < args.codes ? biases[code] : __builtin_inff()",
+        "code < stride ? biases[code < args.codes ? code : 0] : __builtin_inff()",
+    ),
+    "fused steps": (
+        "plain",
+        "quantize_residual.cu",
+        "__fmaf_rn(-left[r], value[c], score[r][c])",
+        "score[r][c] - left[r] * value[c]",
+    ),
+}

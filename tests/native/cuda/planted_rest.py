@@ -1,0 +1,165 @@
+"""Mistakes to be planted in what teams share, rows of slots, tables and the cache: see mutations.py."""
+
+# name: (check that is to find it, file, text that stands there once, its replacement)
+MUTATIONS = {
+    "reduce without its first barrier": (
+        "races",
+        "block.cuh",
+        "  __syncthreads();  // an earlier call may still be reading\n  if (threadIdx.x % 32 == 0)",
+        "  if (threadIdx.x % 32 == 0)",
+    ),
+    "reduce without its second barrier": (
+        "races",
+        "block.cuh",
+        "partial[threadIdx.x / 32] = value;\n  __syncthreads();\n",
+        "partial[threadIdx.x / 32] = value;\n",
+    ),
+    "team's reduce without its first barrier": (
+        "races",
+        "team.cuh",
+        "      sync();  // an earlier call may still be reading\n      if (lane() == 0)",
+        "      if (lane() == 0)",
+    ),
+    "team's reduce without its second barrier": (
+        "races",
+        "team.cuh",
+        "memory.partial[warp()] = value;\n      sync();\n",
+        "memory.partial[warp()] = value;\n",
+    ),
+    "scan without its first barrier": (
+        "races",
+        "team.cuh",
+        "    sync();  // an earlier call may still be reading\n    if (lane() == 31)",
+        "    if (lane() == 31)",
+    ),
+    "scan without its second barrier": (
+        "races",
+        "team.cuh",
+        "memory.partial[warp()] = upto;\n    sync();\n",
+        "memory.partial[warp()] = upto;\n",
+    ),
+    "bin read before it is found": (
+        "races",
+        "team.cuh",
+        "    }\n    sync();\n    before = memory.before;",
+        "    }\n    before = memory.before;",
+    ),
+    "a sum without its carry": (
+        "plain",
+        "team.cuh",
+        "if (atomicAdd(&low[bin], value) + value < value) atomicAdd(&high[bin], 1u);",
+        "atomicAdd(&low[bin], value);",
+    ),
+    "given where it may still be read": ("races", "team.cuh", "    turn = 1 - turn;\n", ""),
+    "given and not waited for": (
+        "races",
+        "team.cuh",
+        "    if (thread == 0) memory.given[turn] = value;\n    meet();\n",
+        "    if (thread == 0) memory.given[turn] = value;\n    sync();\n",
+    ),
+    "a draw that forgets the blocks before": ("plain", "team.cuh", "if (other < rank()) before += of_other;", ""),
+    "a warp's reduce that orders nothing": (
+        "races",
+        "team.cuh",
+        "    if constexpr (kSize == 32) {\n      sync();\n    } else {",
+        "    if constexpr (kSize > 32) {",
+    ),
+    "piece copied over while it is read": (
+        "races",
+        "attend_tiles.cu",
+        "        __syncthreads();  // before the piece after next is copied over this one\n",
+        "",
+    ),
+    "piece read before it is there": (
+        "races",
+        "attend_tiles.cu",
+        "          wait_for_groups<1>();\n",
+        "          wait_for_groups<2>();\n",
+    ),
+    "vectors turned before they are copied": (
+        "races",
+        "cache.cu",
+        "    copy_vector(k, staged_k, size, lane);\n    __syncwarp();\n",
+        "    copy_vector(k, staged_k, size, lane);\n",
+    ),
+    "query copied before it is turned": (
+        "races",
+        "cache.cu",
+        "    __syncwarp();\n    copy_vector(turned, query, size, lane);\n",
+        "    copy_vector(turned, query, size, lane);\n",
+    ),
+    "vectors copied over while they are turned": (
+        "races",
+        "cache.cu",
+        "    __syncwarp();  // before the next vectors are copied over these\n",
+        "",
+    ),
+    "vectors copied where they do not lie alike": (
+        "asan",
+        "cache.cu",
+        "head == head_of(to, sizeof(T)) ? int(head) : size",
+        "int(head)",
+    ),
+    "room for vectors that lie whole": (
+        "asan",
+        "cache.cu",
+        "element_bytes + 30) / 16 * 16",
+        "element_bytes + 15) / 16 * 16",
+    ),
+    "query read before it is loaded": (
+        "races",
+        "cache.cu",
+        "    __syncthreads();\n    bool sees",
+        "    bool sees",
+    ),
+    "one vector too many": (
+        "asan",
+        "vectors.cuh",
+        "vectors = (size - head) / per;",
+        "vectors = (size - head + per - 1) / per;",
+    ),
+    "a head that is not aligned": (
+        "asan",
+        "choose.cu",
+        "    if ((reinterpret_cast<uintptr_t>(is_open) + head) % kPer != 0) head = length;\n",
+        "",
+    ),
+    "flags of any byte as they are": (
+        "plain",
+        "vectors.cuh",
+        "return ((((word & 0x7f7f7f7fu) + 0x7f7f7f7fu) | word) >> 7) & 0x01010101u;",
+        "return word;",
+    ),
+    "a block of Philox for the wrong slots": (
+        "plain",
+        "mask_tokens.cu",
+        "draw(args.seed, uint32_t(i / kPer), Purpose::mask",
+        "draw(args.seed, uint32_t(i), Purpose::mask",
+    ),
+    "barrier after a return": (
+        "plain",
+        "cache.cu",
+        "      query[j] = widen",
+        "      if (j > 40) return;\n      query[j] = widen",
+    ),
+    "two blocks write one row": (
+        "races",
+        "embed_codes.cu",
+        "store_float<type>(args.out, row * args.width + column, sum[0]);",
+        "store_float<type>(args.out, row / 2 * args.width + column, sum[0]);",
+    ),
+    "vector load that is not aligned": (
+        "asan",
+        "uniform.cu",
+        "    args.out[i] = uniform_at(args, i);",
+        "    const bool odd = i + 3 < args.size && reinterpret_cast<const int4*>(args.counters + (i | 1))->x == 7;\n"
+        "    args.out[i] = odd ? 0.5f : uniform_at(args, i);",
+    ),
+    "a sum of a warp that loses a bit": ("plain", "team.cuh", "& 0x7ffffffu", "& 0x3ffffffu"),
+    "a maximum that passes over NaN": (
+        "plain",
+        "cache.cu",
+        "return a > b || a != a ? a : b;",
+        "return a > b || b != b ? a : b;",
+    ),
+}
