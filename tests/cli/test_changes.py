@@ -106,3 +106,17 @@ def test_wrong_words_get_one_sentence(run, pictures, tmp_path, refusal):
     assert "--remove NAME" in refusal("swap", run.folder, "--out", tmp_path / "swapped")
     generate = ("generate", "image", "--run", run.folder, "--out", out, "--also")
     assert "WEIGHT:NAME=VALUE, got 'text=sun'" in refusal(*generate, "text=sun")
+
+
+def test_a_picture_goes_on_beyond_its_sides(run, pictures, tmp_path, call, refusal):
+    source, out = pictures / "00.png", tmp_path / "wider.png"
+    words = ("edit", source, "--run", run.folder, "--outpaint", "0,8,16,0", "--given", "text=sun", "--steps", 2)
+    assert call(*words, "--out", out) == 0
+    before, after = Image.load(source).pixels, Image.load(out).pixels
+    assert after.shape == (before.shape[0] + 8, before.shape[1] + 16, 3)
+    assert torch.equal(after[8:, : before.shape[1]], before)
+    (same,) = run.outpaint(source, top=8, right=16, stream="image", given={"text": "sun"}, steps=2)
+    assert torch.equal(same.pixels, after)
+    other = tmp_path / "other.png"
+    sentence = refusal(*words, "--regenerate", "0,0,8,8", "--out", other)
+    assert "--outpaint leaves all of a picture as it is" in sentence and not other.exists()

@@ -299,6 +299,19 @@ def run_folder(text: str) -> str:
     return str(SHIPPED) if text == "shipped" else text
 
 
+def sides(text: str) -> tuple[int, ...]:
+    """LEFT,TOP,RIGHT,BOTTOM, whole numbers of pixels."""
+    try:
+        found = tuple(not_below_0(word) for word in text.split(","))
+    except argparse.ArgumentTypeError:
+        found = ()
+    if len(found) != 4:
+        raise argparse.ArgumentTypeError(
+            f"must be LEFT,TOP,RIGHT,BOTTOM, whole numbers of pixels from 0 on, such as 0,0,32,0, got {text!r}"
+        )
+    return found
+
+
 def grid(text: str) -> tuple[int, ...]:
     """Whole numbers, at least 1, with commas between them."""
     try:

@@ -50,6 +50,14 @@ def edit(arguments: argparse.Namespace) -> int:
     options = drawing_options(run, arguments, name, reading)
     given = conditions(run, arguments.given, reading)
     reading.check()
+    if arguments.outpaint is not None:
+        if regions or arguments.length is not None or any(said is not None for said in where.values()):
+            raise ValueError("--outpaint leaves all of a picture as it is, so it goes with no region, level or length")
+        beyond = dict(zip(("left", "top", "right", "bottom"), arguments.outpaint, strict=True))
+        made = run.outpaint(media, stream=name, given=given, **beyond, **options)
+        keep_steps(options, arguments.record)
+        deliver(made, paths)
+        return 0
     pieces = in_pieces(run.tokenizers[name], media) if isinstance(media, Path) else None
     if paths and arguments.length is None and isinstance(pieces, WritesFiles):
         with seconds_shown(f"editing {Path(media).name}") as show:

@@ -24,6 +24,7 @@ from tokenmask.cli.arguments import (
     run_folder,
     seed,
     share,
+    sides,
     window,
 )
 
@@ -107,6 +108,12 @@ def edit(commands: Commands) -> None:
         metavar="P",
         help="hide nothing at first, and make this share of the region anew in every step: editing without a mask; "
         "0.08 with --steps 100, say, and strong --guidance",
+    )
+    parser.add_argument(
+        "--outpaint",
+        type=sides,
+        metavar="LEFT,TOP,RIGHT,BOTTOM",
+        help="instead of a region: so many pixels beyond each side of a picture, which stays as it is",
     )
     add_asked(parser)
     _drawing(parser, "It is a condition")

@@ -31,6 +31,7 @@ from tokenmask.run.folder import SHIPPED, read_run
 from tokenmask.run.generating import generated, generated_tokens, streamed
 from tokenmask.run.judging import held_out, likelihoods, records_of
 from tokenmask.run.moving import moved
+from tokenmask.run.outpainting import outpainted
 from tokenmask.run.saving import saved
 from tokenmask.run.swap import swap
 from tokenmask.scores.arguments import is_a
@@ -260,6 +261,41 @@ class Run:
         """
         change = Change(regenerate, levels, channels, parts, length, strength, drift, given, options)
         return edited(self, media, stream, change, keep_original)
+
+    @free_cores()
+    def outpaint(
+        self,
+        picture: Any,
+        *,
+        left: int = 0,
+        top: int = 0,
+        right: int = 0,
+        bottom: int = 0,
+        stream: str | None = None,
+        given: Mapping[str, Any] | None = None,
+        **options: Unpack[DrawOptions],
+    ) -> list[Any]:
+        """Goes on beyond the sides of a picture, which stays as it is, pixel by pixel.
+
+        A window of the picture's own size moves outward, by half of it at most, and what it does not know is filled:
+        as MaskGIT extrapolates (arXiv:2202.04200, section 4.3), for models that see pictures of one size.
+
+        Args:
+            picture: an Image, an array, a path or a TokenStream.
+            left, top, right, bottom: pixels beyond each side, in those of ``picture``.
+            stream: name of its stream; needed for paths, and where several streams hold pictures.
+            given: stream name -> media, words, a path or a TokenStream: the conditions of every window.
+            options: as of :meth:`generate_tokens`. Each window of each sample draws by a seed made from ``seed``.
+
+        Returns:
+            a picture for each sample, without codes, for no grid holds all of it.
+
+        Raises:
+            ValueError: no picture, nothing beyond any side, or more pixels than a picture may have.
+            TypeError: numbers of pixels that are none.
+        """
+        sides = {"left": left, "top": top, "right": right, "bottom": bottom}
+        return outpainted(self, picture, sides, stream, given, options)
 
     @free_cores()
     def edit_file(
