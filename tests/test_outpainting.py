@@ -61,6 +61,17 @@ def test_all_sides_samples_and_sizes(run):
     assert not torch.equal(run.outpaint(given, **{**asked, "seed": 2}, **ASKED)[0].pixels, first.pixels)
 
 
+def test_steps_of_windows_are_steps_of_their_sample_under_one_bar(run, capsys):
+    seen, asked = [], {"right": 40, "num_samples": 2, "seed": 4}
+    made = run.outpaint(picture(), **asked, on_step=seen.append, progress=True, **ASKED)
+    places = [(one.request, one.step, one.steps) for one in seen]
+    assert places == [(sample, step, 4) for sample in range(2) for step in (1, 2, 3, 4)], "two windows of two steps"
+    shown = capsys.readouterr().err.splitlines()
+    assert shown == [f"outpainting: window {number} of 4" for number in (1, 2, 3, 4)]
+    for one, quiet in zip(made, run.outpaint(picture(), **asked, **ASKED), strict=True):
+        assert torch.equal(one.pixels, quiet.pixels)
+
+
 def test_transparent_stays_and_codes_are_taken(run):
     pixels = picture().pixels
     rgba = torch.cat([pixels, torch.full_like(pixels[..., :1], 9)], 2)

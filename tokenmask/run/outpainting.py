@@ -7,16 +7,18 @@ how codes are drawn.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from tokenmask.generation import DrawOptions, check_options
+from tokenmask.generation import DrawOptions, Filling, check_options
 from tokenmask.modalities.image import Image
 from tokenmask.modalities.image.media import MAX_PIXELS
+from tokenmask.progress import progress_bar
 from tokenmask.run.editing import Change, edited
 from tokenmask.scores.arguments import whole
 from tokenmask.streams import TokenStream
@@ -63,19 +65,25 @@ def outpainted(
     base = source.pixels[rows.clamp(0, height - 1)][:, columns.clamp(0, width - 1)]  # its edges go on, until filled
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     windows = windows_of((height, width), (top, left), size)
-    found = []
-    for sample in range(samples):
-        canvas, known = base.clone(), inside.clone()
-        for number, (row, column) in enumerate(windows):
-            part = (slice(row, row + height), slice(column, column + width))
-            unknown = ~known[part]
-            boxes = _boxes(unknown, run.layout.streams[name].grid)
-            own: DrawOptions = {**options, "seed": _seed(seed, sample, number), "num_samples": 1}
-            change = Change(boxes, None, None, None, None, None, None, given, own)
-            (made,) = edited(run, Image(canvas[part].clone()), name, change, True)
-            canvas[part] = torch.where(unknown[..., None], made.pixels, canvas[part])
-            known[part] = True
-        found.append(_transparent(Image(canvas), source, inside))
+    found, bar, watch = [], bool(options.get("progress", False)), options.get("on_step")
+    drawn: DrawOptions = {**options, "num_samples": 1, "progress": False}  # there is one bar, of windows
+    with progress_bar("outpainting", samples * len(windows), 0, bar, "window") as show:
+        for sample in range(samples):
+            canvas, known, taken = base.clone(), inside.clone(), list[int]()
+            for number, (row, column) in enumerate(windows):
+                part = (slice(row, row + height), slice(column, column + width))
+                unknown = ~known[part]
+                boxes = _boxes(unknown, run.layout.streams[name].grid)
+                own: DrawOptions = {**drawn, "seed": _seed(seed, sample, number)}
+                if watch is not None:
+                    taken.append(0)
+                    own["on_step"] = partial(_placed, watch, sample, len(windows), taken)
+                change = Change(boxes, None, None, None, None, None, None, given, own)
+                (made,) = edited(run, Image(canvas[part].clone()), name, change, True)
+                canvas[part] = torch.where(unknown[..., None], made.pixels, canvas[part])
+                known[part] = True
+                show(sample * len(windows) + number + 1, None)
+            found.append(_transparent(Image(canvas), source, inside))
     return found
 
 
@@ -120,6 +128,13 @@ def _transparent(picture: Image, source: Image, inside: Tensor) -> Image:
     rgba = torch.cat([picture.pixels, torch.full_like(picture.pixels[..., :1], 255)], 2)
     rgba[inside] = source.rgba.flatten(0, 1)
     return replace(picture, rgba=rgba)
+
+
+def _placed(watch: Callable[[Filling], None], sample: int, windows: int, taken: list[int], now: Filling) -> None:
+    """Shows a step of a window as one of the sample, of which later windows are still to come."""
+    before, taken[-1] = sum(taken[:-1]), now.steps
+    steps = before + now.steps * (windows - len(taken) + 1)
+    watch(replace(now, request=sample, step=before + now.step, steps=steps))
 
 
 def _seed(seed: int, sample: int, window: int) -> int:

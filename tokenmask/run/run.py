@@ -285,7 +285,8 @@ class Run:
             left, top, right, bottom: pixels beyond each side, in those of ``picture``.
             stream: name of its stream; needed for paths, and where several streams hold pictures.
             given: stream name -> media, words, a path or a TokenStream: the conditions of every window.
-            options: as of :meth:`generate_tokens`. Each window of each sample draws by a seed made from ``seed``.
+            options: as of :meth:`generate_tokens`. Each window of each sample draws by a seed made from ``seed``;
+                ``on_step`` counts the steps of all windows of a sample and shows the codes of one.
 
         Returns:
             a picture for each sample, without codes, for no grid holds all of it.
