@@ -23,6 +23,11 @@ def test_a_segment_becomes_open_places():
     assert REMASK(codes, 0.34, 0.99) == [1, 2, DOT, -1, -1, -1, -1, DOT, 4, 5, 6]
     assert REMASK(codes, 0.99, 0.34) == [1, 2, DOT, 3, DOT, -1, -1, -1]
     assert REMASK(codes, 0.34, 0.99, longest=10) == [1, 2, DOT, -1, -1, -1, DOT, 4, 5, 6]
+    full = [1, 2, DOT, DOT, 3]  # its second segment has no code, so no place fits there: only the others are drawn
+    assert REMASK(full, 0.4, 0.0) == [1, 2, DOT, -1, -1, DOT, 3]
+    assert REMASK(full, 0.4, 0.0, longest=5) == [-1, -1, DOT, DOT, 3]
+    assert REMASK(full, 0.5, 0.0, longest=5) == [1, 2, DOT, DOT, -1]
+    assert REMASK([DOT, DOT], 0.9, 0.99, longest=2) == [DOT, -1]
     assert [FragmentRemask(DOT).places(draw / 11 + 0.01) for draw in range(11)] == list(range(5, 16))
 
 
@@ -142,6 +147,8 @@ def test_words_of_a_text_of_any_length_evolve(run):
     assert all(" " in one.text for one in found.media[2:])
     end = shipped.layout.streams["text"].end_code
     assert not any((one.stream.codes == end).any() for one in found.media)
+    with pytest.raises(ValueError, match="count must be at least 1, got -1"):
+        found.top(-1)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +169,9 @@ def test_words_of_a_text_of_any_length_evolve(run):
             ValueError,
             "FragmentRemask.most must be at least the least, 3, got 2; swap them",
         ),
+        ("molecule", {"masks": (1, 2, 3)}, TypeError, r"masks must be the least and the most places, got \(1, 2, 3\)"),
+        ("molecule", {"longest": 0}, ValueError, "longest must be at least 1, got 0"),
+        ("molecule", {"begin": "CC"}, TypeError, "begin must be a list of media, got 'CC'; write"),
         ("molecule", {"score": lambda media: "good"}, TypeError, "a score must be a number, or None for what is none"),
         ("molecule", {"score": lambda media: float("nan")}, ValueError, "a score must be a number, got NaN"),
         ("molecule", {"score": lambda media: None}, ValueError, "two fragments are put together, but only 0 scored"),
@@ -170,7 +180,7 @@ def test_words_of_a_text_of_any_length_evolve(run):
 def test_what_cannot_evolve_is_refused_in_a_sentence(run, stream, changes, error, sentence):
     asked = {**ASKED, "calls": 9, "score": worth, **changes}
     with pytest.raises(error, match=sentence):
-        evolve(run, stream, asked.pop("score"), SOME, **asked)
+        evolve(run, stream, asked.pop("score"), asked.pop("begin", SOME), **asked)
 
 
 def test_streams_of_several_levels_and_without_words_are_refused():

@@ -50,13 +50,16 @@ class FragmentRemask:
         Args:
             codes: without open places.
             which, count: in [0, 1), of the segment and of the number of places.
-            longest: most codes of what comes out; fewer places are opened there, one at the least.
+            longest: most codes of what comes out, one at the least; fewer places are opened there, and only segments
+                that leave room for one are drawn, of codes without any such after their last one is lost.
         """
-        parts = segments(codes, self.delimiter)
-        number = int(which * len(parts))
-        opened = self.places(count)
-        if longest is not None:
-            opened = max(1, min(opened, longest - len(codes) + len(parts[number])))
+        parts, room = segments(codes, self.delimiter), list[float]()
+        while not any(left > 0 for left in room):
+            parts = parts[:-1] if room else parts
+            others = len(joined(parts, self.delimiter))
+            room = [math.inf if longest is None else longest - others + len(part) for part in parts]
+        number = [at for at, left in enumerate(room) if left > 0][int(which * sum(left > 0 for left in room))]
+        opened = int(min(self.places(count), room[number]))
         return joined([*parts[:number], [OPEN] * opened, *parts[number + 1 :]], self.delimiter)
 
     def places(self, draw: float) -> int:

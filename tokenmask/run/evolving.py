@@ -48,7 +48,8 @@ class Evolved:
         return self.top(1)[0]
 
     def top(self, count: int) -> list[Any]:
-        """The best ones, the best first, each once by its codes."""
+        """The best ones, the best first, each once by its codes; fewer where there are no more."""
+        whole("count", count)
         ranked = sorted((-score, at) for at, score in enumerate(self.scores) if score is not None)
         if not ranked:
             raise ValueError(f"none of {len(self.scores)} media has a score; begin with others")
@@ -125,8 +126,14 @@ def evolve(
         _code(codec, stream, "delimiter", delimiter),
         None if pad is None else _code(codec, stream, "pad", pad),
     )
+    if isinstance(begin, str | bytes) or not isinstance(begin, Sequence):
+        raise TypeError(f"begin must be a list of media, got {begin!r}; write [...] around what is one")
+    if not (isinstance(masks, Sequence) and len(masks) == 2):
+        raise TypeError(f"masks must be the least and the most places, got {masks!r}; write (5, 15) or the like")
     size = spec.grid[0]
     if size is not None:
+        if longest is not None:
+            whole("longest", longest)
         longest = min(longest or size, size)
     evolution = RemaskEvolution(FragmentRemask(between, *masks), population, cuts, warmup, together, shortest, longest)
     drawn: DrawOptions = {**options, "progress": False}  # there is one bar, of calls
