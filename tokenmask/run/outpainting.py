@@ -22,6 +22,7 @@ from tokenmask.progress import progress_bar
 from tokenmask.run.editing import Change, edited
 from tokenmask.scores.arguments import whole
 from tokenmask.streams import TokenStream
+from tokenmask.tokenizer import check_media
 
 if TYPE_CHECKING:
     from tokenmask.run.run import Run
@@ -50,8 +51,7 @@ def outpainted(
             f"outpainting is of pictures, got {name!r}, a stream of {tokenizer.media.__name__}; use generate"
         )
     source = tokenizer.decode(picture) if isinstance(picture, TokenStream) else run.inputs.media(name, picture)
-    if not isinstance(source, Image):
-        raise TypeError(f"outpainting takes a picture, got {type(source).__name__}; give an Image, an array or a path")
+    check_media(tokenizer, source)
     left, top, right, bottom = (whole(side, pixels, 0) for side, pixels in sides.items())
     if not left + top + right + bottom:
         raise ValueError("outpainting needs pixels beyond a side, got none; write right=32 or the like")
