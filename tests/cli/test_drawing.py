@@ -60,7 +60,7 @@ def test_a_size_is_said_once_and_fits(run, drawn, refusal):
     assert "whole numbers with commas" in refusal(*image, "--grid", "8x8")
     text = ("generate", "text", "--run", run.folder)
     assert "said once, got --length and --grid" in refusal(*text, "--grid", "3", "--length", 3)
-    assert "all of its sizes (index) with --grid" in refusal(*text)
+    assert "all of its sizes (index) with --grid" in refusal(*text, "--given", "text=In the")
 
 
 def test_text_takes_a_grid_as_a_length(run, call, capsys):

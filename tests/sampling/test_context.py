@@ -436,11 +436,11 @@ def test_the_context_of_a_step_says_what_is_open_and_where_it_stands():
     assert seen == [(0, 2, [True] * 4), (1, 2, [False, False, True, True])]
 
 
-def test_what_a_step_predicted_is_a_mapping_of_six_values_and_taps():
+def test_what_a_step_predicted_is_a_mapping_of_seven_values_and_taps():
     class Reads(Revoke):
         def __call__(self, context):
             predictions = context.predictions
-            assert isinstance(predictions, Mapping) and len(predictions) == 6 and predictions.taps == {}
+            assert isinstance(predictions, Mapping) and len(predictions) == 7 and predictions.taps == {}
             assert torch.allclose(predictions["logprob"][0, 1:5, 0], TABLE[:, 0].log(), atol=1e-5)
 
     known = Predicted.of({"logprob": torch.tensor([[[-1.0]]]), "logit": torch.tensor([[[2.0]]])}, {"layer.0": TABLE})
