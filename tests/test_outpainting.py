@@ -99,7 +99,5 @@ def test_wrong_sides_are_a_sentence(run, asked, sentence):
 
 def test_an_array_that_is_no_picture_is_told_which_one_is(run):
     grey = torch.zeros(8, 8, dtype=torch.uint8).numpy()
-    with pytest.raises(
-        TypeError, match=r"encodes Image, got ndarray uint8 \[8, 8\]; make one with Image\(uint8"
-    ):
+    with pytest.raises(TypeError, match=r"encodes Image, got ndarray uint8 \[8, 8\]; make one with Image\(uint8"):
         run.outpaint(grey, stream="image", right=8)
