@@ -88,6 +88,7 @@ def test_transparent_stays_and_codes_are_taken(run):
         ({}, "needs pixels beyond a side, got none; write right=32"),
         ({"left": -1}, "left must be at least 0, got -1"),
         ({"bottom": 1 << 24}, "at most 67108864 pixels, got 64 x 16777280; ask for fewer"),
+        ({"right": 1 << 18}, "at most 1024 windows of the picture's size, got 8192; ask for"),
         ({"right": 8, "seed": [1]}, r"one seed, got \[1\]"),
         ({"right": 8, "stream": "audio"}, "of pictures, got 'audio', a stream of AudioClip; use generate"),
     ],

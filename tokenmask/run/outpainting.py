@@ -27,6 +27,8 @@ from tokenmask.tokenizer import check_media
 if TYPE_CHECKING:
     from tokenmask.run.run import Run
 
+_MOST_WINDOWS = 1024  # each is an edit
+
 Window = tuple[int, int]
 """Row and column of its first pixel."""
 
@@ -65,6 +67,11 @@ def outpainted(
     base = source.pixels[rows.clamp(0, height - 1)][:, columns.clamp(0, width - 1)]  # its edges go on, until filled
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     windows = windows_of((height, width), (top, left), size)
+    if len(windows) > _MOST_WINDOWS:
+        raise ValueError(
+            f"outpainting fills at most {_MOST_WINDOWS} windows of the picture's size, got {len(windows)}; ask for "
+            "fewer pixels beyond its sides, or enlarge it"
+        )
     found, bar, watch = [], bool(options.get("progress", False)), options.get("on_step")
     drawn: DrawOptions = {**options, "num_samples": 1, "progress": False}  # there is one bar, of windows
     with progress_bar("outpainting", samples * len(windows), 0, bar, "window") as show:
