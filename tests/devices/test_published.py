@@ -72,7 +72,7 @@ class Short(Expert):
 
 def test_an_expert_weighs_as_on_the_cpu(run: tm.Run, pretend: torch.device) -> None:
     sampler = replace(run.recipe.sampler_of("text"), constraint=Short(), particles=Particles(3))
-    options: dict[str, Any] = {"length": 5, "steps": 3, "seed": 2, "sampler": sampler}
+    options: dict[str, Any] = {"length": 5, "steps": 3, "seed": 0, "sampler": sampler}
     mine, theirs = (one.generate_tokens("text", **options)[0] for one in (run, run.to(pretend)))
     assert torch.equal(mine.codes, theirs.codes)
     plain = run.generate_tokens("text", **{**options, "sampler": run.recipe.sampler_of("text")})[0]

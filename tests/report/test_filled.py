@@ -37,8 +37,8 @@ def test_words_that_were_filled_are_marked(run):
     assert line.text[:start] + "|" + line.text[end:] == "In the| was the word"
     assert line.stream.filled.sum() == 3
     assert f"In the<mark>{line.text[start:end]}</mark> was the word" in inside(line)
-    more = run.generate("text", {"text": "And he said unto"}, length=6, steps=2, seed=1)[0]
-    assert more.filled[0][0] == len("And he said unto") and "<blockquote" in inside(more)
+    more = run.generate("text", {"text": "Jesus answered"}, length=6, steps=2, seed=1)[0]
+    assert more.filled[0][0] == len("Jesus answered") and "<blockquote" in inside(more)
     assert spans(run.generate("text", length=3, steps=2, seed=1)[0]) == []  # all of it
 
 
