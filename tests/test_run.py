@@ -92,6 +92,20 @@ def test_given_slots_never_change(run):
     assert stream.grid[0] <= prefix.grid[0] + 9
 
 
+def test_a_training_is_saved_before_lengths_are_told(run, tmp_path, monkeypatch):
+    def lost(*arguments):
+        raise OSError("the store does not answer")
+
+    short = replace(run.recipe, training=replace(run.recipe.training, steps=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("tokenmask.run.training.lengths_told_by", lost)
+        with pytest.raises(OSError, match="does not answer"):
+            tm.run.train(tmp_path / "new", short, run.tokenizers, run.corpora, progress=False)
+    assert tm.load(tmp_path / "new").lengths.seen == {}
+    again = tm.run.train(tmp_path / "new", short, run.tokenizers, run.corpora, progress=False)
+    assert again.lengths.seen == run.lengths.seen
+
+
 def test_without_a_length_text_has_room_for_the_longest_of_the_data(run):
     image = run.generate("image", given={"text": "sun"}, steps=2, seed=0)[0]
     sizes = [len(one.streams["text"].codes) for one in run.records("train") if "image" in one.streams]

@@ -164,3 +164,14 @@ def test_inputs_ask_for_them_where_no_size_is_said() -> None:
     assert inputs.grid("audio", None, None, None, 0.5, given) == (5,)
     with pytest.raises(ValueError, match="'audio' has no fixed size; say how much of it to fill with duration_seconds"):
         inputs.grid("audio", stream(SOUND, 1, 2), None, None, None, given)
+
+
+def test_rare_codes_of_a_large_vocabulary_take_what_any_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [*records(), *(spoken([1, 5 + at % 30], f"rare {at}") for at in range(30))]
+    whole = ExpectedLengths.fit(found).shares["audio", "text"]
+    monkeypatch.setattr("tokenmask.generation.expected.MOST_CODES", 4)
+    few = ExpectedLengths.fit(found)
+    told = few.shares["audio", "text"]
+    assert whole.codes.tolist() == list(range(1, 35)) and told.codes.tolist() == [1, 2, 3, 4]
+    mean = told.constant + 2 * told.every + float(told.shares[0])
+    assert told.length(stream(TEXT, 1, 20)) == pytest.approx(mean) and abs(mean - (5 + 7 + 3)) < 2

@@ -25,6 +25,7 @@ from tokenmask.streams import StreamSpec, TokenStream
 from tokenmask.tensor_files import load_tensors, save_tensors
 
 MOST_RECORDS = 1024  # that one pair of streams is told by
+MOST_CODES = 4096  # that have a share of their own, those that occur most; rarer ones take what any code takes
 _FEWEST_RECORDS = 8
 _ROOM = 0.84  # errors above the mean: where errors are normal, four of five records are shorter
 _PENALTIES = tuple(4.0**power for power in range(-3, 9))
@@ -183,9 +184,11 @@ def _some(found: Sequence[tuple[TokenStream, int]]) -> list[tuple[TokenStream, i
 def _regression(found: Sequence[tuple[TokenStream, int]]) -> Shares:
     """Ridge regression of lengths on counts of codes, in its dual form; counts are few where records are many."""
     rows = [stream.codes[..., 0].flatten().long() for stream, _ in found]
-    codes = torch.unique(torch.cat(rows))
-    counts = torch.stack([torch.bincount(torch.searchsorted(codes, row), minlength=len(codes)) for row in rows])
-    wide = torch.cat([counts.sum(1, keepdim=True), counts], 1).double()
+    codes, often = torch.unique(torch.cat(rows), return_counts=True)
+    codes = codes[often.argsort(descending=True, stable=True)[:MOST_CODES].sort().values]
+    own = [row[torch.isin(row, codes)] for row in rows]
+    counts = torch.stack([torch.bincount(torch.searchsorted(codes, row), minlength=len(codes)) for row in own])
+    wide = torch.cat([torch.tensor([[len(row)] for row in rows]), counts], 1).double()
     length = torch.tensor([size for _, size in found], dtype=torch.float64)
     middle, mean = wide.mean(0), length.mean()
     centred = wide - middle

@@ -146,13 +146,14 @@ def train(
     """
     trainer = prepare(folder, recipe, tokenizers, corpora, start=start, device=device)
     trainer.fit(Path(folder), progress=progress)
-    if trainer.processes.first:
-        layout, longest = trainer.model.layout, recipe.packing.max_positions - 2  # beside the beginning and the end
-        lengths = lengths_told_by([path for path, _ in corpora], layout, longest)
-        if start is not None:
-            lengths = lengths.over(_earlier(Run.load(start), layout))
-        lengths.save(Path(folder) / LENGTHS)
-    trainer.save_model(model_path(folder))
+    trainer.save_model(model_path(folder))  # first: what follows must not cost a training
+    with trainer.processes.first_goes_first():
+        if trainer.processes.first:
+            layout, longest = trainer.model.layout, recipe.packing.max_positions - 2  # beside the beginning and the end
+            lengths = lengths_told_by([path for path, _ in corpora], layout, longest)
+            if start is not None:
+                lengths = lengths.over(_earlier(Run.load(start), layout))
+            lengths.save(Path(folder) / LENGTHS)
     return Run.load(folder).to(trainer.device)
 
 
